@@ -1,0 +1,56 @@
+"""Exact attention analysis of Vision Transformers, in linear memory.
+
+    import vit_engine as ve
+
+    loaded = ve.load_model("demo_vit_p16")
+    prepared = ve.prepare_image(ve.open_image("cat.jpg"), loaded.spec, size=224)
+    trace = ve.attend(loaded, prepared)
+    trace.attention_map(layer=-1, head="mean", query="cls").values
+    trace.statistics.to_frame()
+"""
+
+from vit_engine.errors import (
+    CheckpointError,
+    DownloadError,
+    ImageError,
+    ResourceError,
+    SpecError,
+    VitEngineError,
+)
+from vit_engine.image import PreparedImage, open_image, prepare_image
+from vit_engine.maps import AttentionMap
+from vit_engine.model import VisionTransformer, vit_base, vit_small, vit_tiny
+from vit_engine.registry import list_models
+from vit_engine.spec import ModelSpec, Preprocessing, TokenGrid
+from vit_engine.statistics import HeadStatistics
+from vit_engine.trace import AttentionTrace, attend
+from vit_engine.weights import LoadedModel, LoadReport, load_model
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AttentionMap",
+    "AttentionTrace",
+    "CheckpointError",
+    "DownloadError",
+    "HeadStatistics",
+    "ImageError",
+    "LoadReport",
+    "LoadedModel",
+    "ModelSpec",
+    "PreparedImage",
+    "Preprocessing",
+    "ResourceError",
+    "SpecError",
+    "TokenGrid",
+    "VisionTransformer",
+    "VitEngineError",
+    "attend",
+    "list_models",
+    "load_model",
+    "open_image",
+    "prepare_image",
+    "vit_base",
+    "vit_small",
+    "vit_tiny",
+]

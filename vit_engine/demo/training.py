@@ -1,0 +1,216 @@
+"""The demo models' training: scenes in, weights out; resumable, the same from the same seed.
+
+The loss is cross-entropy of the CLS token's logits against the classes present (each 1/k), plus an
+auxiliary cross-entropy of every patch token after the penultimate block, through a linear layer
+that is thrown away, against what covers the patch. Attention itself is never supervised.
+"""
+
+import math
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional
+from tqdm import tqdm
+
+from vit_engine.demo.data import Batch, SceneStream
+from vit_engine.demo.scenes import Size
+from vit_engine.demo.shapes import CLASSES
+from vit_engine.model import VisionTransformer
+
+EMA_DECAY = 0.999
+SAVE_EVERY = 200  # steps
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides the outcome of a training run.
+
+    sizes: (height, width) in pixels -> (share of the steps, pictures a batch).
+    """
+
+    patch_size: int
+    native_size: Size
+    sizes: dict[Size, tuple[float, int]]
+    steps: int
+    dim: int = 128
+    depth: int = 6
+    heads: int = 4
+    mlp_ratio: float = 2.0
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.05
+    betas: tuple[float, float] = (0.9, 0.99)
+    warm_up: int = 300
+    auxiliary_weight: float = 1.0
+    seed: int = 0
+
+
+RECIPES = {
+    16: Recipe(
+        patch_size=16,
+        native_size=(128, 128),
+        sizes={
+            (96, 96): (0.25, 32),
+            (128, 128): (0.3, 32),
+            (96, 144): (0.1, 32),
+            (160, 160): (0.15, 32),
+            (128, 192): (0.05, 32),
+            (224, 224): (0.15, 24),
+        },
+        steps=14_000,
+    ),
+    8: Recipe(
+        patch_size=8,
+        native_size=(96, 96),
+        sizes={
+            (64, 64): (0.28, 32),
+            (80, 80): (0.2, 32),
+            (96, 96): (0.18, 32),
+            (72, 104): (0.1, 32),
+            (128, 128): (0.12, 24),
+            (160, 160): (0.06, 16),
+            (224, 224): (0.06, 8),
+        },
+        steps=9_000,
+    ),
+}
+
+
+def build_model(recipe: Recipe) -> VisionTransformer:
+    """The recipe's architecture, its position embedding initialised by sines and cosines."""
+    torch.manual_seed(recipe.seed)
+    model = VisionTransformer(
+        patch_size=recipe.patch_size,
+        dim=recipe.dim,
+        depth=recipe.depth,
+        heads=recipe.heads,
+        mlp_ratio=recipe.mlp_ratio,
+        image_size=recipe.native_size,
+        class_count=len(CLASSES),
+        resampling="bicubic",
+    )
+    with torch.no_grad():
+        model.pos_embed[:, 1:] = _sines(*model.native_grid, recipe.dim) * 0.1
+    return model
+
+
+def _sines(rows: int, cols: int, dim: int) -> Tensor:
+    """Two-dimensional sine-cosine positions (rows * cols, dim), over a picture of side 1."""
+    frequencies = 2 * math.pi * 2.0 ** torch.linspace(-1, 3, dim // 4)
+    y, x = torch.meshgrid((torch.arange(rows) + 0.5) / rows, (torch.arange(cols) + 0.5) / cols, indexing="ij")
+    down, across = y.reshape(-1, 1) * frequencies, x.reshape(-1, 1) * frequencies
+    return torch.cat([down.sin(), down.cos(), across.sin(), across.cos()], dim=1)
+
+
+class Trainer:
+    """A run that can stop after any step and go on from its checkpoint file."""
+
+    def __init__(self, recipe: Recipe, folder: Path) -> None:
+        self.recipe, self.checkpoint = recipe, folder / f"demo_vit_p{recipe.patch_size}.training.pt"
+        self.model = build_model(recipe)
+        self.auxiliary = nn.Linear(recipe.dim, 1 + len(CLASSES))
+        self.average = build_model(recipe).requires_grad_(False)
+        decayed = [p for p in self._parameters() if p.ndim >= 2]
+        others = [p for p in self._parameters() if p.ndim < 2]
+        groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        self.optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=recipe.betas)
+        self.streams = {size: SceneStream(recipe.seed, size, recipe.patch_size) for size in recipe.sizes}
+        self.visits = dict.fromkeys(recipe.sizes, 0)
+        self.step, self.seconds = 0, 0.0
+        if self.checkpoint.exists():
+            self._restore()
+
+    def _parameters(self) -> list[nn.Parameter]:
+        return [*self.model.parameters(), *self.auxiliary.parameters()]
+
+    def run(self, *, until: int | None = None) -> None:
+        """Train to the recipe's last step, or to step `until`."""
+        last = min(until or self.recipe.steps, self.recipe.steps)
+        sizes = list(self.recipe.sizes)
+        shares = np.array([share for share, _ in self.recipe.sizes.values()])
+        bar = tqdm(initial=self.step, total=self.recipe.steps, unit="step", mininterval=5)
+        started = time.perf_counter()
+        while self.step < last:
+            rng = np.random.default_rng([self.recipe.seed, self.step])
+            size = sizes[rng.choice(len(sizes), p=shares / shares.sum())]
+            batch = self.streams[size].batch(self.visits[size], self.recipe.sizes[size][1])
+            self.visits[size] += 1
+            losses = self._train_on(batch)
+            self.step += 1
+            bar.update()
+            if self.step % 20 == 0:
+                bar.set_postfix_str(f"class loss {losses[0]:.3f}, patch loss {losses[1]:.3f}", refresh=False)
+            if self.step % SAVE_EVERY == 0 or self.step == last:
+                self.seconds += time.perf_counter() - started
+                started = time.perf_counter()
+                self._save()
+        bar.close()
+
+    def _train_on(self, batch: Batch) -> tuple[float, float]:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.recipe.learning_rate * self._schedule()
+        logits, patches = self._outputs(batch.images)
+        class_loss = functional.cross_entropy(logits, batch.labels)
+        patch_loss = _balanced_patch_loss(patches, batch.patches)
+        self.optimizer.zero_grad(set_to_none=True)
+        (class_loss + self.recipe.auxiliary_weight * patch_loss).backward()
+        nn.utils.clip_grad_norm_(self._parameters(), 1.0)
+        self.optimizer.step()
+        decay = min(EMA_DECAY, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - decay)
+        return class_loss.item(), patch_loss.item()
+
+    def _outputs(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Class logits, and patch logits from the tokens after the penultimate block."""
+        x = self.model.embed(images)
+        for block in self.model.blocks[:-1]:
+            x, _ = block(x)
+        patches = self.auxiliary(x[:, self.model.prefix :])
+        x, _ = self.model.blocks[-1](x)
+        return self.model.classify(x), patches
+
+    def _schedule(self) -> float:
+        if self.step < self.recipe.warm_up:
+            return (self.step + 1) / self.recipe.warm_up
+        done = (self.step - self.recipe.warm_up) / max(1, self.recipe.steps - self.recipe.warm_up)
+        return 0.5 * (1 + math.cos(math.pi * done)) + 1e-3
+
+    def _save(self) -> None:
+        state = {
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "auxiliary": self.auxiliary.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "visits": list(self.visits.values()),
+            "step": self.step,
+            "seconds": self.seconds,
+        }
+        temporary = self.checkpoint.with_suffix(".tmp")
+        torch.save(state, temporary)
+        os.replace(temporary, self.checkpoint)
+
+    def _restore(self) -> None:
+        state = torch.load(self.checkpoint, weights_only=True)
+        for name in ("model", "average", "auxiliary", "optimizer"):
+            getattr(self, name).load_state_dict(state[name])
+        self.visits = dict(zip(self.recipe.sizes, state["visits"], strict=True))
+        self.step, self.seconds = state["step"], state["seconds"]
+
+    def export(self, path: Path) -> None:
+        """Write the averaged weights as float16 safetensors."""
+        tensors = {name: tensor.half().contiguous() for name, tensor in self.average.state_dict().items()}
+        save_file(tensors, path, metadata={"step": str(self.step), "seconds": f"{self.seconds:.0f}"})
+
+
+def _balanced_patch_loss(logits: Tensor, shares: Tensor) -> Tensor:
+    """Cross-entropy of patch logits, ground and objects weighing the same in a batch."""
+    losses = functional.cross_entropy(logits.flatten(0, 1), shares.flatten(0, 1), reduction="none")
+    ground = shares[..., 0].flatten()
+    objects = 1 - ground
+    return ((losses * ground).sum() / ground.sum() + (losses * objects).sum() / objects.sum()) / 2

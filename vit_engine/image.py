@@ -1,0 +1,160 @@
+"""From bytes to what a model sees: an upright RGB picture, then pixels and a normalised tensor."""
+
+import hashlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from vit_engine.errors import ImageError, SpecError
+from vit_engine.spec import ModelSpec, TokenGrid
+
+MAX_PIXELS = 64_000_000
+MAX_ASPECT = 12
+_BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+_FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+
+
+@dataclass(frozen=True)
+class PreparedImage:
+    """A picture as one model sees it.
+
+    pixels: uint8 (height, width, 3), before normalisation. tensor: float32 (3, height, width),
+    normalised. grid: its patches. sha256: of the source's bytes.
+    """
+
+    pixels: np.ndarray
+    tensor: Tensor
+    grid: TokenGrid
+    sha256: str
+
+    def __post_init__(self) -> None:
+        expected = (self.grid.height, self.grid.width)
+        if self.pixels.shape != (*expected, 3) or self.tensor.shape != (3, *expected):
+            raise SpecError(
+                f"a prepared image of {expected} px needs pixels {(*expected, 3)} and a tensor {(3, *expected)}; "
+                f"got {self.pixels.shape} and {tuple(self.tensor.shape)}."
+            )
+
+
+def open_image(source: str | Path | bytes) -> Image.Image:
+    """A picture file or its bytes as an upright RGB picture.
+
+    EXIF orientation is applied, embedded colour profiles are converted to sRGB, 16-bit greys are
+    scaled, transparency is laid on white, and of an animation the first frame is taken. The sha256
+    of the bytes is kept in `info["sha256"]`. Raises ImageError for what is no picture, is damaged,
+    or has more than MAX_PIXELS pixels (refused before it is decoded).
+    """
+    data, name = _read(source)
+    if not data:
+        raise ImageError(f"{name} is empty (0 bytes); expected a PNG, JPEG, WebP, GIF, BMP or TIFF picture.")
+    try:
+        picture = Image.open(io.BytesIO(data))
+    except _BOMB as error:
+        raise ImageError(f"{name} has more pixels than the limit of {MAX_PIXELS:,}; scale it down first.") from error
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise ImageError(
+            f"{name} is not a picture that can be read; expected PNG, JPEG, WebP, GIF, BMP or TIFF."
+        ) from error
+    width, height = picture.size
+    if width * height > MAX_PIXELS:
+        raise ImageError(
+            f"{name} is {width}×{height} = {width * height:,} pixels; the limit is {MAX_PIXELS:,}. Scale it down first."
+        )
+    try:
+        picture.load()
+        upright = ImageOps.exif_transpose(picture)
+        result = _to_rgb(upright)
+    except _BOMB + (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
+        raise ImageError(f"{name} is damaged or cut off: {error}. Save or copy it again.") from error
+    result.info = {"sha256": hashlib.sha256(data).hexdigest()}
+    return result
+
+
+def _read(source: str | Path | bytes) -> tuple[bytes, str]:
+    if isinstance(source, bytes | bytearray | memoryview):
+        return bytes(source), "the picture"
+    try:
+        return Path(source).read_bytes(), f"{str(source)!r}"
+    except OSError as error:
+        raise ImageError(f"{str(source)!r} cannot be read: {error.strerror or error}. Check the path.") from error
+
+
+def _to_rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode.startswith("I") or picture.mode == "F":
+        return _from_deep_grey(picture)
+    if "A" in picture.getbands() or "transparency" in picture.info:
+        layers = picture.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", layers.size, "white"), layers).convert("RGB")
+    profile = picture.info.get("icc_profile")
+    if profile and picture.mode in ("RGB", "CMYK", "L"):
+        try:
+            source, target = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
+            converted = ImageCms.profileToProfile(picture, source, target, outputMode="RGB")
+        except (ImageCms.PyCMSError, OSError):
+            converted = None  # a broken profile says nothing about the pixels
+        if converted is not None:
+            return converted
+    return picture.convert("RGB")
+
+
+def _from_deep_grey(picture: Image.Image) -> Image.Image:
+    """16 and 32 bit greys: of the type's range where the values use 16 bits, else from their own extremes."""
+    values = np.nan_to_num(np.asarray(picture, dtype=np.float64))
+    low, high = values.min(), values.max()
+    if picture.mode.startswith("I") and 0 <= low and 255 < high <= 65535:
+        low, high = 0.0, 65535.0
+    elif 0 <= low and high <= 255 and high > 1:
+        low, high = 0.0, 255.0
+    span = high - low
+    grey = (values - low) * (255 / span) if span else np.clip(values, 0, 255)
+    return Image.fromarray(grey.round().astype(np.uint8)).convert("RGB")
+
+
+def prepare_image(
+    picture: Image.Image, spec: ModelSpec, *, size: int | tuple[int, int] | None = None
+) -> PreparedImage:
+    """A picture brought to a working size and normalised as the model wants it.
+
+    size: an int is the short side in pixels, the aspect ratio is kept; (height, width) is exact;
+    None is the model's native short side. The result is cropped at the right and the bottom to
+    whole patches, as in DINO's own script. Raises SpecError for a size below one patch, ImageError
+    for a picture more than MAX_ASPECT times as long as it is wide where the ratio is to be kept.
+    """
+    picture = picture if picture.mode == "RGB" else _to_rgb(picture)
+    height, width = _target_size(picture, spec, size)
+    resized = picture.resize((width, height), _FILTERS[spec.preprocessing.interpolation])
+    grid = spec.grid(height - height % spec.patch_size, width - width % spec.patch_size)
+    pixels = np.array(resized)[: grid.height, : grid.width]
+    pixels.setflags(write=False)
+    mean, std = np.float32(spec.preprocessing.mean), np.float32(spec.preprocessing.std)
+    normalised = (pixels.astype(np.float32) / 255 - mean) / std
+    tensor = torch.from_numpy(np.ascontiguousarray(normalised.transpose(2, 0, 1)))
+    sha256 = picture.info.get("sha256") or hashlib.sha256(picture.tobytes()).hexdigest()
+    return PreparedImage(pixels, tensor, grid, sha256)
+
+
+def _target_size(picture: Image.Image, spec: ModelSpec, size: int | tuple[int, int] | None) -> tuple[int, int]:
+    """(height, width) before the crop to whole patches."""
+    if size is None:
+        size = min(spec.native_size)
+    sides = (size,) if isinstance(size, int) else tuple(size)
+    if not sides or len(sides) > 2 or any(side < spec.patch_size for side in sides):
+        raise SpecError(
+            f"size must be a short side or (height, width), each at least one patch of {spec.patch_size} px; got {size}."
+        )
+    if len(sides) == 2:
+        return sides[0], sides[1]
+    width, height = picture.size
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise ImageError(
+            f"the picture is {width}×{height} px, more than {MAX_ASPECT} times as long as it is wide; "
+            "crop it, or ask for an exact size (height, width)."
+        )
+    short = sides[0]
+    scale = short / min(width, height)
+    return (short, int(width * scale + 1e-6)) if height <= width else (int(height * scale + 1e-6), short)

@@ -1,0 +1,303 @@
+"""The Vision Transformer: the equations and nothing else.
+
+Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words" (arXiv 2010.11929). Parameter names are
+those of facebookresearch/dino, so its state dicts load as they are. B is the batch, N the tokens,
+D the embedding dimension, H the heads, d = D / H.
+
+Attention is returned by the forward pass when an AttentionPlan asks for it. Nothing is kept on the
+modules, so one model serves any number of threads.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vit_engine.errors import SpecError
+from vit_engine.positions import resample_positions
+from vit_engine.streaming import AttentionPlan, StreamedAttention, explicit_weights, stream_attention
+
+
+@dataclass(frozen=True)
+class LayerAttention:
+    """What one layer's attention leaves behind: queries and keys (B, H, N, d), scale, and streamed results."""
+
+    queries: Tensor
+    keys: Tensor
+    scale: float
+    streamed: StreamedAttention
+
+
+class PatchEmbed(nn.Module):
+    """A picture cut into patches, each projected to a token (eq. 1): a convolution as wide as its stride."""
+
+    def __init__(self, *, patch_size: int, in_channels: int, dim: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(in_channels, dim, kernel_size=patch_size, stride=patch_size)
+
+    def forward(self, images: Float[Tensor, "B C height width"]) -> Float[Tensor, "B N D"]:
+        return rearrange(self.proj(images), "b d rows cols -> b (rows cols) d")
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention: softmax(q kᵀ / √d) v for each head, heads joined and projected (eq. 5-8)."""
+
+    def __init__(self, dim: int, *, heads: int, qkv_bias: bool, dropout: float, attention_dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.scale = (dim // heads) ** -0.5
+        self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
+        self.attention_dropout = attention_dropout
+        self.proj = nn.Linear(dim, dim)
+        self.proj_drop = nn.Dropout(dropout)
+
+    def queries_keys_values(self, x: Float[Tensor, "B N D"]) -> tuple[Tensor, Tensor, Tensor]:
+        """Each (B, H, N, d)."""
+        q, k, v = rearrange(self.qkv(x), "b n (three h d) -> three b h n d", three=3, h=self.heads)
+        return q, k, v
+
+    def forward(
+        self, x: Float[Tensor, "B N D"], plan: AttentionPlan | None = None
+    ) -> tuple[Tensor, LayerAttention | None]:
+        q, k, v = self.queries_keys_values(x)
+        record = None
+        if plan is None:
+            dropout = self.attention_dropout if self.training else 0.0
+            mixed = functional.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=self.scale)
+        else:
+            streamed = stream_attention(q, k, v, scale=self.scale, plan=plan)
+            mixed = streamed.output
+            record = LayerAttention(q, k, self.scale, streamed)
+        joined = rearrange(mixed, "b h n d -> b n (h d)")
+        return self.proj_drop(self.proj(joined)), record
+
+
+class Mlp(nn.Module):
+    """Two linear layers with a GELU between them."""
+
+    def __init__(self, dim: int, *, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(dim, hidden)
+        self.act = nn.GELU()
+        self.fc2 = nn.Linear(hidden, dim)
+        self.drop = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.drop(self.fc2(self.drop(self.act(self.fc1(x)))))
+
+
+class DropPath(nn.Module):
+    """Stochastic depth: while training, a residual branch is left out for a share of the samples."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Float[Tensor, "B N D"]) -> Float[Tensor, "B N D"]:
+        if not self.training or self.rate == 0.0:
+            return x
+        keep = torch.rand(x.shape[0], 1, 1, device=x.device) >= self.rate
+        return x * keep.to(x.dtype) / (1.0 - self.rate)
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block: attention, then MLP, each added to the stream (eq. 2, 3)."""
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        heads: int,
+        mlp_ratio: float,
+        qkv_bias: bool,
+        dropout: float,
+        attention_dropout: float,
+        drop_path: float,
+    ) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim, eps=1e-6)
+        self.attn = Attention(
+            dim, heads=heads, qkv_bias=qkv_bias, dropout=dropout, attention_dropout=attention_dropout
+        )
+        self.norm2 = nn.LayerNorm(dim, eps=1e-6)
+        self.mlp = Mlp(dim, hidden=int(dim * mlp_ratio), dropout=dropout)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(
+        self, x: Float[Tensor, "B N D"], plan: AttentionPlan | None = None
+    ) -> tuple[Tensor, LayerAttention | None]:
+        attended, record = self.attn(self.norm1(x), plan)
+        x = x + self.drop_path(attended)
+        x = x + self.drop_path(self.mlp(self.norm2(x)))
+        return x, record
+
+
+class VisionTransformer(nn.Module):
+    """A Vision Transformer (ViT).
+
+    `image_size`, (height, width) in pixels, is the size that the position embedding is made for;
+    pictures of any size in whole patches are accepted, the embedding is resampled to their grid.
+    Tokens are CLS, registers, patches row by row; registers have no position. `class_count` 0
+    leaves the classifier out. `drop_path` rises linearly over the blocks to the given rate.
+    """
+
+    def __init__(
+        self,
+        *,
+        patch_size: int = 16,
+        dim: int = 768,
+        depth: int = 12,
+        heads: int = 12,
+        image_size: tuple[int, int] = (224, 224),
+        in_channels: int = 3,
+        registers: int = 0,
+        class_count: int = 0,
+        mlp_ratio: float = 4.0,
+        qkv_bias: bool = True,
+        dropout: float = 0.0,
+        attention_dropout: float = 0.0,
+        drop_path: float = 0.0,
+        resampling: str = "bicubic",
+    ) -> None:
+        super().__init__()
+        if dim % heads:
+            raise SpecError(f"dim must be a multiple of heads; got dim {dim} and {heads} heads.")
+        self.patch_size = patch_size
+        self.resampling = resampling
+        self.native_grid = self.grid_of(*image_size)
+        patches = self.native_grid[0] * self.native_grid[1]
+
+        self.patch_embed = PatchEmbed(patch_size=patch_size, in_channels=in_channels, dim=dim)
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, dim))
+        self.register_tokens = nn.Parameter(torch.zeros(1, registers, dim)) if registers else None
+        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + patches, dim))
+        self.pos_drop = nn.Dropout(dropout)
+        self.blocks = nn.ModuleList(
+            Block(
+                dim,
+                heads=heads,
+                mlp_ratio=mlp_ratio,
+                qkv_bias=qkv_bias,
+                dropout=dropout,
+                attention_dropout=attention_dropout,
+                drop_path=drop_path * layer / max(1, depth - 1),
+            )
+            for layer in range(depth)
+        )
+        self.norm = nn.LayerNorm(dim, eps=1e-6)
+        self.head = nn.Linear(dim, class_count) if class_count else nn.Identity()
+        self.initialise()
+
+    @torch.no_grad()
+    def initialise(self, generator: torch.Generator | None = None) -> None:
+        """Fresh weights: truncated normal (std 0.02) for tokens, positions and linear layers.
+
+        The patch projection keeps the convolution's usual uniform range, as in DINO.
+        """
+        for tokens in (self.cls_token, self.register_tokens, self.pos_embed):
+            if tokens is not None:
+                nn.init.trunc_normal_(tokens, std=0.02, generator=generator)
+        bound = self.patch_embed.proj.weight[0].numel() ** -0.5
+        nn.init.uniform_(self.patch_embed.proj.weight, -bound, bound, generator=generator)
+        nn.init.uniform_(self.patch_embed.proj.bias, -bound, bound, generator=generator)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02, generator=generator)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+            elif isinstance(module, nn.LayerNorm):
+                module.reset_parameters()
+
+    @property
+    def prefix(self) -> int:
+        """Tokens before the patches: CLS, then registers."""
+        return 1 + (0 if self.register_tokens is None else self.register_tokens.shape[1])
+
+    def grid_of(self, height: int, width: int) -> tuple[int, int]:
+        """Patches (rows, cols) of a picture of this size in pixels; SpecError unless they are whole."""
+        if height < 1 or width < 1 or height % self.patch_size or width % self.patch_size:
+            raise SpecError(
+                f"picture sides must be positive multiples of the patch size {self.patch_size} px; got {height}×{width}."
+            )
+        return height // self.patch_size, width // self.patch_size
+
+    def embed(self, images: Float[Tensor, "B C height width"]) -> Float[Tensor, "B N D"]:
+        """Tokens before the first block."""
+        grid = self.grid_of(*images.shape[-2:])
+        positions = resample_positions(
+            self.pos_embed, prefix=1, native=self.native_grid, target=grid, resampling=self.resampling
+        )
+        batch = images.shape[0]
+        tokens = torch.cat([self.cls_token.expand(batch, -1, -1), self.patch_embed(images)], dim=1) + positions
+        if self.register_tokens is not None:
+            registers = self.register_tokens.expand(batch, -1, -1)
+            tokens = torch.cat([tokens[:, :1], registers, tokens[:, 1:]], dim=1)
+        return self.pos_drop(tokens)
+
+    def forward(self, images: Float[Tensor, "B C height width"]) -> Tensor:
+        """Class logits (B, classes), or without a classifier the normalised CLS token (B, D)."""
+        x = self.embed(images)
+        for block in self.blocks:
+            x, _ = block(x)
+        return self.classify(x)
+
+    def classify(self, x: Float[Tensor, "B N D"]) -> Tensor:
+        """The last block's tokens to what forward returns."""
+        return self.head(self.norm(x)[:, 0])
+
+    def forward_with_attention(
+        self,
+        images: Float[Tensor, "B C height width"],
+        plan_of: Callable[[int], AttentionPlan | None],
+        on_layer: Callable[[int, LayerAttention | None], None],
+    ) -> Tensor:
+        """As forward; after each block its record is handed to `on_layer(layer, record)`.
+
+        `plan_of(layer)` says what is wanted of a layer; None runs it plainly and its record is None.
+        Records are handed over one by one, so that the caller decides what stays in memory.
+        """
+        x = self.embed(images)
+        for layer, block in enumerate(self.blocks):
+            x, record = block(x, plan_of(layer))
+            on_layer(layer, record)
+        return self.classify(x)
+
+    def get_last_selfattention(self, x: Float[Tensor, "B C height width"]) -> Float[Tensor, "B H N N"]:
+        """The last layer's attention weights, whole, as DINO's users know them: quadratic in memory."""
+        x = self.embed(x)
+        for block in self.blocks[:-1]:
+            x, _ = block(x)
+        last = self.blocks[-1]
+        q, k, _ = last.attn.queries_keys_values(last.norm1(x))
+        return explicit_weights(q, k, scale=last.attn.scale)
+
+    def get_intermediate_layers(self, x: Float[Tensor, "B C height width"], n: int = 1) -> list[Tensor]:
+        """The tokens (B, N, D) after each of the last n blocks, normalised by the final norm."""
+        if not 1 <= n <= len(self.blocks):
+            raise SpecError(f"n must be in 1..{len(self.blocks)}; got {n}.")
+        x = self.embed(x)
+        outputs = []
+        for layer, block in enumerate(self.blocks):
+            x, _ = block(x)
+            if len(self.blocks) - layer <= n:
+                outputs.append(self.norm(x))
+        return outputs
+
+
+def vit_tiny(patch_size: int = 16, **options) -> VisionTransformer:
+    """ViT-Ti: D 192, 12 layers, 3 heads (Touvron et al. 2021, arXiv 2012.12877)."""
+    return VisionTransformer(patch_size=patch_size, dim=192, depth=12, heads=3, **options)
+
+
+def vit_small(patch_size: int = 16, **options) -> VisionTransformer:
+    """ViT-S: D 384, 12 layers, 6 heads (Touvron et al. 2021, arXiv 2012.12877)."""
+    return VisionTransformer(patch_size=patch_size, dim=384, depth=12, heads=6, **options)
+
+
+def vit_base(patch_size: int = 16, **options) -> VisionTransformer:
+    """ViT-B: D 768, 12 layers, 12 heads (Dosovitskiy et al. 2021, arXiv 2010.11929)."""
+    return VisionTransformer(patch_size=patch_size, dim=768, depth=12, heads=12, **options)

@@ -1,0 +1,170 @@
+"""What a model is, how it wants its pictures, and how tokens lie on pixels."""
+
+import math
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from vit_engine.errors import SpecError
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class TokenGrid:
+    """How a sequence of tokens lies on a picture: prefix tokens first, then patches row by row.
+
+    All arithmetic between tokens and pixels is here. A query is "cls" or a patch (row, col).
+    """
+
+    prefix: int
+    rows: int
+    cols: int
+    patch_size: int
+
+    def __post_init__(self) -> None:
+        if self.prefix < 0 or min(self.rows, self.cols, self.patch_size) < 1:
+            raise SpecError(
+                f"a token grid needs prefix ≥ 0 and rows, cols, patch_size ≥ 1; got prefix {self.prefix}, "
+                f"{self.rows}×{self.cols} patches of {self.patch_size} px."
+            )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, cols)."""
+        return self.rows, self.cols
+
+    @property
+    def patches(self) -> int:
+        return self.rows * self.cols
+
+    @property
+    def tokens(self) -> int:
+        return self.prefix + self.patches
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+        return self.rows * self.patch_size
+
+    @property
+    def width(self) -> int:
+        """Pixels."""
+        return self.cols * self.patch_size
+
+    @property
+    def diagonal(self) -> float:
+        """Of the picture, in pixels."""
+        return math.hypot(self.height, self.width)
+
+    def token(self, query: "Query") -> int:
+        """Index of a query among all tokens; SpecError where there is no such token."""
+        if isinstance(query, str):
+            if query == "cls" and self.prefix:
+                return 0
+            raise SpecError(f"query must be 'cls' (with a CLS token present) or (row, col); got {query!r}.")
+        row, col = query
+        if not (0 <= row < self.rows and 0 <= col < self.cols):
+            raise SpecError(
+                f"query patch must have row in 0..{self.rows - 1} and col in 0..{self.cols - 1}; got ({row}, {col})."
+            )
+        return self.prefix + int(row) * self.cols + int(col)
+
+    def patch_at(self, y: float, x: float) -> tuple[int, int]:
+        """The patch (row, col) that holds the point (y, x), in pixels from the top left; clamped to the picture."""
+        row = min(max(int(y // self.patch_size), 0), self.rows - 1)
+        col = min(max(int(x // self.patch_size), 0), self.cols - 1)
+        return row, col
+
+    def centre(self, row: int, col: int) -> tuple[float, float]:
+        """The middle (y, x) of a patch, in pixels from the top left."""
+        return (row + 0.5) * self.patch_size, (col + 0.5) * self.patch_size
+
+    def offsets(self) -> np.ndarray:
+        """Distances in pixels by difference of patch position: float32 (2 * rows - 1, 2 * cols - 1).
+
+        The entry [rows - 1 + Δrow, cols - 1 + Δcol] is the distance between two patches that far apart.
+        """
+        down = np.arange(1 - self.rows, self.rows, dtype=np.float32)
+        across = np.arange(1 - self.cols, self.cols, dtype=np.float32)
+        return np.hypot(down[:, None], across[None, :]) * np.float32(self.patch_size)
+
+
+Query = str | tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a model wants its pictures: channel mean and std on pixels in 0..1, resize filter."""
+
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    interpolation: str = "bicubic"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where a model's trained weights are: packaged with the engine, or a URL; sha256 where it is known."""
+
+    url: str | None = None
+    packaged: str | None = None
+    sha256: str | None = None
+    size: int | None = None  # bytes
+
+    @property
+    def filename(self) -> str:
+        """The name under which the file is kept in the cache folder."""
+        location = self.packaged or self.url or ""
+        return location.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Everything about a model but its weights.
+
+    native_size: (height, width) in pixels of the grid that the position embedding was made for.
+    weights: None where there are none and random ones are all that can be had.
+    """
+
+    name: str
+    title: str
+    family: str
+    patch_size: int
+    dim: int
+    depth: int
+    heads: int
+    native_size: tuple[int, int] = (224, 224)
+    registers: int = 0
+    mlp_ratio: float = 4.0
+    resampling: str = "bicubic"
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    class_names: tuple[str, ...] = ()
+    weights: Weights | None = None
+    licence: str = ""
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        if self.dim % self.heads:
+            raise SpecError(f"dim must be a multiple of heads for {self.name!r}; got dim {self.dim}, {self.heads} heads.")
+        if any(side % self.patch_size for side in self.native_size):
+            raise SpecError(
+                f"native size must be whole patches of {self.patch_size} px for {self.name!r}; got {self.native_size}."
+            )
+
+    @property
+    def prefix(self) -> int:
+        """Tokens before the patches: CLS, then registers."""
+        return 1 + self.registers
+
+    def grid(self, height: int, width: int) -> TokenGrid:
+        """The tokens of a picture of this size in pixels; SpecError unless its sides are whole patches."""
+        if height < 1 or width < 1 or height % self.patch_size or width % self.patch_size:
+            raise SpecError(
+                f"picture sides must be positive multiples of {self.patch_size} px for {self.name!r}; got {height}×{width}."
+            )
+        return TokenGrid(self.prefix, height // self.patch_size, width // self.patch_size, self.patch_size)
+
+    def with_heads(self, heads: int) -> "ModelSpec":
+        """The same model with another number of heads."""
+        return replace(self, heads=heads)

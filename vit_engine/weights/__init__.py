@@ -1,0 +1,7 @@
+"""Where weights come from, and the proof that all of them arrived."""
+
+from vit_engine.weights.load import build, load_model
+from vit_engine.weights.locate import cache_folder, weights_path, works_offline
+from vit_engine.weights.report import LoadedModel, LoadReport
+
+__all__ = ["LoadReport", "LoadedModel", "build", "cache_folder", "load_model", "weights_path", "works_offline"]
