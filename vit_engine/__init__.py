@@ -1,12 +1,12 @@
 """Exact attention analysis of Vision Transformers, in linear memory.
 
-    import vit_engine as ve
+import vit_engine as ve
 
-    loaded = ve.load_model("demo_vit_p16")
-    prepared = ve.prepare_image(ve.open_image("cat.jpg"), loaded.spec, size=224)
-    trace = ve.attend(loaded, prepared)
-    trace.attention_map(layer=-1, head="mean", query="cls").values
-    trace.statistics.to_frame()
+loaded = ve.load_model("demo_vit_p16")
+prepared = ve.prepare_image(ve.open_image("cat.jpg"), loaded.spec, size=224)
+trace = ve.attend(loaded, prepared)
+trace.attention_map(layer=-1, head="mean", query="cls").values
+trace.statistics.to_frame()
 """
 
 from vit_engine.errors import (

@@ -115,9 +115,7 @@ def _from_deep_grey(picture: Image.Image) -> Image.Image:
     return Image.fromarray(grey.round().astype(np.uint8)).convert("RGB")
 
 
-def prepare_image(
-    picture: Image.Image, spec: ModelSpec, *, size: int | tuple[int, int] | None = None
-) -> PreparedImage:
+def prepare_image(picture: Image.Image, spec: ModelSpec, *, size: int | tuple[int, int] | None = None) -> PreparedImage:
     """A picture brought to a working size and normalised as the model wants it.
 
     size: an int is the short side in pixels, the aspect ratio is kept; (height, width) is exact;

@@ -146,7 +146,9 @@ class ModelSpec:
 
     def __post_init__(self) -> None:
         if self.dim % self.heads:
-            raise SpecError(f"dim must be a multiple of heads for {self.name!r}; got dim {self.dim}, {self.heads} heads.")
+            raise SpecError(
+                f"dim must be a multiple of heads for {self.name!r}; got dim {self.dim}, {self.heads} heads."
+            )
         if any(side % self.patch_size for side in self.native_size):
             raise SpecError(
                 f"native size must be whole patches of {self.patch_size} px for {self.name!r}; got {self.native_size}."

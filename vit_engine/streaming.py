@@ -91,9 +91,7 @@ def stream_attention(
     for rows, distances in _row_chunks(q, plan):
         for group in _head_groups(q, plan, rows):
             wide = torch.promote_types(q.dtype, torch.float32)
-            chunk = _Chunk(
-                (q[group, rows].to(wide) * scale), k[group].to(wide), v[group].to(wide), plan.grid.prefix
-            )
+            chunk = _Chunk((q[group, rows].to(wide) * scale), k[group].to(wide), v[group].to(wide), plan.grid.prefix)
             results.write(group, rows, chunk, distances)
     return results.finish(batch, heads)
 

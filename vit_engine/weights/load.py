@@ -190,7 +190,11 @@ def _read_spec(path: Path, tensors: Mapping[str, Tensor], heads: int | None) -> 
 def _demand_fit(path: Path, spec: ModelSpec, expected: Mapping[str, tuple], got: Mapping[str, tuple]) -> None:
     missing = sorted(expected.keys() - got.keys())
     unexpected = sorted(got.keys() - expected.keys())
-    shapes = [f"{name}: {expected[name]} expected, {got[name]} got" for name in expected if name in got and expected[name] != got[name]]
+    shapes = [
+        f"{name}: {expected[name]} expected, {got[name]} got"
+        for name in expected
+        if name in got and expected[name] != got[name]
+    ]
     if missing or unexpected or shapes:
         raise CheckpointError(
             f"{path} does not fit {spec.name!r}, and nothing was loaded. Missing: {missing or 'none'}. "
