@@ -69,7 +69,7 @@ def open_image(source: str | Path | bytes) -> Image.Image:
         picture.load()
         upright = ImageOps.exif_transpose(picture)
         result = _to_rgb(upright)
-    except _BOMB + (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
+    except (*_BOMB, OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
         raise ImageError(f"{name} is damaged or cut off: {error}. Save or copy it again.") from error
     result.info = {"sha256": hashlib.sha256(data).hexdigest()}
     return result
@@ -106,9 +106,9 @@ def _from_deep_grey(picture: Image.Image) -> Image.Image:
     """16 and 32 bit greys: of the type's range where the values use 16 bits, else from their own extremes."""
     values = np.nan_to_num(np.asarray(picture, dtype=np.float64))
     low, high = values.min(), values.max()
-    if picture.mode.startswith("I") and 0 <= low and 255 < high <= 65535:
+    if picture.mode.startswith("I") and low >= 0 and 255 < high <= 65535:
         low, high = 0.0, 65535.0
-    elif 0 <= low and high <= 255 and high > 1:
+    elif low >= 0 and 1 < high <= 255:
         low, high = 0.0, 255.0
     span = high - low
     grey = (values - low) * (255 / span) if span else np.clip(values, 0, 255)
@@ -129,7 +129,7 @@ def prepare_image(picture: Image.Image, spec: ModelSpec, *, size: int | tuple[in
     grid = spec.grid(height - height % spec.patch_size, width - width % spec.patch_size)
     pixels = np.array(resized)[: grid.height, : grid.width]
     pixels.setflags(write=False)
-    mean, std = np.float32(spec.preprocessing.mean), np.float32(spec.preprocessing.std)
+    mean, std = (np.asarray(v, dtype=np.float32) for v in (spec.preprocessing.mean, spec.preprocessing.std))
     normalised = (pixels.astype(np.float32) / 255 - mean) / std
     tensor = torch.from_numpy(np.ascontiguousarray(normalised.transpose(2, 0, 1)))
     sha256 = picture.info.get("sha256") or hashlib.sha256(picture.tobytes()).hexdigest()
@@ -143,7 +143,8 @@ def _target_size(picture: Image.Image, spec: ModelSpec, size: int | tuple[int, i
     sides = (size,) if isinstance(size, int) else tuple(size)
     if not sides or len(sides) > 2 or any(side < spec.patch_size for side in sides):
         raise SpecError(
-            f"size must be a short side or (height, width), each at least one patch of {spec.patch_size} px; got {size}."
+            f"size must be a short side or (height, width), each at least one patch of {spec.patch_size} px; "
+            f"got {size}."
         )
     if len(sides) == 2:
         return sides[0], sides[1]

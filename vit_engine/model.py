@@ -10,6 +10,7 @@ modules, so one model serves any number of threads.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from einops import rearrange
@@ -200,8 +201,8 @@ class VisionTransformer(nn.Module):
             if tokens is not None:
                 nn.init.trunc_normal_(tokens, std=0.02, generator=generator)
         bound = self.patch_embed.proj.weight[0].numel() ** -0.5
-        nn.init.uniform_(self.patch_embed.proj.weight, -bound, bound, generator=generator)
-        nn.init.uniform_(self.patch_embed.proj.bias, -bound, bound, generator=generator)
+        for projection in self.patch_embed.proj.parameters():
+            nn.init.uniform_(projection, -bound, bound, generator=generator)
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.02, generator=generator)
@@ -219,7 +220,8 @@ class VisionTransformer(nn.Module):
         """Patches (rows, cols) of a picture of this size in pixels; SpecError unless they are whole."""
         if height < 1 or width < 1 or height % self.patch_size or width % self.patch_size:
             raise SpecError(
-                f"picture sides must be positive multiples of the patch size {self.patch_size} px; got {height}×{width}."
+                f"picture sides must be positive multiples of the patch size {self.patch_size} px; "
+                f"got {height}×{width}."
             )
         return height // self.patch_size, width // self.patch_size
 
@@ -269,7 +271,7 @@ class VisionTransformer(nn.Module):
         x = self.embed(x)
         for block in self.blocks[:-1]:
             x, _ = block(x)
-        last = self.blocks[-1]
+        last = cast(Block, self.blocks[-1])
         q, k, _ = last.attn.queries_keys_values(last.norm1(x))
         return explicit_weights(q, k, scale=last.attn.scale)
 
@@ -286,16 +288,16 @@ class VisionTransformer(nn.Module):
         return outputs
 
 
-def vit_tiny(patch_size: int = 16, **options) -> VisionTransformer:
+def vit_tiny(patch_size: int = 16, **options: Any) -> VisionTransformer:
     """ViT-Ti: D 192, 12 layers, 3 heads (Touvron et al. 2021, arXiv 2012.12877)."""
     return VisionTransformer(patch_size=patch_size, dim=192, depth=12, heads=3, **options)
 
 
-def vit_small(patch_size: int = 16, **options) -> VisionTransformer:
+def vit_small(patch_size: int = 16, **options: Any) -> VisionTransformer:
     """ViT-S: D 384, 12 layers, 6 heads (Touvron et al. 2021, arXiv 2012.12877)."""
     return VisionTransformer(patch_size=patch_size, dim=384, depth=12, heads=6, **options)
 
 
-def vit_base(patch_size: int = 16, **options) -> VisionTransformer:
+def vit_base(patch_size: int = 16, **options: Any) -> VisionTransformer:
     """ViT-B: D 768, 12 layers, 12 heads (Dosovitskiy et al. 2021, arXiv 2010.11929)."""
     return VisionTransformer(patch_size=patch_size, dim=768, depth=12, heads=12, **options)

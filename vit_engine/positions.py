@@ -42,7 +42,8 @@ def resample_positions(positions: Tensor, *, prefix: int, native: Grid, target: 
     expected = prefix + math.prod(native)
     if positions.shape[1] != expected:
         raise SpecError(
-            f"position embeddings must have {expected} rows for {prefix} prefix tokens and a {native[0]}×{native[1]} grid; got {positions.shape[1]}."
+            f"position embeddings must have {expected} rows for {prefix} prefix tokens and a "
+            f"{native[0]}×{native[1]} grid; got {positions.shape[1]}."
         )
     if native == target:
         return positions

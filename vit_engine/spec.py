@@ -163,7 +163,8 @@ class ModelSpec:
         """The tokens of a picture of this size in pixels; SpecError unless its sides are whole patches."""
         if height < 1 or width < 1 or height % self.patch_size or width % self.patch_size:
             raise SpecError(
-                f"picture sides must be positive multiples of {self.patch_size} px for {self.name!r}; got {height}×{width}."
+                f"picture sides must be positive multiples of {self.patch_size} px for {self.name!r}; "
+                f"got {height}×{width}."
             )
         return TokenGrid(self.prefix, height // self.patch_size, width // self.patch_size, self.patch_size)
 

@@ -55,12 +55,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("mean_prefix_mass", "mean → prefix", "0..1", "Weight on CLS and registers, mean over all queries."),
     Column("cls_maximum", "CLS maximum", "0..1", "Largest weight of the CLS query, over all keys."),
     Column("mean_maximum", "mean maximum", "0..1", "Largest weight of a query, mean over all queries."),
-    Column(
-        "cls_gini", "CLS Gini", "0..1", "Gini coefficient of the CLS query over patches: 0 is even, 1 is one patch."
-    ),
-    Column(
-        "cls_top10_mass", "CLS top 10 %", "0..1", "Share of the CLS query's patch weight on its top tenth of patches."
-    ),
+    Column("cls_gini", "CLS Gini", "0..1", "Gini coefficient of the CLS query on patches: 0 is even, 1 is one patch."),
+    Column("cls_top10_mass", "CLS top 10 %", "0..1", "Share of the CLS query's patch weight on its top tenth."),
 )
 
 

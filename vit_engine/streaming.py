@@ -150,35 +150,31 @@ class _Results:
     def __init__(self, q: Tensor, v: Tensor, plan: AttentionPlan) -> None:
         wide = torch.promote_types(q.dtype, torch.float32)
 
-        def per_query(wanted: bool, count: int = q.shape[1]) -> Tensor | None:
-            return torch.empty(q.shape[0], count, dtype=wide, device=q.device) if wanted else None
+        def per_query(count: int = q.shape[1]) -> Tensor:
+            return torch.empty(q.shape[0], count, dtype=wide, device=q.device)
 
-        self.prefix = plan.grid.prefix
-        self.output = torch.empty_like(v)
-        self.log_normaliser = torch.empty(q.shape[:2], dtype=wide, device=q.device)
-        self.entropy = per_query(plan.entropy)
-        self.patch_entropy = per_query(plan.entropy)
-        self.prefix_mass = per_query(plan.entropy)
-        self.maximum = per_query(plan.entropy)
-        self.distance = per_query(plan.distance, plan.grid.patches)
+        self.plan = plan
+        self.tensors = {"output": torch.empty_like(v), "log_normaliser": per_query()}
+        if plan.entropy:
+            self.tensors |= {name: per_query() for name in ("entropy", "patch_entropy", "prefix_mass", "maximum")}
+        if plan.distance:
+            self.tensors["distance"] = per_query(plan.grid.patches)
 
     def write(self, group: slice, rows: slice, chunk: _Chunk, distances: Tensor | None) -> None:
-        self.output[group, rows] = chunk.output().to(self.output.dtype)
-        self.log_normaliser[group, rows] = chunk.log_normaliser
-        if self.entropy is not None:
-            self.entropy[group, rows], self.patch_entropy[group, rows] = chunk.entropies()
-            self.prefix_mass[group, rows] = chunk.prefix_weights.sum(dim=-1)
-            self.maximum[group, rows] = chunk.maximum()
-        if self.distance is not None and distances is not None:
-            last = rows.stop - self.prefix
-            self.distance[group, max(last - distances.shape[0], 0) : max(last, 0)] = chunk.distance(distances)
+        into = self.tensors
+        into["output"][group, rows] = chunk.output().to(into["output"].dtype)
+        into["log_normaliser"][group, rows] = chunk.log_normaliser
+        if self.plan.entropy:
+            into["entropy"][group, rows], into["patch_entropy"][group, rows] = chunk.entropies()
+            into["prefix_mass"][group, rows] = chunk.prefix_weights.sum(dim=-1)
+            into["maximum"][group, rows] = chunk.maximum()
+        if distances is not None:
+            last = rows.stop - self.plan.grid.prefix
+            into["distance"][group, max(last - distances.shape[0], 0) : max(last, 0)] = chunk.distance(distances)
 
     def finish(self, batch: int, heads: int) -> StreamedAttention:
-        names = ("output", "log_normaliser", "entropy", "patch_entropy", "prefix_mass", "maximum", "distance")
-        tensors = {name: getattr(self, name) for name in names}
-        return StreamedAttention(
-            **{name: None if t is None else t.unflatten(0, (batch, heads)) for name, t in tensors.items()}
-        )
+        """What the plan asked for, heads apart again."""
+        return StreamedAttention(**{name: t.unflatten(0, (batch, heads)) for name, t in self.tensors.items()})
 
 
 def _chunk_bytes(q: Tensor, plan: AttentionPlan) -> int:

@@ -24,7 +24,7 @@ from vit_engine.weights import LoadedModel
 Progress = Callable[[float, str], None]
 
 WEIGHTS_BUDGET = 2 << 30  # bytes of one layer's whole matrices, on request
-REDUCTIONS = {"mean": Tensor.mean, "max": Tensor.amax, "min": Tensor.amin}
+REDUCTIONS: dict[str, Callable[..., Tensor]] = {"mean": Tensor.mean, "max": Tensor.amax, "min": Tensor.amin}
 
 
 @dataclass(frozen=True)
@@ -163,8 +163,9 @@ def attend(
     plan = _plan(prepared.grid, statistics)
     if prepared.grid.patch_size != loaded.spec.patch_size or prepared.grid.prefix != loaded.spec.prefix:
         raise SpecError(
-            f"the image was prepared for patches of {prepared.grid.patch_size} px and {prepared.grid.prefix} prefix tokens; "
-            f"{loaded.spec.name!r} has {loaded.spec.patch_size} px and {loaded.spec.prefix}: prepare it with this model's spec."
+            f"the image was prepared for patches of {prepared.grid.patch_size} px and {prepared.grid.prefix} "
+            f"prefix tokens; {loaded.spec.name!r} has {loaded.spec.patch_size} px and {loaded.spec.prefix}: "
+            "prepare it with this model's spec."
         )
     keeper = _Keeper(loaded.spec, prepared.grid, progress)
     with torch.inference_mode():
@@ -224,12 +225,8 @@ def _reduce_layer(record: LayerAttention, prefix: int) -> dict[str, np.ndarray]:
         "cls_gini": gini(cls_row[:, prefix:]),
         "cls_top10_mass": top_mass(cls_row[:, prefix:]),
     }
-    for name, values in (
-        ("entropy", streamed.entropy),
-        ("patch_entropy", streamed.patch_entropy),
-        ("prefix_mass", streamed.prefix_mass),
-        ("maximum", streamed.maximum),
-    ):
+    for name in ("entropy", "patch_entropy", "prefix_mass", "maximum"):
+        values = getattr(streamed, name)
         reduced[f"cls_{name}"] = values[0, :, 0].float().cpu().numpy()
         reduced[f"mean_{name}"] = values[0].mean(dim=-1).float().cpu().numpy()
     if streamed.distance is not None:

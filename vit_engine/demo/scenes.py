@@ -83,7 +83,7 @@ def _checks(rng: Rng, size: Size) -> np.ndarray:
     return ((np.sin(_ramp(rng, size) * frequency) > 0) ^ (np.sin(_ramp(rng, size) * frequency) > 0)) * 1.0
 
 
-def _plain(rng: Rng, size: Size) -> np.ndarray:
+def _plain(_rng: Rng, size: Size) -> np.ndarray:
     return np.zeros(size, dtype=np.float32)
 
 

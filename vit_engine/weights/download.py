@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 from vit_engine.errors import DownloadError
 
@@ -35,7 +36,7 @@ def download(url: str, target: Path, *, progress: Progress | None = None) -> Pat
     return target
 
 
-def _copy(answer: http.client.HTTPResponse, file, name: str, progress: Progress | None) -> None:
+def _copy(answer: http.client.HTTPResponse, file: BinaryIO, name: str, progress: Progress | None) -> None:
     total = int(answer.headers.get("Content-Length") or 0)
     done = 0
     while piece := answer.read(PIECE):
