@@ -1,0 +1,49 @@
+# make help lists the targets. A stamp in .venv makes every install happen once a change.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/run.stamp ## open the dashboard; PORT=8502 for another port
+	$(BIN)/python -m streamlit run dashboard/app.py $(if $(PORT),--server.port $(PORT))
+
+test: $(VENV)/dev.stamp ## all tests; ARGS='-k rollout' for pytest's own options, CHROMIUM=… for another browser
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/dev.stamp ## format, lint rules and types, all without changing a file
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+lock: $(VENV)/run.stamp ## both lock files anew, with the newest versions that pyproject.toml allows
+	$(BIN)/python tools/lock.py
+
+clean: ## remove .venv, caches and build products
+	rm -rf $(VENV) build dist *.egg-info test-results .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The lock is a constraint, so that a PyTorch that was installed without CUDA stays without it.
+$(VENV)/run.stamp: requirements.txt requirements.lock pyproject.toml | $(BIN)/python
+	@echo "Installing what the dashboard needs (PyTorch is large: this takes some minutes, once) …"
+	@$(PIP) -r requirements.txt -c requirements.lock
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: requirements-dev.lock $(VENV)/run.stamp
+	@echo "Installing what tests and lint need …"
+	@$(PIP) -r requirements-dev.lock -c requirements.lock
+	@touch $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Python 3.11 or newer is needed; got: $$($(PYTHON) --version 2>&1). Name another one: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) has no venv module; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)

@@ -1,0 +1,47 @@
+"""What browser tests do again and again. `from tests.browser.support import settled`."""
+
+from playwright.sync_api import Locator, Page
+
+QUIET = 300  # milliseconds without a script run
+TIMEOUT = 60_000  # milliseconds
+
+# A click's script run begins a moment after the click, so that one look is not enough.
+_IS_QUIET = """quiet => {
+    const app = document.querySelector('[data-testid=stApp]');
+    if (app?.dataset.testScriptState !== 'notRunning') { window.quietSince = null; return false; }
+    window.quietSince ??= performance.now();
+    return performance.now() - window.quietSince >= quiet;
+}"""
+
+_CELL_TO_PIXELS = """(chart, [row, col]) => {
+    const box = chart.getBoundingClientRect(), {xaxis, yaxis} = chart._fullLayout;
+    return [box.left + xaxis._offset + xaxis.d2p(col), box.top + yaxis._offset + yaxis.d2p(row)];
+}"""
+
+
+def settled(page: Page) -> Page:
+    """Wait until the app's script has run and stays at rest."""
+    page.evaluate("window.quietSince = null")
+    page.wait_for_function(_IS_QUIET, arg=QUIET, timeout=TIMEOUT)
+    return page
+
+
+def chart(page: Page, key: str) -> Locator:
+    """The Plotly chart of the widget with this key."""
+    return page.locator(f".st-key-{key} .js-plotly-plot")
+
+
+def cell_to_pixels(chart: Locator, row: float, col: float) -> tuple[float, float]:
+    """Where the point (row, col) in a chart's own axis units lies in the window: (x, y)."""
+    chart.scroll_into_view_if_needed()
+    x, y = chart.evaluate(_CELL_TO_PIXELS, [row, col])
+    return x, y
+
+
+def click_cell(page: Page, chart: Locator, row: float, col: float) -> None:
+    """Click a point of a chart as a person does: Plotly takes a click only after it saw the pointer hover."""
+    x, y = cell_to_pixels(chart, row, col)
+    page.mouse.move(x, y)
+    page.wait_for_timeout(150)
+    page.mouse.click(x, y)
+    settled(page)
