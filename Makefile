@@ -1,9 +1,13 @@
 # make help lists the targets. A stamp in .venv makes every install happen once a change.
 
 PYTHON ?= python3
+HOST ?= localhost
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
+
+# A browser opens by itself only where there is a screen.
+HEADLESS := $(if $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin,$(shell uname)),false,true)
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint lock clean
@@ -11,8 +15,9 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(VENV)/run.stamp ## open the dashboard; PORT=8502 for another port
-	$(BIN)/python -m streamlit run dashboard/app.py $(if $(PORT),--server.port $(PORT))
+run: $(VENV)/run.stamp ## open the dashboard; PORT=8502 for another port, HOST=0.0.0.0 to serve other machines
+	$(BIN)/python -m streamlit run dashboard/app.py --server.address $(HOST) $(if $(PORT),--server.port $(PORT)) \
+		--server.headless $(HEADLESS) --server.showEmailPrompt false
 
 test: $(VENV)/dev.stamp ## all tests; ARGS='-k rollout' for pytest's own options, CHROMIUM=… for another browser
 	@$(BIN)/python -m pytest $(ARGS)
