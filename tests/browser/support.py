@@ -5,10 +5,11 @@ from playwright.sync_api import Locator, Page
 QUIET = 300  # milliseconds without a script run
 TIMEOUT = 60_000  # milliseconds
 
-# A click's script run begins a moment after the click, so that one look is not enough.
+# A click's script run begins a moment after the click, and charts are drawn after it: one look is not enough.
 _IS_QUIET = """quiet => {
-    const app = document.querySelector('[data-testid=stApp]');
-    if (app?.dataset.testScriptState !== 'notRunning') { window.quietSince = null; return false; }
+    const atRest = document.querySelector('[data-testid=stApp][data-test-script-state=notRunning]');
+    const unfinished = '[data-testid=stSkeleton], [data-stale=true], .stPlotlyChart:not(:has(.main-svg))';
+    if (!atRest || document.querySelector(unfinished)) { window.quietSince = null; return false; }
     window.quietSince ??= performance.now();
     return performance.now() - window.quietSince >= quiet;
 }"""
@@ -20,7 +21,7 @@ _CELL_TO_PIXELS = """(chart, [row, col]) => {
 
 
 def settled(page: Page) -> Page:
-    """Wait until the app's script has run and stays at rest."""
+    """Wait until the app's script has run, its charts are drawn, and all stays at rest."""
     page.evaluate("window.quietSince = null")
     page.wait_for_function(_IS_QUIET, arg=QUIET, timeout=TIMEOUT)
     return page
