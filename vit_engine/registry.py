@@ -10,7 +10,7 @@ _DINO = "https://dl.fbaipublicfiles.com/dino"
 _SIZES = {"tiny": ("Ti", 192, 3), "small": ("S", 384, 6), "base": ("B", 768, 12)}
 
 
-def _demo(patch_size: int, native: int, sha256: str, size: int) -> ModelSpec:
+def _demo(patch_size: int, native: int, sha256: str) -> ModelSpec:
     name = f"demo_vit_p{patch_size}"
     return ModelSpec(
         name=name,
@@ -23,13 +23,13 @@ def _demo(patch_size: int, native: int, sha256: str, size: int) -> ModelSpec:
         mlp_ratio=2.0,
         native_size=(native, native),
         class_names=CLASSES,
-        weights=Weights(packaged=f"{name}.safetensors", sha256=sha256, size=size),
+        weights=Weights(packaged=f"{name}.safetensors", sha256=sha256),
         licence="MIT",
         description="Small, trained by this project on generated scenes of simple shapes. Works offline.",
     )
 
 
-def _dino(letter: str, patch_size: int, url: str, size: int) -> ModelSpec:
+def _dino(letter: str, patch_size: int, folder: str) -> ModelSpec:
     title, dim, heads = {"s": _SIZES["small"], "b": _SIZES["base"]}[letter]
     return ModelSpec(
         name=f"dino_vit{letter}{patch_size}",
@@ -40,7 +40,7 @@ def _dino(letter: str, patch_size: int, url: str, size: int) -> ModelSpec:
         depth=12,
         heads=heads,
         resampling="dino",
-        weights=Weights(url=f"{_DINO}/{url}", size=size),
+        weights=Weights(url=f"{_DINO}/{folder}/{folder}.pth"),
         licence="Apache-2.0",
         description="Self-supervised on ImageNet (Caron et al. 2021, arXiv 2104.14294). Downloaded at first use.",
     )
@@ -62,12 +62,12 @@ def _random(size: str, patch_size: int) -> ModelSpec:
 
 
 MODELS: tuple[ModelSpec, ...] = (
-    _demo(16, 128, "", 0),
-    _demo(8, 96, "", 0),
-    _dino("s", 16, "dino_deitsmall16_pretrain/dino_deitsmall16_pretrain.pth", 86_728_949),
-    _dino("s", 8, "dino_deitsmall8_pretrain/dino_deitsmall8_pretrain.pth", 86_729_473),
-    _dino("b", 16, "dino_vitbase16_pretrain/dino_vitbase16_pretrain.pth", 343_253_000),
-    _dino("b", 8, "dino_vitbase8_pretrain/dino_vitbase8_pretrain.pth", 343_253_000),
+    _demo(16, 128, "e038916bad842e33f9818d41d78f187568b0bb208c46c06e000bcc135c543d62"),
+    _demo(8, 96, "3e35163c47dd2f0fb1d8519577ab660ffc791f3c546505566858ef3a8cba9764"),
+    _dino("s", 16, "dino_deitsmall16_pretrain"),
+    _dino("s", 8, "dino_deitsmall8_pretrain"),
+    _dino("b", 16, "dino_vitbase16_pretrain"),
+    _dino("b", 8, "dino_vitbase8_pretrain"),
     _random("tiny", 16),
     _random("tiny", 8),
     _random("small", 16),

@@ -110,7 +110,6 @@ class Weights:
     url: str | None = None
     packaged: str | None = None
     sha256: str | None = None
-    size: int | None = None  # bytes
 
     @property
     def filename(self) -> str:
@@ -145,6 +144,11 @@ class ModelSpec:
     description: str = ""
 
     def __post_init__(self) -> None:
+        if min(self.patch_size, self.dim, self.depth, self.heads, *self.native_size) < 1:
+            raise SpecError(
+                f"patch size, dim, depth, heads and native size must be at least 1 for {self.name!r}; got "
+                f"{self.patch_size}, {self.dim}, {self.depth}, {self.heads}, {self.native_size}."
+            )
         if self.dim % self.heads:
             raise SpecError(
                 f"dim must be a multiple of heads for {self.name!r}; got dim {self.dim}, {self.heads} heads."
@@ -158,6 +162,15 @@ class ModelSpec:
     def prefix(self) -> int:
         """Tokens before the patches: CLS, then registers."""
         return 1 + self.registers
+
+    @property
+    def parameter_count(self) -> int:
+        """All weights of the model, its classifier included."""
+        hidden, patches = int(self.dim * self.mlp_ratio), math.prod(self.native_size) // self.patch_size**2
+        block = 4 * self.dim * (self.dim + 1) + 2 * self.dim * hidden + hidden + self.dim + 4 * self.dim
+        embedding = (3 * self.patch_size**2 + 1) * self.dim + (1 + patches + self.prefix) * self.dim
+        classes = len(self.class_names)
+        return embedding + self.depth * block + 2 * self.dim + classes * (self.dim + 1)
 
     def grid(self, height: int, width: int) -> TokenGrid:
         """The tokens of a picture of this size in pixels; SpecError unless its sides are whole patches."""

@@ -1,0 +1,24 @@
+"""The dashboard's entry: `streamlit run dashboard/app.py`."""
+
+import sys
+from pathlib import Path
+
+import streamlit as st
+
+ROOT = Path(__file__).resolve().parent.parent
+if str(ROOT) not in sys.path:  # Streamlit puts this file's folder there, not the project's
+    sys.path.insert(0, str(ROOT))
+
+from dashboard import controls  # noqa: E402
+
+st.set_page_config(page_title="ViT attention", page_icon=":material/blur_on:", layout="wide")
+st.html(Path(__file__).with_name("style.css"))
+page = st.navigation(
+    [
+        st.Page("views/explore.py", title="Explore", icon=":material/blur_on:", default=True),
+        st.Page("views/guide.py", title="Guide", icon=":material/menu_book:"),
+    ]
+)
+controls.restore()
+controls.sidebar()
+page.run()

@@ -1,0 +1,238 @@
+"""The widgets of the sidebar and of Explore, and the Selection that they make."""
+
+import base64
+import io
+from collections.abc import Sequence
+
+import streamlit as st
+from PIL import Image
+
+from dashboard import keys, services
+from dashboard.figures import AUTO, COLOUR_SCALES
+from dashboard.samples import SAMPLES, find_sample
+from dashboard.state import (
+    CLIPS,
+    DEFAULT,
+    REDUCTIONS,
+    SCALES,
+    SIZES,
+    UPLOAD_PREFIX,
+    VIEWS,
+    WIDGETS,
+    Selection,
+    clamp_to_model,
+    from_link,
+    to_link,
+)
+from vit_engine import ImageError, ModelSpec
+
+UPLOAD_TYPES = ("png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff")
+_LINK = "_link"  # session state: the link as this session last read or wrote it
+_NOTICES = "_notices"
+
+
+def restore() -> None:
+    """Bring a link that this session has not seen yet into the widgets; call before any of them."""
+    link = {name: st.query_params[name] for name in st.query_params}
+    if link == st.session_state.get(_LINK):
+        return
+    st.session_state[_LINK] = link
+    specs = services.models()
+    wanted = link.get("picture", "").removeprefix(UPLOAD_PREFIX)
+    held = frozenset({wanted} if wanted and services.find_upload(wanted) else ())
+    shapes = {name: (spec.depth, spec.heads) for name, spec in specs.items()}
+    colours = ("auto", *COLOUR_SCALES)
+    values, notices = from_link(link, depth_and_heads=shapes, colours=colours, held=held)
+    st.session_state[_NOTICES] = notices
+    for name, value in values.items():
+        if name == "picture":
+            _restore_picture(str(value))
+        else:
+            st.session_state[WIDGETS[name]] = value
+    if "query" in link and "query" not in values:
+        st.session_state[keys.QUERY] = None
+
+
+def _restore_picture(name: str) -> None:
+    if name.startswith(UPLOAD_PREFIX):
+        st.session_state[keys.UPLOADED] = name.removeprefix(UPLOAD_PREFIX)
+        st.session_state[keys.SOURCE] = "upload"
+    else:
+        st.session_state[keys.SAMPLE] = name
+        st.session_state[keys.SOURCE] = "samples"
+
+
+def notices() -> Sequence[str]:
+    """What had to be changed in the link, told once."""
+    return st.session_state.pop(_NOTICES, ())
+
+
+def share(selection: Selection) -> None:
+    """Put a selection into the URL."""
+    link = to_link(selection)
+    if link != st.session_state.get(_LINK):
+        st.session_state[_LINK] = link
+        st.query_params.from_dict(link)
+
+
+def sidebar() -> None:
+    """The shared controls: picture, model, working size, look."""
+    for name in ("model", "size", "opacity", "colours", "scale", "clip"):
+        st.session_state.setdefault(WIDGETS[name], getattr(DEFAULT, name))
+    with st.sidebar:
+        _picture_controls()
+        _model_controls()
+        _look_controls()
+
+
+def _picture_controls() -> None:
+    st.session_state.setdefault(keys.SOURCE, "samples")
+    st.session_state.setdefault(keys.SAMPLE, DEFAULT.picture)
+    source = st.segmented_control(
+        "Picture", ("samples", "upload", "camera"), key=keys.SOURCE, required=True, width="stretch",
+        format_func=str.capitalize, persist_state="session",
+    )  # fmt: skip
+    if source == "samples":
+        st.html(_thumbnail_style())
+        st.pills(
+            "Samples", [sample.name for sample in SAMPLES], key=keys.SAMPLE, required=True,
+            label_visibility="collapsed", format_func=lambda name: find_sample(name).title, persist_state="session",
+        )  # fmt: skip
+    elif source == "upload":
+        _take(st.file_uploader("Picture file", UPLOAD_TYPES, key=keys.UPLOAD, label_visibility="collapsed"))
+    else:
+        _take(st.camera_input("Photograph", key=keys.CAMERA, label_visibility="collapsed"))
+
+
+def _take(file) -> None:
+    """Make an uploaded file the picture in use; a bad one is told and changes nothing."""
+    if file is None:
+        return
+    try:
+        picture = services.keep_upload(file.getvalue(), file.name)
+    except ImageError as error:
+        st.error(str(error), icon=":material/broken_image:")
+    else:
+        st.session_state[keys.UPLOADED] = picture.sha256
+
+
+def picture_name() -> str:
+    """The picture in use: a sample's name, or "sha256:…" once something was uploaded."""
+    uploaded = st.session_state.get(keys.UPLOADED)
+    if st.session_state.get(keys.SOURCE) != "samples" and uploaded and services.find_upload(uploaded):
+        return UPLOAD_PREFIX + uploaded
+    return st.session_state.get(keys.SAMPLE) or DEFAULT.picture
+
+
+@st.cache_data(show_spinner=False)
+def _thumbnail_style() -> str:
+    """The samples' buttons show the samples."""
+    rules = []
+    for number, sample in enumerate(SAMPLES, start=1):
+        buffer = io.BytesIO()
+        Image.fromarray(services.thumbnail(sample.name)).save(buffer, "JPEG", quality=80)
+        data = base64.b64encode(buffer.getvalue()).decode()
+        rules.append(
+            f".st-key-{keys.SAMPLE} button:nth-of-type({number}) {{ background-image: url(data:image/jpeg;base64,{data}); }}"
+        )
+    return f"<style>{''.join(rules)}</style>"
+
+
+def _model_controls() -> None:
+    specs = services.models()
+    name = st.selectbox(
+        "Model", list(specs), key=keys.MODEL, format_func=lambda option: specs[option].title, persist_state="session"
+    )
+    spec = specs[name]
+    st.caption(_where_from(spec))
+    size = st.selectbox(
+        "Short side", SIZES, key=keys.SIZE, format_func=lambda side: f"{side} px", persist_state="session",
+        help="The picture is scaled to this short side, its aspect ratio kept. More pixels: more patches, more time.",
+    )  # fmt: skip
+    patches = size // spec.patch_size
+    st.caption(f"{patches} patches of {spec.patch_size} px on the short side.")
+
+
+def _where_from(spec: ModelSpec) -> str:
+    if spec.weights is None:
+        return f":material/casino: {spec.description}"
+    if services.is_ready(spec):
+        return f":material/check: {spec.description}"
+    return f":material/download: {spec.description} About {4 * spec.parameter_count / 1e6:.0f} MB."
+
+
+def _look_controls() -> None:
+    with st.expander("Look", expanded=True, key="look", type="compact"):
+        st.slider("Opacity", 0, 100, key=keys.OPACITY, format="%d %%", persist_state="session")
+        st.selectbox(
+            "Colours", ("auto", *COLOUR_SCALES), key=keys.COLOURS, format_func=str.capitalize, persist_state="session",
+            help="Auto takes inferno on a dark page and viridis on a light one.",
+        )  # fmt: skip
+        st.segmented_control(
+            "Colour scale of each head", SCALES, key=keys.SCALE, required=True, width="stretch",
+            format_func={"shared": "Shared", "own": "Own"}.get, persist_state="session",
+            help="Shared: the same colour is the same weight everywhere, heads can be compared. "
+            "Own: every head uses the whole scale, its pattern is seen best.",
+        )  # fmt: skip
+        st.select_slider(
+            "Scale ends at percentile", CLIPS, key=keys.CLIP, persist_state="session",
+            help="A single hot patch would blacken the rest: values above this percentile get the last colour.",
+        )  # fmt: skip
+
+
+def colours() -> str:
+    """The colour scale in use: a name in figures.COLOUR_SCALES."""
+    chosen = st.session_state[keys.COLOURS]
+    return AUTO.get(st.context.theme.type or "light", "viridis") if chosen == "auto" else chosen
+
+
+def current_spec() -> ModelSpec:
+    """The specification of the model in use."""
+    return services.models()[st.session_state[keys.MODEL]]
+
+
+def layer_and_head(spec: ModelSpec) -> None:
+    """The two controls that walk through a model; keeps them within what it has."""
+    state = st.session_state
+    layer, head = clamp_to_model(state.get(keys.LAYER), state.get(keys.HEAD), depth=spec.depth, heads=spec.heads)
+    state[keys.LAYER], state[keys.HEAD] = layer, head
+    left, right = st.columns([2, 3], gap="medium", vertical_alignment="bottom")
+    left.slider("Layer", 0, spec.depth - 1, key=keys.LAYER, help="Counted from 0.", persist_state="session")
+    right.segmented_control(
+        "Head", [*REDUCTIONS, *map(str, range(spec.heads))], key=keys.HEAD, required=True, persist_state="session",
+        help="One head, or the mean, maximum or minimum over all heads, patch by patch.",
+    )  # fmt: skip
+
+
+def view_control() -> None:
+    """Attention over the picture, or beside it."""
+    st.session_state.setdefault(keys.VIEW, DEFAULT.view)
+    st.segmented_control(
+        "View", VIEWS, key=keys.VIEW, required=True, label_visibility="collapsed", persist_state="session",
+        format_func={"over": "Over the picture", "beside": "Beside it"}.get,
+    )  # fmt: skip
+
+
+def selection(spec: ModelSpec) -> Selection:
+    """What the widgets say now."""
+    state = st.session_state
+    layer = state[keys.LAYER]
+    return Selection(
+        picture=picture_name(),
+        model=state[keys.MODEL],
+        size=state[keys.SIZE],
+        layer=None if layer == spec.depth - 1 else layer,
+        head=state[keys.HEAD],
+        query=state.get(keys.QUERY),
+        view=state[keys.VIEW],
+        opacity=state[keys.OPACITY],
+        colours=state[keys.COLOURS],
+        scale=state[keys.SCALE],
+        clip=state[keys.CLIP],
+    )
+
+
+def clicked(key: str) -> dict | None:
+    """The point of a chart that was just clicked, or None: a second click on a point deselects it."""
+    points = st.session_state[key].selection.points
+    return points[0] if points else None

@@ -1,0 +1,286 @@
+"""Explore: one picture, one model; every layer, every head, any query patch."""
+
+import math
+
+import numpy as np
+import streamlit as st
+
+from dashboard import controls, figures, keys, services
+from dashboard.services import Analysis, Picture
+from dashboard.state import Selection
+from vit_engine import ModelSpec, TokenGrid, VitEngineError
+from vit_engine.statistics import COLUMNS
+
+CHART = {"displayModeBar": False, "scrollZoom": False, "doubleClick": False, "showSendToCloud": False}
+PREDICTIONS_FROM = 0.2  # less likely classes are not worth showing
+
+
+def page() -> None:
+    for notice in controls.notices():
+        st.warning(notice, icon=":material/link_off:")
+    spec = controls.current_spec()
+    header = st.container(key="header", horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute")
+    controls.layer_and_head(spec)
+    stage = st.container(key="stage")
+    with header:
+        title = st.container(key="title", width="content")
+        controls.view_control()
+    selection = controls.selection(spec)
+    analysis = _analyse(selection, stage)
+    if analysis is not None:
+        picture = services.find_picture(selection.picture)
+        with title:
+            _title(spec, picture, analysis)
+        with stage:
+            _maps(analysis, selection)
+            _statistics(analysis, selection, spec)
+    controls.share(selection)
+
+
+def _analyse(selection: Selection, stage) -> Analysis | None:
+    """The analysis of what is selected, its progress shown while it runs; None, with the reason shown, if it fails."""
+    bar = stage.empty()
+
+    def progress(fraction: float, message: str) -> None:
+        bar.progress(min(max(fraction, 0.0), 1.0), text=message.capitalize())
+
+    try:
+        picture = services.find_picture(selection.picture)
+        return services.analyse(picture, selection.model, selection.size, progress)
+    except VitEngineError as error:
+        stage.error(str(error), icon=":material/error:")
+        return None
+    finally:
+        bar.empty()
+
+
+def _title(spec: ModelSpec, picture: Picture, analysis: Analysis) -> None:
+    trace, grid = analysis.trace, analysis.trace.grid
+    warning = " :orange-badge[:material/casino: random weights]" if trace.random else ""
+    st.markdown(f"#### {spec.title}{warning}")
+    credit = f" ({picture.credit})" if picture.credit else ""
+    st.caption(
+        f"{picture.title}{credit} · {grid.height}×{grid.width} px · {grid.rows}×{grid.cols} patches · "
+        f"{trace.seconds:.1f} s · {trace.nbytes / 1e6:.0f} MB"
+    )
+
+
+def _query_patch(selection: Selection, grid: TokenGrid) -> tuple[int, int] | None:
+    if selection.query is None:
+        return None
+    y, x = selection.query
+    return grid.patch_at(y * grid.height, x * grid.width)
+
+
+def _maps(analysis: Analysis, selection: Selection) -> None:
+    trace = analysis.trace
+    patch = _query_patch(selection, trace.grid)
+    query = "cls" if patch is None else patch
+    maps = np.stack([trace.head_maps(layer, query) for layer in trace.layers])  # (layers, heads, rows, cols)
+    limits = _limits(maps, selection)
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        _overlay(analysis, selection, patch, limits)
+        _below_overlay(analysis, patch)
+    with right:
+        _head_grid(analysis, selection, maps, limits)
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        _mosaic(analysis, selection, maps, limits)
+    with right:
+        _entropy_by_depth(analysis, selection)
+
+
+def _layer(analysis: Analysis, selection: Selection) -> int:
+    return max(analysis.trace.layers) if selection.layer is None else selection.layer
+
+
+def _limits(maps: np.ndarray, selection: Selection) -> np.ndarray:
+    """Where the colour scale of each (layer, head) ends: at one value a layer, or each at its own."""
+    if selection.scale == "own":
+        return np.array([[figures.upper_limit(head, selection.clip) for head in layer] for layer in maps])
+    shared = np.array([figures.upper_limit(layer, selection.clip) for layer in maps])
+    return np.repeat(shared[:, None], maps.shape[1], axis=1)
+
+
+def _overlay(analysis: Analysis, selection: Selection, patch: tuple[int, int] | None, limits: np.ndarray) -> None:
+    trace = analysis.trace
+    layer = _layer(analysis, selection)
+    head: int | str = int(selection.head) if selection.head.isdigit() else selection.head
+    shown = trace.attention_map(layer, head, "cls" if patch is None else patch)
+    shared = selection.scale == "shared" and isinstance(head, int)
+    limit = limits[layer, head] if shared else figures.upper_limit(shown.values, selection.clip)
+    figure = figures.overlay_figure(
+        analysis.pixels,
+        shown.values,
+        limit=float(limit),
+        colours=controls.colours(),
+        opacity=selection.opacity / 100,
+        query=patch,
+        beside=selection.view == "beside",
+    )
+    aspect = trace.grid.width / trace.grid.height * (2.02 if selection.view == "beside" else 1)
+    _chart(figure, keys.OVERLAY, aspect, _choose_query, alt=f"{shown.label}, over the picture")
+
+
+def _chart(figure, key: str, aspect: float, on_select, *, alt: str) -> None:
+    """A clickable chart in a box that keeps its aspect (width over height) at every width."""
+    st.html(f"<style>.st-key-{key}_box {{ aspect-ratio: {aspect:.4f}; }}</style>")
+    with st.container(key=f"{key}_box"):
+        st.plotly_chart(
+            figure, key=key, on_select=on_select, selection_mode="points", height="stretch", config=CHART, alt=alt
+        )
+
+
+def _choose_query() -> None:
+    point = controls.clicked(keys.OVERLAY)
+    if point is not None:
+        grid = st.session_state["_grid"]
+        y, x = grid.centre(int(point["y"]), int(point["x"]))
+        st.session_state[keys.QUERY] = (round(y / grid.height, 4), round(x / grid.width, 4))
+
+
+def _choose_head() -> None:
+    point = controls.clicked(keys.HEAD_GRID)
+    if point is not None:
+        st.session_state[keys.HEAD] = str(point["customdata"][0])
+
+
+def _choose_layer_and_head() -> None:
+    point = controls.clicked(keys.MOSAIC)
+    if point is not None:
+        layer, head = point["customdata"]
+        st.session_state[keys.LAYER], st.session_state[keys.HEAD] = int(layer), str(head)
+
+
+def _reset_query() -> None:
+    st.session_state[keys.QUERY] = None
+
+
+def _below_overlay(analysis: Analysis, patch: tuple[int, int] | None) -> None:
+    st.session_state["_grid"] = analysis.trace.grid
+    with st.container(horizontal=True, vertical_alignment="center", key="query_line"):
+        if patch is None:
+            st.markdown("Query: **CLS token** · :small[click a patch to see where *it* attends]")
+        else:
+            st.markdown(f"Query: **patch row {patch[0]}, col {patch[1]}**")
+            st.button("Back to CLS", key=keys.RESET_QUERY, on_click=_reset_query, type="tertiary", icon=":material/undo:")
+    likely = [p for p in analysis.trace.predictions if p.probability >= PREDICTIONS_FROM]
+    if likely:
+        st.caption("Classifier: " + " · ".join(f"{p.label} {p.probability:.0%}" for p in likely))
+
+
+def _cell_texts(analysis: Analysis) -> list[list[str]]:
+    """For each layer and head, what its cell says on hover."""
+    statistics = analysis.trace.statistics
+    bits = statistics.cls_entropy / math.log(2)
+    return [
+        [f"layer {layer} · head {head}<br>CLS entropy {bits[row, head]:.2f} bits" for head in range(bits.shape[1])]
+        for row, layer in enumerate(statistics.layers)
+    ]
+
+
+def _head_grid(analysis: Analysis, selection: Selection, maps: np.ndarray, limits: np.ndarray) -> None:
+    layer = _layer(analysis, selection)
+    heads, rows, cols = maps[layer].shape
+    scale = "one shared scale" if selection.scale == "shared" else "each its own scale"
+    st.markdown(f"**Heads of layer {layer}** :small[{scale} · click to choose]")
+    figure = figures.head_grid_figure(
+        maps[layer],
+        limits=limits[layer],
+        colours=controls.colours(),
+        labels=_cell_texts(analysis)[layer],
+        selected=int(selection.head) if selection.head.isdigit() else None,
+    )
+    across = figures.grid_columns(heads, rows, cols)
+    aspect = across * cols / (-(-heads // across) * rows)
+    _chart(figure, keys.HEAD_GRID, aspect, _choose_head, alt=f"Attention of each head of layer {layer}")
+
+
+def _mosaic(analysis: Analysis, selection: Selection, maps: np.ndarray, limits: np.ndarray) -> None:
+    st.markdown("**All layers × heads** :small[click to open]")
+    small = figures.thumbnails(maps)
+    depth, heads, rows, cols = small.shape
+    figure = figures.mosaic_figure(
+        small,
+        limits=limits,
+        colours=controls.colours(),
+        labels=_cell_texts(analysis),
+        layers=list(analysis.trace.layers),
+        selected=(_layer(analysis, selection), int(selection.head) if selection.head.isdigit() else None),
+    )
+    _chart(figure, keys.MOSAIC, heads * cols / (depth * rows), _choose_layer_and_head, alt="Attention of all heads")
+
+
+def _entropy_by_depth(analysis: Analysis, selection: Selection) -> None:
+    st.markdown("**Entropy by depth** :small[CLS query, over all keys]")
+    statistics, grid = analysis.trace.statistics, analysis.trace.grid
+    figure = figures.entropy_figure(
+        statistics.cls_entropy / math.log(2),
+        layers=statistics.layers,
+        layer=_layer(analysis, selection),
+        unit="bits",
+        most=math.log2(grid.tokens),
+    )
+    st.plotly_chart(figure, key=keys.ENTROPY_BY_DEPTH, height=380, config=CHART, alt="Entropy of every head by layer")
+
+
+def _statistics(analysis: Analysis, selection: Selection, spec: ModelSpec) -> None:
+    frame = services.statistics(analysis)
+    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute", key="table_head"):
+        st.markdown("**Per-head entropy statistics** :small[sort by a column's head]", width="content")
+        with st.container(horizontal=True, width="content", key="table_controls"):
+            layers = st.segmented_control(
+                "Layers", ("layer", "all"), key=keys.TABLE_LAYERS, default="layer", required=True,
+                label_visibility="collapsed", persist_state="session",
+                format_func={"layer": "This layer", "all": "All layers"}.get,
+            )  # fmt: skip
+            over = st.segmented_control(
+                "Keys", ("all", "patches"), key=keys.TABLE_KEYS, default="all", required=True,
+                label_visibility="collapsed", persist_state="session",
+                format_func={"all": "All keys", "patches": "Patches only"}.get,
+                help="Entropies over all keys, or over patch keys renormalised to sum to 1.",
+            )  # fmt: skip
+            st.download_button(
+                "CSV", frame.to_csv(index=False), f"heads-{spec.name}.csv", "text/csv", key=keys.DOWNLOAD_STATISTICS,
+                icon=":material/download:", on_click="ignore", help="All layers, heads and columns.",
+            )  # fmt: skip
+    shown = frame if layers == "all" else frame[frame["layer"] == _layer(analysis, selection)]
+    order = _table_columns("patch_" if over == "patches" else "")
+    st.dataframe(
+        shown[[name for name in order if name in shown]],
+        key=keys.HEAD_STATISTICS,
+        hide_index=True,
+        height="content" if layers == "layer" else 460,
+        column_config=_column_config(analysis.trace.grid, order),
+    )
+
+
+def _table_columns(which: str) -> list[str]:
+    entropies = [
+        f"cls_{which}entropy_bits", f"cls_{which}entropy_normalised", f"cls_{which}effective_tokens",
+        f"mean_{which}entropy_bits", f"mean_{which}entropy_normalised",
+    ]  # fmt: skip
+    others = ["distance_px", "cls_maximum", "cls_to_cls", "cls_top10_mass", "cls_gini"]
+    return ["layer", "head", *entropies, *others]
+
+
+def _column_config(grid: TokenGrid, order: list[str]) -> dict:
+    """Bars in the cells, each column's length its largest possible value."""
+    most = {"bits": math.log2(grid.tokens), "0..1": 1.0, "px": grid.diagonal, "tokens": float(grid.tokens)}
+    config = {}
+    for column in COLUMNS:
+        if column.name not in order:
+            continue
+        if not column.unit:
+            config[column.name] = st.column_config.NumberColumn(column.title, help=column.description, width=60)
+            continue
+        title = column.title if column.unit == "0..1" else f"{column.title} ({column.unit})"
+        number = "%.1f" if column.unit in ("px", "tokens") else "%.3f" if column.unit == "0..1" else "%.2f"
+        config[column.name] = st.column_config.ProgressColumn(
+            title, help=column.description, format=number, min_value=0.0, max_value=most[column.unit]
+        )
+    return config
+
+
+page()

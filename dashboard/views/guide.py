@@ -1,0 +1,53 @@
+"""Guide: what is shown and how it is defined."""
+
+import streamlit as st
+
+from dashboard import services
+from dashboard.samples import SAMPLES
+from vit_engine.statistics import COLUMNS
+
+st.markdown("#### Guide")
+st.markdown(
+    """
+A Vision Transformer cuts a picture into patches and turns each into a *token*; a *CLS token* in front gathers the
+whole. In every *layer*, each *head* lets every token look at all others with weights that sum to 1: its *attention*.
+The maps show, for one query token, the weights that it gives to the patches.
+
+**Query.** CLS to begin with. Click a patch in the large picture to see where that patch attends.
+**Layer and head.** The slider and the row of heads, or a click on a small map. Mean, maximum and minimum are taken
+over heads, patch by patch. Layers and heads count from 0, as in the API.
+**Colour.** From 0 to a percentile of the values. On the shared scale the same colour is the same weight in every head
+of a layer; on its own scale each head's pattern is seen best.
+**The link** in the address bar reopens exactly this view. An uploaded picture stays with this server for a while.
+
+Nothing here is an approximation: every row is the softmax of the model's own scores, and the statistics are of all
+queries of all heads, computed in one streamed pass without ever holding the attention matrix.
+"""
+)
+st.markdown("##### Statistics")
+st.dataframe(
+    [{"column": c.name, "title": c.title, "unit": c.unit, "meaning": c.description} for c in COLUMNS],
+    key="columns",
+    hide_index=True,
+)
+st.markdown("##### Models")
+st.dataframe(
+    [
+        {
+            "name": spec.name,
+            "title": spec.title,
+            "patch": spec.patch_size,
+            "layers": spec.depth,
+            "heads": spec.heads,
+            "dim": spec.dim,
+            "ready": services.is_ready(spec),
+            "licence": spec.licence,
+            "about": spec.description,
+        }
+        for spec in services.models().values()
+    ],
+    key="models",
+    hide_index=True,
+)
+st.markdown("##### Pictures")
+st.markdown("\n".join(f"- {sample.title}: {sample.credit}" for sample in SAMPLES))
