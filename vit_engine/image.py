@@ -2,12 +2,14 @@
 
 import hashlib
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms
 from torch import Tensor
 
 from vit_engine.errors import ImageError, SpecError
@@ -15,6 +17,17 @@ from vit_engine.spec import ModelSpec, TokenGrid
 
 MAX_PIXELS = 64_000_000
 MAX_ASPECT = 12
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # no others: Pillow reads EPS by running Ghostscript
+_EXIF_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
@@ -52,24 +65,11 @@ def open_image(source: str | Path | bytes) -> Image.Image:
     data, name = _read(source)
     if not data:
         raise ImageError(f"{name} is empty (0 bytes); expected a PNG, JPEG, WebP, GIF, BMP or TIFF picture.")
-    try:
-        picture = Image.open(io.BytesIO(data))
-    except _BOMB as error:
-        raise ImageError(f"{name} has more pixels than the limit of {MAX_PIXELS:,}; scale it down first.") from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise ImageError(
-            f"{name} is not a picture that can be read; expected PNG, JPEG, WebP, GIF, BMP or TIFF."
-        ) from error
-    width, height = picture.size
-    if width * height > MAX_PIXELS:
-        raise ImageError(
-            f"{name} is {width}×{height} = {width * height:,} pixels; the limit is {MAX_PIXELS:,}. Scale it down first."
-        )
+    picture = _open(data, name)
     try:
         picture.load()
-        upright = ImageOps.exif_transpose(picture)
-        result = _to_rgb(upright)
-    except (*_BOMB, OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
+        result = _to_rgb(_upright(picture))
+    except Exception as error:  # decoders of damaged bytes raise whatever they stumble over
         raise ImageError(f"{name} is damaged or cut off: {error}. Save or copy it again.") from error
     result.info = {"sha256": hashlib.sha256(data).hexdigest()}
     return result
@@ -80,18 +80,45 @@ def _read(source: str | Path | bytes) -> tuple[bytes, str]:
         return bytes(source), "the picture"
     try:
         return Path(source).read_bytes(), f"{str(source)!r}"
-    except OSError as error:
-        raise ImageError(f"{str(source)!r} cannot be read: {error.strerror or error}. Check the path.") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ImageError(f"{str(source)!r} cannot be read: {reason}. Check the path.") from error
+
+
+def _open(data: bytes, name: str) -> Image.Image:
+    """The picture, of which only the header is read yet."""
+    try:
+        picture = Image.open(io.BytesIO(data), formats=FORMATS)
+    except _BOMB as error:
+        raise ImageError(f"{name} has more pixels than the limit of {MAX_PIXELS:,}; scale it down first.") from error
+    except Exception as error:
+        raise ImageError(
+            f"{name} is not a picture that can be read; expected PNG, JPEG, WebP, GIF, BMP or TIFF."
+        ) from error
+    width, height = picture.size
+    if width * height > MAX_PIXELS:
+        raise ImageError(
+            f"{name} is {width}×{height} = {width * height:,} pixels; the limit is {MAX_PIXELS:,}. Scale it down first."
+        )
+    return picture
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """Turned as its EXIF says. ImageOps.exif_transpose writes all of EXIF anew, and fails where a tag is malformed."""
+    turn = _UPRIGHT.get(picture.getexif().get(_EXIF_ORIENTATION))
+    return picture if turn is None else picture.transpose(turn)
 
 
 def _to_rgb(picture: Image.Image) -> Image.Image:
     if picture.mode.startswith("I") or picture.mode == "F":
         return _from_deep_grey(picture)
+    profile = picture.info.get("icc_profile")
     if "A" in picture.getbands() or "transparency" in picture.info:
         layers = picture.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", layers.size, "white"), layers).convert("RGB")
-    profile = picture.info.get("icc_profile")
-    if profile and picture.mode in ("RGB", "CMYK", "L"):
+        picture = Image.alpha_composite(Image.new("RGBA", layers.size, "white"), layers).convert("RGB")
+    elif picture.mode == "P":
+        picture = picture.convert("RGB")
+    if profile and picture.mode in {"RGB", "CMYK", "L"}:
         try:
             source, target = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
             converted = ImageCms.profileToProfile(picture, source, target, outputMode="RGB")
@@ -104,8 +131,10 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
 
 def _from_deep_grey(picture: Image.Image) -> Image.Image:
     """16 and 32 bit greys: of the type's range where the values use 16 bits, else from their own extremes."""
-    values = np.nan_to_num(np.asarray(picture, dtype=np.float64))
-    low, high = values.min(), values.max()
+    values = np.asarray(picture, dtype=np.float64)
+    finite = values[np.isfinite(values)]
+    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
+    values = np.nan_to_num(values, nan=low, posinf=high, neginf=low)
     if picture.mode.startswith("I") and low >= 0 and 255 < high <= 65535:
         low, high = 0.0, 65535.0
     elif low >= 0 and 1 < high <= 255:
@@ -140,8 +169,9 @@ def _target_size(picture: Image.Image, spec: ModelSpec, size: int | tuple[int, i
     """(height, width) before the crop to whole patches."""
     if size is None:
         size = min(spec.native_size)
-    sides = (size,) if isinstance(size, int) else tuple(size)
-    if not sides or len(sides) > 2 or any(side < spec.patch_size for side in sides):
+    sides = tuple(size) if isinstance(size, Sequence) else (size,)
+    whole = all(isinstance(side, Integral) for side in sides)
+    if not whole or len(sides) not in {1, 2} or min(sides) < spec.patch_size:
         raise SpecError(
             f"size must be a short side or (height, width), each at least one patch of {spec.patch_size} px; "
             f"got {size}."

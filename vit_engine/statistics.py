@@ -86,8 +86,9 @@ class HeadStatistics:
 
     def __post_init__(self) -> None:
         for name, values in vars(self).items():
-            if isinstance(values, np.ndarray) and values.shape[:1] != (len(self.layers),):
-                raise SpecError(f"{name} must have {len(self.layers)} layers; got shape {values.shape}.")
+            expected = (len(self.layers), *self.cls_entropy.shape[1:2])
+            if isinstance(values, np.ndarray) and values.shape != expected:
+                raise SpecError(f"{name} must be of shape {expected}, (layers, heads); got {values.shape}.")
 
     def to_frame(self) -> pd.DataFrame:
         """One row for each (layer, head); the columns are those of COLUMNS, in that order.

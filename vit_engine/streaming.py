@@ -7,7 +7,8 @@ linear in the tokens: one chunk lives at a time, sized to a byte budget.
 Patch keys and prefix keys are summed apart. With scores taken from the patch maximum, t_j ≤ 0 and
 Z = Σ exp t_j ≥ 1, the entropy ln Z − Σ exp(t_j) t_j / Z is a sum of two terms that are never
 negative: nothing cancels, one-hot attention gives exactly 0, and the renormalised patch entropy
-exists even where the prefix takes all the mass.
+exists even where the prefix takes all the mass. All weights come from differences of scores, so a
+large score that all keys share costs no precision.
 
 `explicit_weights` is the reference: the whole matrix, for tests and for small pictures.
 """
@@ -101,17 +102,17 @@ class _Chunk:
 
     def __init__(self, q: Tensor, k: Tensor, v: Tensor, prefix: int) -> None:
         self.v_prefix, self.v_patch = v[:, :prefix], v[:, prefix:]
-        self.prefix_scores = q @ k[:, :prefix].mT  # (g, r, P)
         self.t = q @ k[:, prefix:].mT  # (g, r, M), patch scores, then taken from their maximum
         self.patch_maximum = self.t.amax(dim=-1)
         self.t -= self.patch_maximum.unsqueeze(-1)
         self.exp_t = self.t.exp()
         self.z = self.exp_t.sum(dim=-1)  # (g, r), ≥ 1
-        self.patch_log_normaliser = self.patch_maximum + self.z.log()
-        prefix_log_normaliser = self.prefix_scores.logsumexp(dim=-1)  # −inf without a prefix
-        self.log_normaliser = torch.logaddexp(self.patch_log_normaliser, prefix_log_normaliser)
-        self.prefix_weights = (self.prefix_scores - self.log_normaliser.unsqueeze(-1)).exp()
-        self.patch_mass = (self.patch_log_normaliser - self.log_normaliser).exp()
+        prefix_t = q @ k[:, :prefix].mT - self.patch_maximum.unsqueeze(-1)  # (g, r, P)
+        patch_log_z, prefix_log_z = self.z.log(), prefix_t.logsumexp(dim=-1)  # the latter −inf without a prefix
+        self.log_normaliser = self.patch_maximum + torch.logaddexp(patch_log_z, prefix_log_z)
+        self.patch_mass = (patch_log_z - prefix_log_z).sigmoid()
+        prefix_mass = (prefix_log_z - patch_log_z).sigmoid()
+        self.prefix_weights = prefix_t.softmax(dim=-1) * prefix_mass.unsqueeze(-1)
 
     def output(self) -> Tensor:
         patches = (self.exp_t @ self.v_patch) * (self.patch_mass / self.z).unsqueeze(-1)
@@ -120,16 +121,12 @@ class _Chunk:
     def entropies(self) -> tuple[Tensor, Tensor]:
         """Over all keys and over patch keys renormalised; each (g, r), nats."""
         over_patches = self.z.log() - _row_dot(self.exp_t, self.t) / self.z
-        surprise = self.log_normaliser - self.patch_log_normaliser
-        from_prefix = self.prefix_weights * (self.log_normaliser.unsqueeze(-1) - self.prefix_scores)
-        over_all = self.patch_mass * (over_patches + surprise) + from_prefix.sum(dim=-1)
-        return over_all, over_patches
+        from_patches = torch.special.entr(self.patch_mass) + self.patch_mass * over_patches
+        return from_patches + torch.special.entr(self.prefix_weights).sum(dim=-1), over_patches
 
     def maximum(self) -> Tensor:
-        largest = self.patch_maximum
-        if self.prefix_scores.shape[-1]:
-            largest = torch.maximum(largest, self.prefix_scores.amax(dim=-1))
-        return (largest - self.log_normaliser).exp()
+        largest_patch = self.patch_mass / self.z
+        return torch.cat([largest_patch.unsqueeze(-1), self.prefix_weights], dim=-1).amax(dim=-1)
 
     def distance(self, distances: Tensor) -> Tensor:
         """Of the last rows, as many as `distances` (rows, M) has."""

@@ -7,6 +7,7 @@ follows from them exactly: exp(scale · q·k − log-normaliser).
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -127,9 +128,9 @@ class AttentionTrace:
         return (kept.keys.float() @ q).squeeze(-1).sub_(kept.log_normalisers[:, token, None]).exp_()
 
     def _reduce(self, patches: Tensor, head: int | str) -> Tensor:
-        if head in REDUCTIONS:
+        if isinstance(head, str) and head in REDUCTIONS:
             return REDUCTIONS[head](patches, dim=0)
-        if isinstance(head, str) or not 0 <= head < self.spec.heads:
+        if not isinstance(head, Integral) or not 0 <= head < self.spec.heads:
             raise SpecError(
                 f"head must be in 0..{self.spec.heads - 1} or one of {', '.join(REDUCTIONS)} "
                 f"for {self.spec.name!r}; got {head!r}."
@@ -256,7 +257,7 @@ def _wanted_layers(layers: str | int | Sequence[int], spec: ModelSpec) -> frozen
         if layers != "all":
             raise SpecError(f"layers must be 'all', a number or several numbers; got {layers!r}.")
         return frozenset(range(spec.depth))
-    numbers = [layers] if isinstance(layers, int) else list(layers)
+    numbers = [layers] if isinstance(layers, Integral) else list(layers)
     if not numbers:
         raise SpecError("layers must name at least one layer; got none.")
     return frozenset(_layer_number(layer, spec) for layer in numbers)

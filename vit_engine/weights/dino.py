@@ -17,12 +17,20 @@ def find_state_dict(content: Any) -> Mapping[str, Tensor]:
     """
     if isinstance(content, Mapping):
         for key in ("teacher", "student", "state_dict", "model"):
-            if isinstance(content.get(key), Mapping):
+            if _is_state_dict(content.get(key)):
                 return content[key]
-        if content and all(isinstance(value, Tensor) for value in content.values()):
+        if _is_state_dict(content):
             return content
     found = sorted(map(str, content))[:8] if isinstance(content, Mapping) else type(content).__name__
     raise CheckpointError(f"expected a state dict (names to tensors), or one under 'teacher'; got {found}.")
+
+
+def _is_state_dict(content: Any) -> bool:
+    return (
+        isinstance(content, Mapping)
+        and len(content) > 0
+        and all(isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items())
+    )
 
 
 def convert_key(key: str) -> str | None:

@@ -23,16 +23,17 @@ def download(url: str, target: Path, *, progress: Progress | None = None) -> Pat
     progress(fraction, message) is called as it grows; what it raises cancels the download. Raises
     DownloadError, naming the URL and where the file may be put by hand.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
     try:
-        with os.fdopen(handle, "wb") as file, urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
-            _copy(answer, file, target.name, progress)
-        os.replace(name, target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+        try:
+            with os.fdopen(handle, "wb") as file, urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
+                _copy(answer, file, target.name, progress)
+            os.replace(name, target)
+        finally:
+            Path(name).unlink(missing_ok=True)
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise DownloadError(_explain(url, target, error)) from error
-    finally:
-        Path(name).unlink(missing_ok=True)
     return target
 
 

@@ -49,7 +49,7 @@ def load_model(
     if weights == "random" or (weights == "auto" and spec.weights is None):
         return _random_model(spec, seed, target)
     if weights != "auto":
-        return _load_file(Path(weights), spec, None, target)
+        return _load_file(Path(weights).expanduser(), spec, None, target)
     file = weights_path(spec)
     if not file.exists():
         _fetch(spec, file, report)
@@ -75,7 +75,15 @@ def build(spec: ModelSpec) -> VisionTransformer:
 def _device(device: str | torch.device) -> torch.device:
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(device)
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise SpecError(
+            f"device must be 'auto' or a PyTorch device such as 'cpu' or 'cuda'; got {device!r}."
+        ) from error
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise SpecError(f"device {str(device)!r} needs a GPU that PyTorch can use, and there is none; use 'cpu'.")
+    return chosen
 
 
 def _checkpoint_path(name_or_path: str | Path | ModelSpec) -> Path | None:
@@ -113,7 +121,7 @@ def _fetch(spec: ModelSpec, file: Path, progress: Progress) -> None:
 
 def _load_file(path: Path, spec: ModelSpec | None, heads: int | None, device: torch.device) -> LoadedModel:
     content, format_name, sha256 = read_checkpoint(path)
-    if spec is not None and spec.weights is not None and spec.weights.packaged == path.name:
+    if spec is not None and spec.weights is not None and path == weights_path(spec):
         _verify(path, spec.weights.sha256, sha256)
     tensors, renamed, dropped = _convert(find_state_dict(content))
     spec = spec or _read_spec(path, tensors, heads)
@@ -149,6 +157,8 @@ def _convert(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Renamed, R
         if name is None:
             dropped.append((key, "projection head of self-supervised training"))
             continue
+        if name in tensors:
+            raise CheckpointError(f"two tensors are called {name!r} once prefixes are removed, one of them {key!r}.")
         tensors[name] = tensor
         if name != key:
             renamed.append((key, name))

@@ -1,10 +1,13 @@
 """Reading weight files: safetensors, or PyTorch files by weights-only unpickling. Nothing else, ever."""
 
+import argparse
 import hashlib
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
@@ -31,13 +34,27 @@ def read_checkpoint(path: Path) -> tuple[Any, str, str]:
 
 
 def _read_torch(path: Path) -> Any:
+    torch.serialization.add_safe_globals(_harmless())
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        first_line = str(error).splitlines()[0] if str(error) else "not a pickle"
+        found = re.search(r"GLOBAL ([\w.]+)", str(error))
         raise CheckpointError(
-            f"{path} is not a PyTorch weight file, or holds more than weights, and was not run: {first_line}. "
-            "Save its state_dict() alone, or as safetensors."
+            f"{path} is not a PyTorch weight file, or holds more than weights, and nothing of it was run"
+            f"{f' (it asks for {found[1]})' if found else ''}. Save its state_dict() alone, or as safetensors."
         ) from error
-    except (RuntimeError, EOFError, KeyError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged or not a PyTorch file: {error}. Copy it again.") from error
+    except Exception as error:  # damaged bytes lead the unpickler to whatever it stumbles over
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"{path} is damaged or not a PyTorch file: {reason}. Copy it again.") from error
+
+
+def _harmless() -> list[Any]:
+    """What DINO's own training files hold beside tensors: plain arguments, and learning rates as NumPy scalars."""
+    scalar = np.float64(0).__reduce__()[0]
+    return [
+        argparse.Namespace,
+        np.dtype,
+        type(np.dtype(np.float64)),
+        scalar,
+        (scalar, "numpy.core.multiarray.scalar"),  # its name before NumPy 2
+    ]

@@ -1,0 +1,118 @@
+"""Training in miniature: it learns, goes on as if never stopped, and what it exports loads."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from vit_engine.demo.shapes import CLASSES
+from vit_engine.demo.training import RECIPES, Recipe, Trainer, build_model
+from vit_engine.registry import find_model
+from vit_engine.spec import ModelSpec
+from vit_engine.weights import build, load_model
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Sums in one thread are the same from run to run."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def _recipe(steps: int) -> Recipe:
+    return Recipe(
+        patch_size=8,
+        native_size=(32, 32),
+        sizes={(32, 32): (0.6, 8), (32, 48): (0.4, 6)},
+        steps=steps,
+        dim=16,
+        depth=2,
+        heads=2,
+        learning_rate=5e-3,
+        warm_up=2,
+    )
+
+
+class _Listening(Trainer):
+    """Keeps each step's losses."""
+
+    def _train_on(self, batch) -> tuple[float, float]:
+        losses = super()._train_on(batch)
+        self.__dict__.setdefault("losses", []).append(losses)
+        return losses
+
+
+def test_losses_fall(tmp_path: Path):
+    trainer = _Listening(_recipe(80), tmp_path)
+    trainer.run()
+    losses = torch.tensor(trainer.losses)
+    first, last = losses[:10].mean(dim=0), losses[-10:].mean(dim=0)
+    assert last[1] < 0.8 * first[1], f"patch loss: {first[1]:.3f} to {last[1]:.3f}"
+    assert last[0] < first[0] + 0.02, f"class loss: {first[0]:.3f} to {last[0]:.3f}"
+
+
+def _tensors(trainer: Trainer) -> dict[str, Tensor]:
+    parts = {"model": trainer.model, "average": trainer.average, "auxiliary": trainer.auxiliary}
+    return {f"{part}.{name}": t for part, module in parts.items() for name, t in module.state_dict().items()}
+
+
+def test_a_resumed_run_equals_one_that_never_stopped(tmp_path: Path):
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "halves").mkdir()
+    whole = Trainer(_recipe(7), tmp_path / "whole")
+    whole.run()
+    first = Trainer(_recipe(7), tmp_path / "halves")
+    first.run(until=3)
+    assert first.step == 3
+    second = Trainer(_recipe(7), tmp_path / "halves")
+    assert second.step == 3
+    second.run()
+    assert second.step == whole.step == 7
+    resumed = _tensors(second)
+    for name, tensor in _tensors(whole).items():
+        assert torch.equal(tensor, resumed[name]), name
+    moved = [name for name, tensor in _tensors(first).items() if not torch.equal(tensor, resumed[name])]
+    assert moved, "the second half trained"
+
+
+def test_export_loads_as_the_averaged_model_in_float16(tmp_path: Path):
+    trainer = Trainer(_recipe(4), tmp_path)
+    trainer.run()
+    path = tmp_path / "tiny.safetensors"
+    trainer.export(path)
+    with safe_open(path, "pt") as file:
+        assert file.metadata()["step"] == "4"
+        assert {file.get_tensor(name).dtype for name in file.keys()} == {torch.float16}  # noqa: SIM118
+    recipe = trainer.recipe
+    spec = ModelSpec(
+        name="tiny",
+        title="Tiny",
+        family="demo",
+        patch_size=recipe.patch_size,
+        dim=recipe.dim,
+        depth=recipe.depth,
+        heads=recipe.heads,
+        mlp_ratio=recipe.mlp_ratio,
+        native_size=recipe.native_size,
+        class_names=CLASSES,
+    )
+    loaded = load_model(spec, weights=path, device="cpu").model.state_dict()
+    live = trainer.model.state_dict()
+    for name, tensor in trainer.average.state_dict().items():
+        assert torch.equal(loaded[name], tensor.half().float()), name
+    assert any(not torch.equal(loaded[name], live[name].half().float()) for name in live), "not the live weights"
+
+
+@pytest.mark.parametrize("patch_size", sorted(RECIPES))
+def test_recipes_build_the_registered_models(patch_size: int):
+    registered = build(find_model(f"demo_vit_p{patch_size}")).state_dict()
+    trained = build_model(RECIPES[patch_size]).state_dict()
+    assert {name: tensor.shape for name, tensor in trained.items()} == {
+        name: tensor.shape for name, tensor in registered.items()
+    }
+    assert sum(share for share, _ in RECIPES[patch_size].sizes.values()) == pytest.approx(1)

@@ -1,0 +1,298 @@
+"""The command line: the same numbers as the API, files that appear whole or not at all, exit codes."""
+
+import csv
+import errno
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import vit_engine as ve
+from vit_engine import console, pictures
+from vit_engine.cli import main
+
+MODEL = "random_vit_tiny_p16"
+FILES = ["attention.npz", "heads.csv", "heads.png", "overlay.png", "run.json"]
+ALARM = (0xB3, 0x26, 0x1E)
+
+
+@pytest.fixture(scope="session")
+def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """50×70 pixels of noise."""
+    path = tmp_path_factory.mktemp("picture") / "noise.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def run(picture: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results of one run: two layers, a patch's query, a seed that is not the default."""
+    folder = tmp_path_factory.mktemp("run") / "new" / "folder"
+    options = ["--size", "64", "96", "--layers", "-3,-1", "--query", "2,3", "--seed", "7", "--out", str(folder)]
+    assert main(["attend", str(picture), "--model", MODEL, *options]) == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trace(picture: Path) -> ve.AttentionTrace:
+    """What the Python API gives for the same run."""
+    loaded = ve.load_model(MODEL, seed=7)
+    prepared = ve.prepare_image(ve.open_image(picture), loaded.spec, size=(64, 96))
+    return ve.attend(loaded, prepared, layers=[-3, -1])
+
+
+def test_attend_writes_all_files_and_nothing_else(run: Path):
+    assert sorted(path.name for path in run.iterdir()) == FILES
+
+
+def test_maps_are_those_of_the_api(run: Path, trace: ve.AttentionTrace):
+    arrays = np.load(run / "attention.npz")
+    expected = np.stack([trace.head_maps(9, (2, 3)), trace.head_maps(11, (2, 3))])
+    assert arrays["maps"].dtype == np.float32
+    assert arrays["maps"].shape == (2, 3, 4, 6)
+    np.testing.assert_allclose(arrays["maps"], expected, rtol=1e-5)
+    assert arrays["layers"].tolist() == [9, 11]
+    assert arrays["grid"].tolist() == [1, 4, 6, 16]
+
+
+def test_table_is_that_of_the_api(run: Path, trace: ve.AttentionTrace):
+    pd.testing.assert_frame_equal(
+        pd.read_csv(run / "heads.csv"), trace.statistics.to_frame(), check_dtype=False, rtol=1e-5
+    )
+
+
+def test_run_json_says_how_to_repeat_the_run(run: Path, picture: Path):
+    record = json.loads((run / "run.json").read_text())
+    assert record["model"] == record["spec"]["name"] == MODEL
+    assert record["image"] == {"path": str(picture), "sha256": hashlib.sha256(picture.read_bytes()).hexdigest()}
+    assert record["size"] == {"asked": [64, 96], "height": 64, "width": 96}
+    assert record["grid"] == {"prefix": 1, "rows": 4, "cols": 6, "patch_size": 16}
+    assert (record["layers"], record["query"]) == ([9, 11], [2, 3])
+    assert (record["random"], record["seed"], record["weights"]["sha256"]) == (True, 7, None)
+    assert record["preprocessing"]["mean"] == [0.485, 0.456, 0.406]
+    assert record["versions"]["vit_engine"] == ve.__version__
+    assert set(record["versions"]) == {"vit_engine", "torch", "numpy", "pillow", "python"}
+    assert record["seconds"] > 0
+
+
+def test_pictures_are_large_and_say_that_the_weights_are_random(run: Path):
+    for name, panels in (("overlay.png", 2), ("heads.png", 3)):
+        with Image.open(run / name) as sheet:
+            assert sheet.width >= panels * pictures.MINIMUM_SIDE
+            assert (np.asarray(sheet) == ALARM).all(axis=-1).sum() > 100, name
+
+
+def test_trained_weights_are_not_called_random(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["attend", str(picture), "--model", "demo_vit_p16", "--size", "64", "--out", str(tmp_path)]) == 0
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert (record["random"], record["seed"]) == (False, None)
+    assert len(record["weights"]["sha256"]) == 64
+    assert len(record["predictions"]) == 12
+    assert sum(each["probability"] for each in record["predictions"]) == pytest.approx(1)
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert record["predictions"][0]["label"] in captured.out
+    with Image.open(tmp_path / "heads.png") as sheet:
+        assert not (np.asarray(sheet) == ALARM).all(axis=-1).any()
+
+
+def test_json_is_all_of_stdout(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    arguments = ["attend", str(picture), "--model", MODEL, "--size", "64", "--layers", "-1", "--out", str(tmp_path)]
+    assert main([*arguments, "--json"]) == 0
+    captured = capsys.readouterr()
+    document = json.loads(captured.out)
+    assert sorted(document["files"]) == FILES
+    assert all(Path(path).exists() for path in document["files"].values())
+    assert document["layers"] == [11]
+    assert document["predictions"] == []
+    assert captured.err.count("\n") == 1, "no progress bar where stderr is no terminal"
+    assert "RANDOM WEIGHTS (seed 0)" in captured.err
+
+
+@pytest.mark.parametrize(
+    ("text", "layers"), [("all", list(range(12))), ("-1", [11]), ("0,5,11", [0, 5, 11]), ("-2,0", [0, 10])]
+)
+def test_layers(text: str, layers: list[int], picture: Path, tmp_path: Path):
+    """The options stand before the picture, which neither --size nor --layers may swallow."""
+    options = ["--model", MODEL, "--out", str(tmp_path), "--layers", text, "--size", "32"]
+    assert main(["attend", *options, str(picture)]) == 0
+    assert np.load(tmp_path / "attention.npz")["layers"].tolist() == layers
+    with (tmp_path / "heads.csv").open() as file:
+        assert [int(row["layer"]) for row in csv.DictReader(file)] == [layer for layer in layers for _ in range(3)]
+
+
+def test_pictures_show_the_deepest_layer(picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    captions = []
+    real = pictures.head_sheet
+    monkeypatch.setattr(
+        pictures, "head_sheet", lambda maps, **options: captions.append(options["caption"]) or real(maps, **options)
+    )
+    arguments = ["attend", str(picture), "--model", MODEL, "--size", "32", "--layers", "5,2", "--out", str(tmp_path)]
+    assert main(arguments) == 0
+    assert captions == [f"{MODEL} · layer 5 · all heads · query CLS"]
+
+
+@pytest.mark.parametrize(
+    ("image", "options", "message"),
+    [
+        ("missing.png", [], "missing.png"),
+        (__file__, [], "not a picture"),
+        (None, ["--model", "demo_vit_p17"], "did you mean 'demo_vit_p1"),
+        (None, ["--weights", "missing.pth"], "missing.pth"),
+        (None, ["--layers", "12"], "0..11"),
+        (None, ["--query", "2,6"], "col in 0..1"),
+        (None, ["--query", "-1,0"], "row in 0..1"),
+        (None, ["--size", "8"], "16 px"),
+        (None, ["--size", "99999999"], "smaller size"),
+        (None, ["--out", __file__ + "/results"], "Not a directory"),
+    ],
+)
+def test_unusable_input_is_one_line_and_leaves_nothing(
+    image: str | None,
+    options: list[str],
+    message: str,
+    picture: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+):
+    folder = tmp_path / "results"
+    defaults = ["--model", MODEL, "--size", "32", "--out", str(folder)]
+    assert main(["attend", image or str(picture), *defaults, *options]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("vit-engine: error: ")
+    assert captured.err.count("\n") == 1
+    assert message in captured.err
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["paint"],
+        ["attend"],
+        ["attend", "a.png", "--model", MODEL],
+        ["attend", "a.png", "--model", MODEL, "--out", "results", "--layers", "first"],
+        ["attend", "a.png", "--model", MODEL, "--out", "results", "--query", "3"],
+        ["attend", "a.png", "--model", MODEL, "--out", "results", "--size", "0"],
+        ["attend", "a.png", "--model", MODEL, "--out", "results", "--size", "32,32,32"],
+        ["attend", "a.png", "--model", MODEL, "--out", "results", "--seed", "9223372036854775808"],
+        ["models", "--jso"],
+    ],
+)
+def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]):
+    assert main(arguments) == 2
+    assert "usage: vit-engine" in capsys.readouterr().err
+
+
+def test_help_is_exit_code_0(capsys: pytest.CaptureFixture[str]):
+    assert main(["attend", "--help"]) == 0
+    assert "--layers" in capsys.readouterr().out
+
+
+def test_a_full_disk_leaves_earlier_results_as_they_were(
+    picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "heads.png")
+
+    (tmp_path / "attention.npz").write_text("earlier")
+    monkeypatch.setattr(pictures, "head_sheet", full)
+    assert main(["attend", str(picture), "--model", MODEL, "--size", "32", "--out", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == "vit-engine: error: heads.png: No space left on device.\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["attention.npz"]
+    assert (tmp_path / "attention.npz").read_text() == "earlier"
+
+
+def test_ctrl_c_is_130_and_leaves_nothing(
+    picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ve, "attend", interrupted)
+    folder = tmp_path / "results"
+    assert main(["attend", str(picture), "--model", MODEL, "--size", "32", "--out", str(folder)]) == 130
+    assert capsys.readouterr().err == "vit-engine: interrupted\n"
+    assert not folder.exists()
+
+
+def test_models_lists_all_of_them(capsys: pytest.CaptureFixture[str]):
+    assert main(["models"]) == 0
+    header, *rows = capsys.readouterr().out.splitlines()
+    assert header.split()[:3] == ["name", "title", "patch_size"]
+    assert [row.split()[0] for row in rows] == [spec.name for spec in ve.list_models()]
+
+
+def test_models_as_json(capsys: pytest.CaptureFixture[str]):
+    assert main(["models", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows[MODEL] == {
+        "name": MODEL,
+        "title": "Random ViT-Ti/16",
+        "patch_size": 16,
+        "dim": 192,
+        "depth": 12,
+        "heads": 3,
+        "parameters": ve.load_model(MODEL).parameter_count,
+        "weights": "random, offline",
+    }
+    assert rows["demo_vit_p8"]["weights"] == "trained, offline"
+
+
+def test_models_says_what_is_downloaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("VIT_ENGINE_HOME", str(tmp_path))
+    assert main(["models", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["dino_vits16"]["weights"] == "trained, downloaded at first use"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "joined"),
+    [
+        (["--size", "96", "64", "7.png"], ["--size=96,64", "7.png"]),
+        (["--size", "96", "64", "32"], ["--size=96,64", "32"]),
+        (["--layers", "-3,-1", "--json"], ["--layers=-3,-1", "--json"]),
+        (["--layers", "all"], ["--layers", "all"]),
+        (["--size"], ["--size"]),
+        (["--out", "-1"], ["--out", "-1"]),
+    ],
+)
+def test_numbers_are_joined_to_their_option(arguments: list[str], joined: list[str]):
+    assert console.join_values(arguments, {"--size": 2, "--layers": 1}) == joined
+
+
+def _started(*arguments: str, stdout: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "vit_engine", *arguments]
+    root = Path(__file__).parents[2]
+    return subprocess.Popen(command, cwd=root, stdout=stdout, stderr=subprocess.PIPE, text=True)
+
+
+def test_process_fails_without_a_traceback():
+    with _started("attend", "missing.png", "--model", MODEL, "--out", "never", stdout=subprocess.PIPE) as process:
+        out, err = process.communicate(timeout=120)
+    assert (process.returncode, out) == (1, "")
+    assert err == "vit-engine: error: 'missing.png' cannot be read: No such file or directory. Check the path.\n"
+
+
+def test_process_does_not_mind_a_closed_pipe():
+    with _started("models", stdout=subprocess.PIPE) as process:
+        process.stdout.close()
+        err = process.stderr.read()
+    assert (process.returncode, err) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_process_says_that_stdout_is_full():
+    with Path("/dev/full").open("w") as full, _started("models", stdout=full) as process:
+        err = process.stderr.read()
+    assert (process.returncode, err) == (1, "vit-engine: error: output: No space left on device.\n")

@@ -1,0 +1,142 @@
+"""What a run of attend() holds, reports and shares: memory, progress and threads."""
+
+import dataclasses
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from vit_engine.errors import SpecError
+from vit_engine.image import PreparedImage, prepare_image
+from vit_engine.spec import ModelSpec
+from vit_engine.trace import AttentionTrace, attend
+from vit_engine.weights import LoadedModel
+
+
+def held_by(thing: object) -> Iterator[object]:
+    """Everything that an object holds, through dataclasses, dicts and tuples."""
+    yield thing
+    if dataclasses.is_dataclass(thing):
+        parts = vars(thing).values()
+    elif isinstance(thing, dict):
+        parts = thing.values()
+    else:
+        parts = thing if isinstance(thing, tuple | list) else ()
+    for part in parts:
+        yield from held_by(part)
+
+
+def test_a_trace_holds_nothing_of_the_size_of_a_matrix_and_no_model(
+    small: LoadedModel, prepared: PreparedImage
+) -> None:
+    trace = attend(small, prepared)
+    tokens, width = trace.grid.tokens, small.spec.dim
+    things = list(held_by(trace))
+    assert not any(isinstance(thing, nn.Module | LoadedModel) for thing in things)
+    tensors = [thing for thing in things if isinstance(thing, Tensor)]
+    assert len(tensors) == 3 * small.spec.depth
+    for tensor in tensors:
+        assert tensor.numel() <= tokens * width < tokens**2
+        assert tensor.untyped_storage().nbytes() == 4 * tensor.numel(), "a view that keeps a larger tensor alive"
+    assert all(array.size <= small.spec.depth * small.spec.heads for array in things if isinstance(array, np.ndarray))
+    assert trace.nbytes == sum(4 * tensor.numel() for tensor in tensors)
+
+
+def test_progress_is_told_after_each_layer(small: LoadedModel, prepared: PreparedImage) -> None:
+    told: list[tuple[float, str]] = []
+    attend(small, prepared, layers=1, progress=lambda *step: told.append(step))
+    assert told == [(0.5, "layer 1 of 2"), (1.0, "layer 2 of 2")]
+
+
+class Stopped(Exception):  # noqa: N818
+    pass
+
+
+def test_what_progress_raises_stops_the_run(small: LoadedModel, prepared: PreparedImage) -> None:
+    told: list[float] = []
+
+    def stop(fraction: float, message: str) -> None:
+        told.append(fraction)
+        raise Stopped(message)
+
+    with pytest.raises(Stopped, match="layer 1 of 2"):
+        attend(small, prepared, progress=stop)
+    assert told == [0.5]
+
+
+def picture(spec: ModelSpec, seed: int, size: tuple[int, int]) -> PreparedImage:
+    noise = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
+    return prepare_image(Image.fromarray(noise), spec, size=size)
+
+
+def assert_same(a: AttentionTrace, b: AttentionTrace) -> None:
+    assert (a.grid, a.image_sha256) == (b.grid, b.image_sha256)
+    np.testing.assert_allclose(a.statistics.to_frame(), b.statistics.to_frame(), rtol=1e-5, atol=1e-6)
+    for layer in a.layers:
+        np.testing.assert_allclose(a.weights(layer), b.weights(layer), rtol=1e-5, atol=1e-6)
+
+
+def test_threads_that_share_a_model_each_get_their_own_trace(small: LoadedModel) -> None:
+    pictures = [picture(small.spec, 1, (12, 28)), picture(small.spec, 2, (20, 28)), picture(small.spec, 3, (20, 28))]
+    serial = [attend(small, prepared) for prepared in pictures]
+    assert not np.allclose(serial[1].weights(0), serial[2].weights(0), atol=1e-2)
+    together = Barrier(len(pictures))
+
+    def run(prepared: PreparedImage) -> AttentionTrace:  # the threads meet after every layer
+        return attend(small, prepared, progress=lambda *_: together.wait(timeout=30))
+
+    with ThreadPoolExecutor(len(pictures)) as pool:
+        for _ in range(5):
+            for got, expected in zip(pool.map(run, pictures), serial, strict=True):
+                assert_same(got, expected)
+
+
+def test_a_run_leaves_torchs_own_state_alone(small: LoadedModel, prepared: PreparedImage) -> None:
+    before = torch.get_rng_state(), torch.is_grad_enabled()
+    attend(small, prepared)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert torch.is_grad_enabled() == before[1]
+    assert not torch.is_inference_mode_enabled()
+
+
+@pytest.mark.parametrize("other", [{"patch_size": 2}, {"registers": 0}])
+def test_a_picture_prepared_for_another_model_is_refused(
+    small: LoadedModel, small_spec: ModelSpec, other: dict[str, int]
+) -> None:
+    prepared = picture(dataclasses.replace(small_spec, **other), 0, (20, 28))
+    got = f"patches of {prepared.grid.patch_size} px and {prepared.grid.prefix} prefix tokens"
+    message = rf"{got}; 'small' has 4 px and 3: prepare it"
+    with pytest.raises(SpecError, match=message):
+        attend(small, prepared)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_half_precision_model_has_float32_statistics(
+    small: LoadedModel, prepared: PreparedImage, dtype: torch.dtype
+) -> None:
+    spec = small.spec
+    model = type(small.model)(
+        patch_size=4,
+        dim=12,
+        depth=2,
+        heads=3,
+        image_size=spec.native_size,
+        registers=2,
+        class_count=5,
+        mlp_ratio=2.0,
+    )
+    model.load_state_dict(small.model.state_dict())
+    half = LoadedModel(spec, model.to(dtype).eval().requires_grad_(False), small.report)
+    trace = attend(half, prepared)
+    assert trace.layers[0].queries.dtype == dtype
+    assert trace.layers[0].log_normalisers.dtype == torch.float32
+    weights = trace.weights(0)
+    np.testing.assert_allclose(trace.rows(0, (2, 3)), weights[:, 3 + 2 * 7 + 3], rtol=1e-4, atol=1e-5)
+    frame = trace.statistics.to_frame()
+    assert frame.notna().all(axis=None)
+    np.testing.assert_allclose(frame["cls_maximum"][:3], weights[:, 0].max(axis=-1), rtol=1e-4)
