@@ -6,13 +6,14 @@ from pathlib import Path
 import streamlit as st
 
 ROOT = Path(__file__).resolve().parent.parent
+ASSETS = ROOT / "dashboard" / "assets"
 if str(ROOT) not in sys.path:  # Streamlit puts this file's folder there, not the project's
     sys.path.insert(0, str(ROOT))
 
 from dashboard import controls  # noqa: E402
 
-st.set_page_config(page_title="ViT attention", page_icon=":material/blur_on:", layout="wide")
-st.html(Path(__file__).with_name("style.css"))
+st.set_page_config(page_title="ViT attention", page_icon=str(ASSETS / "icon.png"), layout="wide")
+st.html(ASSETS / "style.css")
 page = st.navigation(
     [
         st.Page("views/explore.py", title="Explore", icon=":material/blur_on:", default=True),

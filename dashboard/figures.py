@@ -11,13 +11,29 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 from PIL import Image
+from plotly.colors import get_colorscale, hex_to_rgb
 
-COLOUR_SCALES = {"inferno": "Inferno", "viridis": "Viridis", "cividis": "Cividis", "magma": "Magma", "turbo": "Turbo"}
+COLOUR_SCALES = ("inferno", "viridis", "cividis", "magma", "turbo")
 AUTO = {"dark": "inferno", "light": "viridis"}
 GUTTER = 0.07  # of a cell, between the cells of a mosaic
+ACCENT = "#14b8a6"
+# Okabe and Ito's colours, told apart by the colour-blind, on light and on dark.
+HEAD_COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#999933", "#882255")
 MARK = "#ffffff"
 MARK_EDGE = "#111111"
 THUMBNAIL = 32  # patches a side, at most, of a cell of the layers × heads mosaic
+
+
+def colour_stops(name: str) -> list[tuple[float, str]]:
+    """A colour scale as (place 0..1, "rgb(r, g, b)") stops.
+
+    Never as hex: Streamlit's theme takes colours such as #000004, where inferno begins, for
+    placeholders and puts its own in their place.
+    """
+    return [
+        (place, f"rgb{hex_to_rgb(colour)}" if colour.startswith("#") else colour)
+        for place, colour in get_colorscale(name)
+    ]
 
 
 def upper_limit(values: np.ndarray, percentile: float) -> float:
@@ -129,13 +145,14 @@ def entropy_figure(entropy: np.ndarray, *, layers: Sequence[int], layer: int, un
         figure.add_trace(
             go.Scatter(
                 x=list(layers), y=entropy[:, head].astype(float), name=f"head {head}", mode="lines+markers",
-                line={"width": 1}, marker={"size": 4}, opacity=0.55, hovertemplate=template,
+                line={"width": 1.2, "color": HEAD_COLOURS[head % len(HEAD_COLOURS)]}, marker={"size": 4},
+                opacity=0.75, hovertemplate=template,
             )
         )  # fmt: skip
     figure.add_trace(
         go.Scatter(
             x=list(layers), y=entropy.mean(axis=1).astype(float), name="mean", mode="lines+markers",
-            line={"width": 3.5}, marker={"size": 7}, hovertemplate=template,
+            line={"width": 4, "color": ACCENT}, marker={"size": 8}, hovertemplate=template,
         )
     )  # fmt: skip
     figure.add_vline(x=layer, line={"width": 1, "dash": "dot", "color": "#8b8b8b"})
@@ -181,7 +198,7 @@ _CLICKABLE = {
 def _heatmap(values: np.ndarray, limit: float, colours: str, *, opacity: float, beside: bool = False) -> go.Heatmap:
     axes = {"xaxis": "x2", "yaxis": "y2"} if beside else {}
     return go.Heatmap(
-        z=values.astype(np.float32), zmin=0, zmax=limit, colorscale=COLOUR_SCALES[colours], opacity=opacity,
+        z=values.astype(np.float32), zmin=0, zmax=limit, colorscale=colour_stops(colours), opacity=opacity,
         showscale=False, hoverinfo="skip", name="attention", **axes,
     )  # fmt: skip
 
@@ -218,12 +235,12 @@ def _picture(pixels: np.ndarray, rows: int, cols: int) -> dict:
     return {"source": source, "sizing": "stretch", "layer": "below", **place}
 
 
-def _bare_axes(axis: str, *, rows: int, cols: int, domain: tuple[float, float]) -> dict:
+def _bare_axes(axis: str, *, rows: int, cols: int, domain: tuple[float, float], pad: float = 0.0) -> dict:
     common = {"visible": False, "fixedrange": True}
     return {
-        f"xaxis{axis}": {"range": [-0.5, cols - 0.5], "domain": domain, "constrain": "domain", **common},
+        f"xaxis{axis}": {"range": [-0.5 - pad, cols - 0.5 + pad], "domain": domain, "constrain": "domain", **common},
         f"yaxis{axis}": {
-            "range": [rows - 0.5, -0.5], "scaleanchor": f"x{axis}", "constrain": "domain", "anchor": f"x{axis}", **common,
+            "range": [rows - 0.5 + pad, -0.5 - pad], "scaleanchor": f"x{axis}", "constrain": "domain", "anchor": f"x{axis}", **common,
         },
     }  # fmt: skip
 
@@ -242,9 +259,14 @@ def _cell_origin(row: int, col: int, rows: int, cols: int) -> tuple[float, float
 def _frame(row: int, col: int, rows: int, cols: int, last_col: int | None = None) -> dict:
     x, y = _cell_origin(row, col, rows, cols)
     right = _cell_origin(row, col if last_col is None else last_col, rows, cols)[0] + cols
-    pad = max(rows, cols) * GUTTER / 2
+    pad = _frame_pad(rows, cols) / 2
     edge = {"x0": x - pad, "y0": y - pad, "x1": right + pad, "y1": y + rows + pad}
-    return {"type": "rect", **edge, "line": {"width": 2.5, "color": "#14b8a6"}}
+    return {"type": "rect", **edge, "line": {"width": 2.5, "color": ACCENT}}
+
+
+def _frame_pad(rows: int, cols: int) -> float:
+    """Room for the frame of the chosen cell, in patches."""
+    return max(rows, cols) * GUTTER
 
 
 def _mosaic(
@@ -271,5 +293,5 @@ def _mosaic(
         )
     )  # fmt: skip
     high, wide = canvas.shape
-    figure.update_layout(**_bare_axes("", rows=high, cols=wide, domain=(0.0, 1.0)), **_CLICKABLE)
+    figure.update_layout(**_bare_axes("", rows=high, cols=wide, domain=(0.0, 1.0), pad=_frame_pad(rows, cols)), **_CLICKABLE)
     return figure

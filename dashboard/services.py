@@ -17,7 +17,7 @@ from PIL import Image
 
 import vit_engine as ve
 from dashboard.samples import SAMPLES, Sample, find_sample
-from dashboard.state import UPLOAD_PREFIX
+from dashboard.state import DEFAULT, UPLOAD_PREFIX
 from vit_engine.demo.scenes import draw_scene
 from vit_engine.weights import works_offline
 
@@ -191,6 +191,14 @@ def analyse(picture: Picture, model: str, size: int, progress: Progress) -> Anal
     key = (model, picture.sha256, size)
     waiting = "waiting for another analysis on this server to finish"
     return _traces().get_or_make(key, run, lambda: progress(0.0, waiting))
+
+
+def warm_up() -> None:
+    """Analyse what a new session opens with, so that the first visitor does not wait for it."""
+    for sample in SAMPLES:
+        thumbnail(sample.name)
+    picture = sample_picture(DEFAULT.picture)
+    analyse(picture, DEFAULT.model, DEFAULT.size, lambda fraction, message: None)
 
 
 def statistics(analysis: Analysis) -> pd.DataFrame:

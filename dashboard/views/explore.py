@@ -16,8 +16,8 @@ PREDICTIONS_FROM = 0.2  # less likely classes are not worth showing
 
 
 def page() -> None:
-    for notice in controls.notices():
-        st.warning(notice, icon=":material/link_off:")
+    if notices := controls.notices():
+        st.warning("\n\n".join(notices), icon=":material/link_off:")
     spec = controls.current_spec()
     header = st.container(key="header", horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute")
     controls.layer_and_head(spec)
@@ -78,16 +78,17 @@ def _maps(analysis: Analysis, selection: Selection) -> None:
     query = "cls" if patch is None else patch
     maps = np.stack([trace.head_maps(layer, query) for layer in trace.layers])  # (layers, heads, rows, cols)
     limits = _limits(maps, selection)
-    left, right = st.columns([3, 2], gap="medium")
+    beside = selection.view == "beside"  # two pictures need the whole width
+    left, right = (st.container(), None) if beside else st.columns([3, 2], gap="medium")
     with left:
-        _overlay(analysis, selection, patch, limits)
-        _below_overlay(analysis, patch)
-    with right:
+        limit = _overlay(analysis, selection, patch, limits)
+        _below_overlay(analysis, patch, limit)
+    lower_left, lower_right = st.columns([3, 2], gap="medium")
+    with right or lower_right:
         _head_grid(analysis, selection, maps, limits)
-    left, right = st.columns([3, 2], gap="medium")
-    with left:
+    with lower_left:
         _mosaic(analysis, selection, maps, limits)
-    with right:
+    with lower_right:
         _entropy_by_depth(analysis, selection)
 
 
@@ -103,17 +104,18 @@ def _limits(maps: np.ndarray, selection: Selection) -> np.ndarray:
     return np.repeat(shared[:, None], maps.shape[1], axis=1)
 
 
-def _overlay(analysis: Analysis, selection: Selection, patch: tuple[int, int] | None, limits: np.ndarray) -> None:
+def _overlay(analysis: Analysis, selection: Selection, patch: tuple[int, int] | None, limits: np.ndarray) -> float:
+    """Draw the large map; returns where its colour scale ends."""
     trace = analysis.trace
     layer = _layer(analysis, selection)
     head: int | str = int(selection.head) if selection.head.isdigit() else selection.head
     shown = trace.attention_map(layer, head, "cls" if patch is None else patch)
     shared = selection.scale == "shared" and isinstance(head, int)
-    limit = limits[layer, head] if shared else figures.upper_limit(shown.values, selection.clip)
+    limit = float(limits[layer, head]) if shared else figures.upper_limit(shown.values, selection.clip)
     figure = figures.overlay_figure(
         analysis.pixels,
         shown.values,
-        limit=float(limit),
+        limit=limit,
         colours=controls.colours(),
         opacity=selection.opacity / 100,
         query=patch,
@@ -121,6 +123,7 @@ def _overlay(analysis: Analysis, selection: Selection, patch: tuple[int, int] | 
     )
     aspect = trace.grid.width / trace.grid.height * (2.02 if selection.view == "beside" else 1)
     _chart(figure, keys.OVERLAY, aspect, _choose_query, alt=f"{shown.label}, over the picture")
+    return limit
 
 
 def _chart(figure, key: str, aspect: float, on_select, *, alt: str) -> None:
@@ -157,9 +160,17 @@ def _reset_query() -> None:
     st.session_state[keys.QUERY] = None
 
 
-def _below_overlay(analysis: Analysis, patch: tuple[int, int] | None) -> None:
+def _legend(limit: float) -> str:
+    """The large map's colour scale and where it ends."""
+    stops = ", ".join(f"{colour} {place:.0%}" for place, colour in figures.colour_stops(controls.colours()))
+    bar = f'<span class="scale" style="background: linear-gradient(90deg, {stops})"></span>'
+    return f'<div class="legend" title="Attention weight: the share that the query gives to a patch">0 {bar} ≥ {limit:.2%}</div>'
+
+
+def _below_overlay(analysis: Analysis, patch: tuple[int, int] | None, limit: float) -> None:
     st.session_state["_grid"] = analysis.trace.grid
     with st.container(horizontal=True, vertical_alignment="center", key="query_line"):
+        st.html(_legend(limit), width="content")
         if patch is None:
             st.markdown("Query: **CLS token** · :small[click a patch to see where *it* attends]")
         else:

@@ -1,0 +1,32 @@
+"""The dashboard as a server that is warm before its first visitor: `streamlit run dashboard/serve.py`.
+
+The same app as app.py. The heavy imports, the default model and the first analysis are done once,
+in the background, when the process starts.
+"""
+
+import sys
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import streamlit as st
+
+ROOT = Path(__file__).resolve().parent.parent
+if str(ROOT) not in sys.path:  # Streamlit puts this file's folder there, not the project's
+    sys.path.insert(0, str(ROOT))
+
+
+def _warm_up() -> None:
+    from dashboard import services  # noqa: PLC0415  (heavy: not before the server answers)
+
+    services.warm_up()
+
+
+@asynccontextmanager
+async def _lifespan(_: st.App) -> AsyncIterator[None]:
+    threading.Thread(target=_warm_up, name="warm-up", daemon=True).start()
+    yield
+
+
+app = st.App(Path(__file__).with_name("app.py"), lifespan=_lifespan)

@@ -1,0 +1,83 @@
+"""For AppTest suites: open the app, read a drawn figure back into arrays, click into a chart.
+
+    at = open_app(layer="3")
+    drawn = decode_figure(at, keys.OVERLAY)["attention"]["z"]
+    click_patch(at, row=4, col=7)
+    at.button(key=keys.RESET_QUERY).click().run()
+
+Elements are found by the keys of dashboard.keys, never by position.
+"""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from streamlit.proto.WidgetStates_pb2 import WidgetState
+from streamlit.testing.v1 import AppTest
+
+from dashboard import keys
+
+APP = Path(__file__).with_name("app.py")
+TIMEOUT = 120  # seconds for one run: the first one loads a model
+
+
+def open_app(**link: str) -> AppTest:
+    """The running app as opened by a link with these query parameters."""
+    at = AppTest.from_file(str(APP), default_timeout=TIMEOUT)
+    for name, value in link.items():
+        at.query_params[name] = value
+    return at.run()
+
+
+def decode_figure(at: AppTest, key: str) -> dict[str, dict[str, Any]]:
+    """The traces of a drawn chart by name, every encoded array as a NumPy array, and "layout".
+
+    Raises KeyError where no chart has this key.
+    """
+    figure = _decode(json.loads(at.get_by_key(key).proto.spec))
+    return {**{trace["name"]: trace for trace in figure["data"]}, "layout": figure["layout"]}
+
+
+def click_patch(at: AppTest, *, row: int, col: int) -> AppTest:
+    """Click a patch of the large map, making it the query, and run."""
+    return _click(at, keys.OVERLAY, "patches", lambda x, y, data: (x, y) == (col, row))
+
+
+def click_head(at: AppTest, *, head: int) -> AppTest:
+    """Click a head in the grid of the layer's heads, and run."""
+    return _click(at, keys.HEAD_GRID, "cells", lambda x, y, data: list(data) == [head])
+
+
+def click_layer_and_head(at: AppTest, *, layer: int, head: int) -> AppTest:
+    """Click a cell of the layers × heads mosaic, and run."""
+    return _click(at, keys.MOSAIC, "cells", lambda x, y, data: list(data) == [layer, head])
+
+
+def _click(at: AppTest, key: str, trace_name: str, hit) -> AppTest:
+    """Send what a browser sends for a click: the chart's widget state. AppTest has no public way."""
+    figure = decode_figure(at, key)
+    trace = figure[trace_name]
+    points = zip(np.ravel(trace["x"]), np.ravel(trace["y"]), trace["customdata"], strict=True)
+    index, (x, y, data) = next((i, point) for i, point in enumerate(points) if hit(*point))
+    number = [name for name in figure if name != "layout"].index(trace_name)
+    point = {"curve_number": number, "point_index": index, "x": int(x), "y": int(y), "customdata": np.array(data).tolist()}
+    selection = {"points": [point], "point_indices": [index], "box": [], "lasso": []}
+    states = at.get_widget_states()
+    states.widgets.append(
+        WidgetState(id=at.get_by_key(key).proto.id, string_value=json.dumps({"selection": selection}))
+    )
+    return at._run(states)
+
+
+def _decode(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_decode(entry) for entry in value]
+    if not isinstance(value, dict):
+        return value
+    if {"dtype", "bdata"} <= value.keys():
+        array = np.frombuffer(base64.b64decode(value["bdata"]), dtype=np.dtype(value["dtype"]))
+        shape = value.get("shape")
+        return array.reshape([int(side) for side in str(shape).split(",")]) if shape else array
+    return {name: _decode(entry) for name, entry in value.items()}
