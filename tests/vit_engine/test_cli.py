@@ -139,31 +139,27 @@ def test_pictures_show_the_deepest_layer(picture: Path, tmp_path: Path, monkeypa
 
 
 @pytest.mark.parametrize(
-    ("image", "options", "message"),
+    ("options", "message"),
     [
-        ("missing.png", [], "missing.png"),
-        (__file__, [], "not a picture"),
-        (None, ["--model", "demo_vit_p17"], "did you mean 'demo_vit_p1"),
-        (None, ["--weights", "missing.pth"], "missing.pth"),
-        (None, ["--layers", "12"], "0..11"),
-        (None, ["--query", "2,6"], "col in 0..1"),
-        (None, ["--query", "-1,0"], "row in 0..1"),
-        (None, ["--size", "8"], "16 px"),
-        (None, ["--size", "99999999"], "smaller size"),
-        (None, ["--out", __file__ + "/results"], "Not a directory"),
+        (["missing.png"], "missing.png"),
+        ([__file__], "not a picture"),
+        (["{picture}", "--model", "demo_vit_p17"], "did you mean 'demo_vit_p1"),
+        (["{picture}", "--weights", "missing.pth"], "missing.pth"),
+        (["{picture}", "--device", "quantum"], "quantum"),
+        (["{picture}", "--layers", "12"], "0..11"),
+        (["{picture}", "--query", "2,6"], "col in 0..1"),
+        (["{picture}", "--query", "-1,0"], "row in 0..1"),
+        (["{picture}", "--size", "8"], "16 px"),
+        (["{picture}", "--size", "99999999"], "smaller size"),
+        (["{picture}", "--out", f"{__file__}/results"], "Not a directory"),
     ],
 )
 def test_unusable_input_is_one_line_and_leaves_nothing(
-    image: str | None,
-    options: list[str],
-    message: str,
-    picture: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    options: list[str], message: str, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     folder = tmp_path / "results"
-    defaults = ["--model", MODEL, "--size", "32", "--out", str(folder)]
-    assert main(["attend", image or str(picture), *defaults, *options]) == 1
+    arguments = [option.format(picture=picture) for option in options]
+    assert main(["attend", "--model", MODEL, "--size", "32", "--out", str(folder), *arguments]) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("vit-engine: error: ")

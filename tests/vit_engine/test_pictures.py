@@ -75,21 +75,18 @@ def test_heads_are_laid_out_in_rows(heads: int, columns: int):
 
 
 def test_overlay_keeps_the_picture_beside_its_attention():
-    """A picture of 480×320 px is not made smaller, and the left panel is the picture itself."""
-    pixels = np.random.default_rng(0).integers(0, 256, (480, 320, 3), dtype=np.uint8)
+    """A picture of 480×320 px is shown at its size, upright, and its hot patch is row 7, column 3."""
+    green, blue = (0, 200, 0), (0, 0, 200)
+    pixels = np.full((480, 320, 3), green, dtype=np.uint8)
+    pixels[:, 300:] = blue
     values = np.zeros((30, 20), dtype=np.float32)
     values[7, 3] = 1
-    shown = np.asarray(pictures.overlay(pixels, values, caption="caption"))
-    below, across = next(
-        (y, x)
-        for y in range(100)
-        for x in range(40)
-        if (shown[y : y + 480, x : x + 320] == pixels[:1, :1]).all(-1)[0, 0]
-        and shown[y : y + 480, x : x + 320].shape == pixels.shape
-        and (shown[y : y + 480, x : x + 320] == pixels).all()
-    )
-    heat = shown[below : below + 480, across + 320 + 16 : across + 320 + 16 + 320].astype(float).mean(axis=-1)
-    patches = heat.reshape(30, 16, 20, 16).mean(axis=(1, 3))
+    sheet = pictures.overlay(pixels, values, caption="caption")
+    top, left, bottom, right = _where(sheet, green)
+    assert (bottom + 1 - top, right + 1 - left) == (480, 300)
+    assert _where(sheet, blue) == (top, left + 300, bottom, left + 319)
+    attention = np.asarray(sheet)[top : top + 480, left + 320 + 16 : left + 320 + 16 + 320].mean(axis=-1)
+    patches = attention.reshape(30, 16, 20, 16).mean(axis=(1, 3))
     assert np.unravel_index(patches.argmax(), patches.shape) == (7, 3)
 
 

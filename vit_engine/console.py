@@ -1,0 +1,162 @@
+"""What the command lines share: exit codes, one-line errors, argument types, progress, whole-or-nothing output."""
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from vit_engine.errors import VitEngineError
+
+OK, FAILED, INTERRUPTED = 0, 1, 130  # 2 is argparse's, for wrong usage
+
+Progress = Callable[[float, str], None]
+
+
+def guarded(command: Callable[[], None]) -> int:
+    """Run a command and return its exit code; what went wrong is one line on stderr, never a traceback.
+
+    0: done, also where the reader of a pipe has had enough. 1: the user's data, model or disk cannot
+    be used. 2: wrong usage. 130: Ctrl-C.
+    """
+    code = OK
+    try:
+        command()
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else OK
+    except KeyboardInterrupt:
+        note("interrupted")
+        code = INTERRUPTED
+    except BrokenPipeError:
+        pass
+    except VitEngineError as error:
+        code = _fail(error)
+    except MemoryError:
+        code = _fail("not enough memory; ask for a smaller size.")
+    except OSError as error:
+        code = _fail(f"{error.filename or 'output'}: {error.strerror or error}.")
+    finally:
+        _settle_stdout()
+    return code
+
+
+def note(text: str) -> None:
+    """One line on stderr."""
+    sys.stderr.write(f"vit-engine: {text}\n")
+
+
+def emit(text: str) -> None:
+    """A result on stdout, at once: a full disk or a closed pipe must show before the exit code is settled."""
+    if sys.stdout is not None:  # None where the shell has closed it
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+
+
+def emit_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    emit(json.dumps(value, indent=2))
+
+
+def _fail(error: object) -> int:
+    note("error: " + " ".join(str(error).split()))
+    return FAILED
+
+
+def _settle_stdout() -> None:
+    """Send what cannot be written any more nowhere, so that the interpreter does not complain at its exit."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextlib.contextmanager
+def staged(folder: Path) -> Iterator[Path]:
+    """A scratch folder: its files move to `folder` once all are written, and vanish if anything fails.
+
+    `folder` is made where it does not exist, at once, so that an unwritable one fails before the work.
+    """
+    existed = folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(dir=folder, prefix=".unfinished-"))
+    try:
+        yield scratch
+        for file in sorted(scratch.iterdir()):
+            os.replace(file, folder / file.name)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+        if not existed:
+            with contextlib.suppress(OSError):  # not empty: the files are there
+                folder.rmdir()
+
+
+@contextlib.contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """A callback progress(fraction, message) that draws a bar on stderr, where that is a terminal."""
+    layout = "{desc} {percentage:3.0f} %|{bar}| {elapsed}"
+    with tqdm(total=1.0, bar_format=layout, leave=False, disable=None, file=sys.stderr) as bar:
+
+        def report(fraction: float, message: str) -> None:
+            bar.n = fraction
+            bar.set_description_str(message, refresh=False)
+            bar.refresh()
+
+        yield report
+
+
+def join_values(arguments: Sequence[str], options: dict[str, int]) -> list[str]:
+    """Arguments with up to `options[name]` numbers after an option joined to it: --size 96 64 becomes --size=96,64.
+
+    argparse would take -3,-1 for an option, and a file name after two numbers for a third one.
+    """
+    joined: list[str] = []
+    rest = list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        values: list[str] = []
+        while rest and len(values) < options.get(argument, 0) and _is_numbers(rest[0]):
+            values.append(rest.pop(0))
+        joined.append(f"{argument}={','.join(values)}" if values else argument)
+    return joined
+
+
+def _is_numbers(text: str) -> bool:
+    return bool(text) and all(part.strip().lstrip("-").isdecimal() for part in text.split(","))
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """Argument type: integers with commas between them."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected integers with commas between them, got {text!r}") from None
+
+
+def positive(text: str) -> int:
+    """Argument type: an integer of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected an integer of at least 1, got {text!r}")
+    return int(text)
+
+
+def seed(text: str) -> int:
+    """Argument type: an integer that random generators take, 0..2⁶³ − 1."""
+    if not text.isdecimal() or int(text) >= 2**63:
+        raise argparse.ArgumentTypeError(f"expected an integer in 0..2^63 - 1, got {text!r}")
+    return int(text)
+
+
+def size(text: str) -> int | tuple[int, int]:
+    """Argument type: N, or HEIGHT,WIDTH, in pixels."""
+    sides = tuple(positive(part) for part in text.split(","))
+    if len(sides) > 2:
+        raise argparse.ArgumentTypeError(f"expected N, or HEIGHT WIDTH, got {text!r}")
+    return sides[0] if len(sides) == 1 else (sides[0], sides[1])
