@@ -56,7 +56,7 @@ def click_layer_and_head(at: AppTest, *, layer: int, head: int) -> AppTest:
 
 
 def _click(at: AppTest, key: str, trace_name: str, hit) -> AppTest:
-    """Send what a browser sends for a click: the chart's widget state. AppTest has no public way."""
+    """Send what a browser sends for a click: the chart's widget state. AppTest has no public way, hence the private names."""
     figure = decode_figure(at, key)
     trace = figure[trace_name]
     points = zip(np.ravel(trace["x"]), np.ravel(trace["y"]), trace["customdata"], strict=True)
@@ -64,7 +64,7 @@ def _click(at: AppTest, key: str, trace_name: str, hit) -> AppTest:
     number = [name for name in figure if name != "layout"].index(trace_name)
     point = {"curve_number": number, "point_index": index, "x": int(x), "y": int(y), "customdata": np.array(data).tolist()}
     selection = {"points": [point], "point_indices": [index], "box": [], "lasso": []}
-    states = at.get_widget_states()
+    states = at._tree.get_widget_states()
     states.widgets.append(
         WidgetState(id=at.get_by_key(key).proto.id, string_value=json.dumps({"selection": selection}))
     )

@@ -12,6 +12,9 @@ from vit_engine import ModelSpec, TokenGrid, VitEngineError
 from vit_engine.statistics import COLUMNS
 
 CHART = {"displayModeBar": False, "scrollZoom": False, "doubleClick": False, "showSendToCloud": False}
+# Session state: what the callbacks of the last run's charts and table need to know.
+_GRID = "_grid"
+_TABLE_ROWS = "_table_rows"
 PREDICTIONS_FROM = 0.2  # less likely classes are not worth showing
 
 
@@ -138,7 +141,7 @@ def _chart(figure, key: str, aspect: float, on_select, *, alt: str) -> None:
 def _choose_query() -> None:
     point = controls.clicked(keys.OVERLAY)
     if point is not None:
-        grid = st.session_state["_grid"]
+        grid = st.session_state[_GRID]
         y, x = grid.centre(int(point["y"]), int(point["x"]))
         st.session_state[keys.QUERY] = (round(y / grid.height, 4), round(x / grid.width, 4))
 
@@ -156,6 +159,13 @@ def _choose_layer_and_head() -> None:
         st.session_state[keys.LAYER], st.session_state[keys.HEAD] = int(layer), str(head)
 
 
+def _choose_row() -> None:
+    rows = st.session_state[keys.HEAD_STATISTICS].selection.rows
+    if rows:
+        layer, head = st.session_state[_TABLE_ROWS][rows[0]]
+        st.session_state[keys.LAYER], st.session_state[keys.HEAD] = layer, str(head)
+
+
 def _reset_query() -> None:
     st.session_state[keys.QUERY] = None
 
@@ -168,7 +178,7 @@ def _legend(limit: float) -> str:
 
 
 def _below_overlay(analysis: Analysis, patch: tuple[int, int] | None, limit: float) -> None:
-    st.session_state["_grid"] = analysis.trace.grid
+    st.session_state[_GRID] = analysis.trace.grid
     with st.container(horizontal=True, vertical_alignment="center", key="query_line"):
         st.html(_legend(limit), width="content")
         if patch is None:
@@ -239,7 +249,7 @@ def _entropy_by_depth(analysis: Analysis, selection: Selection) -> None:
 def _statistics(analysis: Analysis, selection: Selection, spec: ModelSpec) -> None:
     frame = services.statistics(analysis)
     with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute", key="table_head"):
-        st.markdown("**Per-head entropy statistics** :small[sort by a column's head]", width="content")
+        st.markdown("**Per-head entropy statistics** :small[a click on a row opens its head]", width="content")
         with st.container(horizontal=True, width="content", key="table_controls"):
             layers = st.segmented_control(
                 "Layers", ("layer", "all"), key=keys.TABLE_LAYERS, default="layer", required=True,
@@ -258,9 +268,12 @@ def _statistics(analysis: Analysis, selection: Selection, spec: ModelSpec) -> No
             )  # fmt: skip
     shown = frame if layers == "all" else frame[frame["layer"] == _layer(analysis, selection)]
     order = _table_columns("patch_" if over == "patches" else "")
+    st.session_state[_TABLE_ROWS] = list(zip(shown["layer"].tolist(), shown["head"].tolist(), strict=True))
     st.dataframe(
         shown[[name for name in order if name in shown]],
         key=keys.HEAD_STATISTICS,
+        on_select=_choose_row,
+        selection_mode="single-row",
         hide_index=True,
         height="content" if layers == "layer" else 460,
         column_config=_column_config(analysis.trace.grid, order),
