@@ -99,9 +99,17 @@ def _picture_controls() -> None:
             label_visibility="collapsed", format_func=lambda name: find_sample(name).title, persist_state="session",
         )  # fmt: skip
     elif source == "upload":
-        _take(st.file_uploader("Picture file", UPLOAD_TYPES, key=keys.UPLOAD, label_visibility="collapsed"))
+        options = {"key": keys.UPLOAD, "on_change": _forget_removed, "args": (keys.UPLOAD,)}
+        _take(st.file_uploader("Picture file", UPLOAD_TYPES, label_visibility="collapsed", **options))
     else:
-        _take(st.camera_input("Photograph", key=keys.CAMERA, label_visibility="collapsed"))
+        options = {"key": keys.CAMERA, "on_change": _forget_removed, "args": (keys.CAMERA,)}
+        _take(st.camera_input("Photograph", label_visibility="collapsed", **options))
+
+
+def _forget_removed(key: str) -> None:
+    """A file that its owner removed is no longer the picture in use."""
+    if st.session_state[key] is None:
+        st.session_state[keys.UPLOADED] = None
 
 
 def _take(file) -> None:
