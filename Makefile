@@ -17,7 +17,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/run.stamp ## open the dashboard; PORT=8502 for another port, HOST=0.0.0.0 to serve other machines
-	$(BIN)/python -m streamlit run dashboard/app.py --server.address $(HOST) $(if $(PORT),--server.port $(PORT)) \
+	$(BIN)/python -m streamlit run dashboard/serve.py --server.address $(HOST) $(if $(PORT),--server.port $(PORT)) \
 		--server.headless $(HEADLESS) --server.showEmailPrompt false
 
 test: $(VENV)/dev.stamp ## all tests; ARGS='-k rollout' for pytest's own options, CHROMIUM=… for another browser

@@ -105,7 +105,7 @@ def _open(data: bytes, name: str) -> Image.Image:
 
 def _upright(picture: Image.Image) -> Image.Image:
     """Turned as its EXIF says. ImageOps.exif_transpose writes all of EXIF anew, and fails where a tag is malformed."""
-    turn = _UPRIGHT.get(picture.getexif().get(_EXIF_ORIENTATION))
+    turn = _UPRIGHT.get(picture.getexif().get(_EXIF_ORIENTATION, 1))
     return picture if turn is None else picture.transpose(turn)
 
 

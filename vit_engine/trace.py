@@ -257,7 +257,7 @@ def _wanted_layers(layers: str | int | Sequence[int], spec: ModelSpec) -> frozen
         if layers != "all":
             raise SpecError(f"layers must be 'all', a number or several numbers; got {layers!r}.")
         return frozenset(range(spec.depth))
-    numbers = [layers] if isinstance(layers, Integral) else list(layers)
+    numbers = [int(layers)] if isinstance(layers, int | Integral) else list(layers)
     if not numbers:
         raise SpecError("layers must name at least one layer; got none.")
     return frozenset(_layer_number(layer, spec) for layer in numbers)

@@ -80,7 +80,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The dashboard as `make run` starts it, on a free port, for the whole session."""
     log = tmp_path_factory.mktemp("server") / "streamlit.log"
     port = _free_port()
-    command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py"]
+    command = [sys.executable, "-m", "streamlit", "run", "dashboard/serve.py"]
     options = ["--server.headless", "true", "--server.address", "127.0.0.1", "--server.port", str(port)]
     with (
         log.open("wb") as output,
