@@ -4,6 +4,7 @@ import csv
 import errno
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -269,8 +270,9 @@ def test_numbers_are_joined_to_their_option(arguments: list[str], joined: list[s
 
 def _started(*arguments: str, stdout: object) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "vit_engine", *arguments]
+    buffered = {**os.environ, "PYTHONUNBUFFERED": ""}  # as in a shell: errors show only when flushed
     root = Path(__file__).parents[2]
-    return subprocess.Popen(command, cwd=root, stdout=stdout, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, cwd=root, env=buffered, stdout=stdout, stderr=subprocess.PIPE, text=True)
 
 
 def test_process_fails_without_a_traceback():
