@@ -25,6 +25,7 @@ Progress = Callable[[float, str], None]
 
 TRACE_BYTES = int(os.environ.get("VIT_DASHBOARD_TRACE_BYTES", 1 << 30))
 UPLOAD_BYTES = 1 << 28
+MODEL_BYTES = 1 << 31
 RUNS_AT_ONCE = 1  # one run already uses all cores
 
 
@@ -104,6 +105,11 @@ def _traces() -> Store:
 
 
 @st.cache_resource(show_spinner=False)
+def _models() -> Store:
+    return Store(MODEL_BYTES, size=lambda loaded: 4 * loaded.spec.parameter_count, at_once=RUNS_AT_ONCE)
+
+
+@st.cache_resource(show_spinner=False)
 def _uploads() -> Store:
     return Store(UPLOAD_BYTES, size=lambda picture: len(picture.data), at_once=RUNS_AT_ONCE)
 
@@ -169,10 +175,14 @@ def find_picture(name: str) -> Picture:
     return upload
 
 
-@st.cache_resource(show_spinner=False)
-def load_model(name: str, _progress: Progress) -> ve.LoadedModel:
-    """A model, loaded once for the process; VitEngineError where it cannot be."""
-    return ve.load_model(name, progress=_progress)
+def load_model(name: str, progress: Progress) -> ve.LoadedModel:
+    """A model, loaded once for all sessions; VitEngineError where it cannot be.
+
+    Not a cached function of Streamlit's: those replay what was drawn while they ran, and progress
+    draws into a place that is gone by then.
+    """
+    waiting = "waiting for another session to load this model"
+    return _models().get_or_make(name, lambda: ve.load_model(name, progress=progress), lambda: progress(0.0, waiting))
 
 
 def analyse(picture: Picture, model: str, size: int, progress: Progress) -> Analysis:
