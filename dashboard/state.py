@@ -151,9 +151,9 @@ class _Reader:
         value = self.link.get("picture")
         if value is None or find_sample(value):
             return value
-        if value.removeprefix(UPLOAD_PREFIX) in self.held:
-            return value
         if value.startswith(UPLOAD_PREFIX):
+            if value.removeprefix(UPLOAD_PREFIX) in self.held:
+                return value
             self.notices.append(
                 f"The uploaded picture of this link ({value[: len(UPLOAD_PREFIX) + 12]}…) is no longer held here: "
                 f"upload it again. Showing {SAMPLES[0].title} instead."
@@ -189,7 +189,7 @@ def clamp_to_model(layer: int | None, head: str | None, *, depth: int, heads: in
     """A layer and a head that this model has; no layer means the last one."""
     layer = depth - 1 if layer is None else min(max(layer, 0), depth - 1)
     if head not in REDUCTIONS:
-        head = head if head is not None and head.isdigit() and int(head) < heads else "mean"
+        head = head if head is not None and head.isdecimal() and int(head) < heads else "mean"
     return layer, head
 
 
