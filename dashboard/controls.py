@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import streamlit as st
 from PIL import Image
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from dashboard import keys, services
 from dashboard.figures import AUTO, COLOUR_SCALES
-from dashboard.samples import SAMPLES, find_sample
+from dashboard.samples import SAMPLES
 from dashboard.state import (
     CLIPS,
     DEFAULT,
@@ -29,6 +30,11 @@ from vit_engine import ImageError, ModelSpec
 UPLOAD_TYPES = ("png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff")
 _LINK = "_link"  # session state: the link as this session last read or wrote it
 _NOTICES = "_notices"
+
+
+_SAMPLE_TITLES = {sample.name: sample.title for sample in SAMPLES}
+_VIEW_TITLES = {"over": "Over the picture", "beside": "Beside it"}
+_SCALE_TITLES = {"shared": "Shared", "own": "Own"}
 
 
 def restore() -> None:
@@ -96,14 +102,19 @@ def _picture_controls() -> None:
         st.html(_thumbnail_style())
         st.pills(
             "Samples", [sample.name for sample in SAMPLES], key=keys.SAMPLE, required=True,
-            label_visibility="collapsed", format_func=lambda name: find_sample(name).title, persist_state="session",
+            label_visibility="collapsed", format_func=_SAMPLE_TITLES.__getitem__, persist_state="session",
         )  # fmt: skip
     elif source == "upload":
-        options = {"key": keys.UPLOAD, "on_change": _forget_removed, "args": (keys.UPLOAD,)}
-        _take(st.file_uploader("Picture file", UPLOAD_TYPES, label_visibility="collapsed", **options))
+        file = st.file_uploader(
+            "Picture file", UPLOAD_TYPES, key=keys.UPLOAD, label_visibility="collapsed",
+            on_change=_forget_removed, args=(keys.UPLOAD,),
+        )  # fmt: skip
+        _take(file)
     else:
-        options = {"key": keys.CAMERA, "on_change": _forget_removed, "args": (keys.CAMERA,)}
-        _take(st.camera_input("Photograph", label_visibility="collapsed", **options))
+        file = st.camera_input(
+            "Photograph", key=keys.CAMERA, label_visibility="collapsed", on_change=_forget_removed, args=(keys.CAMERA,)
+        )
+        _take(file)
 
 
 def _forget_removed(key: str) -> None:
@@ -112,7 +123,7 @@ def _forget_removed(key: str) -> None:
         st.session_state[keys.UPLOADED] = None
 
 
-def _take(file) -> None:
+def _take(file: UploadedFile | None) -> None:
     """Make an uploaded file the picture in use; a bad one is told and changes nothing."""
     if file is None:
         return
@@ -140,9 +151,8 @@ def _thumbnail_style() -> str:
         buffer = io.BytesIO()
         Image.fromarray(services.thumbnail(sample.name)).save(buffer, "JPEG", quality=80)
         data = base64.b64encode(buffer.getvalue()).decode()
-        rules.append(
-            f".st-key-{keys.SAMPLE} button:nth-of-type({number}) {{ background-image: url(data:image/jpeg;base64,{data}); }}"
-        )
+        button = f".st-key-{keys.SAMPLE} button:nth-of-type({number})"
+        rules.append(f"{button} {{ background-image: url(data:image/jpeg;base64,{data}); }}")
     return f"<style>{''.join(rules)}</style>"
 
 
@@ -178,7 +188,7 @@ def _look_controls() -> None:
         )  # fmt: skip
         st.segmented_control(
             "Colour scale of each head", SCALES, key=keys.SCALE, required=True, width="stretch",
-            format_func={"shared": "Shared", "own": "Own"}.get, persist_state="session",
+            format_func=_SCALE_TITLES.__getitem__, persist_state="session",
             help="Shared: the same colour is the same weight everywhere, heads can be compared. "
             "Own: every head uses the whole scale, its pattern is seen best.",
         )  # fmt: skip
@@ -217,7 +227,7 @@ def view_control() -> None:
     st.session_state.setdefault(keys.VIEW, DEFAULT.view)
     st.segmented_control(
         "View", VIEWS, key=keys.VIEW, required=True, label_visibility="collapsed", persist_state="session",
-        format_func={"over": "Over the picture", "beside": "Beside it"}.get,
+        format_func=_VIEW_TITLES.__getitem__,
     )  # fmt: skip
 
 

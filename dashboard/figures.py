@@ -86,7 +86,8 @@ def head_grid_figure(
     cells = np.full((down * across, rows, cols), np.nan, dtype=np.float32)
     cells[:heads] = maps / limits[:, None, None]
     places = [divmod(head, across) for head in range(heads)]
-    figure = _mosaic(cells.reshape(down, across, rows, cols), places, [(head,) for head in range(heads)], colours, labels)
+    data = [(head,) for head in range(heads)]
+    figure = _mosaic(cells.reshape(down, across, rows, cols), places, data, colours, labels)
     for head, (row, col) in enumerate(places):
         x, y = _cell_origin(row, col, rows, cols)
         figure.add_annotation(
@@ -120,7 +121,8 @@ def mosaic_figure(
     step_y, step_x = _steps(rows, cols)
     figure.update_yaxes(
         visible=True, tickvals=[layer * step_y + (rows - 1) / 2 for layer in range(depth)],
-        ticktext=[str(layer) for layer in layers], title={"text": "layer", "standoff": 4}, showgrid=False, zeroline=False,
+        ticktext=[str(layer) for layer in layers], title={"text": "layer", "standoff": 4},
+        showgrid=False, zeroline=False,
     )  # fmt: skip
     figure.update_xaxes(
         visible=True, tickvals=[head * step_x + (cols - 1) / 2 for head in range(heads)],
@@ -207,8 +209,8 @@ def _patches(values: np.ndarray, axis: str, name: str) -> go.Scatter:
     rows, cols = values.shape
     down, across = np.mgrid[:rows, :cols]
     return go.Scatter(
-        x=across.ravel().astype(np.int16), y=down.ravel().astype(np.int16), customdata=values.ravel().astype(np.float32),
-        xaxis=f"x{axis}", yaxis=f"y{axis}", mode="markers", name=name,
+        x=across.ravel().astype(np.int16), y=down.ravel().astype(np.int16),
+        customdata=values.ravel().astype(np.float32), xaxis=f"x{axis}", yaxis=f"y{axis}", mode="markers", name=name,
         marker={"size": 6, "opacity": 0}, selected={"marker": {"opacity": 0}}, unselected={"marker": {"opacity": 0}},
         hovertemplate="row %{y}, col %{x}<br>weight %{customdata:.3%}<extra></extra>",
     )  # fmt: skip
@@ -240,7 +242,8 @@ def _bare_axes(axis: str, *, rows: int, cols: int, domain: tuple[float, float], 
     return {
         f"xaxis{axis}": {"range": [-0.5 - pad, cols - 0.5 + pad], "domain": domain, "constrain": "domain", **common},
         f"yaxis{axis}": {
-            "range": [rows - 0.5 + pad, -0.5 - pad], "scaleanchor": f"x{axis}", "constrain": "domain", "anchor": f"x{axis}", **common,
+            "range": [rows - 0.5 + pad, -0.5 - pad], "scaleanchor": f"x{axis}", "constrain": "domain",
+            "anchor": f"x{axis}", **common,
         },
     }  # fmt: skip
 
@@ -293,5 +296,6 @@ def _mosaic(
         )
     )  # fmt: skip
     high, wide = canvas.shape
-    figure.update_layout(**_bare_axes("", rows=high, cols=wide, domain=(0.0, 1.0), pad=_frame_pad(rows, cols)), **_CLICKABLE)
+    axes = _bare_axes("", rows=high, cols=wide, domain=(0.0, 1.0), pad=_frame_pad(rows, cols))
+    figure.update_layout(**axes, **_CLICKABLE)
     return figure

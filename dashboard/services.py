@@ -3,11 +3,13 @@
 The only room with Streamlit caches and the only caller of the engine's functions.
 """
 
+import hashlib
 import io
 import os
 import threading
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -23,7 +25,7 @@ from vit_engine.weights import works_offline
 
 Progress = Callable[[float, str], None]
 
-TRACE_BYTES = int(os.environ.get("VIT_DASHBOARD_TRACE_BYTES", 1 << 30))
+TRACE_BYTES = int(os.environ.get("VIT_DASHBOARD_TRACE_BYTES", str(1 << 30)))
 UPLOAD_BYTES = 1 << 28
 MODEL_BYTES = 1 << 31
 RUNS_AT_ONCE = 1  # one run already uses all cores
@@ -48,31 +50,34 @@ class Analysis:
     report: ve.LoadReport
 
 
-class Store:
+Value = TypeVar("Value")
+
+
+class Store(Generic[Value]):
     """Values shared by all sessions, bounded in bytes, the least recently used out first.
 
     Values of one key are made once, however many sessions ask for it at the same time; different
     keys are made side by side, at most `at_once` of them.
     """
 
-    def __init__(self, max_bytes: int, *, size: Callable[[object], int], at_once: int) -> None:
-        self._values: LRUCache = LRUCache(max_bytes, getsizeof=size)
+    def __init__(self, max_bytes: int, *, size: Callable[[Value], int], at_once: int) -> None:
+        self._values: LRUCache[Hashable, Value] = LRUCache(max_bytes, getsizeof=size)
         self._lock = threading.Lock()
         self._making: dict[Hashable, threading.Lock] = {}
         self._slots = threading.BoundedSemaphore(at_once)
 
-    def get(self, key: Hashable) -> object | None:
+    def get(self, key: Hashable) -> Value | None:
         """The value of a key, or None."""
         with self._lock:
             return self._values.get(key)
 
-    def put(self, key: Hashable, value: object) -> None:
+    def put(self, key: Hashable, value: Value) -> None:
         """Keep a value, unless it alone is over the bound."""
         with self._lock:
             if self._values.getsizeof(value) <= self._values.maxsize:
                 self._values[key] = value
 
-    def get_or_make(self, key: Hashable, make: Callable[[], object], on_wait: Callable[[], None]) -> object:
+    def get_or_make(self, key: Hashable, make: Callable[[], Value], on_wait: Callable[[], None]) -> Value:
         """The value of a key, made now if need be. on_wait is called before waiting for others."""
         with self._lock:
             if key in self._values:
@@ -80,16 +85,18 @@ class Store:
             making = self._making.setdefault(key, threading.Lock())
         if making.locked():
             on_wait()
-        with making:
-            value = self.get(key)
-            if value is None:
-                value = self._make(make, on_wait)
-                self.put(key, value)
-        with self._lock:
-            self._making.pop(key, None)
-        return value
+        try:
+            with making:
+                value = self.get(key)
+                if value is None:
+                    value = self._make(make, on_wait)
+                    self.put(key, value)
+                return value
+        finally:
+            with self._lock:
+                self._making.pop(key, None)
 
-    def _make(self, make: Callable[[], object], on_wait: Callable[[], None]) -> object:
+    def _make(self, make: Callable[[], Value], on_wait: Callable[[], None]) -> Value:
         if not self._slots.acquire(blocking=False):
             on_wait()
             self._slots.acquire()
@@ -100,7 +107,7 @@ class Store:
 
 
 @st.cache_resource(show_spinner=False)
-def _traces() -> Store:
+def _traces() -> Store[Analysis]:
     return Store(TRACE_BYTES, size=lambda analysis: analysis.trace.nbytes, at_once=RUNS_AT_ONCE)
 
 
@@ -110,7 +117,7 @@ def _models() -> Store:
 
 
 @st.cache_resource(show_spinner=False)
-def _uploads() -> Store:
+def _uploads() -> Store[Picture]:
     return Store(UPLOAD_BYTES, size=lambda picture: len(picture.data), at_once=RUNS_AT_ONCE)
 
 
@@ -155,9 +162,13 @@ def thumbnail(name: str, side: int = 96) -> np.ndarray:
 
 def keep_upload(data: bytes, title: str) -> Picture:
     """An uploaded file as a picture that links can name as long as it is held; ImageError if it is none."""
-    picture = Picture(data, ve.open_image(data).info["sha256"], title)
-    _uploads().put(picture.sha256, picture)
-    return picture
+    sha256 = hashlib.sha256(data).hexdigest()
+    held = _uploads().get(sha256)
+    if held is None:
+        ve.open_image(data)
+        held = Picture(data, sha256, title)
+        _uploads().put(sha256, held)
+    return held
 
 
 def find_upload(sha256: str) -> Picture | None:

@@ -7,6 +7,7 @@ patch size.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 from dashboard import keys
 from dashboard.samples import SAMPLES, find_sample
@@ -68,7 +69,7 @@ def from_link(
     shown. Unknown parameters are left alone.
     """
     reader = _Reader(link, depth_and_heads, held)
-    values = {
+    values: dict[str, object] = {
         "picture": reader.picture(),
         "model": reader.option("model", tuple(depth_and_heads)),
         "size": reader.nearest("size", SIZES),
@@ -175,7 +176,8 @@ class _Reader:
             return None
         return number
 
-    def _changed(self, name: str, value: str, used, words: object = None):
+    def _changed(self, name: str, value: str, used: Any, words: object = None) -> Any:
+        """Tell that `used` (in `words`, if given) takes the place of what the link says; returns it."""
         shown = value if len(value) <= 40 else f"{value[:40]}…"
         self.notices.append(f"The link asks for {name} {shown!r}, which is not available here; using {words or used}.")
         return used

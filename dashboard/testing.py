@@ -10,6 +10,7 @@ Elements are found by the keys of dashboard.keys, never by position.
 
 import base64
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -55,14 +56,18 @@ def click_layer_and_head(at: AppTest, *, layer: int, head: int) -> AppTest:
     return _click(at, keys.MOSAIC, "cells", lambda x, y, data: list(data) == [layer, head])
 
 
-def _click(at: AppTest, key: str, trace_name: str, hit) -> AppTest:
-    """Send what a browser sends for a click: the chart's widget state. AppTest has no public way, hence the private names."""
+def _click(at: AppTest, key: str, trace_name: str, hit: Callable[[Any, Any, Any], bool]) -> AppTest:
+    """Send what a browser sends for a click: the chart's widget state.
+
+    AppTest has no public way to do this, hence the private names.
+    """
     figure = decode_figure(at, key)
     trace = figure[trace_name]
     points = zip(np.ravel(trace["x"]), np.ravel(trace["y"]), trace["customdata"], strict=True)
     index, (x, y, data) = next((i, point) for i, point in enumerate(points) if hit(*point))
     number = [name for name in figure if name != "layout"].index(trace_name)
-    point = {"curve_number": number, "point_index": index, "x": int(x), "y": int(y), "customdata": np.array(data).tolist()}
+    point: dict[str, Any] = {"curve_number": number, "point_index": index, "x": int(x), "y": int(y)}
+    point["customdata"] = np.array(data).tolist()
     selection = {"points": [point], "point_indices": [index], "box": [], "lasso": []}
     states = at._tree.get_widget_states()
     states.widgets.append(

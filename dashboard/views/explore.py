@@ -1,20 +1,21 @@
 """Explore: one picture, one model; every layer, every head, any query patch."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import streamlit as st
+from plotly.graph_objects import Figure
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import controls, figures, keys, services
 from dashboard.services import Analysis, Picture
 from dashboard.state import Selection
+from dashboard.views import head_table
 from vit_engine import ModelSpec, TokenGrid, VitEngineError
-from vit_engine.statistics import COLUMNS
 
 CHART = {"displayModeBar": False, "scrollZoom": False, "doubleClick": False, "showSendToCloud": False}
-# Session state: what the callbacks of the last run's charts and table need to know.
-_GRID = "_grid"
-_TABLE_ROWS = "_table_rows"
+_GRID = "_grid"  # session state: the grid that the callback of the drawn overlay needs to know
 PREDICTIONS_FROM = 0.2  # less likely classes are not worth showing
 
 
@@ -36,11 +37,11 @@ def page() -> None:
             _title(spec, picture, analysis)
         with stage:
             _maps(analysis, selection)
-            _statistics(analysis, selection, spec)
+            head_table.show(analysis, layer=_layer(analysis, selection))
     controls.share(selection)
 
 
-def _analyse(selection: Selection, stage) -> Analysis | None:
+def _analyse(selection: Selection, stage: DeltaGenerator) -> Analysis | None:
     """The analysis of what is selected, its progress shown while it runs; None, with the reason shown, if it fails."""
     bar = stage.empty()
 
@@ -113,8 +114,10 @@ def _overlay(analysis: Analysis, selection: Selection, patch: tuple[int, int] | 
     layer = _layer(analysis, selection)
     head: int | str = int(selection.head) if selection.head.isdigit() else selection.head
     shown = trace.attention_map(layer, head, "cls" if patch is None else patch)
-    shared = selection.scale == "shared" and isinstance(head, int)
-    limit = float(limits[layer, head]) if shared else figures.upper_limit(shown.values, selection.clip)
+    if selection.scale == "shared" and isinstance(head, int):
+        limit = float(limits[layer, head])
+    else:
+        limit = figures.upper_limit(shown.values, selection.clip)
     figure = figures.overlay_figure(
         analysis.pixels,
         shown.values,
@@ -129,7 +132,7 @@ def _overlay(analysis: Analysis, selection: Selection, patch: tuple[int, int] | 
     return limit
 
 
-def _chart(figure, key: str, aspect: float, on_select, *, alt: str) -> None:
+def _chart(figure: Figure, key: str, aspect: float, on_select: Callable[[], None], *, alt: str) -> None:
     """A clickable chart in a box that keeps its aspect (width over height) at every width."""
     st.html(f"<style>.st-key-{key}_box {{ aspect-ratio: {aspect:.4f}; }}</style>")
     with st.container(key=f"{key}_box"):
@@ -159,13 +162,6 @@ def _choose_layer_and_head() -> None:
         st.session_state[keys.LAYER], st.session_state[keys.HEAD] = int(layer), str(head)
 
 
-def _choose_row() -> None:
-    rows = st.session_state[keys.HEAD_STATISTICS].selection.rows
-    if rows:
-        layer, head = st.session_state[_TABLE_ROWS][rows[0]]
-        st.session_state[keys.LAYER], st.session_state[keys.HEAD] = layer, str(head)
-
-
 def _reset_query() -> None:
     st.session_state[keys.QUERY] = None
 
@@ -174,7 +170,8 @@ def _legend(limit: float) -> str:
     """The large map's colour scale and where it ends."""
     stops = ", ".join(f"{colour} {place:.0%}" for place, colour in figures.colour_stops(controls.colours()))
     bar = f'<span class="scale" style="background: linear-gradient(90deg, {stops})"></span>'
-    return f'<div class="legend" title="Attention weight: the share that the query gives to a patch">0 {bar} ≥ {limit:.2%}</div>'
+    meaning = "Attention weight: the share that the query gives to a patch"
+    return f'<div class="legend" title="{meaning}">0 {bar} ≥ {limit:.2%}</div>'
 
 
 def _below_overlay(analysis: Analysis, patch: tuple[int, int] | None, limit: float) -> None:
@@ -185,7 +182,9 @@ def _below_overlay(analysis: Analysis, patch: tuple[int, int] | None, limit: flo
             st.markdown("Query: **CLS token** · :small[click a patch to see where *it* attends]")
         else:
             st.markdown(f"Query: **patch row {patch[0]}, col {patch[1]}**")
-            st.button("Back to CLS", key=keys.RESET_QUERY, on_click=_reset_query, type="tertiary", icon=":material/undo:")
+            st.button(
+                "Back to CLS", key=keys.RESET_QUERY, on_click=_reset_query, type="tertiary", icon=":material/undo:"
+            )
     likely = [p for p in analysis.trace.predictions if p.probability >= PREDICTIONS_FROM]
     if likely:
         st.caption("Classifier: " + " · ".join(f"{p.label} {p.probability:.0%}" for p in likely))
@@ -244,67 +243,6 @@ def _entropy_by_depth(analysis: Analysis, selection: Selection) -> None:
         most=math.log2(grid.tokens),
     )
     st.plotly_chart(figure, key=keys.ENTROPY_BY_DEPTH, height=380, config=CHART, alt="Entropy of every head by layer")
-
-
-def _statistics(analysis: Analysis, selection: Selection, spec: ModelSpec) -> None:
-    frame = services.statistics(analysis)
-    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute", key="table_head"):
-        st.markdown("**Per-head entropy statistics** :small[a click on a row opens its head]", width="content")
-        with st.container(horizontal=True, width="content", key="table_controls"):
-            layers = st.segmented_control(
-                "Layers", ("layer", "all"), key=keys.TABLE_LAYERS, default="layer", required=True,
-                label_visibility="collapsed", persist_state="session",
-                format_func={"layer": "This layer", "all": "All layers"}.get,
-            )  # fmt: skip
-            over = st.segmented_control(
-                "Keys", ("all", "patches"), key=keys.TABLE_KEYS, default="all", required=True,
-                label_visibility="collapsed", persist_state="session",
-                format_func={"all": "All keys", "patches": "Patches only"}.get,
-                help="Entropies over all keys, or over patch keys renormalised to sum to 1.",
-            )  # fmt: skip
-            st.download_button(
-                "CSV", frame.to_csv(index=False), f"heads-{spec.name}.csv", "text/csv", key=keys.DOWNLOAD_STATISTICS,
-                icon=":material/download:", on_click="ignore", help="All layers, heads and columns.",
-            )  # fmt: skip
-    shown = frame if layers == "all" else frame[frame["layer"] == _layer(analysis, selection)]
-    order = _table_columns("patch_" if over == "patches" else "")
-    st.session_state[_TABLE_ROWS] = list(zip(shown["layer"].tolist(), shown["head"].tolist(), strict=True))
-    st.dataframe(
-        shown[[name for name in order if name in shown]],
-        key=keys.HEAD_STATISTICS,
-        on_select=_choose_row,
-        selection_mode="single-row",
-        hide_index=True,
-        height="content" if layers == "layer" else 460,
-        column_config=_column_config(analysis.trace.grid, order),
-    )
-
-
-def _table_columns(which: str) -> list[str]:
-    entropies = [
-        f"cls_{which}entropy_bits", f"cls_{which}entropy_normalised", f"cls_{which}effective_tokens",
-        f"mean_{which}entropy_bits", f"mean_{which}entropy_normalised",
-    ]  # fmt: skip
-    others = ["distance_px", "cls_maximum", "cls_to_cls", "cls_top10_mass", "cls_gini"]
-    return ["layer", "head", *entropies, *others]
-
-
-def _column_config(grid: TokenGrid, order: list[str]) -> dict:
-    """Bars in the cells, each column's length its largest possible value."""
-    most = {"bits": math.log2(grid.tokens), "0..1": 1.0, "px": grid.diagonal, "tokens": float(grid.tokens)}
-    config = {}
-    for column in COLUMNS:
-        if column.name not in order:
-            continue
-        if not column.unit:
-            config[column.name] = st.column_config.NumberColumn(column.title, help=column.description, width=60)
-            continue
-        title = column.title if column.unit == "0..1" else f"{column.title} ({column.unit})"
-        number = "%.1f" if column.unit in ("px", "tokens") else "%.3f" if column.unit == "0..1" else "%.2f"
-        config[column.name] = st.column_config.ProgressColumn(
-            title, help=column.description, format=number, min_value=0.0, max_value=most[column.unit]
-        )
-    return config
 
 
 page()
