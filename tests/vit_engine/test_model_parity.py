@@ -51,18 +51,29 @@ def images() -> Tensor:
     return torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(1))
 
 
-def test_class_logits_are_torchvisions(pair: tuple[nn.Module, VisionTransformer], images: Tensor) -> None:
-    theirs, ours = pair
-    expected = theirs(images)
-    assert expected.std() > 0.1
-    torch.testing.assert_close(ours(images), expected, rtol=1e-4, atol=1e-4)
-
-
-def test_the_last_selfattention_is_torchvisions(pair: tuple[nn.Module, VisionTransformer], images: Tensor) -> None:
-    theirs, ours = pair
+@pytest.fixture(scope="module")
+def theirs_computed(pair: tuple[nn.Module, VisionTransformer], images: Tensor) -> tuple[Tensor, Tensor]:
+    """Torchvision's logits and the weights of its last layer, from one pass."""
+    theirs, _ = pair
     tokens = torch.cat([theirs.class_token, theirs._process_input(images)], dim=1) + theirs.encoder.pos_embedding
     layers = theirs.encoder.layers
-    x = layers[-1].ln_1(layers[:-1](tokens))
-    _, expected = layers[-1].self_attention(x, x, x, need_weights=True, average_attn_weights=False)
+    before_last = layers[:-1](tokens)
+    x = layers[-1].ln_1(before_last)
+    _, weights = layers[-1].self_attention(x, x, x, need_weights=True, average_attn_weights=False)
+    return theirs.heads(theirs.encoder.ln(layers[-1](before_last))[:, 0]), weights
+
+
+def test_class_logits_are_torchvisions(
+    pair: tuple[nn.Module, VisionTransformer], images: Tensor, theirs_computed: tuple[Tensor, Tensor]
+) -> None:
+    expected, _ = theirs_computed
+    assert expected.std() > 0.1
+    torch.testing.assert_close(pair[1](images), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_last_selfattention_is_torchvisions(
+    pair: tuple[nn.Module, VisionTransformer], images: Tensor, theirs_computed: tuple[Tensor, Tensor]
+) -> None:
+    _, expected = theirs_computed
     assert expected.max() > 10 / expected.shape[-1]
-    torch.testing.assert_close(ours.get_last_selfattention(images), expected, rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(pair[1].get_last_selfattention(images), expected, rtol=1e-3, atol=1e-5)

@@ -33,6 +33,8 @@ def download(url: str, target: Path, *, progress: Progress | None = None) -> Pat
         finally:
             Path(name).unlink(missing_ok=True)
     except (OSError, http.client.HTTPException, ValueError) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()  # it holds the connection open
         raise DownloadError(_explain(url, target, error)) from error
     return target
 

@@ -1,0 +1,208 @@
+"""Who may import whom: read from the source of every module, and from planted violations."""
+
+import ast
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+# Rooms of the engine from the lowest up. A room imports from lower ones and from itself; "" is the package's own face.
+LEVELS = (
+    ("errors", "demo.shapes"),
+    ("spec",),
+    ("registry", "positions", "streaming", "image", "maps", "statistics"),
+    ("model",),
+    ("weights",),
+    ("trace",),
+    ("methods",),
+    ("",),
+    ("console", "pictures"),
+    ("demo", "cli"),
+    ("__main__",),
+)
+LEVEL = {room: number for number, rooms in enumerate(LEVELS) for room in rooms}
+WITHOUT_TORCH = ("errors", "spec", "registry", "maps", "statistics", "demo.shapes", "console", "pictures")
+ENGINE_CALLERS = ("services.py", "testing.py")
+
+
+@dataclass(frozen=True)
+class Import:
+    """One imported module, and the names taken from it; none for the module itself."""
+
+    path: Path
+    line: int
+    module: str
+    names: tuple[str, ...]
+
+    def is_of(self, *packages: str) -> bool:
+        return any(self.module == package or self.module.startswith(f"{package}.") for package in packages)
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line} imports {', '.join(self.names) or 'the module'} of {self.module}"
+
+
+def imports_under(root: Path, folder: str) -> Iterator[Import]:
+    """Every import in every module under a folder, wherever in the module it stands."""
+    for path in sorted((root / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            where = path.relative_to(root), getattr(node, "lineno", 0)
+            if isinstance(node, ast.Import):
+                yield from (Import(*where, alias.name, ()) for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                assert not node.level, f"{path}:{node.lineno} imports relatively; name the package"
+                yield from _from(root, where, node.module or "", [alias.name for alias in node.names])
+
+
+def _from(root: Path, where: tuple[Path, int], module: str, names: list[str]) -> Iterator[Import]:
+    """`from package import name`, where a name may be a module of the package."""
+    folder = root / module.replace(".", "/")
+    modules = [name for name in names if (folder / name).is_dir() or (folder / f"{name}.py").is_file()]
+    yield from (Import(*where, f"{module}.{name}", ()) for name in modules)
+    rest = tuple(name for name in names if name not in modules)
+    if rest:
+        yield Import(*where, module, rest)
+
+
+def room_of(module: str) -> str:
+    """The room of a module of the engine: "weights" of "vit_engine.weights.load"."""
+    parts = module.split(".")[1:]
+    two = ".".join(parts[:2])
+    return two if two in LEVEL else ".".join(parts[:1])
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
+
+
+def engine_is_alone(root: Path) -> list[Import]:
+    return [found for found in imports_under(root, "vit_engine") if found.is_of("dashboard", "streamlit", "plotly")]
+
+
+def engine_has_layers(root: Path) -> list[Import]:
+    found = []
+    for each in imports_under(root, "vit_engine"):
+        if each.is_of("vit_engine"):
+            above, below = room_of(module_of(each.path)), room_of(each.module)
+            for room in (above, below):
+                assert room in LEVEL, f"{each.path}: give the room {room!r} its place in LEVELS of this test"
+            if above != below and LEVEL[below] >= LEVEL[above]:
+                found.append(each)
+    return found
+
+
+def rooms_without_torch(root: Path) -> list[Import]:
+    imports = imports_under(root, "vit_engine")
+    return [each for each in imports if each.is_of("torch") and room_of(module_of(each.path)) in WITHOUT_TORCH]
+
+
+def figures_draw_only(root: Path) -> list[Import]:
+    return [
+        each
+        for each in imports_under(root, "dashboard")
+        if each.path.name == "figures.py" or "figures" in each.path.parts
+        if each.is_of("streamlit", "torch", "dashboard.services", "dashboard.controls", "dashboard.views")
+    ]
+
+
+def views_stand_on_top(root: Path) -> list[Import]:
+    """Nobody imports the entry, a page, or the tests' support; pages leave the engine's work to services."""
+    apart = ("dashboard.app", "dashboard.serve", "dashboard.views", "dashboard.testing")
+    return [
+        each
+        for each in imports_under(root, "dashboard")
+        if each.is_of(*apart) and each.path.name not in {"app.py", "serve.py", "testing.py"}
+    ]
+
+
+def only_services_call_the_engine(root: Path) -> list[Import]:
+    """Others may import its types and constants, which begin with a capital, but neither functions nor modules."""
+    return [
+        each
+        for each in imports_under(root, "dashboard")
+        if each.path.name not in ENGINE_CALLERS
+        if each.is_of("torch")
+        or (each.is_of("vit_engine") and not (each.names and all(name[0].isupper() for name in each.names)))
+    ]
+
+
+RULES = (
+    engine_is_alone,
+    engine_has_layers,
+    rooms_without_torch,
+    figures_draw_only,
+    views_stand_on_top,
+    only_services_call_the_engine,
+)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_the_source_keeps_the_rule(rule: Callable[[Path], list[Import]]) -> None:
+    assert not rule(ROOT), "\n".join(map(str, rule(ROOT)))
+
+
+def test_the_walk_finds_what_is_there() -> None:
+    found = list(imports_under(ROOT, "vit_engine"))
+    assert any(each.module == "vit_engine.streaming" and "stream_attention" in each.names for each in found)
+    assert {each.path for each in found} >= {Path("vit_engine/trace.py"), Path("vit_engine/weights/load.py")}
+
+
+@pytest.mark.parametrize(
+    ("rule", "path", "code"),
+    [
+        (engine_is_alone, "vit_engine/trace.py", "import streamlit as st"),
+        (engine_is_alone, "vit_engine/methods/rollout.py", "def f():\n    from plotly.graph_objects import Figure"),
+        (engine_is_alone, "vit_engine/cli.py", "from dashboard import services"),
+        (engine_has_layers, "vit_engine/spec.py", "from vit_engine.image import open_image"),
+        (engine_has_layers, "vit_engine/registry.py", "from vit_engine.maps import AttentionMap"),
+        (engine_has_layers, "vit_engine/registry.py", "from vit_engine.demo import scenes"),
+        (engine_has_layers, "vit_engine/weights/load.py", "from vit_engine import trace"),
+        (engine_has_layers, "vit_engine/model.py", "import vit_engine as ve"),
+        (engine_has_layers, "vit_engine/model.py", "import vit_engine.weights.load"),
+        (rooms_without_torch, "vit_engine/statistics.py", "from torch import Tensor"),
+        (figures_draw_only, "dashboard/figures.py", "import torch.nn"),
+        (figures_draw_only, "dashboard/figures.py", "from streamlit import cache_data"),
+        (figures_draw_only, "dashboard/figures/maps.py", "from dashboard import services"),
+        (views_stand_on_top, "dashboard/views/guide.py", "from dashboard.views import explore"),
+        (views_stand_on_top, "dashboard/controls.py", "from dashboard import app"),
+        (views_stand_on_top, "dashboard/services.py", "from dashboard.testing import press"),
+        (only_services_call_the_engine, "dashboard/views/explore.py", "from vit_engine import ModelSpec, attend"),
+        (only_services_call_the_engine, "dashboard/controls.py", "import vit_engine as ve"),
+        (only_services_call_the_engine, "dashboard/state.py", "from vit_engine import registry"),
+        (only_services_call_the_engine, "dashboard/views/explore.py", "import torch"),
+    ],
+)
+def test_a_planted_violation_is_found(
+    tmp_path: Path, rule: Callable[[Path], list[Import]], path: str, code: str
+) -> None:
+    others = (
+        "vit_engine/registry",
+        "vit_engine/trace",
+        "vit_engine/demo/scenes",
+        "dashboard/app",
+        "dashboard/services",
+    )
+    for module in (*others, path.removesuffix(".py")):
+        (tmp_path / module).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"{module}.py").touch()
+    (tmp_path / path).write_text(code, encoding="utf-8")
+    assert [str(each.path) for each in rule(tmp_path)] == [path]
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("vit_engine/weights/load.py", "import torch\nfrom vit_engine.weights.read import read_checkpoint"),
+        ("vit_engine/trace.py", "from vit_engine.model import Block\nimport torch"),
+        ("vit_engine/cli.py", "import vit_engine as ve"),
+        ("dashboard/services.py", "import vit_engine as ve\nfrom vit_engine import attend"),
+        ("dashboard/testing.py", "from vit_engine import load_model\nfrom dashboard import app"),
+        ("dashboard/views/explore.py", "from dashboard import controls\nfrom vit_engine.statistics import COLUMNS"),
+    ],
+)
+def test_what_is_allowed_is_let_through(tmp_path: Path, path: str, code: str) -> None:
+    (tmp_path / path).parent.mkdir(parents=True)
+    (tmp_path / path).write_text(code, encoding="utf-8")
+    assert [each for rule in RULES for each in rule(tmp_path)] == []

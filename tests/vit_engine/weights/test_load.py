@@ -1,0 +1,260 @@
+"""Loading is strict, whatever the file; random weights are asked for and say so."""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from vit_engine.errors import CheckpointError, SpecError
+from vit_engine.registry import list_models
+from vit_engine.spec import ModelSpec, Weights
+from vit_engine.weights import LoadedModel, build, cache_folder, load_model, weights_path, works_offline
+
+State = dict[str, Tensor]
+PIXELS = torch.randn(1, 3, 20, 28, generator=torch.Generator().manual_seed(2))
+
+
+@pytest.fixture
+def state(small: LoadedModel) -> State:
+    return {name: tensor.clone() for name, tensor in small.model.state_dict().items()}
+
+
+@pytest.fixture
+def square_state() -> State:
+    """A model as bare checkpoints hold it: square native grid, no registers, no classes."""
+    spec = ModelSpec(
+        name="square",
+        title="",
+        family="",
+        patch_size=4,
+        dim=12,
+        depth=2,
+        heads=3,
+        native_size=(20, 20),
+        mlp_ratio=2.0,
+    )
+    return load_model(spec, weights="random", device="cpu").model.state_dict()
+
+
+def saved(path: Path, content: Any) -> Path:
+    if path.suffix == ".safetensors":
+        save_file(content, path)
+    else:
+        torch.save(content, path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
+def test_a_file_gives_back_the_same_model(small: LoadedModel, state: State, tmp_path: Path, name: str) -> None:
+    path = saved(tmp_path / name, state)
+    loaded = load_model(small.spec, weights=path, device="cpu")
+    torch.testing.assert_close(loaded.model(PIXELS), small.model(PIXELS), rtol=0, atol=0)
+    report = loaded.report
+    assert (report.source, report.format) == (str(path), "safetensors" if name.endswith("safetensors") else "torch")
+    assert report.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert set(report.matched) == set(state)
+    assert report.converted == report.dropped == report.missing == ()
+    assert not report.random
+    assert str(report).endswith(f"{len(state)} tensors matched, 0 renamed, 0 dropped")
+
+
+def test_a_loaded_model_is_frozen_in_eval_mode_and_float32(small: LoadedModel, state: State, tmp_path: Path) -> None:
+    half = {name: tensor.half() for name, tensor in state.items()}
+    loaded = load_model(small.spec, weights=saved(tmp_path / "w.pth", half), device="cpu")
+    for each in (loaded, small):
+        assert not any(module.training for module in each.model.modules())
+        assert {(p.requires_grad, p.dtype, p.device.type) for p in each.model.parameters()} == {
+            (False, torch.float32, "cpu")
+        }
+    assert (loaded.device.type, loaded.dtype) == ("cpu", torch.float32)
+    assert loaded.nbytes == 4 * loaded.parameter_count == 4 * sum(tensor.numel() for tensor in state.values())
+
+
+def test_every_mismatch_is_listed_and_nothing_loaded(small: LoadedModel, state: State, tmp_path: Path) -> None:
+    del state["norm.weight"], state["blocks.1.attn.proj.bias"]
+    state["extra.weight"] = torch.ones(1)
+    state["pos_embed"] = state["pos_embed"][:, 1:].clone()
+    message = (
+        r"does not fit 'small', and nothing was loaded\. "
+        r"Missing: \['blocks\.1\.attn\.proj\.bias', 'norm\.weight'\]\. "
+        r"Unexpected: \['extra\.weight'\]\. "
+        r"Wrong shape: \['pos_embed: \(1, 16, 12\) expected, \(1, 15, 12\) got'\]"
+    )
+    with pytest.raises(CheckpointError, match=message):
+        load_model(small.spec, weights=saved(tmp_path / "w.pth", state), device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda state: state.pop("cls_token"), r"Missing: \['cls_token'\]\. Unexpected: none\. Wrong shape: none"),
+        (lambda state: state.update(x=torch.ones(1)), r"Missing: none\. Unexpected: \['x'\]\. Wrong shape: none"),
+        (
+            lambda state: state.update(cls_token=torch.ones(12)),
+            r"Missing: none\. Unexpected: none\. Wrong shape: \['cls",
+        ),
+    ],
+)
+def test_one_mismatch_is_enough_to_refuse(
+    small: LoadedModel, state: State, tmp_path: Path, change: Callable[[State], object], message: str
+) -> None:
+    change(state)
+    with pytest.raises(CheckpointError, match=message):
+        load_model(small.spec, weights=saved(tmp_path / "w.pth", state), device="cpu")
+
+
+def test_a_bare_checkpoint_shows_its_architecture_but_not_its_heads(square_state: State, tmp_path: Path) -> None:
+    path = saved(tmp_path / "bare.pth", square_state)
+    with pytest.raises(CheckpointError, match=r"does not say how many heads .* pass heads="):
+        load_model(path, device="cpu")
+    spec = load_model(str(path), heads=3, device="cpu").spec
+    assert (spec.patch_size, spec.dim, spec.depth, spec.heads) == (4, 12, 2, 3)
+    assert (spec.native_size, spec.mlp_ratio, spec.class_names) == ((20, 20), 2.0, ())
+    for heads in (5, 0):
+        with pytest.raises(CheckpointError, match=r"bare\.pth: .*heads"):
+            load_model(path, heads=heads, device="cpu")
+
+
+def test_a_bare_checkpoint_with_a_classifier_has_numbered_classes(square_state: State, tmp_path: Path) -> None:
+    head = {"head.weight": torch.ones(3, 12), "head.bias": torch.ones(3)}
+    path = saved(tmp_path / "bare.pth", {**square_state, **head})
+    assert load_model(path, heads=3, device="cpu").spec.class_names == ("class 0", "class 1", "class 2")
+
+
+def test_what_is_no_vit_is_refused_with_what_it_holds(tmp_path: Path) -> None:
+    path = saved(tmp_path / "other.pth", {"layer1.conv.weight": torch.ones(1)})
+    with pytest.raises(CheckpointError, match=r"expected pos_embed, .*; got layer1\.conv\.weight"):
+        load_model(path, heads=3)
+
+
+@pytest.mark.parametrize("name", ["missing.pth", "folder/missing", "."])
+def test_a_path_that_cannot_be_read_is_refused_by_name(tmp_path: Path, name: str) -> None:
+    with pytest.raises(CheckpointError, match=r"cannot be read: .* Check the path"):
+        load_model(tmp_path / name, heads=3)
+
+
+def test_random_weights_follow_from_the_seed_alone(small_spec: ModelSpec) -> None:
+    before = torch.get_rng_state()
+    first = load_model(small_spec, weights="random", device="cpu", seed=7)
+    torch.rand(3)
+    again, other = (load_model(small_spec, weights="random", device="cpu", seed=seed) for seed in (7, 8))
+    for name, tensor in first.model.state_dict().items():
+        assert torch.equal(tensor, again.model.state_dict()[name]), name
+        assert tensor.isfinite().all(), name
+        assert tensor.abs().max() <= 1, name
+    assert not torch.equal(first.model.pos_embed, other.model.pos_embed)
+    torch.set_rng_state(before)
+
+
+def test_random_weights_leave_torchs_own_generator_alone(small_spec: ModelSpec) -> None:
+    before = torch.get_rng_state()
+    load_model(small_spec, weights="random", device="cpu")
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_random_weights_say_so(small_spec: ModelSpec) -> None:
+    report = load_model(small_spec, weights="random", device="cpu", seed=7).report
+    assert report.random
+    assert (report.source, report.format, report.sha256) == ("random (seed 7)", "random", None)
+    assert "random (seed 7)" in str(report)
+
+
+def test_a_model_without_trained_weights_is_random_by_its_name() -> None:
+    loaded = load_model("random_vit_tiny_p16", device="cpu", heads=6)
+    assert loaded.report.random
+    assert loaded.model.blocks[0].attn.heads == loaded.spec.heads == 6
+
+
+@pytest.fixture
+def packaged(
+    small_spec: ModelSpec, state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str | None], ModelSpec]:
+    """A packaged model whose row names this sha256; None names the right one."""
+    monkeypatch.setattr("vit_engine.weights.locate.PACKAGED", tmp_path)
+    path = saved(tmp_path / "small.safetensors", state)
+    right = hashlib.sha256(path.read_bytes()).hexdigest()
+    return lambda sha256: dataclasses.replace(
+        small_spec, weights=Weights(packaged="small.safetensors", sha256=sha256 or right)
+    )
+
+
+def test_a_packaged_file_is_found_and_verified(packaged: Callable[[str | None], ModelSpec]) -> None:
+    told: list[tuple[float, str]] = []
+    spec = packaged(None)
+    assert works_offline(spec)
+    assert not load_model(spec, device="cpu", progress=lambda *step: told.append(step)).report.random
+    assert told == [(1.0, "loading Small")]
+
+
+def test_a_packaged_file_of_another_sha256_is_refused(packaged: Callable[[str | None], ModelSpec]) -> None:
+    wrong = "0" * 64
+    with pytest.raises(CheckpointError, match=rf"small\.safetensors has sha256 [0-9a-f]{{64}}; expected {wrong}"):
+        load_model(packaged(wrong), device="cpu")
+
+
+def test_a_packaged_file_that_is_not_there_is_missed_by_path(packaged: Callable[[str | None], ModelSpec]) -> None:
+    spec = packaged(None)
+    weights_path(spec).unlink()
+    assert not works_offline(spec)
+    with pytest.raises(CheckpointError, match=r"the weights of 'small' should be at .*small\.safetensors"):
+        load_model(spec, device="cpu")
+
+
+def test_ones_own_file_of_the_same_name_is_not_held_to_the_checksum(
+    packaged: Callable[[str | None], ModelSpec], state: State, tmp_path: Path
+) -> None:
+    (tmp_path / "mine").mkdir()
+    own = saved(tmp_path / "mine" / "small.safetensors", state)
+    assert load_model(packaged("0" * 64), weights=own, device="cpu").report.source == str(own)
+
+
+def test_the_cache_folder_is_chosen_by_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    dino = next(spec for spec in list_models() if spec.name == "dino_vits16")
+    monkeypatch.setenv("VIT_ENGINE_HOME", str(tmp_path))
+    assert weights_path(dino) == cache_folder() / "dino_deitsmall16_pretrain.pth" == tmp_path / weights_path(dino).name
+    monkeypatch.setenv("VIT_ENGINE_HOME", "~/weights")
+    assert cache_folder() == Path.home() / "weights"
+    monkeypatch.delenv("VIT_ENGINE_HOME")
+    assert cache_folder().name == "vit-engine"
+
+
+def test_a_model_without_trained_weights_has_no_path_and_works_offline(small_spec: ModelSpec) -> None:
+    assert works_offline(small_spec)
+    with pytest.raises(CheckpointError, match="'small' has no trained weights; load it with weights='random'"):
+        weights_path(small_spec)
+
+
+@pytest.mark.parametrize("device", ["gpu", "cpu:x", ""])
+def test_a_device_that_does_not_exist_is_refused(small_spec: ModelSpec, device: str) -> None:
+    with pytest.raises(SpecError, match=rf"device must be .* got '{device}'"):
+        load_model(small_spec, weights="random", device=device)
+
+
+def test_a_gpu_that_is_not_there_is_refused(small_spec: ModelSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(SpecError, match="'cuda' needs a GPU"):
+        load_model(small_spec, weights="random", device="cuda")
+    assert load_model(small_spec, weights="random", device="auto").device.type == "cpu"
+
+
+def test_an_unknown_name_is_no_path() -> None:
+    with pytest.raises(SpecError, match="did you mean 'dino_vits16'"):
+        load_model("dino_vits6")
+
+
+def test_build_passes_every_dimension_of_the_specification(small_spec: ModelSpec) -> None:
+    model = build(small_spec)
+    shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    assert shapes["pos_embed"] == (1, 16, 12)
+    assert shapes["register_tokens"] == (1, 2, 12)
+    assert shapes["patch_embed.proj.weight"] == (12, 3, 4, 4)
+    assert shapes["blocks.1.mlp.fc1.weight"] == (24, 12)
+    assert shapes["head.weight"] == (5, 12)
+    assert (model.native_grid, model.resampling, model.blocks[0].attn.heads) == ((3, 5), "bicubic", 3)
+    assert build(dataclasses.replace(small_spec, resampling="dino")).resampling == "dino"
