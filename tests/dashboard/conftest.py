@@ -1,0 +1,32 @@
+"""Fixtures of the dashboard's suites. Caches live as long as the process: loaded models are shared on purpose."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import streamlit as st
+
+import vit_engine as ve
+
+
+@pytest.fixture
+def fresh_caches() -> Iterator[None]:
+    """Nothing loaded, analysed or uploaded before, and nothing left behind."""
+    st.cache_resource.clear()
+    st.cache_data.clear()
+    yield
+    st.cache_resource.clear()
+    st.cache_data.clear()
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The model's name for each run of a model since the test began."""
+    attend, seen = ve.attend, []
+
+    def counting(loaded: ve.LoadedModel, *args: Any, **options: Any) -> ve.AttentionTrace:
+        seen.append(loaded.spec.name)
+        return attend(loaded, *args, **options)
+
+    monkeypatch.setattr(ve, "attend", counting)
+    return seen

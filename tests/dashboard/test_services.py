@@ -1,0 +1,171 @@
+"""Pictures, models and traces are made once, found again by name, and never mixed up."""
+
+import dataclasses
+import hashlib
+
+import numpy as np
+import pytest
+import streamlit as st
+
+import vit_engine as ve
+from dashboard import services
+from dashboard.samples import SAMPLES
+from dashboard.services import Picture
+from dashboard.state import DEFAULT, UPLOAD_PREFIX
+from tests.dashboard.support import engine_trace, noise_png
+
+MODEL = "demo_vit_p16"
+
+
+def ignore(fraction: float, message: str) -> None:
+    pass
+
+
+def picture(seed: int, title: str = "noise") -> Picture:
+    data = noise_png(seed)
+    return Picture(data, hashlib.sha256(data).hexdigest(), title)
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
+def test_every_sample_is_a_picture_file_with_its_title_and_credit(sample: services.Sample) -> None:
+    found = services.find_picture(sample.name)
+    assert (found.title, found.credit) == (sample.title, sample.credit)
+    assert found.sha256 == hashlib.sha256(found.data).hexdigest()
+    pixels = np.asarray(ve.open_image(found.data))
+    assert pixels.ndim == 3
+    assert len(np.unique(pixels)) > 1
+    if sample.scene:
+        assert pixels.shape == (*sample.scene[1:], 3)
+
+
+def test_samples_differ_in_their_pictures_and_names() -> None:
+    assert len({services.sample_picture(sample.name).sha256 for sample in SAMPLES}) == len(SAMPLES)
+    assert len({sample.name for sample in SAMPLES}) == len(SAMPLES)
+
+
+def test_thumbnails_are_small_squares() -> None:
+    for sample in SAMPLES:
+        small = services.thumbnail(sample.name)
+        assert (small.shape, small.dtype) == ((96, 96, 3), np.uint8)
+
+
+@pytest.mark.usefixtures("fresh_caches")
+def test_an_upload_is_found_by_the_sha256_of_its_bytes() -> None:
+    data = noise_png(1)
+    kept = services.keep_upload(data, "mine.png")
+    assert kept.sha256 == hashlib.sha256(data).hexdigest()
+    assert services.find_upload(kept.sha256) is kept
+    assert services.find_picture(UPLOAD_PREFIX + kept.sha256) is kept
+    assert (kept.data, kept.title) == (data, "mine.png")
+
+
+@pytest.mark.usefixtures("fresh_caches")
+def test_what_was_never_uploaded_is_not_found() -> None:
+    assert services.find_upload("ab" * 32) is None
+    with pytest.raises(ve.ImageError, match="upload it again"):
+        services.find_picture(UPLOAD_PREFIX + "ab" * 32)
+
+
+@pytest.mark.parametrize("data", [b"", b"not a picture", noise_png(2)[:300]], ids=["empty", "text", "cut off"])
+@pytest.mark.usefixtures("fresh_caches")
+def test_a_file_that_is_no_picture_is_refused_and_not_kept(data: bytes) -> None:
+    with pytest.raises(ve.ImageError):
+        services.keep_upload(data, "bad.png")
+    assert services.find_upload(hashlib.sha256(data).hexdigest()) is None
+
+
+@pytest.mark.usefixtures("fresh_caches")
+def test_uploads_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [noise_png(seed) for seed in (3, 4, 5)]
+    monkeypatch.setattr(services, "UPLOAD_BYTES", sum(map(len, files)) - 1)
+    kept = [services.keep_upload(data, "noise.png") for data in files]
+    assert [services.find_upload(one.sha256) is None for one in kept] == [True, False, False]
+
+
+def test_an_analysis_is_what_the_engine_says() -> None:
+    noise = picture(6)
+    found = services.analyse(noise, MODEL, 96, ignore)
+    expected = engine_trace(noise.data, MODEL, 96)
+    for layer in expected.layers:
+        np.testing.assert_allclose(found.trace.rows(layer), expected.rows(layer), rtol=1e-4, atol=1e-7)
+    assert found.trace.image_sha256 == noise.sha256
+    assert found.pixels.shape == (found.trace.grid.height, found.trace.grid.width, 3)
+
+
+def test_the_same_is_analysed_once_whatever_it_is_called(runs: list[str]) -> None:
+    first = services.analyse(picture(7, "one name"), MODEL, 96, ignore)
+    assert services.analyse(picture(7, "another"), MODEL, 96, ignore) is first
+    assert runs == [MODEL]
+
+
+def test_another_model_size_or_picture_is_another_analysis(runs: list[str]) -> None:
+    asked = [(8, MODEL, 96), (8, MODEL, 128), (8, "demo_vit_p8", 96), (9, MODEL, 96)]
+    analyses = [services.analyse(picture(seed), model, size, ignore) for seed, model, size in asked]
+    assert len({id(analysis) for analysis in analyses}) == 4
+    assert runs == [model for _, model, _ in asked]
+
+
+@pytest.mark.usefixtures("fresh_caches")
+def test_traces_are_bounded_in_bytes(runs: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    room = engine_trace(noise_png(10), MODEL, 96).nbytes
+    monkeypatch.setattr(services, "TRACE_BYTES", 2 * room)
+    for seed in (10, 11, 12, 12, 11, 10):
+        services.analyse(picture(seed), MODEL, 96, ignore)
+    assert len(runs) == 4  # only the first had to go
+
+
+@pytest.mark.usefixtures("fresh_caches")
+def test_a_model_is_loaded_once_for_all_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    load, loads = ve.load_model, []
+    monkeypatch.setattr(ve, "load_model", lambda name, **options: loads.append(name) or load(name, **options))
+    for seed in (13, 14):
+        services.analyse(picture(seed), MODEL, 96, ignore)
+    assert loads == [MODEL]
+
+
+@pytest.mark.usefixtures("fresh_caches")
+def test_loaded_models_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = services.load_model(MODEL, ignore)
+    assert services.load_model(MODEL, ignore) is first
+    monkeypatch.setattr(services, "MODEL_BYTES", 4 * first.spec.parameter_count - 1)
+    st.cache_resource.clear()
+    assert services.load_model(MODEL, ignore) is not services.load_model(MODEL, ignore)
+
+
+@pytest.mark.usefixtures("fresh_caches")
+def test_progress_tells_what_is_done_from_0_to_1() -> None:
+    told: list[tuple[float, str]] = []
+    services.analyse(picture(15), MODEL, 96, lambda *report: told.append(report))
+    assert all(0 <= fraction <= 1 and message for fraction, message in told)
+    assert told[-1][0] == 1
+    assert any("loading" in message for _, message in told)
+
+
+def test_an_analysis_that_was_broken_off_can_be_done_again(runs: list[str]) -> None:
+    class Stopped(BaseException):
+        pass
+
+    def stop(_: float, message: str) -> None:
+        if message.startswith("layer 2"):
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        services.analyse(picture(16), MODEL, 96, stop)
+    assert services.analyse(picture(16), MODEL, 96, ignore).trace.image_sha256 == picture(16).sha256
+    assert len(runs) == 2
+
+
+def test_the_statistics_table_is_the_traces() -> None:
+    analysis = services.analyse(picture(17), MODEL, 96, ignore)
+    frame = services.statistics(analysis)
+    assert frame.equals(analysis.trace.statistics.to_frame())
+    assert len(frame) == len(analysis.trace.layers) * analysis.trace.spec.heads
+
+
+@pytest.mark.usefixtures("fresh_caches")
+def test_after_the_warm_up_the_first_view_needs_no_run(runs: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "DEFAULT", dataclasses.replace(DEFAULT, model=MODEL, size=96))
+    services.warm_up()
+    assert runs == [MODEL]
+    services.analyse(services.find_picture(DEFAULT.picture), MODEL, 96, ignore)
+    assert runs == [MODEL]
