@@ -2,6 +2,8 @@
 
 import base64
 import io
+import re
+import string
 from collections.abc import Sequence
 
 import streamlit as st
@@ -71,6 +73,11 @@ def _restore_picture(name: str) -> None:
 def notices() -> Sequence[str]:
     """What had to be changed in the link, told once."""
     return st.session_state.pop(_NOTICES, ())
+
+
+def plain(text: str) -> str:
+    """Markdown that shows a text as it is: links and file names come from strangers, and may hold pictures."""
+    return re.sub(f"([{re.escape(string.punctuation)}])", r"\\\1", text)
 
 
 def share(selection: Selection) -> None:

@@ -21,7 +21,7 @@ PREDICTIONS_FROM = 0.2  # less likely classes are not worth showing
 
 def page() -> None:
     if notices := controls.notices():
-        st.warning("\n\n".join(notices), icon=":material/link_off:")
+        st.warning("\n\n".join(map(controls.plain, notices)), icon=":material/link_off:")
     spec = controls.current_spec()
     header = st.container(key="header", horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute")
     controls.layer_and_head(spec)
@@ -64,7 +64,7 @@ def _title(spec: ModelSpec, picture: Picture, analysis: Analysis) -> None:
     st.markdown(f"#### {spec.title}{warning}")
     credit = f" ({picture.credit})" if picture.credit else ""
     st.caption(
-        f"{picture.title}{credit} · {grid.height}×{grid.width} px · {grid.rows}×{grid.cols} patches · "
+        f"{controls.plain(picture.title)}{credit} · {grid.height}×{grid.width} px · {grid.rows}×{grid.cols} patches · "
         f"{trace.seconds:.1f} s · {trace.nbytes / 1e6:.0f} MB"
     )
 
