@@ -3,7 +3,6 @@
 import base64
 import io
 import re
-import string
 from collections.abc import Sequence
 
 import streamlit as st
@@ -77,7 +76,7 @@ def notices() -> Sequence[str]:
 
 def plain(text: str) -> str:
     """Markdown that shows a text as it is: links and file names come from strangers, and may hold pictures."""
-    return re.sub(f"([{re.escape(string.punctuation)}])", r"\\\1", text)
+    return re.sub(r"([\\`*_\[\]<>#!|$:~&])", r"\\\1", text)
 
 
 def share(selection: Selection) -> None:

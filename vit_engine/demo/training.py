@@ -10,6 +10,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -27,16 +28,28 @@ EMA_DECAY = 0.999
 SAVE_EVERY = 200  # steps
 
 
+class Mix(NamedTuple):
+    """How much of the training is on pictures of one size.
+
+    early, late: share of the steps in the first half and in the second. batch: pictures a step.
+    """
+
+    early: float
+    late: float
+    batch: int
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Everything that decides the outcome of a training run.
 
-    sizes: (height, width) in pixels -> (share of the steps, pictures a batch).
+    sizes: (height, width) in pixels -> its Mix. Large pictures cost most and matter late: with many
+    more patches the softmax has many more keys to shut out, which small pictures never teach.
     """
 
     patch_size: int
     native_size: Size
-    sizes: dict[Size, tuple[float, int]]
+    sizes: dict[Size, Mix]
     steps: int
     dim: int = 128
     depth: int = 6
@@ -55,28 +68,28 @@ RECIPES = {
         patch_size=16,
         native_size=(128, 128),
         sizes={
-            (96, 96): (0.25, 32),
-            (128, 128): (0.3, 32),
-            (96, 144): (0.1, 32),
-            (160, 160): (0.15, 32),
-            (128, 192): (0.05, 32),
-            (224, 224): (0.15, 24),
+            (96, 96): Mix(0.25, 0.2, 32),
+            (128, 128): Mix(0.3, 0.25, 32),
+            (96, 144): Mix(0.1, 0.1, 32),
+            (160, 160): Mix(0.15, 0.15, 32),
+            (128, 192): Mix(0.05, 0.1, 32),
+            (224, 224): Mix(0.15, 0.2, 24),
         },
-        steps=14_000,
+        steps=9_000,
     ),
     8: Recipe(
         patch_size=8,
         native_size=(96, 96),
         sizes={
-            (64, 64): (0.28, 32),
-            (80, 80): (0.2, 32),
-            (96, 96): (0.18, 32),
-            (72, 104): (0.1, 32),
-            (128, 128): (0.12, 24),
-            (160, 160): (0.06, 16),
-            (224, 224): (0.06, 8),
+            (64, 64): Mix(0.28, 0.15, 32),
+            (80, 80): Mix(0.2, 0.15, 32),
+            (96, 96): Mix(0.18, 0.2, 32),
+            (72, 104): Mix(0.1, 0.1, 32),
+            (128, 128): Mix(0.12, 0.18, 24),
+            (160, 160): Mix(0.06, 0.1, 16),
+            (224, 224): Mix(0.06, 0.12, 8),
         },
-        steps=9_000,
+        steps=5_500,
     ),
 }
 
@@ -131,14 +144,11 @@ class Trainer:
     def run(self, *, until: int | None = None) -> None:
         """Train to the recipe's last step, or to step `until`."""
         last = min(until or self.recipe.steps, self.recipe.steps)
-        sizes = list(self.recipe.sizes)
-        shares = np.array([share for share, _ in self.recipe.sizes.values()])
         bar = tqdm(initial=self.step, total=self.recipe.steps, unit="step", mininterval=5)
         started = time.perf_counter()
         while self.step < last:
-            rng = np.random.default_rng([self.recipe.seed, self.step])
-            size = sizes[rng.choice(len(sizes), p=shares / shares.sum())]
-            batch = self.streams[size].batch(self.visits[size], self.recipe.sizes[size][1])
+            size = self._size_of_step()
+            batch = self.streams[size].batch(self.visits[size], self.recipe.sizes[size].batch)
             self.visits[size] += 1
             losses = self._train_on(batch)
             self.step += 1
@@ -150,6 +160,12 @@ class Trainer:
                 started = time.perf_counter()
                 self._save()
         bar.close()
+
+    def _size_of_step(self) -> Size:
+        late = self.step >= self.recipe.steps / 2
+        shares = np.array([mix.late if late else mix.early for mix in self.recipe.sizes.values()])
+        rng = np.random.default_rng([self.recipe.seed, self.step])
+        return list(self.recipe.sizes)[rng.choice(len(shares), p=shares / shares.sum())]
 
     def _train_on(self, batch: Batch) -> tuple[float, float]:
         for group in self.optimizer.param_groups:

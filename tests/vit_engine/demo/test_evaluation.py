@@ -28,7 +28,7 @@ from vit_engine.demo.evaluation import (
 )
 from vit_engine.demo.report import evaluate, markdown
 from vit_engine.demo.scenes import Scene, draw_scene
-from vit_engine.demo.training import RECIPES, build_model
+from vit_engine.demo.training import RECIPES, Mix, build_model
 from vit_engine.errors import CheckpointError, SpecError
 from vit_engine.image import PreparedImage
 from vit_engine.weights import LoadedModel
@@ -212,7 +212,7 @@ def test_scenes_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
 def test_train_command_exports_and_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    monkeypatch.setitem(RECIPES, 16, replace(RECIPES[16], sizes={(32, 32): (1.0, 4)}))
+    monkeypatch.setitem(RECIPES, 16, replace(RECIPES[16], sizes={(32, 32): Mix(1.0, 1.0, 4)}))
     folder = tmp_path / "new"
     for steps in ("1", "2"):
         assert main(["train", "--patch", "16", "--steps", steps, "--folder", str(folder)]) == 0

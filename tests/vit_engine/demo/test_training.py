@@ -9,7 +9,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from vit_engine.demo.shapes import CLASSES
-from vit_engine.demo.training import RECIPES, Recipe, Trainer, build_model
+from vit_engine.demo.training import RECIPES, Mix, Recipe, Trainer, build_model
 from vit_engine.registry import find_model
 from vit_engine.spec import ModelSpec
 from vit_engine.weights import build, load_model
@@ -28,7 +28,7 @@ def _recipe(steps: int) -> Recipe:
     return Recipe(
         patch_size=8,
         native_size=(32, 32),
-        sizes={(32, 32): (0.6, 8), (32, 48): (0.4, 6)},
+        sizes={(32, 32): Mix(0.6, 0.5, 8), (32, 48): Mix(0.4, 0.5, 6)},
         steps=steps,
         dim=16,
         depth=2,
@@ -115,4 +115,6 @@ def test_recipes_build_the_registered_models(patch_size: int):
     assert {name: tensor.shape for name, tensor in trained.items()} == {
         name: tensor.shape for name, tensor in registered.items()
     }
-    assert sum(share for share, _ in RECIPES[patch_size].sizes.values()) == pytest.approx(1)
+    mixes = RECIPES[patch_size].sizes.values()
+    assert sum(mix.early for mix in mixes) == pytest.approx(1)
+    assert sum(mix.late for mix in mixes) == pytest.approx(1)
