@@ -56,11 +56,17 @@ def click_layer_and_head(at: AppTest, *, layer: int, head: int) -> AppTest:
     return _click(at, keys.MOSAIC, "cells", lambda x, y, data: list(data) == [layer, head])
 
 
-def _click(at: AppTest, key: str, trace_name: str, hit: Callable[[Any, Any, Any], bool]) -> AppTest:
-    """Send what a browser sends for a click: the chart's widget state.
+def choose_row(at: AppTest, *, row: int | None) -> AppTest:
+    """Choose a row of the statistics table by its place on the screen, or none, and run."""
+    return _select(at, keys.HEAD_STATISTICS, {"rows": [] if row is None else [row], "columns": [], "cells": []})
 
-    AppTest has no public way to do this, hence the private names.
-    """
+
+def unclick(at: AppTest, key: str) -> AppTest:
+    """Send what a browser sends for a second click on a point of a chart, which deselects it, and run."""
+    return _select(at, key, {"points": [], "point_indices": [], "box": [], "lasso": []})
+
+
+def _click(at: AppTest, key: str, trace_name: str, hit: Callable[[Any, Any, Any], bool]) -> AppTest:
     figure = decode_figure(at, key)
     trace = figure[trace_name]
     points = zip(np.ravel(trace["x"]), np.ravel(trace["y"]), trace["customdata"], strict=True)
@@ -68,7 +74,14 @@ def _click(at: AppTest, key: str, trace_name: str, hit: Callable[[Any, Any, Any]
     number = [name for name in figure if name != "layout"].index(trace_name)
     point: dict[str, Any] = {"curve_number": number, "point_index": index, "x": int(x), "y": int(y)}
     point["customdata"] = np.array(data).tolist()
-    selection = {"points": [point], "point_indices": [index], "box": [], "lasso": []}
+    return _select(at, key, {"points": [point], "point_indices": [index], "box": [], "lasso": []})
+
+
+def _select(at: AppTest, key: str, selection: dict[str, Any]) -> AppTest:
+    """Send what a browser sends for a selection: the element's widget state, and run.
+
+    AppTest has no public way to do this, hence the private names.
+    """
     states = at._tree.get_widget_states()
     states.widgets.append(
         WidgetState(id=at.get_by_key(key).proto.id, string_value=json.dumps({"selection": selection}))
