@@ -11,7 +11,7 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install $$(test -t 1
 HEADLESS := $(if $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin,$(shell uname)),false,true)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint lock clean
+.PHONY: help run test lint lock screenshots clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ lint: $(VENV)/dev.stamp ## format, lint rules and types, all without changing a 
 
 lock: $(VENV)/run.stamp ## both lock files anew, with the newest versions that pyproject.toml allows
 	$(BIN)/python tools/lock.py
+
+screenshots: $(VENV)/dev.stamp ## the README's pictures anew, from the running dashboard
+	$(BIN)/python tools/screenshots.py
 
 clean: ## remove .venv, caches and build products
 	rm -rf $(VENV) build dist *.egg-info test-results .pytest_cache .mypy_cache .ruff_cache .hypothesis

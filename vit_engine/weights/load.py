@@ -43,6 +43,8 @@ def load_model(
     target = _device(device)
     path = _checkpoint_path(name_or_path)
     if path is not None:
+        if weights != "auto":
+            raise SpecError(f"weights= goes with a model's name; {str(path)!r} is a weight file itself. Leave it out.")
         return _load_file(path, None, heads, target)
     spec = name_or_path if isinstance(name_or_path, ModelSpec) else find_model(str(name_or_path))
     spec = spec if heads is None else spec.with_heads(heads)
@@ -81,8 +83,10 @@ def _device(device: str | torch.device) -> torch.device:
         raise SpecError(
             f"device must be 'auto' or a PyTorch device such as 'cpu' or 'cuda'; got {device!r}."
         ) from error
-    if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise SpecError(f"device {str(device)!r} needs a GPU that PyTorch can use, and there is none; use 'cpu'.")
+    try:
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise SpecError(f"PyTorch cannot use device {str(device)!r} on this machine; use 'auto' or 'cpu'.") from error
     return chosen
 
 

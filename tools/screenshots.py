@@ -1,0 +1,46 @@
+"""The README's pictures, taken from the running dashboard: python tools/screenshots.py"""
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Literal
+
+from playwright.sync_api import sync_playwright
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tests.browser.server import FLAGS, HOW_TO_GET_ONE, find_chromium, running_dashboard  # noqa: E402
+from tests.browser.support import chart, settled  # noqa: E402
+
+DOCS = ROOT / "docs"
+SIZE = {"width": 1440, "height": 1240}
+VIEWS: dict[str, tuple[Literal["light", "dark"], str]] = {
+    "explore.png": ("light", "/?picture=scene_2&layer=4"),
+    "explore-dark.png": ("dark", "/?picture=cat&layer=4&view=beside"),
+}
+
+
+def main() -> None:
+    """Open each view and write its picture under docs/."""
+    chromium = find_chromium()
+    if chromium is None:
+        sys.exit(HOW_TO_GET_ONE)
+    DOCS.mkdir(exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_dashboard(Path(folder) / "streamlit.log") as server,
+        sync_playwright() as playwright,
+    ):
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
+        for name, (scheme, link) in VIEWS.items():
+            page = browser.new_page(viewport=SIZE, color_scheme=scheme)
+            page.goto(server.url + link)
+            chart(page, "overlay").wait_for(timeout=120_000)
+            settled(page).screenshot(path=DOCS / name)
+            page.close()
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
