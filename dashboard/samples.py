@@ -24,9 +24,9 @@ SAMPLES: tuple[Sample, ...] = (
     Sample("coffee", "Coffee", "Rachel Michetti, CC0", photograph="coffee"),
     Sample("astronaut", "Astronaut", "NASA, public domain", photograph="astronaut"),
     Sample("horse", "Horse", "Andreas Preuss, no known restrictions", photograph="horse"),
-    Sample("scene_1", "Scene 1", _GENERATED, scene=(33, 320, 448)),
-    Sample("scene_2", "Scene 2", _GENERATED, scene=(21, 384, 384)),
-    Sample("scene_3", "Scene 3", _GENERATED, scene=(29, 384, 384)),
+    Sample("scene_1", "Scene 1", _GENERATED, scene=(25, 320, 448)),
+    Sample("scene_2", "Scene 2", _GENERATED, scene=(15, 320, 448)),
+    Sample("scene_3", "Scene 3", _GENERATED, scene=(47, 320, 448)),
 )
 
 

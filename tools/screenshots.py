@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Literal
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import ViewportSize, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -14,7 +14,7 @@ from tests.browser.server import FLAGS, HOW_TO_GET_ONE, find_chromium, running_d
 from tests.browser.support import chart, settled  # noqa: E402
 
 DOCS = ROOT / "docs"
-SIZE = {"width": 1440, "height": 1240}
+SIZE: ViewportSize = {"width": 1440, "height": 1240}
 VIEWS: dict[str, tuple[Literal["light", "dark"], str]] = {
     "explore.png": ("light", "/?picture=scene_2&layer=4"),
     "explore-dark.png": ("dark", "/?picture=cat&layer=4&view=beside"),

@@ -16,7 +16,7 @@ from vit_engine import ModelSpec, TokenGrid, VitEngineError
 
 CHART = {"displayModeBar": False, "scrollZoom": False, "doubleClick": False, "showSendToCloud": False}
 _GRID = "_grid"  # session state: the grid that the callback of the drawn overlay needs to know
-PREDICTIONS_FROM = 0.2  # less likely classes are not worth showing
+PREDICTIONS_FROM = 0.4  # less likely classes are not worth showing
 
 
 def page() -> None:
@@ -82,17 +82,16 @@ def _maps(analysis: Analysis, selection: Selection) -> None:
     query = "cls" if patch is None else patch
     maps = np.stack([trace.head_maps(layer, query) for layer in trace.layers])  # (layers, heads, rows, cols)
     limits = _limits(maps, selection)
-    beside = selection.view == "beside"  # two pictures need the whole width
-    left, right = (st.container(), None) if beside else st.columns([3, 2], gap="medium")
-    with left:
+    over = selection.view == "over"
+    whole = st.container()  # a picture and its map side by side need the whole width
+    left, right = st.columns([3, 2], gap="medium")
+    with left if over else whole:
         limit = _overlay(analysis, selection, patch, limits)
         _below_overlay(analysis, patch, limit)
-    lower_left, lower_right = st.columns([3, 2], gap="medium")
-    with right or lower_right:
-        _head_grid(analysis, selection, maps, limits)
-    with lower_left:
+    with left:
         _mosaic(analysis, selection, maps, limits)
-    with lower_right:
+    with right:
+        _head_grid(analysis, selection, maps, limits)
         _entropy_by_depth(analysis, selection)
 
 
