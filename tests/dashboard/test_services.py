@@ -9,7 +9,7 @@ import streamlit as st
 
 import vit_engine as ve
 from dashboard import services
-from dashboard.samples import SAMPLES
+from dashboard.samples import SAMPLES, Sample
 from dashboard.services import Picture
 from dashboard.state import DEFAULT, UPLOAD_PREFIX
 from tests.dashboard.support import engine_trace, noise_png
@@ -27,7 +27,7 @@ def picture(seed: int, title: str = "noise") -> Picture:
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
-def test_every_sample_is_a_picture_file_with_its_title_and_credit(sample: services.Sample) -> None:
+def test_every_sample_is_a_picture_file_with_its_title_and_credit(sample: Sample) -> None:
     found = services.find_picture(sample.name)
     assert (found.title, found.credit) == (sample.title, sample.credit)
     assert found.sha256 == hashlib.sha256(found.data).hexdigest()
