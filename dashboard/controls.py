@@ -1,17 +1,12 @@
 """The widgets of the sidebar and of Explore, and the Selection that they make."""
 
-import base64
-import io
-import re
 from collections.abc import Sequence
+from dataclasses import fields
 
 import streamlit as st
-from PIL import Image
-from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from dashboard import keys, services
+from dashboard import keys, picture_controls, services
 from dashboard.figures import AUTO, COLOUR_SCALES
-from dashboard.samples import SAMPLES
 from dashboard.state import (
     CLIPS,
     DEFAULT,
@@ -26,14 +21,14 @@ from dashboard.state import (
     from_link,
     to_link,
 )
-from vit_engine import ImageError, ModelSpec
+from vit_engine import ModelSpec
 
-UPLOAD_TYPES = ("png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff")
+_DEPTH = "_depth"  # session state: the layers of the model that was drawn last
 _LINK = "_link"  # session state: the link as this session last read or wrote it
 _NOTICES = "_notices"
 
 
-_SAMPLE_TITLES = {sample.name: sample.title for sample in SAMPLES}
+_SELECTION_FIELDS = frozenset(field.name for field in fields(Selection))
 _VIEW_TITLES = {"over": "Over the picture", "beside": "Beside it"}
 _SCALE_TITLES = {"shared": "Shared", "own": "Own"}
 
@@ -51,22 +46,10 @@ def restore() -> None:
     colours = ("auto", *COLOUR_SCALES)
     values, notices = from_link(link, depth_and_heads=shapes, colours=colours, held=held)
     st.session_state[_NOTICES] = notices
-    for name, value in values.items():
-        if name == "picture":
-            _restore_picture(str(value))
-        else:
-            st.session_state[WIDGETS[name]] = value
-    if "query" in link and "query" not in values:
-        st.session_state[keys.QUERY] = None
-
-
-def _restore_picture(name: str) -> None:
-    if name.startswith(UPLOAD_PREFIX):
-        st.session_state[keys.UPLOADED] = name.removeprefix(UPLOAD_PREFIX)
-        st.session_state[keys.SOURCE] = "upload"
-    else:
-        st.session_state[keys.SAMPLE] = name
-        st.session_state[keys.SOURCE] = "samples"
+    if not _SELECTION_FIELDS.isdisjoint(link):  # a bare address, as after a change of page, changes nothing
+        picture_controls.restore(str(values.get("picture", DEFAULT.picture)))
+        for name, key in WIDGETS.items():
+            st.session_state[key] = values.get(name, getattr(DEFAULT, name))
 
 
 def notices() -> Sequence[str]:
@@ -74,14 +57,10 @@ def notices() -> Sequence[str]:
     return st.session_state.pop(_NOTICES, ())
 
 
-def plain(text: str) -> str:
-    """Markdown that shows a text as it is: links and file names come from strangers, and may hold pictures."""
-    return re.sub(r"([\\`*_\[\]<>#!|$:~&])", r"\\\1", text)
-
-
 def share(selection: Selection) -> None:
     """Put a selection into the URL."""
-    link = to_link(selection)
+    others = {name: value for name, value in st.query_params.items() if name not in _SELECTION_FIELDS}
+    link = {**others, **to_link(selection)}
     if link != st.session_state.get(_LINK):
         st.session_state[_LINK] = link
         st.query_params.from_dict(link)
@@ -92,74 +71,9 @@ def sidebar() -> None:
     for name in ("model", "size", "opacity", "colours", "scale", "clip"):
         st.session_state.setdefault(WIDGETS[name], getattr(DEFAULT, name))
     with st.sidebar:
-        _picture_controls()
+        picture_controls.show()
         _model_controls()
         _look_controls()
-
-
-def _picture_controls() -> None:
-    st.session_state.setdefault(keys.SOURCE, "samples")
-    st.session_state.setdefault(keys.SAMPLE, DEFAULT.picture)
-    source = st.segmented_control(
-        "Picture", ("samples", "upload", "camera"), key=keys.SOURCE, required=True, width="stretch",
-        format_func=str.capitalize, persist_state="session",
-    )  # fmt: skip
-    if source == "samples":
-        st.html(_thumbnail_style())
-        st.pills(
-            "Samples", [sample.name for sample in SAMPLES], key=keys.SAMPLE, required=True,
-            label_visibility="collapsed", format_func=_SAMPLE_TITLES.__getitem__, persist_state="session",
-        )  # fmt: skip
-    elif source == "upload":
-        file = st.file_uploader(
-            "Picture file", UPLOAD_TYPES, key=keys.UPLOAD, label_visibility="collapsed",
-            on_change=_forget_removed, args=(keys.UPLOAD,),
-        )  # fmt: skip
-        _take(file)
-    else:
-        file = st.camera_input(
-            "Photograph", key=keys.CAMERA, label_visibility="collapsed", on_change=_forget_removed, args=(keys.CAMERA,)
-        )
-        _take(file)
-
-
-def _forget_removed(key: str) -> None:
-    """A file that its owner removed is no longer the picture in use."""
-    if st.session_state[key] is None:
-        st.session_state[keys.UPLOADED] = None
-
-
-def _take(file: UploadedFile | None) -> None:
-    """Make an uploaded file the picture in use; a bad one is told and changes nothing."""
-    if file is None:
-        return
-    try:
-        picture = services.keep_upload(file.getvalue(), file.name)
-    except ImageError as error:
-        st.error(str(error), icon=":material/broken_image:")
-    else:
-        st.session_state[keys.UPLOADED] = picture.sha256
-
-
-def picture_name() -> str:
-    """The picture in use: a sample's name, or "sha256:…" once something was uploaded."""
-    uploaded = st.session_state.get(keys.UPLOADED)
-    if st.session_state.get(keys.SOURCE) != "samples" and uploaded and services.find_upload(uploaded):
-        return UPLOAD_PREFIX + uploaded
-    return st.session_state.get(keys.SAMPLE) or DEFAULT.picture
-
-
-@st.cache_data(show_spinner=False)
-def _thumbnail_style() -> str:
-    """The samples' buttons show the samples."""
-    rules = []
-    for number, sample in enumerate(SAMPLES, start=1):
-        buffer = io.BytesIO()
-        Image.fromarray(services.thumbnail(sample.name)).save(buffer, "JPEG", quality=80)
-        data = base64.b64encode(buffer.getvalue()).decode()
-        button = f".st-key-{keys.SAMPLE} button:nth-of-type({number})"
-        rules.append(f"{button} {{ background-image: url(data:image/jpeg;base64,{data}); }}")
-    return f"<style>{''.join(rules)}</style>"
 
 
 def _model_controls() -> None:
@@ -218,8 +132,12 @@ def current_spec() -> ModelSpec:
 def layer_and_head(spec: ModelSpec) -> None:
     """The two controls that walk through a model; keeps them within what it has."""
     state = st.session_state
-    layer, head = clamp_to_model(state.get(keys.LAYER), state.get(keys.HEAD), depth=spec.depth, heads=spec.heads)
-    state[keys.LAYER], state[keys.HEAD] = layer, head
+    wanted = state.get(keys.LAYER), state.get(keys.HEAD)
+    was_last = state.get(_DEPTH) not in (None, spec.depth) and wanted[0] == state[_DEPTH] - 1
+    layer, head = clamp_to_model(None if was_last else wanted[0], wanted[1], depth=spec.depth, heads=spec.heads)
+    state[_DEPTH] = spec.depth
+    if wanted != (layer, head):  # an assignment reaches the browser, and would pull a slider back while it is dragged
+        state[keys.LAYER], state[keys.HEAD] = layer, head
     left, right = st.columns([2, 3], gap="medium", vertical_alignment="bottom")
     left.slider("Layer", 0, spec.depth - 1, key=keys.LAYER, help="Counted from 0.", persist_state="session")
     right.segmented_control(
@@ -242,7 +160,7 @@ def selection(spec: ModelSpec) -> Selection:
     state = st.session_state
     layer = state[keys.LAYER]
     return Selection(
-        picture=picture_name(),
+        picture=picture_controls.picture_name(),
         model=state[keys.MODEL],
         size=state[keys.SIZE],
         layer=None if layer == spec.depth - 1 else layer,

@@ -18,7 +18,20 @@ AUTO = {"dark": "inferno", "light": "viridis"}
 GUTTER = 0.07  # of a cell, between the cells of a mosaic
 ACCENT = "#14b8a6"
 # Okabe and Ito's colours, told apart by the colour-blind, on light and on dark.
-HEAD_COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#999933", "#882255")
+HEAD_COLOURS = (
+    "#0072b2",
+    "#e69f00",
+    "#009e73",
+    "#d55e00",
+    "#cc79a7",
+    "#56b4e9",
+    "#999933",
+    "#882255",
+    "#332288",
+    "#44aa99",
+    "#aa4466",
+    "#888888",
+)
 MARK = "#ffffff"
 MARK_EDGE = "#111111"
 THUMBNAIL = 32  # patches a side, at most, of a cell of the layers × heads mosaic

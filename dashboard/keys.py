@@ -9,6 +9,7 @@ SOURCE = "source"  # segmented control: "samples" | "upload" | "camera"
 SAMPLE = "sample"  # pills: a name from dashboard.samples.SAMPLES
 UPLOAD = "upload"  # file uploader
 CAMERA = "camera"  # camera input
+REMOVE_UPLOAD = "remove_upload"  # button, where an uploaded picture is shown and its file is not
 MODEL = "model"  # select box: a name from vit_engine.list_models()
 SIZE = "size"  # select box: short side in pixels, one of dashboard.state.SIZES
 OPACITY = "opacity"  # slider: 0..100 %, of the attention over the picture

@@ -6,29 +6,23 @@ The only room with Streamlit caches and the only caller of the engine's function
 import hashlib
 import io
 import os
-import threading
-from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 import numpy as np
 import pandas as pd
 import streamlit as st
-from cachetools import LRUCache
 from PIL import Image
 
 import vit_engine as ve
+from dashboard.jobs import Jobs, Progress, Store
 from dashboard.samples import SAMPLES, Sample, find_sample
 from dashboard.state import DEFAULT, UPLOAD_PREFIX
 from vit_engine.demo.scenes import draw_scene
 from vit_engine.weights import works_offline
 
-Progress = Callable[[float, str], None]
-
 TRACE_BYTES = int(os.environ.get("VIT_DASHBOARD_TRACE_BYTES", str(1 << 30)))
 UPLOAD_BYTES = 1 << 28
-MODEL_BYTES = 1 << 31
-RUNS_AT_ONCE = 1  # one run already uses all cores
+MAX_PATCHES = 12_000
 
 
 @dataclass(frozen=True)
@@ -50,75 +44,26 @@ class Analysis:
     report: ve.LoadReport
 
 
-Value = TypeVar("Value")
-
-
-class Store(Generic[Value]):
-    """Values shared by all sessions, bounded in bytes, the least recently used out first.
-
-    Values of one key are made once, however many sessions ask for it at the same time; different
-    keys are made side by side, at most `at_once` of them.
-    """
-
-    def __init__(self, max_bytes: int, *, size: Callable[[Value], int], at_once: int) -> None:
-        self._values: LRUCache[Hashable, Value] = LRUCache(max_bytes, getsizeof=size)
-        self._lock = threading.Lock()
-        self._making: dict[Hashable, threading.Lock] = {}
-        self._slots = threading.BoundedSemaphore(at_once)
-
-    def get(self, key: Hashable) -> Value | None:
-        """The value of a key, or None."""
-        with self._lock:
-            return self._values.get(key)
-
-    def put(self, key: Hashable, value: Value) -> None:
-        """Keep a value, unless it alone is over the bound."""
-        with self._lock:
-            if self._values.getsizeof(value) <= self._values.maxsize:
-                self._values[key] = value
-
-    def get_or_make(self, key: Hashable, make: Callable[[], Value], on_wait: Callable[[], None]) -> Value:
-        """The value of a key, made now if need be. on_wait is called before waiting for others."""
-        with self._lock:
-            if key in self._values:
-                return self._values[key]
-            making = self._making.setdefault(key, threading.Lock())
-        if making.locked():
-            on_wait()
-        try:
-            with making:
-                value = self.get(key)
-                if value is None:
-                    value = self._make(make, on_wait)
-                    self.put(key, value)
-                return value
-        finally:
-            with self._lock:
-                self._making.pop(key, None)
-
-    def _make(self, make: Callable[[], Value], on_wait: Callable[[], None]) -> Value:
-        if not self._slots.acquire(blocking=False):
-            on_wait()
-            self._slots.acquire()
-        try:
-            return make()
-        finally:
-            self._slots.release()
-
-
 @st.cache_resource(show_spinner=False)
 def _traces() -> Store[Analysis]:
-    return Store(TRACE_BYTES, size=lambda analysis: analysis.trace.nbytes, at_once=RUNS_AT_ONCE)
-
-
-@st.cache_resource(show_spinner=False)
-def _models() -> Store:
-    return Store(MODEL_BYTES, size=lambda loaded: 4 * loaded.spec.parameter_count, at_once=RUNS_AT_ONCE)
+    return Store(TRACE_BYTES, size=lambda analysis: analysis.trace.nbytes)
 
 
 @st.cache_resource(show_spinner=False)
 def _uploads() -> Store[Picture]:
-    return Store(UPLOAD_BYTES, size=lambda picture: len(picture.data), at_once=RUNS_AT_ONCE)
+    return Store(UPLOAD_BYTES, size=lambda picture: len(picture.data))
+
+
+@st.cache_resource(show_spinner=False)
+def _runs() -> Jobs:
+    """One at a time: a run already uses all cores."""
+    return Jobs(at_once=1, waiting="waiting for another analysis on this server to finish")
+
+
+@st.cache_resource(show_spinner=False)
+def _loads() -> Jobs:
+    """Downloads wait for the network, not for cores: several at a time, and never in the way of a run."""
+    return Jobs(at_once=4, waiting="waiting for other models to load")
 
 
 def models() -> dict[str, ve.ModelSpec]:
@@ -152,23 +97,28 @@ def _sample_pixels(sample: Sample) -> np.ndarray:
 
 
 @st.cache_data(show_spinner=False)
-def thumbnail(name: str, side: int = 96) -> np.ndarray:
-    """The middle of a sample, uint8 (side, side, 3)."""
+def thumbnail(name: str, side: int = 96) -> bytes:
+    """The middle of a sample, a square JPEG of this side in pixels."""
     picture = ve.open_image(sample_picture(name).data)
     edge = min(picture.size)
     left, top = (picture.width - edge) // 2, (picture.height - edge) // 2
-    return np.asarray(picture.crop((left, top, left + edge, top + edge)).resize((side, side)))
+    buffer = io.BytesIO()
+    picture.crop((left, top, left + edge, top + edge)).resize((side, side)).save(buffer, "JPEG", quality=80)
+    return buffer.getvalue()
 
 
-def keep_upload(data: bytes, title: str) -> Picture:
+def keep_upload(data: bytes, progress: Progress) -> Picture:
     """An uploaded file as a picture that links can name as long as it is held; ImageError if it is none."""
     sha256 = hashlib.sha256(data).hexdigest()
-    held = _uploads().get(sha256)
-    if held is None:
+
+    def check(report: Progress) -> Picture:
+        report(0.0, "reading the picture")
         ve.open_image(data)
-        held = Picture(data, sha256, title)
-        _uploads().put(sha256, held)
-    return held
+        picture = Picture(data, sha256, "Uploaded picture")
+        _uploads().put(sha256, picture)
+        return picture
+
+    return _uploads().get(sha256) or _loads().run(("upload", sha256), check, progress)
 
 
 def find_upload(sha256: str) -> Picture | None:
@@ -186,32 +136,49 @@ def find_picture(name: str) -> Picture:
     return upload
 
 
-def load_model(name: str, progress: Progress) -> ve.LoadedModel:
-    """A model, loaded once for all sessions; VitEngineError where it cannot be.
+@st.cache_resource(show_spinner=False)
+def _load_model(name: str, _report: Progress) -> ve.LoadedModel:
+    return ve.load_model(name, progress=_report)
 
-    Not a cached function of Streamlit's: those replay what was drawn while they ran, and progress
-    draws into a place that is gone by then.
-    """
-    waiting = "waiting for another session to load this model"
-    return _models().get_or_make(name, lambda: ve.load_model(name, progress=progress), lambda: progress(0.0, waiting))
+
+def load_model(name: str, progress: Progress) -> ve.LoadedModel:
+    """A model, loaded once for all sessions; VitEngineError where it cannot be."""
+    return _loads().run(("model", name), lambda report: _load_model(name, report), progress)
 
 
 def analyse(picture: Picture, model: str, size: int, progress: Progress) -> Analysis:
     """A picture through a model, or the same from the store; VitEngineError where it cannot be.
 
-    size: short side in pixels. progress(fraction, message) tells what is being done.
+    size: short side in pixels. progress(fraction, message) tells what is being done; what it raises
+    ends the waiting, while the work goes on for those who come back to it soon.
     """
-
-    def run() -> Analysis:
-        loaded = load_model(model, progress)
-        progress(0.0, "reading the picture")
-        prepared = ve.prepare_image(ve.open_image(picture.data), loaded.spec, size=size)
-        trace = ve.attend(loaded, prepared, progress=progress)
-        return Analysis(trace, prepared.pixels, loaded.report)
-
     key = (model, picture.sha256, size)
-    waiting = "waiting for another analysis on this server to finish"
-    return _traces().get_or_make(key, run, lambda: progress(0.0, waiting))
+    kept = _traces().get(key)
+    if kept is not None:
+        return kept
+    loaded = load_model(model, progress)
+
+    def run(report: Progress) -> Analysis:
+        report(0.0, "reading the picture")
+        prepared = ve.prepare_image(ve.open_image(picture.data), loaded.spec, size=size)
+        _demand_room(loaded.spec, prepared.grid)
+        trace = ve.attend(loaded, prepared, progress=lambda done, layer: report(done, f"attention: {layer}"))
+        analysis = Analysis(trace, prepared.pixels, loaded.report)
+        _traces().put(key, analysis)
+        return analysis
+
+    return _runs().run(key, run, progress)
+
+
+def _demand_room(spec: ve.ModelSpec, grid: ve.TokenGrid) -> None:
+    """ResourceError for what would not fit the store, or would keep the server and the browser busy for minutes."""
+    kept = 4 * spec.depth * grid.tokens * (2 * spec.dim + spec.heads)
+    if grid.patches > MAX_PATCHES or kept > TRACE_BYTES:
+        raise ve.ResourceError(
+            f"This picture would have {grid.patches:,} patches, and its trace {kept / 1e6:,.0f} MB; at most "
+            f"{MAX_PATCHES:,} patches and {TRACE_BYTES / 1e6:,.0f} MB are allowed here. Choose a smaller short side, "
+            "larger patches, or a smaller model."
+        )
 
 
 def warm_up() -> None:

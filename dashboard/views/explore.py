@@ -8,9 +8,10 @@ import streamlit as st
 from plotly.graph_objects import Figure
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard import controls, figures, keys, services
+from dashboard import controls, figures, keys, picture_controls, services
 from dashboard.services import Analysis, Picture
 from dashboard.state import Selection
+from dashboard.texts import plain, progress_in
 from dashboard.views import head_table
 from vit_engine import ModelSpec, TokenGrid, VitEngineError
 
@@ -21,7 +22,7 @@ PREDICTIONS_FROM = 0.4  # less likely classes are not worth showing
 
 def page() -> None:
     if notices := controls.notices():
-        st.warning("\n\n".join(map(controls.plain, notices)), icon=":material/link_off:")
+        st.warning("\n\n".join(map(plain, notices)), icon=":material/link_off:")
     spec = controls.current_spec()
     header = st.container(key="header", horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute")
     controls.layer_and_head(spec)
@@ -44,15 +45,11 @@ def page() -> None:
 def _analyse(selection: Selection, stage: DeltaGenerator) -> Analysis | None:
     """The analysis of what is selected, its progress shown while it runs; None, with the reason shown, if it fails."""
     bar = stage.empty()
-
-    def progress(fraction: float, message: str) -> None:
-        bar.progress(min(max(fraction, 0.0), 1.0), text=message.capitalize())
-
     try:
         picture = services.find_picture(selection.picture)
-        return services.analyse(picture, selection.model, selection.size, progress)
+        return services.analyse(picture, selection.model, selection.size, progress_in(bar))
     except VitEngineError as error:
-        stage.error(str(error), icon=":material/error:")
+        stage.error(plain(str(error)), icon=":material/error:")
         return None
     finally:
         bar.empty()
@@ -61,10 +58,11 @@ def _analyse(selection: Selection, stage: DeltaGenerator) -> Analysis | None:
 def _title(spec: ModelSpec, picture: Picture, analysis: Analysis) -> None:
     trace, grid = analysis.trace, analysis.trace.grid
     warning = " :orange-badge[:material/casino: random weights]" if trace.random else ""
-    st.markdown(f"#### {spec.title}{warning}")
+    st.markdown(f"#### {spec.title}{warning}", help=f"Loaded from {plain(str(analysis.report))}.")
     credit = f" ({picture.credit})" if picture.credit else ""
+    name = picture_controls.picture_title(picture)
     st.caption(
-        f"{controls.plain(picture.title)}{credit} · {grid.height}×{grid.width} px · {grid.rows}×{grid.cols} patches · "
+        f"{name}{credit} · {grid.height}×{grid.width} px · {grid.rows}×{grid.cols} patches · "
         f"{trace.seconds:.1f} s · {trace.nbytes / 1e6:.0f} MB"
     )
 

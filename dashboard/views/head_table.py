@@ -63,7 +63,8 @@ def _table_columns(which: str) -> list[str]:
         f"cls_{which}entropy_bits", f"cls_{which}entropy_normalised", f"cls_{which}effective_tokens",
         f"mean_{which}entropy_bits", f"mean_{which}entropy_normalised",
     ]  # fmt: skip
-    others = ["distance_px", "cls_maximum", "cls_to_cls", "cls_top10_mass", "cls_gini"]
+    others = ["distance_px", "distance_fraction", "mean_prefix_mass", "cls_maximum", "cls_to_cls", "cls_top10_mass"]
+    others += ["cls_gini"]
     return ["layer", "head", *entropies, *others]
 
 

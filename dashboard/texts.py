@@ -1,0 +1,21 @@
+"""Texts on the screen: as they are, and how far long work is."""
+
+import re
+
+from streamlit.delta_generator import DeltaGenerator
+
+from dashboard.jobs import Progress
+
+
+def plain(text: str) -> str:
+    """Markdown that shows a text as it is: links and file names come from strangers, and may hold pictures."""
+    return re.sub(r"([\\`*_\[\]<>#!|$:~&])", r"\\\1", text)
+
+
+def progress_in(place: DeltaGenerator) -> Progress:
+    """What shows a job's progress, and what it is doing, as a bar in an empty place."""
+
+    def progress(fraction: float, message: str) -> None:
+        place.progress(min(max(fraction, 0.0), 1.0), text=plain(message[:1].upper() + message[1:]))
+
+    return progress
