@@ -1,6 +1,7 @@
 """Who may import whom: read from the source of every module, and from planted violations."""
 
 import ast
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,7 +103,7 @@ def figures_draw_only(root: Path) -> list[Import]:
     return [
         each
         for each in imports_under(root, "dashboard")
-        if each.path.name == "figures.py" or "figures" in each.path.parts
+        if each.path.name in {"figures.py", "mosaics.py"} or "figures" in each.path.parts
         if each.is_of("streamlit", "torch", "dashboard.services", "dashboard.controls", "dashboard.views")
     ]
 
@@ -143,6 +144,12 @@ def test_the_source_keeps_the_rule(rule: Callable[[Path], list[Import]]) -> None
     assert not rule(ROOT), "\n".join(map(str, rule(ROOT)))
 
 
+def test_only_services_have_caches() -> None:
+    others = [path for path in (ROOT / "dashboard").rglob("*.py") if path.name != "services.py"]
+    assert others
+    assert not [path for path in others if re.search(r"\bcache_(data|resource)\b", path.read_text("utf-8"))]
+
+
 def test_the_walk_finds_what_is_there() -> None:
     found = list(imports_under(ROOT, "vit_engine"))
     assert any(each.module == "vit_engine.streaming" and "stream_attention" in each.names for each in found)
@@ -164,6 +171,7 @@ def test_the_walk_finds_what_is_there() -> None:
         (rooms_without_torch, "vit_engine/statistics.py", "from torch import Tensor"),
         (figures_draw_only, "dashboard/figures.py", "import torch.nn"),
         (figures_draw_only, "dashboard/figures.py", "from streamlit import cache_data"),
+        (figures_draw_only, "dashboard/mosaics.py", "import torch"),
         (figures_draw_only, "dashboard/figures/maps.py", "from dashboard import services"),
         (views_stand_on_top, "dashboard/views/guide.py", "from dashboard.views import explore"),
         (views_stand_on_top, "dashboard/controls.py", "from dashboard import app"),

@@ -8,11 +8,10 @@ import streamlit as st
 from plotly.graph_objects import Figure
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard import controls, figures, keys, picture_controls, services
+from dashboard import controls, figures, head_table, keys, mosaics, picture_controls, services
 from dashboard.services import Analysis, Picture
 from dashboard.state import Selection
 from dashboard.texts import plain, progress_in
-from dashboard.views import head_table
 from vit_engine import ModelSpec, TokenGrid, VitEngineError
 
 CHART = {"displayModeBar": False, "scrollZoom": False, "doubleClick": False, "showSendToCloud": False}
@@ -202,23 +201,23 @@ def _head_grid(analysis: Analysis, selection: Selection, maps: np.ndarray, limit
     heads, rows, cols = maps[layer].shape
     scale = "one shared scale" if selection.scale == "shared" else "each its own scale"
     st.markdown(f"**Heads of layer {layer}** :small[{scale} · click to choose]")
-    figure = figures.head_grid_figure(
+    figure = mosaics.head_grid_figure(
         maps[layer],
         limits=limits[layer],
         colours=controls.colours(),
         labels=_cell_texts(analysis)[layer],
         selected=int(selection.head) if selection.head.isdigit() else None,
     )
-    across = figures.grid_columns(heads, rows, cols)
+    across = mosaics.grid_columns(heads, rows, cols)
     aspect = across * cols / (-(-heads // across) * rows)
     _chart(figure, keys.HEAD_GRID, aspect, _choose_head, alt=f"Attention of each head of layer {layer}")
 
 
 def _mosaic(analysis: Analysis, selection: Selection, maps: np.ndarray, limits: np.ndarray) -> None:
     st.markdown("**All layers × heads** :small[click to open]")
-    small = figures.thumbnails(maps)
+    small = mosaics.thumbnails(maps)
     depth, heads, rows, cols = small.shape
-    figure = figures.mosaic_figure(
+    figure = mosaics.mosaic_figure(
         small,
         limits=limits,
         colours=controls.colours(),

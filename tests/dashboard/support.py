@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 import vit_engine as ve
 from dashboard import keys, services
-from dashboard.figures import THUMBNAIL, thumbnails
+from dashboard.mosaics import THUMBNAIL, thumbnails
 from dashboard.testing import decode_figure, open_app
 from vit_engine.trace import attend  # by itself: tests count the calls of ve.attend
 

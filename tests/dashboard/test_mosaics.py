@@ -4,7 +4,7 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from dashboard.figures import THUMBNAIL, grid_columns, head_grid_figure, mosaic_figure, thumbnails
+from dashboard.mosaics import THUMBNAIL, grid_columns, head_grid_figure, mosaic_figure, thumbnails
 from tests.dashboard.support import cells
 
 DEPTH, HEADS, ROWS, COLS = 2, 5, 3, 7
