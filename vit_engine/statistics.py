@@ -29,7 +29,7 @@ _UNITS = (
     ("entropy_nats", "entropy", "nats", "Entropy of the weights, natural logarithm: 0 is a single key."),
     ("entropy_bits", "entropy", "bits", "Entropy of the weights, in bits: 0 is a single key."),
     ("entropy_normalised", "entropy / max", "0..1", "Entropy divided by ln K for K keys: compares across patch sizes."),
-    ("effective_tokens", "effective tokens", "tokens", "e to the entropy: how many keys share the attention."),
+    ("effective_tokens", "effective tokens", "tokens", "e to a query's entropy: how many keys share its attention."),
 )
 _QUERIES = (("cls", "CLS", "The CLS query"), ("mean", "mean", "Mean over all queries"))
 _KEYS = (("", "", "over all keys"), ("patch_", " (patches)", "over patch keys, renormalised"))
@@ -55,7 +55,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("mean_prefix_mass", "mean → prefix", "0..1", "Weight on CLS and registers, mean over all queries."),
     Column("cls_maximum", "CLS maximum", "0..1", "Largest weight of the CLS query, over all keys."),
     Column("mean_maximum", "mean maximum", "0..1", "Largest weight of a query, mean over all queries."),
-    Column("cls_gini", "CLS Gini", "0..1", "Gini coefficient of the CLS query on patches: 0 is even, 1 is one patch."),
+    Column("cls_gini", "CLS Gini", "0..1", "Gini of the CLS query on patches: 0 is even, near 1 is one patch."),
     Column("cls_top10_mass", "CLS top 10 %", "0..1", "Share of the CLS query's patch weight on its top tenth."),
 )
 
@@ -65,8 +65,9 @@ class HeadStatistics:
     """Every statistic for (layer, head), each float32 (layers, heads).
 
     layers: the layers' numbers, counted from 0. Entropies in nats; `cls_*` is the CLS query, `mean_*`
-    the mean over all queries; `*_patch_entropy` is over patch keys renormalised. distance: pixels,
-    mean over patch queries, or None if it was not asked for.
+    the mean over all queries; `*_patch_*` is over patch keys renormalised. mean_effective_tokens: the
+    mean of e^H, which is more than e to the mean of H where queries differ. distance: pixels, mean over
+    patch queries, or None if it was not asked for. The arrays cannot be written to.
     """
 
     layers: tuple[int, ...]
@@ -75,6 +76,8 @@ class HeadStatistics:
     mean_entropy: np.ndarray
     cls_patch_entropy: np.ndarray
     mean_patch_entropy: np.ndarray
+    mean_effective_tokens: np.ndarray
+    mean_patch_effective_tokens: np.ndarray
     cls_to_cls: np.ndarray
     cls_prefix_mass: np.ndarray
     mean_prefix_mass: np.ndarray
@@ -111,8 +114,13 @@ class HeadStatistics:
                 columns[f"{query}_{keys}entropy_nats"] = nats
                 columns[f"{query}_{keys}entropy_bits"] = nats / np.float32(math.log(2))
                 columns[f"{query}_{keys}entropy_normalised"] = nats / np.float32(most) if most else np.zeros_like(nats)
-                columns[f"{query}_{keys}effective_tokens"] = np.exp(nats)
+                columns[f"{query}_{keys}effective_tokens"] = self._effective_tokens(query, keys)
         return columns
+
+    def _effective_tokens(self, query: str, keys: str) -> np.ndarray:
+        if query == "cls":  # one query: its mean is itself
+            return np.exp(getattr(self, f"cls_{keys}entropy")).ravel()
+        return getattr(self, f"mean_{keys}effective_tokens").ravel()
 
     def _distances(self) -> dict[str, np.ndarray]:
         if self.distance is None:

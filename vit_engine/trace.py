@@ -230,6 +230,9 @@ def _reduce_layer(record: LayerAttention, prefix: int) -> dict[str, np.ndarray]:
         values = getattr(streamed, name)
         reduced[f"cls_{name}"] = values[0, :, 0].float().cpu().numpy()
         reduced[f"mean_{name}"] = values[0].mean(dim=-1).float().cpu().numpy()
+    for keys in ("", "patch_"):
+        effective = getattr(streamed, f"{keys}entropy")[0].exp().mean(dim=-1)
+        reduced[f"mean_{keys}effective_tokens"] = effective.float().cpu().numpy()
     if streamed.distance is not None:
         reduced["distance"] = streamed.distance[0].mean(dim=-1).float().cpu().numpy()
     return reduced

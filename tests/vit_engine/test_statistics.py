@@ -25,7 +25,7 @@ def test_the_table_has_one_row_for_each_layer_and_head() -> None:
     frame = statistics().to_frame()
     assert frame["layer"].tolist() == [0, 0, 0, 2, 2, 2]
     assert frame["head"].tolist() == [0, 1, 2, 0, 1, 2]
-    assert frame["cls_to_cls"].tolist() == pytest.approx([5, 5.01, 5.02, 5.03, 5.04, 5.05])
+    assert frame["cls_to_cls"].tolist() == pytest.approx([7, 7.01, 7.02, 7.03, 7.04, 7.05])
 
 
 def test_the_tables_columns_are_the_described_ones_in_their_order() -> None:
@@ -49,7 +49,14 @@ def test_entropy_in_all_its_units(name: str, keys: int) -> None:
     assert row[f"{name}_nats"] == pytest.approx(nats)
     assert row[f"{name}_bits"] == pytest.approx(3)
     assert row[f"{name}_normalised"] == pytest.approx(nats / math.log(keys))
-    assert row[f"{name.replace('entropy', 'effective_tokens')}"] == pytest.approx(8)
+    if name.startswith("cls"):
+        assert row[name.replace("entropy", "effective_tokens")] == pytest.approx(8)
+
+
+def test_mean_effective_tokens_are_a_statistic_of_their_own_and_not_e_to_the_mean_entropy() -> None:
+    frame = statistics().to_frame()
+    assert frame["mean_effective_tokens"].tolist() == pytest.approx([5, 5.01, 5.02, 5.03, 5.04, 5.05])
+    assert frame["mean_patch_effective_tokens"].tolist() == pytest.approx([6, 6.01, 6.02, 6.03, 6.04, 6.05])
 
 
 def test_distance_is_in_pixels_and_in_diagonals_of_the_picture() -> None:
