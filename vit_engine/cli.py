@@ -25,7 +25,7 @@ from vit_engine import console, pictures
 from vit_engine.image import PreparedImage
 from vit_engine.spec import Query
 from vit_engine.trace import AttentionTrace
-from vit_engine.weights import LoadedModel, build, works_offline
+from vit_engine.weights import LoadedModel, works_offline
 
 _NUMBERS_AFTER = {"--size": 2, "--layers": 1, "--query": 1}
 
@@ -100,8 +100,6 @@ def _models(arguments: argparse.Namespace) -> None:
 
 
 def _model_row(spec: ve.ModelSpec) -> dict[str, Any]:
-    with torch.device("meta"):  # shapes without memory
-        parameters = sum(parameter.numel() for parameter in build(spec).parameters())
     return {
         "name": spec.name,
         "title": spec.title,
@@ -109,7 +107,7 @@ def _model_row(spec: ve.ModelSpec) -> dict[str, Any]:
         "dim": spec.dim,
         "depth": spec.depth,
         "heads": spec.heads,
-        "parameters": parameters,
+        "parameters": spec.parameter_count,
         "weights": _availability(spec),
     }
 

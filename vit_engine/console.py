@@ -14,10 +14,9 @@ from typing import Any
 from tqdm import tqdm
 
 from vit_engine.errors import VitEngineError
+from vit_engine.progress import Progress
 
 OK, FAILED, INTERRUPTED = 0, 1, 130  # 2 is argparse's, for wrong usage
-
-Progress = Callable[[float, str], None]
 
 
 def guarded(command: Callable[[], None]) -> int:

@@ -13,7 +13,7 @@ from PIL import Image, ImageCms
 from torch import Tensor
 
 from vit_engine.errors import ImageError, SpecError
-from vit_engine.spec import ModelSpec, TokenGrid
+from vit_engine.spec import ModelSpec, Preprocessing, TokenGrid
 
 MAX_PIXELS = 64_000_000
 MAX_ASPECT = 12
@@ -158,11 +158,15 @@ def prepare_image(picture: Image.Image, spec: ModelSpec, *, size: int | tuple[in
     grid = spec.grid(height - height % spec.patch_size, width - width % spec.patch_size)
     pixels = np.array(resized)[: grid.height, : grid.width]
     pixels.setflags(write=False)
-    mean, std = (np.asarray(v, dtype=np.float32) for v in (spec.preprocessing.mean, spec.preprocessing.std))
-    normalised = (pixels.astype(np.float32) / 255 - mean) / std
-    tensor = torch.from_numpy(np.ascontiguousarray(normalised.transpose(2, 0, 1)))
     sha256 = picture.info.get("sha256") or hashlib.sha256(picture.tobytes()).hexdigest()
-    return PreparedImage(pixels, tensor, grid, sha256)
+    return PreparedImage(pixels, normalise(pixels, spec.preprocessing), grid, sha256)
+
+
+def normalise(pixels: np.ndarray, preprocessing: Preprocessing) -> Tensor:
+    """uint8 (..., height, width, 3) to float32 (..., 3, height, width) with the model's mean and std."""
+    mean, std = (np.asarray(values, dtype=np.float32) for values in (preprocessing.mean, preprocessing.std))
+    normalised = (pixels.astype(np.float32) / 255 - mean) / std
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(normalised, -1, -3)))
 
 
 def _target_size(picture: Image.Image, spec: ModelSpec, size: int | tuple[int, int] | None) -> tuple[int, int]:

@@ -26,9 +26,3 @@ class AttentionMap:
                 f"an attention map needs float32 values of shape {self.grid.shape}; "
                 f"got {self.values.dtype} {self.values.shape}."
             )
-
-    @property
-    def peak(self) -> tuple[int, int]:
-        """The patch (row, col) with the largest value, the first of several."""
-        row, col = np.unravel_index(int(self.values.argmax()), self.values.shape)
-        return int(row), int(col)

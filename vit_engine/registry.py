@@ -78,7 +78,7 @@ MODELS: tuple[ModelSpec, ...] = (
 
 
 def list_models() -> tuple[ModelSpec, ...]:
-    """All models known by name; those that work offline at once come first."""
+    """All models known by name: the demo models that come along, then DINO's, then random ones."""
     return MODELS
 
 

@@ -17,12 +17,11 @@ from vit_engine.errors import ResourceError, SpecError
 from vit_engine.image import PreparedImage
 from vit_engine.maps import AttentionMap
 from vit_engine.model import LayerAttention
+from vit_engine.progress import Progress
 from vit_engine.spec import ModelSpec, Query, TokenGrid
 from vit_engine.statistics import HeadStatistics, gini, top_mass
 from vit_engine.streaming import AttentionPlan, explicit_weights
 from vit_engine.weights import LoadedModel
-
-Progress = Callable[[float, str], None]
 
 WEIGHTS_BUDGET = 2 << 30  # bytes of one layer's whole matrices, on request
 REDUCTIONS: dict[str, Callable[..., Tensor]] = {"mean": Tensor.mean, "max": Tensor.amax, "min": Tensor.amin}

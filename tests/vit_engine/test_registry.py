@@ -64,8 +64,10 @@ def test_where_the_weights_are_follows_from_the_family(spec: ModelSpec) -> None:
         assert spec.weights.filename.endswith(f"{spec.patch_size}_pretrain.pth")
 
 
-def test_the_models_that_come_with_the_engine_stand_first() -> None:
-    assert [spec.family for spec in list_models()[:2]] == ["demo", "demo"]
+def test_models_stand_in_the_order_that_is_promised() -> None:
+    families = [spec.family for spec in list_models()]
+    assert list(dict.fromkeys(families)) == ["demo", "dino", "random"]
+    assert families == sorted(families), "each family together"
     assert find_model("demo_vit_p16").class_names == find_model("demo_vit_p8").class_names != ()
 
 

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from vit_engine import image
 from vit_engine.demo.scenes import Scene, Size, draw_scene
 from vit_engine.demo.shapes import CLASSES
-from vit_engine.spec import IMAGENET_MEAN, IMAGENET_STD
+from vit_engine.spec import Preprocessing
 
 TRAINING_SEED = 1_000_000  # scenes below this seed are never trained on
 FRESH_SHARE = 0.25  # of a batch is drawn anew, the rest comes turned and recoloured from the window
@@ -30,10 +31,8 @@ class Batch:
 
 
 def normalise(pixels: np.ndarray) -> Tensor:
-    """uint8 (..., height, width, 3) to normalised float32 (..., 3, height, width)."""
-    scaled = torch.from_numpy(np.moveaxis(pixels, -1, -3).copy()).float() / 255
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
-    return (scaled - mean) / std
+    """uint8 (..., height, width, 3) to float32 (..., 3, height, width), as the demo models want it."""
+    return image.normalise(pixels, Preprocessing())
 
 
 def patch_shares(masks: np.ndarray, patch_size: int) -> Tensor:

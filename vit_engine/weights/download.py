@@ -5,16 +5,14 @@ import os
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
 from vit_engine.errors import DownloadError
+from vit_engine.progress import Progress
 
 TIMEOUT = 10.0  # seconds without an answer or a byte
 PIECE = 1 << 20
-
-Progress = Callable[[float, str], None]
 
 
 def download(url: str, target: Path, *, progress: Progress | None = None) -> Path:

@@ -1,7 +1,7 @@
 """load_model(): from a name or a path to a model that is proven to have all its weights."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from vit_engine.errors import CheckpointError, DownloadError, SpecError
 from vit_engine.model import VisionTransformer
+from vit_engine.progress import Progress
 from vit_engine.registry import find_model, list_models
 from vit_engine.spec import ModelSpec
 from vit_engine.weights.dino import convert_key, find_state_dict
@@ -16,8 +17,6 @@ from vit_engine.weights.download import download
 from vit_engine.weights.locate import weights_path, works_offline
 from vit_engine.weights.read import read_checkpoint
 from vit_engine.weights.report import LoadedModel, LoadReport
-
-Progress = Callable[[float, str], None]
 
 
 def load_model(
