@@ -129,8 +129,8 @@ def test_exif_orientation_is_applied(format_name: str, orientation: int, corners
 
 
 def test_a_malformed_exif_tag_does_not_cost_the_picture() -> None:
-    # Orientation 6, and an exposure time that claims to be a string.
-    entries = struct.pack("<HHIHH", EXIF_ORIENTATION, 3, 1, 6, 0) + struct.pack("<HHI4s", 0x829A, 2, 4, b"1/8\0")
+    # Orientation 6, and a resolution that is a string and no fraction.
+    entries = struct.pack("<HHIHH", EXIF_ORIENTATION, 3, 1, 6, 0) + struct.pack("<HHI4s", 0x011A, 2, 4, b"72/\0")
     exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + entries + bytes(4)
     assert pixels_of(encoded(quarters(), "JPEG", exif=exif)).shape == (6, 4, 3)
 

@@ -15,7 +15,7 @@ from vit_engine.errors import SpecError
 from vit_engine.image import PreparedImage, prepare_image
 from vit_engine.spec import ModelSpec
 from vit_engine.trace import AttentionTrace, attend
-from vit_engine.weights import LoadedModel
+from vit_engine.weights import LoadedModel, load_model
 
 
 def held_by(thing: object) -> Iterator[object]:
@@ -45,6 +45,16 @@ def test_a_trace_holds_nothing_of_the_size_of_a_matrix_and_no_model(
         assert tensor.untyped_storage().nbytes() == 4 * tensor.numel(), "a view that keeps a larger tensor alive"
     assert all(array.size <= small.spec.depth * small.spec.heads for array in things if isinstance(array, np.ndarray))
     assert trace.nbytes == sum(4 * tensor.numel() for tensor in tensors)
+
+
+@pytest.mark.parametrize(("layer", "number"), [(-1, 4), (-2, 3), (-5, 0), (1, 1)])
+def test_negative_layers_count_from_the_last(
+    small_spec: ModelSpec, prepared: PreparedImage, layer: int, number: int
+) -> None:
+    deep = load_model(dataclasses.replace(small_spec, depth=5), weights="random", device="cpu")
+    trace = attend(deep, prepared, layers=layer)
+    assert list(trace.layers) == [number]
+    assert trace.attention_map(layer).label.startswith(f"layer {number} ")
 
 
 def test_progress_is_told_after_each_layer(small: LoadedModel, prepared: PreparedImage) -> None:

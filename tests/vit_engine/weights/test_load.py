@@ -243,6 +243,14 @@ def test_a_gpu_that_is_not_there_is_refused(small_spec: ModelSpec, monkeypatch: 
     assert load_model(small_spec, weights="random", device="auto").device.type == "cpu"
 
 
+def test_a_file_that_is_called_like_a_model_does_not_stand_in_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "random_vit_tiny_p16").touch()
+    assert load_model("random_vit_tiny_p16", device="cpu").report.random
+
+
 def test_an_unknown_name_is_no_path() -> None:
     with pytest.raises(SpecError, match="did you mean 'dino_vits16'"):
         load_model("dino_vits6")
