@@ -18,6 +18,10 @@ SMALL = {"picture": "scene_1", "model": "demo_vit_p16", "size": "96"}  # a link:
 DETAILS = {"rtol": 1e-4, "atol": 1e-7}  # between two runs of a model; limits divide by small numbers
 
 
+def ignore(fraction: float, message: str) -> None:
+    """A progress that nobody looks at."""
+
+
 def noise_png(seed: int, *, height: int = 113, width: int = 149) -> bytes:
     """A picture file of noise."""
     noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)

@@ -1,0 +1,223 @@
+"""Jobs do each piece of work once, whoever watches; a Store keeps within its bytes."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from dashboard import jobs
+from dashboard.jobs import AbandonedError, Jobs, Progress, Store
+from tests.dashboard.support import ignore
+
+PATIENCE = 30  # seconds until a test that hangs fails
+WATCHERS = 8
+WAITING = "waiting for others"
+
+
+class Stop(BaseException):
+    """As Streamlit ends a script: not an Exception."""
+
+
+class Work:
+    """A make() that says when it runs, goes on when it is told to, and reports before it ends."""
+
+    def __init__(self, value: str = "value", error: Exception | None = None) -> None:
+        self.value, self.error = value, error
+        self.started, self.opened, self.ended = threading.Event(), threading.Event(), threading.Event()
+        self.calls = 0
+        self.abandoned = False
+
+    def make(self, report: Progress) -> str:
+        self.calls += 1
+        report(0.5, "half")
+        self.started.set()
+        try:
+            assert self.opened.wait(PATIENCE)
+            report(1.0, "whole")
+        except AbandonedError:
+            self.abandoned = True
+            raise
+        finally:
+            self.ended.set()
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+
+@pytest.fixture
+def watchers() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(WATCHERS) as pool:
+        yield pool
+
+
+@pytest.fixture(autouse=True)
+def _quick_polls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "POLL", 0.01)
+
+
+def some_jobs(*, at_once: int = 1) -> Jobs:
+    return Jobs(at_once=at_once, waiting=WAITING)
+
+
+def says(event: threading.Event, text: str) -> Progress:
+    """A watcher's progress that sets an event once it is told this text."""
+
+    def progress(_: float, message: str) -> None:
+        if message == text:
+            event.set()
+
+    return progress
+
+
+def leave(*_: object) -> None:
+    raise Stop
+
+
+def at_once(value: str = "value") -> Callable[[Progress], str]:
+    return lambda report: value
+
+
+def test_many_sessions_that_want_one_thing_have_it_made_once(watchers: ThreadPoolExecutor) -> None:
+    some, work = some_jobs(at_once=WATCHERS), Work()
+    told = [threading.Event() for _ in range(WATCHERS)]
+    futures = [watchers.submit(some.run, "key", work.make, says(event, "half")) for event in told]
+    assert all(event.wait(PATIENCE) for event in told)
+    work.opened.set()
+    assert [future.result(PATIENCE) for future in futures] == ["value"] * WATCHERS
+    assert work.calls == 1
+
+
+def test_a_job_that_is_done_is_not_kept(watchers: ThreadPoolExecutor) -> None:
+    some = some_jobs()
+    assert watchers.submit(some.run, "key", at_once("first"), ignore).result(PATIENCE) == "first"
+    assert watchers.submit(some.run, "key", at_once("second"), ignore).result(PATIENCE) == "second"
+
+
+def test_different_things_are_made_side_by_side(watchers: ThreadPoolExecutor) -> None:
+    some, together = some_jobs(at_once=2), threading.Barrier(2, timeout=PATIENCE)
+    futures = [watchers.submit(some.run, key, lambda _: together.wait(), ignore) for key in ("one", "two")]
+    assert {future.result(PATIENCE) for future in futures} == {0, 1}
+
+
+def test_no_more_are_made_at_once_than_allowed_and_who_waits_is_told(watchers: ThreadPoolExecutor) -> None:
+    some, first, second, told = some_jobs(at_once=1), Work("first"), Work("second"), threading.Event()
+    second.opened.set()
+    one = watchers.submit(some.run, "one", first.make, ignore)
+    assert first.started.wait(PATIENCE)
+    two = watchers.submit(some.run, "two", second.make, says(told, WAITING))
+    assert told.wait(PATIENCE)
+    assert not second.started.is_set()
+    first.opened.set()
+    assert (one.result(PATIENCE), two.result(PATIENCE)) == ("first", "second")
+
+
+@pytest.mark.parametrize("count", [1, WATCHERS])
+def test_a_failure_is_told_to_all_who_watch_and_the_next_one_begins_again(
+    watchers: ThreadPoolExecutor, count: int
+) -> None:
+    some, work = some_jobs(at_once=1), Work(error=ValueError("no"))
+    told = [threading.Event() for _ in range(count)]
+    futures = [watchers.submit(some.run, "key", work.make, says(event, "half")) for event in told]
+    assert all(event.wait(PATIENCE) for event in told)
+    work.opened.set()
+    assert [str(future.exception(PATIENCE)) for future in futures] == ["no"] * count
+    for key in ("key", "other"):  # neither the key nor the place is taken
+        assert watchers.submit(some.run, key, at_once(), ignore).result(PATIENCE) == "value"
+
+
+def test_who_leaves_comes_back_to_the_same_job(watchers: ThreadPoolExecutor) -> None:
+    some, work = some_jobs(), Work()
+    for _ in range(3):
+        with pytest.raises(Stop):
+            some.run("key", work.make, leave)
+    told = threading.Event()
+    future = watchers.submit(some.run, "key", work.make, says(told, "half"))
+    assert told.wait(PATIENCE)
+    work.opened.set()
+    assert future.result(PATIENCE) == "value"
+    assert work.calls == 1
+
+
+def test_one_who_leaves_takes_nothing_from_those_who_stay(watchers: ThreadPoolExecutor) -> None:
+    some, work, told = some_jobs(), Work(), threading.Event()
+    stays = watchers.submit(some.run, "key", work.make, says(told, "half"))
+    assert told.wait(PATIENCE)
+    with pytest.raises(Stop):
+        some.run("key", work.make, leave)
+    work.opened.set()
+    assert stays.result(PATIENCE) == "value"
+
+
+def test_what_nobody_watches_is_given_up_and_made_anew_for_the_next(
+    watchers: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some, left, again = some_jobs(), Work("left"), Work("again")
+    with pytest.raises(Stop):
+        some.run("key", left.make, leave)
+    assert left.started.wait(PATIENCE)
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "GRACE", -1.0)  # nobody's last look is recent enough
+        left.opened.set()
+        assert left.ended.wait(PATIENCE)
+    assert left.abandoned
+    again.opened.set()
+    assert watchers.submit(some.run, "key", again.make, ignore).result(PATIENCE) == "again"
+
+
+def test_what_is_watched_is_never_given_up(watchers: ThreadPoolExecutor) -> None:
+    some, work, told = some_jobs(), Work(), threading.Event()
+    future = watchers.submit(some.run, "key", work.make, says(told, "half"))
+    assert told.wait(PATIENCE)
+    work.opened.set()
+    assert future.result(PATIENCE) == "value"
+    assert not work.abandoned
+
+
+@pytest.fixture
+def store() -> Store[bytes]:
+    return Store(10, size=len)
+
+
+def test_a_store_finds_what_was_put_into_it_and_nothing_else(store: Store[bytes]) -> None:
+    store.put("key", b"1234")
+    assert store.get("key") == b"1234"
+    assert store.get("other") is None
+
+
+def test_the_least_recently_used_value_goes_when_the_bytes_are_full(store: Store[bytes]) -> None:
+    store.put("first", b"1234")
+    store.put("second", b"1234")
+    store.get("first")
+    store.put("third", b"1234")
+    assert store.get("second") is None
+    assert (store.get("first"), store.get("third")) == (b"1234", b"1234")
+
+
+def test_one_large_value_makes_room_for_itself(store: Store[bytes]) -> None:
+    for name in "abc":
+        store.put(name, b"123")
+    store.put("large", b"1234567890")
+    assert store.get("large") == b"1234567890"
+    assert [store.get(name) for name in "abc"] == [None, None, None]
+
+
+def test_a_value_over_the_bound_is_not_kept_and_drives_nothing_out(store: Store[bytes]) -> None:
+    store.put("small", b"123")
+    store.put("key", b"12345678901")
+    assert store.get("key") is None
+    assert store.get("small") == b"123"
+
+
+def test_a_store_stays_within_its_bytes_under_many_threads(store: Store[bytes], watchers: ThreadPoolExecutor) -> None:
+    start = threading.Barrier(WATCHERS, timeout=PATIENCE)
+
+    def fill(thread: int) -> None:
+        start.wait()
+        for number in range(500):
+            store.put((thread, number % 7), b"123")
+            store.get((thread, number % 5))
+
+    list(watchers.map(fill, range(WATCHERS), timeout=PATIENCE))
+    kept = [store.get((thread, number)) for thread in range(WATCHERS) for number in range(7)]
+    assert sum(len(value) for value in kept if value is not None) <= 10
