@@ -5,7 +5,7 @@ VitEngineError                 anything that a user of the engine may want to ca
 ├── CheckpointError            weights that are absent, unreadable, or do not fit the model
 │   └── DownloadError          weights that could not be fetched
 ├── ImageError (ValueError)    bytes that are no image, or one that cannot be used
-└── ResourceError              more memory than the given budget
+└── ResourceError              more memory than there is, or than the given budget
 
 Every message says what is wrong, what was expected, what was got, and what to do.
 """
@@ -32,4 +32,4 @@ class ImageError(VitEngineError, ValueError):
 
 
 class ResourceError(VitEngineError):
-    """A request for more memory than the budget allows."""
+    """A request for more memory than there is, or than the budget allows."""

@@ -88,10 +88,19 @@ class HeadStatistics:
     distance: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        for name, values in vars(self).items():
-            expected = (len(self.layers), *self.cls_entropy.shape[1:2])
-            if isinstance(values, np.ndarray) and values.shape != expected:
-                raise SpecError(f"{name} must be of shape {expected}, (layers, heads); got {values.shape}.")
+        expected = (len(self.layers), self.heads)
+        for name, values in list(vars(self).items()):
+            if isinstance(values, np.ndarray):
+                if values.shape != expected:
+                    raise SpecError(f"{name} must be of shape {expected}, (layers, heads); got {values.shape}.")
+                shared = values.view()
+                shared.setflags(write=False)
+                object.__setattr__(self, name, shared)
+
+    @property
+    def heads(self) -> int:
+        """How many heads each layer has."""
+        return self.cls_entropy.shape[-1] if self.cls_entropy.ndim else 0
 
     def to_frame(self) -> pd.DataFrame:
         """One row for each (layer, head); the columns are those of COLUMNS, in that order.

@@ -78,6 +78,21 @@ def test_a_statistic_of_another_shape_is_refused(shape: tuple[int, ...]) -> None
         replace(statistics(), cls_gini=np.zeros(shape, dtype=np.float32))
 
 
+def test_one_axis_is_not_enough() -> None:
+    names = [field.name for field in fields(HeadStatistics) if field.name not in {"layers", "grid"}]
+    with pytest.raises(SpecError, match=r"cls_entropy must be of shape \(2, 2\), \(layers, heads\); got \(2,\)"):
+        HeadStatistics((0, 1), GRID, **dict.fromkeys(names, np.zeros(2, dtype=np.float32)))
+
+
+def test_what_threads_share_cannot_be_written_to() -> None:
+    made = statistics()
+    arrays = [getattr(made, field.name) for field in fields(made) if field.name not in {"layers", "grid"}]
+    assert len(arrays) == 14
+    for array in arrays:
+        with pytest.raises(ValueError, match="read-only"):
+            array[0, 0] = 0
+
+
 @pytest.mark.parametrize(
     ("weights", "expected"),
     [

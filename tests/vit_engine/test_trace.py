@@ -1,6 +1,8 @@
 """A trace answers every question exactly as the whole matrices would, without keeping one."""
 
+import copy
 import dataclasses
+import pickle
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +14,7 @@ from torch import Tensor, nn
 
 from vit_engine.errors import ResourceError, SpecError
 from vit_engine.image import PreparedImage
-from vit_engine.spec import ModelSpec
+from vit_engine.spec import ModelSpec, TokenGrid
 from vit_engine.trace import AttentionTrace, attend
 from vit_engine.weights import LoadedModel, load_model
 
@@ -224,3 +226,76 @@ def test_a_run_that_cannot_be_is_refused(
 ) -> None:
     with pytest.raises(SpecError, match=message):
         attend(small, prepared, **arguments)
+
+
+def test_layers_cannot_be_put_in_or_taken_out_of_a_trace(trace: AttentionTrace) -> None:
+    with pytest.raises(TypeError):
+        trace.layers[5] = trace.layers[0]
+    with pytest.raises(TypeError):
+        del trace.layers[0]
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda trace: pickle.loads(pickle.dumps(trace))])  # noqa: S301
+def test_a_trace_can_be_copied_and_pickled(trace: AttentionTrace, copied: Any) -> None:
+    other = copied(trace)
+    assert list(other.layers) == list(trace.layers)
+    np.testing.assert_array_equal(other.rows(1, (2, 3)), trace.rows(1, (2, 3)))
+    with pytest.raises(TypeError):
+        other.layers[5] = other.layers[0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda t: {"queries": t.queries[:, 1:]},
+        lambda t: {"keys": t.keys[:2]},
+        lambda t: {"keys": t.keys.mT},
+        lambda t: {"log_normalisers": t.log_normalisers.T},
+        lambda t: {name: getattr(t, name)[0] for name in ("queries", "keys", "log_normalisers")},
+    ],
+)
+def test_a_layers_trace_whose_shapes_disagree_is_refused(trace: AttentionTrace, change: Any) -> None:
+    with pytest.raises(SpecError, match=r"queries and keys of one shape \(heads, tokens, head_dim\).*; got \("):
+        dataclasses.replace(trace.layers[0], **change(trace.layers[0]))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda t: {"layers": {0: t.layers[0], 2: t.layers[1]}},
+            r"0\.\.1 with queries of shape \(3, 38, 4\); got layer 2",
+        ),
+        (lambda t: {"grid": TokenGrid(3, 5, 6, 4)}, r"shape \(3, 33, 4\); got layer 0 with \(3, 38, 4\)"),
+        (lambda t: {"spec": t.spec.with_heads(4)}, r"shape \(4, 38, 3\); got layer 0 with \(3, 38, 4\)"),
+        (lambda t: {"layers": {0: t.layers[0]}}, r"trace of layers \[0\] .* got layers \[0, 1\]"),
+        (lambda t: {"grid": TokenGrid(3, 7, 5, 4)}, r"rows=7, cols=5.* got .*rows=5, cols=7"),
+    ],
+)
+def test_a_trace_that_is_not_of_its_spec_and_grid_is_refused(trace: AttentionTrace, change: Any, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        dataclasses.replace(trace, **change(trace))
+
+
+def out_of_gpu_memory(*_: object) -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3.72 GiB.")
+
+
+def out_of_cpu_memory(*_: object) -> None:
+    torch.empty(1 << 55)
+
+
+@pytest.mark.parametrize("run_out", [out_of_gpu_memory, out_of_cpu_memory])
+def test_running_out_of_memory_says_what_to_do(small: LoadedModel, prepared: PreparedImage, run_out: Any) -> None:
+    with pytest.raises(ResourceError, match=r"'cpu' for 'small' at 20×28 px \(38 tokens\); use a smaller size"):
+        attend(small, prepared, progress=run_out)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("stop"), ValueError("can't allocate memory"), MemoryError()])
+def test_other_errors_stay_what_they_are(small: LoadedModel, prepared: PreparedImage, error: Exception) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        attend(small, prepared, progress=fail)
+    assert caught.value is error

@@ -1,7 +1,7 @@
 """What a run of attend() holds, reports and shares: memory, progress and threads."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
@@ -23,7 +23,7 @@ def held_by(thing: object) -> Iterator[object]:
     yield thing
     if dataclasses.is_dataclass(thing):
         parts = vars(thing).values()
-    elif isinstance(thing, dict):
+    elif isinstance(thing, Mapping):
         parts = thing.values()
     else:
         parts = thing if isinstance(thing, tuple | list) else ()

@@ -1,0 +1,186 @@
+"""AttentionTrace: what a run leaves.
+
+A trace keeps queries, keys and log-normalisers of each layer, linear in the tokens. Any query's row
+follows from them exactly: exp(scale · q·k − log-normaliser).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from numbers import Integral
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from vit_engine.errors import ResourceError, SpecError
+from vit_engine.maps import AttentionMap
+from vit_engine.spec import ModelSpec, Query, TokenGrid
+from vit_engine.statistics import HeadStatistics
+from vit_engine.streaming import explicit_weights
+
+WEIGHTS_BUDGET = 2 << 30  # bytes of one layer's whole matrices, on request
+REDUCTIONS: dict[str, Callable[..., Tensor]] = {"mean": Tensor.mean, "max": Tensor.amax, "min": Tensor.amin}
+
+
+@dataclass(frozen=True)
+class LayerTrace:
+    """One layer: queries and keys (heads, tokens, head_dim), log-normalisers (heads, tokens), the scores' scale."""
+
+    queries: Tensor
+    keys: Tensor
+    log_normalisers: Tensor
+    scale: float
+
+    def __post_init__(self) -> None:
+        shapes = tuple(self.queries.shape), tuple(self.keys.shape), tuple(self.log_normalisers.shape)
+        if len(shapes[0]) != 3 or shapes != (shapes[0], shapes[0], shapes[0][:2]):
+            raise SpecError(
+                "a layer's trace needs queries and keys of one shape (heads, tokens, head_dim), and log-normalisers "
+                f"(heads, tokens); got {', '.join(map(str, shapes))}."
+            )
+
+    @property
+    def nbytes(self) -> int:
+        return sum(t.numel() * t.element_size() for t in (self.queries, self.keys, self.log_normalisers))
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A class name and its probability, 0..1."""
+
+    label: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class AttentionTrace:
+    """The attention of one picture in one model. Holds no model and no N×N matrix.
+
+    layers: layer number -> LayerTrace, for the layers that were asked for; read-only. predictions: all
+    classes, the likeliest first; empty for a model without a classifier. seconds: what the run took.
+    Raises SpecError where layers or statistics are not of this spec and grid.
+    """
+
+    spec: ModelSpec
+    grid: TokenGrid
+    image_sha256: str
+    layers: Mapping[int, LayerTrace]
+    head_statistics: HeadStatistics | None
+    predictions: tuple[Prediction, ...]
+    seconds: float
+    random: bool = field(default=False)
+
+    def __post_init__(self) -> None:
+        self._share(self.layers)
+        expected = (self.spec.heads, self.grid.tokens, self.spec.dim // self.spec.heads)
+        for number, layer in self.layers.items():
+            if not 0 <= number < self.spec.depth or tuple(layer.queries.shape) != expected:
+                raise SpecError(
+                    f"layers of {self.spec.name!r} are 0..{self.spec.depth - 1} with queries of shape {expected}; "
+                    f"got layer {number} with {tuple(layer.queries.shape)}."
+                )
+        table = self.head_statistics
+        if table is not None and (table.layers, table.grid, table.heads) != (
+            tuple(self.layers),
+            self.grid,
+            self.spec.heads,
+        ):
+            raise SpecError(
+                f"a trace of layers {list(self.layers)} with {self.spec.heads} heads on {self.grid} needs statistics "
+                f"of just these; got layers {list(table.layers)}, {table.heads} heads, {table.grid}."
+            )
+
+    def _share(self, layers: Mapping[int, LayerTrace]) -> None:
+        """Threads share a trace: nobody may put a layer in or take one out."""
+        object.__setattr__(self, "layers", MappingProxyType(dict(layers)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "layers": dict(self.layers)}  # a read-only view cannot be pickled or copied
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._share(self.layers)
+
+    @property
+    def statistics(self) -> HeadStatistics:
+        """Of every traced (layer, head); SpecError if they were not asked for."""
+        if self.head_statistics is None:
+            raise SpecError("this trace has no statistics: it was made with statistics='none'; use 'all' or 'entropy'.")
+        return self.head_statistics
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the trace keeps in memory."""
+        return sum(layer.nbytes for layer in self.layers.values())
+
+    def rows(self, layer: int = -1, query: Query = "cls") -> np.ndarray:
+        """The weights that one query gives to all tokens, in each head: float32 (heads, tokens), rows sum to 1.
+
+        query: "cls" or a patch (row, col). Raises SpecError for a layer or a query that is not here.
+        """
+        return self._rows(layer, query).cpu().numpy()
+
+    def head_maps(self, layer: int = -1, query: Query = "cls") -> np.ndarray:
+        """The weights that one query gives to the patches, in each head: float32 (heads, rows, cols).
+
+        Not renormalised: what is missing to 1 goes to the prefix tokens.
+        """
+        return self.rows(layer, query)[:, self.grid.prefix :].reshape(-1, *self.grid.shape)
+
+    def attention_map(self, layer: int = -1, head: int | str = "mean", query: Query = "cls") -> AttentionMap:
+        """The weights that one query gives to the patches, in one head or over all: not renormalised.
+
+        head: a number from 0, or "mean", "max", "min" over heads, patch by patch. query: "cls" or a
+        patch (row, col). layer counts from 0; negative from the last. Raises SpecError for a layer,
+        head or query that is not here.
+        """
+        number = self._layer_number(layer)
+        patches = self._rows(number, query)[:, self.grid.prefix :]
+        values = self._reduce(patches, head).reshape(self.grid.shape)
+        which = "CLS" if isinstance(query, str) else f"patch {query[0]}, {query[1]}"
+        label = f"layer {number} · head {head} · query {which}"
+        return AttentionMap(values.cpu().numpy(), self.grid, label)
+
+    def weights(self, layer: int = -1, *, budget: int = WEIGHTS_BUDGET) -> np.ndarray:
+        """The whole attention matrices of a layer: float32 (heads, tokens, tokens), rows sum to 1.
+
+        Quadratic in the tokens: ResourceError where they need more than `budget` bytes.
+        """
+        kept = self.layers[self._layer_number(layer)]
+        needed = 4 * self.spec.heads * self.grid.tokens**2
+        if needed > budget:
+            raise ResourceError(
+                f"the matrices of one layer need {needed:,} bytes, over the budget of {budget:,}; use rows() or "
+                "attention_map(), which are exact too, prepare a smaller image, or pass budget=."
+            )
+        return explicit_weights(kept.queries.float(), kept.keys.float(), scale=kept.scale).cpu().numpy()
+
+    def _rows(self, layer: int, query: Query) -> Tensor:
+        kept = self.layers[self._layer_number(layer)]
+        token = self.grid.token(query)
+        q = kept.queries[:, token, :, None].float() * kept.scale
+        return (kept.keys.float() @ q).squeeze(-1).sub_(kept.log_normalisers[:, token, None]).exp_()
+
+    def _reduce(self, patches: Tensor, head: int | str) -> Tensor:
+        if isinstance(head, str) and head in REDUCTIONS:
+            return REDUCTIONS[head](patches, dim=0)
+        if not isinstance(head, Integral) or not 0 <= head < self.spec.heads:
+            raise SpecError(
+                f"head must be in 0..{self.spec.heads - 1} or one of {', '.join(REDUCTIONS)} "
+                f"for {self.spec.name!r}; got {head!r}."
+            )
+        return patches[int(head)]
+
+    def _layer_number(self, layer: int) -> int:
+        number = layer_number(layer, self.spec)
+        if number not in self.layers:
+            raise SpecError(f"layer {number} was not traced; this trace has {sorted(self.layers)}.")
+        return number
+
+
+def layer_number(layer: int, spec: ModelSpec) -> int:
+    """A layer counted from 0, or negative from the last, as counted from 0; SpecError where there is none."""
+    if not -spec.depth <= layer < spec.depth:
+        raise SpecError(f"layer must be in 0..{spec.depth - 1} for {spec.name!r}; got {layer}.")
+    return int(layer) % spec.depth
