@@ -136,8 +136,8 @@ def layer_and_head(spec: ModelSpec) -> None:
     was_last = state.get(_DEPTH) not in (None, spec.depth) and wanted[0] == state[_DEPTH] - 1
     layer, head = clamp_to_model(None if was_last else wanted[0], wanted[1], depth=spec.depth, heads=spec.heads)
     state[_DEPTH] = spec.depth
-    if wanted != (layer, head):  # an assignment reaches the browser, and would pull a slider back while it is dragged
-        state[keys.LAYER], state[keys.HEAD] = layer, head
+    # Always assigned: a persisted slider comes back with its old value once its range has changed.
+    state[keys.LAYER], state[keys.HEAD] = layer, head
     left, right = st.columns([2, 3], gap="medium", vertical_alignment="bottom")
     left.slider("Layer", 0, spec.depth - 1, key=keys.LAYER, help="Counted from 0.", persist_state="session")
     right.segmented_control(

@@ -98,7 +98,7 @@ def _take(file: UploadedFile | None) -> None:
         problem = _keep(file)
         st.session_state[_TAKEN] = (file.file_id, problem)
     if problem is not None:
-        st.error(plain(problem), icon=":material/broken_image:")
+        st.error(problem, icon=":material/broken_image:")
 
 
 def _keep(file: UploadedFile) -> str | None:

@@ -159,10 +159,12 @@ def analyse(picture: Picture, model: str, size: int, progress: Progress) -> Anal
     loaded = load_model(model, progress)
 
     def run(report: Progress) -> Analysis:
+        if (done := _traces().get(key)) is not None:  # by a job that ended between the look above and this one
+            return done
         report(0.0, "reading the picture")
         prepared = ve.prepare_image(ve.open_image(picture.data), loaded.spec, size=size)
         _demand_room(loaded.spec, prepared.grid)
-        trace = ve.attend(loaded, prepared, progress=lambda done, layer: report(done, f"attention: {layer}"))
+        trace = ve.attend(loaded, prepared, progress=lambda share, layer: report(share, f"attention: {layer}"))
         analysis = Analysis(trace, prepared.pixels, loaded.report)
         _traces().put(key, analysis)
         return analysis

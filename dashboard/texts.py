@@ -16,6 +16,6 @@ def progress_in(place: DeltaGenerator) -> Progress:
     """What shows a job's progress, and what it is doing, as a bar in an empty place."""
 
     def progress(fraction: float, message: str) -> None:
-        place.progress(min(max(fraction, 0.0), 1.0), text=plain(message[:1].upper() + message[1:]))
+        place.progress(min(max(fraction, 0.0), 1.0), text=message[:1].upper() + message[1:])
 
     return progress

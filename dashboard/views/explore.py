@@ -10,13 +10,12 @@ from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import controls, figures, head_table, keys, mosaics, picture_controls, services
 from dashboard.services import Analysis, Picture
-from dashboard.state import Selection
+from dashboard.state import PREDICTIONS_FROM, Selection
 from dashboard.texts import plain, progress_in
 from vit_engine import ModelSpec, TokenGrid, VitEngineError
 
 CHART = {"displayModeBar": False, "scrollZoom": False, "doubleClick": False, "showSendToCloud": False}
 _GRID = "_grid"  # session state: the grid that the callback of the drawn overlay needs to know
-PREDICTIONS_FROM = 0.4  # less likely classes are not worth showing
 
 
 def page() -> None:
@@ -48,7 +47,7 @@ def _analyse(selection: Selection, stage: DeltaGenerator) -> Analysis | None:
         picture = services.find_picture(selection.picture)
         return services.analyse(picture, selection.model, selection.size, progress_in(bar))
     except VitEngineError as error:
-        stage.error(plain(str(error)), icon=":material/error:")
+        stage.error(str(error), icon=":material/error:")
         return None
     finally:
         bar.empty()

@@ -96,7 +96,10 @@ def test_a_model_with_fewer_layers_and_heads_shows_its_own_last_ones() -> None:
     assert_drawn(at, small_trace(), layer=5, head=2)
     at.segmented_control(key=keys.HEAD).set_value("3").run()
     at.selectbox(key=keys.MODEL).set_value("random_vit_tiny_p16").run()  # three heads: 0 to 2
-    assert_drawn(at, small_trace(model="random_vit_tiny_p16"), layer=5, head="mean")
+    assert_drawn(at, small_trace(model="random_vit_tiny_p16"), layer=11, head="mean")
+    at.slider(key=keys.LAYER).set_value(4).run()
+    at.selectbox(key=keys.MODEL).set_value("demo_vit_p16").run()  # a layer that is not the last keeps its number
+    assert_drawn(at, small_trace(), layer=4)
 
 
 def test_every_model_can_be_chosen_in_the_sidebar() -> None:

@@ -4,8 +4,17 @@ import pytest
 
 from dashboard import keys, services
 from dashboard.state import DEFAULT
-from dashboard.testing import click_layer_and_head, click_patch, decode_figure, open_app
-from tests.dashboard.support import SMALL, assert_drawn, assert_works, engine_trace, noise_png, open_small, small_trace
+from dashboard.testing import click_layer_and_head, click_patch, open_app
+from tests.dashboard.support import (
+    SMALL,
+    assert_drawn,
+    assert_works,
+    engine_trace,
+    ignore,
+    noise_png,
+    open_small,
+    small_trace,
+)
 
 
 def test_reopening_a_link_gives_the_same_drawing() -> None:
@@ -107,7 +116,7 @@ def test_unknown_parameters_are_no_fault() -> None:
 
 def test_a_link_to_a_held_upload_shows_it_in_another_session() -> None:
     data = noise_png(40)
-    picture = services.keep_upload(data, "mine.png")
+    picture = services.keep_upload(data, ignore)
     at = open_small(picture=f"sha256:{picture.sha256}")
     assert_drawn(at, engine_trace(data, "demo_vit_p16", 96), layer=5)
     assert not at.warning
@@ -125,16 +134,30 @@ def test_a_link_to_an_upload_that_is_gone_says_so_and_shows_a_sample() -> None:
 
 
 def test_the_sha256_alone_is_no_picture() -> None:
-    picture = services.keep_upload(noise_png(41), "mine.png")
+    picture = services.keep_upload(noise_png(41), ignore)
     at = open_small(picture=picture.sha256)
     assert len(at.warning) == 1
     assert_drawn(at, small_trace(picture=DEFAULT.picture), layer=5)
 
 
-def test_the_second_link_in_a_session_is_followed_too() -> None:
-    at = open_small(layer="1")
-    at.query_params["layer"] = "3"
-    at.query_params["head"] = "2"
+def test_a_new_link_in_a_session_resets_what_it_leaves_out() -> None:
+    at = open_small(layer="1", head="2")
+    at.query_params.clear()
+    for name, value in {**SMALL, "layer": "3"}.items():
+        at.query_params[name] = value
     at.run()
-    assert_drawn(at, small_trace(), layer=3, head=2)
-    assert decode_figure(at, keys.OVERLAY)["layout"]
+    assert_drawn(at, small_trace(), layer=3)
+
+
+def test_a_bare_address_as_after_a_change_of_page_keeps_everything() -> None:
+    at = open_small(layer="1", head="2")
+    at.query_params.clear()
+    at.run()
+    assert_drawn(at, small_trace(), layer=1, head=2)
+
+
+def test_parameters_of_others_stay_in_the_address() -> None:
+    at = open_small(utm_source="mail", layer="1")
+    at.slider(key=keys.LAYER).set_value(2).run()
+    assert at.query_params["utm_source"] == "mail"
+    assert at.query_params["layer"] == "2"

@@ -2,23 +2,20 @@
 
 import dataclasses
 import hashlib
+import threading
 
 import numpy as np
 import pytest
-import streamlit as st
 
 import vit_engine as ve
 from dashboard import services
+from dashboard.jobs import Progress
 from dashboard.samples import SAMPLES, Sample
 from dashboard.services import Picture
 from dashboard.state import DEFAULT, UPLOAD_PREFIX
-from tests.dashboard.support import engine_trace, noise_png
+from tests.dashboard.support import engine_trace, ignore, noise_png
 
 MODEL = "demo_vit_p16"
-
-
-def ignore(fraction: float, message: str) -> None:
-    pass
 
 
 def picture(seed: int, title: str = "noise") -> Picture:
@@ -45,18 +42,18 @@ def test_samples_differ_in_their_pictures_and_names() -> None:
 
 def test_thumbnails_are_small_squares() -> None:
     for sample in SAMPLES:
-        small = services.thumbnail(sample.name)
-        assert (small.shape, small.dtype) == ((96, 96, 3), np.uint8)
+        small = ve.open_image(services.thumbnail(sample.name))
+        assert small.size == (96, 96)
 
 
 @pytest.mark.usefixtures("fresh_caches")
 def test_an_upload_is_found_by_the_sha256_of_its_bytes() -> None:
     data = noise_png(1)
-    kept = services.keep_upload(data, "mine.png")
+    kept = services.keep_upload(data, ignore)
     assert kept.sha256 == hashlib.sha256(data).hexdigest()
     assert services.find_upload(kept.sha256) is kept
     assert services.find_picture(UPLOAD_PREFIX + kept.sha256) is kept
-    assert (kept.data, kept.title) == (data, "mine.png")
+    assert (kept.data, kept.title) == (data, "Uploaded picture")
 
 
 @pytest.mark.usefixtures("fresh_caches")
@@ -70,7 +67,7 @@ def test_what_was_never_uploaded_is_not_found() -> None:
 @pytest.mark.usefixtures("fresh_caches")
 def test_a_file_that_is_no_picture_is_refused_and_not_kept(data: bytes) -> None:
     with pytest.raises(ve.ImageError):
-        services.keep_upload(data, "bad.png")
+        services.keep_upload(data, ignore)
     assert services.find_upload(hashlib.sha256(data).hexdigest()) is None
 
 
@@ -78,7 +75,7 @@ def test_a_file_that_is_no_picture_is_refused_and_not_kept(data: bytes) -> None:
 def test_uploads_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     files = [noise_png(seed) for seed in (3, 4, 5)]
     monkeypatch.setattr(services, "UPLOAD_BYTES", sum(map(len, files)) - 1)
-    kept = [services.keep_upload(data, "noise.png") for data in files]
+    kept = [services.keep_upload(data, ignore) for data in files]
     assert [services.find_upload(one.sha256) is None for one in kept] == [True, False, False]
 
 
@@ -123,36 +120,63 @@ def test_a_model_is_loaded_once_for_all_pictures(monkeypatch: pytest.MonkeyPatch
     assert loads == [MODEL]
 
 
-@pytest.mark.usefixtures("fresh_caches")
-def test_loaded_models_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    first = services.load_model(MODEL, ignore)
-    assert services.load_model(MODEL, ignore) is first
-    monkeypatch.setattr(services, "MODEL_BYTES", 4 * first.spec.parameter_count - 1)
-    st.cache_resource.clear()
-    assert services.load_model(MODEL, ignore) is not services.load_model(MODEL, ignore)
+class Held:
+    """ve.attend, held after its first report until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.attend, self.calls, self.go_on = ve.attend, 0, threading.Event()
+
+    def __call__(self, loaded: ve.LoadedModel, prepared: ve.PreparedImage, *, progress: Progress) -> ve.AttentionTrace:
+        self.calls += 1
+        progress(0.5, "layer 3 of 6")
+        assert self.go_on.wait(30)
+        return self.attend(loaded, prepared, progress=progress)
 
 
-@pytest.mark.usefixtures("fresh_caches")
-def test_progress_tells_what_is_done_from_0_to_1() -> None:
-    told: list[tuple[float, str]] = []
-    services.analyse(picture(15), MODEL, 96, lambda *report: told.append(report))
-    assert all(0 <= fraction <= 1 and message for fraction, message in told)
-    assert told[-1][0] == 1
-    assert any("loading" in message for _, message in told)
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Held:
+    attend = Held()
+    monkeypatch.setattr(ve, "attend", attend)
+    return attend
 
 
-def test_an_analysis_that_was_broken_off_can_be_done_again(runs: list[str]) -> None:
+def test_a_session_sees_how_far_the_engine_is(held: Held) -> None:
+    seen = []
+
+    def progress(fraction: float, message: str) -> None:
+        seen.append((fraction, message))
+        if message == "attention: layer 3 of 6":
+            held.go_on.set()
+
+    services.analyse(picture(15), MODEL, 96, progress)
+    assert (0.5, "attention: layer 3 of 6") in seen
+
+
+def test_who_leaves_a_run_and_comes_back_finds_it_going_on(held: Held) -> None:
     class Stopped(BaseException):
         pass
 
-    def stop(_: float, message: str) -> None:
-        if message.startswith("layer 2"):
-            raise Stopped
+    def stop(fraction: float, message: str) -> None:
+        if held.calls:
+            raise Stopped(fraction, message)
 
     with pytest.raises(Stopped):
         services.analyse(picture(16), MODEL, 96, stop)
+    held.go_on.set()
     assert services.analyse(picture(16), MODEL, 96, ignore).trace.image_sha256 == picture(16).sha256
-    assert len(runs) == 2
+    assert held.calls == 1
+
+
+def test_too_large_a_request_is_refused_before_it_runs(runs: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "MAX_PATCHES", 41)
+    with pytest.raises(ve.ResourceError, match=r"42 patches.*at most 41.*smaller short side"):
+        services.analyse(picture(18), MODEL, 96, ignore)
+    monkeypatch.setattr(services, "MAX_PATCHES", 42)
+    kept = services.analyse(picture(18), MODEL, 96, ignore).trace.nbytes
+    monkeypatch.setattr(services, "TRACE_BYTES", kept - 1)
+    with pytest.raises(ve.ResourceError, match="its trace"):
+        services.analyse(picture(19), MODEL, 96, ignore)
+    assert runs == [MODEL]
 
 
 def test_the_statistics_table_is_the_traces() -> None:
