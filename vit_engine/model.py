@@ -123,7 +123,7 @@ class Block(nn.Module):
         self.norm1 = nn.LayerNorm(dim, eps=1e-6)
         self.attn = Attention(dim, heads=heads, qkv_bias=qkv_bias, dropout=dropout, attention_dropout=attention_dropout)
         self.norm2 = nn.LayerNorm(dim, eps=1e-6)
-        self.mlp = Mlp(dim, hidden=int(dim * mlp_ratio), dropout=dropout)
+        self.mlp = Mlp(dim, hidden=round(dim * mlp_ratio), dropout=dropout)
         self.drop_path = DropPath(drop_path)
 
     def forward(

@@ -164,9 +164,14 @@ class ModelSpec:
         return 1 + self.registers
 
     @property
+    def hidden(self) -> int:
+        """Width of the MLP's hidden layer; rounded, because (hidden / dim) · dim may fall short of hidden."""
+        return round(self.dim * self.mlp_ratio)
+
+    @property
     def parameter_count(self) -> int:
         """All weights of the model, its classifier included."""
-        hidden, patches = int(self.dim * self.mlp_ratio), math.prod(self.native_size) // self.patch_size**2
+        hidden, patches = self.hidden, math.prod(self.native_size) // self.patch_size**2
         block = 4 * self.dim * (self.dim + 1) + 2 * self.dim * hidden + hidden + self.dim + 4 * self.dim
         embedding = (3 * self.patch_size**2 + 1) * self.dim + (1 + patches + self.prefix) * self.dim
         classes = len(self.class_names)

@@ -146,6 +146,7 @@ def test_pictures_show_the_deepest_layer(picture: Path, tmp_path: Path, monkeypa
         ([__file__], "not a picture"),
         (["{picture}", "--model", "demo_vit_p17"], "did you mean 'demo_vit_p1"),
         (["{picture}", "--weights", "missing.pth"], "missing.pth"),
+        (["{picture}", "--model", "demo_vit_p16", "--heads", "8"], "heads must be 4"),
         (["{picture}", "--device", "quantum"], "quantum"),
         (["{picture}", "--layers", "12"], "0..11"),
         (["{picture}", "--query", "2,6"], "col in 0..1"),

@@ -1,5 +1,6 @@
 """load_model(): from a name or a path to a model that is proven to have all its weights."""
 
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,9 +34,10 @@ def load_model(
     name_or_path: a name from list_models(), a ModelSpec, or a checkpoint file with DINO's parameter
     names. weights: "auto" for the model's trained ones (downloaded at first use; models whose name
     begins with "random" have none), "random" for fresh ones from `seed`, or a path. heads: needed
-    where a bare checkpoint does not say. device: "auto" takes a GPU if there is one.
+    where a bare checkpoint does not say; a model's trained weights have the heads of its spec, and no
+    other number is taken for them. device: "auto" takes a GPU if there is one.
 
-    Loading is strict: SpecError for a name that does not exist, CheckpointError with the lists of
+    Loading is strict: SpecError for a name or heads that do not exist, CheckpointError with the lists of
     keys where a file does not fit, DownloadError where weights cannot be fetched.
     """
     report = progress or (lambda fraction, message: None)
@@ -46,7 +48,7 @@ def load_model(
             raise SpecError(f"weights= goes with a model's name; {str(path)!r} is a weight file itself. Leave it out.")
         return _load_file(path, None, heads, target)
     spec = name_or_path if isinstance(name_or_path, ModelSpec) else find_model(str(name_or_path))
-    spec = spec if heads is None else spec.with_heads(heads)
+    spec = _with_heads(spec, heads, trained=weights == "auto" and spec.weights is not None)
     if weights == "random" or (weights == "auto" and spec.weights is None):
         return _random_model(spec, seed, target)
     if weights != "auto":
@@ -56,6 +58,18 @@ def load_model(
         _fetch(spec, file, report)
     report(1.0, f"loading {spec.title}")
     return _load_file(file, spec, None, target)
+
+
+def _with_heads(spec: ModelSpec, heads: int | None, *, trained: bool) -> ModelSpec:
+    """Nothing in trained weights would object to other heads, and every map would be wrong."""
+    if heads is None:
+        return spec
+    if trained and heads != spec.heads:
+        raise SpecError(
+            f"heads must be {spec.heads} for the trained weights of {spec.name!r}; got {heads}. Leave heads= out, "
+            "or use weights='random' or a file of your own."
+        )
+    return spec.with_heads(heads)
 
 
 def build(spec: ModelSpec) -> VisionTransformer:
@@ -149,6 +163,13 @@ def _verify(path: Path, expected: str | None, got: str) -> None:
         raise CheckpointError(f"{path} has sha256 {got}; expected {expected}. Install or download it again.")
 
 
+# The tensors that show the architecture, with their axes; a model without classes has no head.
+_TELLING = {
+    "pos_embed": ("1", "1 + patches", "dim"),
+    "patch_embed.proj.weight": ("dim", "channels", "patch size", "patch size"),
+    "blocks.0.mlp.fc1.weight": ("hidden", "dim"),
+    "head.weight": ("classes", "dim"),
+}
 Renamed = tuple[tuple[str, str], ...]
 
 
@@ -170,18 +191,13 @@ def _convert(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Renamed, R
 
 def _read_spec(path: Path, tensors: Mapping[str, Tensor], heads: int | None) -> ModelSpec:
     """The architecture as the tensors' shapes show it; heads cannot be read from them."""
-    needed = ("pos_embed", "patch_embed.proj.weight", "blocks.0.mlp.fc1.weight")
-    if any(name not in tensors for name in needed):
-        raise CheckpointError(
-            f"{path} is not a ViT with DINO's parameter names: expected {', '.join(needed)}; "
-            f"got {', '.join(sorted(tensors)[:8])}…"
-        )
+    shapes = _telling_shapes(path, tensors)
     if heads is None:
         raise CheckpointError(f"{path} does not say how many heads it has, and tensors cannot: pass heads=.")
-    dim, _, patch_size, _ = tensors["patch_embed.proj.weight"].shape
-    side = int((tensors["pos_embed"].shape[1] - 1) ** 0.5)  # of a square grid: what training grids are
-    depth = 1 + max(int(match[1]) for name in tensors if (match := re.match(r"blocks\.(\d+)\.", name)))
-    classes = tensors["head.weight"].shape[0] if "head.weight" in tensors else 0
+    dim, _, patch_size, _ = shapes["patch_embed.proj.weight"]
+    side = math.isqrt(max(shapes["pos_embed"][1] - 1, 0))  # of a square grid: what training grids are
+    depth = 1 + max(int(match[1]) for name in tensors if (match := re.match(r"blocks\.(\d{1,3})\.", name)))
+    classes = shapes.get("head.weight", (0,))[0]
     try:
         return ModelSpec(
             name=path.stem,
@@ -192,12 +208,33 @@ def _read_spec(path: Path, tensors: Mapping[str, Tensor], heads: int | None) -> 
             depth=depth,
             heads=heads,
             native_size=(side * patch_size, side * patch_size),
-            mlp_ratio=tensors["blocks.0.mlp.fc1.weight"].shape[0] / dim,
+            mlp_ratio=shapes["blocks.0.mlp.fc1.weight"][0] / dim,
             resampling="dino",
             class_names=tuple(f"class {index}" for index in range(classes)),
         )
     except SpecError as error:
         raise CheckpointError(f"{path}: {error}") from error
+
+
+def _telling_shapes(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """Shapes of the tensors that show the architecture, with as many axes as it takes to read it from them."""
+    missing = [name for name in _TELLING if name not in tensors and name != "head.weight"]
+    if missing:
+        raise CheckpointError(
+            f"{path} is not a ViT with DINO's parameter names: expected {', '.join(missing)}; "
+            f"got {', '.join(sorted(tensors)[:8])}…"
+        )
+    shapes = {name: tuple(tensors[name].shape) for name in _TELLING if name in tensors}
+    wrong = [name for name, shape in shapes.items() if len(shape) != len(_TELLING[name]) or 0 in shape]
+    kernel = shapes["patch_embed.proj.weight"][2:]
+    if wrong or kernel[0] != kernel[1]:
+        found = ", ".join(f"{name} {shapes[name]}" for name in wrong or ["patch_embed.proj.weight"])
+        expected = ", ".join(f"{name} ({', '.join(axes)})" for name, axes in _TELLING.items())
+        raise CheckpointError(
+            f"{path} is not a ViT that can be read: expected {expected}, with square patches; got {found}. "
+            "Give weights of a ViT in DINO's layout."
+        )
+    return shapes
 
 
 def _demand_fit(path: Path, spec: ModelSpec, expected: Mapping[str, tuple], got: Mapping[str, tuple]) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -266,3 +267,76 @@ def test_build_passes_every_dimension_of_the_specification(small_spec: ModelSpec
     assert shapes["head.weight"] == (5, 12)
     assert (model.native_grid, model.resampling, model.blocks[0].attn.heads) == ((3, 5), "bicubic", 3)
     assert build(dataclasses.replace(small_spec, resampling="dino")).resampling == "dino"
+
+
+@pytest.mark.parametrize("weights", ["auto", "random"])
+def test_trained_weights_have_the_heads_of_their_spec(weights: str) -> None:
+    assert load_model("demo_vit_p16", weights=weights, heads=4, device="cpu").spec.heads == 4
+    if weights == "random":
+        assert load_model("demo_vit_p16", weights=weights, heads=8, device="cpu").spec.heads == 8
+        return
+    with pytest.raises(SpecError, match=r"heads must be 4 for .* 'demo_vit_p16'; got 8\. Leave heads= out, or use"):
+        load_model("demo_vit_p16", heads=8, device="cpu")
+
+
+def test_ones_own_file_may_have_other_heads(
+    packaged: Callable[[str | None], ModelSpec], state: State, tmp_path: Path
+) -> None:
+    own = saved(tmp_path / "own.pth", state)
+    assert load_model(packaged(None), weights=own, heads=4, device="cpu").spec.heads == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("patch_embed.proj.weight", (12, 48)),
+        ("patch_embed.proj.weight", (12, 3, 1, 4, 4)),
+        ("patch_embed.proj.weight", (12, 3, 4, 5)),
+        ("patch_embed.proj.weight", (0, 3, 4, 4)),
+        ("pos_embed", (26,)),
+        ("pos_embed", (26, 12)),
+        ("pos_embed", ()),
+        ("pos_embed", (1, 0, 12)),
+        ("blocks.0.mlp.fc1.weight", (24,)),
+        ("head.weight", ()),
+        ("head.weight", (12,)),
+        ("head.weight", (0, 12)),
+    ],
+)
+@pytest.mark.parametrize("heads", [None, 3])
+def test_shapes_that_no_vit_has_are_refused_as_found(
+    square_state: State, tmp_path: Path, name: str, shape: tuple[int, ...], heads: int | None
+) -> None:
+    path = saved(tmp_path / "odd.pth", {**square_state, name: torch.zeros(shape)})
+    with pytest.raises(CheckpointError, match=rf"odd\.pth is not .*; got {re.escape(f'{name} {shape}')}\."):
+        load_model(path, heads=heads, device="cpu")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"pos_embed": torch.zeros(1, 1, 12)},
+        {"pos_embed": torch.zeros(1, 24, 12)},
+        {"pos_embed": torch.zeros(2, 26, 12)},
+        {"patch_embed.proj.weight": torch.zeros(12, 1, 4, 4)},
+        {"cls_token": torch.zeros(())},
+        {f"blocks.{10**12}.norm1.weight": torch.zeros(12)},
+        {"blocks.2.norm1.weight": torch.zeros(12)},
+        {"head.bias": torch.zeros(3)},
+    ],
+)
+def test_odd_files_are_checkpoint_errors(square_state: State, tmp_path: Path, change: State) -> None:
+    path = saved(tmp_path / "odd.pth", {**square_state, **change})
+    with pytest.raises(CheckpointError, match=r"odd\.pth"):
+        load_model(path, heads=3, device="cpu")
+
+
+def test_every_hidden_width_is_read_back() -> None:
+    """112 · (488 / 112) is 487.99…: cut off instead of rounded, the file would not fit itself."""
+    options = {"name": "m", "title": "", "family": "", "patch_size": 4, "depth": 1, "heads": 1, "native_size": (4, 4)}
+    spec = ModelSpec(dim=112, mlp_ratio=488 / 112, **options)
+    assert spec.hidden == 488
+    with torch.device("meta"):
+        model = build(spec)
+    assert model.blocks[0].mlp.fc1.out_features == 488
+    assert spec.parameter_count == sum(parameter.numel() for parameter in model.parameters())
