@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import os
 import socket
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -98,7 +99,8 @@ def test_progress_is_told_while_the_file_is_not_there_yet(server: Server, tmp_pa
     download(server.url + "/whole", target, progress=lambda *step: told.append((*step, target.exists())))
     fractions = [fraction for fraction, _, _ in told]
     assert fractions == sorted(fractions)
-    assert len(fractions) >= 3
+    assert len(fractions) >= 4
+    assert told[0] == (0.0, "connecting to 127.0.0.1", False)
     assert told[-1] == (1.0, "downloading w.pth: 3 of 3 MB", False)
 
 
@@ -112,12 +114,14 @@ class Cancelled(Exception):  # noqa: N818
     pass
 
 
-def test_cancelling_leaves_nothing_behind(server: Server, tmp_path: Path) -> None:
+@pytest.mark.parametrize("when", ["connecting", "downloading"])
+def test_cancelling_leaves_nothing_behind(server: Server, tmp_path: Path, when: str) -> None:
     def cancel(fraction: float, message: str) -> None:
         assert files_under(tmp_path) != ["w.pth"]
-        raise Cancelled(f"{fraction} {message}")
+        if message.startswith(when):
+            raise Cancelled(f"{fraction} {message}")
 
-    with pytest.raises(Cancelled):
+    with pytest.raises(Cancelled, match=when):
         download(server.url + "/whole", tmp_path / "w.pth", progress=cancel)
     assert files_under(tmp_path) == []
 
@@ -143,6 +147,51 @@ def test_a_server_that_says_nothing_is_given_up(
     with pytest.raises(DownloadError, match="timed out"):
         download(server.url + "/stalled", tmp_path / "w.pth")
     assert files_under(tmp_path) == []
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """The URL of a port that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/w.pth"
+
+
+def test_a_port_that_never_answers_is_given_up_in_time(
+    silent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vit_engine.weights.download.CONNECT_WITHIN", 0.1)
+    with pytest.raises(DownloadError, match=rf"could not download {silent}: no answer within 0\.1 seconds\."):
+        download(silent, tmp_path / "w.pth")
+    assert files_under(tmp_path) == []
+
+
+def test_a_name_that_is_never_resolved_is_given_up_in_time(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over, left = Event(), Event()
+
+    def hang(*_: object, **__: object) -> list[object]:
+        over.wait(timeout=30)
+        left.set()
+        raise socket.gaierror("over")
+
+    monkeypatch.setattr("vit_engine.weights.download.CONNECT_WITHIN", 0.1)
+    monkeypatch.setattr("socket.getaddrinfo", hang)
+    with pytest.raises(DownloadError, match="no answer within"):
+        download(server.url + "/whole", tmp_path / "w.pth")
+    assert not left.is_set(), "it waited for the resolver"
+    over.set()
+    assert left.wait(timeout=30)
+    assert files_under(tmp_path) == []
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o007, 0o660)])
+def test_the_file_has_the_mode_that_the_umask_gives(server: Server, tmp_path: Path, mask: int, mode: int) -> None:
+    before = os.umask(mask)
+    try:
+        assert download(server.url + "/whole", tmp_path / "w.pth").stat().st_mode & 0o777 == mode
+    finally:
+        os.umask(before)
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:{port}/w.pth", "nonsense", "gopher://127.0.0.1/w.pth"])
