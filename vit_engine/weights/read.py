@@ -34,6 +34,8 @@ def read_checkpoint(path: Path) -> tuple[Any, str, str]:
 
 
 def _read_torch(path: Path) -> Any:
+    # Not the context manager safe_globals: the set is the process's, and the first thread to leave would take
+    # the names away from others that are still reading, and from whoever had added them before.
     torch.serialization.add_safe_globals(_harmless())
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
