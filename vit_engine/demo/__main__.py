@@ -108,7 +108,7 @@ def _trainer(recipe: Recipe, folder: Path) -> Trainer:
         return Trainer(recipe, folder)
     except (RuntimeError, KeyError, ValueError, EOFError, pickle.UnpicklingError) as error:
         raise CheckpointError(
-            f"the checkpoint of an earlier run in {str(folder)!r} is damaged or of another recipe; "
+            f"the checkpoint of an earlier run in {str(folder)!r} is damaged; "
             "move it away to start anew, or give another --folder."
         ) from error
 

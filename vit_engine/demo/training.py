@@ -22,6 +22,7 @@ from tqdm import tqdm
 from vit_engine.demo.data import Batch, SceneStream
 from vit_engine.demo.scenes import Size
 from vit_engine.demo.shapes import CLASSES
+from vit_engine.errors import CheckpointError
 from vit_engine.model import VisionTransformer
 
 EMA_DECAY = 0.999
@@ -121,7 +122,10 @@ def _sines(rows: int, cols: int, dim: int) -> Tensor:
 
 
 class Trainer:
-    """A run that can stop after any step and go on from its checkpoint file."""
+    """A run that can stop after any step and go on from its checkpoint file.
+
+    Raises CheckpointError for a checkpoint of another recipe, or one that does not say which it is of.
+    """
 
     def __init__(self, recipe: Recipe, folder: Path) -> None:
         self.recipe, self.checkpoint = recipe, folder / f"demo_vit_p{recipe.patch_size}.training.pt"
@@ -206,6 +210,7 @@ class Trainer:
             "visits": list(self.visits.values()),
             "step": self.step,
             "seconds": self.seconds,
+            "recipe": _as_text(self.recipe),
         }
         temporary = self.checkpoint.with_suffix(".tmp")
         torch.save(state, temporary)
@@ -213,15 +218,39 @@ class Trainer:
 
     def _restore(self) -> None:
         state = torch.load(self.checkpoint, weights_only=True)
+        self._demand_recipe(state.get("recipe") if isinstance(state, dict) else None)
         for name in ("model", "average", "auxiliary", "optimizer"):
             getattr(self, name).load_state_dict(state[name])
         self.visits = dict(zip(self.recipe.sizes, state["visits"], strict=True))
         self.step, self.seconds = state["step"], state["seconds"]
 
+    def _demand_recipe(self, saved: dict[str, str] | None) -> None:
+        """Weights fit other recipes too, but going on with one would be a run that nobody can repeat."""
+        ours = _as_text(self.recipe)
+        if saved is None:
+            found = '"recipe" missing'
+        else:
+            names = sorted(ours.keys() | saved.keys())
+            found = "; ".join(
+                f"{name}: {ours.get(name)} expected, {saved.get(name)} got"
+                for name in names
+                if ours.get(name) != saved.get(name)
+            )
+        if found:
+            raise CheckpointError(
+                f"{self.checkpoint} is not of this recipe: {found}. Go on with the recipe that it was begun with, "
+                "move it away to start anew, or give another folder."
+            )
+
     def export(self, path: Path) -> None:
         """Write the averaged weights as float16 safetensors."""
         tensors = {name: tensor.half().contiguous() for name, tensor in self.average.state_dict().items()}
         save_file(tensors, path, metadata={"step": str(self.step), "seconds": f"{self.seconds:.0f}"})
+
+
+def _as_text(recipe: Recipe) -> dict[str, str]:
+    """Each setting of a recipe as Python writes it."""
+    return {name: repr(value) for name, value in vars(recipe).items()}
 
 
 def _balanced_patch_loss(logits: Tensor, shares: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Training in miniature: it learns, goes on as if never stopped, and what it exports loads."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from vit_engine.demo.shapes import CLASSES
 from vit_engine.demo.training import RECIPES, Mix, Recipe, Trainer, build_model
+from vit_engine.errors import CheckpointError
 from vit_engine.registry import find_model
 from vit_engine.spec import ModelSpec
 from vit_engine.weights import build, load_model
@@ -78,6 +80,31 @@ def test_a_resumed_run_equals_one_that_never_stopped(tmp_path: Path):
         assert torch.equal(tensor, resumed[name]), name
     moved = [name for name, tensor in _tensors(first).items() if not torch.equal(tensor, resumed[name])]
     assert moved, "the second half trained"
+
+
+def test_a_checkpoint_of_another_recipe_is_refused_by_what_differs(tmp_path: Path):
+    Trainer(_recipe(2), tmp_path).run(until=1)
+    path = tmp_path / "demo_vit_p8.training.pt"
+    before = path.read_bytes()
+    other = replace(_recipe(3), sizes={(32, 32): Mix(1.0, 1.0, 4)})
+    with pytest.raises(CheckpointError) as refusal:
+        Trainer(other, tmp_path)
+    message = str(refusal.value)
+    assert f"{path} is not of this recipe" in message
+    assert "steps: 3 expected, 2 got" in message
+    assert "sizes: {(32, 32): Mix(early=1.0, late=1.0, batch=4)} expected" in message
+    assert "seed" not in message
+    assert path.read_bytes() == before
+
+
+def test_a_checkpoint_that_does_not_say_its_recipe_is_refused(tmp_path: Path):
+    Trainer(_recipe(2), tmp_path).run(until=1)
+    path = tmp_path / "demo_vit_p8.training.pt"
+    state = torch.load(path, weights_only=True)
+    del state["recipe"]
+    torch.save(state, path)
+    with pytest.raises(CheckpointError, match=r'"recipe" missing.*move it away'):
+        Trainer(_recipe(2), tmp_path)
 
 
 def test_export_loads_as_the_averaged_model_in_float16(tmp_path: Path):
