@@ -2,8 +2,10 @@
 
 import hashlib
 import io
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from numbers import Integral
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from vit_engine.spec import ModelSpec, Preprocessing, TokenGrid
 MAX_PIXELS = 64_000_000
 MAX_ASPECT = 12
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # no others: Pillow reads EPS by running Ghostscript
+_TILE = 512  # pixels a side
 _EXIF_ORIENTATION = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -130,18 +133,46 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
 
 
 def _from_deep_grey(picture: Image.Image) -> Image.Image:
-    """16 and 32 bit greys: of the type's range where the values use 16 bits, else from their own extremes."""
-    values = np.asarray(picture, dtype=np.float64)
-    finite = values[np.isfinite(values)]
-    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
-    values = np.nan_to_num(values, nan=low, posinf=high, neginf=low)
-    if picture.mode.startswith("I") and low >= 0 and 255 < high <= 65535:
-        low, high = 0.0, 65535.0
-    elif low >= 0 and 1 < high <= 255:
-        low, high = 0.0, 255.0
-    span = high - low
-    grey = (values - low) * (255 / span) if span else np.clip(values, 0, 255)
-    return Image.fromarray(grey.round().astype(np.uint8)).convert("RGB")
+    """16 and 32 bit greys: of the type's range where the values use 16 bits, else from their own extremes.
+
+    Tile by tile: at the limit of pixels, whole copies in floating point would take gigabytes.
+    """
+    low, high = _extremes(picture)
+    darkest, brightest = _range(low, high, whole=picture.mode.startswith("I"))
+    span = brightest - darkest
+    result = Image.new("L", picture.size)
+    for corner, tile in _tiles(picture):
+        values = np.nan_to_num(tile, nan=low, posinf=high, neginf=low)
+        grey = (values - darkest) * (255 / span) if span else np.clip(values, 0, 255)
+        result.paste(Image.fromarray(grey.round().astype(np.uint8)), corner)
+    return result.convert("RGB")
+
+
+def _range(low: float, high: float, *, whole: bool) -> tuple[float, float]:
+    """The values that become black and white."""
+    if whole and low >= 0 and 255 < high <= 65535:
+        return 0.0, 65535.0
+    if low >= 0 and 1 < high <= 255:
+        return 0.0, 255.0
+    return low, high
+
+
+def _extremes(picture: Image.Image) -> tuple[float, float]:
+    """The least and the largest finite value; zeros where none is finite."""
+    low, high = math.inf, -math.inf
+    for _, tile in _tiles(picture):
+        finite = np.isfinite(tile)
+        low = min(low, tile.min(where=finite, initial=math.inf))
+        high = max(high, tile.max(where=finite, initial=-math.inf))
+    return (low, high) if low <= high else (0.0, 0.0)
+
+
+def _tiles(picture: Image.Image) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
+    """Parts of a picture as float64 (height, width), each with its corner (x, y)."""
+    width, height = picture.size
+    for top, left in product(range(0, height, _TILE), range(0, width, _TILE)):
+        box = (left, top, min(left + _TILE, width), min(top + _TILE, height))
+        yield (left, top), np.asarray(picture.crop(box), dtype=np.float64)
 
 
 def prepare_image(picture: Image.Image, spec: ModelSpec, *, size: int | tuple[int, int] | None = None) -> PreparedImage:

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -95,6 +96,32 @@ def test_sixteen_bit_greys_are_scaled_from_their_type(format_name: str) -> None:
 )
 def test_float_greys_are_scaled_by_what_they_hold(values: list[float], expected: list[int]) -> None:
     assert pixels_of(encoded(Image.fromarray(np.float32([values])), "TIFF"))[0, :, 2].tolist() == expected
+
+
+@pytest.mark.parametrize("kind", ["16 bit", "32 bit", "float", "big endian"])
+def test_deep_greys_are_the_same_tile_by_tile(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    values = np.random.default_rng(0).integers(0, 60_000, (7, 11))
+    dtype = {"16 bit": np.uint16, "32 bit": np.int32, "float": np.float32, "big endian": np.uint16}[kind]
+    values = values * 1000 if kind == "32 bit" else values
+    picture = Image.fromarray(values.astype(dtype))
+    if kind == "big endian":
+        picture = Image.frombytes("I;16B", (11, 7), values.astype(">u2").tobytes())
+    data = encoded(picture, "TIFF")
+    low, high = (0, 65535) if dtype == np.uint16 else (values.min(), values.max())
+    monkeypatch.setattr("vit_engine.image._TILE", 3)
+    np.testing.assert_array_equal(pixels_of(data)[..., 1], np.round((values - low) * (255 / (high - low))))
+
+
+def test_deep_greys_are_never_whole_in_floating_point() -> None:
+    data = encoded(Image.fromarray(np.full((3000, 3100), 257 * 70, dtype=np.uint16)), "PNG")
+    tracemalloc.start()
+    try:
+        picture = open_image(data)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert picture.getpixel((3099, 2999)) == (70, 70, 70)
+    assert peak < 3000 * 3100 * 2  # bytes; in float32 it would be twice as many, and Pillow's own are not counted
 
 
 def test_of_an_animation_the_first_frame_is_taken() -> None:
