@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from vit_engine.errors import SpecError
 from vit_engine.positions import resample_positions
+from vit_engine.spec import whole_patches
 from vit_engine.streaming import AttentionPlan, StreamedAttention, explicit_weights, stream_attention
 
 
@@ -64,6 +65,7 @@ class Attention(nn.Module):
     def forward(
         self, x: Float[Tensor, "B N D"], plan: AttentionPlan | None = None
     ) -> tuple[Tensor, LayerAttention | None]:
+        """The mixed values (B, N, D), and the record that a plan asks for; with a plan, attention has no dropout."""
         q, k, v = self.queries_keys_values(x)
         record = None
         if plan is None:
@@ -167,7 +169,7 @@ class VisionTransformer(nn.Module):
             raise SpecError(f"dim must be a multiple of heads; got dim {dim} and {heads} heads.")
         self.patch_size = patch_size
         self.resampling = resampling
-        self.native_grid = self.grid_of(*image_size)
+        self.native_grid = whole_patches(*image_size, patch_size)
         patches = self.native_grid[0] * self.native_grid[1]
 
         self.patch_embed = PatchEmbed(patch_size=patch_size, in_channels=in_channels, dim=dim)
@@ -216,18 +218,9 @@ class VisionTransformer(nn.Module):
         """Tokens before the patches: CLS, then registers."""
         return 1 + (0 if self.register_tokens is None else self.register_tokens.shape[1])
 
-    def grid_of(self, height: int, width: int) -> tuple[int, int]:
-        """Patches (rows, cols) of a picture of this size in pixels; SpecError unless they are whole."""
-        if height < 1 or width < 1 or height % self.patch_size or width % self.patch_size:
-            raise SpecError(
-                f"picture sides must be positive multiples of the patch size {self.patch_size} px; "
-                f"got {height}×{width}."
-            )
-        return height // self.patch_size, width // self.patch_size
-
     def embed(self, images: Float[Tensor, "B C height width"]) -> Float[Tensor, "B N D"]:
         """Tokens before the first block."""
-        grid = self.grid_of(*images.shape[-2:])
+        grid = whole_patches(*images.shape[-2:], self.patch_size)
         positions = resample_positions(
             self.pos_embed, prefix=1, native=self.native_grid, target=grid, resampling=self.resampling
         )
@@ -289,15 +282,15 @@ class VisionTransformer(nn.Module):
 
 
 def vit_tiny(patch_size: int = 16, **options: Any) -> VisionTransformer:
-    """ViT-Ti: D 192, 12 layers, 3 heads (Touvron et al. 2021, arXiv 2012.12877)."""
-    return VisionTransformer(patch_size=patch_size, dim=192, depth=12, heads=3, **options)
+    """ViT-Ti: D 192, 12 layers, 3 heads (Touvron et al. 2021, arXiv 2012.12877). Resampling "dino" by default."""
+    return VisionTransformer(patch_size=patch_size, dim=192, heads=3, **{"resampling": "dino", **options})
 
 
 def vit_small(patch_size: int = 16, **options: Any) -> VisionTransformer:
-    """ViT-S: D 384, 12 layers, 6 heads (Touvron et al. 2021, arXiv 2012.12877)."""
-    return VisionTransformer(patch_size=patch_size, dim=384, depth=12, heads=6, **options)
+    """ViT-S: D 384, 12 layers, 6 heads (Touvron et al. 2021, arXiv 2012.12877). Resampling "dino" by default."""
+    return VisionTransformer(patch_size=patch_size, dim=384, heads=6, **{"resampling": "dino", **options})
 
 
 def vit_base(patch_size: int = 16, **options: Any) -> VisionTransformer:
-    """ViT-B: D 768, 12 layers, 12 heads (Dosovitskiy et al. 2021, arXiv 2010.11929)."""
-    return VisionTransformer(patch_size=patch_size, dim=768, depth=12, heads=12, **options)
+    """ViT-B: D 768, 12 layers, 12 heads (Dosovitskiy et al. 2021, arXiv 2010.11929). Resampling "dino" by default."""
+    return VisionTransformer(patch_size=patch_size, dim=768, heads=12, **{"resampling": "dino", **options})

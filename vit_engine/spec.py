@@ -91,6 +91,15 @@ class TokenGrid:
         return np.hypot(down[:, None], across[None, :]) * np.float32(self.patch_size)
 
 
+def whole_patches(height: int, width: int, patch_size: int) -> tuple[int, int]:
+    """Patches (rows, cols) of a picture of this size in pixels; SpecError unless they are whole."""
+    if height < 1 or width < 1 or height % patch_size or width % patch_size:
+        raise SpecError(
+            f"picture sides must be positive multiples of the patch size, {patch_size} px; got {height}×{width}."
+        )
+    return height // patch_size, width // patch_size
+
+
 Query = str | tuple[int, int]
 
 
@@ -179,12 +188,7 @@ class ModelSpec:
 
     def grid(self, height: int, width: int) -> TokenGrid:
         """The tokens of a picture of this size in pixels; SpecError unless its sides are whole patches."""
-        if height < 1 or width < 1 or height % self.patch_size or width % self.patch_size:
-            raise SpecError(
-                f"picture sides must be positive multiples of {self.patch_size} px for {self.name!r}; "
-                f"got {height}×{width}."
-            )
-        return TokenGrid(self.prefix, height // self.patch_size, width // self.patch_size, self.patch_size)
+        return TokenGrid(self.prefix, *whole_patches(height, width, self.patch_size), self.patch_size)
 
     def with_heads(self, heads: int) -> "ModelSpec":
         """The same model with another number of heads."""

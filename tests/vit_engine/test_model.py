@@ -73,6 +73,15 @@ def test_presets_are_the_published_sizes(
     assert finer.head.weight.shape == (10, dim)
 
 
+@pytest.mark.parametrize("preset", [vit_tiny, vit_small, vit_base])
+def test_presets_resample_positions_as_dino_does_unless_told_otherwise(
+    preset: Callable[..., VisionTransformer],
+) -> None:
+    with torch.device("meta"):
+        assert (preset().resampling, preset(resampling="bicubic").resampling) == ("dino", "bicubic")
+        assert VisionTransformer().resampling == "bicubic"
+
+
 def test_fresh_weights_are_truncated_normal_with_std_0_02() -> None:
     model = VisionTransformer(dim=96, depth=1, heads=2, registers=50)
     block = model.blocks[0]
@@ -222,8 +231,8 @@ def test_the_mlp_is_two_layers_with_an_exact_gelu_between() -> None:
     ("call", "message"),
     [
         (lambda: build(heads=5), "dim must be a multiple of heads; got dim 12 and 5 heads"),
-        (lambda: build(image_size=(12, 21)), "multiples of the patch size 4 px; got 12×21"),
-        (lambda: build()(pictures(18, 28)), "multiples of the patch size 4 px; got 18×28"),
+        (lambda: build(image_size=(12, 21)), "multiples of the patch size, 4 px; got 12×21"),
+        (lambda: build()(pictures(18, 28)), "multiples of the patch size, 4 px; got 18×28"),
         (lambda: build()(pictures(0, 28)), "positive multiples"),
         (lambda: build().get_intermediate_layers(pictures(), 3), r"n must be in 1\.\.2; got 3"),
         (lambda: build().get_intermediate_layers(pictures(), 0), r"n must be in 1\.\.2; got 0"),

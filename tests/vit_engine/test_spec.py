@@ -77,7 +77,7 @@ def test_a_specification_makes_grids_with_its_prefix() -> None:
 
 @pytest.mark.parametrize("size", [(18, 28), (20, 30), (0, 4), (-4, 4)])
 def test_sides_that_are_not_whole_patches_are_refused(size: tuple[int, int]) -> None:
-    with pytest.raises(SpecError, match=rf"positive multiples of 4 px for 'm'; got {size[0]}×{size[1]}"):
+    with pytest.raises(SpecError, match=rf"positive multiples of the patch size, 4 px; got {size[0]}×{size[1]}"):
         spec().grid(*size)
 
 
