@@ -62,8 +62,8 @@ def _random(size: str, patch_size: int) -> ModelSpec:
 
 
 MODELS: tuple[ModelSpec, ...] = (
-    _demo(16, 128, "e038916bad842e33f9818d41d78f187568b0bb208c46c06e000bcc135c543d62"),
-    _demo(8, 96, "3e35163c47dd2f0fb1d8519577ab660ffc791f3c546505566858ef3a8cba9764"),
+    _demo(16, 128, "dc9a37851d21fd00eaa5acb030321d9cc83df5281497ec20d0f405a8a6618a50"),
+    _demo(8, 96, "841a578cdd3113c4e6d53a0c8ed83998a71b597bb308bb957f1803cb0cd1498b"),
     _dino("s", 16, "dino_deitsmall16_pretrain"),
     _dino("s", 8, "dino_deitsmall8_pretrain"),
     _dino("b", 16, "dino_vitbase16_pretrain"),
