@@ -27,12 +27,13 @@ MAX_PATCHES = 12_000
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture's file, its sha256, and what to call it. credit: empty for uploads."""
+    """A picture's file, its sha256, and what to call it. credit: empty for uploads. scene: whether it was generated."""
 
     data: bytes
     sha256: str
     title: str
     credit: str = ""
+    scene: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,9 @@ def sample_picture(name: str) -> Picture:
     buffer = io.BytesIO()
     Image.fromarray(_sample_pixels(sample)).save(buffer, "PNG")
     data = buffer.getvalue()
-    return Picture(data, ve.open_image(data).info["sha256"], sample.title, sample.credit)
+    return Picture(
+        data, ve.open_image(data).info["sha256"], sample.title, sample.credit, scene=sample.scene is not None
+    )
 
 
 def _sample_pixels(sample: Sample) -> np.ndarray:

@@ -18,7 +18,6 @@ REDUCTIONS = ("mean", "max", "min")
 VIEWS = ("over", "beside")
 SCALES = ("shared", "own")
 UPLOAD_PREFIX = "sha256:"
-PREDICTIONS_FROM = 0.4  # less likely classes are not worth showing
 
 
 @dataclass(frozen=True)

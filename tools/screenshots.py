@@ -16,8 +16,8 @@ from tests.browser.support import chart, settled  # noqa: E402
 DOCS = ROOT / "docs"
 SIZE: ViewportSize = {"width": 1440, "height": 1240}
 VIEWS: dict[str, tuple[Literal["light", "dark"], str]] = {
-    "explore.png": ("light", "/?picture=scene_2&layer=4"),
-    "explore-dark.png": ("dark", "/?picture=cat&layer=4&view=beside"),
+    "explore.png": ("light", "/"),
+    "explore-dark.png": ("dark", "/?picture=scene_3&view=beside"),
 }
 
 

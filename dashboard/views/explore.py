@@ -10,11 +10,13 @@ from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import controls, figures, head_table, keys, mosaics, picture_controls, services
 from dashboard.services import Analysis, Picture
-from dashboard.state import PREDICTIONS_FROM, Selection
+from dashboard.state import Selection
 from dashboard.texts import plain, progress_in
 from vit_engine import ModelSpec, TokenGrid, VitEngineError
 
 CHART = {"displayModeBar": False, "scrollZoom": False, "doubleClick": False, "showSendToCloud": False}
+PREDICTIONS = 3  # classes, the likeliest first
+DEMO_CLASSIFIER = "The demo models point well and classify poorly: their model card says how often they are right."
 _GRID = "_grid"  # session state: the grid that the callback of the drawn overlay needs to know
 
 
@@ -35,7 +37,7 @@ def page() -> None:
         with title:
             _title(spec, picture, analysis)
         with stage:
-            _maps(analysis, selection)
+            _maps(analysis, picture, selection)
             head_table.show(analysis, layer=_layer(analysis, selection))
     controls.share(selection)
 
@@ -72,7 +74,7 @@ def _query_patch(selection: Selection, grid: TokenGrid) -> tuple[int, int] | Non
     return grid.patch_at(y * grid.height, x * grid.width)
 
 
-def _maps(analysis: Analysis, selection: Selection) -> None:
+def _maps(analysis: Analysis, picture: Picture, selection: Selection) -> None:
     trace = analysis.trace
     patch = _query_patch(selection, trace.grid)
     query = "cls" if patch is None else patch
@@ -84,6 +86,7 @@ def _maps(analysis: Analysis, selection: Selection) -> None:
     with left if over else whole:
         limit = _overlay(analysis, selection, patch, limits)
         _below_overlay(analysis, patch, limit)
+        _predictions(analysis, picture)
     with left:
         _mosaic(analysis, selection, maps, limits)
     with right:
@@ -180,9 +183,14 @@ def _below_overlay(analysis: Analysis, patch: tuple[int, int] | None, limit: flo
             st.button(
                 "Back to CLS", key=keys.RESET_QUERY, on_click=_reset_query, type="tertiary", icon=":material/undo:"
             )
-    likely = [p for p in analysis.trace.predictions if p.probability >= PREDICTIONS_FROM]
-    if likely:
-        st.caption("Classifier: " + " · ".join(f"{p.label} {p.probability:.0%}" for p in likely))
+
+
+def _predictions(analysis: Analysis, picture: Picture) -> None:
+    """The likeliest classes, where they are worth showing: the demo models know nothing but generated scenes."""
+    demo = analysis.trace.spec.family == "demo"
+    if analysis.trace.predictions and (picture.scene or not demo):
+        likely = " · ".join(f"{p.label} {p.probability:.0%}" for p in analysis.trace.predictions[:PREDICTIONS])
+        st.caption(f"Classifier: {likely}", help=DEMO_CLASSIFIER if demo else None)
 
 
 def _cell_texts(analysis: Analysis) -> list[list[str]]:
