@@ -11,7 +11,7 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install $$(test -t 1
 HEADLESS := $(if $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin,$(shell uname)),false,true)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint lock screenshots clean
+.PHONY: help run test lint lock screenshots bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ lock: $(VENV)/run.stamp ## both lock files anew, with the newest versions that p
 
 screenshots: $(VENV)/dev.stamp ## the README's pictures anew, from the running dashboard
 	$(BIN)/python tools/screenshots.py
+
+bench: $(VENV)/run.stamp ## time and memory of attend(), beside a plain forward pass and beside whole matrices
+	@$(BIN)/python -m benchmarks.attend $(ARGS)
 
 clean: ## remove .venv, caches and build products
 	rm -rf $(VENV) build dist *.egg-info test-results .pytest_cache .mypy_cache .ruff_cache .hypothesis
