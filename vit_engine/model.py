@@ -220,7 +220,8 @@ class VisionTransformer(nn.Module):
 
     def embed(self, images: Float[Tensor, "B C height width"]) -> Float[Tensor, "B N D"]:
         """Tokens before the first block."""
-        grid = whole_patches(*images.shape[-2:], self.patch_size)
+        height, width = images.shape[-2:]
+        grid = whole_patches(height, width, self.patch_size)
         positions = resample_positions(
             self.pos_embed, prefix=1, native=self.native_grid, target=grid, resampling=self.resampling
         )
