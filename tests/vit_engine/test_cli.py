@@ -209,6 +209,25 @@ def test_a_full_disk_leaves_earlier_results_as_they_were(
     assert (tmp_path / "attention.npz").read_text() == "earlier"
 
 
+@pytest.mark.parametrize(
+    "error", [MemoryError(), ve.ResourceError("not enough memory on 'cpu' …; use a smaller size.")]
+)
+def test_running_out_of_memory_is_one_line(
+    error: Exception, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def too_large(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(ve, "attend", too_large)
+    folder = tmp_path / "results"
+    assert main(["attend", str(picture), "--model", MODEL, "--size", "32", "--out", str(folder)]) == 1
+    captured = capsys.readouterr().err
+    assert captured.startswith("vit-engine: error: not enough memory")
+    assert captured.endswith("smaller size.\n")
+    assert captured.count("\n") == 1
+    assert not folder.exists()
+
+
 def test_ctrl_c_is_130_and_leaves_nothing(
     picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
