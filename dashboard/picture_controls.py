@@ -94,7 +94,9 @@ def _take(file: UploadedFile | None) -> None:
         _offer_removal()
         return
     taken, problem = st.session_state.get(_TAKEN, ("", None))
-    if taken != file.file_id:
+    uploaded = st.session_state.get(keys.UPLOADED)
+    pushed_out = problem is None and uploaded is not None and services.find_upload(uploaded) is None
+    if taken != file.file_id or pushed_out:
         problem = _keep(file)
         st.session_state[_TAKEN] = (file.file_id, problem)
     if problem is not None:

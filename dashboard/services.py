@@ -23,6 +23,7 @@ from vit_engine.weights import works_offline
 TRACE_BYTES = int(os.environ.get("VIT_DASHBOARD_TRACE_BYTES", str(1 << 30)))
 UPLOAD_BYTES = 1 << 28
 MAX_PATCHES = 12_000
+MODELS_KEPT = 6  # in memory at once, the last used; a ViT-B takes 343 MB
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ def find_picture(name: str) -> Picture:
     return upload
 
 
-@st.cache_resource(show_spinner=False)
+@st.cache_resource(show_spinner=False, max_entries=MODELS_KEPT)
 def _load_model(name: str, _report: Progress) -> ve.LoadedModel:
     return ve.load_model(name, progress=_report)
 
