@@ -138,10 +138,11 @@ def layer_and_head(spec: ModelSpec) -> None:
     state[_DEPTH] = spec.depth
     # Always assigned: a persisted slider comes back with its old value once its range has changed.
     state[keys.LAYER], state[keys.HEAD] = layer, head
-    left, right = st.columns([2, 3], gap="medium", vertical_alignment="bottom")
+    left, right = st.columns([2, 3], gap="medium", vertical_alignment="top")
     left.slider("Layer", 0, spec.depth - 1, key=keys.LAYER, help="Counted from 0.", persist_state="session")
     right.segmented_control(
         "Head", [*REDUCTIONS, *map(str, range(spec.heads))], key=keys.HEAD, required=True, persist_state="session",
+        wrap=True,
         help="One head, or the mean, maximum or minimum over all heads, patch by patch.",
     )  # fmt: skip
 

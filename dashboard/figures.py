@@ -106,7 +106,12 @@ def entropy_figure(entropy: np.ndarray, *, layers: Sequence[int], layer: int, un
         )
     )  # fmt: skip
     figure.add_vline(x=layer, line={"width": 1, "dash": "dot", "color": "#8b8b8b"})
-    figure.add_hline(y=most, line={"width": 1, "dash": "dash", "color": "#8b8b8b"}, annotation_text="even attention")
+    figure.add_hline(
+        y=most,
+        line={"width": 1, "dash": "dash", "color": "#8b8b8b"},
+        annotation_text="even attention",
+        annotation_position="top left",
+    )
     figure.update_xaxes(title="layer", tickmode="linear", dtick=1, fixedrange=True)
     figure.update_yaxes(title=unit, range=[0, most * 1.08], fixedrange=True)
     figure.update_layout(

@@ -26,7 +26,7 @@ def show(analysis: Analysis, *, layer: int) -> None:
         shown[[name for name in order if name in shown]],
         key=keys.HEAD_STATISTICS,
         on_select=_choose_row,
-        selection_mode="single-row",
+        selection_mode="single-cell",
         hide_index=True,
         height="content" if layers == "layer" else 460,
         column_config=_column_config(analysis.trace.grid, order),
@@ -87,7 +87,7 @@ def _column_config(grid: TokenGrid, order: list[str]) -> dict:
 
 
 def _choose_row() -> None:
-    rows = st.session_state[keys.HEAD_STATISTICS].selection.rows
-    if rows:
-        layer, head = st.session_state[_ROWS][rows[0]]
+    cells = st.session_state[keys.HEAD_STATISTICS]["selection"]["cells"]
+    if cells:
+        layer, head = st.session_state[_ROWS][cells[0][0]]
         st.session_state[keys.LAYER], st.session_state[keys.HEAD] = layer, str(head)

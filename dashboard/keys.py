@@ -30,7 +30,7 @@ OVERLAY = "overlay"  # plotly chart; traces "attention", "patches" (click = quer
 HEAD_GRID = "head_grid"  # plotly chart; traces "attention", "cells" (click = head)
 MOSAIC = "mosaic"  # plotly chart; traces "attention", "cells" (click = layer and head)
 ENTROPY_BY_DEPTH = "entropy_by_depth"  # plotly chart; a trace "head N" each, and "mean"
-HEAD_STATISTICS = "head_statistics"  # data frame: one row a (layer, head); a chosen row opens its head
+HEAD_STATISTICS = "head_statistics"  # data frame: one row a (layer, head); a click on a cell opens its row's head
 DOWNLOAD_STATISTICS = "download_statistics"  # download button: CSV of all columns and layers
 
 # Session state without a widget

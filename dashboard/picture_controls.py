@@ -15,6 +15,9 @@ from vit_engine import ImageError
 UPLOAD_TYPES = ("png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff")
 SAMPLE_TITLES = {sample.name: sample.title for sample in SAMPLES}
 _TAKEN = "_taken"  # session state: (file id, what was wrong with it or None) of the last uploaded file
+_REMOVED = (
+    "_removed"  # session state: sha256 of the upload that was removed last: a bad one in its place brings it back
+)
 _NAMES = "_names"  # session state: sha256 -> file name, of this session's own uploads
 
 
@@ -83,8 +86,9 @@ def _forget() -> None:
 
 
 def _forget_removed(key: str) -> None:
-    """A file that its owner removed is no longer the picture in use."""
+    """A file that its owner removed is no longer the picture in use; one that is replaced is removed first."""
     if st.session_state[key] is None:
+        st.session_state[_REMOVED] = st.session_state.get(keys.UPLOADED)
         _forget()
 
 
@@ -109,6 +113,7 @@ def _keep(file: UploadedFile) -> str | None:
     try:
         picture = services.keep_upload(file.getvalue(), progress_in(bar))
     except ImageError as error:
+        st.session_state[keys.UPLOADED] = st.session_state.get(keys.UPLOADED) or st.session_state.get(_REMOVED)
         return str(error)
     finally:
         bar.empty()

@@ -57,8 +57,9 @@ def click_layer_and_head(at: AppTest, *, layer: int, head: int) -> AppTest:
 
 
 def choose_row(at: AppTest, *, row: int | None) -> AppTest:
-    """Choose a row of the statistics table by its place on the screen, or none, and run."""
-    return _select(at, keys.HEAD_STATISTICS, {"rows": [] if row is None else [row], "columns": [], "cells": []})
+    """Click a cell in a row of the statistics table, by its place before sorting, or click it away, and run."""
+    cells = [] if row is None else [[row, "head"]]
+    return _select(at, keys.HEAD_STATISTICS, {"rows": [], "columns": [], "cells": cells})
 
 
 def unclick(at: AppTest, key: str) -> AppTest:

@@ -80,7 +80,7 @@ def open_image(source: str | Path | bytes) -> Image.Image:
 
 def _read(source: str | Path | bytes) -> tuple[bytes, str]:
     if isinstance(source, bytes | bytearray | memoryview):
-        return bytes(source), "the picture"
+        return bytes(source), "the picture file"
     try:
         return Path(source).read_bytes(), f"{str(source)!r}"
     except (OSError, ValueError) as error:
@@ -185,6 +185,11 @@ def prepare_image(picture: Image.Image, spec: ModelSpec, *, size: int | tuple[in
     """
     picture = picture if picture.mode == "RGB" else _to_rgb(picture)
     height, width = _target_size(picture, spec, size)
+    if height * width > MAX_PIXELS:
+        raise SpecError(
+            f"size {size} makes the picture {height}×{width} = {height * width:,} pixels; at most {MAX_PIXELS:,} are "
+            "allowed. Ask for a smaller size."
+        )
     resized = picture.resize((width, height), _FILTERS[spec.preprocessing.interpolation])
     grid = spec.grid(height - height % spec.patch_size, width - width % spec.patch_size)
     pixels = np.array(resized)[: grid.height, : grid.width]
@@ -217,7 +222,7 @@ def _target_size(picture: Image.Image, spec: ModelSpec, size: int | tuple[int, i
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise ImageError(
             f"the picture is {width}×{height} px, more than {MAX_ASPECT} times as long as it is wide; "
-            "crop it, or ask for an exact size (height, width)."
+            "crop it, or, from Python or the command line, give an exact size (height, width)."
         )
     short = sides[0]
     scale = short / min(width, height)

@@ -32,7 +32,9 @@ def page() -> None:
         controls.view_control()
     selection = controls.selection(spec)
     analysis = _analyse(selection, stage)
-    if analysis is not None:
+    if analysis is None:
+        title.markdown(f"#### {spec.title}")
+    else:
         picture = services.find_picture(selection.picture)
         with title:
             _title(spec, picture, analysis)
@@ -49,7 +51,8 @@ def _analyse(selection: Selection, stage: DeltaGenerator) -> Analysis | None:
         picture = services.find_picture(selection.picture)
         return services.analyse(picture, selection.model, selection.size, progress_in(bar))
     except VitEngineError as error:
-        stage.error(str(error), icon=":material/error:")
+        reason = str(error)
+        stage.error(reason[:1].upper() + reason[1:], icon=":material/error:")
         return None
     finally:
         bar.empty()

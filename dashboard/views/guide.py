@@ -1,5 +1,6 @@
 """Guide: what is shown and how it is defined."""
 
+import pandas as pd
 import streamlit as st
 
 from dashboard import services
@@ -25,29 +26,25 @@ queries of all heads, computed in one streamed pass without ever holding the att
 """
 )
 st.markdown("##### Statistics")
-st.dataframe(
-    [{"column": c.name, "title": c.title, "unit": c.unit, "meaning": c.description} for c in COLUMNS],
-    key="columns",
-    hide_index=True,
+st.table(
+    pd.DataFrame(
+        [{"column": c.name, "unit": c.unit, "meaning": c.description} for c in COLUMNS],
+    ).set_index("column")
 )
 st.markdown("##### Models")
-st.dataframe(
-    [
+st.table(
+    pd.DataFrame(
         {
             "name": spec.name,
             "title": spec.title,
-            "patch": spec.patch_size,
-            "layers": spec.depth,
-            "heads": spec.heads,
-            "dim": spec.dim,
-            "ready": services.is_ready(spec),
-            "licence": spec.licence,
+            "layers × heads": f"{spec.depth} × {spec.heads}",
+            "dim": f"{spec.dim}",
+            "ready": "yes" if services.is_ready(spec) else "after a download",
+            "licence": spec.licence or "–",
             "about": spec.description,
         }
         for spec in services.models().values()
-    ],
-    key="models",
-    hide_index=True,
+    ).set_index("name")
 )
 st.markdown("##### Pictures")
 st.markdown("\n".join(f"- {sample.title}: {sample.credit}" for sample in SAMPLES))

@@ -233,7 +233,7 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.png").touch()
     with pytest.raises(ImageError, match=r"empty\.png' is empty \(0 bytes\)"):
         open_image(tmp_path / "empty.png")
-    with pytest.raises(ImageError, match=r"the picture is empty \(0 bytes\)"):
+    with pytest.raises(ImageError, match=r"the picture file is empty \(0 bytes\)"):
         open_image(b"")
 
 

@@ -133,3 +133,9 @@ def test_a_prepared_image_must_agree_with_its_grid() -> None:
     for wrong in ((pixels[:, :8], tensor), (pixels, tensor[:, :, :8]), (pixels.transpose(1, 0, 2), tensor.mT)):
         with pytest.raises(SpecError, match=r"needs pixels \(8, 16, 3\) and a tensor \(3, 8, 16\); got"):
             PreparedImage(*wrong, grid, "")
+
+
+@pytest.mark.parametrize("size", [100_000, (8_016, 8_000)])
+def test_a_size_of_more_pixels_than_a_picture_may_have_is_refused_at_once(size: int | tuple[int, int]) -> None:
+    with pytest.raises(SpecError, match="at most 64,000,000"):
+        prepare_image(Image.new("RGB", (30, 20)), spec(), size=size)

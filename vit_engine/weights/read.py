@@ -46,8 +46,9 @@ def _read_torch(path: Path) -> Any:
             f"{f' (it asks for {found[1]})' if found else ''}. Save its state_dict() alone, or as safetensors."
         ) from error
     except Exception as error:  # damaged bytes lead the unpickler to whatever it stumbles over
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{path} is damaged or not a PyTorch file: {reason}. Copy it again.") from error
+        raise CheckpointError(
+            f"{path} is damaged or not a PyTorch file ({type(error).__name__} while reading it). Copy it again."
+        ) from error
 
 
 def _harmless() -> list[Any]:
