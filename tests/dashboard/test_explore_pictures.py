@@ -96,6 +96,14 @@ def test_a_bad_file_after_a_good_one_loses_nothing(name: str) -> None:
     assert_drawn(at, upload_trace(noise_png(57)), layer=5)
 
 
+def test_a_bad_file_in_the_place_of_a_good_one_brings_the_good_one_back() -> None:
+    at = upload(open_small(), noise_png(59))
+    at.file_uploader(key=keys.UPLOAD).set_value(None).run()  # a browser takes the old file away first
+    upload(at, b"not a picture")
+    assert len(at.sidebar.error) == 1
+    assert_drawn(at, upload_trace(noise_png(59)), layer=5)
+
+
 def test_a_picture_too_long_for_a_map_is_told_in_place_and_others_still_work() -> None:
     buffer = io.BytesIO()
     Image.new("RGB", (2600, 100)).save(buffer, "PNG")
