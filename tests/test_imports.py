@@ -13,10 +13,11 @@ ROOT = Path(__file__).parent.parent
 # Rooms of the engine from the lowest up. A room imports from lower ones and from itself; "" is the package's own face.
 LEVELS = (
     ("errors", "progress", "demo.shapes"),
-    ("spec",),
+    ("spec", "devices"),
     ("registry", "positions", "streaming", "image", "maps", "statistics"),
     ("model",),
     ("weights",),
+    ("planning",),
     ("trace",),
     ("methods",),
     ("",),

@@ -184,14 +184,14 @@ def prepare_image(picture: Image.Image, spec: ModelSpec, *, size: int | tuple[in
     for a picture more than MAX_ASPECT times as long as it is wide where the ratio is to be kept.
     """
     picture = picture if picture.mode == "RGB" else _to_rgb(picture)
-    height, width = _target_size(picture, spec, size)
+    height, width = target_size((picture.height, picture.width), spec, size)
     if height * width > MAX_PIXELS:
         raise SpecError(
             f"size {size} makes the picture {height}×{width} = {height * width:,} pixels; at most {MAX_PIXELS:,} are "
             "allowed. Ask for a smaller size."
         )
     resized = picture.resize((width, height), _FILTERS[spec.preprocessing.interpolation])
-    grid = spec.grid(height - height % spec.patch_size, width - width % spec.patch_size)
+    grid = spec.cropped_grid(height, width)
     pixels = np.array(resized)[: grid.height, : grid.width]
     pixels.setflags(write=False)
     sha256 = picture.info.get("sha256") or hashlib.sha256(picture.tobytes()).hexdigest()
@@ -205,8 +205,11 @@ def normalise(pixels: np.ndarray, preprocessing: Preprocessing) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(np.moveaxis(normalised, -1, -3)))
 
 
-def _target_size(picture: Image.Image, spec: ModelSpec, size: int | tuple[int, int] | None) -> tuple[int, int]:
-    """(height, width) before the crop to whole patches."""
+def target_size(shape: tuple[int, int], spec: ModelSpec, size: int | tuple[int, int] | None = None) -> tuple[int, int]:
+    """(height, width) that a picture of this shape (height, width) is brought to, before the crop to whole patches.
+
+    size and errors as in prepare_image.
+    """
     if size is None:
         size = min(spec.native_size)
     sides = tuple(size) if isinstance(size, Sequence) else (size,)
@@ -218,12 +221,17 @@ def _target_size(picture: Image.Image, spec: ModelSpec, size: int | tuple[int, i
         )
     if len(sides) == 2:
         return sides[0], sides[1]
-    width, height = picture.size
+    height, width = shape
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise ImageError(
             f"the picture is {width}×{height} px, more than {MAX_ASPECT} times as long as it is wide; "
             "crop it, or, from Python or the command line, give an exact size (height, width)."
         )
-    short = sides[0]
+    return with_short_side(shape, sides[0])
+
+
+def with_short_side(shape: tuple[int, int], short: int) -> tuple[int, int]:
+    """(height, width) at the aspect ratio of this shape and with this short side."""
+    height, width = shape
     scale = short / min(width, height)
     return (short, int(width * scale + 1e-6)) if height <= width else (int(height * scale + 1e-6), short)

@@ -1,7 +1,9 @@
 """What a model is, how it wants its pictures, and how tokens lie on pixels."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 
 import numpy as np
 
@@ -189,6 +191,27 @@ class ModelSpec:
     def grid(self, height: int, width: int) -> TokenGrid:
         """The tokens of a picture of this size in pixels; SpecError unless its sides are whole patches."""
         return TokenGrid(self.prefix, *whole_patches(height, width, self.patch_size), self.patch_size)
+
+    def cropped_grid(self, height: int, width: int) -> TokenGrid:
+        """The tokens of a picture of this size in pixels, cropped at the right and the bottom to whole patches."""
+        return self.grid(height - height % self.patch_size, width - width % self.patch_size)
+
+    def layer_number(self, layer: int) -> int:
+        """A layer counted from 0, or negative from the last, as counted from 0; SpecError where there is none."""
+        if not -self.depth <= layer < self.depth:
+            raise SpecError(f"layer must be in 0..{self.depth - 1} for {self.name!r}; got {layer}.")
+        return int(layer) % self.depth
+
+    def layer_numbers(self, layers: str | int | Sequence[int]) -> frozenset[int]:
+        """The layers that "all", a number or several numbers mean, counted from 0; SpecError where there are none."""
+        if isinstance(layers, str):
+            if layers != "all":
+                raise SpecError(f"layers must be 'all', a number or several numbers; got {layers!r}.")
+            return frozenset(range(self.depth))
+        numbers = [int(layers)] if isinstance(layers, int | Integral) else list(layers)
+        if not numbers:
+            raise SpecError("layers must name at least one layer; got none.")
+        return frozenset(self.layer_number(layer) for layer in numbers)
 
     def with_heads(self, heads: int) -> "ModelSpec":
         """The same model with another number of heads."""

@@ -81,6 +81,33 @@ def test_sides_that_are_not_whole_patches_are_refused(size: tuple[int, int]) -> 
         spec().grid(*size)
 
 
+def test_a_picture_is_cropped_to_whole_patches() -> None:
+    assert spec(registers=4).cropped_grid(23, 28) == TokenGrid(5, 5, 7, 4)
+    with pytest.raises(SpecError, match="multiples of the patch size"):
+        spec().cropped_grid(3, 28)
+
+
+@pytest.mark.parametrize(
+    ("layers", "numbers"), [("all", {0, 1, 2, 3, 4}), (-1, {4}), (0, {0}), ([3, -2, 1], {1, 3}), (range(2), {0, 1})]
+)
+def test_layers_are_counted_from_the_first_and_from_the_last(layers: Any, numbers: set[int]) -> None:
+    assert spec(depth=5).layer_numbers(layers) == numbers
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        (5, r"layer must be in 0..4 for 'm'; got 5\."),
+        ([0, -6], r"layer must be in 0..4 for 'm'; got -6\."),
+        ([], "at least one layer; got none"),
+        ("last", "must be 'all', a number or several numbers; got 'last'"),
+    ],
+)
+def test_layers_that_are_not_there_are_refused(layers: Any, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        spec(depth=5).layer_numbers(layers)
+
+
 def test_the_number_of_heads_can_be_changed_and_is_checked() -> None:
     assert spec().with_heads(4) == spec(heads=4)
     with pytest.raises(SpecError, match="dim 12, 5 heads"):

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from vit_engine.devices import usable_device
 from vit_engine.errors import CheckpointError, DownloadError, SpecError
 from vit_engine.model import VisionTransformer
 from vit_engine.progress import Progress
@@ -41,7 +42,7 @@ def load_model(
     keys where a file does not fit, DownloadError where weights cannot be fetched.
     """
     report = progress or (lambda fraction, message: None)
-    target = _device(device)
+    target = usable_device(device)
     path = _checkpoint_path(name_or_path)
     if path is not None:
         if weights != "auto":
@@ -85,22 +86,6 @@ def build(spec: ModelSpec) -> VisionTransformer:
         mlp_ratio=spec.mlp_ratio,
         resampling=spec.resampling,
     )
-
-
-def _device(device: str | torch.device) -> torch.device:
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-    except RuntimeError as error:
-        raise SpecError(
-            f"device must be 'auto' or a PyTorch device such as 'cpu' or 'cuda'; got {device!r}."
-        ) from error
-    try:
-        torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise SpecError(f"PyTorch cannot use device {str(device)!r} on this machine; use 'auto' or 'cpu'.") from error
-    return chosen
 
 
 def _checkpoint_path(name_or_path: str | Path | ModelSpec) -> Path | None:

@@ -1,0 +1,27 @@
+"""Which device is meant, and whether PyTorch can use it."""
+
+import torch
+
+from vit_engine.errors import SpecError
+
+
+def named_device(device: str | torch.device) -> torch.device:
+    """The device of this name; "auto" is a GPU if there is one. SpecError for what is no device of PyTorch."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.device(device)
+    except RuntimeError as error:
+        raise SpecError(
+            f"device must be 'auto' or a PyTorch device such as 'cpu' or 'cuda'; got {device!r}."
+        ) from error
+
+
+def usable_device(device: str | torch.device) -> torch.device:
+    """As named_device; SpecError also where PyTorch cannot use the device on this machine."""
+    chosen = named_device(device)
+    try:
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise SpecError(f"PyTorch cannot use device {str(device)!r} on this machine; use 'auto' or 'cpu'.") from error
+    return chosen
