@@ -34,8 +34,8 @@ lock: $(VENV)/run.stamp ## both lock files anew, with the newest versions that p
 screenshots: $(VENV)/dev.stamp ## the README's pictures anew, from the running dashboard
 	$(BIN)/python tools/screenshots.py
 
-bench: $(VENV)/run.stamp ## time and memory of attend(), beside a plain forward pass and beside whole matrices
-	@$(BIN)/python -m benchmarks.attend $(ARGS)
+bench: $(VENV)/dev.stamp ## time and memory beside other ways, and the README's table anew; ARGS=--quick for some minutes
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## remove .venv, caches and build products
 	rm -rf $(VENV) build dist *.egg-info test-results .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -49,7 +49,7 @@ $(VENV)/run.stamp: requirements.txt requirements.lock pyproject.toml | $(BIN)/py
 	@touch $@
 
 $(VENV)/dev.stamp: requirements-dev.lock $(VENV)/run.stamp
-	@echo "Installing what tests and lint need …"
+	@echo "Installing what tests, lint and the benchmark need …"
 	@$(PIP) -r requirements-dev.lock -c requirements.lock
 	@touch $@
 

@@ -17,6 +17,6 @@ MATRICES = 12 * 3 * (1 + 48 * 48) ** 2 * 4  # bytes in 12 layers of 3 heads: 765
     ("contender", "least", "most"), [("ours", 0, MATRICES / 4), ("explicit", MATRICES, MATRICES * 2)]
 )
 def test_a_run_takes_a_fraction_of_the_memory_of_the_matrices(contender: str, least: float, most: float) -> None:
-    command = [sys.executable, "-m", "benchmarks.attend", "--one", contender, MODEL, str(SIZE)]
+    command = [sys.executable, "-m", "benchmarks.measure", contender, MODEL, str(SIZE)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert least <= json.loads(done.stdout)["bytes"] <= most

@@ -1,0 +1,182 @@
+"""The contenders: each takes a loaded model, builds what it runs, and then runs on pictures.
+
+limit             a plain forward pass, which shows no attention: nothing can cost less
+ours              attend(), all statistics of all layers and heads
+entropy           attend(), entropies without distances
+ours_last_layer   attend(), all statistics of the last layer only
+ours_first_layer  attend(), all statistics of layer 0 only
+explicit          the softmax matrices of all layers are kept, then their entropies are computed
+last              the last layer's matrices, as DINO's get_last_selfattention() gives them
+timm              timm's AttentionExtract: all layers' matrices by hooks, no statistics
+transformers      transformers' ViTModel with output_attentions: all layers' matrices, no statistics
+
+All compute with the same weights, so that all show the same attention; a test holds them to it.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+import vit_engine as ve
+from vit_engine.model import Block
+from vit_engine.streaming import explicit_weights
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The same pictures in both forms: prepared for attend(), and as one batch (B, 3, height, width)."""
+
+    prepared: tuple[ve.PreparedImage, ...]
+    images: Tensor
+
+    @classmethod
+    def of_noise(cls, spec: ve.ModelSpec, *, size: tuple[int, int], count: int = 1) -> "Pictures":
+        """size: (height, width) in pixels."""
+        noise = np.random.default_rng(0).integers(0, 256, (count, *size, 3), dtype=np.uint8)
+        prepared = tuple(ve.prepare_image(Image.fromarray(each), spec, size=size) for each in noise)
+        return cls(prepared, torch.stack([each.tensor for each in prepared]))
+
+
+Run = Callable[[Pictures], object]
+Build = Callable[[ve.LoadedModel], Run]
+
+
+def build_limit(loaded: ve.LoadedModel) -> Run:
+    return lambda pictures: loaded.model(pictures.images)
+
+
+def attending(*, layers: str | int | Sequence[int] = "all", statistics: str = "all") -> Build:
+    """attend(), one picture after another; it leaves the traces."""
+    return lambda loaded: (
+        lambda pictures: [ve.attend(loaded, each, layers=layers, statistics=statistics) for each in pictures.prepared]
+    )
+
+
+def build_explicit(loaded: ve.LoadedModel) -> Run:
+    """Leaves (matrices, entropies), both by layer: (B, H, N, N) and (B, H, N)."""
+
+    def run(pictures: Pictures) -> tuple[list[Tensor], list[Tensor]]:
+        kept: list[Tensor] = []
+        x = loaded.model.embed(pictures.images)
+        for block in cast(Sequence[Block], loaded.model.blocks):
+            x = _explicit_block(block, x, kept)
+        return kept, [torch.special.entr(weights).sum(dim=-1) for weights in kept]
+
+    return run
+
+
+def _explicit_block(block: Block, x: Tensor, kept: list[Tensor]) -> Tensor:
+    """The tokens after the block. Its matrices, which mix the values too, are added to `kept`."""
+    three = block.attn.qkv(block.norm1(x)).unflatten(-1, (3, block.attn.heads, -1))
+    q, k, v = three.permute(2, 0, 3, 1, 4)  # each (B, H, N, d)
+    kept.append(explicit_weights(q, k, scale=block.attn.scale))
+    x = x + block.attn.proj((kept[-1] @ v).transpose(1, 2).flatten(2))
+    return x + block.mlp(block.norm2(x))
+
+
+def build_last(loaded: ve.LoadedModel) -> Run:
+    """Leaves one layer's matrices (B, H, N, N)."""
+    return lambda pictures: loaded.model.get_last_selfattention(pictures.images)
+
+
+def build_timm(loaded: ve.LoadedModel) -> Run:
+    """Leaves the matrices (B, H, N, N) by the names of the modules that were hooked, in order of the layers."""
+    from timm.utils import AttentionExtract  # noqa: PLC0415 - no other contender shall carry it
+
+    extract = AttentionExtract(timm_model(loaded), method="hook")
+    return lambda pictures: extract(pictures.images)
+
+
+def timm_model(loaded: ve.LoadedModel) -> nn.Module:
+    """timm's model of the same shape with the same weights, its fused attention off."""
+    from timm.models import VisionTransformer  # noqa: PLC0415 - no other contender shall carry it
+
+    spec = loaded.spec
+    model = VisionTransformer(
+        img_size=spec.native_size,
+        patch_size=spec.patch_size,
+        embed_dim=spec.dim,
+        depth=spec.depth,
+        num_heads=spec.heads,
+        mlp_ratio=spec.mlp_ratio,
+        num_classes=0,
+        dynamic_img_size=True,
+        weight_init="skip",
+    )
+    model.load_state_dict(loaded.model.state_dict())
+    for block in model.blocks:
+        block.attn.fused_attn = False  # fused attention never calls the module that is hooked: no maps come back
+    return model.eval()
+
+
+def build_transformers(loaded: ve.LoadedModel) -> Run:
+    """Leaves the matrices (B, H, N, N), a tuple by layer."""
+    model = transformers_model(loaded)
+    return lambda pictures: model(pictures.images, output_attentions=True, interpolate_pos_encoding=True).attentions
+
+
+def transformers_model(loaded: ve.LoadedModel) -> nn.Module:
+    """transformers' model of the same shape with the same weights; eager: its fused attention returns no matrices."""
+    from transformers import ViTConfig, ViTModel  # noqa: PLC0415 - no other contender shall carry it
+
+    spec = loaded.spec
+    config = ViTConfig(
+        hidden_size=spec.dim,
+        num_hidden_layers=spec.depth,
+        num_attention_heads=spec.heads,
+        intermediate_size=round(spec.dim * spec.mlp_ratio),
+        layer_norm_eps=1e-6,
+        image_size=spec.native_size,
+        patch_size=spec.patch_size,
+        attn_implementation="eager",
+    )
+    model = ViTModel(config, add_pooling_layer=False)
+    model.load_state_dict(transformers_weights(loaded.model.state_dict()))
+    return model.eval()
+
+
+# DINO's names to those of transformers' ViTModel, one after another.
+RENAMED = (
+    (r"^(cls_token)", r"embeddings.\1"),
+    (r"^pos_embed", "embeddings.position_embeddings"),
+    (r"^patch_embed\.proj", "embeddings.patch_embeddings.projection"),
+    (r"^norm\.", "layernorm."),
+    (r"^blocks\.", "layers."),
+    (r"\.norm1\.", ".layernorm_before."),
+    (r"\.norm2\.", ".layernorm_after."),
+    (r"\.attn\.proj\.", ".attention.o_proj."),
+)
+
+
+def transformers_weights(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same parameters by transformers' names: queries, keys and values are three there, not one."""
+    renamed: dict[str, Tensor] = {}
+    for own, value in weights.items():
+        name = own
+        for pattern, replacement in RENAMED:
+            name = re.sub(pattern, replacement, name)
+        if ".attn.qkv." in name:
+            three = (name.replace("attn.qkv", f"attention.{letter}_proj") for letter in "qkv")
+            renamed |= zip(three, value.chunk(3), strict=True)
+        else:
+            renamed[name] = value
+    return renamed
+
+
+CONTENDERS: dict[str, Build] = {
+    "limit": build_limit,
+    "ours": attending(),
+    "entropy": attending(statistics="entropy"),
+    "ours_last_layer": attending(layers=-1),
+    "ours_first_layer": attending(layers=[0]),
+    "explicit": build_explicit,
+    "last": build_last,
+    "timm": build_timm,
+    "transformers": build_transformers,
+}

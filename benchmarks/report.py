@@ -1,0 +1,190 @@
+"""Results as Markdown: RESULTS.md, which has everything, and the block in the README, which is short."""
+
+from collections.abc import Sequence
+
+from benchmarks.bars import MIB, Bar, bars
+from benchmarks.plan import (
+    B16,
+    BATCH,
+    BATCH_PICTURES,
+    CASES,
+    CLICK,
+    GROWTH,
+    GROWTH_SIZES,
+    LAYERS,
+    S8,
+    S16,
+    Case,
+    Job,
+    label,
+    tokens,
+)
+from benchmarks.results import Results, Spread
+
+BEGIN, END = "<!-- benchmark:begin -->", "<!-- benchmark:end -->"
+MISSING = "–"
+TITLES = {
+    "limit": "plain forward pass, the limit",
+    "ours": "`attend()`",
+    "entropy": '`attend(statistics="entropy")`',
+    "ours_last_layer": "`attend(layers=-1)`",
+    "ours_first_layer": "`attend(layers=[0])`",
+    "explicit": "all matrices kept, then entropies",
+    "last": "`get_last_selfattention`, last layer only",
+    "timm": "timm `AttentionExtract`, matrices only",
+    "transformers": "transformers `output_attentions`, matrices only",
+}
+PLOT_TEXT = "Seconds and memory against the number of tokens: attend(), a plain forward pass, and all matrices kept"
+CPU, WALL, BYTES = "cpu_seconds", "wall_seconds", "bytes"
+README_CONTENDERS = ("limit", "entropy", "ours", "explicit", "timm", "transformers", "last")
+README_CASES = ((S8, 480), (S8, 224), (S16, 224), (B16, 480), (S8, 800))
+README_TEXT = """\
+What attention analysis costs: CPU time with one thread, as a multiple of that of a plain forward pass, which shows no
+attention, and peak memory above the loaded model and the picture. `attend()` leaves the statistics of every layer and
+head, and any query's map for a read. Run `make bench` to measure anew.
+[benchmarks/RESULTS.md](benchmarks/RESULTS.md) has all cases, two threads, and the bars that the project sets itself."""
+INTRODUCTION = """\
+# Benchmark
+
+Written by `make bench` from [results.json](results.json), which has every single run. Random weights, the same in all
+contenders, a picture of noise, float32 on the CPU. Each run is a process of its own, contenders take turns, and the
+numbers are medians, with the least and the most behind them. Memory is the peak above the loaded model and the prepared
+picture. Ratios are of medians, to the plain forward pass of the same case."""
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Markdown; all columns but the first are aligned to the right."""
+    marks = ["---", *("--:" for _ in header[1:])]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (header, marks, *rows))
+
+
+def full_report(results: Results) -> str:
+    """The whole of RESULTS.md. What was not measured is left out or is a dash."""
+    parts = [INTRODUCTION, machine_line(results), "## Bars", bars_table(bars(results))]
+    for case in CASES:
+        if _measured(results, case):
+            parts += [f"## {case}, {case.tokens:,} tokens", case_table(results, case)]
+    if _measured(results, LAYERS):
+        parts += [f"## Fewer layers: {LAYERS}", case_table(results, LAYERS)]
+    if _measured(results, BATCH, pictures=BATCH_PICTURES):
+        title = f"## {BATCH_PICTURES} pictures, {BATCH}: one after another beside the plain forward pass of the batch"
+        parts += [title, case_table(results, BATCH, pictures=BATCH_PICTURES)]
+    parts += [
+        "## A click",
+        click_line(results),
+        "## Growth",
+        f"![{PLOT_TEXT}](../docs/benchmark.svg)",
+        growth_table(results),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def machine_line(results: Results) -> str:
+    machine = dict(results.machine)
+    date, memory = machine.pop("date"), machine.pop("memory_bytes") / 2**30
+    packages = ", ".join(f"{name} {machine[name]}" for name in ("python", "torch", "timm", "transformers"))
+    return f"{date}: {machine['cpu']}, {machine['cores']} cores, {memory:.0f} GiB, {machine['system']}; {packages}."
+
+
+def bars_table(found: Sequence[Bar]) -> str:
+    """Each bar with what was measured, and by how much it is met or missed."""
+    rows = []
+    for bar in found:
+        bound = f"{'≥' if bar.at_least else '≤'} {_with_unit(bar.bound, bar.unit)}"
+        rows.append((bar.what, bar.where, _with_unit(bar.value, bar.unit), bound, bar.verdict))
+    return table(("", "case", "measured", "bar", ""), rows)
+
+
+def _with_unit(value: float, unit: str) -> str:
+    """ "1.234×", "1,234 MiB", "1.23 ms"."""
+    return {"×": f"{value:.2f}×", "MiB": f"{value:,.0f} MiB", "ms": f"{value:.2f} ms"}[unit]
+
+
+def case_table(results: Results, case: Case, *, pictures: int = 1) -> str:
+    """A row a contender: time with one thread, time with two where it was measured, memory with one."""
+    both = [Job(name, case.model, case.size, threads=2, pictures=pictures) for name in case.contenders]
+    two = all(results.spread(WALL, job) for job in both)
+    columns = [(CPU, 1, "1 thread: CPU s"), *([(WALL, 2, "2 threads: wall s")] if two else []), (BYTES, 1, "MiB")]
+    header = ["", *(cell for *_, title in columns for cell in (title, "× limit"))]
+    rows = []
+    for contender in case.contenders:
+        cells = [TITLES[contender]]
+        for unit, threads, _ in columns:
+            job = Job(contender, case.model, case.size, threads=threads, pictures=pictures)
+            limit = Job("limit", case.model, case.size, threads=threads, pictures=pictures)
+            cells += [_spread(results.spread(unit, job), unit), _ratio(results.ratio(unit, job, limit))]
+        rows.append(cells)
+    return table(header, rows)
+
+
+def _spread(spread: Spread | None, unit: str) -> str:
+    """The median, and in parentheses the least and the most if there were several runs."""
+    if spread is None:
+        return MISSING
+    numbers = [spread.median] if spread.runs == 1 else [spread.median, spread.least, spread.most]
+    median, *ends = (f"{each / MIB:,.0f}" if unit == BYTES else _seconds(each) for each in numbers)
+    return f"{median} ({'–'.join(ends)})" if ends else median
+
+
+def _seconds(seconds: float) -> str:
+    """Three digits, zeros too."""
+    return f"{seconds:#.3g}".removesuffix(".")
+
+
+def _ratio(ratio: float | None) -> str:
+    return MISSING if ratio is None else f"{ratio:.2f}"
+
+
+def click_line(results: Results) -> str:
+    """What reading one query's rows from a trace takes."""
+    seconds = results.median(WALL, Job("click", CLICK.model, CLICK.size))
+    if seconds is None:
+        return "Not measured."
+    return (
+        f"One query's rows, over all heads of a layer, from a trace of {CLICK}, {CLICK.tokens:,} tokens, one thread: "
+        f"{seconds * 1e3:.2f} ms, {1 / seconds:,.0f} a second."
+    )
+
+
+def growth_table(results: Results) -> str:
+    """ViT-S/8, one thread: seconds and MiB by number of tokens."""
+    header = ["tokens", *(f"{name}: {unit}" for unit in ("CPU s", "MiB") for name in GROWTH)]
+    rows = []
+    for size in GROWTH_SIZES:
+        jobs = [Job(name, S8, size) for name in GROWTH]
+        cells = [results.median(CPU, job) for job in jobs], [results.median(BYTES, job) for job in jobs]
+        seconds = [MISSING if each is None else _seconds(each) for each in cells[0]]
+        memory = [MISSING if each is None else f"{each / MIB:,.0f}" for each in cells[1]]
+        rows.append([f"{tokens(S8, size):,}", *seconds, *memory])
+    return table(header, rows)
+
+
+def readme_block(results: Results) -> str:
+    """A row a contender, a column a case: time as a multiple of the limit's, and memory."""
+    header = ["", *(f"{label(model)}, {size} px" for model, size in README_CASES)]
+    rows = [
+        [TITLES[contender], *(_readme_cell(results, contender, model, size) for model, size in README_CASES)]
+        for contender in README_CONTENDERS
+    ]
+    caption = f"Measured {machine_line(results)}"
+    return "\n\n".join([README_TEXT, table(header, rows), caption, f"![{PLOT_TEXT}](docs/benchmark.svg)"])
+
+
+def _readme_cell(results: Results, contender: str, model: str, size: int) -> str:
+    job, limit = Job(contender, model, size), Job("limit", model, size)
+    time, extra = results.ratio(CPU, job, limit), results.median(BYTES, job)
+    return MISSING if time is None or extra is None else f"{time:.2f}×, {extra / MIB:,.0f} MiB"
+
+
+def rewrite(text: str, block: str) -> str:
+    """The text with a new block between the two marks; ValueError where the marks are not there."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"the README needs {BEGIN} and behind it {END}; put both where the table shall stand.")
+    return f"{before}{BEGIN}\n\n{block}\n\n{END}{after}"
+
+
+def _measured(results: Results, case: Case, *, pictures: int = 1) -> bool:
+    jobs = (Job(name, case.model, case.size, pictures=pictures) for name in case.contenders)
+    return any(results.spread(CPU, job) for job in jobs)
