@@ -15,6 +15,7 @@ ROOT = Path(__file__).parent.parent
 CLASSES = (
     "AttentionMap",
     "AttentionTrace",
+    "Estimate",
     "HeadStatistics",
     "LoadReport",
     "LoadedModel",
@@ -25,7 +26,18 @@ CLASSES = (
     "VisionTransformer",
 )
 ERRORS = ("CheckpointError", "DownloadError", "ImageError", "ResourceError", "SpecError", "VitEngineError")
-FUNCTIONS = ("attend", "list_models", "load_model", "open_image", "prepare_image", "vit_base", "vit_small", "vit_tiny")
+FUNCTIONS = (
+    "attend",
+    "estimate",
+    "list_models",
+    "load_model",
+    "memory_budget",
+    "open_image",
+    "prepare_image",
+    "vit_base",
+    "vit_small",
+    "vit_tiny",
+)
 NAMES = (*CLASSES, *ERRORS, *FUNCTIONS)
 
 
@@ -42,6 +54,8 @@ def test_the_public_names_are_these() -> None:
         ("open_image", "(source)"),
         ("prepare_image", "(picture, spec, *, size=None)"),
         ("attend", "(loaded, prepared, *, layers='all', statistics='all', progress=None)"),
+        ("estimate", "(spec, size, *, layers='all', statistics='all', device='auto', dtype=torch.float32)"),
+        ("memory_budget", "(device='cpu')"),
         ("AttentionTrace.attention_map", "(self, layer=-1, head='mean', query='cls')"),
         ("AttentionTrace.rows", "(self, layer=-1, query='cls')"),
         ("AttentionTrace.head_maps", "(self, layer=-1, query='cls')"),

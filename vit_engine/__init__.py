@@ -20,6 +20,7 @@ from vit_engine.errors import (
 from vit_engine.image import PreparedImage, open_image, prepare_image
 from vit_engine.maps import AttentionMap
 from vit_engine.model import VisionTransformer, vit_base, vit_small, vit_tiny
+from vit_engine.planning import Estimate, estimate, memory_budget
 from vit_engine.registry import list_models
 from vit_engine.spec import ModelSpec, Preprocessing, TokenGrid
 from vit_engine.statistics import HeadStatistics
@@ -33,6 +34,7 @@ __all__ = [
     "AttentionTrace",
     "CheckpointError",
     "DownloadError",
+    "Estimate",
     "HeadStatistics",
     "ImageError",
     "LoadReport",
@@ -46,8 +48,10 @@ __all__ = [
     "VisionTransformer",
     "VitEngineError",
     "attend",
+    "estimate",
     "list_models",
     "load_model",
+    "memory_budget",
     "open_image",
     "prepare_image",
     "vit_base",

@@ -1,6 +1,7 @@
 """python -m vit_engine: the calls of the Python API from a shell, and no logic of its own.
 
     python -m vit_engine models
+    python -m vit_engine estimate dino_vits8 --size 480
     python -m vit_engine attend cat.jpg --model demo_vit_p16 --size 224 --out results
 
 Exit codes: 0 done; 1 the picture, model or disk cannot be used (one line on stderr); 2 wrong usage;
@@ -23,6 +24,8 @@ import torch
 import vit_engine as ve
 from vit_engine import console, pictures
 from vit_engine.image import PreparedImage
+from vit_engine.planning import STATISTICS, in_words, largest_size
+from vit_engine.registry import find_model
 from vit_engine.spec import Query
 from vit_engine.trace import AttentionTrace
 from vit_engine.weights import LoadedModel, works_offline
@@ -47,10 +50,22 @@ def _parser() -> argparse.ArgumentParser:
     models = commands.add_parser("models", help="the models known by name", allow_abbrev=False)
     models.add_argument("--json", action="store_true", help="print one JSON document")
     models.set_defaults(command=_models)
+    _add_estimate(commands.add_parser("estimate", help="what a run will take, before it is made", allow_abbrev=False))
     _add_attend(
         commands.add_parser("attend", help="the attention of one picture, written to files", allow_abbrev=False)
     )
     return parser
+
+
+def _add_estimate(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("model", metavar="MODEL", help="a name that `models` lists")
+    add("--size", type=console.size, metavar="N|HEIGHT WIDTH", help="side of a square picture, or exact, in pixels")
+    add("--layers", type=_layers, default="all", metavar="all|-1|0,5,11", help="counted from 0; -1 is the last")
+    add("--statistics", choices=tuple(STATISTICS), default="all", help="default: all")
+    add("--device", default="auto", help="auto, cpu, cuda, …; default: auto")
+    add("--json", action="store_true", help="print one JSON document")
+    parser.set_defaults(command=_estimate)
 
 
 def _add_attend(parser: argparse.ArgumentParser) -> None:
@@ -118,6 +133,45 @@ def _availability(spec: ve.ModelSpec) -> str:
     if works_offline(spec):
         return "trained, offline"
     return "trained, downloaded at first use" if spec.weights.url else "trained, not installed"
+
+
+def _estimate(arguments: argparse.Namespace) -> None:
+    spec = find_model(arguments.model)
+    options = {"layers": arguments.layers, "statistics": arguments.statistics, "device": arguments.device}
+    expected = ve.estimate(spec, arguments.size or spec.native_size, **options)
+    budget = ve.memory_budget(arguments.device)
+    largest = largest_size(spec, (expected.grid.height, expected.grid.width), budget=budget, **options)
+    record = {
+        "model": spec.name,
+        "layers": sorted(spec.layer_numbers(arguments.layers)),
+        "statistics": arguments.statistics,
+        "device": str(expected.work.device),
+        "grid": asdict(expected.grid),
+        "tokens": expected.grid.tokens,
+        "peak_bytes": expected.peak_bytes,
+        "kept_bytes": expected.kept_bytes,
+        "seconds": expected.seconds,
+        "budget_bytes": budget,
+        "largest_size": largest,
+    }
+    if arguments.json:
+        console.emit_json(record)
+    else:
+        _report_estimate(record)
+
+
+def _report_estimate(record: dict[str, Any]) -> None:
+    grid, largest = record["grid"], record["largest_size"]
+    rows = (
+        ("tokens", f"{record['tokens']:,} ({grid['rows']} × {grid['cols']} patches of {grid['patch_size']} px)"),
+        ("peak memory", in_words(record["peak_bytes"])),
+        ("kept memory", in_words(record["kept_bytes"])),
+        ("expected time", f"{record['seconds']:.2f} s"),
+        ("memory budget", in_words(record["budget_bytes"])),
+        ("largest size", "none: not even one patch fits" if largest is None else f"{largest} px on the short side"),
+    )
+    for name, value in rows:
+        console.emit(f"{name:<14} {value}")
 
 
 def _attend(arguments: argparse.Namespace) -> None:

@@ -1,0 +1,105 @@
+"""`estimate` prints what the API says, before anything is run."""
+
+import json
+from typing import Any
+
+import pytest
+import torch
+
+import vit_engine as ve
+from vit_engine.cli import main
+from vit_engine.planning import BUDGET_VARIABLE, in_words, largest_size, speed
+from vit_engine.planning.speed import Rates
+
+MODEL = "random_vit_tiny_p16"
+SPEC = next(spec for spec in ve.list_models() if spec.name == MODEL)
+KINDS = ("all", "entropy", "none", "plain")
+
+
+@pytest.fixture(autouse=True)
+def rates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rates that do not change from call to call."""
+    fixed = Rates(linear=1e9, score=dict.fromkeys(KINDS, 1e-9), layer=dict.fromkeys(KINDS, 1e-3))
+    monkeypatch.setattr(speed, "_rates", {("cpu", torch.float32, torch.get_num_threads()): fixed})
+    monkeypatch.setenv(BUDGET_VARIABLE, "64 MiB")
+
+
+def test_the_json_is_what_the_api_says(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--size", "320", "480", "--layers", "-3,0", "--statistics", "entropy", "--device", "cpu"]
+    assert main(["estimate", *options, MODEL, "--json"]) == 0
+    asked: dict[str, Any] = {"layers": [0, 9], "statistics": "entropy", "device": "cpu"}
+    expected = ve.estimate(SPEC, (320, 480), **asked)
+    assert json.loads(capsys.readouterr().out) == {
+        "model": MODEL,
+        **asked,
+        "grid": {"prefix": 1, "rows": 20, "cols": 30, "patch_size": 16},
+        "tokens": 601,
+        "peak_bytes": expected.peak_bytes,
+        "kept_bytes": expected.kept_bytes,
+        "seconds": expected.seconds,
+        "budget_bytes": 64 << 20,
+        "largest_size": largest_size(SPEC, (320, 480), budget=64 << 20, **asked),
+    }
+
+
+def test_the_text_has_the_same_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["estimate", MODEL, "--size", "330", "--device", "cpu"]) == 0
+    expected = ve.estimate(SPEC, 320, device="cpu")
+    largest = largest_size(SPEC, (1, 1), budget=64 << 20, device="cpu")
+    assert capsys.readouterr().out.splitlines() == [
+        "tokens         401 (20 × 20 patches of 16 px)",
+        f"peak memory    {in_words(expected.peak_bytes)}",
+        f"kept memory    {in_words(expected.kept_bytes)}",
+        f"expected time  {expected.seconds:.2f} s",
+        "memory budget  64.0 MiB",
+        f"largest size   {largest} px on the short side",
+    ]
+
+
+def test_without_a_size_it_is_the_models_own(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["estimate", MODEL, "--device", "cpu"]) == 0
+    assert "197 (14 × 14 patches" in capsys.readouterr().out
+
+
+def test_where_nothing_fits_there_is_no_largest_size(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(BUDGET_VARIABLE, "1")
+    assert main(["estimate", MODEL, "--device", "cpu"]) == 0
+    assert "largest size   none: not even one patch fits" in capsys.readouterr().out
+    assert main(["estimate", MODEL, "--device", "cpu", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["largest_size"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "budget", "message"),
+    [
+        (["random_vit_tiny_p17"], "1 GB", "did you mean 'random_vit_tiny_p1"),
+        ([MODEL, "--layers", "12"], "1 GB", "0..11"),
+        ([MODEL, "--size", "8"], "1 GB", "16 px"),
+        ([MODEL, "--device", "quantum"], "1 GB", "quantum"),
+        ([MODEL], "plenty", "got 'plenty'"),
+    ],
+)
+def test_what_cannot_be_is_one_line(
+    arguments: list[str],
+    budget: str,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv(BUDGET_VARIABLE, budget)
+    assert main(["estimate", *arguments]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("vit-engine: error: ")
+    assert captured.err.count("\n") == 1
+    assert message in captured.err
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], [MODEL, "--statistics", "some"], [MODEL, "--size", "0"], [MODEL, "--layers", "first"]]
+)
+def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["estimate", *arguments]) == 2
+    assert "usage: vit-engine" in capsys.readouterr().err

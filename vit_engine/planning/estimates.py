@@ -1,0 +1,131 @@
+"""What a run will take, what there is, and the largest picture between the two."""
+
+import bisect
+import math
+from dataclasses import dataclass, field
+
+import torch
+
+from vit_engine.errors import ResourceError, SpecError
+from vit_engine.image import MAX_PIXELS, target_size, with_short_side
+from vit_engine.planning.budget import BUDGET_VARIABLE, in_words, memory_budget
+from vit_engine.planning.peak import kept_bytes, peak_bytes
+from vit_engine.planning.run import Layers, Run
+from vit_engine.planning.speed import Work, rates, work_of
+from vit_engine.spec import ModelSpec, TokenGrid
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run will take.
+
+    grid: its tokens. peak_bytes: the most at once, beside the loaded model and the prepared picture; an
+    upper bound. kept_bytes: what the trace keeps. work: what there is to compute.
+    """
+
+    grid: TokenGrid
+    peak_bytes: int
+    kept_bytes: int
+    work: Work = field(repr=False)
+
+    @property
+    def seconds(self) -> float:
+        """Expected on this machine at the present number of threads.
+
+        The first call measures the machine's rates, which takes some tenths of a second. Raises
+        SpecError where PyTorch cannot use the device here.
+        """
+        return rates(self.work.device, self.work.dtype).seconds(self.work)
+
+
+def estimate(
+    spec: ModelSpec,
+    size: int | tuple[int, int] | TokenGrid,
+    *,
+    layers: Layers = "all",
+    statistics: str = "all",
+    device: str | torch.device = "auto",
+    dtype: torch.dtype = torch.float32,
+) -> Estimate:
+    """What attend() will take on a picture of this size; nothing is loaded and nothing is run.
+
+    size: an int is the side of a square picture in pixels, (height, width) is exact, both cropped to
+    whole patches as prepare_image does it; or the grid of a prepared image. layers, statistics: as in
+    attend(). device, dtype: of the loaded model. Raises SpecError for what does not exist or fit.
+    """
+    run = Run.asked(spec, layers=layers, statistics=statistics, device=device, dtype=dtype)
+    grid = _grid(spec, size)
+    return Estimate(grid, peak_bytes(run, grid), kept_bytes(run, grid), work_of(run, grid))
+
+
+def largest_size(
+    spec: ModelSpec,
+    shape: tuple[int, int],
+    *,
+    budget: int,
+    layers: Layers = "all",
+    statistics: str = "all",
+    device: str | torch.device = "auto",
+    dtype: torch.dtype = torch.float32,
+) -> int | None:
+    """The largest short side, in pixels and whole patches, of a run that needs at most `budget` bytes.
+
+    shape: (height, width) of the picture, whose aspect ratio is kept; its unit does not matter. The
+    picture stays within the pixels that prepare_image allows. None where not even one patch fits.
+    """
+    return _largest(Run.asked(spec, layers=layers, statistics=statistics, device=device, dtype=dtype), shape, budget)
+
+
+def demand_memory(
+    spec: ModelSpec,
+    grid: TokenGrid,
+    *,
+    layers: Layers = "all",
+    statistics: str = "all",
+    device: str | torch.device = "auto",
+    dtype: torch.dtype = torch.float32,
+) -> None:
+    """ResourceError where a run needs more than memory_budget(device), naming the largest size that fits."""
+    run = Run.asked(spec, layers=layers, statistics=statistics, device=device, dtype=dtype)
+    needed, budget = peak_bytes(run, grid), memory_budget(run.device)
+    if needed > budget:
+        raise ResourceError(
+            f"a run must fit the memory budget of {in_words(budget)} on {str(run.device)!r}; {spec.name!r} at "
+            f"{grid.height}×{grid.width} px ({grid.tokens:,} tokens) needs {in_words(needed)}. "
+            f"{_advice(_largest(run, _longest_shape(grid), budget))}, or raise {BUDGET_VARIABLE}."
+        )
+
+
+def _advice(largest: int | None) -> str:
+    if largest is None:
+        return "Not even one patch fits: use a smaller model"
+    return f"Use a smaller size: at this aspect a short side of {largest} px is the largest that fits"
+
+
+def _largest(run: Run, shape: tuple[int, int], budget: int) -> int | None:
+    """As largest_size; a binary search, since the peak never falls where the picture grows."""
+
+    def too_large(patches: int) -> bool:
+        height, width = with_short_side(shape, patches * run.spec.patch_size)
+        return height * width > MAX_PIXELS or peak_bytes(run, run.spec.cropped_grid(height, width)) > budget
+
+    longest = math.isqrt(MAX_PIXELS) // run.spec.patch_size  # no short side is longer than a square's
+    fitting = bisect.bisect_left(range(1, longest + 1), True, key=too_large)
+    return fitting * run.spec.patch_size or None
+
+
+def _longest_shape(grid: TokenGrid) -> tuple[int, int]:
+    """The longest picture that is cropped to this grid: what is said to fit must fit whatever was cut off."""
+    cut = grid.patch_size - 1
+    return (grid.height, grid.width + cut) if grid.rows <= grid.cols else (grid.height + cut, grid.width)
+
+
+def _grid(spec: ModelSpec, size: int | tuple[int, int] | TokenGrid) -> TokenGrid:
+    if not isinstance(size, TokenGrid):
+        return spec.cropped_grid(*target_size((1, 1), spec, size))
+    if (size.prefix, size.patch_size) != (spec.prefix, spec.patch_size):
+        raise SpecError(
+            f"a grid for {spec.name!r} must have {spec.prefix} prefix tokens and patches of {spec.patch_size} px; got "
+            f"{size.prefix} and {size.patch_size} px. Make it with spec.grid(height, width)."
+        )
+    return size
