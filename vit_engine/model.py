@@ -8,8 +8,8 @@ Attention is returned by the forward pass when an AttentionPlan asks for it. Not
 modules, so one model serves any number of threads.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import torch
@@ -26,7 +26,10 @@ from vit_engine.streaming import AttentionPlan, StreamedAttention, explicit_weig
 
 @dataclass(frozen=True)
 class LayerAttention:
-    """What one layer's attention leaves behind: queries and keys (B, H, N, d), scale, and streamed results."""
+    """What one layer's attention leaves behind: queries and keys (B, H, N, d), scale, and streamed results.
+
+    Queries and keys are memory of their own, so that keeping them keeps nothing else alive.
+    """
 
     queries: Tensor
     keys: Tensor
@@ -66,17 +69,24 @@ class Attention(nn.Module):
         self, x: Float[Tensor, "B N D"], plan: AttentionPlan | None = None
     ) -> tuple[Tensor, LayerAttention | None]:
         """The mixed values (B, N, D), and the record that a plan asks for; with a plan, attention has no dropout."""
+        if plan is not None:
+            record = self.record(x, plan)
+            assert record.streamed.output is not None, "a block's attention needs a plan with output"
+            return self._project(record.streamed.output), record
         q, k, v = self.queries_keys_values(x)
-        record = None
-        if plan is None:
-            dropout = self.attention_dropout if self.training else 0.0
-            mixed = functional.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=self.scale)
-        else:
-            streamed = stream_attention(q, k, v, scale=self.scale, plan=plan)
-            mixed = streamed.output
-            record = LayerAttention(q, k, self.scale, streamed)
-        joined = rearrange(mixed, "b h n d -> b n (h d)")
-        return self.proj_drop(self.proj(joined)), record
+        dropout = self.attention_dropout if self.training else 0.0
+        return self._project(
+            functional.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=self.scale)
+        ), None
+
+    def record(self, x: Float[Tensor, "B N D"], plan: AttentionPlan) -> LayerAttention:
+        """The attention of these tokens as the plan asks for it, with no projection of its output."""
+        q, k, v = self.queries_keys_values(x)
+        q, k = (each.contiguous() for each in (q, k))
+        return LayerAttention(q, k, self.scale, stream_attention(q, k, v, scale=self.scale, plan=plan))
+
+    def _project(self, mixed: Float[Tensor, "B H N d"]) -> Float[Tensor, "B N D"]:
+        return self.proj_drop(self.proj(rearrange(mixed, "b h n d -> b n (h d)")))
 
 
 class Mlp(nn.Module):
@@ -248,15 +258,24 @@ class VisionTransformer(nn.Module):
         images: Float[Tensor, "B C height width"],
         plan_of: Callable[[int], AttentionPlan | None],
         on_layer: Callable[[int, LayerAttention | None], None],
-    ) -> Tensor:
-        """As forward; after each block its record is handed to `on_layer(layer, record)`.
+        *,
+        output: bool = True,
+    ) -> Tensor | None:
+        """As forward; after each block its record is handed to `on_layer(layer, record)`. For inference: no gradients.
 
         `plan_of(layer)` says what is wanted of a layer; None runs it plainly and its record is None.
-        Records are handed over one by one, so that the caller decides what stays in memory.
+        Records are handed over one by one, so that the caller decides what stays in memory. With
+        `output` False only records are wanted: the run ends in the attention of the last layer that
+        has a plan, and None is returned.
         """
+        plans = [plan_of(layer) for layer in range(len(self.blocks))]
+        last = max((layer for layer, plan in enumerate(plans) if plan is not None), default=-1)
         x = self.embed(images)
-        for layer, block in enumerate(self.blocks):
-            x, record = block(x, plan_of(layer))
+        for layer, (block, plan) in enumerate(zip(cast(Sequence[Block], self.blocks), plans, strict=True)):
+            if not output and plan is not None and layer == last:
+                on_layer(layer, block.attn.record(block.norm1(x), replace(plan, output=False)))
+                return None
+            x, record = block(x, plan)
             on_layer(layer, record)
         return self.classify(x)
 

@@ -1,20 +1,27 @@
-"""Exact attention and its statistics without the matrix: query rows pass through in chunks.
+"""Exact attention and its statistics without the matrix: chunks of scores pass through, sums stay.
 
-For every query row, with scores s_j = scale · q·k_j, the pass leaves the output Σ p_j v_j, the
-log-normaliser ln Σ exp s_j, and from the same chunk the entropies and the mean distance. Memory is
-linear in the tokens: one chunk lives at a time, sized to a byte budget.
+For every query, with scores s_j = scale · q·k_j, the pass leaves the output Σ p_j v_j, the
+log-normaliser ln Σ exp s_j, and from the same chunks the entropies and the mean distance. Memory is
+linear in the tokens: one chunk of scores lives at a time, sized to a core's cache.
 
-Patch keys and prefix keys are summed apart. With scores taken from the patch maximum, t_j ≤ 0 and
-Z = Σ exp t_j ≥ 1, the entropy ln Z − Σ exp(t_j) t_j / Z is a sum of two terms that are never
-negative: nothing cancels, one-hot attention gives exactly 0, and the renormalised patch entropy
-exists even where the prefix takes all the mass. All weights come from differences of scores, so a
+Over the patch keys read so far four sums stand for each query, taken from the largest score m:
+Z = Σ e^t, M = Σ e^t t, L = Σ e^t ‖Δ‖ and Σ e^t v, where t = s − m ≤ 0. A chunk that raises m by δ
+shrinks them by f = e^−δ, and M becomes f·(M − δZ) (Milakov & Gimelshein 2018, arXiv 1805.02867, with
+a moment added). The entropy ln Z − M / Z is a sum of two terms that are never negative: nothing
+cancels, and one-hot attention gives exactly 0. Weights come from differences of scores alone, so a
 large score that all keys share costs no precision.
+
+Prefix keys are few and join at the end, which also leaves what patch queries give to patches alone,
+renormalised, even where the prefix takes all the mass.
 
 `explicit_weights` is the reference: the whole matrix, for tests and for small pictures.
 """
 
+import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float
@@ -22,23 +29,27 @@ from torch import Tensor
 
 from vit_engine.spec import TokenGrid
 
-# A chunk of scores and its exponentials stay in a core's second-level cache on a CPU. A GPU has
-# cores to fill instead.
+# A chunk of scores and its exponentials fit a core's second-level cache together with the keys and
+# values it needs. A GPU has cores to fill instead.
 CPU_CHUNK_BYTES = 1 << 20
 GPU_CHUNK_BYTES = 1 << 28
+CHUNK_KEYS = 1024  # at most, on a CPU: enough rows are left to make a matrix product worth its packing
+LOG2_E = math.log2(math.e)
 
 
 @dataclass(frozen=True)
 class AttentionPlan:
-    """What to find out about one layer's attention beside its output.
+    """What to find out about one layer's attention.
 
     entropy: entropies, prefix mass and maximum of every query. distance: mean attention distance of
-    every patch query. chunk_bytes: the size that one chunk of scores may have; None fits the device.
+    every patch query. output: the mixed values, which a later layer needs. chunk_bytes: the size that
+    one chunk of scores may have; None fits the device.
     """
 
     grid: TokenGrid
     entropy: bool = True
     distance: bool = True
+    output: bool = True
     chunk_bytes: int | None = None
 
 
@@ -46,8 +57,8 @@ class AttentionPlan:
 class StreamedAttention:
     """One layer's attention, reduced over keys; H heads, N tokens, d head dimensions, float32.
 
-    output: (B, H, N, d), in the dtype of the values.
     log_normaliser: (B, H, N), ln Σ_j exp(s_j).
+    output: (B, H, N, d), in the dtype of the values.
     entropy: (B, H, N), nats, over all keys, 0..ln N.
     patch_entropy: (B, H, N), nats, over patch keys renormalised, 0..ln(patches).
     prefix_mass: (B, H, N), the share of the prefix keys, 0..1.
@@ -56,8 +67,8 @@ class StreamedAttention:
     What the plan did not ask for is None.
     """
 
-    output: Tensor
     log_normaliser: Tensor
+    output: Tensor | None = None
     entropy: Tensor | None = None
     patch_entropy: Tensor | None = None
     prefix_mass: Tensor | None = None
@@ -80,131 +91,199 @@ def stream_attention(
     scale: float,
     plan: AttentionPlan,
 ) -> StreamedAttention:
-    """Attention output and the statistics of the plan, in memory linear in N.
+    """What the plan asks of softmax(scale · q kᵀ) v, in memory linear in N.
 
-    Half-precision inputs are widened chunk by chunk: every sum runs in float32 at least.
+    Half-precision inputs are widened first: every sum runs in float32 at least. No gradients.
     """
     batch, heads, tokens, _ = queries.shape
     if tokens != plan.grid.tokens:
         raise ValueError(f"the plan's grid has {plan.grid.tokens} tokens; got {tokens} queries.")
-    q, k, v = (x.flatten(0, 1) for x in (queries, keys, values))  # (B·H, N, d)
-    results = _Results(q, v, plan)
-    for rows, distances in _row_chunks(q, plan):
-        for group in _head_groups(q, plan, rows):
-            wide = torch.promote_types(q.dtype, torch.float32)
-            chunk = _Chunk((q[group, rows].to(wide) * scale), k[group].to(wide), v[group].to(wide), plan.grid.prefix)
-            results.write(group, rows, chunk, distances)
-    return results.finish(batch, heads)
+    wide = torch.promote_types(queries.dtype, torch.float32)
+    q, k, v = (x.flatten(0, 1).to(wide) for x in (queries, keys, values))  # (B·H, N, d)
+    sums = _sum_patches(q, k, v, scale, plan)
+    prefix = plan.grid.prefix
+    reduced = _reduce(sums, q, k[:, :prefix], v[:, :prefix], prefix)
+    if plan.output:
+        reduced["output"] = reduced["output"].to(values.dtype)
+    return StreamedAttention(**{name: each.unflatten(0, (batch, heads)) for name, each in reduced.items()})
 
 
+def _sum_patches(q: Tensor, k: Tensor, v: Tensor, scale: float, plan: AttentionPlan) -> "_PatchSums":
+    """All chunks summed; where a GPU's memory does not suffice for one, they are made smaller."""
+    k, v = (x[:, plan.grid.prefix :] for x in (k, v))
+    chunk_bytes = plan.chunk_bytes or _chunk_bytes(q.device)
+    while True:
+        sums = _PatchSums(q, v, scale, plan)
+        shape = _ChunkShape.within(chunk_bytes, q.shape[0], plan.grid)
+        try:
+            for chunk in _chunks(q, plan, shape):
+                sums.add(chunk, q[chunk.at], k[chunk.heads, chunk.keys], v[chunk.heads, chunk.keys])
+        except torch.OutOfMemoryError:
+            if shape.is_least:
+                raise
+            chunk_bytes //= 4
+        else:
+            return sums
+
+
+@dataclass(frozen=True)
 class _Chunk:
-    """Scores of some query rows of some heads against all keys, reduced. g heads, r rows, P prefix, M patches."""
+    """Some query rows of some heads against some patch keys: whole rows of patches."""
 
-    def __init__(self, q: Tensor, k: Tensor, v: Tensor, prefix: int) -> None:
-        self.v_prefix, self.v_patch = v[:, :prefix], v[:, prefix:]
-        self.t = q @ k[:, prefix:].mT  # (g, r, M), patch scores, then taken from their maximum
-        self.patch_maximum = self.t.amax(dim=-1)
-        self.t -= self.patch_maximum.unsqueeze(-1)
-        self.exp_t = self.t.exp()
-        self.z = self.exp_t.sum(dim=-1)  # (g, r), ≥ 1
-        prefix_t = q @ k[:, :prefix].mT - self.patch_maximum.unsqueeze(-1)  # (g, r, P)
-        patch_log_z, prefix_log_z = self.z.log(), prefix_t.logsumexp(dim=-1)  # the latter −inf without a prefix
-        self.log_normaliser = self.patch_maximum + torch.logaddexp(patch_log_z, prefix_log_z)
-        self.patch_mass = (patch_log_z - prefix_log_z).sigmoid()
-        prefix_mass = (prefix_log_z - patch_log_z).sigmoid()
-        self.prefix_weights = prefix_t.softmax(dim=-1) * prefix_mass.unsqueeze(-1)
+    heads: slice
+    queries: slice  # of all tokens
+    keys: slice  # of the patches
+    distances: Tensor | None  # (patch queries, keys), pixels; the prefix queries before them have none
+    first: bool  # no keys came before these
 
-    def output(self) -> Tensor:
-        patches = (self.exp_t @ self.v_patch) * (self.patch_mass / self.z).unsqueeze(-1)
-        return patches + self.prefix_weights @ self.v_prefix
-
-    def entropies(self) -> tuple[Tensor, Tensor]:
-        """Over all keys and over patch keys renormalised; each (g, r), nats."""
-        over_patches = self.z.log() - _row_dot(self.exp_t, self.t) / self.z
-        from_patches = torch.special.entr(self.patch_mass) + self.patch_mass * over_patches
-        return from_patches + torch.special.entr(self.prefix_weights).sum(dim=-1), over_patches
-
-    def maximum(self) -> Tensor:
-        largest_patch = self.patch_mass / self.z
-        return torch.cat([largest_patch.unsqueeze(-1), self.prefix_weights], dim=-1).amax(dim=-1)
-
-    def distance(self, distances: Tensor) -> Tensor:
-        """Of the last rows, as many as `distances` (rows, M) has."""
-        rows = distances.shape[0]
-        if not rows:
-            return self.z[:, :0]
-        return _row_dot(self.exp_t[:, -rows:], distances) / self.z[:, -rows:]
+    @property
+    def at(self) -> tuple[slice, slice]:
+        return self.heads, self.queries
 
 
-def _row_dot(a: Tensor, b: Tensor) -> Tensor:
-    """Σ_j a_ij b_ij."""
-    return (a * b).sum(dim=-1)
+class _PatchSums:
+    """The sums over the patch keys of all queries, (B·H, N, 1), and of their values, (B·H, N, d)."""
+
+    def __init__(self, q: Tensor, v: Tensor, scale: float, plan: AttentionPlan) -> None:
+        heads, tokens = q.shape[:2]
+        self.scale = scale
+        self.maximum, self.total = q.new_zeros(heads, tokens, 1), q.new_zeros(heads, tokens, 1)
+        self.moment = q.new_zeros(heads, tokens, 1) if plan.entropy else None
+        self.path = q.new_zeros(heads, tokens, 1) if plan.distance else None
+        # Heads side by side in memory, as the projection after attention reads them.
+        self.mixed = q.new_zeros(tokens, heads, v.shape[-1]).transpose(0, 1) if plan.output else None
+        self.scratch = (q.new_empty(0), q.new_empty(0))
+
+    def add(self, chunk: _Chunk, q: Tensor, k: Tensor, v: Tensor) -> None:
+        """Take a chunk in; its scores stay unscaled until they are exponents."""
+        t, weights = self._buffers(q.shape[0], q.shape[1], k.shape[1])
+        torch.bmm(q, k.mT, out=t)
+        self._raise_maximum(chunk, t.amax(dim=-1, keepdim=True))
+        t -= self.maximum[chunk.at]
+        torch.mul(t, self.scale * LOG2_E, out=weights).exp2_()
+        self.total[chunk.at] += weights.sum(dim=-1, keepdim=True)
+        if self.mixed is not None:
+            self.mixed[chunk.at].baddbmm_(weights, v)
+        if self.moment is not None:
+            self.moment[chunk.at] += t.mul_(weights).sum(dim=-1, keepdim=True)
+        if self.path is not None and chunk.distances is not None:
+            patches = chunk.distances.shape[0]
+            far = weights[:, -patches:].mul_(chunk.distances)
+            self.path[chunk.heads, chunk.queries.stop - patches : chunk.queries.stop] += far.sum(dim=-1, keepdim=True)
+
+    def _raise_maximum(self, chunk: _Chunk, highest: Tensor) -> None:
+        """Take the sums from the larger of the old maximum and this one."""
+        known = self.maximum[chunk.at]
+        if not chunk.first:
+            highest = torch.maximum(known, highest)
+            change = known - highest
+            shrink = (change * self.scale).exp()
+            if self.moment is not None:
+                self.moment[chunk.at].addcmul_(change, self.total[chunk.at])
+            for sums in (self.total, self.moment, self.path, self.mixed):
+                if sums is not None:
+                    sums[chunk.at] *= shrink
+        known.copy_(highest)
+
+    def _buffers(self, *shape: int) -> Iterator[Tensor]:
+        """Two tensors of this shape in memory that all chunks share."""
+        cells = math.prod(shape)
+        if self.scratch[0].numel() < cells:
+            self.scratch = (self.total.new_empty(cells), self.total.new_empty(cells))
+        return (buffer[:cells].view(shape) for buffer in self.scratch)
 
 
-class _Results:
-    """The tensors that the chunks are written to, heads flattened: (B·H, N)."""
-
-    def __init__(self, q: Tensor, v: Tensor, plan: AttentionPlan) -> None:
-        wide = torch.promote_types(q.dtype, torch.float32)
-
-        def per_query(count: int = q.shape[1]) -> Tensor:
-            return torch.empty(q.shape[0], count, dtype=wide, device=q.device)
-
-        self.plan = plan
-        self.tensors = {"output": torch.empty_like(v), "log_normaliser": per_query()}
-        if plan.entropy:
-            self.tensors |= {name: per_query() for name in ("entropy", "patch_entropy", "prefix_mass", "maximum")}
-        if plan.distance:
-            self.tensors["distance"] = per_query(plan.grid.patches)
-
-    def write(self, group: slice, rows: slice, chunk: _Chunk, distances: Tensor | None) -> None:
-        into = self.tensors
-        into["output"][group, rows] = chunk.output().to(into["output"].dtype)
-        into["log_normaliser"][group, rows] = chunk.log_normaliser
-        if self.plan.entropy:
-            into["entropy"][group, rows], into["patch_entropy"][group, rows] = chunk.entropies()
-            into["prefix_mass"][group, rows] = chunk.prefix_weights.sum(dim=-1)
-            into["maximum"][group, rows] = chunk.maximum()
-        if distances is not None:
-            last = rows.stop - self.plan.grid.prefix
-            into["distance"][group, max(last - distances.shape[0], 0) : max(last, 0)] = chunk.distance(distances)
-
-    def finish(self, batch: int, heads: int) -> StreamedAttention:
-        """What the plan asked for, heads apart again."""
-        return StreamedAttention(**{name: t.unflatten(0, (batch, heads)) for name, t in self.tensors.items()})
+def _reduce(sums: _PatchSums, q: Tensor, k_prefix: Tensor, v_prefix: Tensor, prefix: int) -> dict[str, Tensor]:
+    """The sums over the patch keys, joined with the prefix keys; each (B·H, N), the output (B·H, N, d)."""
+    prefix_t = (q @ k_prefix.mT).sub_(sums.maximum).mul_(sums.scale)  # (B·H, N, P), from the patch maximum
+    patch_log_z = sums.total.log()
+    prefix_log_z = prefix_t.logsumexp(dim=-1, keepdim=True)  # −inf without a prefix
+    patch_mass = (patch_log_z - prefix_log_z).sigmoid()
+    prefix_mass = (prefix_log_z - patch_log_z).sigmoid()
+    prefix_weights = prefix_t.softmax(dim=-1) * prefix_mass
+    reduced = {"log_normaliser": sums.maximum * sums.scale + torch.logaddexp(patch_log_z, prefix_log_z)}
+    if sums.moment is not None:
+        over_patches = patch_log_z - sums.moment * sums.scale / sums.total
+        from_patches = torch.special.entr(patch_mass) + patch_mass * over_patches
+        reduced["entropy"] = from_patches + torch.special.entr(prefix_weights).sum(dim=-1, keepdim=True)
+        reduced["patch_entropy"] = over_patches
+        reduced["prefix_mass"] = prefix_weights.sum(dim=-1, keepdim=True)
+        reduced["maximum"] = torch.cat([patch_mass / sums.total, prefix_weights], dim=-1).amax(dim=-1, keepdim=True)
+    if sums.path is not None:
+        reduced["distance"] = (sums.path / sums.total)[:, prefix:]
+    reduced = {name: each.squeeze(-1) for name, each in reduced.items()}
+    if sums.mixed is not None:
+        reduced["output"] = sums.mixed.mul_(patch_mass / sums.total).baddbmm_(prefix_weights, v_prefix)
+    return reduced
 
 
-def _chunk_bytes(q: Tensor, plan: AttentionPlan) -> int:
-    return plan.chunk_bytes or (GPU_CHUNK_BYTES if q.is_cuda else CPU_CHUNK_BYTES)
+@dataclass(frozen=True)
+class _ChunkShape:
+    """How many heads, queries, and rows of patches as keys a chunk has at most."""
+
+    heads: int
+    queries: int
+    patch_rows: int
+
+    @classmethod
+    def within(cls, chunk_bytes: int, heads: int, grid: TokenGrid) -> "_ChunkShape":
+        """The largest of this many bytes of scores, keys first; at the least one row of patches for one query."""
+        scores = chunk_bytes // 4
+        patch_rows = _clamp(max(CHUNK_KEYS, math.isqrt(scores)) // grid.cols, grid.rows)
+        keys = patch_rows * grid.cols
+        queries = _clamp(scores // keys, grid.tokens)
+        return cls(_clamp(scores // (keys * queries), heads), queries, patch_rows)
+
+    @property
+    def is_least(self) -> bool:
+        return self.heads == self.queries == 1
 
 
-def _row_chunks(q: Tensor, plan: AttentionPlan) -> Iterator[tuple[slice, Tensor | None]]:
-    """Slices of query rows, each with the distances (patch rows of it, patches) that all heads share."""
-    tokens, grid = q.shape[1], plan.grid
-    step = max(1, min(tokens, _chunk_bytes(q, plan) // (4 * tokens)))
-    table = torch.from_numpy(grid.offsets()).to(q.device) if plan.distance else None
-    for start in range(0, tokens, step):
-        rows = slice(start, min(start + step, tokens))
-        yield rows, None if table is None else _distance_rows(table, grid, rows)
+def _chunk_bytes(device: torch.device) -> int:
+    """On a CPU every thread takes a part of a chunk, which is to fit its own cache."""
+    return CPU_CHUNK_BYTES * torch.get_num_threads() if device.type == "cpu" else GPU_CHUNK_BYTES
 
 
-def _distance_rows(table: Tensor, grid: TokenGrid, rows: slice) -> Tensor:
-    """Distances (n, patches) in pixels from the patch queries among these rows to all patches.
+def _chunks(q: Tensor, plan: AttentionPlan, shape: _ChunkShape) -> Iterator[_Chunk]:
+    """All pairs of queries and patch keys; for each query, the keys in order."""
+    grid = plan.grid
+    table = _distance_table(grid, q.device) if plan.distance else None
+    for queries in _slices(grid.tokens, shape.queries):
+        for rows in _slices(grid.rows, shape.patch_rows):
+            distances = None if table is None else _distances(table, grid, queries, rows)
+            keys = slice(rows.start * grid.cols, rows.stop * grid.cols)
+            for heads in _slices(q.shape[0], shape.heads):
+                yield _Chunk(heads, queries, keys, distances, first=rows.start == 0)
 
-    The table of offsets is translation-invariant and symmetric: a patch's distances are a window of
-    it. All windows at once are a view, from which the rows are copied.
+
+def _clamp(wanted: int, most: int) -> int:
+    return max(1, min(wanted, most))
+
+
+def _slices(length: int, step: int) -> Iterator[slice]:
+    """Slices of nearly one size, at most `step`, that make up the length."""
+    count = -(-length // step)
+    edges = [length * i // count for i in range(count + 1)]
+    return (slice(*edge) for edge in itertools.pairwise(edges))
+
+
+@lru_cache(maxsize=2)
+def _distance_table(grid: TokenGrid, device: torch.device) -> Float[Tensor, "cols double_rows cols"]:
+    """Pixels from a patch in column j to one in column c, by difference of rows: [j, rows − 1 + Δrow, c].
+
+    Distances do not change when both patches move down, so the table is `rows` / 2 times smaller than
+    the matrix of all pairs, and a patch's distances to whole rows of patches are one run of it.
     """
-    first, last = max(rows.start - grid.prefix, 0), max(rows.stop - grid.prefix, 0)
-    windows = table.unfold(0, grid.rows, 1).unfold(1, grid.cols, 1)  # (rows, cols, rows, cols), a view
-    patch = torch.arange(first, last, device=table.device)
-    down = grid.rows - 1 - patch // grid.cols
-    across = grid.cols - 1 - patch % grid.cols
-    return windows[down, across].flatten(1)
+    offsets = torch.from_numpy(grid.offsets()).to(device)
+    return offsets.unfold(1, grid.cols, 1).flip(1).transpose(0, 1).contiguous()
 
 
-def _head_groups(q: Tensor, plan: AttentionPlan, rows: slice) -> Iterator[slice]:
-    """Slices of heads, as many together as a chunk holds."""
-    heads, tokens = q.shape[:2]
-    together = max(1, _chunk_bytes(q, plan) // (4 * tokens * (rows.stop - rows.start)))
-    for start in range(0, heads, together):
-        yield slice(start, min(start + together, heads))
+def _distances(table: Tensor, grid: TokenGrid, queries: slice, rows: slice) -> Tensor | None:
+    """Pixels (patches among these queries, patches in these rows); None where all queries are prefix tokens."""
+    first, last = (max(token - grid.prefix, 0) for token in (queries.start, queries.stop))
+    parts = []
+    for row in range(first // grid.cols, -(-last // grid.cols)):
+        columns = slice(max(first - row * grid.cols, 0), last - row * grid.cols)
+        same_row = grid.rows - 1 - row
+        parts.append(table[columns, same_row + rows.start : same_row + rows.stop].flatten(1))
+    return torch.cat(parts) if parts else None

@@ -217,7 +217,7 @@ class LargestStorage(TorchDispatchMode):
 
 
 def test_no_tensor_grows_with_the_square_of_the_tokens() -> None:
-    grid, budget = TokenGrid(3, 11, 13, 8), 1 << 13
+    grid, budget = TokenGrid(3, 37, 19, 8), 1 << 17
     tensors = draw(0, 1, 2, grid.tokens, 4)
     q, k, v = next(tensors), next(tensors), next(tensors)
     with LargestStorage() as largest:

@@ -1,7 +1,7 @@
 """AttentionTrace: what a run leaves.
 
 A trace keeps queries, keys and log-normalisers of each layer, linear in the tokens. Any query's row
-follows from them exactly: exp(scale · q·k − log-normaliser).
+follows from them exactly: softmax(scale · q kᵀ).
 """
 
 from collections.abc import Callable, Mapping
@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from vit_engine.errors import ResourceError, SpecError
@@ -39,6 +40,16 @@ class LayerTrace:
                 "a layer's trace needs queries and keys of one shape (heads, tokens, head_dim), and log-normalisers "
                 f"(heads, tokens); got {', '.join(map(str, shapes))}."
             )
+
+    def row(self, token: int) -> Tensor:
+        """The weights that this token, as a query, gives to all tokens: float32 (heads, tokens), rows sum to 1.
+
+        From the row's own scores in float64, so that scores of any size keep their differences; head by
+        head, which is faster than all at once.
+        """
+        wide = torch.float32 if self.keys.device.type == "mps" else torch.float64
+        scores = torch.stack([k.to(wide) @ q.to(wide) for q, k in zip(self.queries[:, token], self.keys, strict=True)])
+        return scores.mul_(self.scale).softmax(dim=-1).float()
 
     @property
     def nbytes(self) -> int:
@@ -158,9 +169,7 @@ class AttentionTrace:
 
     def _rows(self, layer: int, query: Query) -> Tensor:
         kept = self.layers[self._layer_number(layer)]
-        token = self.grid.token(query)
-        q = kept.queries[:, token, :, None].float() * kept.scale
-        return (kept.keys.float() @ q).squeeze(-1).sub_(kept.log_normalisers[:, token, None]).exp_()
+        return kept.row(self.grid.token(query))
 
     def _reduce(self, patches: Tensor, head: int | str) -> Tensor:
         if isinstance(head, str) and head in REDUCTIONS:

@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator, Sequence
 from numbers import Integral
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,7 +14,7 @@ from vit_engine.model import LayerAttention
 from vit_engine.progress import Progress
 from vit_engine.spec import ModelSpec, TokenGrid
 from vit_engine.statistics import HeadStatistics, gini, top_mass
-from vit_engine.streaming import AttentionPlan
+from vit_engine.streaming import AttentionPlan, StreamedAttention
 from vit_engine.trace.record import AttentionTrace, LayerTrace, Prediction, layer_number
 from vit_engine.weights import LoadedModel
 
@@ -40,19 +39,24 @@ def attend(
     wanted = _wanted_layers(layers, loaded.spec)
     plan = _plan(prepared.grid, statistics)
     _demand_fit(prepared.grid, loaded.spec)
-    keeper = _Keeper(loaded.spec, prepared.grid, progress)
+    last = loaded.spec.depth - 1 if loaded.spec.class_names else max(wanted)  # predictions need every layer
+    keeper = _Keeper(loaded.spec, prepared.grid, last, progress)
     with torch.inference_mode(), _memory_errors(prepared.grid, loaded):
         images = prepared.tensor.unsqueeze(0).to(loaded.device, loaded.dtype)
         output = loaded.model.forward_with_attention(
-            images, lambda layer: plan if layer in wanted else None, keeper.keep
+            images,
+            lambda layer: plan if layer in wanted else None,
+            keeper.keep,
+            output=bool(loaded.spec.class_names),
         )
-        predictions = _predictions(output[0], loaded.spec)
+        head_statistics = None if statistics == "none" else keeper.statistics()
+        predictions = () if output is None else _predictions(output[0], loaded.spec)
     return AttentionTrace(
         spec=loaded.spec,
         grid=prepared.grid,
         image_sha256=prepared.sha256,
         layers=keeper.layers,
-        head_statistics=None if statistics == "none" else keeper.statistics(),
+        head_statistics=head_statistics,
         predictions=predictions,
         seconds=time.perf_counter() - started,
         random=loaded.report.random,
@@ -84,53 +88,53 @@ def _memory_errors(grid: TokenGrid, loaded: LoadedModel) -> Iterator[None]:
 
 
 class _Keeper:
-    """Takes each layer's record as it comes, keeps what a trace keeps, and reduces the rest at once."""
+    """Takes each layer's record as it comes, keeps what a trace keeps, and reduces the rest at once.
 
-    def __init__(self, spec: ModelSpec, grid: TokenGrid, progress: Progress | None) -> None:
-        self.spec, self.grid, self.progress = spec, grid, progress
+    Everything stays on the device until the last layer is done: it never waits for the host.
+    """
+
+    def __init__(self, spec: ModelSpec, grid: TokenGrid, last: int, progress: Progress | None) -> None:
+        self.spec, self.grid, self.last, self.progress = spec, grid, last, progress
         self.layers: dict[int, LayerTrace] = {}
-        self.reduced: list[dict[str, np.ndarray]] = []
+        self.reduced: list[dict[str, Tensor]] = []
 
     def keep(self, layer: int, record: LayerAttention | None) -> None:
         if record is not None:
             streamed = record.streamed
-            # Contiguous copies: the originals are views that would keep the values alive too.
-            kept = LayerTrace(
-                record.queries[0].clone(memory_format=torch.contiguous_format),
-                record.keys[0].clone(memory_format=torch.contiguous_format),
-                streamed.log_normaliser[0],
-                record.scale,
-            )
+            kept = LayerTrace(record.queries[0], record.keys[0], streamed.log_normaliser[0], record.scale)
             self.layers[layer] = kept
             if streamed.entropy is not None:
-                self.reduced.append(_reduce_layer(record, self.grid.prefix))
+                self.reduced.append({"cls_row": kept.row(0), **_reduce_layer(streamed)})
         if self.progress is not None:
-            self.progress((layer + 1) / self.spec.depth, f"layer {layer + 1} of {self.spec.depth}")
+            self.progress((layer + 1) / (self.last + 1), f"layer {layer + 1} of {self.spec.depth}")
 
     def statistics(self) -> HeadStatistics:
-        columns = {name: np.stack([layer[name] for layer in self.reduced]) for name in self.reduced[0]}
-        return HeadStatistics(tuple(self.layers), self.grid, **columns)
+        columns = {
+            name: torch.stack([layer[name] for layer in self.reduced]).float().cpu().numpy() for name in self.reduced[0]
+        }
+        cls_rows = columns.pop("cls_row")  # (layers, heads, tokens)
+        to_patches = cls_rows[..., self.grid.prefix :]
+        return HeadStatistics(
+            tuple(self.layers),
+            self.grid,
+            cls_to_cls=cls_rows[..., 0],
+            cls_gini=gini(to_patches),
+            cls_top10_mass=top_mass(to_patches),
+            **columns,
+        )
 
 
-def _reduce_layer(record: LayerAttention, prefix: int) -> dict[str, np.ndarray]:
-    """Per-query results to one number a head: each float32 (heads,)."""
-    streamed = record.streamed
-    scores = record.scale * (record.keys[0].float() @ record.queries[0, :, 0, :, None].float()).squeeze(-1)
-    cls_row = (scores - streamed.log_normaliser[0, :, :1]).exp().float().cpu().numpy()
-    reduced = {
-        "cls_to_cls": cls_row[:, 0],
-        "cls_gini": gini(cls_row[:, prefix:]),
-        "cls_top10_mass": top_mass(cls_row[:, prefix:]),
-    }
+def _reduce_layer(streamed: StreamedAttention) -> dict[str, Tensor]:
+    """Per-query results to one number a head: each (heads,)."""
+    reduced: dict[str, Tensor] = {}
     for name in ("entropy", "patch_entropy", "prefix_mass", "maximum"):
-        values = getattr(streamed, name)
-        reduced[f"cls_{name}"] = values[0, :, 0].float().cpu().numpy()
-        reduced[f"mean_{name}"] = values[0].mean(dim=-1).float().cpu().numpy()
-    for keys in ("", "patch_"):
-        effective = getattr(streamed, f"{keys}entropy")[0].exp().mean(dim=-1)
-        reduced[f"mean_{keys}effective_tokens"] = effective.float().cpu().numpy()
+        values = getattr(streamed, name)[0]
+        reduced |= {f"cls_{name}": values[:, 0], f"mean_{name}": values.mean(dim=-1)}
+        if name.endswith("entropy"):
+            keys = name.removesuffix("entropy")
+            reduced[f"mean_{keys}effective_tokens"] = values.exp().mean(dim=-1)
     if streamed.distance is not None:
-        reduced["distance"] = streamed.distance[0].mean(dim=-1).float().cpu().numpy()
+        reduced["distance"] = streamed.distance[0].mean(dim=-1)
     return reduced
 
 
