@@ -104,7 +104,8 @@ def test_attend_records_what_its_name_says(
     contender: str, layers: tuple[int, ...], distance: bool, loaded: ve.LoadedModel
 ) -> None:
     traces = run(contender, loaded, size=(32, 80), count=2)
-    assert len(traces) == 2
+    first, second = (trace.layers[layers[0]].queries for trace in traces)
+    assert not torch.equal(first, second), "one trace a picture"
     for trace in traces:
         assert tuple(trace.layers) == layers
         assert {tuple(layer.queries.shape) for layer in trace.layers.values()} == {(3, 11, 64)}
@@ -117,11 +118,10 @@ def test_limit_is_the_models_output_for_the_whole_batch(loaded: ve.LoadedModel) 
 
 
 def test_other_libraries_models_have_the_same_parameters(loaded: ve.LoadedModel) -> None:
-    counts = [
-        sum(parameter.numel() for parameter in model.parameters())
-        for model in (loaded.model, timm_model(loaded), transformers_model(loaded))
-    ]
+    models = (loaded.model, timm_model(loaded), transformers_model(loaded))
+    counts = [sum(parameter.numel() for parameter in model.parameters()) for model in models]
     assert counts == [counts[0]] * 3
+    assert not any(model.training for model in models)
 
 
 def test_pictures_of_a_batch_differ_and_are_the_same_every_time() -> None:
@@ -184,6 +184,7 @@ def test_the_whole_plan_has_every_run_once_and_no_matrices_that_do_not_fit() -> 
     jobs = plan.full()
     assert len(set(jobs)) == len(jobs)
     assert {job.contender for job in jobs} == {*CONTENDERS, "click"}
+    assert {job.contender for job in jobs if job.pictures == 8} == {"limit", "ours", "entropy"}
     for job in jobs:
         assert plan.tokens(job.model, job.size) <= 3601 or job.contender in {"limit", "ours", "entropy"}
     for case in plan.CASES:
@@ -429,7 +430,7 @@ def test_the_plot_is_the_same_every_time_and_white(results: Results, tmp_path: P
         texts.append((tmp_path / name).read_text(encoding="utf-8"))
     assert texts[0] == texts[1]
     assert "<dc:date>" not in texts[0]
-    assert "fill: #ffffff" in texts[0]
+    assert draw(results).get_facecolor() == (1, 1, 1, 1)
     assert dict(mpl.rcParams) == before
 
 
