@@ -29,11 +29,9 @@ from torch import Tensor
 
 from vit_engine.spec import TokenGrid
 
-# A chunk of scores and its exponentials fit a core's second-level cache together with the keys and
-# values it needs. A GPU has cores to fill instead.
+# A chunk of scores and its exponentials stay in a core's caches on a CPU. A GPU has cores to fill instead.
 CPU_CHUNK_BYTES = 1 << 20
 GPU_CHUNK_BYTES = 1 << 28
-CHUNK_KEYS = 1024  # at most, on a CPU: enough rows are left to make a matrix product worth its packing
 LOG2_E = math.log2(math.e)
 
 
@@ -227,16 +225,16 @@ class _ChunkShape:
 
     @classmethod
     def within(cls, chunk_bytes: int, heads: int, grid: TokenGrid) -> "_ChunkShape":
-        """The largest of this many bytes of scores, keys first; at the least one row of patches for one query."""
+        """Of this many bytes of scores, with twice as many keys as queries; at the least one row of patches."""
         scores = chunk_bytes // 4
-        patch_rows = _clamp(max(CHUNK_KEYS, math.isqrt(scores)) // grid.cols, grid.rows)
+        patch_rows = _clamp(2 * math.isqrt(scores) // grid.cols, grid.rows)
         keys = patch_rows * grid.cols
         queries = _clamp(scores // keys, grid.tokens)
         return cls(_clamp(scores // (keys * queries), heads), queries, patch_rows)
 
     @property
     def is_least(self) -> bool:
-        return self.heads == self.queries == 1
+        return self == _ChunkShape(heads=1, queries=1, patch_rows=1)
 
 
 def _chunk_bytes(device: torch.device) -> int:

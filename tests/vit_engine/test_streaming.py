@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from vit_engine.spec import TokenGrid
-from vit_engine.streaming import AttentionPlan, StreamedAttention, explicit_weights, stream_attention
+from vit_engine.streaming import AttentionPlan, StreamedAttention, _PatchSums, explicit_weights, stream_attention
 
 GRIDS = ((1, 1), (1, 7), (5, 1), (2, 3), (3, 5), (7, 5), (3, 11))
 STATISTICS = ("entropy", "patch_entropy", "prefix_mass", "maximum", "distance")
@@ -76,6 +76,16 @@ def test_streamed_attention_equals_explicit_attention(
     q, k, v = next(tensors), next(tensors), next(tensors)
     streamed = stream(q, k, v, grid, scale=5**-0.5, chunk_bytes=chunk_bytes)
     assert_exact(streamed, reference(q, k, v, grid, scale=5**-0.5))
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_sums_are_right_when_the_largest_score_comes_first_and_when_it_comes_last(order: int) -> None:
+    # A chunk has one row of four patches; each row's scores are far from those of the last one.
+    grid = TokenGrid(2, 6, 4, 8)
+    patches = torch.arange(24.0).flip(0) if order < 0 else torch.arange(24.0)
+    q, k = scored([11.0, 7.5, *(patches * 0.8).tolist()])
+    v = torch.arange(float(grid.tokens)).view(1, 1, -1, 1)
+    assert_exact(stream(q, k, v, grid, chunk_bytes=1), reference(q, k, v, grid))
 
 
 def test_three_tokens_by_hand() -> None:
@@ -173,6 +183,7 @@ def test_half_precision_is_widened_before_anything_is_summed(dtype: torch.dtype)
         ({"distance": False}, {"distance"}),
         ({"entropy": False}, {"entropy", "patch_entropy", "prefix_mass", "maximum"}),
         ({"entropy": False, "distance": False}, set(STATISTICS)),
+        ({"output": False}, {"output"}),
     ],
 )
 def test_what_the_plan_leaves_out_is_none_and_the_rest_unchanged(plan: dict[str, bool], left_out: set[str]) -> None:
@@ -185,6 +196,39 @@ def test_what_the_plan_leaves_out_is_none_and_the_rest_unchanged(plan: dict[str,
             assert getattr(got, name) is None
         else:
             torch.testing.assert_close(getattr(got, name), getattr(whole, name))
+
+
+def short_of_memory(monkeypatch: pytest.MonkeyPatch, most: int) -> list[int]:
+    """Chunks of more than `most` scores find no memory, after they have summed half. Gives the sizes tried."""
+    add, tried = _PatchSums.add, []
+
+    def scarce(self: _PatchSums, chunk: object, q: Tensor, k: Tensor, v: Tensor) -> None:
+        tried.append(q.shape[0] * q.shape[1] * k.shape[1])
+        add(self, chunk, q, k, v)
+        if tried[-1] > most:
+            raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(_PatchSums, "add", scarce)
+    return tried
+
+
+def test_chunks_shrink_until_a_gpus_memory_suffices(monkeypatch: pytest.MonkeyPatch) -> None:
+    grid = TokenGrid(1, 5, 7, 8)
+    tensors = draw(0, 1, 2, grid.tokens, 4)
+    q, k, v = next(tensors), next(tensors), next(tensors)
+    tried = short_of_memory(monkeypatch, most=300)
+    assert_exact(stream(q, k, v, grid), reference(q, k, v, grid))
+    assert tried[0] == 2 * 36 * 35
+    assert 75 <= tried[-1] <= 300
+
+
+def test_memory_that_does_not_suffice_for_one_query_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    grid = TokenGrid(1, 5, 7, 8)
+    x = torch.ones(1, 2, grid.tokens, 4)
+    tried = short_of_memory(monkeypatch, most=0)
+    with pytest.raises(torch.OutOfMemoryError):
+        stream(x, x, x, grid)
+    assert tried[-1] == grid.cols
 
 
 def test_inputs_are_left_as_they_were() -> None:

@@ -1,5 +1,6 @@
 """What a run of attend() holds, reports and shares: memory, progress and threads."""
 
+import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from vit_engine.errors import SpecError
 from vit_engine.image import PreparedImage, prepare_image
+from vit_engine.model import Mlp
 from vit_engine.spec import ModelSpec
 from vit_engine.trace import AttentionTrace, attend
 from vit_engine.weights import LoadedModel, load_model
@@ -61,6 +63,42 @@ def test_progress_is_told_after_each_layer(small: LoadedModel, prepared: Prepare
     told: list[tuple[float, str]] = []
     attend(small, prepared, layers=1, progress=lambda *step: told.append(step))
     assert told == [(0.5, "layer 1 of 2"), (1.0, "layer 2 of 2")]
+
+
+def unclassified(small_spec: ModelSpec, depth: int) -> LoadedModel:
+    """Without a classifier there are no predictions to run the last layers for."""
+    spec = dataclasses.replace(small_spec, depth=depth, class_names=())
+    return load_model(spec, weights="random", device="cpu")
+
+
+@contextlib.contextmanager
+def calls_of(model: nn.Module, *kinds: type[nn.Module]) -> Iterator[list[str]]:
+    """The names of the modules of these kinds that run, in order."""
+    called: list[str] = []
+    hooks = [
+        module.register_forward_hook(lambda *_, name=name: called.append(name))
+        for name, module in model.named_modules()
+        if isinstance(module, kinds)
+    ]
+    yield called
+    for hook in hooks:
+        hook.remove()
+
+
+@pytest.mark.parametrize(("layers", "numbers"), [(0, [0]), ([2, 0], [0, 2]), ("all", [0, 1, 2, 3])])
+def test_without_a_classifier_a_run_ends_in_the_attention_of_the_last_layer_asked_for(
+    small_spec: ModelSpec, prepared: PreparedImage, layers: str | int | list[int], numbers: list[int]
+) -> None:
+    deep = unclassified(small_spec, depth=4)
+    told: list[tuple[float, str]] = []
+    with calls_of(deep.model, Mlp) as called:
+        trace = attend(deep, prepared, layers=layers, progress=lambda *step: told.append(step))
+    assert list(trace.layers) == numbers
+    assert called == [f"blocks.{layer}.mlp" for layer in range(numbers[-1])]
+    assert told[-1] == (1.0, f"layer {numbers[-1] + 1} of 4")
+    whole = attend(deep, prepared)
+    for number in numbers:
+        np.testing.assert_allclose(trace.weights(number), whole.weights(number), rtol=1e-5)
 
 
 class Stopped(Exception):  # noqa: N818

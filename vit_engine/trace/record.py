@@ -41,15 +41,23 @@ class LayerTrace:
                 f"(heads, tokens); got {', '.join(map(str, shapes))}."
             )
 
-    def row(self, token: int) -> Tensor:
-        """The weights that this token, as a query, gives to all tokens: float32 (heads, tokens), rows sum to 1.
+    def scores(self, token: int) -> Tensor:
+        """scale · q·k of this token, as a query, with all tokens as keys: (heads, tokens).
 
-        From the row's own scores in float64, so that scores of any size keep their differences; head by
-        head, which is faster than all at once.
+        In float64, so that scores of any size keep their differences (on MPS, which has none, in float32);
+        head by head, which is faster than all at once.
         """
-        wide = torch.float32 if self.keys.device.type == "mps" else torch.float64
-        scores = torch.stack([k.to(wide) @ q.to(wide) for q, k in zip(self.queries[:, token], self.keys, strict=True)])
-        return scores.mul_(self.scale).softmax(dim=-1).float()
+        products = [self._wide(k) @ self._wide(q) for q, k in zip(self.queries[:, token], self.keys, strict=True)]
+        return torch.stack(products).mul_(self.scale)
+
+    def weights(self) -> Tensor:
+        """The whole matrices: float32 (heads, tokens, tokens), from scores as wide as those of scores()."""
+        heads = zip(self.queries, self.keys, strict=True)
+        return torch.stack([explicit_weights(self._wide(q), self._wide(k), scale=self.scale).float() for q, k in heads])
+
+    @staticmethod
+    def _wide(tensor: Tensor) -> Tensor:
+        return tensor.float() if tensor.device.type == "mps" else tensor.double()
 
     @property
     def nbytes(self) -> int:
@@ -165,11 +173,11 @@ class AttentionTrace:
                 f"the matrices of one layer need {needed:,} bytes, over the budget of {budget:,}; use rows() or "
                 "attention_map(), which are exact too, prepare a smaller image, or pass budget=."
             )
-        return explicit_weights(kept.queries.float(), kept.keys.float(), scale=kept.scale).cpu().numpy()
+        return kept.weights().cpu().numpy()
 
     def _rows(self, layer: int, query: Query) -> Tensor:
         kept = self.layers[self._layer_number(layer)]
-        return kept.row(self.grid.token(query))
+        return kept.scores(self.grid.token(query)).softmax(dim=-1).float()
 
     def _reduce(self, patches: Tensor, head: int | str) -> Tensor:
         if isinstance(head, str) and head in REDUCTIONS:

@@ -104,7 +104,7 @@ class _Keeper:
             kept = LayerTrace(record.queries[0], record.keys[0], streamed.log_normaliser[0], record.scale)
             self.layers[layer] = kept
             if streamed.entropy is not None:
-                self.reduced.append({"cls_row": kept.row(0), **_reduce_layer(streamed)})
+                self.reduced.append({**_reduce_cls(kept, self.grid.prefix), **_reduce_queries(streamed)})
         if self.progress is not None:
             self.progress((layer + 1) / (self.last + 1), f"layer {layer + 1} of {self.spec.depth}")
 
@@ -124,18 +124,27 @@ class _Keeper:
         )
 
 
-def _reduce_layer(streamed: StreamedAttention) -> dict[str, Tensor]:
-    """Per-query results to one number a head: each (heads,)."""
-    reduced: dict[str, Tensor] = {}
-    for name in ("entropy", "patch_entropy", "prefix_mass", "maximum"):
-        values = getattr(streamed, name)[0]
-        reduced |= {f"cls_{name}": values[:, 0], f"mean_{name}": values.mean(dim=-1)}
-        if name.endswith("entropy"):
-            keys = name.removesuffix("entropy")
-            reduced[f"mean_{keys}effective_tokens"] = values.exp().mean(dim=-1)
+def _reduce_cls(kept: LayerTrace, prefix: int) -> dict[str, Tensor]:
+    """The CLS query's row (heads, tokens), and its numbers, each (heads,)."""
+    scores = kept.scores(0)
+    row = scores.softmax(dim=-1)
+    return {
+        "cls_row": row,
+        "cls_entropy": torch.special.entr(row).sum(dim=-1),
+        "cls_patch_entropy": torch.special.entr(scores[:, prefix:].softmax(dim=-1)).sum(dim=-1),
+        "cls_prefix_mass": row[:, :prefix].sum(dim=-1),
+        "cls_maximum": row.amax(dim=-1),
+    }
+
+
+def _reduce_queries(streamed: StreamedAttention) -> dict[str, Tensor]:
+    """Means over the queries, each (heads,)."""
+    means = {f"mean_{name}": getattr(streamed, name) for name in ("entropy", "patch_entropy", "prefix_mass", "maximum")}
+    for keys in ("", "patch_"):
+        means[f"mean_{keys}effective_tokens"] = means[f"mean_{keys}entropy"].exp()
     if streamed.distance is not None:
-        reduced["distance"] = streamed.distance[0].mean(dim=-1)
-    return reduced
+        means["distance"] = streamed.distance
+    return {name: values[0].mean(dim=-1) for name, values in means.items()}
 
 
 def _plan(grid: TokenGrid, statistics: str) -> AttentionPlan:
