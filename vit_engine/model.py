@@ -28,7 +28,7 @@ from vit_engine.streaming import AttentionPlan, StreamedAttention, explicit_weig
 class LayerAttention:
     """What one layer's attention leaves behind: queries and keys (B, H, N, d), scale, and streamed results.
 
-    Queries and keys are memory of their own, so that keeping them keeps nothing else alive.
+    Queries and keys are views: whoever keeps them keeps the values alive too.
     """
 
     queries: Tensor
@@ -65,27 +65,18 @@ class Attention(nn.Module):
         q, k, v = rearrange(self.qkv(x), "b n (three h d) -> three b h n d", three=3, h=self.heads)
         return q, k, v
 
-    def forward(
-        self, x: Float[Tensor, "B N D"], plan: AttentionPlan | None = None
-    ) -> tuple[Tensor, LayerAttention | None]:
-        """The mixed values (B, N, D), and the record that a plan asks for; with a plan, attention has no dropout."""
-        if plan is not None:
-            record = self.record(x, plan)
-            assert record.streamed.output is not None, "a block's attention needs a plan with output"
-            return self._project(record.streamed.output), record
+    def forward(self, x: Float[Tensor, "B N D"]) -> Float[Tensor, "B N D"]:
         q, k, v = self.queries_keys_values(x)
         dropout = self.attention_dropout if self.training else 0.0
-        return self._project(
-            functional.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=self.scale)
-        ), None
+        return self.project(functional.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=self.scale))
 
     def record(self, x: Float[Tensor, "B N D"], plan: AttentionPlan) -> LayerAttention:
-        """The attention of these tokens as the plan asks for it, with no projection of its output."""
+        """The attention of these tokens as the plan asks for it; without dropout, its output not yet projected."""
         q, k, v = self.queries_keys_values(x)
-        q, k = (each.contiguous() for each in (q, k))
         return LayerAttention(q, k, self.scale, stream_attention(q, k, v, scale=self.scale, plan=plan))
 
-    def _project(self, mixed: Float[Tensor, "B H N d"]) -> Float[Tensor, "B N D"]:
+    def project(self, mixed: Float[Tensor, "B H N d"]) -> Float[Tensor, "B N D"]:
+        """Heads joined, and the linear layer that follows."""
         return self.proj_drop(self.proj(rearrange(mixed, "b h n d -> b n (h d)")))
 
 
@@ -138,13 +129,13 @@ class Block(nn.Module):
         self.mlp = Mlp(dim, hidden=round(dim * mlp_ratio), dropout=dropout)
         self.drop_path = DropPath(drop_path)
 
-    def forward(
-        self, x: Float[Tensor, "B N D"], plan: AttentionPlan | None = None
-    ) -> tuple[Tensor, LayerAttention | None]:
-        attended, record = self.attn(self.norm1(x), plan)
+    def forward(self, x: Float[Tensor, "B N D"]) -> Float[Tensor, "B N D"]:
+        return self.add(x, self.attn(self.norm1(x)))
+
+    def add(self, x: Float[Tensor, "B N D"], attended: Float[Tensor, "B N D"]) -> Float[Tensor, "B N D"]:
+        """The tokens after the block, once attention is known: both residual branches added (eq. 2, 3)."""
         x = x + self.drop_path(attended)
-        x = x + self.drop_path(self.mlp(self.norm2(x)))
-        return x, record
+        return x + self.drop_path(self.mlp(self.norm2(x)))
 
 
 class VisionTransformer(nn.Module):
@@ -246,7 +237,7 @@ class VisionTransformer(nn.Module):
         """Class logits (B, classes), or without a classifier the normalised CLS token (B, D)."""
         x = self.embed(images)
         for block in self.blocks:
-            x, _ = block(x)
+            x = block(x)
         return self.classify(x)
 
     def classify(self, x: Float[Tensor, "B N D"]) -> Tensor:
@@ -261,29 +252,36 @@ class VisionTransformer(nn.Module):
         *,
         output: bool = True,
     ) -> Tensor | None:
-        """As forward; after each block its record is handed to `on_layer(layer, record)`. For inference: no gradients.
+        """As forward; each layer's record is handed to `on_layer(layer, record)`. For inference: no gradients.
 
         `plan_of(layer)` says what is wanted of a layer; None runs it plainly and its record is None.
-        Records are handed over one by one, so that the caller decides what stays in memory. With
-        `output` False only records are wanted: the run ends in the attention of the last layer that
-        has a plan, and None is returned.
+        Records are handed over one by one and then let go, so that the caller decides what stays in
+        memory. With `output` False only records are wanted: the run ends in the attention of the last
+        layer that has a plan, and None is returned.
         """
         plans = [plan_of(layer) for layer in range(len(self.blocks))]
         last = max((layer for layer, plan in enumerate(plans) if plan is not None), default=-1)
         x = self.embed(images)
         for layer, (block, plan) in enumerate(zip(cast(Sequence[Block], self.blocks), plans, strict=True)):
-            if not output and plan is not None and layer == last:
-                on_layer(layer, block.attn.record(block.norm1(x), replace(plan, output=False)))
-                return None
-            x, record = block(x, plan)
+            if plan is None:
+                x = block(x)
+                on_layer(layer, None)
+                continue
+            needed = output or layer < last
+            record = block.attn.record(block.norm1(x), replace(plan, output=needed))
             on_layer(layer, record)
+            mixed = record.streamed.output
+            del record  # the MLP needs the memory
+            if mixed is None:
+                return None
+            x = block.add(x, block.attn.project(mixed))
         return self.classify(x)
 
     def get_last_selfattention(self, x: Float[Tensor, "B C height width"]) -> Float[Tensor, "B H N N"]:
         """The last layer's attention weights, whole, as DINO's users know them: quadratic in memory."""
         x = self.embed(x)
         for block in self.blocks[:-1]:
-            x, _ = block(x)
+            x = block(x)
         last = cast(Block, self.blocks[-1])
         q, k, _ = last.attn.queries_keys_values(last.norm1(x))
         return explicit_weights(q, k, scale=last.attn.scale)
@@ -295,7 +293,7 @@ class VisionTransformer(nn.Module):
         x = self.embed(x)
         outputs = []
         for layer, block in enumerate(self.blocks):
-            x, _ = block(x)
+            x = block(x)
             if len(self.blocks) - layer <= n:
                 outputs.append(self.norm(x))
         return outputs

@@ -19,7 +19,7 @@ KINDS = ("all", "entropy", "none", "plain")
 @pytest.fixture(autouse=True)
 def rates(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rates that do not change from call to call."""
-    fixed = Rates(linear=1e9, score=dict.fromkeys(KINDS, 1e-9), layer=dict.fromkeys(KINDS, 1e-3))
+    fixed = Rates(products=1e9, score=dict.fromkeys(KINDS, 1e-9), layer=dict.fromkeys(KINDS, 1e-3))
     monkeypatch.setattr(speed, "_rates", {("cpu", torch.float32, torch.get_num_threads()): fixed})
     monkeypatch.setenv(BUDGET_VARIABLE, "64 MiB")
 

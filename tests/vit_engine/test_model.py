@@ -118,9 +118,8 @@ def test_attention_of_three_tokens_by_hand() -> None:
         attention.qkv.weight[2, 0] = attention.qkv.weight[4, 1] = attention.qkv.weight[5, 1] = 1
         attention.proj.weight.copy_(torch.eye(2))
     x = torch.tensor([[[0.0, 8.0], [torch.log(torch.tensor(3.0)), 16.0], [0.0, 32.0]]])
-    out, record = attention(x)
+    out = attention(x)
     expected = torch.tensor([(8 + 3 * 16 + 32) / 5, (8 + 16 + 32) / 3]).expand(1, 3, 2)
-    assert record is None
     torch.testing.assert_close(out, expected)
 
 
@@ -154,19 +153,19 @@ def test_last_selfattention_is_the_last_layers_softmax(size: tuple[int, int]) ->
     model, images = build(registers=2), pictures(*size)
     weights = model.get_last_selfattention(images)
     tokens = 3 + size[0] * size[1] // 16
-    x, _ = model.blocks[0](model.embed(images))
+    x = model.blocks[0](model.embed(images))
     last = model.blocks[1]
     q, k, v = last.attn.qkv(last.norm1(x)).view(2, tokens, 3, 3, 4).permute(2, 0, 3, 1, 4)
     torch.testing.assert_close(weights, (q @ k.mT / 2).softmax(dim=-1))
     mixed = (weights @ v).transpose(1, 2).flatten(2)
-    torch.testing.assert_close(last.attn.proj(mixed), last.attn(last.norm1(x))[0])
+    torch.testing.assert_close(last.attn.proj(mixed), last.attn(last.norm1(x)))
 
 
 def test_intermediate_layers_are_the_last_n_normalised_in_order() -> None:
     model, images = build(depth=3, class_count=7), pictures()
     x, expected = model.embed(images), []
     for block in model.blocks:
-        x, _ = block(x)
+        x = block(x)
         expected.append(model.norm(x))
     for n in (1, 2, 3):
         got = model.get_intermediate_layers(images, n)

@@ -103,7 +103,7 @@ def test_the_peak_grows_with_layers_statistics_and_precision() -> None:
     def peak(**asked: Any) -> int:
         return ve.estimate(SPEC, 700, **CPU, **asked).peak_bytes
 
-    assert peak(layers=0) == peak(layers=-1) < peak(layers=[0, 1]) < peak()
+    assert peak(layers=0) <= peak(layers=-1) < peak(layers=[0, -1]) < peak()
     assert peak(statistics="none") < peak(statistics="entropy") < peak()
     assert peak(dtype=torch.float16) < peak() < peak(dtype=torch.float64)
 

@@ -32,7 +32,7 @@ def block_inputs(loaded: LoadedModel, prepared: PreparedImage) -> Iterator[tuple
     x = loaded.model.embed(prepared.tensor[None])
     for block in loaded.model.blocks:
         yield block, x
-        x, _ = block(x)
+        x = block(x)
 
 
 def test_weights_are_those_that_mix_the_values(
@@ -41,7 +41,7 @@ def test_weights_are_those_that_mix_the_values(
     for layer, (block, x) in enumerate(block_inputs(small, prepared)):
         values = block.attn.queries_keys_values(block.norm1(x))[2][0]
         mixed = rearrange(torch.from_numpy(trace.weights(layer)) @ values, "h n d -> 1 n (h d)")
-        torch.testing.assert_close(block.attn.proj(mixed), block.attn(block.norm1(x))[0], rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(block.attn.proj(mixed), block.attn(block.norm1(x)), rtol=1e-5, atol=1e-5)
 
 
 def test_the_small_model_attends_unevenly_so_that_the_tests_here_can_fail(trace: AttentionTrace) -> None:

@@ -73,7 +73,7 @@ def cls_attention(
     for block in cast(Sequence[Block], model.blocks):
         queries, keys, _ = block.attn.queries_keys_values(block.norm1(x))
         rows.append(explicit_weights(queries[:, :, :1], keys, scale=block.attn.scale).squeeze(2))
-        x, _ = block(x)
+        x = block(x)
     return model.classify(x), torch.stack(rows)
 
 

@@ -190,9 +190,9 @@ class Trainer:
         """Class logits, and patch logits from the tokens after the penultimate block."""
         x = self.model.embed(images)
         for block in self.model.blocks[:-1]:
-            x, _ = block(x)
+            x = block(x)
         patches = self.auxiliary(x[:, self.model.prefix :])
-        x, _ = self.model.blocks[-1](x)
+        x = self.model.blocks[-1](x)
         return self.model.classify(x), patches
 
     def _schedule(self) -> float:

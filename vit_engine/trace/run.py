@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from numbers import Integral
 
 import torch
@@ -17,6 +17,8 @@ from vit_engine.statistics import HeadStatistics, gini, top_mass
 from vit_engine.streaming import AttentionPlan, StreamedAttention
 from vit_engine.trace.record import AttentionTrace, LayerTrace, Prediction, layer_number
 from vit_engine.weights import LoadedModel
+
+TRACED = ("queries", "keys", "log_normalisers")  # the fields of LayerTrace; all else that is kept are statistics
 
 
 def attend(
@@ -39,9 +41,8 @@ def attend(
     wanted = _wanted_layers(layers, loaded.spec)
     plan = _plan(prepared.grid, statistics)
     _demand_fit(prepared.grid, loaded.spec)
-    last = loaded.spec.depth - 1 if loaded.spec.class_names else max(wanted)  # predictions need every layer
-    keeper = _Keeper(loaded.spec, prepared.grid, last, progress)
     with torch.inference_mode(), _memory_errors(prepared.grid, loaded):
+        keeper = _Keeper(loaded, prepared.grid, wanted, progress)
         images = prepared.tensor.unsqueeze(0).to(loaded.device, loaded.dtype)
         output = loaded.model.forward_with_attention(
             images,
@@ -90,29 +91,45 @@ def _memory_errors(grid: TokenGrid, loaded: LoadedModel) -> Iterator[None]:
 class _Keeper:
     """Takes each layer's record as it comes, keeps what a trace keeps, and reduces the rest at once.
 
-    Everything stays on the device until the last layer is done: it never waits for the host.
+    What is kept has its memory from the start, one piece for all layers: made among the run's own
+    tensors, which come and go, it would leave holes that nothing fits. Everything stays on the device
+    until the last layer is done: the run never waits for the host.
     """
 
-    def __init__(self, spec: ModelSpec, grid: TokenGrid, last: int, progress: Progress | None) -> None:
-        self.spec, self.grid, self.last, self.progress = spec, grid, last, progress
+    def __init__(
+        self, loaded: LoadedModel, grid: TokenGrid, wanted: Collection[int], progress: Progress | None
+    ) -> None:
+        spec = loaded.spec
+        self.spec, self.grid, self.progress = spec, grid, progress
+        self.last = spec.depth - 1 if spec.class_names else max(wanted)  # predictions need every layer
+        self.wanted = tuple(sorted(wanted))
         self.layers: dict[int, LayerTrace] = {}
-        self.reduced: list[dict[str, Tensor]] = []
+        self.kept: dict[str, Tensor] = {}
 
     def keep(self, layer: int, record: LayerAttention | None) -> None:
         if record is not None:
             streamed = record.streamed
-            kept = LayerTrace(record.queries[0], record.keys[0], streamed.log_normaliser[0], record.scale)
-            self.layers[layer] = kept
+            self.layers[layer] = trace = LayerTrace(
+                self._keep(layer, "queries", record.queries[0]),
+                self._keep(layer, "keys", record.keys[0]),
+                self._keep(layer, "log_normalisers", streamed.log_normaliser[0]),
+                record.scale,
+            )
             if streamed.entropy is not None:
-                self.reduced.append({**_reduce_cls(kept, self.grid.prefix), **_reduce_queries(streamed)})
+                for name, values in {**_reduce_cls(trace, self.grid.prefix), **_reduce_queries(streamed)}.items():
+                    self._keep(layer, name, values.float())
         if self.progress is not None:
             self.progress((layer + 1) / (self.last + 1), f"layer {layer + 1} of {self.spec.depth}")
 
+    def _keep(self, layer: int, name: str, values: Tensor) -> Tensor:
+        """A copy of a layer's values, in what all layers share."""
+        if name not in self.kept:
+            self.kept[name] = values.new_empty((len(self.wanted), *values.shape))
+        return self.kept[name][self.wanted.index(layer)].copy_(values)
+
     def statistics(self) -> HeadStatistics:
-        columns = {
-            name: torch.stack([layer[name] for layer in self.reduced]).float().cpu().numpy() for name in self.reduced[0]
-        }
-        cls_rows = columns.pop("cls_row")  # (layers, heads, tokens)
+        columns = {name: values.cpu().numpy() for name, values in self.kept.items() if name not in TRACED}
+        cls_rows = columns.pop("cls_rows")  # (layers, heads, tokens)
         to_patches = cls_rows[..., self.grid.prefix :]
         return HeadStatistics(
             tuple(self.layers),
@@ -125,15 +142,15 @@ class _Keeper:
 
 
 def _reduce_cls(kept: LayerTrace, prefix: int) -> dict[str, Tensor]:
-    """The CLS query's row (heads, tokens), and its numbers, each (heads,)."""
+    """The CLS query's rows (heads, tokens), and their numbers, each (heads,)."""
     scores = kept.scores(0)
-    row = scores.softmax(dim=-1)
+    rows = scores.softmax(dim=-1)
     return {
-        "cls_row": row,
-        "cls_entropy": torch.special.entr(row).sum(dim=-1),
+        "cls_rows": rows,
+        "cls_entropy": torch.special.entr(rows).sum(dim=-1),
         "cls_patch_entropy": torch.special.entr(scores[:, prefix:].softmax(dim=-1)).sum(dim=-1),
-        "cls_prefix_mass": row[:, :prefix].sum(dim=-1),
-        "cls_maximum": row.amax(dim=-1),
+        "cls_prefix_mass": rows[:, :prefix].sum(dim=-1),
+        "cls_maximum": rows.amax(dim=-1),
     }
 
 
