@@ -5,8 +5,8 @@ ours              attend(), all statistics of all layers and heads
 entropy           attend(), entropies without distances
 ours_last_layer   attend(), all statistics of the last layer only
 ours_first_layer  attend(), all statistics of layer 0 only
-explicit          the softmax matrices of all layers are kept, then their entropies are computed
-last              the last layer's matrices, as DINO's get_last_selfattention() gives them
+explicit          as DINO computes attention; the matrices of all layers are kept, then their entropies computed
+last              as DINO's get_last_selfattention(): matrices in every layer, the last ones are kept
 timm              timm's AttentionExtract: all layers' matrices by hooks, no statistics
 transformers      transformers' ViTModel with output_attentions: all layers' matrices, no statistics
 
@@ -25,7 +25,6 @@ from torch import Tensor, nn
 
 import vit_engine as ve
 from vit_engine.model import Block
-from vit_engine.streaming import explicit_weights
 
 
 @dataclass(frozen=True)
@@ -62,27 +61,40 @@ def build_explicit(loaded: ve.LoadedModel) -> Run:
     """Leaves (matrices, entropies), both by layer: (B, H, N, N) and (B, H, N)."""
 
     def run(pictures: Pictures) -> tuple[list[Tensor], list[Tensor]]:
-        kept: list[Tensor] = []
+        kept = []
         x = loaded.model.embed(pictures.images)
         for block in cast(Sequence[Block], loaded.model.blocks):
-            x = _explicit_block(block, x, kept)
+            x, weights = dino_block(block, x)
+            kept.append(weights)
         return kept, [torch.special.entr(weights).sum(dim=-1) for weights in kept]
 
     return run
 
 
-def _explicit_block(block: Block, x: Tensor, kept: list[Tensor]) -> Tensor:
-    """The tokens after the block. Its matrices, which mix the values too, are added to `kept`."""
-    three = block.attn.qkv(block.norm1(x)).unflatten(-1, (3, block.attn.heads, -1))
-    q, k, v = three.permute(2, 0, 3, 1, 4)  # each (B, H, N, d)
-    kept.append(explicit_weights(q, k, scale=block.attn.scale))
-    x = x + block.attn.proj((kept[-1] @ v).transpose(1, 2).flatten(2))
-    return x + block.mlp(block.norm2(x))
-
-
 def build_last(loaded: ve.LoadedModel) -> Run:
     """Leaves one layer's matrices (B, H, N, N)."""
-    return lambda pictures: loaded.model.get_last_selfattention(pictures.images)
+
+    def run(pictures: Pictures) -> Tensor:
+        x = loaded.model.embed(pictures.images)
+        *before, last = cast(Sequence[Block], loaded.model.blocks)
+        for block in before:
+            x, _ = dino_block(block, x)
+        return dino_attention(last, x)[0]
+
+    return run
+
+
+def dino_block(block: Block, x: Tensor) -> tuple[Tensor, Tensor]:
+    """The tokens after the block, and its matrices."""
+    weights, v = dino_attention(block, x)
+    return block.add(x, block.attn.project(weights @ v)), weights
+
+
+def dino_attention(block: Block, x: Tensor) -> tuple[Tensor, Tensor]:
+    """The matrices (B, H, N, N) and the values, as facebookresearch/dino computes them: the scores are scaled."""
+    q, k, v = block.attn.queries_keys_values(block.norm1(x))
+    scores = (q @ k.transpose(-2, -1)) * block.attn.scale
+    return scores.softmax(dim=-1), v
 
 
 def build_timm(loaded: ve.LoadedModel) -> Run:

@@ -26,6 +26,7 @@ from functools import lru_cache
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 
 from vit_engine.spec import TokenGrid
 
@@ -193,25 +194,26 @@ class _PatchSums:
 
 def _reduce(sums: _PatchSums, q: Tensor, k_prefix: Tensor, v_prefix: Tensor, prefix: int) -> dict[str, Tensor]:
     """The sums over the patch keys, joined with the prefix keys; each (B·H, N), the output (B·H, N, d)."""
-    prefix_t = (q @ k_prefix.mT).sub_(sums.maximum).mul_(sums.scale)  # (B·H, N, P), from the patch maximum
-    patch_log_z = sums.total.log()
-    prefix_log_z = prefix_t.logsumexp(dim=-1, keepdim=True)  # −inf without a prefix
-    patch_mass = (patch_log_z - prefix_log_z).sigmoid()
-    prefix_mass = (prefix_log_z - patch_log_z).sigmoid()
-    prefix_weights = prefix_t.softmax(dim=-1) * prefix_mass
-    reduced = {"log_normaliser": sums.maximum * sums.scale + torch.logaddexp(patch_log_z, prefix_log_z)}
+    prefix_t = (q @ k_prefix.mT).sub_(sums.maximum).mul_(sums.scale)  # (B·H, N, P), from the largest patch score
+    lift = functional.pad(prefix_t, (1, 0)).amax(dim=-1, keepdim=True)  # of the maximum by the prefix, ≥ 0
+    patch_shrink, prefix_weights = (-lift).exp(), prefix_t.sub_(lift).exp_()
+    total = sums.total * patch_shrink + prefix_weights.sum(dim=-1, keepdim=True)
+    prefix_weights /= total
+    largest_patch = patch_shrink / total
+    reduced = {"log_normaliser": sums.maximum * sums.scale + lift + total.log()}
     if sums.moment is not None:
-        over_patches = patch_log_z - sums.moment * sums.scale / sums.total
+        patch_mass = largest_patch * sums.total
+        over_patches = sums.total.log() - sums.moment * sums.scale / sums.total
         from_patches = torch.special.entr(patch_mass) + patch_mass * over_patches
         reduced["entropy"] = from_patches + torch.special.entr(prefix_weights).sum(dim=-1, keepdim=True)
         reduced["patch_entropy"] = over_patches
         reduced["prefix_mass"] = prefix_weights.sum(dim=-1, keepdim=True)
-        reduced["maximum"] = torch.cat([patch_mass / sums.total, prefix_weights], dim=-1).amax(dim=-1, keepdim=True)
+        reduced["maximum"] = torch.cat([largest_patch, prefix_weights], dim=-1).amax(dim=-1, keepdim=True)
     if sums.path is not None:
         reduced["distance"] = (sums.path / sums.total)[:, prefix:]
     reduced = {name: each.squeeze(-1) for name, each in reduced.items()}
     if sums.mixed is not None:
-        reduced["output"] = sums.mixed.mul_(patch_mass / sums.total).baddbmm_(prefix_weights, v_prefix)
+        reduced["output"] = sums.mixed.mul_(largest_patch).baddbmm_(prefix_weights, v_prefix)
     return reduced
 
 

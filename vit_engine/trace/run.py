@@ -5,6 +5,7 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from numbers import Integral
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,11 +15,11 @@ from vit_engine.model import LayerAttention
 from vit_engine.progress import Progress
 from vit_engine.spec import ModelSpec, TokenGrid
 from vit_engine.statistics import HeadStatistics, gini, top_mass
-from vit_engine.streaming import AttentionPlan, StreamedAttention
+from vit_engine.streaming import AttentionPlan
 from vit_engine.trace.record import AttentionTrace, LayerTrace, Prediction, layer_number
 from vit_engine.weights import LoadedModel
 
-TRACED = ("queries", "keys", "log_normalisers")  # the fields of LayerTrace; all else that is kept are statistics
+PER_QUERY = ("entropy", "patch_entropy", "prefix_mass", "maximum", "distance")  # the fields of StreamedAttention
 
 
 def attend(
@@ -89,7 +90,7 @@ def _memory_errors(grid: TokenGrid, loaded: LoadedModel) -> Iterator[None]:
 
 
 class _Keeper:
-    """Takes each layer's record as it comes, keeps what a trace keeps, and reduces the rest at once.
+    """Takes each layer's record as it comes, and keeps what the trace and its statistics need.
 
     What is kept has its memory from the start, one piece for all layers: made among the run's own
     tensors, which come and go, it would leave holes that nothing fits. Everything stays on the device
@@ -108,60 +109,55 @@ class _Keeper:
 
     def keep(self, layer: int, record: LayerAttention | None) -> None:
         if record is not None:
-            streamed = record.streamed
-            self.layers[layer] = trace = LayerTrace(
-                self._keep(layer, "queries", record.queries[0]),
-                self._keep(layer, "keys", record.keys[0]),
-                self._keep(layer, "log_normalisers", streamed.log_normaliser[0]),
+            self.layers[layer] = LayerTrace(
+                self._keep(layer, "queries", record.queries),
+                self._keep(layer, "keys", record.keys),
+                self._keep(layer, "log_normaliser", record.streamed.log_normaliser),
                 record.scale,
             )
-            if streamed.entropy is not None:
-                for name, values in {**_reduce_cls(trace, self.grid.prefix), **_reduce_queries(streamed)}.items():
-                    self._keep(layer, name, values.float())
+            for name in PER_QUERY:
+                values = getattr(record.streamed, name)
+                if values is not None:
+                    self._keep(layer, name, values)
         if self.progress is not None:
             self.progress((layer + 1) / (self.last + 1), f"layer {layer + 1} of {self.spec.depth}")
 
     def _keep(self, layer: int, name: str, values: Tensor) -> Tensor:
-        """A copy of a layer's values, in what all layers share."""
+        """A copy of a layer's values of the one picture, in what all layers share."""
         if name not in self.kept:
-            self.kept[name] = values.new_empty((len(self.wanted), *values.shape))
-        return self.kept[name][self.wanted.index(layer)].copy_(values)
+            self.kept[name] = values.new_empty((len(self.wanted), *values.shape[1:]))
+        return self.kept[name][self.wanted.index(layer)].copy_(values[0])
 
     def statistics(self) -> HeadStatistics:
-        columns = {name: values.cpu().numpy() for name, values in self.kept.items() if name not in TRACED}
-        cls_rows = columns.pop("cls_rows")  # (layers, heads, tokens)
-        to_patches = cls_rows[..., self.grid.prefix :]
-        return HeadStatistics(
-            tuple(self.layers),
-            self.grid,
-            cls_to_cls=cls_rows[..., 0],
-            cls_gini=gini(to_patches),
-            cls_top10_mass=top_mass(to_patches),
-            **columns,
-        )
+        per_query = {name: self.kept[name] for name in PER_QUERY if name in self.kept}
+        reduced = {name: values.float().cpu().numpy() for name, values in _means(per_query).items()}
+        scores = torch.stack([layer.scores(0) for layer in self.layers.values()])
+        return HeadStatistics(tuple(self.layers), self.grid, **reduced, **_cls_columns(scores, self.grid.prefix))
 
 
-def _reduce_cls(kept: LayerTrace, prefix: int) -> dict[str, Tensor]:
-    """The CLS query's rows (heads, tokens), and their numbers, each (heads,)."""
-    scores = kept.scores(0)
-    rows = scores.softmax(dim=-1)
-    return {
-        "cls_rows": rows,
-        "cls_entropy": torch.special.entr(rows).sum(dim=-1),
-        "cls_patch_entropy": torch.special.entr(scores[:, prefix:].softmax(dim=-1)).sum(dim=-1),
-        "cls_prefix_mass": rows[:, :prefix].sum(dim=-1),
-        "cls_maximum": rows.amax(dim=-1),
-    }
-
-
-def _reduce_queries(streamed: StreamedAttention) -> dict[str, Tensor]:
-    """Means over the queries, each (heads,)."""
-    means = {f"mean_{name}": getattr(streamed, name) for name in ("entropy", "patch_entropy", "prefix_mass", "maximum")}
+def _means(per_query: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Means over the queries, (layers, heads), from (layers, heads, queries)."""
+    means = {f"mean_{name}": values.mean(dim=-1) for name, values in per_query.items()}
     for keys in ("", "patch_"):
-        means[f"mean_{keys}effective_tokens"] = means[f"mean_{keys}entropy"].exp()
-    if streamed.distance is not None:
-        means["distance"] = streamed.distance
-    return {name: values[0].mean(dim=-1) for name, values in means.items()}
+        means[f"mean_{keys}effective_tokens"] = per_query[f"{keys}entropy"].exp().mean(dim=-1)
+    if "mean_distance" in means:
+        means["distance"] = means.pop("mean_distance")
+    return means
+
+
+def _cls_columns(scores: Tensor, prefix: int) -> dict[str, np.ndarray]:
+    """What the CLS query's scores (layers, heads, tokens) say: each float32 (layers, heads)."""
+    rows = scores.softmax(dim=-1)
+    reduced = {
+        "cls_entropy": torch.special.entr(rows).sum(dim=-1),
+        "cls_patch_entropy": torch.special.entr(scores[..., prefix:].softmax(dim=-1)).sum(dim=-1),
+        "cls_prefix_mass": rows[..., :prefix].sum(dim=-1),
+        "cls_maximum": rows.amax(dim=-1),
+        "cls_to_cls": rows[..., 0],
+    }
+    to_patches = rows[..., prefix:].float().cpu().numpy()
+    concentration = {"cls_gini": gini(to_patches), "cls_top10_mass": top_mass(to_patches)}
+    return {name: values.float().cpu().numpy() for name, values in reduced.items()} | concentration
 
 
 def _plan(grid: TokenGrid, statistics: str) -> AttentionPlan:
