@@ -1,18 +1,23 @@
 """Runs jobs, each in a process of its own, and writes down what they measure as it comes in."""
 
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import lru_cache
+from multiprocessing import get_context
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 from tqdm import tqdm
 
+from benchmarks.measure import Measurement, measure
 from benchmarks.plan import Job
 from benchmarks.results import Results
 
 ROOT = Path(__file__).parent.parent
+LIBRARIES = ("timm.models", "timm.utils", "transformers.models.vit.modeling_vit")
+ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}  # no library looks for anything on the internet
 
 
 def run_all(jobs: Sequence[Job], results: Results, *, path: Path | None) -> None:
@@ -36,20 +41,21 @@ def _showing(progress: "tqdm[Job]") -> Iterator[Job]:
         yield job
 
 
-def run_apart(job: Job) -> dict[str, float]:
-    """The job's measurement, from a process of its own."""
-    options = ["--threads", str(job.threads), "--pictures", str(job.pictures)]
-    command = [sys.executable, "-m", "benchmarks.measure", job.contender, job.model, str(job.size), *options]
-    variables = environment(job.threads)
-    done = subprocess.run(command, cwd=ROOT, env=variables, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        # −9: the system killed it, most likely because memory ran out.
-        status = f"{job} failed with exit status {done.returncode}."
-        raise SystemExit(f"{status} What was measured is kept: go on with --resume.")
-    return json.loads(done.stdout)
+def run_apart(job: Job) -> Measurement:
+    """The job's measurement, from a process of its own; it starts with the libraries imported and nothing run."""
+    try:
+        with ProcessPoolExecutor(1, mp_context=_forks()) as process:
+            return process.submit(
+                measure, job.contender, job.model, job.size, threads=job.threads, pictures=job.pictures
+            ).result()
+    except BrokenProcessPool as error:  # the system killed it, most likely because memory ran out
+        raise SystemExit(f"{job} was killed. What was measured is kept: go on with --resume.") from error
 
 
-def environment(threads: int) -> dict[str, str]:
-    """As many threads everywhere, and no library looks for anything on the internet."""
-    counts = {f"{name}_NUM_THREADS": str(threads) for name in ("OMP", "MKL", "OPENBLAS")}
-    return {**os.environ, **counts, "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+@lru_cache(maxsize=1)
+def _forks() -> ForkServerContext:
+    """Processes fork from one that has imported everything: an import takes longer than most runs."""
+    os.environ |= ENVIRONMENT
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["benchmarks.measure", *LIBRARIES])
+    return context
