@@ -12,9 +12,10 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from vit_engine.errors import SpecError
+from vit_engine.errors import ResourceError, SpecError
 from vit_engine.image import PreparedImage, prepare_image
 from vit_engine.model import Mlp
+from vit_engine.planning import estimate
 from vit_engine.spec import ModelSpec
 from vit_engine.trace import AttentionTrace, attend
 from vit_engine.weights import LoadedModel, load_model
@@ -100,6 +101,18 @@ def test_without_a_classifier_a_run_ends_in_the_attention_of_the_last_layer_aske
     whole = attend(deep, prepared)
     for number in numbers:
         np.testing.assert_allclose(trace.weights(number), whole.weights(number), rtol=1e-5)
+
+
+def test_a_run_past_the_memory_budget_is_refused_before_it_starts(
+    small: LoadedModel, prepared: PreparedImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needed = estimate(small.spec, prepared.grid, device="cpu").peak_bytes
+    monkeypatch.setenv("VIT_ENGINE_MEMORY_BUDGET", str(needed))
+    attend(small, prepared)
+    monkeypatch.setenv("VIT_ENGINE_MEMORY_BUDGET", str(needed - 1))
+    with calls_of(small.model, nn.Module) as called, pytest.raises(ResourceError, match=r"short side of \d+ px"):
+        attend(small, prepared)
+    assert not called
 
 
 class Stopped(Exception):  # noqa: N818

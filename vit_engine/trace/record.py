@@ -190,14 +190,7 @@ class AttentionTrace:
         return patches[int(head)]
 
     def _layer_number(self, layer: int) -> int:
-        number = layer_number(layer, self.spec)
+        number = self.spec.layer_number(layer)
         if number not in self.layers:
             raise SpecError(f"layer {number} was not traced; this trace has {sorted(self.layers)}.")
         return number
-
-
-def layer_number(layer: int, spec: ModelSpec) -> int:
-    """A layer counted from 0, or negative from the last, as counted from 0; SpecError where there is none."""
-    if not -spec.depth <= layer < spec.depth:
-        raise SpecError(f"layer must be in 0..{spec.depth - 1} for {spec.name!r}; got {layer}.")
-    return int(layer) % spec.depth

@@ -3,7 +3,6 @@
 import contextlib
 import time
 from collections.abc import Collection, Iterator, Sequence
-from numbers import Integral
 
 import numpy as np
 import torch
@@ -12,11 +11,11 @@ from torch import Tensor
 from vit_engine.errors import ResourceError, SpecError
 from vit_engine.image import PreparedImage
 from vit_engine.model import LayerAttention
+from vit_engine.planning import attention_plan, demand_memory
 from vit_engine.progress import Progress
 from vit_engine.spec import ModelSpec, TokenGrid
 from vit_engine.statistics import HeadStatistics, gini, top_mass
-from vit_engine.streaming import AttentionPlan
-from vit_engine.trace.record import AttentionTrace, LayerTrace, Prediction, layer_number
+from vit_engine.trace.record import AttentionTrace, LayerTrace, Prediction
 from vit_engine.weights import LoadedModel
 
 PER_QUERY = ("entropy", "patch_entropy", "prefix_mass", "maximum", "distance")  # the fields of StreamedAttention
@@ -35,27 +34,25 @@ def attend(
     layers: "all", a layer, or several; negative ones count from the last. statistics: "all",
     "entropy" (no distances) or "none". progress(fraction, message) is called after each layer; what it
     raises stops the run. Safe to call from many threads at once. Raises SpecError for layers or
-    statistics that do not exist, or an image prepared for another patch size; ResourceError where
-    memory does not suffice.
+    statistics that do not exist, or an image prepared for another patch size; ResourceError, before
+    anything is run, where the run needs more than memory_budget(), and where memory runs out all the same.
     """
     started = time.perf_counter()
-    wanted = _wanted_layers(layers, loaded.spec)
-    plan = _plan(prepared.grid, statistics)
-    _demand_fit(prepared.grid, loaded.spec)
-    with torch.inference_mode(), _memory_errors(prepared.grid, loaded):
-        keeper = _Keeper(loaded, prepared.grid, wanted, progress)
+    spec, grid = loaded.spec, prepared.grid
+    _demand_fit(grid, spec)
+    demand_memory(spec, grid, layers=layers, statistics=statistics, device=loaded.device, dtype=loaded.dtype)
+    traced, plan = spec.layer_numbers(layers), attention_plan(grid, statistics)
+    with torch.inference_mode(), _memory_errors(grid, loaded):
+        keeper = _Keeper(loaded, grid, traced, progress)
         images = prepared.tensor.unsqueeze(0).to(loaded.device, loaded.dtype)
         output = loaded.model.forward_with_attention(
-            images,
-            lambda layer: plan if layer in wanted else None,
-            keeper.keep,
-            output=bool(loaded.spec.class_names),
+            images, lambda layer: plan if layer in traced else None, keeper.keep, output=bool(spec.class_names)
         )
         head_statistics = None if statistics == "none" else keeper.statistics()
-        predictions = () if output is None else _predictions(output[0], loaded.spec)
+        predictions = () if output is None else _predictions(output[0], spec)
     return AttentionTrace(
-        spec=loaded.spec,
-        grid=prepared.grid,
+        spec=spec,
+        grid=grid,
         image_sha256=prepared.sha256,
         layers=keeper.layers,
         head_statistics=head_statistics,
@@ -98,12 +95,12 @@ class _Keeper:
     """
 
     def __init__(
-        self, loaded: LoadedModel, grid: TokenGrid, wanted: Collection[int], progress: Progress | None
+        self, loaded: LoadedModel, grid: TokenGrid, traced: Collection[int], progress: Progress | None
     ) -> None:
         spec = loaded.spec
         self.spec, self.grid, self.progress = spec, grid, progress
-        self.last = spec.depth - 1 if spec.class_names else max(wanted)  # predictions need every layer
-        self.wanted = tuple(sorted(wanted))
+        self.last = spec.depth - 1 if spec.class_names else max(traced)  # predictions need every layer
+        self.traced = tuple(sorted(traced))
         self.layers: dict[int, LayerTrace] = {}
         self.kept: dict[str, Tensor] = {}
 
@@ -125,8 +122,8 @@ class _Keeper:
     def _keep(self, layer: int, name: str, values: Tensor) -> Tensor:
         """A copy of a layer's values of the one picture, in what all layers share."""
         if name not in self.kept:
-            self.kept[name] = values.new_empty((len(self.wanted), *values.shape[1:]))
-        return self.kept[name][self.wanted.index(layer)].copy_(values[0])
+            self.kept[name] = values.new_empty((len(self.traced), *values.shape[1:]))
+        return self.kept[name][self.traced.index(layer)].copy_(values[0])
 
     def statistics(self) -> HeadStatistics:
         per_query = {name: self.kept[name] for name in PER_QUERY if name in self.kept}
@@ -158,28 +155,6 @@ def _cls_columns(scores: Tensor, prefix: int) -> dict[str, np.ndarray]:
     to_patches = rows[..., prefix:].float().cpu().numpy()
     concentration = {"cls_gini": gini(to_patches), "cls_top10_mass": top_mass(to_patches)}
     return {name: values.float().cpu().numpy() for name, values in reduced.items()} | concentration
-
-
-def _plan(grid: TokenGrid, statistics: str) -> AttentionPlan:
-    plans = {
-        "all": AttentionPlan(grid),
-        "entropy": AttentionPlan(grid, distance=False),
-        "none": AttentionPlan(grid, entropy=False, distance=False),
-    }
-    if statistics not in plans:
-        raise SpecError(f"statistics must be one of {', '.join(map(repr, plans))}; got {statistics!r}.")
-    return plans[statistics]
-
-
-def _wanted_layers(layers: str | int | Sequence[int], spec: ModelSpec) -> frozenset[int]:
-    if isinstance(layers, str):
-        if layers != "all":
-            raise SpecError(f"layers must be 'all', a number or several numbers; got {layers!r}.")
-        return frozenset(range(spec.depth))
-    numbers = [int(layers)] if isinstance(layers, int | Integral) else list(layers)
-    if not numbers:
-        raise SpecError("layers must name at least one layer; got none.")
-    return frozenset(layer_number(layer, spec) for layer in numbers)
 
 
 def _predictions(output: Tensor, spec: ModelSpec) -> tuple[Prediction, ...]:
