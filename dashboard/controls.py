@@ -21,7 +21,8 @@ from dashboard.state import (
     from_link,
     to_link,
 )
-from vit_engine import ModelSpec
+from dashboard.texts import in_gigabytes, in_time
+from vit_engine import ModelSpec, VitEngineError
 
 _DEPTH = "_depth"  # session state: the layers of the model that was drawn last
 _LINK = "_link"  # session state: the link as this session last read or wrote it
@@ -87,8 +88,21 @@ def _model_controls() -> None:
         "Short side", SIZES, key=keys.SIZE, format_func=lambda side: f"{side} px", persist_state="session",
         help="The picture is scaled to this short side, its aspect ratio kept. More pixels: more patches, more time.",
     )  # fmt: skip
-    patches = size // spec.patch_size
-    st.caption(f"{patches} patches of {spec.patch_size} px on the short side.")
+    _cost(picture_controls.picture_name(), spec, size)
+
+
+def _cost(picture: str, spec: ModelSpec, size: int) -> None:
+    """What an analysis at this size will take, before it is run."""
+    try:
+        cost = services.cost(services.find_picture(picture), spec.name, size)
+    except VitEngineError:
+        return  # the page tells it, in the place of the analysis
+    patches = f"{cost.grid.rows}×{cost.grid.cols} patches of {spec.patch_size} px"
+    if cost.fits:
+        st.caption(f"{patches} · needs {in_gigabytes(cost.peak_bytes)} · about {in_time(cost.seconds)}")
+    else:
+        needs, free = in_gigabytes(cost.peak_bytes), in_gigabytes(cost.budget)
+        st.caption(f"{patches} · :red[needs {needs}, and only {free} may be taken here]")
 
 
 def _where_from(spec: ModelSpec) -> str:

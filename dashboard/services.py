@@ -18,6 +18,7 @@ from dashboard.jobs import Jobs, Progress, Store
 from dashboard.samples import SAMPLES, Sample, find_sample
 from dashboard.state import DEFAULT, UPLOAD_PREFIX
 from vit_engine.demo.scenes import draw_scene
+from vit_engine.image import target_size
 from vit_engine.weights import works_offline
 
 TRACE_BYTES = int(os.environ.get("VIT_DASHBOARD_TRACE_BYTES", str(1 << 30)))
@@ -28,10 +29,14 @@ MODELS_KEPT = 6  # in memory at once, the last used; a ViT-B takes 343 MB
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture's file, its sha256, and what to call it. credit: empty for uploads. scene: whether it was generated."""
+    """A picture's file, its sha256, its shape (height, width) in pixels, and what to call it.
+
+    credit: empty for uploads. scene: whether it was generated.
+    """
 
     data: bytes
     sha256: str
+    shape: tuple[int, int]
     title: str
     credit: str = ""
     scene: bool = False
@@ -44,6 +49,20 @@ class Analysis:
     trace: ve.AttentionTrace
     pixels: np.ndarray
     report: ve.LoadReport
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an analysis will take: its tokens, bytes of memory and seconds; budget: the bytes that it may take now."""
+
+    grid: ve.TokenGrid
+    peak_bytes: int
+    seconds: float
+    budget: int
+
+    @property
+    def fits(self) -> bool:
+        return self.peak_bytes <= self.budget
 
 
 @st.cache_resource(show_spinner=False)
@@ -85,9 +104,14 @@ def sample_picture(name: str) -> Picture:
     buffer = io.BytesIO()
     Image.fromarray(_sample_pixels(sample)).save(buffer, "PNG")
     data = buffer.getvalue()
+    picture = ve.open_image(data)
     return Picture(
-        data, ve.open_image(data).info["sha256"], sample.title, sample.credit, scene=sample.scene is not None
+        data, picture.info["sha256"], _shape(picture), sample.title, sample.credit, scene=sample.scene is not None
     )
+
+
+def _shape(picture: Image.Image) -> tuple[int, int]:
+    return picture.height, picture.width
 
 
 def _sample_pixels(sample: Sample) -> np.ndarray:
@@ -117,8 +141,7 @@ def keep_upload(data: bytes, progress: Progress) -> Picture:
 
     def check(report: Progress) -> Picture:
         report(0.0, "reading the picture")
-        ve.open_image(data)
-        picture = Picture(data, sha256, "Uploaded picture")
+        picture = Picture(data, sha256, _shape(ve.open_image(data)), "Uploaded picture")
         _uploads().put(sha256, picture)
         return picture
 
@@ -148,6 +171,14 @@ def _load_model(name: str, _report: Progress) -> ve.LoadedModel:
 def load_model(name: str, progress: Progress) -> ve.LoadedModel:
     """A model, loaded once for all sessions; VitEngineError where it cannot be."""
     return _loads().run(("model", name), lambda report: _load_model(name, report), progress)
+
+
+def cost(picture: Picture, model: str, size: int) -> Cost:
+    """What analyse() will take; VitEngineError where it cannot be. The first call measures the machine's speed."""
+    spec = models()[model]
+    grid = spec.cropped_grid(*target_size(picture.shape, spec, size))
+    estimate = ve.estimate(spec, grid)
+    return Cost(grid, estimate.peak_bytes, estimate.seconds, ve.memory_budget("auto"))
 
 
 def analyse(picture: Picture, model: str, size: int, progress: Progress) -> Analysis:
@@ -192,6 +223,7 @@ def warm_up() -> None:
     for sample in SAMPLES:
         thumbnail(sample.name)
     picture = sample_picture(DEFAULT.picture)
+    cost(picture, DEFAULT.model, DEFAULT.size)
     analyse(picture, DEFAULT.model, DEFAULT.size, lambda fraction, message: None)
 
 

@@ -12,6 +12,18 @@ def plain(text: str) -> str:
     return re.sub(r"([\\`*_\[\]<>#!|$:~&])", r"\\\1", text)
 
 
+def in_gigabytes(size: int) -> str:
+    """Bytes as "0.38 GB"; "0.01 GB" is the least."""
+    return f"{max(size / 1e9, 0.01):,.2f} GB"
+
+
+def in_time(seconds: float) -> str:
+    """A duration that is only roughly known: "0.4 s", "12 s", "3 min"."""
+    if seconds < 9.95:
+        return f"{max(seconds, 0.1):.1f} s"
+    return f"{seconds:.0f} s" if seconds < 99.5 else f"{seconds / 60:.0f} min"
+
+
 def progress_in(place: DeltaGenerator) -> Progress:
     """What shows a job's progress, and what it is doing, as a bar in an empty place."""
 

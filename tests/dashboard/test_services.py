@@ -20,7 +20,8 @@ MODEL = "demo_vit_p16"
 
 def picture(seed: int, title: str = "noise") -> Picture:
     data = noise_png(seed)
-    return Picture(data, hashlib.sha256(data).hexdigest(), title)
+    opened = ve.open_image(data)
+    return Picture(data, hashlib.sha256(data).hexdigest(), (opened.height, opened.width), title)
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)

@@ -1,0 +1,73 @@
+"""What an analysis will take stands beside the size, before it is run."""
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+import vit_engine as ve
+from dashboard import keys, services
+from dashboard.services import Cost
+from dashboard.texts import in_gigabytes, in_time
+from tests.dashboard.support import SMALL, assert_drawn, assert_works, open_small, small_trace
+from vit_engine.planning import BUDGET_VARIABLE
+
+
+def costs(at: AppTest) -> list[str]:
+    return [caption.value for caption in at.sidebar.caption if "needs " in caption.value]
+
+
+def test_the_cost_is_the_engines_estimate_for_the_grid_of_this_picture() -> None:
+    picture = services.sample_picture("scene_1")
+    cost = services.cost(picture, SMALL["model"], 96)
+    expected = ve.estimate(services.models()[SMALL["model"]], (96, 128))
+    assert cost.grid == small_trace().grid == expected.grid
+    assert (cost.peak_bytes, cost.seconds) == (expected.peak_bytes, expected.seconds)
+    assert cost.seconds > 0
+    assert cost.fits
+
+
+@pytest.mark.parametrize(("budget", "fits"), [(99, False), (100, True)])
+def test_what_needs_the_whole_budget_still_fits(budget: int, fits: bool) -> None:
+    assert Cost(small_trace().grid, peak_bytes=100, seconds=1.0, budget=budget).fits is fits
+
+
+def test_memory_and_time_stand_under_the_size_and_follow_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def cost(picture: services.Picture, model: str, size: int) -> Cost:
+        assert (picture.sha256, model) == (services.sample_picture("scene_1").sha256, SMALL["model"])
+        return Cost(small_trace().grid, peak_bytes=size * 10**7, seconds=size / 10, budget=10**12)
+
+    monkeypatch.setattr(services, "cost", cost)
+    at = open_small()
+    assert costs(at) == ["6×8 patches of 16 px · needs 0.96 GB · about 9.6 s"]
+    at.selectbox(key=keys.SIZE).set_value(128).run()
+    assert costs(at) == ["6×8 patches of 16 px · needs 1.28 GB · about 13 s"]
+
+
+@pytest.mark.usefixtures("fresh_caches")
+def test_a_size_past_the_budget_is_told_beside_it_and_refused_with_one_that_fits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    small = ve.estimate(services.models()[SMALL["model"]], (96, 128)).peak_bytes
+    monkeypatch.setenv(BUDGET_VARIABLE, str(small))
+    at = open_small(size="480")
+    assert_works(at)
+    (cost,) = costs(at)
+    assert ":red[needs" in cost
+    assert f"only {in_gigabytes(small)}" in cost
+    (error,) = at.main.error
+    assert "short side of 96 px is the largest that fits" in error.value
+    at.selectbox(key=keys.SIZE).set_value(96).run()
+    assert not at.main.error
+    assert_drawn(at, small_trace(), layer=5)
+
+
+@pytest.mark.parametrize(("size", "text"), [(380_000_000, "0.38 GB"), (12_345_678_901, "12.35 GB"), (1_000, "0.01 GB")])
+def test_bytes_in_gigabytes(size: int, text: str) -> None:
+    assert in_gigabytes(size) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.004, "0.1 s"), (0.44, "0.4 s"), (9.94, "9.9 s"), (9.96, "10 s"), (99.4, "99 s"), (150.0, "2 min")],
+)
+def test_rough_times(seconds: float, text: str) -> None:
+    assert in_time(seconds) == text
