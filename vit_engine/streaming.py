@@ -160,15 +160,15 @@ class _PatchSums:
         self._raise_maximum(chunk, t.amax(dim=-1, keepdim=True))
         t -= self.maximum[chunk.at]
         torch.mul(t, self.scale * LOG2_E, out=weights).exp2_()
-        self.total[chunk.at] += weights.sum(dim=-1, keepdim=True)
+        self.total[chunk.at].add_(weights.sum(dim=-1, keepdim=True))
         if self.mixed is not None:
             self.mixed[chunk.at].baddbmm_(weights, v)
         if self.moment is not None:
-            self.moment[chunk.at] += t.mul_(weights).sum(dim=-1, keepdim=True)
+            self.moment[chunk.at].add_(t.mul_(weights).sum(dim=-1, keepdim=True))
         if self.path is not None and chunk.distances is not None:
-            patches = chunk.distances.shape[0]
+            patches = chunk.distances.shape[0]  # the last of the queries
             far = weights[:, -patches:].mul_(chunk.distances)
-            self.path[chunk.heads, chunk.queries.stop - patches : chunk.queries.stop] += far.sum(dim=-1, keepdim=True)
+            self.path[chunk.at][:, -patches:].add_(far.sum(dim=-1, keepdim=True))
 
     def _raise_maximum(self, chunk: _Chunk, highest: Tensor) -> None:
         """Take the sums from the larger of the old maximum and this one."""
@@ -181,7 +181,7 @@ class _PatchSums:
                 self.moment[chunk.at].addcmul_(change, self.total[chunk.at])
             for sums in (self.total, self.moment, self.path, self.mixed):
                 if sums is not None:
-                    sums[chunk.at] *= shrink
+                    sums[chunk.at].mul_(shrink)
         known.copy_(highest)
 
     def _buffers(self, *shape: int) -> Iterator[Tensor]:
