@@ -29,8 +29,8 @@ TITLES = {
     "entropy": '`attend(statistics="entropy")`',
     "ours_last_layer": "`attend(layers=-1)`",
     "ours_first_layer": "`attend(layers=[0])`",
-    "explicit": "all matrices kept, then entropies",
-    "last": "`get_last_selfattention`, last layer only",
+    "explicit": "DINO's attention, all matrices kept, then entropies",
+    "last": "DINO's `get_last_selfattention`, last layer only",
     "timm": "timm `AttentionExtract`, matrices only",
     "transformers": "transformers `output_attentions`, matrices only",
 }

@@ -1,0 +1,28 @@
+"""A GPU gives the numbers of a CPU. Without one these tests are left out, and the summary says so."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from vit_engine.image import PreparedImage
+from vit_engine.spec import ModelSpec
+from vit_engine.trace import attend
+from vit_engine.weights import load_model
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+@pytest.mark.parametrize("class_names", [(), ("ant", "bee")])
+def test_a_trace_made_on_a_gpu_is_that_of_a_cpu(
+    small_spec: ModelSpec, prepared: PreparedImage, class_names: tuple[str, ...]
+) -> None:
+    spec = dataclasses.replace(small_spec, class_names=class_names)
+    on_cpu, on_gpu = (
+        attend(load_model(spec, weights="random", device=device, seed=0), prepared) for device in ("cpu", "cuda")
+    )
+    np.testing.assert_allclose(on_gpu.statistics.to_frame(), on_cpu.statistics.to_frame(), rtol=1e-4, atol=1e-4)
+    for layer in (0, 1):
+        np.testing.assert_allclose(on_gpu.rows(layer, (2, 3)), on_cpu.rows(layer, (2, 3)), atol=1e-4)
+    assert [each.label for each in on_gpu.predictions] == [each.label for each in on_cpu.predictions]
