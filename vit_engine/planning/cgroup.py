@@ -44,9 +44,9 @@ def cgroup_free(*, proc: Path = PROC, mount: Path = MOUNT) -> int | None:
 def _hierarchies(proc: Path, mount: Path) -> Iterator[tuple[_Names, Path, PurePosixPath]]:
     """Of every hierarchy that counts memory: its files' names, its root, and this process's group under it."""
     for line in _read(proc).splitlines():
-        number, controllers, path = line.split(":", 2)
+        _, controllers, path = line.split(":", 2)
         group = PurePosixPath(*(part for part in path.split("/") if part not in {"", ".", ".."}))
-        if (number, controllers) == ("0", ""):
+        if not controllers:
             yield _V2, mount, group
         elif "memory" in controllers.split(","):
             yield _V1, mount / "memory", group

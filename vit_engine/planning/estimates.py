@@ -116,7 +116,7 @@ def _largest(run: Run, shape: tuple[int, int], budget: int) -> int | None:
 
 def _longest_shape(grid: TokenGrid) -> tuple[int, int]:
     """The longest picture that is cropped to this grid: what is said to fit must fit whatever was cut off."""
-    cut = grid.patch_size - 1
+    cut = grid.patch_size
     return (grid.height, grid.width + cut) if grid.rows <= grid.cols else (grid.height + cut, grid.width)
 
 

@@ -1,8 +1,8 @@
 """How many bytes a run has at once, counted before it is made.
 
-Everything is linear in the tokens. At its largest, memory holds what is kept of all traced layers, and
-the last of them at work: either while its attention is streamed, or within its MLP. The embedding,
-which comes before, is counted too, for models with a narrow MLP.
+All of it is linear in the tokens, but for the table of distances, which is half the height of the grid
+smaller than a matrix. A run holds what it keeps, and one layer at work, which is at its largest either
+while its attention is streamed or in the middle of its MLP. The embedding comes before.
 """
 
 from dataclasses import dataclass
@@ -14,70 +14,78 @@ from vit_engine.spec import TokenGrid
 from vit_engine.streaming import CPU_CHUNK_BYTES, GPU_CHUNK_BYTES
 
 _FLOAT32 = 4  # bytes: what sums run in, whatever the model is in
-_CHUNKS = 4  # scores, their exponentials, one product of them, and distances
-# An allocator cannot use all that was freed between blocks that live on, and rounds every block up.
-_ALLOCATOR_SHARE = 0.15
-_ALLOCATOR_FLOOR = 8 << 20
+_CHUNKS = 4  # scores, their exponentials, and distances, which are put together from parts
+_SUMS, _REDUCED, _PER_PREFIX_TOKEN = 4, 12, 3  # numbers a query and head: while keys pass, and when they are joined
+_CLS_ROWS = 2  # in float64, of every traced layer, until the last is done
+# Blocks of up to 32 MiB come from glibc's heap (mallopt(3), M_MMAP_THRESHOLD), where a layer leaves holes that do not
+# always fit what the next one needs. Measured, they take at most as much as a layer at work, and at most 16 MiB for
+# each of the first six layers.
+_HOLE, _HOLES = 16 << 20, 6
+_LIBRARIES = 8 << 20  # workspace of matrix products, and what else does not grow with the picture
 
 
 @dataclass(frozen=True)
 class _Sizes:
     """Bytes of what a run is made of. N tokens, D dimensions, H heads.
 
-    stream: one tensor (N, D) in the model's precision, as tokens, normalised tokens, queries, keys,
-    values and outputs all are. hidden: (N, mlp hidden). widened: (N, D) in float32, where the model is in
-    less. vector: (H, N) in float32. picture: in the model's precision, where that is a copy. chunk: of
-    scores.
+    stream: one tensor (N, D) in the model's precision, as tokens, normalised tokens, queries, keys, values
+    and outputs all are. wide: the same in float32. hidden: (N, mlp hidden). vector: (H, N) in float32.
+    chunk: of scores. table: of distances. picture: in the model's precision, where that is a copy.
     """
 
     stream: int
+    wide: int
     hidden: int
-    widened: int
     vector: int
-    picture: int
     chunk: int
+    table: int
+    picture: int
 
 
 def kept_bytes(run: Run, grid: TokenGrid) -> int:
     """What the trace keeps: queries, keys and log-normalisers of every traced layer."""
     size = _sizes(run, grid)
-    return run.traced * (2 * size.stream + size.vector)
+    return len(run.traced) * (2 * size.stream + size.vector)
 
 
 def peak_bytes(run: Run, grid: TokenGrid) -> int:
-    """The most bytes at once, beside the model and the prepared picture: an upper bound, monotone in the grid."""
+    """The most bytes at once, beside the model and the prepared picture: an upper bound that grows with the grid."""
     size = _sizes(run, grid)
-    work = max(_embedding(size), _attention(size, run), _mlp(size))
-    planned = size.picture + kept_bytes(run, grid) + work
-    return int(planned * (1 + _ALLOCATOR_SHARE)) + _ALLOCATOR_FLOOR
+    cls_rows = len(run.traced) * _CLS_ROWS * size.vector
+    at_work = max(_embedding(size), _attention(size, run), _mlp(size, run))
+    holes = min(at_work, _HOLE * min(run.whole_layers, _HOLES))
+    return size.picture + kept_bytes(run, grid) + cls_rows + at_work + holes + _LIBRARIES
 
 
 def _sizes(run: Run, grid: TokenGrid) -> _Sizes:
-    stream = grid.tokens * run.spec.dim * run.dtype.itemsize
-    on_cpu, full = run.device.type == "cpu", run.dtype.itemsize >= _FLOAT32
-    as_prepared = on_cpu and run.dtype == torch.float32
+    spec, itemsize = run.spec, run.dtype.itemsize
+    widened, on_cpu = max(_FLOAT32, itemsize), run.device.type == "cpu"
+    chunk = CPU_CHUNK_BYTES * torch.get_num_threads() if on_cpu else GPU_CHUNK_BYTES
     return _Sizes(
-        stream=stream,
-        hidden=grid.tokens * run.spec.hidden * run.dtype.itemsize,
-        widened=0 if full else grid.tokens * run.spec.dim * _FLOAT32,
-        vector=grid.tokens * run.spec.heads * _FLOAT32,
-        picture=0 if as_prepared else 3 * grid.height * grid.width * run.dtype.itemsize,
-        chunk=CPU_CHUNK_BYTES if on_cpu else GPU_CHUNK_BYTES,
+        stream=grid.tokens * spec.dim * itemsize,
+        wide=grid.tokens * spec.dim * widened,
+        hidden=grid.tokens * spec.hidden * itemsize,
+        vector=grid.tokens * spec.heads * widened,
+        chunk=min(chunk, grid.tokens * spec.heads * grid.patches * widened),
+        table=(2 * grid.rows - 1) * grid.cols**2 * _FLOAT32,
+        picture=0 if on_cpu and run.dtype == torch.float32 else 3 * grid.height * grid.width * itemsize,
     )
 
 
 def _embedding(size: _Sizes) -> int:
-    """Patches, positions in two layouts, patches joined with the prefix, and their sum with the positions."""
+    """Positions, patches in two layouts, patches joined with the prefix, and their sum with the positions."""
     return 5 * size.stream
 
 
 def _attention(size: _Sizes, run: Run) -> int:
-    """Tokens, normalised tokens, queries, keys and values, output and its copy with the heads joined."""
-    entropy, distance = STATISTICS[run.statistics]
-    vectors = 1 + 4 * entropy + distance  # log-normaliser; entropies, prefix mass and maximum; distance
-    return 7 * size.stream + 3 * size.widened + vectors * size.vector + _CHUNKS * size.chunk
+    """Tokens, normalised tokens, queries, keys and values; mixed values where they are needed; and what streams."""
+    mixed = size.wide if run.whole_layers else 0
+    widened = 3 * size.wide if size.wide > size.stream else 0
+    vectors = (_SUMS + _REDUCED + _PER_PREFIX_TOKEN * run.spec.prefix) * size.vector
+    distances = 2 * size.table if STATISTICS[run.statistics].distance else 0  # in two layouts while it is made
+    return 5 * size.stream + mixed + widened + vectors + _CHUNKS * size.chunk + distances
 
 
-def _mlp(size: _Sizes) -> int:
-    """Tokens before and after attention, normalised tokens, output, and the hidden layer before and after GELU."""
-    return 4 * size.stream + 2 * size.hidden
+def _mlp(size: _Sizes, run: Run) -> int:
+    """Tokens before and after attention, mixed values and their projection, normalised tokens; hidden, and its GELU."""
+    return 5 * size.stream + 2 * size.hidden if run.whole_layers else 0

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
@@ -11,15 +12,24 @@ from vit_engine.spec import ModelSpec, TokenGrid
 from vit_engine.streaming import AttentionPlan
 
 Layers = str | int | Sequence[int]
-STATISTICS = {"all": (True, True), "entropy": (True, False), "none": (False, False)}  # (entropy, distance)
+
+
+class Statistics(NamedTuple):
+    """What is found out about every query of a traced layer."""
+
+    entropy: bool
+    distance: bool
+
+
+STATISTICS = {"all": Statistics(True, True), "entropy": Statistics(True, False), "none": Statistics(False, False)}
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run of attend(), but for the picture. traced: how many layers are kept. device, dtype: the model's."""
+    """A run of attend(), but for the picture. traced: the layers that are kept. device, dtype: the model's."""
 
     spec: ModelSpec
-    traced: int
+    traced: frozenset[int]
     statistics: str
     device: torch.device
     dtype: torch.dtype
@@ -31,10 +41,14 @@ class Run:
         """As in attend(); SpecError for layers, statistics or a device that do not exist."""
         if statistics not in STATISTICS:
             raise SpecError(f"statistics must be one of {', '.join(map(repr, STATISTICS))}; got {statistics!r}.")
-        return cls(spec, len(spec.layer_numbers(layers)), statistics, named_device(device), dtype)
+        return cls(spec, spec.layer_numbers(layers), statistics, named_device(device), dtype)
+
+    @property
+    def whole_layers(self) -> int:
+        """How many layers run to their end. Predictions need all; else the last traced one ends in its attention."""
+        return self.spec.depth if self.spec.class_names else max(self.traced)
 
 
 def attention_plan(grid: TokenGrid, statistics: str) -> AttentionPlan:
     """What to find out about a traced layer."""
-    entropy, distance = STATISTICS[statistics]
-    return AttentionPlan(grid, entropy=entropy, distance=distance)
+    return AttentionPlan(grid, **STATISTICS[statistics]._asdict())

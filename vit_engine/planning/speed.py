@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vit_engine.devices import usable_device
 from vit_engine.model import Block
 from vit_engine.planning.run import STATISTICS, Run, attention_plan
 from vit_engine.spec import ModelSpec, TokenGrid
-from vit_engine.streaming import AttentionPlan, stream_attention
+from vit_engine.streaming import stream_attention
 from vit_engine.weights import load_model
 
 PLAIN = "plain"  # a layer that is not traced; the others are called by their statistics
@@ -25,13 +24,11 @@ PLAIN = "plain"  # a layer that is not traced; the others are called by their st
 class Work:
     """What a run has to do on a device, in a precision.
 
-    linear: floating-point operations of all linear layers. head_dim: of one head. scores: by kind of
-    layer ("plain", or its statistics), pairs of query and key over all its heads and layers. layers: by
-    kind, how many.
+    products: floating-point operations of all matrix products. scores: by kind of layer ("plain", or its
+    statistics), pairs of query and key over all its heads and layers. layers: by kind, how many.
     """
 
-    linear: int
-    head_dim: int
+    products: int
     scores: Mapping[str, int]
     layers: Mapping[str, int]
     device: torch.device
@@ -40,31 +37,35 @@ class Work:
 
 @dataclass(frozen=True)
 class Rates:
-    """What a machine does. linear: operations a second. score: by kind of layer, seconds for one pair of query and
-    key, without its 4 · head_dim multiplications and additions. layer: by kind, seconds whatever its size."""
+    """What a machine does.
 
-    linear: float
+    products: floating-point operations a second in matrix products, with what goes on between them. score: by
+    kind of layer, seconds for one pair of query and key, without its products. layer: by kind, seconds
+    for a layer whatever its size.
+    """
+
+    products: float
     score: Mapping[str, float]
     layer: Mapping[str, float]
 
     def seconds(self, work: Work) -> float:
         """That this work takes, on a machine with nothing else to do."""
-        products = 4 * work.head_dim * sum(work.scores.values())
         reductions = sum(count * self.score[kind] for kind, count in work.scores.items())
         constants = sum(count * self.layer[kind] for kind, count in work.layers.items())
-        return (work.linear + products) / self.linear + reductions + constants
+        return work.products / self.products + reductions + constants
 
 
 def work_of(run: Run, grid: TokenGrid) -> Work:
     """The work of a run: a multiplication with its addition counts as two operations."""
-    spec = run.spec
-    embedding = grid.patches * 3 * spec.patch_size**2 * spec.dim
-    block = grid.tokens * spec.dim * (4 * spec.dim + 2 * spec.hidden)
-    layers = {run.statistics: run.traced, PLAIN: spec.depth - run.traced}
+    spec, whole = run.spec, run.whole_layers
+    started = max(whole, max(run.traced) + 1)
+    layers = {run.statistics: len(run.traced), PLAIN: started - len(run.traced)}
     pairs = spec.heads * grid.tokens**2
+    embedding = grid.patches * 3 * spec.patch_size**2 * spec.dim
+    attention = 3 * grid.tokens * spec.dim**2 + grid.tokens**2 * spec.dim  # queries, keys, values; scores
+    rest = grid.tokens**2 * spec.dim + grid.tokens * (spec.dim**2 + 2 * spec.dim * spec.hidden)  # output; MLP
     return Work(
-        linear=2 * (embedding + spec.depth * block),
-        head_dim=spec.dim // spec.heads,
+        products=2 * (embedding + started * attention + whole * rest),
         scores={kind: count * pairs for kind, count in layers.items()},
         layers=layers,
         device=run.device,
@@ -77,53 +78,51 @@ _lock = threading.Lock()
 
 
 def rates(device: torch.device, dtype: torch.dtype) -> Rates:
-    """Of this machine at the present number of threads: measured at the first call, some tenths of a second."""
+    """Of this machine at the present number of threads: measured at the first call, some tenths of a second.
+
+    SpecError where PyTorch cannot use the device here.
+    """
     key = str(device), dtype, torch.get_num_threads()
     with _lock:  # two measurements at a time would slow each other down
         if key not in _rates:
-            _rates[key] = measure(usable_device(device), dtype)
+            _rates[key] = measure(device, dtype)
         return _rates[key]
 
 
-# A layer of ViT-S on 24×24 patches: small, but long enough for a core to reach its pace.
-_SAMPLE = ModelSpec(
-    name="sample", title="", family="", patch_size=16, dim=384, depth=1, heads=6, native_size=(384, 384)
-)
+_SAMPLE = ModelSpec(name="sample", title="", family="", patch_size=16, dim=384, depth=1, heads=6)  # a layer of ViT-S
+_CPU_SIDE, _GPU_SIDE = 384, 1024  # pixels: small, but enough for a core, or all of a GPU's, to reach their pace
 _REPEATS = 3
 
 
 def measure(device: torch.device, dtype: torch.dtype) -> Rates:
-    """The rates of the engine's own code on one layer."""
+    """The rates of the engine's own code on one layer, in the middle of a picture and where there is next to none."""
     block = cast(Block, load_model(_SAMPLE, weights="random", device=device).model.to(dtype).blocks[0])
-    grid, smallest = _SAMPLE.grid(*_SAMPLE.native_size), _SAMPLE.grid(_SAMPLE.patch_size, _SAMPLE.patch_size)
-    tokens, few = (_noise(1, each.tokens, _SAMPLE.dim, device=device, dtype=dtype) for each in (grid, smallest))
-    pairs = _SAMPLE.heads * grid.tokens**2
+    side = _CPU_SIDE if device.type == "cpu" else _GPU_SIDE
+    grid, least = _SAMPLE.grid(side, side), _SAMPLE.grid(_SAMPLE.patch_size, _SAMPLE.patch_size)
     with torch.inference_mode():
-        operations = 4 * grid.tokens * _SAMPLE.dim * _SAMPLE.hidden
-        linear = operations / _seconds(lambda: block.mlp(block.norm2(tokens)), device)
-        products = 4 * (_SAMPLE.dim // _SAMPLE.heads) * pairs / linear
-        score = {
-            kind: max(0.0, _seconds(call, device) - products) / pairs
-            for kind, call in _attentions(grid, device, dtype).items()
-        }
-        layer = {kind: _seconds(partial(block, few, plan), device) for kind, plan in _plans(smallest).items()}
-    return Rates(linear, score, layer)
+        products = 4 * grid.tokens * _SAMPLE.dim * _SAMPLE.hidden / _mlp_seconds(block, grid, device, dtype)
+        of_scores = 4 * grid.tokens**2 * _SAMPLE.dim / products
+        pairs = _SAMPLE.heads * grid.tokens**2
+        whole, constant = (_attention_seconds(each, device, dtype) for each in (grid, least))
+        mlp_constant = _mlp_seconds(block, least, device, dtype)
+    score = {kind: max(0.0, seconds - of_scores) / pairs for kind, seconds in whole.items()}
+    return Rates(products, score, {kind: seconds + mlp_constant for kind, seconds in constant.items()})
 
 
-def _attentions(grid: TokenGrid, device: torch.device, dtype: torch.dtype) -> dict[str, Callable[[], object]]:
-    """The attention of one layer, by kind."""
+def _mlp_seconds(block: Block, grid: TokenGrid, device: torch.device, dtype: torch.dtype) -> float:
+    tokens = _noise(1, grid.tokens, _SAMPLE.dim, device=device, dtype=dtype)
+    return _seconds(lambda: block.mlp(block.norm2(tokens)), device)
+
+
+def _attention_seconds(grid: TokenGrid, device: torch.device, dtype: torch.dtype) -> dict[str, float]:
+    """Of one layer, by kind."""
     heads, head_dim = _SAMPLE.heads, _SAMPLE.dim // _SAMPLE.heads
     q, k, v = _noise(3, 1, heads, grid.tokens, head_dim, device=device, dtype=dtype)
-    return {
-        kind: partial(functional.scaled_dot_product_attention, q, k, v)
-        if plan is None
-        else partial(stream_attention, q, k, v, scale=head_dim**-0.5, plan=plan)
-        for kind, plan in _plans(grid).items()
-    }
-
-
-def _plans(grid: TokenGrid) -> dict[str, AttentionPlan | None]:
-    return {PLAIN: None} | {statistics: attention_plan(grid, statistics) for statistics in STATISTICS}
+    calls: dict[str, Callable[[], object]] = {PLAIN: lambda: functional.scaled_dot_product_attention(q, k, v)}
+    for statistics in STATISTICS:
+        plan = attention_plan(grid, statistics)
+        calls[statistics] = partial(stream_attention, q, k, v, scale=head_dim**-0.5, plan=plan)
+    return {kind: _seconds(call, device) for kind, call in calls.items()}
 
 
 def _noise(*shape: int, device: torch.device, dtype: torch.dtype) -> Tensor:
