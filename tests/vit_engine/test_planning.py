@@ -1,12 +1,13 @@
 """What a run will take: counted by hand, refused above the budget, and the largest size that fits."""
 
+import math
 import re
 from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
 import pytest
 import torch
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 import vit_engine as ve
@@ -135,8 +136,12 @@ def test_the_peak_by_hand(spec: ve.ModelSpec, asked: dict[str, Any], layers: int
 def test_in_half_precision_sums_and_what_they_are_of_are_wide() -> None:
     picture = 3 * 91 * 203 * 2  # a copy, since pictures are prepared in float32
     at_work = 5 * STREAM // 2 + 3 * STREAM + VECTORS + CHUNKS + TABLES
-    expected = picture + STREAM + 3 * VECTOR + at_work + LIBRARIES
-    assert ve.estimate(SPEC, GRID, layers=0, dtype=torch.float16, **CPU).peak_bytes == expected
+    of_a_layer = STREAM + 3 * VECTOR
+    half: dict[str, Any] = {"dtype": torch.float16, **CPU}
+    assert ve.estimate(SPEC, GRID, layers=0, **half).peak_bytes == picture + of_a_layer + at_work + LIBRARIES
+    wide_mlp = (5 + 8000) * STREAM // 2
+    expected = picture + 5 * of_a_layer + wide_mlp + 64 * MIB + LIBRARIES
+    assert ve.estimate(replace(SPEC, mlp_ratio=4000), GRID, **half).peak_bytes == expected
 
 
 def test_every_thread_has_its_part_of_a_chunk_and_small_pictures_need_less(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,22 +229,25 @@ def test_where_nothing_fits_the_refusal_names_no_size(monkeypatch: pytest.Monkey
     assert "Not even one patch fits: use a smaller model, or raise VIT_ENGINE_MEMORY_BUDGET." in refusal(GRID)
 
 
-@given(shapes, st.integers(7, 2000), st.integers(0, 60 * MIB), options)
+@given(shapes, st.integers(20, 2000), st.integers(1, 300), options)
+@example((133, 113), 315, 17, {"statistics": "none"})
+@example((104, 192), 140, 13, {"statistics": "none"})
 def test_the_size_that_a_refusal_names_is_taken(
-    shape: tuple[int, int], short: int, above: int, asked: dict[str, Any]
+    shape: tuple[int, int], short: int, patches: int, asked: dict[str, Any]
 ) -> None:
     """By any picture that was cropped to the refused grid, though its own shape is not known any more."""
-    height, width = with_short_side(shape, short)
-    assume(height * width <= MAX_PIXELS)
-    grid = SPEC.cropped_grid(height, width)
+    assume(math.prod(with_short_side(shape, short)) <= MAX_PIXELS)
+    tight = 7 * min(patches, short // 7 - 1)  # the smallest picture that just does not fit
+
+    def grid_at(side: int) -> ve.TokenGrid:
+        return SPEC.cropped_grid(*with_short_side(shape, side))
+
     with pytest.MonkeyPatch.context() as patch:
-        needed = ve.estimate(SPEC, grid, **CPU, **asked).peak_bytes
-        patch.setenv(BUDGET_VARIABLE, str(max(1, needed - 1 - above)))
-        named = re.search(r"short side of (\d+) px", refusal(grid, **asked))
+        patch.setenv(BUDGET_VARIABLE, str(ve.estimate(SPEC, grid_at(tight), **CPU, **asked).peak_bytes - 1))
+        named = re.search(r"short side of (\d+) px", refusal(grid_at(short), **asked))
         if named is not None:
-            assert int(named[1]) < short
-            smaller = SPEC.cropped_grid(*with_short_side(shape, int(named[1])))
-            demand_memory(SPEC, smaller, **CPU, **asked)
+            assert int(named[1]) < tight
+            demand_memory(SPEC, grid_at(int(named[1])), **CPU, **asked)
 
 
 def test_what_fits_to_the_byte_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:

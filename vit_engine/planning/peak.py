@@ -2,7 +2,7 @@
 
 All of it is linear in the tokens, but for the table of distances, which is half the height of the grid
 smaller than a matrix. A run holds what it keeps, and one layer at work, which is at its largest either
-while its attention is streamed or in the middle of its MLP. The embedding comes before.
+while its attention is streamed or in the middle of its MLP. The embedding before them needs less.
 """
 
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ def peak_bytes(run: Run, grid: TokenGrid) -> int:
     """The most bytes at once, beside the model and the prepared picture: an upper bound that grows with the grid."""
     size = _sizes(run, grid)
     cls_rows = len(run.traced) * _CLS_ROWS * size.vector
-    at_work = max(_embedding(size), _attention(size, run), _mlp(size, run))
+    at_work = max(_attention(size, run), _mlp(size, run))
     holes = min(at_work, _HOLE * min(run.whole_layers, _HOLES))
     return size.picture + kept_bytes(run, grid) + cls_rows + at_work + holes + _LIBRARIES
 
@@ -70,11 +70,6 @@ def _sizes(run: Run, grid: TokenGrid) -> _Sizes:
         table=(2 * grid.rows - 1) * grid.cols**2 * _FLOAT32,
         picture=0 if on_cpu and run.dtype == torch.float32 else 3 * grid.height * grid.width * itemsize,
     )
-
-
-def _embedding(size: _Sizes) -> int:
-    """Positions, patches in two layouts, patches joined with the prefix, and their sum with the positions."""
-    return 5 * size.stream
 
 
 def _attention(size: _Sizes, run: Run) -> int:
