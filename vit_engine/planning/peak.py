@@ -1,8 +1,8 @@
 """How many bytes a run has at once, counted before it is made.
 
-All of it is linear in the tokens, but for the table of distances, which is half the height of the grid
-smaller than a matrix. A run holds what it keeps, and one layer at work, which is at its largest either
-while its attention is streamed or in the middle of its MLP. The embedding before them needs less.
+All of it is linear in the tokens. A run holds what it keeps, and one layer at work, which is at its
+largest either while its attention is streamed or in the middle of its MLP. The embedding before them
+needs less.
 """
 
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from vit_engine.spec import TokenGrid
 from vit_engine.streaming import CPU_CHUNK_BYTES, GPU_CHUNK_BYTES
 
 _FLOAT32 = 4  # bytes: what sums run in, whatever the model is in
-_CHUNKS = 4  # scores, their exponentials, and distances, which are put together from parts
-_SUMS, _REDUCED, _PER_PREFIX_TOKEN = 4, 12, 3  # numbers a query and head: while keys pass, and when they are joined
+_CHUNKS = 4  # scores, their exponentials, and scores in float64, where they are large; distances are one more
+_SUMS, _REDUCED, _PER_PREFIX_TOKEN = 5, 12, 3  # numbers a query and head: while keys pass, and when they are joined
 _CLS_ROWS = 2  # in float64, of every traced layer, until the last is done
 # Blocks of up to 32 MiB come from glibc's heap (mallopt(3), M_MMAP_THRESHOLD), where a layer leaves holes that do not
 # always fit what the next one needs. Measured, they take at most as much as a layer at work, and at most 16 MiB for
@@ -30,7 +30,7 @@ class _Sizes:
 
     stream: one tensor (N, D) in the model's precision, as tokens, normalised tokens, queries, keys, values
     and outputs all are. wide: the same in float32. hidden: (N, mlp hidden). vector: (H, N) in float32.
-    chunk: of scores. table: of distances. picture: in the model's precision, where that is a copy.
+    chunk: of scores. picture: in the model's precision, where that is a copy.
     """
 
     stream: int
@@ -38,7 +38,6 @@ class _Sizes:
     hidden: int
     vector: int
     chunk: int
-    table: int
     picture: int
 
 
@@ -67,7 +66,6 @@ def _sizes(run: Run, grid: TokenGrid) -> _Sizes:
         hidden=grid.tokens * spec.hidden * itemsize,
         vector=grid.tokens * spec.heads * widened,
         chunk=min(chunk, grid.tokens * spec.heads * grid.patches * widened),
-        table=(2 * grid.rows - 1) * grid.cols**2 * _FLOAT32,
         picture=0 if on_cpu and run.dtype == torch.float32 else 3 * grid.height * grid.width * itemsize,
     )
 
@@ -76,9 +74,10 @@ def _attention(size: _Sizes, run: Run) -> int:
     """Tokens, normalised tokens, queries, keys and values; mixed values where they are needed; and what streams."""
     mixed = size.wide if run.whole_layers else 0
     widened = 3 * size.wide if size.wide > size.stream else 0
+    doubled = 2 * size.wide  # queries in float64, where scores are large
     vectors = (_SUMS + _REDUCED + _PER_PREFIX_TOKEN * run.spec.prefix) * size.vector
-    distances = 2 * size.table if STATISTICS[run.statistics].distance else 0  # in two layouts while it is made
-    return 5 * size.stream + mixed + widened + vectors + _CHUNKS * size.chunk + distances
+    chunks = (_CHUNKS + STATISTICS[run.statistics].distance) * size.chunk
+    return 5 * size.stream + mixed + widened + doubled + vectors + chunks
 
 
 def _mlp(size: _Sizes, run: Run) -> int:
