@@ -16,7 +16,7 @@ LEVELS = (
     ("spec", "devices"),
     ("registry", "positions", "streaming", "image", "maps", "statistics"),
     ("model",),
-    ("weights",),
+    ("weights", "presets"),
     ("planning",),
     ("trace",),
     ("methods",),

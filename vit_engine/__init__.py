@@ -19,8 +19,9 @@ from vit_engine.errors import (
 )
 from vit_engine.image import PreparedImage, open_image, prepare_image
 from vit_engine.maps import AttentionMap
-from vit_engine.model import VisionTransformer, vit_base, vit_small, vit_tiny
+from vit_engine.model import VisionTransformer
 from vit_engine.planning import Estimate, estimate, memory_budget
+from vit_engine.presets import vit_base, vit_small, vit_tiny
 from vit_engine.registry import list_models
 from vit_engine.spec import ModelSpec, Preprocessing, TokenGrid
 from vit_engine.statistics import HeadStatistics

@@ -10,7 +10,7 @@ modules, so one model serves any number of threads.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import cast
 
 import torch
 from einops import rearrange
@@ -26,10 +26,7 @@ from vit_engine.streaming import AttentionPlan, StreamedAttention, explicit_weig
 
 @dataclass(frozen=True)
 class LayerAttention:
-    """What one layer's attention leaves behind: queries and keys (B, H, N, d), scale, and streamed results.
-
-    Queries and keys are views: whoever keeps them keeps the values alive too.
-    """
+    """Queries and keys (B, H, N, d), scale, and streamed results. The former are views that keep the values alive."""
 
     queries: Tensor
     keys: Tensor
@@ -244,6 +241,7 @@ class VisionTransformer(nn.Module):
         """The last block's tokens to what forward returns."""
         return self.head(self.norm(x)[:, 0])
 
+    @torch.no_grad()
     def forward_with_attention(
         self,
         images: Float[Tensor, "B C height width"],
@@ -252,7 +250,7 @@ class VisionTransformer(nn.Module):
         *,
         output: bool = True,
     ) -> Tensor | None:
-        """As forward; each layer's record is handed to `on_layer(layer, record)`. For inference: no gradients.
+        """As forward; each layer's record is handed to `on_layer(layer, record)`. No gradients are kept.
 
         `plan_of(layer)` says what is wanted of a layer; None runs it plainly and its record is None.
         Records are handed over one by one and then let go, so that the caller decides what stays in
@@ -261,6 +259,8 @@ class VisionTransformer(nn.Module):
         """
         plans = [plan_of(layer) for layer in range(len(self.blocks))]
         last = max((layer for layer, plan in enumerate(plans) if plan is not None), default=-1)
+        if not output and last < 0:
+            return None
         x = self.embed(images)
         for layer, (block, plan) in enumerate(zip(cast(Sequence[Block], self.blocks), plans, strict=True)):
             if plan is None:
@@ -297,18 +297,3 @@ class VisionTransformer(nn.Module):
             if len(self.blocks) - layer <= n:
                 outputs.append(self.norm(x))
         return outputs
-
-
-def vit_tiny(patch_size: int = 16, **options: Any) -> VisionTransformer:
-    """ViT-Ti: D 192, 12 layers, 3 heads (Touvron et al. 2021, arXiv 2012.12877). Resampling "dino" by default."""
-    return VisionTransformer(patch_size=patch_size, dim=192, heads=3, **{"resampling": "dino", **options})
-
-
-def vit_small(patch_size: int = 16, **options: Any) -> VisionTransformer:
-    """ViT-S: D 384, 12 layers, 6 heads (Touvron et al. 2021, arXiv 2012.12877). Resampling "dino" by default."""
-    return VisionTransformer(patch_size=patch_size, dim=384, heads=6, **{"resampling": "dino", **options})
-
-
-def vit_base(patch_size: int = 16, **options: Any) -> VisionTransformer:
-    """ViT-B: D 768, 12 layers, 12 heads (Dosovitskiy et al. 2021, arXiv 2010.11929). Resampling "dino" by default."""
-    return VisionTransformer(patch_size=patch_size, dim=768, heads=12, **{"resampling": "dino", **options})

@@ -8,20 +8,19 @@ Over the patch keys read so far four sums stand for each query, taken from the l
 Z = Σ e^t, M = Σ e^t t, L = Σ e^t ‖Δ‖ and Σ e^t v, where t = s − m ≤ 0. A chunk that raises m by δ
 shrinks them by f = e^−δ, and M becomes f·(M − δZ) (Milakov & Gimelshein 2018, arXiv 1805.02867, with
 a moment added). The entropy ln Z − M / Z is a sum of two terms that are never negative: nothing
-cancels, and one-hot attention gives exactly 0. Weights come from differences of scores alone, so a
-large score that all keys share costs no precision.
+cancels, and one-hot attention gives exactly 0. Scores too large for float32 to know their differences
+are taken in float64, on a CPU, where looking at them costs nothing.
 
-Prefix keys are few and join at the end, which also leaves what patch queries give to patches alone,
-renormalised, even where the prefix takes all the mass.
+Prefix keys are few and join at the end: what goes to patches alone is known, renormalised, even where
+the prefix takes all the mass.
 
 `explicit_weights` is the reference: the whole matrix, for tests and for small pictures.
 """
 
-import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -32,8 +31,9 @@ from vit_engine.spec import TokenGrid
 
 # A chunk of scores and its exponentials stay in a core's caches on a CPU. A GPU has cores to fill instead.
 CPU_CHUNK_BYTES = 1 << 20
-GPU_CHUNK_BYTES = 1 << 28
+GPU_CHUNK_BYTES = 1 << 26
 LOG2_E = math.log2(math.e)
+COARSE_SCORE = 100.0  # measured: up to here, float32 scores give entropies within 1e-5 of those of float64
 
 
 @dataclass(frozen=True)
@@ -99,9 +99,7 @@ def stream_attention(
         raise ValueError(f"the plan's grid has {plan.grid.tokens} tokens; got {tokens} queries.")
     wide = torch.promote_types(queries.dtype, torch.float32)
     q, k, v = (x.flatten(0, 1).to(wide) for x in (queries, keys, values))  # (B·H, N, d)
-    sums = _sum_patches(q, k, v, scale, plan)
-    prefix = plan.grid.prefix
-    reduced = _reduce(sums, q, k[:, :prefix], v[:, :prefix], prefix)
+    reduced = _reduce(_sum_patches(q, k, v, scale, plan), q, k, v, plan.grid)
     if plan.output:
         reduced["output"] = reduced["output"].to(values.dtype)
     return StreamedAttention(**{name: each.unflatten(0, (batch, heads)) for name, each in reduced.items()})
@@ -110,19 +108,14 @@ def stream_attention(
 def _sum_patches(q: Tensor, k: Tensor, v: Tensor, scale: float, plan: AttentionPlan) -> "_PatchSums":
     """All chunks summed; where a GPU's memory does not suffice for one, they are made smaller."""
     k, v = (x[:, plan.grid.prefix :] for x in (k, v))
-    chunk_bytes = plan.chunk_bytes or _chunk_bytes(q.device)
+    shape = _ChunkShape.within(plan.chunk_bytes or _chunk_bytes(q.device), q.shape[0], plan.grid)
     while True:
-        sums = _PatchSums(q, v, scale, plan)
-        shape = _ChunkShape.within(chunk_bytes, q.shape[0], plan.grid)
         try:
-            for chunk in _chunks(q, plan, shape):
-                sums.add(chunk, q[chunk.at], k[chunk.heads, chunk.keys], v[chunk.heads, chunk.keys])
+            return _PatchSums.of(q, k, v, scale=scale, plan=plan, shape=shape)
         except torch.OutOfMemoryError:
             if shape.is_least:
                 raise
-            chunk_bytes //= 4
-        else:
-            return sums
+        shape = _ChunkShape.within(shape.scores(plan.grid), q.shape[0], plan.grid)  # a quarter of the bytes
 
 
 @dataclass(frozen=True)
@@ -132,7 +125,7 @@ class _Chunk:
     heads: slice
     queries: slice  # of all tokens
     keys: slice  # of the patches
-    distances: Tensor | None  # (patch queries, keys), pixels; the prefix queries before them have none
+    distances: Tensor | None  # (patch queries, keys), in patches; the prefix queries before them have none
     first: bool  # no keys came before these
 
     @property
@@ -141,25 +134,50 @@ class _Chunk:
 
 
 class _PatchSums:
-    """The sums over the patch keys of all queries, (B·H, N, 1), and of their values, (B·H, N, d)."""
+    """The sums over the patch keys of all queries, (B·H, N, 1), and of their values, (B·H, N, d).
 
-    def __init__(self, q: Tensor, v: Tensor, scale: float, plan: AttentionPlan) -> None:
+    `maximum` and `moment` are of scores not yet scaled; `path` is in patches.
+    """
+
+    def __init__(self, q: Tensor, v: Tensor, scale: float, plan: AttentionPlan, shape: "_ChunkShape") -> None:
         heads, tokens = q.shape[:2]
         self.scale = scale
-        self.maximum, self.total = q.new_zeros(heads, tokens, 1), q.new_zeros(heads, tokens, 1)
+        self.maximum = q.new_zeros(heads, tokens, 1, dtype=q.dtype if q.device.type == "mps" else torch.float64)
+        self.total = q.new_zeros(heads, tokens, 1)
         self.moment = q.new_zeros(heads, tokens, 1) if plan.entropy else None
         self.path = q.new_zeros(heads, tokens, 1) if plan.distance else None
         # Heads side by side in memory, as the projection after attention reads them.
         self.mixed = q.new_zeros(tokens, heads, v.shape[-1]).transpose(0, 1) if plan.output else None
-        self.scratch = (q.new_empty(0), q.new_empty(0))
+        self.scratch = [q.new_empty(shape.scores(plan.grid)) for _ in range(2)]
+
+    @classmethod
+    def of(
+        cls, q: Tensor, k: Tensor, v: Tensor, *, scale: float, plan: AttentionPlan, shape: "_ChunkShape"
+    ) -> "_PatchSums":
+        """Of all patch keys, in chunks of this shape."""
+        sums = cls(q, v, scale, plan, shape)
+        for chunk in _chunks(q, plan, shape):
+            sums.add(chunk, q[chunk.at], k[chunk.heads, chunk.keys], v[chunk.heads, chunk.keys])
+        return sums
 
     def add(self, chunk: _Chunk, q: Tensor, k: Tensor, v: Tensor) -> None:
-        """Take a chunk in; its scores stay unscaled until they are exponents."""
-        t, weights = self._buffers(q.shape[0], q.shape[1], k.shape[1])
+        """Take a chunk in."""
+        cells = (*q.shape[:2], k.shape[1])
+        t, weights = (buffer[: math.prod(cells)].view(cells) for buffer in self.scratch)
         torch.bmm(q, k.mT, out=t)
-        self._raise_maximum(chunk, t.amax(dim=-1, keepdim=True))
-        t -= self.maximum[chunk.at]
+        highest = t.amax(dim=-1, keepdim=True)
+        if is_coarse(highest, self.scale):
+            scores = q.double() @ k.double().mT
+            self._raise_maximum(chunk, scores.amax(dim=-1, keepdim=True))
+            t.copy_(scores.sub_(self.maximum[chunk.at]))
+        else:
+            self._raise_maximum(chunk, highest)
+            t.sub_(self.maximum[chunk.at].to(t.dtype))
         torch.mul(t, self.scale * LOG2_E, out=weights).exp2_()
+        self._sum(chunk, t, weights, v)
+
+    def _sum(self, chunk: _Chunk, t: Tensor, weights: Tensor, v: Tensor) -> None:
+        """Add what the scores' differences from the maximum, and their exponentials, give. Overwrites both."""
         self.total[chunk.at].add_(weights.sum(dim=-1, keepdim=True))
         if self.mixed is not None:
             self.mixed[chunk.at].baddbmm_(weights, v)
@@ -175,7 +193,7 @@ class _PatchSums:
         known = self.maximum[chunk.at]
         if not chunk.first:
             highest = torch.maximum(known, highest)
-            change = known - highest
+            change = (known - highest).to(self.total.dtype)
             shrink = (change * self.scale).exp()
             if self.moment is not None:
                 self.moment[chunk.at].addcmul_(change, self.total[chunk.at])
@@ -184,23 +202,21 @@ class _PatchSums:
                     sums[chunk.at].mul_(shrink)
         known.copy_(highest)
 
-    def _buffers(self, *shape: int) -> Iterator[Tensor]:
-        """Two tensors of this shape in memory that all chunks share."""
-        cells = math.prod(shape)
-        if self.scratch[0].numel() < cells:
-            self.scratch = (self.total.new_empty(cells), self.total.new_empty(cells))
-        return (buffer[:cells].view(shape) for buffer in self.scratch)
+
+def is_coarse(scores: Tensor, scale: float) -> bool:
+    """Whether float32 scores, unscaled, are too large for exact weights; False on a GPU, which would have to wait."""
+    return scores.device.type == "cpu" and scores.abs().max().item() * scale > COARSE_SCORE
 
 
-def _reduce(sums: _PatchSums, q: Tensor, k_prefix: Tensor, v_prefix: Tensor, prefix: int) -> dict[str, Tensor]:
+def _reduce(sums: _PatchSums, q: Tensor, k: Tensor, v: Tensor, grid: TokenGrid) -> dict[str, Tensor]:
     """The sums over the patch keys, joined with the prefix keys; each (B·H, N), the output (B·H, N, d)."""
-    prefix_t = (q @ k_prefix.mT).sub_(sums.maximum).mul_(sums.scale)  # (B·H, N, P), from the largest patch score
+    prefix_t = _prefix_differences(sums, q, k[:, : grid.prefix])
     lift = functional.pad(prefix_t, (1, 0)).amax(dim=-1, keepdim=True)  # of the maximum by the prefix, ≥ 0
     patch_shrink, prefix_weights = (-lift).exp(), prefix_t.sub_(lift).exp_()
     total = sums.total * patch_shrink + prefix_weights.sum(dim=-1, keepdim=True)
     prefix_weights /= total
     largest_patch = patch_shrink / total
-    reduced = {"log_normaliser": sums.maximum * sums.scale + lift + total.log()}
+    reduced = {"log_normaliser": (sums.maximum * sums.scale + lift + total.log()).to(total.dtype)}
     if sums.moment is not None:
         patch_mass = largest_patch * sums.total
         over_patches = sums.total.log() - sums.moment * sums.scale / sums.total
@@ -210,11 +226,19 @@ def _reduce(sums: _PatchSums, q: Tensor, k_prefix: Tensor, v_prefix: Tensor, pre
         reduced["prefix_mass"] = prefix_weights.sum(dim=-1, keepdim=True)
         reduced["maximum"] = torch.cat([largest_patch, prefix_weights], dim=-1).amax(dim=-1, keepdim=True)
     if sums.path is not None:
-        reduced["distance"] = (sums.path / sums.total)[:, prefix:]
+        reduced["distance"] = (sums.path / sums.total)[:, grid.prefix :] * grid.patch_size
     reduced = {name: each.squeeze(-1) for name, each in reduced.items()}
     if sums.mixed is not None:
-        reduced["output"] = sums.mixed.mul_(largest_patch).baddbmm_(prefix_weights, v_prefix)
+        reduced["output"] = sums.mixed.mul_(largest_patch).baddbmm_(prefix_weights, v[:, : grid.prefix])
     return reduced
+
+
+def _prefix_differences(sums: _PatchSums, q: Tensor, k_prefix: Tensor) -> Tensor:
+    """Scores of the prefix keys, scaled, from the largest patch score: (B·H, N, P)."""
+    scores = q @ k_prefix.mT
+    if scores.numel() and (is_coarse(scores, sums.scale) or is_coarse(sums.maximum, sums.scale)):
+        return (q.double() @ k_prefix.double().mT).sub_(sums.maximum).mul_(sums.scale).to(q.dtype)
+    return scores.sub_(sums.maximum.to(q.dtype)).mul_(sums.scale)
 
 
 @dataclass(frozen=True)
@@ -229,14 +253,18 @@ class _ChunkShape:
     def within(cls, chunk_bytes: int, heads: int, grid: TokenGrid) -> "_ChunkShape":
         """Of this many bytes of scores, with twice as many keys as queries; at the least one row of patches."""
         scores = chunk_bytes // 4
-        patch_rows = _clamp(2 * math.isqrt(scores) // grid.cols, grid.rows)
+        patch_rows = max(1, min(2 * math.isqrt(scores) // grid.cols, grid.rows))
         keys = patch_rows * grid.cols
-        queries = _clamp(scores // keys, grid.tokens)
-        return cls(_clamp(scores // (keys * queries), heads), queries, patch_rows)
+        queries = max(1, min(scores // keys, grid.tokens))
+        return cls(max(1, min(scores // (keys * queries), heads)), queries, patch_rows)
 
     @property
     def is_least(self) -> bool:
         return self == _ChunkShape(heads=1, queries=1, patch_rows=1)
+
+    def scores(self, grid: TokenGrid) -> int:
+        """How many scores a chunk has at most."""
+        return self.heads * self.queries * self.patch_rows * grid.cols
 
 
 def _chunk_bytes(device: torch.device) -> int:
@@ -247,43 +275,26 @@ def _chunk_bytes(device: torch.device) -> int:
 def _chunks(q: Tensor, plan: AttentionPlan, shape: _ChunkShape) -> Iterator[_Chunk]:
     """All pairs of queries and patch keys; for each query, the keys in order."""
     grid = plan.grid
-    table = _distance_table(grid, q.device) if plan.distance else None
     for queries in _slices(grid.tokens, shape.queries):
         for rows in _slices(grid.rows, shape.patch_rows):
-            distances = None if table is None else _distances(table, grid, queries, rows)
+            distances = _distances(grid, queries, rows, q.device) if plan.distance else None
             keys = slice(rows.start * grid.cols, rows.stop * grid.cols)
             for heads in _slices(q.shape[0], shape.heads):
                 yield _Chunk(heads, queries, keys, distances, first=rows.start == 0)
 
 
-def _clamp(wanted: int, most: int) -> int:
-    return max(1, min(wanted, most))
-
-
 def _slices(length: int, step: int) -> Iterator[slice]:
     """Slices of nearly one size, at most `step`, that make up the length."""
     count = -(-length // step)
-    edges = [length * i // count for i in range(count + 1)]
-    return (slice(*edge) for edge in itertools.pairwise(edges))
+    return (slice(length * i // count, length * (i + 1) // count) for i in range(count))
 
 
-@lru_cache(maxsize=2)
-def _distance_table(grid: TokenGrid, device: torch.device) -> Float[Tensor, "cols double_rows cols"]:
-    """Pixels from a patch in column j to one in column c, by difference of rows: [j, rows − 1 + Δrow, c].
-
-    Distances do not change when both patches move down, so the table is `rows` / 2 times smaller than
-    the matrix of all pairs, and a patch's distances to whole rows of patches are one run of it.
-    """
-    offsets = torch.from_numpy(grid.offsets()).to(device)
-    return offsets.unfold(1, grid.cols, 1).flip(1).transpose(0, 1).contiguous()
-
-
-def _distances(table: Tensor, grid: TokenGrid, queries: slice, rows: slice) -> Tensor | None:
-    """Pixels (patches among these queries, patches in these rows); None where all queries are prefix tokens."""
+def _distances(grid: TokenGrid, queries: slice, rows: slice, device: torch.device) -> Tensor | None:
+    """(patches among these queries, patches in these rows), in patches; None where all queries are prefix tokens."""
     first, last = (max(token - grid.prefix, 0) for token in (queries.start, queries.stop))
-    parts = []
-    for row in range(first // grid.cols, -(-last // grid.cols)):
-        columns = slice(max(first - row * grid.cols, 0), last - row * grid.cols)
-        same_row = grid.rows - 1 - row
-        parts.append(table[columns, same_row + rows.start : same_row + rows.stop].flatten(1))
-    return torch.cat(parts) if parts else None
+    integers = partial(torch.arange, dtype=torch.int32, device=device)
+    patches = integers(first, last)[:, None]
+    down = patches // grid.cols - integers(rows.start, rows.stop)
+    across = patches % grid.cols - integers(grid.cols)
+    squares = down.square().float().unsqueeze(2) + across.square().float().unsqueeze(1)
+    return squares.sqrt_().flatten(1) if len(patches) else None

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from vit_engine.errors import SpecError
-from vit_engine.model import Attention, DropPath, LayerAttention, Mlp, VisionTransformer, vit_base, vit_small, vit_tiny
+from vit_engine.model import Attention, DropPath, LayerAttention, Mlp, VisionTransformer
+from vit_engine.presets import vit_base, vit_small, vit_tiny
 from vit_engine.spec import TokenGrid
 from vit_engine.streaming import AttentionPlan
 
@@ -141,6 +142,22 @@ def test_forward_with_attention_gives_the_output_of_forward(class_count: int, si
     assert [layer for layer, _ in records] == [0, 1]
     assert records[0][1] is None
     assert records[1][1].queries.shape == records[1][1].keys.shape == (2, 3, plan.grid.tokens, 4)
+
+
+def test_forward_with_attention_keeps_no_gradients_and_needs_no_setting_for_that() -> None:
+    model, images = build(), pictures()
+    with torch.enable_grad():
+        out = model.requires_grad_().forward_with_attention(
+            images, lambda _: AttentionPlan(TokenGrid(1, 5, 7, 4)), lambda *_: None
+        )
+    assert not out.requires_grad
+
+
+def test_without_output_and_plans_nothing_is_run() -> None:
+    records: list[object] = []
+    out = build().forward_with_attention(pictures(), lambda _: None, lambda *each: records.append(each), output=False)
+    assert out is None
+    assert not records
 
 
 def test_without_a_classifier_forward_is_the_normalised_cls_token() -> None:

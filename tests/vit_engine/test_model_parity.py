@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import vit_b_16
 
-from vit_engine.model import VisionTransformer, vit_base
+from vit_engine.model import VisionTransformer
+from vit_engine.presets import vit_base
 
 RENAMED = (
     ("class_token", "cls_token"),

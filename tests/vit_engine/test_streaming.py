@@ -144,6 +144,28 @@ def test_huge_scores_stay_exact_finite_and_never_negative(spread: float, prefix:
         assert (getattr(got, name) >= 0).all(), name
 
 
+@pytest.mark.parametrize("spread", [6.0, 20.0, 60.0])
+@pytest.mark.parametrize("chunk_bytes", [None, 4001])
+def test_scores_that_float32_knows_only_coarsely_are_exact_too(spread: float, chunk_bytes: int | None) -> None:
+    grid = TokenGrid(3, 7, 9, 8)
+    tensors = draw(1, 1, 4, grid.tokens, 64, spread=spread)
+    q, k, v = next(tensors), next(tensors), next(tensors) / spread
+    k = k[:, :, :1] + k / 50  # keys that share most of their score, as outliers make them: many a weight is not 0
+    expected = reference(q, k, v, grid, scale=1 / 8)
+    assert expected["log_normaliser"].abs().max() > 100
+    assert (expected["entropy"] > 0.1).sum() > 20
+    assert_exact(stream(q, k, v, grid, scale=1 / 8, chunk_bytes=chunk_bytes), expected)
+
+
+def test_identical_keys_share_evenly_however_large_their_score() -> None:
+    grid = TokenGrid(3, 5, 7, 8)
+    tensors = draw(2, 1, 2, grid.tokens, 64, spread=60.0)
+    q, k = next(tensors), next(tensors)[:, :, :1].expand(-1, -1, grid.tokens, -1)
+    got = stream(q, k, q, grid, scale=1 / 8)
+    torch.testing.assert_close(got.entropy, torch.full_like(got.entropy, math.log(grid.tokens)), rtol=0, atol=2e-6)
+    torch.testing.assert_close(got.prefix_mass, torch.full_like(got.entropy, 3 / grid.tokens), rtol=0, atol=1e-7)
+
+
 @pytest.mark.parametrize("gap", [50.0, 1e4])
 def test_patch_entropy_survives_a_prefix_that_takes_all_the_mass(gap: float) -> None:
     grid = TokenGrid(3, 2, 3, 16)
@@ -260,8 +282,9 @@ class LargestStorage(TorchDispatchMode):
         return result
 
 
-def test_no_tensor_grows_with_the_square_of_the_tokens() -> None:
-    grid, budget = TokenGrid(3, 37, 19, 8), 1 << 17
+@pytest.mark.parametrize("shape", [(11, 13), (1, 151), (151, 1)])
+def test_no_tensor_grows_with_the_square_of_the_tokens(shape: tuple[int, int]) -> None:
+    grid, budget = TokenGrid(3, *shape, 8), 1 << 13
     tensors = draw(0, 1, 2, grid.tokens, 4)
     q, k, v = next(tensors), next(tensors), next(tensors)
     with LargestStorage() as largest:

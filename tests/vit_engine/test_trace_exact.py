@@ -62,3 +62,17 @@ def test_the_cls_querys_numbers_are_within_1e_5_of_float64(trace: AttentionTrace
         got = getattr(trace.statistics, name)[layer]
         np.testing.assert_allclose(got, values, rtol=1e-6, atol=1e-6, err_msg=name)
         assert (got >= 0).all(), name
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+def test_means_over_the_queries_are_within_1e_5_of_float64(trace: AttentionTrace, layer: int) -> None:
+    weights = scores(trace, layer).softmax(dim=-1)
+    entropies = torch.special.entr(weights).sum(dim=-1)
+    expected = {
+        "mean_entropy": entropies.mean(dim=-1),
+        "mean_effective_tokens": entropies.exp().mean(dim=-1),
+        "mean_prefix_mass": weights[..., :PREFIX].sum(dim=-1).mean(dim=-1),
+        "mean_maximum": weights.amax(dim=-1).mean(dim=-1),
+    }
+    for name, values in expected.items():
+        np.testing.assert_allclose(getattr(trace.statistics, name)[layer], values, rtol=1e-5, atol=1e-5, err_msg=name)

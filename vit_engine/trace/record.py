@@ -21,6 +21,7 @@ from vit_engine.statistics import HeadStatistics
 from vit_engine.streaming import explicit_weights
 
 WEIGHTS_BUDGET = 2 << 30  # bytes of one layer's whole matrices, on request
+ROWS = 256  # of a matrix at a time, in float64
 REDUCTIONS: dict[str, Callable[..., Tensor]] = {"mean": Tensor.mean, "max": Tensor.amax, "min": Tensor.amin}
 
 
@@ -52,8 +53,12 @@ class LayerTrace:
 
     def weights(self) -> Tensor:
         """The whole matrices: float32 (heads, tokens, tokens), from scores as wide as those of scores()."""
-        heads = zip(self.queries, self.keys, strict=True)
-        return torch.stack([explicit_weights(self._wide(q), self._wide(k), scale=self.scale).float() for q, k in heads])
+        heads, tokens, _ = self.queries.shape
+        weights = torch.empty(heads, tokens, tokens, device=self.keys.device)
+        for q, k, matrix in zip(self.queries, self.keys, weights, strict=True):
+            for rows, part in zip(self._wide(q).split(ROWS), matrix.split(ROWS), strict=True):
+                part.copy_(explicit_weights(rows, self._wide(k), scale=self.scale))
+        return weights
 
     @staticmethod
     def _wide(tensor: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Collection, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -15,10 +16,11 @@ from vit_engine.planning import attention_plan, demand_memory
 from vit_engine.progress import Progress
 from vit_engine.spec import ModelSpec, TokenGrid
 from vit_engine.statistics import HeadStatistics, gini, top_mass
+from vit_engine.streaming import AttentionPlan
 from vit_engine.trace.record import AttentionTrace, LayerTrace, Prediction
 from vit_engine.weights import LoadedModel
 
-PER_QUERY = ("entropy", "patch_entropy", "prefix_mass", "maximum", "distance")  # the fields of StreamedAttention
+PER_QUERY = ("entropy", "patch_entropy", "prefix_mass", "maximum")  # what a plan with entropy streams
 
 
 def attend(
@@ -31,11 +33,13 @@ def attend(
 ) -> AttentionTrace:
     """Run the model on one picture and keep its attention: exact, in memory linear in the tokens.
 
-    layers: "all", a layer, or several; negative ones count from the last. statistics: "all",
-    "entropy" (no distances) or "none". progress(fraction, message) is called after each layer; what it
-    raises stops the run. Safe to call from many threads at once. Raises SpecError for layers or
-    statistics that do not exist, or an image prepared for another patch size; ResourceError, before
-    anything is run, where the run needs more than memory_budget(), and where memory runs out all the same.
+    layers: "all", a layer, or several; negative ones count from the last. Only these are analysed, and the
+    run ends in the last of them, but where the model has classes: predictions need all layers to run.
+    statistics: "all", "entropy" (no distances) or "none". progress(fraction, message) is called after
+    each layer's attention; what it raises stops the run. Safe to call from many threads at once. Raises
+    SpecError for layers or statistics that do not exist, or an image prepared for another patch size;
+    ResourceError, before anything is run, where the run needs more than memory_budget(), and where memory
+    runs out all the same.
     """
     started = time.perf_counter()
     spec, grid = loaded.spec, prepared.grid
@@ -43,13 +47,15 @@ def attend(
     demand_memory(spec, grid, layers=layers, statistics=statistics, device=loaded.device, dtype=loaded.dtype)
     traced, plan = spec.layer_numbers(layers), attention_plan(grid, statistics)
     with torch.inference_mode(), _memory_errors(grid, loaded):
-        keeper = _Keeper(loaded, grid, traced, progress)
+        keeper = _Keeper(loaded, grid, traced, plan, progress)
         images = prepared.tensor.unsqueeze(0).to(loaded.device, loaded.dtype)
         output = loaded.model.forward_with_attention(
             images, lambda layer: plan if layer in traced else None, keeper.keep, output=bool(spec.class_names)
         )
         head_statistics = None if statistics == "none" else keeper.statistics()
         predictions = () if output is None else _predictions(output[0], spec)
+        if loaded.device.type != "cpu":
+            torch.accelerator.synchronize(loaded.device)  # the seconds are those of the work, not of its launch
     return AttentionTrace(
         spec=spec,
         grid=grid,
@@ -89,45 +95,55 @@ def _memory_errors(grid: TokenGrid, loaded: LoadedModel) -> Iterator[None]:
 class _Keeper:
     """Takes each layer's record as it comes, and keeps what the trace and its statistics need.
 
-    What is kept has its memory from the start, one piece for all layers: made among the run's own
-    tensors, which come and go, it would leave holes that nothing fits. Everything stays on the device
-    until the last layer is done: the run never waits for the host.
+    What is kept has its memory before the run begins: made among the run's own tensors, which come and
+    go, it would leave holes that nothing fits. Everything stays on the device until the last layer is
+    done: the run never waits for the host.
     """
 
     def __init__(
-        self, loaded: LoadedModel, grid: TokenGrid, traced: Collection[int], progress: Progress | None
+        self,
+        loaded: LoadedModel,
+        grid: TokenGrid,
+        traced: Collection[int],
+        plan: AttentionPlan,
+        progress: Progress | None,
     ) -> None:
         spec = loaded.spec
         self.spec, self.grid, self.progress = spec, grid, progress
         self.last = spec.depth - 1 if spec.class_names else max(traced)  # predictions need every layer
-        self.traced = tuple(sorted(traced))
         self.layers: dict[int, LayerTrace] = {}
-        self.kept: dict[str, Tensor] = {}
+        empty = partial(torch.empty, device=loaded.device)
+        shape = spec.heads, grid.tokens, spec.dim // spec.heads
+        widened = torch.promote_types(loaded.dtype, torch.float32)
+        self.store = {
+            layer: (
+                empty(shape, dtype=loaded.dtype),
+                empty(shape, dtype=loaded.dtype),
+                empty(shape[:2], dtype=widened),
+            )
+            for layer in sorted(traced)
+        }
+        lengths = dict.fromkeys(PER_QUERY if plan.entropy else (), grid.tokens)
+        lengths |= {"distance": grid.patches} if plan.distance else {}
+        self.per_query = {name: empty(len(traced), spec.heads, length) for name, length in lengths.items()}
 
     def keep(self, layer: int, record: LayerAttention | None) -> None:
         if record is not None:
+            streamed = record.streamed
+            queries, keys, log_normalisers = self.store.pop(layer)
+            for name, values in self.per_query.items():
+                values[len(self.layers)] = getattr(streamed, name)[0]
             self.layers[layer] = LayerTrace(
-                self._keep(layer, "queries", record.queries),
-                self._keep(layer, "keys", record.keys),
-                self._keep(layer, "log_normaliser", record.streamed.log_normaliser),
+                queries.copy_(record.queries[0]),
+                keys.copy_(record.keys[0]),
+                log_normalisers.copy_(streamed.log_normaliser[0]),
                 record.scale,
             )
-            for name in PER_QUERY:
-                values = getattr(record.streamed, name)
-                if values is not None:
-                    self._keep(layer, name, values)
         if self.progress is not None:
             self.progress((layer + 1) / (self.last + 1), f"layer {layer + 1} of {self.spec.depth}")
 
-    def _keep(self, layer: int, name: str, values: Tensor) -> Tensor:
-        """A copy of a layer's values of the one picture, in what all layers share."""
-        if name not in self.kept:
-            self.kept[name] = values.new_empty((len(self.traced), *values.shape[1:]))
-        return self.kept[name][self.traced.index(layer)].copy_(values[0])
-
     def statistics(self) -> HeadStatistics:
-        per_query = {name: self.kept[name] for name in PER_QUERY if name in self.kept}
-        reduced = {name: values.float().cpu().numpy() for name, values in _means(per_query).items()}
+        reduced = {name: values.float().cpu().numpy() for name, values in _means(self.per_query).items()}
         scores = torch.stack([layer.scores(0) for layer in self.layers.values()])
         return HeadStatistics(tuple(self.layers), self.grid, **reduced, **_cls_columns(scores, self.grid.prefix))
 
