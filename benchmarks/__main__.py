@@ -52,11 +52,13 @@ def parse() -> argparse.Namespace:
 
 
 def resumed(path: Path) -> Results:
-    """What was measured before; SystemExit where it was on another machine or with other libraries."""
+    """What was measured before; SystemExit where it was on another machine, with other libraries or another engine."""
     results, here = Results.read(path), describe_machine()
     differing = [name for name in here if name != "date" and results.machine.get(name) != here[name]]
     if differing:
-        raise SystemExit(f"{path.name} is of another machine: {', '.join(differing)} differ. Run without --resume.")
+        raise SystemExit(
+            f"{path.name} is of another machine or engine: {', '.join(differing)} differ. Run without --resume."
+        )
     return results
 
 

@@ -99,7 +99,7 @@ def dino_attention(block: Block, x: Tensor) -> tuple[Tensor, Tensor]:
 
 def build_timm(loaded: ve.LoadedModel) -> Run:
     """Leaves the matrices (B, H, N, N) by the names of the modules that were hooked, in order of the layers."""
-    from timm.utils import AttentionExtract  # noqa: PLC0415 - no other contender shall carry it
+    from timm.utils import AttentionExtract  # noqa: PLC0415 - slow to import, and only needed here
 
     extract = AttentionExtract(timm_model(loaded), method="hook")
     return lambda pictures: extract(pictures.images)
@@ -107,7 +107,7 @@ def build_timm(loaded: ve.LoadedModel) -> Run:
 
 def timm_model(loaded: ve.LoadedModel) -> nn.Module:
     """timm's model of the same shape with the same weights, its fused attention off."""
-    from timm.models import VisionTransformer  # noqa: PLC0415 - no other contender shall carry it
+    from timm.models import VisionTransformer  # noqa: PLC0415 - slow to import, and only needed here
 
     spec = loaded.spec
     model = VisionTransformer(
@@ -135,7 +135,7 @@ def build_transformers(loaded: ve.LoadedModel) -> Run:
 
 def transformers_model(loaded: ve.LoadedModel) -> nn.Module:
     """transformers' model of the same shape with the same weights; eager: its fused attention returns no matrices."""
-    from transformers import ViTConfig, ViTModel  # noqa: PLC0415 - no other contender shall carry it
+    from transformers import ViTConfig, ViTModel  # noqa: PLC0415 - slow to import, and only needed here
 
     spec = loaded.spec
     config = ViTConfig(

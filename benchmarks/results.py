@@ -1,5 +1,6 @@
 """What was measured: every single run, and the machine it ran on."""
 
+import hashlib
 import json
 import os
 import platform
@@ -10,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import vit_engine
 from benchmarks.plan import Job
 
 PACKAGES = ("torch", "timm", "transformers", "numpy")
@@ -70,7 +72,7 @@ class Results:
 
 
 def describe_machine() -> dict[str, Any]:
-    """The date too: of the day on which the first run began."""
+    """And the engine; the date is that of the day on which the first run began."""
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "cpu": _cpu(),
@@ -79,7 +81,14 @@ def describe_machine() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         **{package: version(package) for package in PACKAGES},
+        "engine": _engine(),
     }
+
+
+def _engine() -> str:
+    """A fingerprint of the engine's source: runs of different code do not belong together."""
+    sources = sorted(Path(vit_engine.__file__).parent.rglob("*.py"))
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
 
 
 def _cpu() -> str:

@@ -34,6 +34,7 @@ MACHINE = {
     "timm": "1.2",
     "transformers": "5.6",
     "numpy": "2.3",
+    "engine": "0123456789abcdef",
 }
 MIB = 2**20
 
@@ -325,7 +326,7 @@ def test_another_machines_results_are_not_resumed(tmp_path: Path) -> None:
     Results(describe_machine() | {"date": "2020-01-01"}).write(path)
     assert command.resumed(path).machine["date"] == "2020-01-01"
     Results(describe_machine() | {"cpu": "Abacus 9"}).write(path)
-    with pytest.raises(SystemExit, match=r"another machine: cpu differ"):
+    with pytest.raises(SystemExit, match=r"another machine or engine: cpu differ"):
         command.resumed(path)
 
 
