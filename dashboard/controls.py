@@ -98,11 +98,11 @@ def _cost(picture: str, spec: ModelSpec, size: int) -> None:
     except VitEngineError:
         return  # the page tells it, in the place of the analysis
     patches = f"{cost.grid.rows}×{cost.grid.cols} patches of {spec.patch_size} px"
-    if cost.fits:
-        st.caption(f"{patches} · needs {in_gigabytes(cost.peak_bytes)} · about {in_time(cost.seconds)}")
+    needs = f"needs {in_gigabytes(cost.peak_bytes)}"
+    if cost.refusal:
+        st.caption(f"{patches} · :red[{needs}: {cost.refusal}]")
     else:
-        needs, free = in_gigabytes(cost.peak_bytes), in_gigabytes(cost.budget)
-        st.caption(f"{patches} · :red[needs {needs}, and only {free} may be taken here]")
+        st.caption(f"{patches} · {needs} · about {in_time(cost.seconds)}")
 
 
 def _where_from(spec: ModelSpec) -> str:

@@ -63,6 +63,11 @@ class Jobs:
             except AbandonedError:  # just before this watcher came: begin again
                 continue
 
+    def has(self, key: Hashable) -> bool:
+        """Whether a job of this key is under way or waiting."""
+        with self._lock:
+            return key in self._jobs
+
     def _job(self, key: Hashable, make: Callable[[Progress], Value]) -> Job[Value]:
         with self._lock:
             job = self._jobs.get(key)

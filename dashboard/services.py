@@ -17,6 +17,7 @@ import vit_engine as ve
 from dashboard.jobs import Jobs, Progress, Store
 from dashboard.samples import SAMPLES, Sample, find_sample
 from dashboard.state import DEFAULT, UPLOAD_PREFIX
+from dashboard.texts import in_gigabytes
 from vit_engine.demo.scenes import draw_scene
 from vit_engine.image import target_size
 from vit_engine.weights import works_offline
@@ -53,16 +54,12 @@ class Analysis:
 
 @dataclass(frozen=True)
 class Cost:
-    """What an analysis will take: its tokens, bytes of memory and seconds; budget: the bytes that it may take now."""
+    """What an analysis will take: its tokens, bytes of memory and seconds. refusal: why it will not run, or empty."""
 
     grid: ve.TokenGrid
     peak_bytes: int
     seconds: float
-    budget: int
-
-    @property
-    def fits(self) -> bool:
-        return self.peak_bytes <= self.budget
+    refusal: str = ""
 
 
 @st.cache_resource(show_spinner=False)
@@ -178,7 +175,23 @@ def cost(picture: Picture, model: str, size: int) -> Cost:
     spec = models()[model]
     grid = spec.cropped_grid(*target_size(picture.shape, spec, size))
     estimate = ve.estimate(spec, grid)
-    return Cost(grid, estimate.peak_bytes, estimate.seconds, ve.memory_budget("auto"))
+    key = _key(picture, model, size)
+    known = _traces().get(key) is not None or _runs().has(key)  # what runs already has its memory
+    return Cost(grid, estimate.peak_bytes, estimate.seconds, "" if known else _refusal(estimate))
+
+
+def _refusal(estimate: ve.Estimate) -> str:
+    """What stands against a run, in few words; empty where nothing does."""
+    budget = ve.memory_budget("auto")
+    if estimate.peak_bytes > budget:
+        return f"only {in_gigabytes(budget)} may be taken now"
+    if estimate.kept_bytes > TRACE_BYTES:
+        return f"its trace of {in_gigabytes(estimate.kept_bytes)} is over the {in_gigabytes(TRACE_BYTES)} kept here"
+    return f"at most {MAX_PATCHES:,} patches are allowed here" if estimate.grid.patches > MAX_PATCHES else ""
+
+
+def _key(picture: Picture, model: str, size: int) -> tuple[str, str, int]:
+    return model, picture.sha256, size
 
 
 def analyse(picture: Picture, model: str, size: int, progress: Progress) -> Analysis:
@@ -187,7 +200,7 @@ def analyse(picture: Picture, model: str, size: int, progress: Progress) -> Anal
     size: short side in pixels. progress(fraction, message) tells what is being done; what it raises
     ends the waiting, while the work goes on for those who come back to it soon.
     """
-    key = (model, picture.sha256, size)
+    key = _key(picture, model, size)
     kept = _traces().get(key)
     if kept is not None:
         return kept
@@ -209,7 +222,7 @@ def analyse(picture: Picture, model: str, size: int, progress: Progress) -> Anal
 
 def _demand_room(spec: ve.ModelSpec, grid: ve.TokenGrid) -> None:
     """ResourceError for what would not fit the store, or would keep the server and the browser busy for minutes."""
-    kept = 4 * spec.depth * grid.tokens * (2 * spec.dim + spec.heads)
+    kept = ve.estimate(spec, grid).kept_bytes
     if grid.patches > MAX_PATCHES or kept > TRACE_BYTES:
         raise ve.ResourceError(
             f"This picture would have {grid.patches:,} patches, and its trace {kept / 1e6:,.0f} MB; at most "

@@ -1,5 +1,8 @@
 """What an analysis will take stands beside the size, before it is run."""
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -7,7 +10,7 @@ import vit_engine as ve
 from dashboard import keys, services
 from dashboard.services import Cost
 from dashboard.texts import in_gigabytes, in_time
-from tests.dashboard.support import SMALL, assert_drawn, assert_works, open_small, small_trace
+from tests.dashboard.support import SMALL, assert_drawn, assert_works, ignore, open_small, small_trace
 from vit_engine.planning import BUDGET_VARIABLE
 
 
@@ -22,18 +25,51 @@ def test_the_cost_is_the_engines_estimate_for_the_grid_of_this_picture() -> None
     assert cost.grid == small_trace().grid == expected.grid
     assert (cost.peak_bytes, cost.seconds) == (expected.peak_bytes, expected.seconds)
     assert cost.seconds > 0
-    assert cost.fits
+    assert not cost.refusal
 
 
-@pytest.mark.parametrize(("budget", "fits"), [(99, False), (100, True)])
-def test_what_needs_the_whole_budget_still_fits(budget: int, fits: bool) -> None:
-    assert Cost(small_trace().grid, peak_bytes=100, seconds=1.0, budget=budget).fits is fits
+@pytest.mark.usefixtures("fresh_caches")
+@pytest.mark.parametrize(
+    ("limit", "reason"),
+    [
+        (lambda estimate: ("TRACE_BYTES", estimate.kept_bytes - 1), "its trace of 0.01 GB is over the 0.01 GB kept"),
+        (lambda estimate: ("MAX_PATCHES", estimate.grid.patches - 1), "at most 47 patches are allowed here"),
+    ],
+)
+def test_the_dashboards_own_limits_are_told_too(
+    limit: Callable[[ve.Estimate], tuple[str, int]], reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, bound = limit(ve.estimate(services.models()[SMALL["model"]], (96, 128)))
+    picture = services.sample_picture("scene_1")
+    monkeypatch.setattr(services, name, bound)
+    assert reason in services.cost(picture, SMALL["model"], 96).refusal
+    monkeypatch.setattr(services, name, bound + 1)
+    assert not services.cost(picture, SMALL["model"], 96).refusal
+
+
+@pytest.mark.usefixtures("fresh_caches")
+def test_what_is_there_or_under_way_is_never_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    picture, model = services.sample_picture("scene_1"), SMALL["model"]
+    refusals = [partial(services.cost, picture, model, size) for size in (96, 128)]
+    during: list[list[str]] = []
+
+    def attend(*_: object, **__: object) -> ve.AttentionTrace:
+        during.append([cost().refusal for cost in refusals])
+        return small_trace()
+
+    monkeypatch.setattr(ve, "attend", attend)
+    monkeypatch.setenv(BUDGET_VARIABLE, "1")
+    refused = "only 0.01 GB may be taken now"
+    assert [cost().refusal for cost in refusals] == [refused, refused]
+    services.analyse(picture, model, 96, ignore)
+    assert during == [["", refused]]
+    assert [cost().refusal for cost in refusals] == ["", refused]
 
 
 def test_memory_and_time_stand_under_the_size_and_follow_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def cost(picture: services.Picture, model: str, size: int) -> Cost:
         assert (picture.sha256, model) == (services.sample_picture("scene_1").sha256, SMALL["model"])
-        return Cost(small_trace().grid, peak_bytes=size * 10**7, seconds=size / 10, budget=10**12)
+        return Cost(small_trace().grid, peak_bytes=size * 10**7, seconds=size / 10)
 
     monkeypatch.setattr(services, "cost", cost)
     at = open_small()
@@ -52,7 +88,7 @@ def test_a_size_past_the_budget_is_told_beside_it_and_refused_with_one_that_fits
     assert_works(at)
     (cost,) = costs(at)
     assert ":red[needs" in cost
-    assert f"only {in_gigabytes(small)}" in cost
+    assert f"only {in_gigabytes(small)} may be taken now" in cost
     (error,) = at.main.error
     assert "short side of 96 px is the largest that fits" in error.value
     at.selectbox(key=keys.SIZE).set_value(96).run()
