@@ -108,7 +108,7 @@ def stream_attention(
 def _sum_patches(q: Tensor, k: Tensor, v: Tensor, scale: float, plan: AttentionPlan) -> "_PatchSums":
     """All chunks summed; where a GPU's memory does not suffice for one, they are made smaller."""
     k, v = (x[:, plan.grid.prefix :] for x in (k, v))
-    shape = _ChunkShape.within(plan.chunk_bytes or _chunk_bytes(q.device), q.shape[0], plan.grid)
+    shape = _ChunkShape.within(plan.chunk_bytes or chunk_bytes(q.device), q.shape[0], plan.grid)
     while True:
         try:
             return _PatchSums.of(q, k, v, scale=scale, plan=plan, shape=shape)
@@ -267,8 +267,8 @@ class _ChunkShape:
         return self.heads * self.queries * self.patch_rows * grid.cols
 
 
-def _chunk_bytes(device: torch.device) -> int:
-    """On a CPU every thread takes a part of a chunk, which is to fit its own cache."""
+def chunk_bytes(device: torch.device) -> int:
+    """Of scores, where a plan does not say. On a CPU every thread takes a part, which is to fit its own cache."""
     return CPU_CHUNK_BYTES * torch.get_num_threads() if device.type == "cpu" else GPU_CHUNK_BYTES
 
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from vit_engine.image import PreparedImage
-from vit_engine.spec import ModelSpec
+from vit_engine.spec import ModelSpec, TokenGrid
+from vit_engine.streaming import AttentionPlan, stream_attention
 from vit_engine.trace import attend
 from vit_engine.weights import load_model
 
@@ -26,3 +27,14 @@ def test_a_trace_made_on_a_gpu_is_that_of_a_cpu(
     for layer in (0, 1):
         np.testing.assert_allclose(on_gpu.rows(layer, (2, 3)), on_cpu.rows(layer, (2, 3)), atol=1e-4)
     assert [each.label for each in on_gpu.predictions] == [each.label for each in on_cpu.predictions]
+
+
+@pytest.mark.parametrize("chunk_bytes", [None, 1 << 12])
+def test_chunks_on_a_gpu_sum_to_what_they_sum_to_on_a_cpu(chunk_bytes: int | None) -> None:
+    plan = AttentionPlan(TokenGrid(3, 17, 23, 8), chunk_bytes=chunk_bytes)
+    q, k, v = torch.randn(3, 1, 5, plan.grid.tokens, 32, generator=torch.Generator().manual_seed(0))
+    on_cpu = stream_attention(q, k, v, scale=0.2, plan=plan)
+    on_gpu = stream_attention(q.cuda(), k.cuda(), v.cuda(), scale=0.2, plan=plan)
+    for field in dataclasses.fields(on_cpu):
+        expected = getattr(on_cpu, field.name)
+        torch.testing.assert_close(getattr(on_gpu, field.name).cpu(), expected, rtol=1e-4, atol=1e-4)

@@ -126,9 +126,13 @@ def group(folder: Path, *, limit: str, usage: int, cache: int = 0, version: int 
     names = ("memory.max", "memory.current") if version == 2 else ("memory.limit_in_bytes", "memory.usage_in_bytes")
     for name, value in zip(names, (limit, usage), strict=True):
         (folder / name).write_text(f"{value}\n")
-    own = "inactive_file 3\n" if version == 1 else ""  # version 1 has the group's own besides the total
-    total = "total_inactive_file" if version == 1 else "inactive_file"
-    (folder / "memory.stat").write_text(f"anon 12\n{own}{total} {cache}\nactive_file 77\n")
+    kinds = ("inactive_file", "active_file", "slab_reclaimable")[: 3 if version == 2 else 2]
+    counts = {"anon": 12, "slab_unreclaimable": 5, **dict.fromkeys(kinds, 3 if version == 1 else 0)}
+    total = "total_" if version == 1 else ""  # version 1 has the group's own, of 3 bytes here, besides the totals
+    counts |= {
+        f"{total}{kind}": cache // len(kinds) + (cache % len(kinds) if kind == kinds[0] else 0) for kind in kinds
+    }
+    (folder / "memory.stat").write_text("".join(f"{name} {count}\n" for name, count in counts.items()))
 
 
 def membership(tmp_path: Path, *lines: str) -> Path:

@@ -140,3 +140,13 @@ def test_measured_rates_are_positive_and_leave_random_numbers_alone(monkeypatch:
     assert (set(rates.score), set(rates.layer)) == (kinds, kinds)
     assert all(0 < rate < math.inf for rate in (rates.products, *rates.layer.values()))
     assert all(0 <= rate < math.inf for rate in rates.score.values())
+
+
+def test_a_gpu_whose_memory_is_full_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> Rates:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(speed, "_rates", {})
+    monkeypatch.setattr(speed, "measure", full)
+    with pytest.raises(ve.ResourceError, match="no memory is left on 'cpu'"):
+        _ = ve.estimate(SPEC, GRID, device="cpu").seconds

@@ -228,6 +228,13 @@ def test_a_run_that_cannot_be_is_refused(
         attend(small, prepared, **arguments)
 
 
+def test_a_trace_is_pickled_in_little_more_than_what_it_keeps(trace: AttentionTrace) -> None:
+    overhead = len(pickle.dumps(dataclasses.replace(trace, layers={}, head_statistics=None)))
+    one = dataclasses.replace(trace, layers={1: trace.layers[1]}, head_statistics=None)
+    for kept in (dataclasses.replace(trace, head_statistics=None), one):
+        assert kept.nbytes < len(pickle.dumps(kept)) < 1.3 * kept.nbytes + overhead
+
+
 def test_layers_cannot_be_put_in_or_taken_out_of_a_trace(trace: AttentionTrace) -> None:
     with pytest.raises(TypeError):
         trace.layers[5] = trace.layers[0]

@@ -24,8 +24,8 @@ def memory_budget(device: str | torch.device = "cpu") -> int:
     The environment variable VIT_ENGINE_MEMORY_BUDGET where it is set: bytes, or a number with a unit,
     such as "2GB" or "1.5 GiB". Otherwise FRACTION of what is free now: on a CPU the smaller of what
     the machine has available and what the control groups leave, on a GPU what its driver and PyTorch's
-    own allocator have free. Raises SpecError for a variable that says no number of bytes, or a device
-    that PyTorch cannot use here.
+    own allocator have free. Nothing is reserved: runs side by side each see what is free now. Raises
+    SpecError for a variable that says no number of bytes, or a device that PyTorch cannot use here.
     """
     text = os.environ.get(BUDGET_VARIABLE, "").strip()
     return _parse(text) if text else int(FRACTION * _free(usable_device(device)))

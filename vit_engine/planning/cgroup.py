@@ -14,15 +14,15 @@ _NO_LIMIT = 1 << 60  # bytes; version 1 writes the largest whole number of pages
 
 @dataclass(frozen=True)
 class _Names:
-    """The files of one version. cache: the page cache that is given back under pressure, a line of memory.stat."""
+    """The files of one version. cache: lines of memory.stat, what the kernel takes back before it kills."""
 
     limit: str
     usage: str
-    cache: str
+    cache: tuple[str, ...]
 
 
-_V2 = _Names("memory.max", "memory.current", "inactive_file")
-_V1 = _Names("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+_V2 = _Names("memory.max", "memory.current", ("inactive_file", "active_file", "slab_reclaimable"))
+_V1 = _Names("memory.limit_in_bytes", "memory.usage_in_bytes", ("total_inactive_file", "total_active_file"))
 
 
 def cgroup_free(*, proc: Path = PROC, mount: Path = MOUNT) -> int | None:
@@ -61,11 +61,8 @@ def _free(folder: Path, names: _Names) -> int | None:
 
 
 def _cache(folder: Path, names: _Names) -> int:
-    for line in _read(folder / "memory.stat").splitlines():
-        name, _, count = line.partition(" ")
-        if name == names.cache:
-            return int(count)
-    return 0
+    counts = dict(line.split(" ", 1) for line in _read(folder / "memory.stat").splitlines())
+    return sum(int(counts.get(name, 0)) for name in names.cache)
 
 
 def _read(file: Path) -> str:

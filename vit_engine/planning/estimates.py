@@ -33,7 +33,7 @@ class Estimate:
         """Expected on this machine at the present number of threads.
 
         The first call measures the machine's rates, which takes some tenths of a second. Raises
-        SpecError where PyTorch cannot use the device here.
+        SpecError where PyTorch cannot use the device here, ResourceError where its memory is full.
         """
         return rates(self.work.device, self.work.dtype).seconds(self.work)
 
@@ -92,7 +92,7 @@ def demand_memory(
         raise ResourceError(
             f"a run must fit the memory budget of {in_words(budget)} on {str(run.device)!r}; {spec.name!r} at "
             f"{grid.height}×{grid.width} px ({grid.tokens:,} tokens) needs {in_words(needed)}. "
-            f"{_advice(_largest(run, _longest_shape(grid), budget))}, or raise {BUDGET_VARIABLE}."
+            f"{_advice(_largest(run, _longest_shape(grid), budget))}, or set {BUDGET_VARIABLE} where more is free."
         )
 
 

@@ -11,12 +11,12 @@ import torch
 
 from vit_engine.planning.run import STATISTICS, Run
 from vit_engine.spec import TokenGrid
-from vit_engine.streaming import CPU_CHUNK_BYTES, GPU_CHUNK_BYTES
+from vit_engine.streaming import chunk_bytes
 
 _FLOAT32 = 4  # bytes: what sums run in, whatever the model is in
 _CHUNKS = 4  # scores, their exponentials, and scores in float64, where they are large; distances are one more
 _SUMS, _REDUCED, _PER_PREFIX_TOKEN = 5, 12, 3  # numbers a query and head: while keys pass, and when they are joined
-_CLS_ROWS = 2  # in float64, of every traced layer, until the last is done
+_ENTROPIES, _DISTANCES = 4, 1  # numbers a query and head, kept of every traced layer until the last is done
 # Blocks of up to 32 MiB come from glibc's heap (mallopt(3), M_MMAP_THRESHOLD), where a layer leaves holes that do not
 # always fit what the next one needs. Measured, they take at most as much as a layer at work, and at most 16 MiB for
 # each of the first six layers.
@@ -50,22 +50,22 @@ def kept_bytes(run: Run, grid: TokenGrid) -> int:
 def peak_bytes(run: Run, grid: TokenGrid) -> int:
     """The most bytes at once, beside the model and the prepared picture: an upper bound that grows with the grid."""
     size = _sizes(run, grid)
-    cls_rows = len(run.traced) * _CLS_ROWS * size.vector
+    asked = STATISTICS[run.statistics]
+    per_query = len(run.traced) * (_ENTROPIES * asked.entropy + _DISTANCES * asked.distance) * size.vector
     at_work = max(_attention(size, run), _mlp(size, run))
     holes = min(at_work, _HOLE * min(run.whole_layers, _HOLES))
-    return size.picture + kept_bytes(run, grid) + cls_rows + at_work + holes + _LIBRARIES
+    return size.picture + kept_bytes(run, grid) + per_query + at_work + holes + _LIBRARIES
 
 
 def _sizes(run: Run, grid: TokenGrid) -> _Sizes:
     spec, itemsize = run.spec, run.dtype.itemsize
     widened, on_cpu = max(_FLOAT32, itemsize), run.device.type == "cpu"
-    chunk = CPU_CHUNK_BYTES * torch.get_num_threads() if on_cpu else GPU_CHUNK_BYTES
     return _Sizes(
         stream=grid.tokens * spec.dim * itemsize,
         wide=grid.tokens * spec.dim * widened,
         hidden=grid.tokens * spec.hidden * itemsize,
         vector=grid.tokens * spec.heads * widened,
-        chunk=min(chunk, grid.tokens * spec.heads * grid.patches * widened),
+        chunk=min(chunk_bytes(run.device), grid.tokens * spec.heads * grid.patches * widened),
         picture=0 if on_cpu and run.dtype == torch.float32 else 3 * grid.height * grid.width * itemsize,
     )
 

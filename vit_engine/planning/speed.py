@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from vit_engine.errors import ResourceError
 from vit_engine.model import Block
 from vit_engine.planning.run import STATISTICS, Run, attention_plan
 from vit_engine.spec import ModelSpec, TokenGrid
@@ -80,12 +81,15 @@ _lock = threading.Lock()
 def rates(device: torch.device, dtype: torch.dtype) -> Rates:
     """Of this machine at the present number of threads: measured at the first call, some tenths of a second.
 
-    SpecError where PyTorch cannot use the device here.
+    SpecError where PyTorch cannot use the device here; ResourceError where its memory is full.
     """
     key = str(device), dtype, torch.get_num_threads()
     with _lock:  # two measurements at a time would slow each other down
         if key not in _rates:
-            _rates[key] = measure(device, dtype)
+            try:
+                _rates[key] = measure(device, dtype)
+            except torch.OutOfMemoryError as error:
+                raise ResourceError(f"no memory is left on {str(device)!r} to measure its speed.") from error
         return _rates[key]
 
 
