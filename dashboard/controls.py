@@ -21,7 +21,7 @@ from dashboard.state import (
     from_link,
     to_link,
 )
-from dashboard.texts import in_gigabytes, in_time
+from dashboard.texts import in_time
 from vit_engine import ModelSpec, VitEngineError
 
 _DEPTH = "_depth"  # session state: the layers of the model that was drawn last
@@ -97,12 +97,12 @@ def _cost(picture: str, spec: ModelSpec, size: int) -> None:
         cost = services.cost(services.find_picture(picture), spec.name, size)
     except VitEngineError:
         return  # the page tells it, in the place of the analysis
-    patches = f"{cost.grid.rows}×{cost.grid.cols} patches of {spec.patch_size} px"
-    needs = f"needs {in_gigabytes(cost.peak_bytes)}"
-    if cost.refusal:
-        st.caption(f"{patches} · :red[{needs}: {cost.refusal}]")
-    else:
-        st.caption(f"{patches} · {needs} · about {in_time(cost.seconds)}")
+    takes = f"needs {cost.memory}"
+    takes = f":red[{takes}: {cost.refusal}]" if cost.refusal else f"{takes} · about {in_time(cost.seconds)}"
+    st.caption(
+        f"{cost.grid.rows}×{cost.grid.cols} patches of {spec.patch_size} px  \n{takes}",
+        help="Memory beside the model, at most, and the time that this machine is expected to take.",
+    )
 
 
 def _where_from(spec: ModelSpec) -> str:

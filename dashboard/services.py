@@ -17,9 +17,9 @@ import vit_engine as ve
 from dashboard.jobs import Jobs, Progress, Store
 from dashboard.samples import SAMPLES, Sample, find_sample
 from dashboard.state import DEFAULT, UPLOAD_PREFIX
-from dashboard.texts import in_gigabytes
 from vit_engine.demo.scenes import draw_scene
 from vit_engine.image import target_size
+from vit_engine.planning import in_words
 from vit_engine.weights import works_offline
 
 TRACE_BYTES = int(os.environ.get("VIT_DASHBOARD_TRACE_BYTES", str(1 << 30)))
@@ -60,6 +60,11 @@ class Cost:
     peak_bytes: int
     seconds: float
     refusal: str = ""
+
+    @property
+    def memory(self) -> str:
+        """The bytes, for people."""
+        return in_words(self.peak_bytes)
 
 
 @st.cache_resource(show_spinner=False)
@@ -184,9 +189,9 @@ def _refusal(estimate: ve.Estimate) -> str:
     """What stands against a run, in few words; empty where nothing does."""
     budget = ve.memory_budget("auto")
     if estimate.peak_bytes > budget:
-        return f"only {in_gigabytes(budget)} may be taken now"
+        return f"only {in_words(budget)} may be taken now"
     if estimate.kept_bytes > TRACE_BYTES:
-        return f"its trace of {in_gigabytes(estimate.kept_bytes)} is over the {in_gigabytes(TRACE_BYTES)} kept here"
+        return f"its trace of {in_words(estimate.kept_bytes)} is over the {in_words(TRACE_BYTES)} kept here"
     return f"at most {MAX_PATCHES:,} patches are allowed here" if estimate.grid.patches > MAX_PATCHES else ""
 
 

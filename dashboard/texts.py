@@ -12,11 +12,6 @@ def plain(text: str) -> str:
     return re.sub(r"([\\`*_\[\]<>#!|$:~&])", r"\\\1", text)
 
 
-def in_gigabytes(size: int) -> str:
-    """Bytes as "0.38 GB"; "0.01 GB" is the least."""
-    return f"{max(size / 1e9, 0.01):,.2f} GB"
-
-
 def in_time(seconds: float) -> str:
     """A duration that is only roughly known: "0.4 s", "12 s", "3 min"."""
     if seconds < 9.95:

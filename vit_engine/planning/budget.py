@@ -56,8 +56,11 @@ def _parse(text: str) -> int:
 
 
 def in_words(size: int) -> str:
-    """Bytes for people, to three digits: "512 MiB", "1.46 GiB"."""
-    power = min(max(0, (size.bit_length() - 1) // 10), 4)
-    value = size / 1024**power
-    decimals = 0 if power == 0 or value >= 100 else 1 if value >= 10 else 2
-    return f"{value:,.{decimals}f} {('B', 'KiB', 'MiB', 'GiB', 'TiB')[power]}"
+    """Bytes for people, to three digits: "38.4 MB", "1.46 GB"."""
+    value, unit = float(size), "B"
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if value < 999.5 or unit == "TB":
+            break
+        value /= 1000
+    decimals = 0 if unit == "B" or value >= 99.95 else 1 if value >= 9.995 else 2
+    return f"{value:,.{decimals}f} {unit}"
