@@ -49,7 +49,8 @@ INTRODUCTION = """\
 Written by `make bench` from [results.json](results.json), which has every single run. Random weights, the same in all
 contenders, a picture of noise, float32 on the CPU. Each run is a process of its own, contenders take turns, and the
 numbers are medians, with the least and the most behind them. Memory is the peak above the loaded model and the prepared
-picture. Ratios are of medians, to the plain forward pass of the same case.
+picture. Ratios are of medians, to the plain forward pass of the same case. Differences of a few percent are noise:
+where most of the time goes elsewhere than into attention, a contender may come out below the limit.
 
 These models predict no class, so `attend()` ends in the attention of the last layer that it is asked for; the others
 run that layer to its end. In a model of 12 layers this is worth some 5 % of the plain forward pass. What is kept of the
@@ -74,7 +75,7 @@ def full_report(results: Results) -> str:
     parts += [
         "## A click",
         click_line(results),
-        "## Growth, one run each",
+        "## Growth, one run each where no case above has more",
         f"![{PLOT_TEXT}](../docs/benchmark.svg)",
         growth_table(results),
     ]

@@ -219,6 +219,7 @@ def target_size(shape: tuple[int, int], spec: ModelSpec, size: int | tuple[int, 
             f"size must be a short side or (height, width), each at least one patch of {spec.patch_size} px; "
             f"got {size}."
         )
+    sides = tuple(int(side) for side in sides)  # NumPy's integers overflow in what is reckoned from them
     if len(sides) == 2:
         return sides[0], sides[1]
     height, width = shape

@@ -5,6 +5,7 @@ import re
 from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import assume, example, given
@@ -38,6 +39,13 @@ options = st.fixed_dictionaries(
 )
 def test_the_grid_is_that_of_a_picture_prepared_to_this_size(size: Any, rows_cols: tuple[int, int]) -> None:
     assert ve.estimate(SPEC, size, **CPU).grid == ve.TokenGrid(3, *rows_cols, 7)
+
+
+def test_numpys_integers_are_sizes_too_and_do_not_overflow() -> None:
+    expected = ve.estimate(SPEC, 8400, **CPU).peak_bytes
+    assert expected > 2**31
+    for size in (np.int32(8400), (np.int16(8400), np.int32(8400))):
+        assert ve.estimate(SPEC, size, **CPU).peak_bytes == expected
 
 
 @pytest.mark.parametrize(

@@ -228,6 +228,12 @@ def test_a_run_that_cannot_be_is_refused(
         attend(small, prepared, **arguments)
 
 
+def test_traces_are_compared_by_identity(trace: AttentionTrace) -> None:
+    other = copy.deepcopy(trace)
+    assert trace != other
+    assert len({trace, other, trace, trace.layers[0], other.layers[0]}) == 4
+
+
 def test_a_trace_is_pickled_in_little_more_than_what_it_keeps(trace: AttentionTrace) -> None:
     overhead = len(pickle.dumps(dataclasses.replace(trace, layers={}, head_statistics=None)))
     one = dataclasses.replace(trace, layers={1: trace.layers[1]}, head_statistics=None)

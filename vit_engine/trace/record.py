@@ -25,7 +25,7 @@ ROWS = 256  # of a matrix at a time, in float64
 REDUCTIONS: dict[str, Callable[..., Tensor]] = {"mean": Tensor.mean, "max": Tensor.amax, "min": Tensor.amin}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LayerTrace:
     """One layer: queries and keys (heads, tokens, head_dim), log-normalisers (heads, tokens), the scores' scale."""
 
@@ -77,7 +77,7 @@ class Prediction:
     probability: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AttentionTrace:
     """The attention of one picture in one model. Holds no model and no N×N matrix.
 
