@@ -1,8 +1,6 @@
 """A trace answers every question exactly as the whole matrices would, without keeping one."""
 
-import copy
 import dataclasses
-import pickle
 from collections.abc import Iterator
 from typing import Any
 
@@ -228,33 +226,11 @@ def test_a_run_that_cannot_be_is_refused(
         attend(small, prepared, **arguments)
 
 
-def test_traces_are_compared_by_identity(trace: AttentionTrace) -> None:
-    other = copy.deepcopy(trace)
-    assert trace != other
-    assert len({trace, other, trace, trace.layers[0], other.layers[0]}) == 4
-
-
-def test_a_trace_is_pickled_in_little_more_than_what_it_keeps(trace: AttentionTrace) -> None:
-    overhead = len(pickle.dumps(dataclasses.replace(trace, layers={}, head_statistics=None)))
-    one = dataclasses.replace(trace, layers={1: trace.layers[1]}, head_statistics=None)
-    for kept in (dataclasses.replace(trace, head_statistics=None), one):
-        assert kept.nbytes < len(pickle.dumps(kept)) < 1.3 * kept.nbytes + overhead
-
-
 def test_layers_cannot_be_put_in_or_taken_out_of_a_trace(trace: AttentionTrace) -> None:
     with pytest.raises(TypeError):
         trace.layers[5] = trace.layers[0]
     with pytest.raises(TypeError):
         del trace.layers[0]
-
-
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda trace: pickle.loads(pickle.dumps(trace))])  # noqa: S301
-def test_a_trace_can_be_copied_and_pickled(trace: AttentionTrace, copied: Any) -> None:
-    other = copied(trace)
-    assert list(other.layers) == list(trace.layers)
-    np.testing.assert_array_equal(other.rows(1, (2, 3)), trace.rows(1, (2, 3)))
-    with pytest.raises(TypeError):
-        other.layers[5] = other.layers[0]
 
 
 @pytest.mark.parametrize(
