@@ -4,6 +4,7 @@ The same app as app.py. The heavy imports, the default model and the first analy
 in the background, when the process starts.
 """
 
+import logging
 import sys
 import threading
 from collections.abc import AsyncIterator
@@ -19,8 +20,12 @@ if str(ROOT) not in sys.path:  # Streamlit puts this file's folder there, not th
 
 def _warm_up() -> None:
     from dashboard import services  # noqa: PLC0415  (heavy: not before the server answers)
+    from vit_engine import VitEngineError  # noqa: PLC0415
 
-    services.warm_up()
+    try:
+        services.warm_up()
+    except VitEngineError as error:  # a memory budget that is too small, say: every visitor is told the same
+        logging.getLogger(__name__).warning("Nothing is warm: %s", error)
 
 
 @asynccontextmanager

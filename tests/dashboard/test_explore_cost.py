@@ -7,7 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import vit_engine as ve
-from dashboard import keys, services
+from dashboard import keys, serve, services
 from dashboard.services import Cost
 from dashboard.texts import in_time
 from tests.dashboard.support import SMALL, assert_drawn, assert_works, ignore, open_small, small_trace
@@ -102,3 +102,13 @@ def test_a_size_past_the_budget_is_told_beside_it_and_refused_with_one_that_fits
 )
 def test_rough_times(seconds: float, text: str) -> None:
     assert in_time(seconds) == text
+
+
+@pytest.mark.usefixtures("fresh_caches")
+def test_a_server_that_cannot_be_warm_says_why_and_goes_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv(BUDGET_VARIABLE, "lots")
+    serve._warm_up()
+    (message,) = [record.getMessage() for record in caplog.records if record.name == serve.__name__]
+    assert message.startswith("Nothing is warm: VIT_ENGINE_MEMORY_BUDGET must be a number of bytes")
