@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from vit_engine.errors import VitEngineError
 from vit_engine.progress import Progress
+from vit_engine.spec import Query
 
 OK, FAILED, INTERRUPTED = 0, 1, 130  # 2 is argparse's, for wrong usage
 
@@ -159,3 +160,18 @@ def size(text: str) -> int | tuple[int, int]:
     if len(sides) > 2:
         raise argparse.ArgumentTypeError(f"expected N, or HEIGHT WIDTH, got {text!r}")
     return sides[0] if len(sides) == 1 else (sides[0], sides[1])
+
+
+def layers(text: str) -> str | tuple[int, ...]:
+    """Argument type: "all", or layers with commas between them, as ve.attend() takes them."""
+    return text if text == "all" else numbers(text)
+
+
+def query(text: str) -> Query:
+    """Argument type: "cls", or ROW,COL of a patch."""
+    if text == "cls":
+        return text
+    patch = numbers(text)
+    if len(patch) != 2:
+        raise argparse.ArgumentTypeError(f"expected cls or ROW,COL, got {text!r}")
+    return patch[0], patch[1]

@@ -1,12 +1,9 @@
-"""The command line: the same numbers as the API, files that appear whole or not at all, exit codes."""
+"""`attend` gives the same numbers as the API, in files that appear whole or not at all."""
 
 import csv
 import errno
 import hashlib
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,20 +12,12 @@ import pytest
 from PIL import Image
 
 import vit_engine as ve
-from vit_engine import console, pictures
+from vit_engine import pictures
 from vit_engine.cli import main
 
 MODEL = "random_vit_tiny_p16"
 FILES = ["attention.npz", "heads.csv", "heads.png", "overlay.png", "run.json"]
 ALARM = (0xB3, 0x26, 0x1E)
-
-
-@pytest.fixture(scope="session")
-def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """50×70 pixels of noise."""
-    path = tmp_path_factory.mktemp("picture") / "noise.png"
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)).save(path)
-    return path
 
 
 @pytest.fixture(scope="session")
@@ -170,31 +159,6 @@ def test_unusable_input_is_one_line_and_leaves_nothing(
     assert not folder.exists()
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        [],
-        ["paint"],
-        ["attend"],
-        ["attend", "a.png", "--model", MODEL],
-        ["attend", "a.png", "--model", MODEL, "--out", "results", "--layers", "first"],
-        ["attend", "a.png", "--model", MODEL, "--out", "results", "--query", "3"],
-        ["attend", "a.png", "--model", MODEL, "--out", "results", "--size", "0"],
-        ["attend", "a.png", "--model", MODEL, "--out", "results", "--size", "32,32,32"],
-        ["attend", "a.png", "--model", MODEL, "--out", "results", "--seed", "9223372036854775808"],
-        ["models", "--jso"],
-    ],
-)
-def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]):
-    assert main(arguments) == 2
-    assert "usage: vit-engine" in capsys.readouterr().err
-
-
-def test_help_is_exit_code_0(capsys: pytest.CaptureFixture[str]):
-    assert main(["attend", "--help"]) == 0
-    assert "--layers" in capsys.readouterr().out
-
-
 def test_a_full_disk_leaves_earlier_results_as_they_were(
     picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
@@ -239,78 +203,3 @@ def test_ctrl_c_is_130_and_leaves_nothing(
     assert main(["attend", str(picture), "--model", MODEL, "--size", "32", "--out", str(folder)]) == 130
     assert capsys.readouterr().err == "vit-engine: interrupted\n"
     assert not folder.exists()
-
-
-def test_models_lists_all_of_them(capsys: pytest.CaptureFixture[str]):
-    assert main(["models"]) == 0
-    header, *rows = capsys.readouterr().out.splitlines()
-    assert header.split()[:3] == ["name", "title", "patch_size"]
-    assert [row.split()[0] for row in rows] == [spec.name for spec in ve.list_models()]
-
-
-def test_models_as_json(capsys: pytest.CaptureFixture[str]):
-    assert main(["models", "--json"]) == 0
-    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
-    assert rows[MODEL] == {
-        "name": MODEL,
-        "title": "Random ViT-Ti/16",
-        "patch_size": 16,
-        "dim": 192,
-        "depth": 12,
-        "heads": 3,
-        "parameters": ve.load_model(MODEL).parameter_count,
-        "weights": "random, offline",
-    }
-    assert rows["demo_vit_p8"]["weights"] == "trained, offline"
-
-
-def test_models_says_what_is_downloaded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
-    monkeypatch.setenv("VIT_ENGINE_HOME", str(tmp_path))
-    assert main(["models", "--json"]) == 0
-    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
-    assert rows["dino_vits16"]["weights"] == "trained, downloaded at first use"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "joined"),
-    [
-        (["--size", "96", "64", "7.png"], ["--size=96,64", "7.png"]),
-        (["--size", "96", "64", "32"], ["--size=96,64", "32"]),
-        (["--layers", "-3,-1", "--json"], ["--layers=-3,-1", "--json"]),
-        (["--layers", "all"], ["--layers", "all"]),
-        (["--size"], ["--size"]),
-        (["--out", "-1"], ["--out", "-1"]),
-    ],
-)
-def test_numbers_are_joined_to_their_option(arguments: list[str], joined: list[str]):
-    assert console.join_values(arguments, {"--size": 2, "--layers": 1}) == joined
-
-
-def _started(*arguments: str, stdout: object) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "vit_engine", *arguments]
-    buffered = {**os.environ, "PYTHONUNBUFFERED": ""}  # as in a shell: errors show only when flushed
-    root = Path(__file__).parents[2]
-    return subprocess.Popen(command, cwd=root, env=buffered, stdout=stdout, stderr=subprocess.PIPE, text=True)
-
-
-def test_process_fails_without_a_traceback():
-    with _started("attend", "missing.png", "--model", MODEL, "--out", "never", stdout=subprocess.PIPE) as process:
-        out, err = process.communicate(timeout=120)
-    assert (process.returncode, out) == (1, "")
-    assert err == "vit-engine: error: 'missing.png' cannot be read: No such file or directory. Check the path.\n"
-
-
-def test_process_does_not_mind_a_closed_pipe():
-    with _started("models", stdout=subprocess.PIPE) as process:
-        process.stdout.close()
-        err = process.stderr.read()
-    assert (process.returncode, err) == (0, "")
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_process_says_that_stdout_is_full():
-    with Path("/dev/full").open("w") as full, _started("models", stdout=full) as process:
-        err = process.stderr.read()
-    assert (process.returncode, err) == (1, "vit-engine: error: output: No space left on device.\n")

@@ -1,0 +1,134 @@
+"""The attention of one picture, written to files."""
+
+import argparse
+import json
+import platform
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL
+import torch
+
+import vit_engine as ve
+from vit_engine import console, pictures
+from vit_engine.image import PreparedImage
+from vit_engine.spec import Query
+from vit_engine.trace import AttentionTrace
+from vit_engine.weights import LoadedModel
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's argument and options."""
+    add = parser.add_argument
+    add("image", metavar="IMAGE", help="PNG, JPEG, WebP, GIF, BMP or TIFF")
+    add("--model", required=True, metavar="NAME", help="a name that `models` lists, or a checkpoint file")
+    add("--weights", default="auto", metavar="auto|random|PATH", help="default: auto, the model's trained ones")
+    add("--heads", type=console.positive, metavar="N", help="where a checkpoint file does not say")
+    add("--size", type=console.size, metavar="N|HEIGHT WIDTH", help="short side, or exact size, in pixels")
+    add("--layers", type=console.layers, default="all", metavar="all|-1|0,5,11", help="counted from 0; -1 is the last")
+    add(
+        "--query",
+        type=console.query,
+        default="cls",
+        metavar="cls|ROW,COL",
+        help="whose attention: the CLS token's or a patch's",
+    )
+    add("--device", default="auto", help="auto, cpu, cuda, …; default: auto")
+    add("--seed", type=console.seed, default=0, metavar="N", help="of random weights; default: 0")
+    add("--out", type=Path, required=True, metavar="DIR", help="folder for the results, made if it is not there")
+    add("--json", action="store_true", help="print one JSON document")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Write maps, table, pictures and record, or nothing; print what the model sees and where the files are."""
+    with console.staged(arguments.out) as scratch:
+        with console.progress_bar() as progress:
+            picture = ve.open_image(arguments.image)
+            loaded = ve.load_model(
+                arguments.model,
+                weights=arguments.weights,
+                heads=arguments.heads,
+                device=arguments.device,
+                seed=arguments.seed,
+                progress=progress,
+            )
+            prepared = ve.prepare_image(picture, loaded.spec, size=arguments.size)
+            prepared.grid.token(arguments.query)  # a query that is not there fails before the long run
+            trace = ve.attend(loaded, prepared, layers=arguments.layers, progress=progress)
+        record = _record(arguments, loaded, trace)
+        _write_arrays(scratch, trace, arguments.query)
+        _write_pictures(scratch, prepared, trace, arguments.query)
+        (scratch / "run.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        names = sorted(file.name for file in scratch.iterdir())
+    _report(arguments, record, {name: str(arguments.out / name) for name in names})
+
+
+def _write_arrays(folder: Path, trace: AttentionTrace, query: Query) -> None:
+    grid = trace.grid
+    np.savez(
+        folder / "attention.npz",
+        maps=np.stack([trace.head_maps(layer, query) for layer in trace.layers]),
+        layers=np.array(list(trace.layers)),
+        grid=np.array([grid.prefix, grid.rows, grid.cols, grid.patch_size]),
+    )
+    trace.statistics.to_frame().to_csv(folder / "heads.csv", index=False)
+
+
+def _write_pictures(folder: Path, prepared: PreparedImage, trace: AttentionTrace, query: Query) -> None:
+    """Of the deepest layer that was asked for."""
+    layer = max(trace.layers)
+    warning = "RANDOM WEIGHTS: this model has not been trained" if trace.random else ""
+    marked = None if isinstance(query, str) else query
+    mean = trace.attention_map(layer, "mean", query)
+    name = trace.spec.name
+    picture = pictures.overlay(
+        prepared.pixels, mean.values, caption=f"{name} · {mean.label}", warning=warning, marked=marked
+    )
+    picture.save(folder / "overlay.png")
+    caption = f"{name} · {mean.label.replace('head mean', 'all heads')}"
+    sheet = pictures.head_sheet(trace.head_maps(layer, query), caption=caption, warning=warning, marked=marked)
+    sheet.save(folder / "heads.png")
+
+
+def _record(arguments: argparse.Namespace, loaded: LoadedModel, trace: AttentionTrace) -> dict[str, Any]:
+    """Everything that another person needs to repeat the run, and what came of it."""
+    spec, random = asdict(loaded.spec), loaded.report.random
+    return {
+        "versions": {
+            "vit_engine": ve.__version__,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "pillow": PIL.__version__,
+            "python": platform.python_version(),
+        },
+        "model": loaded.spec.name,
+        "preprocessing": spec.pop("preprocessing"),
+        "spec": spec,
+        "weights": {"source": loaded.report.source, "sha256": loaded.report.sha256},
+        "random": random,
+        "seed": arguments.seed if random else None,
+        "image": {"path": arguments.image, "sha256": trace.image_sha256},
+        "size": {"asked": arguments.size, "height": trace.grid.height, "width": trace.grid.width},
+        "grid": asdict(trace.grid),
+        "query": arguments.query,
+        "layers": list(trace.layers),
+        "device": str(loaded.device),
+        "seconds": trace.seconds,
+        "predictions": [asdict(prediction) for prediction in trace.predictions],
+    }
+
+
+def _report(arguments: argparse.Namespace, record: dict[str, Any], files: dict[str, str]) -> None:
+    if record["random"]:
+        console.note(f"note: RANDOM WEIGHTS (seed {arguments.seed}): these maps show an untrained model.")
+    if arguments.json:
+        console.emit_json({**record, "files": files})
+        return
+    grid = record["grid"]
+    console.emit(f"{record['model']}: {grid['rows']} × {grid['cols']} patches, {record['seconds']:.2f} s")
+    for prediction in record["predictions"][:3]:
+        console.emit(f"{prediction['probability']:6.1%} {prediction['label']}")
+    for path in files.values():
+        console.emit(path)
