@@ -1,4 +1,4 @@
-"""Position embeddings brought to another patch grid. Pure functions of a tensor.
+"""Where patches are: learned embeddings brought to another grid, and rotations. Pure functions of a tensor.
 
 How a model family resamples its positions changes its attention visibly, so the way belongs to
 the model's specification and is chosen by name.
@@ -6,6 +6,7 @@ the model's specification and is chosen by name.
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -28,7 +29,22 @@ def _bicubic(patches: Tensor, target: Grid) -> Tensor:
     return functional.interpolate(patches, size=target, mode="bicubic")
 
 
-RESAMPLINGS: dict[str, Callable[[Tensor, Grid], Tensor]] = {"dino": _dino, "bicubic": _bicubic}
+def _antialias(patches: Tensor, target: Grid) -> Tensor:
+    """Bicubic to the exact size, with antialiasing: timm, and DINOv2 with registers."""
+    return functional.interpolate(patches, size=target, mode="bicubic", antialias=True)
+
+
+def _corners(patches: Tensor, target: Grid) -> Tensor:
+    """Bicubic with the corner patches on each other: torchvision's interpolate_embeddings."""
+    return functional.interpolate(patches, size=target, mode="bicubic", align_corners=True)
+
+
+RESAMPLINGS: dict[str, Callable[[Tensor, Grid], Tensor]] = {
+    "dino": _dino,  # and DINOv2 without registers
+    "bicubic": _bicubic,
+    "antialias": _antialias,
+    "corners": _corners,
+}
 
 
 def resample_positions(positions: Tensor, *, prefix: int, native: Grid, target: Grid, resampling: str) -> Tensor:
@@ -50,3 +66,42 @@ def resample_positions(positions: Tensor, *, prefix: int, native: Grid, target: 
     patches = positions[:, prefix:].unflatten(1, native).permute(0, 3, 1, 2)  # (1, dim, rows, cols)
     resampled = RESAMPLINGS[resampling](patches, target).flatten(2).mT  # (1, rows * cols, dim)
     return torch.cat([positions[:, :prefix], resampled], dim=1)
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """Cosines and sines (patches, d) by which queries and keys of the patches are rotated; prefix tokens stay."""
+
+    cos: Tensor
+    sin: Tensor
+
+
+def rope_periods(head_dim: int, *, base: float = 100.0) -> Tensor:
+    """Periods (d / 4,) of rotary positions, from 1 up, in pictures of side 2 (facebookresearch/dinov3).
+
+    Raises SpecError unless head_dim is a multiple of 4: two axes, each with pairs.
+    """
+    if head_dim % 4:
+        raise SpecError(f"rotary positions need heads of a multiple of 4 dimensions; got {head_dim}.")
+    return base ** (torch.arange(head_dim // 4) * 4 / head_dim)
+
+
+def patch_rotation(periods: Tensor, grid: Grid, *, dtype: torch.dtype) -> Rotation:
+    """The rotation of every patch of a grid (rows, cols), row by row.
+
+    The angle of a dimension is 2π · place / period; places, of patch centres, run from −1 to 1 over each
+    side. The first quarter of the dimensions turns with the row, the second with the column, and the
+    other half repeats them (Su et al. 2021, arXiv 2104.09864, for two axes as in facebookresearch/dinov3).
+    """
+    places = ((2 * torch.arange(side, device=periods.device) + 1) / side - 1 for side in grid)
+    at = torch.stack(torch.meshgrid(*places, indexing="ij"), dim=-1).flatten(0, 1)  # (patches, 2)
+    angles = (2 * math.pi * at[:, :, None] / periods.float()).flatten(1).tile(2)  # (patches, d)
+    return Rotation(angles.cos().to(dtype), angles.sin().to(dtype))
+
+
+def rotate(x: Tensor, rotation: Rotation) -> Tensor:
+    """Queries or keys (…, N, d), those of the patches, which are the last, rotated."""
+    prefix, patches = x.split((x.shape[-2] - len(rotation.cos), len(rotation.cos)), dim=-2)
+    first, second = patches.chunk(2, dim=-1)
+    turned = torch.cat([-second, first], dim=-1)
+    return torch.cat([prefix, patches * rotation.cos + turned * rotation.sin], dim=-2)

@@ -104,6 +104,21 @@ def whole_patches(height: int, width: int, patch_size: int) -> tuple[int, int]:
 
 Query = str | tuple[int, int]
 
+# What models differ in, by name; the equations are those of vit_engine.model.
+MLP_KINDS = ("gelu", "gelu_tanh", "quick_gelu", "swiglu")
+POSITIONS = ("learned", "rope")
+# What the classifier sees: the CLS token; it and the distillation token, each with its own classifier; the mean of the
+# patches, normalised before or after it is taken; or the CLS token and that mean side by side.
+POOLINGS = ("cls", "cls_dist", "mean", "mean_norm", "cls_mean")
+
+
+def demand_known(*, mlp: str, positions: str, pooling: str) -> None:
+    """SpecError for a kind of MLP, positions or pooling that does not exist."""
+    kinds = {"mlp": (mlp, MLP_KINDS), "positions": (positions, POSITIONS), "pooling": (pooling, POOLINGS)}
+    for name, (value, known) in kinds.items():
+        if value not in known:
+            raise SpecError(f"{name} must be one of {', '.join(map(repr, known))}; got {value!r}.")
+
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -134,6 +149,11 @@ class ModelSpec:
     """Everything about a model but its weights.
 
     native_size: (height, width) in pixels of the grid that the position embedding was made for.
+    registers: tokens without a position between CLS and the patches. distilled: whether there is a
+    distillation token after CLS (DeiT). mlp, positions, pooling: one of MLP_KINDS, POSITIONS, POOLINGS.
+    patch_bias, qkv_bias: whether these projections have one. layer_scale: whether residual branches have
+    learned factors. pre_norm: whether tokens are normalised before the first block (CLIP). norm_eps: of
+    every LayerNorm. resampling: of the position embedding, a key of positions.RESAMPLINGS.
     weights: None where there are none and random ones are all that can be had.
     """
 
@@ -146,7 +166,16 @@ class ModelSpec:
     heads: int
     native_size: tuple[int, int] = (224, 224)
     registers: int = 0
+    distilled: bool = False
     mlp_ratio: float = 4.0
+    mlp: str = "gelu"
+    qkv_bias: bool = True
+    patch_bias: bool = True
+    layer_scale: bool = False
+    pre_norm: bool = False
+    norm_eps: float = 1e-6
+    positions: str = "learned"
+    pooling: str = "cls"
     resampling: str = "bicubic"
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     class_names: tuple[str, ...] = ()
@@ -155,6 +184,7 @@ class ModelSpec:
     description: str = ""
 
     def __post_init__(self) -> None:
+        demand_known(mlp=self.mlp, positions=self.positions, pooling=self.pooling)
         if min(self.patch_size, self.dim, self.depth, self.heads, *self.native_size) < 1:
             raise SpecError(
                 f"patch size, dim, depth, heads and native size must be at least 1 for {self.name!r}; got "
@@ -171,8 +201,8 @@ class ModelSpec:
 
     @property
     def prefix(self) -> int:
-        """Tokens before the patches: CLS, then registers."""
-        return 1 + self.registers
+        """Tokens before the patches: CLS, a distillation token if there is one, registers."""
+        return 1 + self.distilled + self.registers
 
     @property
     def hidden(self) -> int:
@@ -181,12 +211,24 @@ class ModelSpec:
 
     @property
     def parameter_count(self) -> int:
-        """All weights of the model, its classifier included."""
-        hidden, patches = self.hidden, math.prod(self.native_size) // self.patch_size**2
-        block = 4 * self.dim * (self.dim + 1) + 2 * self.dim * hidden + hidden + self.dim + 4 * self.dim
-        embedding = (3 * self.patch_size**2 + 1) * self.dim + (1 + patches + self.prefix) * self.dim
-        classes = len(self.class_names)
-        return embedding + self.depth * block + 2 * self.dim + classes * (self.dim + 1)
+        """All weights of the model, its classifiers included."""
+        patches = math.prod(self.native_size) // self.patch_size**2
+        tokens = self.prefix + (1 + self.distilled + patches if self.positions == "learned" else 0)
+        embedding = (3 * self.patch_size**2 + self.patch_bias + tokens) * self.dim
+        norms = 2 * (1 + self.pre_norm) * self.dim
+        return embedding + norms + self.depth * self._block_parameters + self._head_parameters
+
+    @property
+    def _block_parameters(self) -> int:
+        dim, hidden = self.dim, self.hidden
+        attention = dim * (3 * (dim + self.qkv_bias) + dim + 1)
+        into = 2 if self.mlp == "swiglu" else 1
+        return attention + into * hidden * (dim + 1) + dim * (hidden + 1) + (4 + 2 * self.layer_scale) * dim
+
+    @property
+    def _head_parameters(self) -> int:
+        features = 2 * self.dim if self.pooling == "cls_mean" else self.dim
+        return len(self.class_names) * (features + 1) * (2 if self.pooling == "cls_dist" else 1)
 
     def grid(self, height: int, width: int) -> TokenGrid:
         """The tokens of a picture of this size in pixels; SpecError unless its sides are whole patches."""

@@ -252,7 +252,10 @@ def test_the_mlp_is_two_layers_with_an_exact_gelu_between() -> None:
         (lambda: build()(pictures(0, 28)), "positive multiples"),
         (lambda: build().get_intermediate_layers(pictures(), 3), r"n must be in 1\.\.2; got 3"),
         (lambda: build().get_intermediate_layers(pictures(), 0), r"n must be in 1\.\.2; got 0"),
-        (lambda: build(resampling="nearest")(pictures()), r"\['bicubic', 'dino'\]; got 'nearest'"),
+        (
+            lambda: build(resampling="nearest")(pictures()),
+            r"\['antialias', 'bicubic', 'corners', 'dino'\]; got 'nearest'",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(call: Callable[[], object], message: str) -> None:

@@ -87,7 +87,7 @@ def test_the_bicubic_way_reads_patch_centres_symmetrically() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"resampling": "nearest"}, r"one of \['bicubic', 'dino'\]; got 'nearest'"),
+        ({"resampling": "nearest"}, r"one of \['antialias', 'bicubic', 'corners', 'dino'\]; got 'nearest'"),
         ({"prefix": 2}, "must have 17 rows for 2 prefix tokens and a 3×5 grid; got 16"),
         ({"native": (5, 5)}, "must have 26 rows for 1 prefix tokens and a 5×5 grid; got 16"),
     ],

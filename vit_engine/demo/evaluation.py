@@ -200,7 +200,7 @@ def load_candidates(patch_size: int, weights: Path | None = None) -> Candidates:
     """
     name = f"demo_vit_p{patch_size}"
     random = load_model(name, weights="random", device="cpu").model
-    content = read_checkpoint(weights)[0] if weights else None
+    content = read_checkpoint(weights).content if weights else None
     if not isinstance(content, Mapping) or "average" not in content:
         shipped = load_model(name, weights=weights or "auto", device="cpu").model
         return Candidates(shipped, random)

@@ -10,7 +10,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -109,7 +109,7 @@ def build_model(recipe: Recipe) -> VisionTransformer:
         resampling="bicubic",
     )
     with torch.no_grad():
-        model.pos_embed[:, 1:] = _sines(*model.native_grid, recipe.dim) * 0.1
+        cast(Tensor, model.pos_embed)[:, 1:] = _sines(*model.native_grid, recipe.dim) * 0.1
     return model
 
 

@@ -1,6 +1,7 @@
 """Where weights come from, and the proof that all of them arrived."""
 
-from vit_engine.weights.load import build, load_model
+from vit_engine.weights.convert import build
+from vit_engine.weights.load import load_model
 from vit_engine.weights.locate import cache_folder, weights_path, works_offline
 from vit_engine.weights.report import LoadedModel, LoadReport
 

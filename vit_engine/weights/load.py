@@ -1,12 +1,8 @@
 """load_model(): from a name or a path to a model that is proven to have all its weights."""
 
-import math
-import re
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from vit_engine.devices import usable_device
 from vit_engine.errors import CheckpointError, DownloadError, SpecError
@@ -14,7 +10,8 @@ from vit_engine.model import VisionTransformer
 from vit_engine.progress import Progress
 from vit_engine.registry import find_model, list_models
 from vit_engine.spec import ModelSpec
-from vit_engine.weights.dino import convert_key, find_state_dict
+from vit_engine.weights.architecture import Heads, possible_heads
+from vit_engine.weights.convert import Converted, build, convert
 from vit_engine.weights.download import download
 from vit_engine.weights.locate import weights_path, works_offline
 from vit_engine.weights.read import read_checkpoint
@@ -30,13 +27,14 @@ def load_model(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> LoadedModel:
-    """A model with its weights, frozen, in eval mode.
+    """A model with its weights, frozen, in eval mode and in float32.
 
-    name_or_path: a name from list_models(), a ModelSpec, or a checkpoint file with DINO's parameter
-    names. weights: "auto" for the model's trained ones (downloaded at first use; models whose name
-    begins with "random" have none), "random" for fresh ones from `seed`, or a path. heads: needed
-    where a bare checkpoint does not say; a model's trained weights have the heads of its spec, and no
-    other number is taken for them. device: "auto" takes a GPU if there is one.
+    name_or_path: a name from list_models(), a ModelSpec, or a checkpoint: a file, or a folder with a
+    config.json, in any of the formats of vit_engine.weights.formats. weights: "auto" for the model's
+    trained ones (downloaded at first use; models whose name begins with "random" have none), "random" for
+    fresh ones from `seed`, or a path. heads: needed where a checkpoint does not say, because tensors
+    cannot; a model's trained weights have the heads of its spec, and no other number is taken for them.
+    device: "auto" takes a GPU if there is one.
 
     Loading is strict: SpecError for a name or heads that do not exist, CheckpointError with the lists of
     keys where a file does not fit, DownloadError where weights cannot be fetched.
@@ -47,18 +45,18 @@ def load_model(
     if path is not None:
         if weights != "auto":
             raise SpecError(f"weights= goes with a model's name; {str(path)!r} is a weight file itself. Leave it out.")
-        return _load_file(path, None, heads, target)
+        return _load_bare(path, heads, target)
     spec = name_or_path if isinstance(name_or_path, ModelSpec) else find_model(str(name_or_path))
     spec = _with_heads(spec, heads, trained=weights == "auto" and spec.weights is not None)
     if weights == "random" or (weights == "auto" and spec.weights is None):
         return _random_model(spec, seed, target)
     if weights != "auto":
-        return _load_file(Path(weights).expanduser(), spec, None, target)
+        return _load_as(spec, Path(weights).expanduser(), target)
     file = weights_path(spec)
     if not file.exists():
         _fetch(spec, file, report)
     report(1.0, f"loading {spec.title}")
-    return _load_file(file, spec, None, target)
+    return _load_as(spec, file, target)
 
 
 def _with_heads(spec: ModelSpec, heads: int | None, *, trained: bool) -> ModelSpec:
@@ -71,21 +69,6 @@ def _with_heads(spec: ModelSpec, heads: int | None, *, trained: bool) -> ModelSp
             "or use weights='random' or a file of your own."
         )
     return spec.with_heads(heads)
-
-
-def build(spec: ModelSpec) -> VisionTransformer:
-    """The model of a spec."""
-    return VisionTransformer(
-        patch_size=spec.patch_size,
-        dim=spec.dim,
-        depth=spec.depth,
-        heads=spec.heads,
-        image_size=spec.native_size,
-        registers=spec.registers,
-        class_count=len(spec.class_names),
-        mlp_ratio=spec.mlp_ratio,
-        resampling=spec.resampling,
-    )
 
 
 def _checkpoint_path(name_or_path: str | Path | ModelSpec) -> Path | None:
@@ -121,117 +104,51 @@ def _fetch(spec: ModelSpec, file: Path, progress: Progress) -> None:
         raise DownloadError(f"{error} These models work without it: {ready}.") from error
 
 
-def _load_file(path: Path, spec: ModelSpec | None, heads: int | None, device: torch.device) -> LoadedModel:
-    content, format_name, sha256 = read_checkpoint(path)
-    if spec is not None and spec.weights is not None and path == weights_path(spec):
-        _verify(path, spec.weights.sha256, sha256)
-    tensors, renamed, dropped = _convert(find_state_dict(content))
-    spec = spec or _read_spec(path, tensors, heads)
-    with torch.device("meta"):
-        model = build(spec)
-    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    _demand_fit(path, spec, expected, {name: tuple(tensor.shape) for name, tensor in tensors.items()})
-    model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
-    report = LoadReport(
-        source=str(path),
-        format=format_name,
-        sha256=sha256,
-        matched=tuple(name for name in expected if name not in dict(renamed).values()),
-        converted=renamed,
-        dropped=dropped,
-    )
-    return _finish(spec, model, report, device)
+def _load_as(spec: ModelSpec, path: Path, device: torch.device) -> LoadedModel:
+    """A file as the weights of a model that is known."""
+    file = read_checkpoint(path)
+    if spec.weights is not None and path == weights_path(spec):
+        _verify(path, spec.weights.sha256, file.sha256)
+    converted = convert(file)
+    report = converted.report(spec, heads_from=f"the model {spec.name}")
+    return _finish(spec, converted.assemble(spec), report, device)
+
+
+def _load_bare(path: Path, asked: int | None, device: torch.device) -> LoadedModel:
+    """A file that has to say itself what it is."""
+    converted = convert(read_checkpoint(path))
+    heads = settle_heads(converted, asked)
+    spec = converted.spec(heads.number)
+    return _finish(spec, converted.assemble(spec), converted.report(spec, heads_from=heads.said_by), device)
+
+
+def settle_heads(converted: Converted, asked: int | None) -> Heads:
+    """How many heads a file has. CheckpointError where nothing says it, or two sources say different numbers."""
+    path, said = converted.file.path, converted.heads
+    if asked is not None:
+        if said is not None and said.number != asked:
+            raise CheckpointError(
+                f"{path} has {said.number} heads, as {said.said_by} says; got heads={asked}. Leave heads= out."
+            )
+        return said or Heads(asked, "heads=, as asked for")
+    if said is None:
+        raise CheckpointError(
+            f"{path} does not say how many heads it has, and tensors cannot: pass heads=.{_advice(converted)}"
+        )
+    return said
+
+
+def _advice(converted: Converted) -> str:
+    """What published models of this size have: for the user to decide."""
+    spec = converted.spec(1)
+    usual = converted.traits.published.get((spec.dim, spec.depth))
+    if usual is not None:
+        return (
+            f" Published {converted.format.name} models of {spec.dim} dimensions and {spec.depth} layers have {usual}."
+        )
+    return f" With {spec.dim} dimensions it can be {', '.join(map(str, possible_heads(spec.dim)))}."
 
 
 def _verify(path: Path, expected: str | None, got: str) -> None:
     if expected and expected != got:
         raise CheckpointError(f"{path} has sha256 {got}; expected {expected}. Install or download it again.")
-
-
-# The tensors that show the architecture, with their axes; a model without classes has no head.
-_TELLING = {
-    "pos_embed": ("1", "1 + patches", "dim"),
-    "patch_embed.proj.weight": ("dim", "channels", "patch size", "patch size"),
-    "blocks.0.mlp.fc1.weight": ("hidden", "dim"),
-    "head.weight": ("classes", "dim"),
-}
-Renamed = tuple[tuple[str, str], ...]
-
-
-def _convert(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Renamed, Renamed]:
-    """Tensors by their names here, (old, new) of those renamed, (old, why) of those dropped."""
-    tensors, renamed, dropped = {}, [], []
-    for key, tensor in state.items():
-        name = convert_key(key)
-        if name is None:
-            dropped.append((key, "projection head of self-supervised training"))
-            continue
-        if name in tensors:
-            raise CheckpointError(f"two tensors are called {name!r} once prefixes are removed, one of them {key!r}.")
-        tensors[name] = tensor
-        if name != key:
-            renamed.append((key, name))
-    return tensors, tuple(renamed), tuple(dropped)
-
-
-def _read_spec(path: Path, tensors: Mapping[str, Tensor], heads: int | None) -> ModelSpec:
-    """The architecture as the tensors' shapes show it; heads cannot be read from them."""
-    shapes = _telling_shapes(path, tensors)
-    if heads is None:
-        raise CheckpointError(f"{path} does not say how many heads it has, and tensors cannot: pass heads=.")
-    dim, _, patch_size, _ = shapes["patch_embed.proj.weight"]
-    side = math.isqrt(max(shapes["pos_embed"][1] - 1, 0))  # of a square grid: what training grids are
-    depth = 1 + max(int(match[1]) for name in tensors if (match := re.match(r"blocks\.(\d{1,3})\.", name)))
-    classes = shapes.get("head.weight", (0,))[0]
-    try:
-        return ModelSpec(
-            name=path.stem,
-            title=path.stem,
-            family="file",
-            patch_size=patch_size,
-            dim=dim,
-            depth=depth,
-            heads=heads,
-            native_size=(side * patch_size, side * patch_size),
-            mlp_ratio=shapes["blocks.0.mlp.fc1.weight"][0] / dim,
-            resampling="dino",
-            class_names=tuple(f"class {index}" for index in range(classes)),
-        )
-    except SpecError as error:
-        raise CheckpointError(f"{path}: {error}") from error
-
-
-def _telling_shapes(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    """Shapes of the tensors that show the architecture, with as many axes as it takes to read it from them."""
-    missing = [name for name in _TELLING if name not in tensors and name != "head.weight"]
-    if missing:
-        raise CheckpointError(
-            f"{path} is not a ViT with DINO's parameter names: expected {', '.join(missing)}; "
-            f"got {', '.join(sorted(tensors)[:8])}…"
-        )
-    shapes = {name: tuple(tensors[name].shape) for name in _TELLING if name in tensors}
-    wrong = [name for name, shape in shapes.items() if len(shape) != len(_TELLING[name]) or 0 in shape]
-    kernel = shapes["patch_embed.proj.weight"][2:]
-    if wrong or kernel[0] != kernel[1]:
-        found = ", ".join(f"{name} {shapes[name]}" for name in wrong or ["patch_embed.proj.weight"])
-        expected = ", ".join(f"{name} ({', '.join(axes)})" for name, axes in _TELLING.items())
-        raise CheckpointError(
-            f"{path} is not a ViT that can be read: expected {expected}, with square patches; got {found}. "
-            "Give weights of a ViT in DINO's layout."
-        )
-    return shapes
-
-
-def _demand_fit(path: Path, spec: ModelSpec, expected: Mapping[str, tuple], got: Mapping[str, tuple]) -> None:
-    missing = sorted(expected.keys() - got.keys())
-    unexpected = sorted(got.keys() - expected.keys())
-    shapes = [
-        f"{name}: {expected[name]} expected, {got[name]} got"
-        for name in expected
-        if name in got and expected[name] != got[name]
-    ]
-    if missing or unexpected or shapes:
-        raise CheckpointError(
-            f"{path} does not fit {spec.name!r}, and nothing was loaded. Missing: {missing or 'none'}. "
-            f"Unexpected: {unexpected or 'none'}. Wrong shape: {shapes or 'none'}."
-        )

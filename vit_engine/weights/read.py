@@ -4,6 +4,8 @@ import argparse
 import hashlib
 import pickle
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,19 @@ from safetensors.torch import load as load_safetensors
 from vit_engine.errors import CheckpointError
 
 
-def read_checkpoint(path: Path) -> tuple[Any, str, str]:
-    """(content, format, sha256) of a weight file; the content of a PyTorch file may be nested."""
+@dataclass(frozen=True)
+class CheckpointFile:
+    """A weight file as it was read. content: what it holds, perhaps nested. config: of the config.json beside it."""
+
+    path: Path
+    content: Any = field(repr=False)
+    container: str
+    sha256: str
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_checkpoint(path: Path) -> CheckpointFile:
+    """A weight file; CheckpointError where it cannot be read whole and safely."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -26,11 +39,11 @@ def read_checkpoint(path: Path) -> tuple[Any, str, str]:
     sha256 = hashlib.sha256(data).hexdigest()
     if path.suffix == ".safetensors":
         try:
-            return load_safetensors(data), "safetensors", sha256
+            return CheckpointFile(path, load_safetensors(data), "safetensors", sha256)
         except SafetensorError as error:
             raise CheckpointError(f"{path} is not a whole safetensors file: {error}. Copy it again.") from error
     del data
-    return _read_torch(path), "torch", sha256
+    return CheckpointFile(path, _read_torch(path), "torch", sha256)
 
 
 def _read_torch(path: Path) -> Any:

@@ -12,10 +12,14 @@ from vit_engine.spec import ModelSpec
 class LoadReport:
     """Where weights came from and what was done with every tensor.
 
-    source: a path, or "random (seed N)". format: "safetensors", "torch" or "random". sha256: of the
-    file; None for random weights. matched: parameters taken as they were. converted: (key in the
-    file, parameter) of those renamed. dropped: (key in the file, why) of those left out on purpose.
-    missing: parameters that the file lacks; loading fails if there are any.
+    source: a path, or "random (seed N)". format: a name in vit_engine.weights.formats, or "random".
+    container: "safetensors" or "torch"; empty for random weights. sha256: of the file, or of all shards
+    one after another; None for random weights. matched: parameters taken as they were. converted: (key in
+    the file, parameter that it went into) of those renamed or changed. dropped: (key in the file, why) of
+    those left out on purpose. missing: parameters that the file lacks; loading fails if there are any.
+    heads_from: what says how many heads there are, in words. native_grid: patches (rows, cols) that the
+    position embedding is of; pictures of any other grid have it resampled in the way named by resampling.
+    None and empty where positions are rotary, which are reckoned anew for every grid.
     """
 
     source: str
@@ -25,6 +29,10 @@ class LoadReport:
     converted: tuple[tuple[str, str], ...] = ()
     dropped: tuple[tuple[str, str], ...] = ()
     missing: tuple[str, ...] = ()
+    container: str = ""
+    heads_from: str = ""
+    native_grid: tuple[int, int] | None = None
+    resampling: str = ""
 
     @property
     def random(self) -> bool:
@@ -35,8 +43,8 @@ class LoadReport:
         if self.random:
             return f"random weights from {self.source}"
         return (
-            f"{self.source} ({self.format}, sha256 {(self.sha256 or '')[:12]}…): {len(self.matched)} tensors matched, "
-            f"{len(self.converted)} renamed, {len(self.dropped)} dropped"
+            f"{self.source} ({self.format} in {self.container}, sha256 {(self.sha256 or '')[:12]}…): "
+            f"{len(self.matched)} tensors matched, {len(self.converted)} renamed, {len(self.dropped)} dropped"
         )
 
 

@@ -28,10 +28,10 @@ def saved(path: Path) -> Path:
 )
 def test_tensors_come_back_with_the_format_and_the_checksum(tmp_path: Path, name: str, format_name: str) -> None:
     path = saved(tmp_path / name)
-    content, got_format, sha256 = read_checkpoint(path)
-    assert content.keys() == STATE.keys()
-    assert all(torch.equal(content[key], STATE[key]) for key in STATE)
-    assert (got_format, sha256) == (format_name, hashlib.sha256(path.read_bytes()).hexdigest())
+    file = read_checkpoint(path)
+    assert file.content.keys() == STATE.keys()
+    assert all(torch.equal(file.content[key], STATE[key]) for key in STATE)
+    assert (file.container, file.sha256) == (format_name, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 class Trap:

@@ -1,0 +1,184 @@
+"""The parts of a transformer block.
+
+Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words" (arXiv 2010.11929); equations are numbered as
+there. Parameter names are those of facebookresearch/dino and dinov2, so their state dicts load as they
+are. B is the batch, N the tokens, D the embedding dimension, H the heads, d = D / H.
+
+Attention is returned when an AttentionPlan asks for it. Nothing is kept on the modules, so one model
+serves any number of threads.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vit_engine.positions import Rotation, rotate
+from vit_engine.streaming import AttentionPlan, StreamedAttention, stream_attention
+
+
+@dataclass(frozen=True)
+class LayerAttention:
+    """Queries and keys (B, H, N, d), scale, and streamed results. The former are views that keep the values alive."""
+
+    queries: Tensor
+    keys: Tensor
+    scale: float
+    streamed: StreamedAttention
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention: softmax(q kᵀ / √d) v for each head, heads joined and projected (eq. 5-8)."""
+
+    def __init__(
+        self, dim: int, *, heads: int, qkv_bias: bool = True, dropout: float = 0.0, attention_dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.heads = heads
+        self.scale = (dim // heads) ** -0.5
+        self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
+        self.attention_dropout = attention_dropout
+        self.proj = nn.Linear(dim, dim)
+        self.proj_drop = nn.Dropout(dropout)
+
+    def queries_keys_values(
+        self, x: Float[Tensor, "B N D"], rotation: Rotation | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Each (B, H, N, d); queries and keys as they meet, rotated where positions are."""
+        q, k, v = rearrange(self.qkv(x), "b n (three h d) -> three b h n d", three=3, h=self.heads)
+        return (q, k, v) if rotation is None else (rotate(q, rotation), rotate(k, rotation), v)
+
+    def forward(self, x: Float[Tensor, "B N D"], rotation: Rotation | None = None) -> Float[Tensor, "B N D"]:
+        q, k, v = self.queries_keys_values(x, rotation)
+        dropout = self.attention_dropout if self.training else 0.0
+        return self.project(functional.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=self.scale))
+
+    def record(
+        self, x: Float[Tensor, "B N D"], plan: AttentionPlan, rotation: Rotation | None = None
+    ) -> LayerAttention:
+        """The attention of these tokens as the plan asks for it; without dropout, its output not yet projected."""
+        q, k, v = self.queries_keys_values(x, rotation)
+        return LayerAttention(q, k, self.scale, stream_attention(q, k, v, scale=self.scale, plan=plan))
+
+    def project(self, mixed: Float[Tensor, "B H N d"]) -> Float[Tensor, "B N D"]:
+        """Heads joined, and the linear layer that follows."""
+        return self.proj_drop(self.proj(rearrange(mixed, "b h n d -> b n (h d)")))
+
+
+class QuickGelu(nn.Module):
+    """x σ(1.702 x), the approximation of the GELU that CLIP was trained with (openai/CLIP)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.sigmoid(1.702 * x)
+
+
+class Mlp(nn.Module):
+    """Two linear layers with an activation between them, a GELU where nothing else is said."""
+
+    def __init__(self, dim: int, *, hidden: int, dropout: float = 0.0, act: nn.Module | None = None) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(dim, hidden)
+        self.act = nn.GELU() if act is None else act
+        self.fc2 = nn.Linear(hidden, dim)
+        self.drop = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.drop(self.fc2(self.drop(self.act(self.fc1(x)))))
+
+
+class SwiGlu(nn.Module):
+    """Gated MLP: w3(SiLU(g) ⊙ h), where w12 gives g and h side by side (Shazeer 2020, arXiv 2002.05202)."""
+
+    def __init__(self, dim: int, *, hidden: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.w12 = nn.Linear(dim, 2 * hidden)
+        self.w3 = nn.Linear(hidden, dim)
+        self.drop = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate, values = self.w12(x).chunk(2, dim=-1)
+        return self.drop(self.w3(functional.silu(gate) * values))
+
+
+MLPS: dict[str, Callable[..., nn.Module]] = {
+    "gelu": Mlp,
+    "gelu_tanh": lambda dim, **options: Mlp(dim, act=nn.GELU(approximate="tanh"), **options),
+    "quick_gelu": lambda dim, **options: Mlp(dim, act=QuickGelu(), **options),
+    "swiglu": SwiGlu,
+}
+
+
+class LayerScale(nn.Module):
+    """A learned factor for each dimension of a residual branch (Touvron et al. 2021, arXiv 2103.17239)."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.ones(dim))
+
+    def forward(self, x: Float[Tensor, "B N D"]) -> Float[Tensor, "B N D"]:
+        return x * self.gamma
+
+
+class DropPath(nn.Module):
+    """Stochastic depth: while training, a residual branch is left out for a share of the samples."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Float[Tensor, "B N D"]) -> Float[Tensor, "B N D"]:
+        if not self.training or self.rate == 0.0:
+            return x
+        keep = torch.rand(x.shape[0], 1, 1, device=x.device) >= self.rate
+        return x * keep.to(x.dtype) / (1.0 - self.rate)
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block: attention, then MLP, each added to the stream (eq. 2, 3)."""
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        heads: int,
+        hidden: int,
+        mlp: str = "gelu",
+        qkv_bias: bool = True,
+        layer_scale: bool = False,
+        norm_eps: float = 1e-6,
+        dropout: float = 0.0,
+        attention_dropout: float = 0.0,
+        drop_path: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim, eps=norm_eps)
+        self.attn = Attention(dim, heads=heads, qkv_bias=qkv_bias, dropout=dropout, attention_dropout=attention_dropout)
+        self.ls1 = LayerScale(dim) if layer_scale else nn.Identity()
+        self.norm2 = nn.LayerNorm(dim, eps=norm_eps)
+        self.mlp = MLPS[mlp](dim, hidden=hidden, dropout=dropout)
+        self.ls2 = LayerScale(dim) if layer_scale else nn.Identity()
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Float[Tensor, "B N D"], rotation: Rotation | None = None) -> Float[Tensor, "B N D"]:
+        return self.add(x, self.attn(self.norm1(x), rotation))
+
+    def add(self, x: Float[Tensor, "B N D"], attended: Float[Tensor, "B N D"]) -> Float[Tensor, "B N D"]:
+        """The tokens after the block, once attention is known: both residual branches added (eq. 2, 3)."""
+        x = x + self.drop_path(self.ls1(attended))
+        return x + self.drop_path(self.ls2(self.mlp(self.norm2(x))))
+
+
+def initialise_part(part: nn.Module, generator: torch.Generator | None) -> None:
+    """Fresh weights of one layer: linear ones truncated normal (std 0.02), norms as usual, LayerScale 1."""
+    if isinstance(part, nn.Linear):
+        nn.init.trunc_normal_(part.weight, std=0.02, generator=generator)
+        if part.bias is not None:
+            nn.init.zeros_(part.bias)
+    elif isinstance(part, nn.LayerNorm):
+        part.reset_parameters()
+    elif isinstance(part, LayerScale):
+        nn.init.ones_(part.gamma)

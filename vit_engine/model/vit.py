@@ -1,0 +1,246 @@
+"""The whole Vision Transformer: from pictures to tokens, through the blocks, to classes.
+
+Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words" (arXiv 2010.11929), with what later models
+added as options: registers, a distillation token, LayerScale, gated MLPs, rotary positions. B is the
+batch, N the tokens, D the embedding dimension, H the heads.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import cast
+
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vit_engine.errors import SpecError
+from vit_engine.model.blocks import Block, LayerAttention, initialise_part
+from vit_engine.positions import Rotation, patch_rotation, resample_positions, rope_periods
+from vit_engine.spec import demand_known, whole_patches
+from vit_engine.streaming import AttentionPlan, explicit_weights
+
+
+class PatchEmbed(nn.Module):
+    """A picture cut into patches, each projected to a token (eq. 1): a convolution as wide as its stride."""
+
+    def __init__(self, *, patch_size: int, in_channels: int, dim: int, bias: bool = True) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(in_channels, dim, kernel_size=patch_size, stride=patch_size, bias=bias)
+
+    def forward(self, images: Float[Tensor, "B C height width"]) -> Float[Tensor, "B N D"]:
+        return rearrange(self.proj(images), "b d rows cols -> b (rows cols) d")
+
+
+class VisionTransformer(nn.Module):
+    """A Vision Transformer (ViT).
+
+    `image_size`, (height, width) in pixels, is the size that the position embedding is made for;
+    pictures of any size in whole patches are accepted, the embedding is resampled to their grid.
+    Tokens are CLS, a distillation token where `distilled`, registers, patches row by row; registers
+    have no position. `class_count` 0 leaves the classifier out. `drop_path` rises linearly over the
+    blocks to the given rate.
+
+    What models differ in, by name: `mlp` is a key of blocks.MLPS, `positions` "learned" (an embedding,
+    added once) or "rope" (queries and keys of patches are rotated in every layer), `pooling` says what
+    the classifier sees (spec.POOLINGS), `resampling` is a key of positions.RESAMPLINGS. `pre_norm`
+    normalises the tokens before the first block, as CLIP does.
+    """
+
+    rope_periods: Tensor | None
+
+    def __init__(
+        self,
+        *,
+        patch_size: int = 16,
+        dim: int = 768,
+        depth: int = 12,
+        heads: int = 12,
+        image_size: tuple[int, int] = (224, 224),
+        in_channels: int = 3,
+        registers: int = 0,
+        distilled: bool = False,
+        class_count: int = 0,
+        mlp_ratio: float = 4.0,
+        mlp: str = "gelu",
+        qkv_bias: bool = True,
+        patch_bias: bool = True,
+        layer_scale: bool = False,
+        pre_norm: bool = False,
+        norm_eps: float = 1e-6,
+        positions: str = "learned",
+        pooling: str = "cls",
+        dropout: float = 0.0,
+        attention_dropout: float = 0.0,
+        drop_path: float = 0.0,
+        resampling: str = "bicubic",
+    ) -> None:
+        super().__init__()
+        if dim % heads:
+            raise SpecError(f"dim must be a multiple of heads; got dim {dim} and {heads} heads.")
+        demand_known(mlp=mlp, positions=positions, pooling=pooling)
+        self.patch_size = patch_size
+        self.resampling = resampling
+        self.pooling = pooling
+        self.native_grid = whole_patches(*image_size, patch_size)
+        self.with_position = 1 + distilled  # tokens before the patches that have one
+
+        self.patch_embed = PatchEmbed(patch_size=patch_size, in_channels=in_channels, dim=dim, bias=patch_bias)
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, dim))
+        self.dist_token = nn.Parameter(torch.zeros(1, 1, dim)) if distilled else None
+        self.register_tokens = nn.Parameter(torch.zeros(1, registers, dim)) if registers else None
+        patches = self.native_grid[0] * self.native_grid[1]
+        learned = positions == "learned"
+        self.pos_embed = nn.Parameter(torch.zeros(1, self.with_position + patches, dim)) if learned else None
+        self.register_buffer("rope_periods", None if learned else rope_periods(dim // heads))
+        self.pos_drop = nn.Dropout(dropout)
+        self.norm_pre = nn.LayerNorm(dim, eps=norm_eps) if pre_norm else nn.Identity()
+        self.blocks = nn.ModuleList(
+            Block(
+                dim,
+                heads=heads,
+                hidden=round(dim * mlp_ratio),
+                mlp=mlp,
+                qkv_bias=qkv_bias,
+                layer_scale=layer_scale,
+                norm_eps=norm_eps,
+                dropout=dropout,
+                attention_dropout=attention_dropout,
+                drop_path=drop_path * layer / max(1, depth - 1),
+            )
+            for layer in range(depth)
+        )
+        self.norm = nn.LayerNorm(dim, eps=norm_eps)
+        features = 2 * dim if pooling == "cls_mean" else dim
+        self.head = nn.Linear(features, class_count) if class_count else nn.Identity()
+        self.head_dist = nn.Linear(dim, class_count) if class_count and pooling == "cls_dist" else None
+        self.initialise()
+
+    @torch.no_grad()
+    def initialise(self, generator: torch.Generator | None = None) -> None:
+        """Fresh weights: truncated normal (std 0.02) for tokens, positions and linear layers.
+
+        The patch projection keeps the convolution's usual uniform range, as in DINO. LayerScale begins
+        at 1, and rotary periods are DINOv3's.
+        """
+        for tokens in (self.cls_token, self.dist_token, self.register_tokens, self.pos_embed):
+            if tokens is not None:
+                nn.init.trunc_normal_(tokens, std=0.02, generator=generator)
+        if self.rope_periods is not None:
+            self.rope_periods.copy_(rope_periods(4 * len(self.rope_periods)))
+        bound = self.patch_embed.proj.weight[0].numel() ** -0.5
+        for projection in self.patch_embed.proj.parameters():
+            nn.init.uniform_(projection, -bound, bound, generator=generator)
+        for module in self.modules():
+            initialise_part(module, generator)
+
+    @property
+    def prefix(self) -> int:
+        """Tokens before the patches: CLS, a distillation token if there is one, registers."""
+        return self.with_position + (0 if self.register_tokens is None else self.register_tokens.shape[1])
+
+    def embed(self, images: Float[Tensor, "B C height width"]) -> Float[Tensor, "B N D"]:
+        """Tokens before the first block."""
+        batch, grid = images.shape[0], self.grid_of(images)
+        first = [self.cls_token] if self.dist_token is None else [self.cls_token, self.dist_token]
+        tokens = torch.cat([*(token.expand(batch, -1, -1) for token in first), self.patch_embed(images)], dim=1)
+        if self.pos_embed is not None:
+            tokens = tokens + resample_positions(
+                self.pos_embed,
+                prefix=self.with_position,
+                native=self.native_grid,
+                target=grid,
+                resampling=self.resampling,
+            )
+        if self.register_tokens is not None:
+            registers = self.register_tokens.expand(batch, -1, -1)
+            tokens = torch.cat([tokens[:, : self.with_position], registers, tokens[:, self.with_position :]], dim=1)
+        return self.norm_pre(self.pos_drop(tokens))
+
+    def grid_of(self, images: Float[Tensor, "B C height width"]) -> tuple[int, int]:
+        """Patches (rows, cols); SpecError unless they are whole."""
+        height, width = images.shape[-2:]
+        return whole_patches(height, width, self.patch_size)
+
+    def rotation(self, images: Float[Tensor, "B C height width"]) -> Rotation | None:
+        """How queries and keys of the patches are rotated; None where positions are learned."""
+        if self.rope_periods is None:
+            return None
+        return patch_rotation(self.rope_periods, self.grid_of(images), dtype=images.dtype)
+
+    def forward(self, images: Float[Tensor, "B C height width"]) -> Tensor:
+        """Class logits (B, classes), or without a classifier what it would see: (B, D) of the CLS token, mostly."""
+        x, rotation = self.embed(images), self.rotation(images)
+        for block in self.blocks:
+            x = block(x, rotation)
+        return self.classify(x)
+
+    def classify(self, x: Float[Tensor, "B N D"]) -> Tensor:
+        """The last block's tokens to what forward returns."""
+        if self.pooling == "mean_norm":
+            return self.head(self.norm(x[:, self.prefix :].mean(dim=1)))
+        x = self.norm(x)
+        if self.pooling == "mean":
+            return self.head(x[:, self.prefix :].mean(dim=1))
+        if self.pooling == "cls_mean":
+            return self.head(torch.cat([x[:, 0], x[:, self.prefix :].mean(dim=1)], dim=-1))
+        if self.head_dist is not None:
+            return (self.head(x[:, 0]) + self.head_dist(x[:, 1])) / 2
+        return self.head(x[:, 0])
+
+    @torch.no_grad()
+    def forward_with_attention(
+        self,
+        images: Float[Tensor, "B C height width"],
+        plan_of: Callable[[int], AttentionPlan | None],
+        on_layer: Callable[[int, LayerAttention | None], None],
+        *,
+        output: bool = True,
+    ) -> Tensor | None:
+        """As forward; each layer's record is handed to `on_layer(layer, record)`. No gradients are kept.
+
+        `plan_of(layer)` says what is wanted of a layer; None runs it plainly and its record is None.
+        Records are handed over one by one and then let go, so that the caller decides what stays in
+        memory. With `output` False only records are wanted: the run ends in the attention of the last
+        layer that has a plan, and None is returned.
+        """
+        plans = [plan_of(layer) for layer in range(len(self.blocks))]
+        last = max((layer for layer, plan in enumerate(plans) if plan is not None), default=-1)
+        if not output and last < 0:
+            return None
+        x, rotation = self.embed(images), self.rotation(images)
+        for layer, (block, plan) in enumerate(zip(cast(Sequence[Block], self.blocks), plans, strict=True)):
+            if plan is None:
+                x = block(x, rotation)
+                on_layer(layer, None)
+                continue
+            needed = output or layer < last
+            record = block.attn.record(block.norm1(x), replace(plan, output=needed), rotation)
+            on_layer(layer, record)
+            mixed = record.streamed.output
+            del record  # the MLP needs the memory
+            if mixed is None:
+                return None
+            x = block.add(x, block.attn.project(mixed))
+        return self.classify(x)
+
+    def get_last_selfattention(self, x: Float[Tensor, "B C height width"]) -> Float[Tensor, "B H N N"]:
+        """The last layer's attention weights, whole, as DINO's users know them: quadratic in memory."""
+        x, rotation = self.embed(x), self.rotation(x)
+        for block in self.blocks[:-1]:
+            x = block(x, rotation)
+        last = cast(Block, self.blocks[-1])
+        q, k, _ = last.attn.queries_keys_values(last.norm1(x), rotation)
+        return explicit_weights(q, k, scale=last.attn.scale)
+
+    def get_intermediate_layers(self, x: Float[Tensor, "B C height width"], n: int = 1) -> list[Tensor]:
+        """The tokens (B, N, D) after each of the last n blocks, normalised by the final norm."""
+        if not 1 <= n <= len(self.blocks):
+            raise SpecError(f"n must be in 1..{len(self.blocks)}; got {n}.")
+        x, rotation = self.embed(x), self.rotation(x)
+        outputs = []
+        for layer, block in enumerate(self.blocks):
+            x = block(x, rotation)
+            if len(self.blocks) - layer <= n:
+                outputs.append(self.norm(x))
+        return outputs

@@ -1,0 +1,120 @@
+"""The architecture that tensors show by their shapes, once they have the names of VisionTransformer."""
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from torch import Tensor
+
+from vit_engine.errors import CheckpointError, SpecError
+from vit_engine.spec import ModelSpec
+from vit_engine.weights.conversion import Conversion
+from vit_engine.weights.formats import Traits
+
+Shape = tuple[int, ...]
+
+# The tensors that show the architecture, with their axes.
+_TELLING = {
+    "patch_embed.proj.weight": ("dim", "3 channels", "patch size", "patch size"),
+    "cls_token": ("1", "1", "dim"),
+}
+_MLP = {
+    "blocks.0.mlp.fc1.weight": ("hidden", "dim"),
+    "blocks.0.mlp.w3.weight": ("dim", "hidden"),  # gated
+}
+_OPTIONAL = {
+    "pos_embed": ("1", "prefix + patches", "dim"),
+    "register_tokens": ("1", "registers", "dim"),
+    "head.weight": ("classes", "features"),
+}
+
+
+class Heads(NamedTuple):
+    """How many heads, and what says so, in words."""
+
+    number: int
+    said_by: str
+
+
+def read_spec(conversion: Conversion, traits: Traits, *, name: str, heads: int) -> ModelSpec:
+    """The model that the tensors are of. Raises CheckpointError, naming what was found, where they are of no ViT."""
+    tensors = conversion.tensors
+    shapes = _telling_shapes(tensors)
+    dim, _, patch_size, _ = shapes["patch_embed.proj.weight"]
+    distilled = "dist_token" in tensors
+    gated = "blocks.0.mlp.w3.weight" in shapes
+    hidden = shapes["blocks.0.mlp.w3.weight"][1] if gated else shapes["blocks.0.mlp.fc1.weight"][0]
+    classes = shapes.get("head.weight", (0,))[0]
+    if traits.class_names is not None and len(traits.class_names) != classes:
+        raise CheckpointError(f"{len(traits.class_names)} classes are named, and its classifier has {classes}.")
+    try:
+        return ModelSpec(
+            name=name,
+            title=name,
+            family=traits.family,
+            patch_size=patch_size,
+            dim=dim,
+            depth=len(list(conversion.layers())),
+            heads=heads,
+            native_size=_native_size(shapes, traits, patch_size, 1 + distilled),
+            registers=shapes.get("register_tokens", (0, 0))[1],
+            distilled=distilled,
+            mlp_ratio=hidden / dim,
+            mlp="swiglu" if gated else traits.mlp,
+            qkv_bias="blocks.0.attn.qkv.bias" in tensors,
+            patch_bias="patch_embed.proj.bias" in tensors,
+            layer_scale="blocks.0.ls1.gamma" in tensors,
+            pre_norm="norm_pre.weight" in tensors,
+            norm_eps=traits.norm_eps,
+            positions="rope" if "rope_periods" in tensors else "learned",
+            pooling=traits.pooling,
+            resampling=traits.resampling,
+            preprocessing=traits.preprocessing,
+            class_names=traits.class_names or tuple(f"class {index}" for index in range(classes)),
+        )
+    except SpecError as error:
+        raise CheckpointError(str(error)) from error
+
+
+def possible_heads(dim: int) -> tuple[int, ...]:
+    """Numbers of heads that divide the dimensions, the likeliest, of 64 dimensions each, first."""
+    divisors = [count for count in range(1, dim + 1) if dim % count == 0 and dim // count >= 4]
+    return tuple(sorted(divisors, key=lambda count: abs(math.log2(dim / count / 64))))
+
+
+def _telling_shapes(tensors: Mapping[str, Tensor]) -> dict[str, Shape]:
+    """Shapes of the tensors that show the architecture, with as many axes as it takes to read it from them."""
+    mlp = next((name for name in _MLP if name in tensors), "blocks.0.mlp.fc1.weight")
+    needed = {**_TELLING, mlp: _MLP[mlp]}
+    missing = [name for name in needed if name not in tensors]
+    if missing:
+        raise CheckpointError(
+            f"a Vision Transformer's {', '.join(missing)} is missing; got {', '.join(sorted(tensors)[:8])}…"
+        )
+    axes = {name: each for name, each in (needed | _OPTIONAL).items() if name in tensors}
+    shapes = {name: tuple(tensors[name].shape) for name in axes}
+    wrong = [name for name, shape in shapes.items() if len(shape) != len(axes[name]) or 0 in shape]
+    kernel = shapes["patch_embed.proj.weight"][1:]
+    if not wrong and (kernel[0] != 3 or kernel[1] != kernel[2]):
+        wrong = ["patch_embed.proj.weight"]
+    if wrong:
+        expected = ", ".join(f"{name} ({', '.join(axes[name])})" for name in wrong)
+        found = ", ".join(f"{name} {shapes[name]}" for name in wrong)
+        raise CheckpointError(f"expected {expected}, with square patches of RGB pixels; got {found}.")
+    return shapes
+
+
+def _native_size(shapes: Mapping[str, Shape], traits: Traits, patch_size: int, prefix: int) -> tuple[int, int]:
+    """(height, width) in pixels: what came with the file says, or the square that the positions are of."""
+    if traits.native_size is not None:
+        return traits.native_size
+    if "pos_embed" not in shapes:
+        raise CheckpointError("it has neither learned positions nor a size that came with it.")
+    patches = max(shapes["pos_embed"][1] - prefix, 0)
+    side = math.isqrt(patches)
+    if side * side != patches or not side:
+        raise CheckpointError(
+            f"its {patches} patch positions are no square grid, and nothing says how they lie; put the config.json "
+            "that came with it, with its image_size, beside it."
+        )
+    return side * patch_size, side * patch_size

@@ -1,0 +1,109 @@
+"""A state dict on its way to the names of this project: every tensor is accounted for."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from vit_engine.errors import CheckpointError
+
+Rules = Sequence[tuple[str, str]]  # (pattern of a whole name, its replacement), the first that matches
+
+
+class Conversion:
+    """Tensors by their present names, and what became of every key of the file.
+
+    A format's converter renames, joins and drops until all names are those of VisionTransformer. Nothing
+    disappears: what is left over keeps its name, and loading fails on it.
+    """
+
+    def __init__(self, state: Mapping[str, Tensor]) -> None:
+        self.tensors = dict(state)
+        self.dropped: list[tuple[str, str]] = []  # (key in the file, why)
+        self._origins: dict[str, tuple[str, ...]] = {name: (name,) for name in state}  # of each present name
+        self._changed: set[str] = set()  # present names whose values are no longer those of the file
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.tensors
+
+    def __getitem__(self, name: str) -> Tensor:
+        """CheckpointError where there is no such tensor: a file of this format has it."""
+        if name not in self.tensors:
+            raise CheckpointError(f"{name!r} is missing; there are {', '.join(sorted(self.tensors)[:6])}…")
+        return self.tensors[name]
+
+    def rename(self, rules: Rules) -> None:
+        """Names that a rule matches as a whole become its replacement (as in re.sub); the others stay."""
+        compiled = [(re.compile(pattern), replacement) for pattern, replacement in rules]
+        for name in list(self.tensors):
+            for pattern, replacement in compiled:
+                if match := pattern.fullmatch(name):
+                    self._move(name, match.expand(replacement))
+                    break
+
+    def strip(self, *prefixes: str) -> None:
+        """Prefixes, each at most once and in this order, are taken from the names that begin with them."""
+        for prefix in prefixes:
+            for name in list(self.tensors):
+                if name.startswith(prefix):
+                    self._move(name, name.removeprefix(prefix))
+
+    def drop(self, pattern: str, why: str) -> None:
+        """Names that the pattern matches as a whole are left out on purpose."""
+        for name in [name for name in self.tensors if re.fullmatch(pattern, name)]:
+            del self.tensors[name]
+            self.dropped += [(key, why) for key in self._origins.pop(name)]
+
+    def join(self, names: Sequence[str], to: str) -> None:
+        """Several tensors become one, laid one after another along their first axis."""
+        self.combine(names, to, lambda *tensors: torch.cat(tensors))
+
+    def combine(self, names: Sequence[str], to: str, make: Callable[..., Tensor]) -> None:
+        """Tensors become one that is made of them, perhaps of a single one; CheckpointError if they do not fit."""
+        parts = [self[name] for name in names]
+        try:
+            made = make(*parts)
+        except (RuntimeError, IndexError) as error:
+            shapes = ", ".join(f"{name} {tuple(part.shape)}" for name, part in zip(names, parts, strict=True))
+            raise CheckpointError(f"{to!r} cannot be made of {shapes}: {error}") from error
+        origins = tuple(key for name in names for key in self._origins[name])
+        for name in names:
+            del self.tensors[name], self._origins[name]
+        self._put(to, made, origins)
+        self._changed.add(to)
+
+    def set(self, name: str, tensor: Tensor) -> None:
+        """A tensor that follows from the format and not from any of the file's: zeros where it has no bias, say."""
+        self._put(name, tensor, ())
+
+    def layers(self) -> Iterable[int]:
+        """The blocks that are there, by number, from names as they are called here."""
+        found = {int(match[1]) for name in self.tensors if (match := re.match(r"blocks\.(\d{1,4})\.", name))}
+        return sorted(found)
+
+    @property
+    def matched(self) -> tuple[str, ...]:
+        """Tensors taken as they are, under the name that they have in the file."""
+        return tuple(name for name, keys in self._origins.items() if keys == (name,) and name not in self._changed)
+
+    @property
+    def converted(self) -> tuple[tuple[str, str], ...]:
+        """(key in the file, parameter that it went into), of all others."""
+        kept = set(self.matched)
+        return tuple((key, name) for name, keys in self._origins.items() if name not in kept for key in keys)
+
+    def _move(self, name: str, to: str) -> None:
+        if to != name:
+            tensor, origins = self.tensors.pop(name), self._origins.pop(name)
+            self._put(to, tensor, origins)
+            if name in self._changed:
+                self._changed.remove(name)
+                self._changed.add(to)
+
+    def _put(self, name: str, tensor: Tensor, origins: tuple[str, ...]) -> None:
+        if name in self.tensors:
+            keys = sorted({*self._origins[name], *origins})
+            raise CheckpointError(f"two tensors of the file are {name!r} here: {', '.join(keys)}.")
+        self.tensors[name] = tensor
+        self._origins[name] = origins

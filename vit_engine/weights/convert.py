@@ -1,0 +1,131 @@
+"""A weight file brought to the names of VisionTransformer, and proof that it fits a model, tensor by tensor."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from vit_engine.errors import CheckpointError
+from vit_engine.model import VisionTransformer
+from vit_engine.spec import ModelSpec
+from vit_engine.weights.architecture import Heads, Shape, read_spec
+from vit_engine.weights.conversion import Conversion
+from vit_engine.weights.formats import FORMATS, Format, Origin, Traits
+from vit_engine.weights.read import CheckpointFile
+from vit_engine.weights.report import LoadReport
+from vit_engine.weights.unwrap import WRAPPERS, find_state_dict
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A file, its format, its tensors under their names here, and what they do not show."""
+
+    file: CheckpointFile
+    format: Format
+    conversion: Conversion
+    traits: Traits
+
+    @property
+    def heads(self) -> Heads | None:
+        """As the file, or what came with it, says; None where nothing does."""
+        return None if self.traits.heads is None else Heads(self.traits.heads, self.traits.heads_from)
+
+    def spec(self, heads: int, *, name: str = "") -> ModelSpec:
+        """The model that the tensors show, with this many heads. CheckpointError where they are of no ViT."""
+        with about(self.file.path):
+            return read_spec(self.conversion, self.traits, name=name or self.file.path.stem, heads=heads)
+
+    def report(self, spec: ModelSpec, *, heads_from: str) -> LoadReport:
+        """What was done with every tensor."""
+        learned = spec.positions == "learned"
+        return LoadReport(
+            source=str(self.file.path),
+            format=self.format.name,
+            sha256=self.file.sha256,
+            matched=self.conversion.matched,
+            converted=self.conversion.converted,
+            dropped=tuple(self.conversion.dropped),
+            container=self.file.container,
+            heads_from=heads_from,
+            native_grid=spec.grid(*spec.native_size).shape if learned else None,
+            resampling=spec.resampling if learned else "",
+        )
+
+    def assemble(self, spec: ModelSpec) -> VisionTransformer:
+        """The model with these tensors, in float32. CheckpointError with both lists of names unless all fit."""
+        with torch.device("meta"):
+            model = build(spec)
+        expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+        tensors = self.conversion.tensors
+        _demand_fit(self.file.path, spec, expected, {name: tuple(tensor.shape) for name, tensor in tensors.items()})
+        model.load_state_dict({name: tensor.float().contiguous() for name, tensor in tensors.items()}, assign=True)
+        return model
+
+
+def convert(file: CheckpointFile) -> Converted:
+    """CheckpointError, naming the file, where it is of no format that is known here."""
+    with about(file.path):
+        state = find_state_dict(file.content)
+        conversion, origin = Conversion(state.tensors), Origin(file.config, state.arguments)
+        conversion.strip(*WRAPPERS)
+        names = conversion.tensors.keys()
+        for each in FORMATS:
+            if each.recognises(names, origin):
+                return Converted(file, each, conversion, each.convert(conversion, origin))
+    known = ", ".join(each.name for each in FORMATS)
+    raise CheckpointError(
+        f"{file.path} is not a Vision Transformer in a format that is known here ({known}); got "
+        f"{', '.join(sorted(names)[:8])}…"
+    )
+
+
+@contextlib.contextmanager
+def about(path: Path) -> Iterator[None]:
+    """CheckpointErrors that do not name the file yet do so."""
+    try:
+        yield
+    except CheckpointError as error:
+        if str(path) in str(error):
+            raise
+        raise CheckpointError(f"{path}: {error}") from error
+
+
+def build(spec: ModelSpec) -> VisionTransformer:
+    """The model of a spec."""
+    return VisionTransformer(
+        patch_size=spec.patch_size,
+        dim=spec.dim,
+        depth=spec.depth,
+        heads=spec.heads,
+        image_size=spec.native_size,
+        registers=spec.registers,
+        distilled=spec.distilled,
+        class_count=len(spec.class_names),
+        mlp_ratio=spec.mlp_ratio,
+        mlp=spec.mlp,
+        qkv_bias=spec.qkv_bias,
+        patch_bias=spec.patch_bias,
+        layer_scale=spec.layer_scale,
+        pre_norm=spec.pre_norm,
+        norm_eps=spec.norm_eps,
+        positions=spec.positions,
+        pooling=spec.pooling,
+        resampling=spec.resampling,
+    )
+
+
+def _demand_fit(path: Path, spec: ModelSpec, expected: Mapping[str, Shape], got: Mapping[str, Shape]) -> None:
+    missing = sorted(expected.keys() - got.keys())
+    unexpected = sorted(got.keys() - expected.keys())
+    shapes = [
+        f"{name}: {expected[name]} expected, {got[name]} got"
+        for name in expected
+        if name in got and expected[name] != got[name]
+    ]
+    if missing or unexpected or shapes:
+        raise CheckpointError(
+            f"{path} does not fit {spec.name!r}, and nothing was loaded. Missing: {missing or 'none'}. "
+            f"Unexpected: {unexpected or 'none'}. Wrong shape: {shapes or 'none'}."
+        )

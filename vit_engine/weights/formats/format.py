@@ -1,0 +1,56 @@
+"""What a format of weight files is: how to know it, how to convert it, and what its tensors do not show."""
+
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass, field
+from typing import Any
+
+from vit_engine.spec import Preprocessing
+from vit_engine.weights.conversion import Conversion
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What came with the tensors.
+
+    config: of the config.json beside them, else empty. arguments: those of the training run, where the
+    file holds them (an argparse.Namespace, as a dict), else empty.
+    """
+
+    config: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What the tensors of a model do not show, and its format or what came with the file does.
+
+    family: as in ModelSpec. heads: None where nothing says it; heads_from: what says it, in words.
+    native_size: (height, width) in pixels, None for a square grid. mlp: of ungated MLPs. class_names: None
+    where nobody names them. published: (dim, depth) of this family's published models -> their heads, for
+    advice only: the file need not be one of them.
+    """
+
+    family: str
+    heads: int | None = None
+    heads_from: str = ""
+    native_size: tuple[int, int] | None = None
+    mlp: str = "gelu"
+    norm_eps: float = 1e-6
+    pooling: str = "cls"
+    resampling: str = "bicubic"
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    class_names: tuple[str, ...] | None = None
+    published: Mapping[tuple[int, int], int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format. recognises: whether names of tensors, wrappers removed, and their origin are of this format.
+
+    convert: brings the tensors to the names of VisionTransformer and returns their traits; raises
+    CheckpointError, saying what and why, for what this format can hold and VisionTransformer cannot be.
+    """
+
+    name: str
+    recognises: Callable[[Set[str], Origin], bool]
+    convert: Callable[[Conversion, Origin], Traits]

@@ -1,0 +1,33 @@
+"""torchvision's ViT (torchvision.models.vision_transformer), older files with mlp.linear_1 and linear_2 too."""
+
+from vit_engine.spec import Preprocessing
+from vit_engine.weights.conversion import Conversion
+from vit_engine.weights.formats.format import Format, Origin, Traits
+
+_LAYER = r"encoder\.layers\.encoder_layer_(\d+)\."
+RULES = (
+    (r"class_token", r"cls_token"),
+    (r"conv_proj\.(weight|bias)", r"patch_embed.proj.\1"),
+    (r"encoder\.pos_embedding", r"pos_embed"),
+    (_LAYER + r"ln_([12])\.(weight|bias)", r"blocks.\1.norm\2.\3"),
+    (_LAYER + r"self_attention\.in_proj_(weight|bias)", r"blocks.\1.attn.qkv.\2"),
+    (_LAYER + r"self_attention\.out_proj\.(weight|bias)", r"blocks.\1.attn.proj.\2"),
+    (_LAYER + r"mlp\.(?:0|linear_1)\.(weight|bias)", r"blocks.\1.mlp.fc1.\2"),
+    (_LAYER + r"mlp\.(?:3|linear_2)\.(weight|bias)", r"blocks.\1.mlp.fc2.\2"),
+    (r"encoder\.ln\.(weight|bias)", r"norm.\1"),
+    (r"heads\.head\.(weight|bias)", r"head.\1"),
+)
+PUBLISHED = {(768, 12): 12, (1024, 24): 16, (1280, 32): 16}
+
+
+def _convert(conversion: Conversion, _: Origin) -> Traits:
+    conversion.rename(RULES)
+    return Traits(
+        family="torchvision",
+        resampling="corners",
+        preprocessing=Preprocessing(interpolation="bilinear"),
+        published=PUBLISHED,
+    )
+
+
+FORMAT = Format("torchvision", lambda names, origin: {"class_token", "conv_proj.weight"} <= names, _convert)
