@@ -68,7 +68,7 @@ def convert(file: CheckpointFile) -> Converted:
     """CheckpointError, naming the file, where it is of no format that is known here."""
     with about(file.path):
         state = find_state_dict(file.content)
-        conversion, origin = Conversion(state.tensors), Origin(file.config, state.arguments)
+        conversion, origin = Conversion(state.tensors), Origin(file.config, file.preprocessor, state.arguments)
         conversion.strip(*WRAPPERS)
         names = conversion.tensors.keys()
         for each in FORMATS:

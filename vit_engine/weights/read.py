@@ -19,13 +19,17 @@ from vit_engine.errors import CheckpointError
 
 @dataclass(frozen=True)
 class CheckpointFile:
-    """A weight file as it was read. content: what it holds, perhaps nested. config: of the config.json beside it."""
+    """A weight file as it was read. content: what it holds, perhaps nested.
+
+    config, preprocessor: of the config.json and the preprocessor_config.json beside it, else empty.
+    """
 
     path: Path
     content: Any = field(repr=False)
     container: str
     sha256: str
     config: Mapping[str, Any] = field(default_factory=dict)
+    preprocessor: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_checkpoint(path: Path) -> CheckpointFile:

@@ -12,11 +12,12 @@ from vit_engine.weights.conversion import Conversion
 class Origin:
     """What came with the tensors.
 
-    config: of the config.json beside them, else empty. arguments: those of the training run, where the
+    config, preprocessor: of the config.json and preprocessor_config.json beside them, else empty. arguments: those of the training run, where the
     file holds them (an argparse.Namespace, as a dict), else empty.
     """
 
     config: Mapping[str, Any] = field(default_factory=dict)
+    preprocessor: Mapping[str, Any] = field(default_factory=dict)
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
