@@ -12,8 +12,9 @@ from vit_engine.weights.conversion import Conversion
 class Origin:
     """What came with the tensors.
 
-    config, preprocessor: of the config.json and preprocessor_config.json beside them, else empty. arguments: those of the training run, where the
-    file holds them (an argparse.Namespace, as a dict), else empty.
+    config, preprocessor: of the config.json and preprocessor_config.json beside them, else empty.
+    arguments: those of the training run, where the file holds them (an argparse.Namespace, as a dict), else
+    empty.
     """
 
     config: Mapping[str, Any] = field(default_factory=dict)
