@@ -1,12 +1,22 @@
 """The models that can be asked for by name."""
 
 import re
+from collections import Counter
+from pathlib import Path
 
 import pytest
 import torch
+from torchvision.models import (
+    ViT_B_16_Weights,
+    ViT_B_32_Weights,
+    ViT_H_14_Weights,
+    ViT_L_16_Weights,
+    ViT_L_32_Weights,
+    WeightsEnum,
+)
 
 from vit_engine.errors import SpecError
-from vit_engine.registry import MODELS, find_model, list_models
+from vit_engine.registry import MODELS, find_model, list_models, model_of_file
 from vit_engine.spec import ModelSpec
 from vit_engine.weights import build
 
@@ -24,7 +34,14 @@ NAMES = {
     "random_vit_base_p16",
     "random_vit_base_p8",
 }
-SIZES = {"tiny": (192, 3), "small": (384, 6), "s": (384, 6), "base": (768, 12), "b": (768, 12)}
+SIZES = {
+    "Ti": (192, 12, 3),
+    "S": (384, 12, 6),
+    "B": (768, 12, 12),
+    "L": (1024, 24, 16),
+    "H": (1280, 32, 16),
+    "g": (1536, 40, 24),
+}
 
 
 def test_the_known_names_are_there_once_each() -> None:
@@ -37,7 +54,8 @@ def test_the_known_names_are_there_once_each() -> None:
 def test_every_row_is_a_model_that_can_be_built(spec: ModelSpec) -> None:
     with torch.device("meta"):
         model = build(spec)
-    assert model.pos_embed.shape == (1, spec.grid(*spec.native_size).patches + 1, spec.dim)
+    assert model.pos_embed.shape == (1, spec.grid(*spec.native_size).patches + 1 + spec.distilled, spec.dim)
+    assert spec.parameter_count == sum(parameter.numel() for parameter in model.parameters())
     assert model.prefix == spec.prefix
     assert (len(model.blocks), model.blocks[0].attn.heads) == (spec.depth, spec.heads)
     assert spec.title
@@ -45,30 +63,93 @@ def test_every_row_is_a_model_that_can_be_built(spec: ModelSpec) -> None:
 
 
 @pytest.mark.parametrize("spec", MODELS, ids=lambda spec: spec.name)
-def test_names_say_the_patch_size_and_the_published_dimensions(spec: ModelSpec) -> None:
-    assert int(re.findall(r"\d+", spec.name)[-1]) == spec.patch_size
-    if match := re.match(r"(?:dino_vit([sb])|random_vit_([a-z]+))", spec.name):
-        assert (spec.dim, spec.heads) == SIZES[match[1] or match[2]]
-        assert (spec.depth, spec.native_size, spec.resampling) == (12, (224, 224), "dino")
+def test_names_say_the_patch_size_and_titles_the_published_dimensions(spec: ModelSpec) -> None:
+    assert re.search(rf"(\D|^){spec.patch_size}(_|$)", re.sub(r"_\d+ep$|_reg$", "", spec.name))
+    assert f"/{spec.patch_size}" in spec.title
+    if match := re.search(r"ViT-(\w+)/", spec.title):
+        assert (spec.dim, spec.depth, spec.heads) == SIZES[match[1]]
+    else:
+        assert spec.family == "demo"
 
 
 @pytest.mark.parametrize("spec", MODELS, ids=lambda spec: spec.name)
-def test_where_the_weights_are_follows_from_the_family(spec: ModelSpec) -> None:
+def test_every_row_says_whose_weights_they_are_and_where(spec: ModelSpec) -> None:
     if spec.family == "random":
-        assert spec.weights is None
-    elif spec.family == "demo":
-        assert spec.weights.packaged == f"{spec.name}.safetensors"
-        assert spec.weights.url is None
+        assert (spec.weights, spec.licence) == (None, "")
+        return
+    assert spec.licence in {"MIT", "Apache-2.0", "BSD-3-Clause", "CC-BY-NC-4.0"}
+    if spec.family == "demo":
+        assert (spec.weights.packaged, spec.weights.url) == (f"{spec.name}.safetensors", None)
     else:
-        assert spec.weights.url.startswith("https://dl.fbaipublicfiles.com/dino/")
-        assert spec.weights.filename.endswith(f"{spec.patch_size}_pretrain.pth")
+        host = "download.pytorch.org/models" if spec.family == "torchvision" else "dl.fbaipublicfiles.com"
+        assert spec.weights.url.startswith(f"https://{host}/")
+        assert spec.weights.filename.endswith(".pth")
+
+
+def test_no_two_rows_have_one_file() -> None:
+    files = [spec.weights.filename for spec in MODELS if spec.weights]
+    assert len(set(files)) == len(files)
+
+
+def test_the_published_families_are_all_there() -> None:
+    counts = Counter(spec.family for spec in MODELS)
+    assert counts == {"demo": 2, "dino": 5, "dinov2": 8, "deit": 6, "torchvision": 10, "mae": 3, "random": 6}
+
+
+ENUMS = (ViT_B_16_Weights, ViT_B_32_Weights, ViT_L_16_Weights, ViT_L_32_Weights, ViT_H_14_Weights)
+
+
+@pytest.mark.parametrize("weights", [row for enum in ENUMS for row in enum], ids=str)
+def test_torchvisions_rows_are_torchvisions_own(weights: WeightsEnum) -> None:
+    """Address, classes, native size, preprocessing and the number of parameters."""
+    spec = next(spec for spec in MODELS if spec.weights and spec.weights.url == weights.url)
+    assert spec.class_names == tuple(weights.meta["categories"])
+    assert spec.native_size == weights.meta["min_size"]
+    assert spec.parameter_count == weights.meta["num_params"]
+    transforms = weights.transforms()
+    assert (spec.preprocessing.mean, spec.preprocessing.std) == (tuple(transforms.mean), tuple(transforms.std))
+    assert spec.preprocessing.interpolation == transforms.interpolation.value
+    assert transforms.crop_size == [spec.native_size[0]]
+    swag = "SWAG" in str(weights)
+    assert (spec.licence == "CC-BY-NC-4.0") == swag
+    assert ("_swag_" + str(weights).split("SWAG_")[1][:3].lower() in spec.name) if swag else "swag" not in spec.name
+
+
+def test_dinov2_has_its_registers_layer_scale_and_gates() -> None:
+    giant, small = find_model("dinov2_vitg14_reg"), find_model("dinov2_vits14")
+    assert (giant.registers, giant.mlp, giant.hidden, giant.layer_scale, giant.resampling) == (
+        4,
+        "swiglu",
+        4096,
+        True,
+        "antialias",
+    )
+    assert (small.registers, small.mlp, small.hidden, small.layer_scale, small.resampling) == (
+        0,
+        "gelu",
+        1536,
+        True,
+        "dino",
+    )
+    assert small.native_size == (518, 518)
+
+
+def test_distilled_deits_have_two_prefix_tokens_and_two_classifiers() -> None:
+    spec = find_model("deit_tiny_distilled_p16")
+    assert (spec.prefix, spec.distilled, spec.pooling, len(spec.class_names)) == (2, True, "cls_dist", 1000)
 
 
 def test_models_stand_in_the_order_that_is_promised() -> None:
     families = [spec.family for spec in list_models()]
-    assert list(dict.fromkeys(families)) == ["demo", "dino", "random"]
-    assert families == sorted(families), "each family together"
+    order = list(dict.fromkeys(families))
+    assert order == ["demo", "dino", "dinov2", "deit", "torchvision", "mae", "random"]
+    assert families == sorted(families, key=order.index), "each family together"
     assert find_model("demo_vit_p16").class_names == find_model("demo_vit_p8").class_names != ()
+
+
+def test_a_files_name_finds_the_model_that_was_published_under_it() -> None:
+    assert model_of_file(Path("/any/where/vit_b_32-d86f8d99.pth")).name == "torchvision_vit_b_32"
+    assert model_of_file(Path("vit_b_32.pth")) is None
 
 
 def test_a_name_finds_its_model() -> None:
