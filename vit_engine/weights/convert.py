@@ -73,12 +73,22 @@ def convert(file: CheckpointFile) -> Converted:
         names = conversion.tensors.keys()
         for each in FORMATS:
             if each.recognises(names, origin):
-                return Converted(file, each, conversion, each.convert(conversion, origin))
+                return Converted(file, each, conversion, _traits(each, conversion, origin))
     known = ", ".join(each.name for each in FORMATS)
     raise CheckpointError(
         f"{file.path} is not a Vision Transformer in a format that is known here ({known}); got "
         f"{', '.join(sorted(names)[:8])}…"
     )
+
+
+def _traits(kind: Format, conversion: Conversion, origin: Origin) -> Traits:
+    """Converters take shapes for granted, and files come from strangers."""
+    try:
+        return kind.convert(conversion, origin)
+    except (IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(
+            f"it has the names of {kind.name} and not its shapes ({type(error).__name__}: {error})."
+        ) from error
 
 
 @contextlib.contextmanager

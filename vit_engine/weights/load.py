@@ -5,15 +5,16 @@ from pathlib import Path
 import torch
 
 from vit_engine.devices import usable_device
-from vit_engine.errors import CheckpointError, DownloadError, SpecError
+from vit_engine.errors import SpecError
 from vit_engine.model import VisionTransformer
 from vit_engine.progress import Progress
 from vit_engine.registry import find_model, list_models
 from vit_engine.spec import ModelSpec
-from vit_engine.weights.architecture import Heads, possible_heads
-from vit_engine.weights.convert import Converted, build, convert
-from vit_engine.weights.download import download
-from vit_engine.weights.locate import weights_path, works_offline
+from vit_engine.weights.checksum import verify
+from vit_engine.weights.convert import build, convert
+from vit_engine.weights.fetch import fetch
+from vit_engine.weights.identify import identify
+from vit_engine.weights.locate import weights_path
 from vit_engine.weights.read import read_checkpoint
 from vit_engine.weights.report import LoadedModel, LoadReport
 
@@ -52,9 +53,7 @@ def load_model(
         return _random_model(spec, seed, target)
     if weights != "auto":
         return _load_as(spec, Path(weights).expanduser(), target)
-    file = weights_path(spec)
-    if not file.exists():
-        _fetch(spec, file, report)
+    file = fetch(spec, progress=progress)
     report(1.0, f"loading {spec.title}")
     return _load_as(spec, file, target)
 
@@ -94,61 +93,18 @@ def _finish(spec: ModelSpec, model: VisionTransformer, report: LoadReport, devic
     return LoadedModel(spec, model.to(device).eval().requires_grad_(False), report)
 
 
-def _fetch(spec: ModelSpec, file: Path, progress: Progress) -> None:
-    if spec.weights is None or spec.weights.url is None:
-        raise CheckpointError(f"the weights of {spec.name!r} should be at {file}, but are not there. Install again.")
-    try:
-        download(spec.weights.url, file, progress=progress)
-    except DownloadError as error:
-        ready = ", ".join(other.name for other in list_models() if works_offline(other))
-        raise DownloadError(f"{error} These models work without it: {ready}.") from error
-
-
 def _load_as(spec: ModelSpec, path: Path, device: torch.device) -> LoadedModel:
     """A file as the weights of a model that is known."""
     file = read_checkpoint(path)
     if spec.weights is not None and path == weights_path(spec):
-        _verify(path, spec.weights.sha256, file.sha256)
+        verify(path, spec.weights, file.sha256)
     converted = convert(file)
     report = converted.report(spec, heads_from=f"the model {spec.name}")
     return _finish(spec, converted.assemble(spec), report, device)
 
 
-def _load_bare(path: Path, asked: int | None, device: torch.device) -> LoadedModel:
+def _load_bare(path: Path, heads: int | None, device: torch.device) -> LoadedModel:
     """A file that has to say itself what it is."""
     converted = convert(read_checkpoint(path))
-    heads = settle_heads(converted, asked)
-    spec = converted.spec(heads.number)
-    return _finish(spec, converted.assemble(spec), converted.report(spec, heads_from=heads.said_by), device)
-
-
-def settle_heads(converted: Converted, asked: int | None) -> Heads:
-    """How many heads a file has. CheckpointError where nothing says it, or two sources say different numbers."""
-    path, said = converted.file.path, converted.heads
-    if asked is not None:
-        if said is not None and said.number != asked:
-            raise CheckpointError(
-                f"{path} has {said.number} heads, as {said.said_by} says; got heads={asked}. Leave heads= out."
-            )
-        return said or Heads(asked, "heads=, as asked for")
-    if said is None:
-        raise CheckpointError(
-            f"{path} does not say how many heads it has, and tensors cannot: pass heads=.{_advice(converted)}"
-        )
-    return said
-
-
-def _advice(converted: Converted) -> str:
-    """What published models of this size have: for the user to decide."""
-    spec = converted.spec(1)
-    usual = converted.traits.published.get((spec.dim, spec.depth))
-    if usual is not None:
-        return (
-            f" Published {converted.format.name} models of {spec.dim} dimensions and {spec.depth} layers have {usual}."
-        )
-    return f" With {spec.dim} dimensions it can be {', '.join(map(str, possible_heads(spec.dim)))}."
-
-
-def _verify(path: Path, expected: str | None, got: str) -> None:
-    if expected and expected != got:
-        raise CheckpointError(f"{path} has sha256 {got}; expected {expected}. Install or download it again.")
+    spec, heads_from = identify(converted, heads=heads)
+    return _finish(spec, converted.assemble(spec), converted.report(spec, heads_from=heads_from), device)

@@ -57,7 +57,8 @@ def test_a_file_gives_back_the_same_model(small: LoadedModel, state: State, tmp_
     loaded = load_model(small.spec, weights=path, device="cpu")
     torch.testing.assert_close(loaded.model(PIXELS), small.model(PIXELS), rtol=0, atol=0)
     report = loaded.report
-    assert (report.source, report.format) == (str(path), "safetensors" if name.endswith("safetensors") else "torch")
+    assert (report.source, report.container) == (str(path), "safetensors" if name.endswith("safetensors") else "torch")
+    assert (report.native_grid, report.resampling, report.heads_from) == ((3, 5), "bicubic", "the model small")
     assert report.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert set(report.matched) == set(state)
     assert report.converted == report.dropped == report.missing == ()
@@ -308,7 +309,7 @@ def test_shapes_that_no_vit_has_are_refused_as_found(
     square_state: State, tmp_path: Path, name: str, shape: tuple[int, ...], heads: int | None
 ) -> None:
     path = saved(tmp_path / "odd.pth", {**square_state, name: torch.zeros(shape)})
-    with pytest.raises(CheckpointError, match=rf"odd\.pth is not .*; got {re.escape(f'{name} {shape}')}\."):
+    with pytest.raises(CheckpointError, match=rf"odd\.pth.*expected {name} \(.*; got {re.escape(f'{name} {shape}')}\."):
         load_model(path, heads=heads, device="cpu")
 
 

@@ -1,0 +1,72 @@
+"""Which model a bare file is: what it says itself, what it is known as, and what its owner says."""
+
+from vit_engine.errors import CheckpointError
+from vit_engine.registry import model_of_file
+from vit_engine.spec import ModelSpec
+from vit_engine.weights.architecture import Heads, possible_heads
+from vit_engine.weights.checksum import expected_sha256
+from vit_engine.weights.convert import Converted
+
+
+def identify(converted: Converted, *, heads: int | None = None) -> tuple[ModelSpec, str]:
+    """The model that a file is of, and what says how many heads it has.
+
+    heads: as its owner says. CheckpointError where nobody says it, or two say different numbers.
+    """
+    known = published(converted)
+    said = known_heads(converted, known)
+    if said is None and heads is None:
+        raise CheckpointError(
+            f"{converted.file.path} does not say how many heads it has, and tensors cannot: pass heads=. "
+            f"{advice(converted)}"
+        )
+    if said is not None and heads not in {None, said.number}:
+        raise CheckpointError(
+            f"{converted.file.path} has {said.number} heads, says {said.said_by}; got heads={heads}. Leave heads= out."
+        )
+    said = said or Heads(int(heads or 0), "heads=, as asked for")
+    return known or converted.spec(said.number), said.said_by
+
+
+def known_heads(converted: Converted, known: ModelSpec | None) -> Heads | None:
+    """As the file says, or what came with it, or the published model that it is; None where nothing does."""
+    if converted.heads is not None or known is None:
+        return converted.heads
+    return Heads(known.heads, f"the name of the file, under which {known.name} was published")
+
+
+def published(converted: Converted) -> ModelSpec | None:
+    """The model of the registry that was published under this file's name, if it can be that one.
+
+    Where its sha256 is known it must have it; its tensors must show the same architecture in any case.
+    """
+    row = model_of_file(converted.file.path)
+    if row is None or row.weights is None:
+        return None
+    expected = expected_sha256(converted.file.path, row.weights)
+    if expected is not None and not expected.allows(converted.file.sha256):
+        return None
+    found = converted.spec(row.heads)
+    return row if all(getattr(row, name) == getattr(found, name) for name in _SHOWN) else None
+
+
+# What tensors show of an architecture.
+_SHOWN = ("patch_size", "dim", "depth", "native_size", "registers", "distilled", "hidden", "layer_scale", "mlp")
+
+
+def choices(converted: Converted) -> tuple[int, ...]:
+    """Numbers of heads that the file can have, the likeliest first: for its owner to choose from."""
+    spec = converted.spec(1)
+    usual = converted.traits.published.get((spec.dim, spec.depth))
+    rest = [number for number in possible_heads(spec.dim) if number != usual]
+    return (usual, *rest) if usual else tuple(rest)
+
+
+def advice(converted: Converted) -> str:
+    """What published models of this size have, or what is possible: for its owner to decide."""
+    spec = converted.spec(1)
+    usual = converted.traits.published.get((spec.dim, spec.depth))
+    if usual is not None:
+        name = converted.format.name
+        return f"Published {name} models of {spec.dim} dimensions and {spec.depth} layers have {usual}."
+    return f"With {spec.dim} dimensions it can be {', '.join(map(str, possible_heads(spec.dim)[:6]))}."
