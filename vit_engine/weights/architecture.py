@@ -42,6 +42,7 @@ def read_spec(conversion: Conversion, traits: Traits, *, name: str, heads: int) 
     shapes = _telling_shapes(tensors)
     dim, _, patch_size, _ = shapes["patch_embed.proj.weight"]
     distilled = "dist_token" in tensors
+    rotary = "rope_periods" in tensors or traits.rope_base is not None
     gated = "blocks.0.mlp.w3.weight" in shapes
     hidden = shapes["blocks.0.mlp.w3.weight"][1] if gated else shapes["blocks.0.mlp.fc1.weight"][0]
     classes = shapes.get("head.weight", (0,))[0]
@@ -66,7 +67,7 @@ def read_spec(conversion: Conversion, traits: Traits, *, name: str, heads: int) 
             layer_scale="blocks.0.ls1.gamma" in tensors,
             pre_norm="norm_pre.weight" in tensors,
             norm_eps=traits.norm_eps,
-            positions="rope" if "rope_periods" in tensors else "learned",
+            positions="rope" if rotary else "learned",
             pooling=traits.pooling,
             resampling=traits.resampling,
             preprocessing=traits.preprocessing,

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from vit_engine.errors import CheckpointError
 from vit_engine.model import VisionTransformer
+from vit_engine.positions import rope_periods
 from vit_engine.spec import ModelSpec
 from vit_engine.weights.architecture import Heads, Shape, read_spec
 from vit_engine.weights.conversion import Conversion
@@ -51,6 +53,7 @@ class Converted:
             heads_from=heads_from,
             native_grid=spec.grid(*spec.native_size).shape if learned else None,
             resampling=spec.resampling if learned else "",
+            assumed=self.traits.assumed,
         )
 
     def assemble(self, spec: ModelSpec) -> VisionTransformer:
@@ -58,10 +61,15 @@ class Converted:
         with torch.device("meta"):
             model = build(spec)
         expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-        tensors = self.conversion.tensors
+        tensors = {**self._periods(spec), **self.conversion.tensors}
         _demand_fit(self.file.path, spec, expected, {name: tuple(tensor.shape) for name, tensor in tensors.items()})
         model.load_state_dict({name: tensor.float().contiguous() for name, tensor in tensors.items()}, assign=True)
         return model
+
+    def _periods(self, spec: ModelSpec) -> Mapping[str, Tensor]:
+        """Those of rotary positions, of a file that lacks them: they follow from the heads."""
+        base = self.traits.rope_base
+        return {} if base is None else {"rope_periods": rope_periods(spec.dim // spec.heads, base=base)}
 
 
 def convert(file: CheckpointFile) -> Converted:

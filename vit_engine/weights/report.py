@@ -19,7 +19,8 @@ class LoadReport:
     those left out on purpose. missing: parameters that the file lacks; loading fails if there are any.
     heads_from: what says how many heads there are, in words. native_grid: patches (rows, cols) that the
     position embedding is of; pictures of any other grid have it resampled in the way named by resampling.
-    None and empty where positions are rotary, which are reckoned anew for every grid.
+    None and empty where positions are rotary, which are reckoned anew for every grid. assumed: what nothing
+    says and was taken from the published models of this format, a sentence each.
     """
 
     source: str
@@ -33,6 +34,7 @@ class LoadReport:
     heads_from: str = ""
     native_grid: tuple[int, int] | None = None
     resampling: str = ""
+    assumed: tuple[str, ...] = ()
 
     @property
     def random(self) -> bool:

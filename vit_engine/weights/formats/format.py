@@ -29,7 +29,9 @@ class Traits:
     family: as in ModelSpec. heads: None where nothing says it; heads_from: what says it, in words.
     native_size: (height, width) in pixels, None for a square grid. mlp: of ungated MLPs. class_names: None
     where nobody names them. published: (dim, depth) of this family's published models -> their heads, for
-    advice only: the file need not be one of them.
+    advice only: the file need not be one of them. rope_base: of rotary positions whose periods the file lacks,
+    because they follow from it and the heads; None for all others. assumed: what nothing says and is taken
+    from the family's published models, a sentence each, for the report.
     """
 
     family: str
@@ -43,6 +45,8 @@ class Traits:
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     class_names: tuple[str, ...] | None = None
     published: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    rope_base: float | None = None
+    assumed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
