@@ -134,6 +134,10 @@ def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
         (replace(SPEC, mlp_ratio=4000), {}, 5, (5 + 8000) * STREAM, 64 * MIB),
         (replace(SPEC, mlp_ratio=4000, depth=9), {}, 9, (5 + 8000) * STREAM, 96 * MIB),
         (replace(SPEC, mlp_ratio=4000), {"layers": 0}, 1, 7 * STREAM + VECTORS + CHUNKS, 0),
+        # other MLPs have more steps, and rotated queries and keys are copies
+        (replace(SPEC, mlp_ratio=4000, mlp="swiglu"), {}, 5, (5 + 16000) * STREAM, 64 * MIB),
+        (replace(SPEC, mlp_ratio=4000, mlp="quick_gelu"), {}, 5, (5 + 16000) * STREAM, 64 * MIB),
+        (replace(SPEC, positions="rope"), {"layers": 0}, 1, 11 * STREAM + VECTORS + CHUNKS, 0),
     ],
 )
 def test_the_peak_by_hand(spec: ve.ModelSpec, asked: dict[str, Any], layers: int, at_work: int, holes: int) -> None:

@@ -60,6 +60,11 @@ def test_work_by_hand(classes: tuple[str, ...], layers: list[int], started: int,
     )
 
 
+def test_a_gated_mlp_has_half_as_many_products_again() -> None:
+    plain, gated = (ve.estimate(replace(SPEC, mlp=mlp), GRID, device="cpu").work for mlp in ("gelu", "swiglu"))
+    assert gated.products - plain.products == 2 * 4 * 18 * 22 * 88  # in the four layers that run to their end
+
+
 def test_seconds_by_hand(measured: list[Any]) -> None:
     work = Work(
         products=3_000_000,

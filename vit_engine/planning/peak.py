@@ -71,15 +71,24 @@ def _sizes(run: Run, grid: TokenGrid) -> _Sizes:
 
 
 def _attention(size: _Sizes, run: Run) -> int:
-    """Tokens, normalised tokens, queries, keys and values; mixed values where they are needed; and what streams."""
+    """Tokens, normalised tokens, queries, keys and values; mixed values where they are needed; and what streams.
+
+    Rotated queries and keys are copies, made of two more while they turn; the angles' sines and cosines stay.
+    """
     mixed = size.wide if run.whole_layers else 0
+    rotated = 4 * size.stream if run.spec.positions == "rope" else 0
     widened = 3 * size.wide if size.wide > size.stream else 0
     doubled = 2 * size.wide  # queries in float64, where scores are large
     vectors = (_SUMS + _REDUCED + _PER_PREFIX_TOKEN * run.spec.prefix) * size.vector
     chunks = (_CHUNKS + STATISTICS[run.statistics].distance) * size.chunk
-    return 5 * size.stream + mixed + widened + doubled + vectors + chunks
+    return 5 * size.stream + rotated + mixed + widened + doubled + vectors + chunks
 
 
 def _mlp(size: _Sizes, run: Run) -> int:
-    """Tokens before and after attention, mixed values and their projection, normalised tokens; hidden, and its GELU."""
-    return 5 * size.stream + 2 * size.hidden if run.whole_layers else 0
+    """Tokens before and after attention, mixed values and their projection, normalised tokens; hidden, and its GELU.
+
+    A gated MLP has its gates and values side by side, the gates' activation, and the product; CLIP's GELU has
+    as many steps.
+    """
+    hidden = 4 if run.spec.mlp in {"swiglu", "quick_gelu"} else 2
+    return 5 * size.stream + hidden * size.hidden if run.whole_layers else 0

@@ -64,7 +64,9 @@ def work_of(run: Run, grid: TokenGrid) -> Work:
     pairs = spec.heads * grid.tokens**2
     embedding = grid.patches * 3 * spec.patch_size**2 * spec.dim
     attention = 3 * grid.tokens * spec.dim**2 + grid.tokens**2 * spec.dim  # queries, keys, values; scores
-    rest = grid.tokens**2 * spec.dim + grid.tokens * (spec.dim**2 + 2 * spec.dim * spec.hidden)  # output; MLP
+    into = 2 if spec.mlp == "swiglu" else 1
+    mlp = (into + 1) * spec.dim * spec.hidden
+    rest = grid.tokens**2 * spec.dim + grid.tokens * (spec.dim**2 + mlp)  # output; MLP
     return Work(
         products=2 * (embedding + started * attention + whole * rest),
         scores={kind: count * pairs for kind, count in layers.items()},
