@@ -112,12 +112,16 @@ POSITIONS = ("learned", "rope")
 POOLINGS = ("cls", "cls_dist", "mean", "mean_norm", "cls_mean")
 
 
-def demand_known(*, mlp: str, positions: str, pooling: str) -> None:
-    """SpecError for a kind of MLP, positions or pooling that does not exist."""
+def demand_known(*, mlp: str, positions: str, pooling: str, distilled: bool, head_dim: int) -> None:
+    """SpecError for a kind of MLP, positions or pooling that does not exist, or not with the rest."""
     kinds = {"mlp": (mlp, MLP_KINDS), "positions": (positions, POSITIONS), "pooling": (pooling, POOLINGS)}
     for name, (value, known) in kinds.items():
         if value not in known:
             raise SpecError(f"{name} must be one of {', '.join(map(repr, known))}; got {value!r}.")
+    if pooling == "cls_dist" and not distilled:
+        raise SpecError("pooling 'cls_dist' needs a distillation token; say distilled=True, or use pooling 'cls'.")
+    if positions == "rope" and head_dim % 4:
+        raise SpecError(f"rotary positions need heads of a multiple of 4 dimensions; got {head_dim}.")
 
 
 @dataclass(frozen=True)
@@ -184,7 +188,6 @@ class ModelSpec:
     description: str = ""
 
     def __post_init__(self) -> None:
-        demand_known(mlp=self.mlp, positions=self.positions, pooling=self.pooling)
         if min(self.patch_size, self.dim, self.depth, self.heads, *self.native_size) < 1:
             raise SpecError(
                 f"patch size, dim, depth, heads and native size must be at least 1 for {self.name!r}; got "
@@ -194,6 +197,13 @@ class ModelSpec:
             raise SpecError(
                 f"dim must be a multiple of heads for {self.name!r}; got dim {self.dim}, {self.heads} heads."
             )
+        demand_known(
+            mlp=self.mlp,
+            positions=self.positions,
+            pooling=self.pooling,
+            distilled=self.distilled,
+            head_dim=self.dim // self.heads,
+        )
         if any(side % self.patch_size for side in self.native_size):
             raise SpecError(
                 f"native size must be whole patches of {self.patch_size} px for {self.name!r}; got {self.native_size}."

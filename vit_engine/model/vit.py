@@ -78,7 +78,7 @@ class VisionTransformer(nn.Module):
         super().__init__()
         if dim % heads:
             raise SpecError(f"dim must be a multiple of heads; got dim {dim} and {heads} heads.")
-        demand_known(mlp=mlp, positions=positions, pooling=pooling)
+        demand_known(mlp=mlp, positions=positions, pooling=pooling, distilled=distilled, head_dim=dim // heads)
         self.patch_size = patch_size
         self.resampling = resampling
         self.pooling = pooling
