@@ -37,11 +37,11 @@ def guarded(command: Callable[[], None]) -> int:
     except BrokenPipeError:
         pass
     except VitEngineError as error:
-        code = _fail(error)
+        code = fail(error)
     except MemoryError:
-        code = _fail("not enough memory; ask for a smaller size.")
+        code = fail("not enough memory; ask for a smaller size.")
     except OSError as error:
-        code = _fail(f"{error.filename or 'output'}: {error.strerror or error}.")
+        code = fail(f"{error.filename or 'output'}: {error.strerror or error}.")
     finally:
         _settle_stdout()
     return code
@@ -50,6 +50,12 @@ def guarded(command: Callable[[], None]) -> int:
 def note(text: str) -> None:
     """One line on stderr."""
     sys.stderr.write(f"vit-engine: {text}\n")
+
+
+def fail(error: object) -> int:
+    """What went wrong, as one line on stderr; returns the exit code for it."""
+    note("error: " + " ".join(str(error).split()))
+    return FAILED
 
 
 def emit(text: str) -> None:
@@ -62,11 +68,6 @@ def emit(text: str) -> None:
 def emit_json(value: Any) -> None:
     """One JSON document on stdout."""
     emit(json.dumps(value, indent=2))
-
-
-def _fail(error: object) -> int:
-    note("error: " + " ".join(str(error).split()))
-    return FAILED
 
 
 def _settle_stdout() -> None:

@@ -1,8 +1,9 @@
 """Where weights come from, and the proof that all of them arrived."""
 
 from vit_engine.weights.convert import build
+from vit_engine.weights.fetch import fetch
 from vit_engine.weights.load import load_model
 from vit_engine.weights.locate import cache_folder, weights_path, works_offline
 from vit_engine.weights.report import LoadedModel, LoadReport
 
-__all__ = ["LoadReport", "LoadedModel", "build", "cache_folder", "load_model", "weights_path", "works_offline"]
+__all__ = ["LoadReport", "LoadedModel", "build", "cache_folder", "fetch", "load_model", "weights_path", "works_offline"]

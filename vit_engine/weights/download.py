@@ -1,96 +1,151 @@
-"""Fetching a weight file: streamed to a temporary name beside its target, then renamed.
+"""Fetching a weight file: once, whoever wants it; whole or not at all; going on from where a download broke.
 
-A socket's timeout is for each address and each byte, and none is for the name's look-up: behind a
-firewall that answers nothing they add up to minutes. So the connection is made in a thread of its own,
-which is waited for no longer than CONNECT_WITHIN.
+What has come is kept beside the target until it is whole (partial.py), under a lock (locking.py). The rest
+is asked for with a Range request, which holds only for the version that the part is of; a server that has
+another one, or knows no ranges, sends the file from its beginning. Mirrors are asked first (mirrors.py).
 """
 
-import http.client
-import os
-import secrets
-import urllib.error
-import urllib.request
-from concurrent.futures import Future
+import time
+from collections.abc import Sequence
 from pathlib import Path
-from threading import Thread
-from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from vit_engine.errors import DownloadError
 from vit_engine.progress import Progress
+from vit_engine.weights.checksum import Expected, record_sha256
+from vit_engine.weights.connection import Answer, ask
+from vit_engine.weights.failures import Broken, DiskFailure, Failure, disk_failures
+from vit_engine.weights.locking import STEP, exclusive
+from vit_engine.weights.mirrors import addresses
+from vit_engine.weights.partial import Origin, Partial
 
-CONNECT_WITHIN = 8.0  # seconds until the answer begins, all addresses together
-TIMEOUT = 10.0  # seconds without a byte
-PIECE = 1 << 20
+WAITS = (1.0, 3.0, 9.0)  # seconds before each new attempt; so many in a row may bring nothing
+_NO_SUCH_PART = 416
 
 
-def download(url: str, target: Path, *, progress: Progress | None = None) -> Path:
-    """Fetch a URL into a file, which appears whole or not at all; proxies are taken from the environment.
+def download(url: str, target: Path, *, expected: Expected | None = None, progress: Progress | None = None) -> Path:
+    """Fetch a URL into a file, which appears whole or not at all, and record its sha256 beside it.
 
-    progress(fraction, message) is called before the connection is made and as the file grows; what it
-    raises cancels the download. Raises DownloadError, naming the URL and where the file may be put by hand.
+    A file that is there already is left as it is: another thread or process may have fetched it just now.
+    expected: the sha256 without which the file is thrown away. progress(fraction, message) is called while
+    waiting, before a connection is made and as the file grows; what it raises cancels the download, and
+    what has come is kept for the next. Proxies and mirrors are taken from the environment. Raises
+    DownloadError, naming the URL and where the file may be put by hand.
     """
+    report = progress or (lambda fraction, message: None)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
-        try:
-            with part.open("xb") as file:  # with the mode that the umask gives, as tempfile's would not have
-                if progress is not None:
-                    progress(0.0, f"connecting to {urlsplit(url).hostname or url}")
-                with _connect(url) as answer:
-                    _copy(answer, file, target.name, progress)
-            os.replace(part, target)
-        finally:
-            part.unlink(missing_ok=True)
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        if isinstance(error, urllib.error.HTTPError):
-            error.close()  # it holds the connection open
-        raise DownloadError(_explain(url, target, error)) from error
+        urls = addresses(url)
+        with exclusive(target, report):
+            if not target.exists():
+                _fetch(urls, Partial(target), expected, report)
+    except Failure as failure:
+        raise DownloadError(
+            f"could not download {url}: {failure}. Without internet, fetch it elsewhere and put it at {target}."
+        ) from failure
     return target
 
 
-def _connect(url: str) -> http.client.HTTPResponse:
-    """The answer to a request, its body unread; TimeoutError after CONNECT_WITHIN seconds."""
-    answer: Future[http.client.HTTPResponse] = Future()
-    Thread(target=_request, args=(url, answer), name="vit-engine download", daemon=True).start()
+def _fetch(urls: Sequence[str], part: Partial, expected: Expected | None, report: Progress) -> None:
+    """From the first address that gives the file; Failure with the reasons of all where none does."""
+    reasons = []
     try:
-        return answer.result(timeout=CONNECT_WITHIN)
-    except TimeoutError:
-        if not answer.cancel():  # it is there by now, or failed by itself
-            return answer.result()
-        raise TimeoutError(f"no answer within {CONNECT_WITHIN:g} seconds") from None
+        for url in urls:
+            try:
+                _complete(url, part, report)
+                _keep(part, expected, report)
+            except DiskFailure:
+                raise
+            except Failure as failure:
+                reasons.append(str(failure) if len(urls) == 1 else f"{url}: {failure}")
+            else:
+                return
+    finally:
+        part.tidy()
+    raise Failure("; ".join(reasons))
 
 
-def _request(url: str, answer: Future[http.client.HTTPResponse]) -> None:
-    """What comes after the one who asked has gone is closed at once."""
-    try:
-        response = urllib.request.urlopen(url, timeout=TIMEOUT)
-    except Exception as error:  # noqa: BLE001
-        # It is raised where the answer is waited for.
-        if answer.set_running_or_notify_cancel():
-            answer.set_exception(error)
-        elif isinstance(error, urllib.error.HTTPError):
-            error.close()
+def _keep(part: Partial, expected: Expected | None, report: Progress) -> None:
+    """Into the target's place, its sha256 first; Failure where that is not the expected one."""
+    got = part.sha256(report)
+    if expected is not None and not expected.allows(got):
+        part.remove()
+        raise Failure(expected.complaint(part.target.name, got, "It was thrown away: try again later"))
+    with disk_failures(part.target):
+        record_sha256(part.target, got)
+    part.finish()
+
+
+def _complete(url: str, part: Partial, report: Progress) -> None:
+    """Attempts until all is here; Broken once nothing has come at all, or nothing more in as many as WAITS."""
+    came, reached, waits = part.came, part.size, iter(WAITS)
+    while True:
+        try:
+            return _attempt(url, part, report)
+        except Broken:
+            if part.size > reached:
+                reached, waits = part.size, iter(WAITS)
+            wait = next(waits, None) if part.came > came else None
+            if wait is None:
+                raise
+            _pause(wait, part, report)
+
+
+def _pause(seconds: float, part: Partial, report: Progress) -> None:
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        report(part.share, f"the connection broke; again in {left:.0f} s")
+        time.sleep(min(left, STEP))
+
+
+def _attempt(url: str, part: Partial, report: Progress) -> None:
+    """Ask for what is missing and append it; Broken where the answer ends before it should."""
+    origin = part.origin()
+    if origin and origin.url == url and origin.total == part.size:  # its process was killed just before the end
         return
-    if answer.set_running_or_notify_cancel():
-        answer.set_result(response)
+    answer = _ask(url, part, report)
+    with answer.response:
+        total = _prepare(url, part, answer)
+        with part.open() as file:
+            for piece in answer.pieces():
+                part.append(file, piece)
+                _tell(part, total, report)
+    if total is not None and part.size != total:
+        raise Broken(f"the connection ended after {part.size} of {total} bytes")
+
+
+def _ask(url: str, part: Partial, report: Progress) -> Answer:
+    """An answer that goes on where the part ends, or begins at the beginning."""
+    origin = part.origin()
+    host = urlsplit(url).hostname
+    if origin is None or origin.url != url:
+        report(0.0, f"connecting to {host}")
+        return ask(url)
+    part.sha256(report)
+    report(part.share, f"connecting to {host}")
+    try:
+        answer = ask(url, start=part.size, validator=origin.validator)
+    except Failure as failure:
+        if failure.status != _NO_SUCH_PART:
+            raise
     else:
-        response.close()
+        if answer.start in {0, part.size} and (answer.start == 0 or answer.total in {None, origin.total}):
+            return answer
+        answer.response.close()
+    return ask(url)  # it has another file by now
 
 
-def _copy(answer: http.client.HTTPResponse, file: BinaryIO, name: str, progress: Progress | None) -> None:
-    total = int(answer.headers.get("Content-Length") or 0)
-    done = 0
-    while piece := answer.read(PIECE):
-        file.write(piece)
-        done += len(piece)
-        if progress is not None:
-            size = f"{done / 1e6:.0f} of {total / 1e6:.0f} MB" if total else f"{done / 1e6:.0f} MB"
-            progress(min(done / total, 1.0) if total else 0.0, f"downloading {name}: {size}")
-    if total and done != total:
-        raise OSError(f"the connection ended after {done} of {total} bytes")
+def _prepare(url: str, part: Partial, answer: Answer) -> int | None:
+    """Make the part ready for an answer's body, and return how many bytes the file will have, if that is known."""
+    origin = part.origin()
+    if origin is not None and answer.start:
+        part.demand_room(None if origin.total is None else origin.total - part.size)
+        return origin.total
+    part.demand_room(answer.total)
+    part.begin(Origin(url, answer.validator, answer.total))
+    return answer.total
 
 
-def _explain(url: str, target: Path, error: Exception) -> str:
-    reason = f"HTTP {error.code}" if isinstance(error, urllib.error.HTTPError) else getattr(error, "reason", error)
-    return f"could not download {url}: {reason}. Without internet, fetch it elsewhere and put it at {target}."
+def _tell(part: Partial, total: int | None, report: Progress) -> None:
+    done = part.size
+    size = f"{done / 1e6:.0f} of {total / 1e6:.0f} MB" if total else f"{done / 1e6:.0f} MB"
+    report(min(done / total, 1.0) if total else 0.0, f"downloading {part.target.name}: {size}")

@@ -1,0 +1,195 @@
+"""A download goes on from where the one before broke, and only with the same file."""
+
+import contextlib
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.vit_engine.weights.serving import BODY, Asked, Served, Server
+from vit_engine.errors import DownloadError
+from vit_engine.weights.checksum import Expected
+from vit_engine.weights.download import download
+
+HALF = 1 << 20  # one piece
+REST = Asked("/w.pth", f"bytes={HALF}-", '"one"')
+OTHER = bytes(reversed(BODY))
+
+
+class Cancelled(Exception):  # noqa: N818
+    pass
+
+
+def leave_half(server: Server, target: Path) -> None:
+    """A download that was given up after its first piece."""
+
+    def cancel(_: float, message: str) -> None:
+        if message.startswith("downloading"):
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        download(f"{server.url}/w.pth", target, progress=cancel)
+    assert (target.parent / ".w.pth.part").stat().st_size == HALF
+    server.asked.clear()
+
+
+def assert_whole(target: Path, body: bytes = BODY) -> None:
+    assert target.read_bytes() == body
+    names = sorted(path.name for path in target.parent.iterdir())
+    assert names == [".w.pth.lock", "w.pth", "w.pth.sha256"]
+
+
+def test_a_connection_that_breaks_is_made_again_for_the_rest(server: Server, tmp_path: Path) -> None:
+    server.files["/w.pth"] = Served(sends=[HALF, 500_000])
+    told: list[tuple[float, str]] = []
+    target = download(f"{server.url}/w.pth", tmp_path / "w.pth", progress=lambda *step: told.append(step))
+    assert_whole(target)
+    assert server.asked == [Asked("/w.pth"), REST, Asked("/w.pth", f"bytes={HALF + 500_000}-", '"one"')]
+    fractions = [fraction for fraction, _ in told]
+    assert fractions == sorted(fractions), "no step back while what has come is kept"
+
+
+def test_the_wait_before_it_tells_progress_and_can_be_cancelled(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vit_engine.weights.download.WAITS", (3600.0,))
+    server.files["/w.pth"] = Served(sends=[HALF])
+
+    def cancel(fraction: float, message: str) -> None:
+        if message == "the connection broke; again in 3600 s":
+            assert fraction == HALF / len(BODY)
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        download(f"{server.url}/w.pth", tmp_path / "w.pth", progress=cancel)
+
+
+def test_a_connection_that_brings_nothing_more_is_given_up(server: Server, tmp_path: Path) -> None:
+    server.files["/w.pth"] = Served(sends=[HALF, 500, 0, 0, 0, 0])
+    with pytest.raises(DownloadError, match=rf"the connection ended after {HALF + 500} of {len(BODY)} bytes"):
+        download(f"{server.url}/w.pth", tmp_path / "w.pth")
+    assert len(server.asked) == 5, "the first, one that brought more, and three that did not"
+    assert (tmp_path / ".w.pth.part").stat().st_size == HALF + 500
+
+
+def test_the_next_download_asks_for_the_rest(server: Server, tmp_path: Path) -> None:
+    server.files["/w.pth"] = Served()
+    leave_half(server, tmp_path / "w.pth")
+    told: list[str] = []
+    download(f"{server.url}/w.pth", tmp_path / "w.pth", progress=lambda _, message: told.append(message))
+    assert_whole(tmp_path / "w.pth")
+    assert server.asked == [REST]
+    assert told[:2] == ["reading what is here of w.pth: 1 of 1 MB", "connecting to 127.0.0.1"]
+
+
+@pytest.mark.parametrize(("left", "kept"), [(BODY[:HALF], True), (OTHER[:HALF], False)])
+def test_what_an_earlier_download_left_counts_for_the_sha256(
+    server: Server, tmp_path: Path, left: bytes, kept: bool
+) -> None:
+    server.files["/w.pth"] = Served()
+    leave_half(server, tmp_path / "w.pth")
+    part, expected = tmp_path / ".w.pth.part", Expected(hashlib.sha256(BODY).hexdigest(), "as the test says")
+    part.write_bytes(left)
+    with contextlib.nullcontext() if kept else pytest.raises(DownloadError, match="It was thrown away"):
+        download(f"{server.url}/w.pth", tmp_path / "w.pth", expected=expected)
+    assert (tmp_path / "w.pth").exists() == kept
+    assert not part.exists()
+    assert server.asked == [REST]
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from vit_engine.weights.download import download
+download(sys.argv[1], Path(sys.argv[2]), progress=lambda fraction, message: print(message, flush=True))
+"""
+
+
+def test_a_process_that_was_killed_leaves_its_part_to_the_next(server: Server, tmp_path: Path) -> None:
+    server.files["/w.pth"] = Served(held=HALF + 1000)
+    url, target = f"{server.url}/w.pth", tmp_path / "w.pth"
+    with subprocess.Popen([sys.executable, "-c", CHILD, url, str(target)], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        for line in child.stdout:
+            if line.startswith("downloading"):
+                break
+        child.kill()
+    assert not target.exists()
+    server.gate.set()
+    download(url, target)
+    assert_whole(target)
+    assert server.asked == [Asked("/w.pth"), REST]
+
+
+def test_a_part_that_only_had_to_be_renamed_is_not_asked_for(server: Server, tmp_path: Path) -> None:
+    server.files["/w.pth"] = Served()
+    leave_half(server, tmp_path / "w.pth")
+    (tmp_path / ".w.pth.part").write_bytes(BODY)
+    download(f"{server.url}/w.pth", tmp_path / "w.pth")
+    assert_whole(tmp_path / "w.pth")
+    assert server.asked == []
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        Served(OTHER, etag='"two"'),  # the version is another: the server sends all of it
+        Served(OTHER[:-1], etag='"one"'),  # its name is the same, its size is not
+        Served(OTHER, ranges=False),
+        Served(OTHER[:HALF]),  # what is asked for is beyond the end
+        Served(OTHER, skew=7),  # a part that begins elsewhere
+    ],
+    ids=["version", "size", "no ranges", "shorter", "another part"],
+)
+def test_another_file_is_fetched_from_its_beginning(server: Server, tmp_path: Path, changed: Served) -> None:
+    server.files["/w.pth"] = Served()
+    leave_half(server, tmp_path / "w.pth")
+    server.files["/w.pth"] = changed
+    download(f"{server.url}/w.pth", tmp_path / "w.pth")
+    assert_whole(tmp_path / "w.pth", changed.body)
+    assert server.asked[0] == REST
+
+
+@pytest.mark.parametrize("served", [Served(etag=None), Served(etag='W/"weak"')], ids=["nothing", "a weak one"])
+def test_without_a_name_for_its_version_nothing_is_gone_on_with(server: Server, tmp_path: Path, served: Served) -> None:
+    served.sends = [HALF]
+    server.files["/w.pth"] = served
+    download(f"{server.url}/w.pth", tmp_path / "w.pth")
+    assert_whole(tmp_path / "w.pth")
+    assert server.asked == [Asked("/w.pth"), Asked("/w.pth")]
+    (tmp_path / "w.pth").unlink()
+    served.sends = [HALF, 0, 0, 0]
+    with pytest.raises(DownloadError, match="the connection ended"):
+        download(f"{server.url}/w.pth", tmp_path / "w.pth")
+    assert not (tmp_path / ".w.pth.part").exists(), "nobody could go on with it"
+
+
+def test_a_date_names_a_version_too(server: Server, tmp_path: Path) -> None:
+    date = "Wed, 21 Oct 2015 07:28:00 GMT"
+    server.files["/w.pth"] = Served(etag='W/"weak"', modified=date)
+    leave_half(server, tmp_path / "w.pth")
+    download(f"{server.url}/w.pth", tmp_path / "w.pth")
+    assert_whole(tmp_path / "w.pth")
+    assert server.asked == [Asked("/w.pth", REST.range, date)]
+
+
+def test_the_part_of_another_url_is_not_gone_on_with(server: Server, tmp_path: Path) -> None:
+    server.files["/w.pth"] = Served()
+    leave_half(server, tmp_path / "w.pth")
+    server.files["/v2/w.pth"] = Served(OTHER)
+    download(f"{server.url}/v2/w.pth", tmp_path / "w.pth")
+    assert_whole(tmp_path / "w.pth", OTHER)
+    assert server.asked == [Asked("/v2/w.pth")]
+
+
+@pytest.mark.parametrize("note", ["", '{"url": "http', json.dumps({"url": 1})])
+def test_a_part_whose_note_was_cut_off_is_fetched_again(server: Server, tmp_path: Path, note: str) -> None:
+    server.files["/w.pth"] = Served()
+    leave_half(server, tmp_path / "w.pth")
+    (tmp_path / ".w.pth.part.json").write_text(note)
+    download(f"{server.url}/w.pth", tmp_path / "w.pth")
+    assert_whole(tmp_path / "w.pth")
+    assert server.asked == [Asked("/w.pth")]

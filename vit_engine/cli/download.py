@@ -1,0 +1,78 @@
+"""Weights into the cache folder, for a machine without internet or for a first use that does not wait."""
+
+import argparse
+from typing import Any
+
+import vit_engine as ve
+from vit_engine import console
+from vit_engine.errors import SpecError, VitEngineError
+from vit_engine.registry import find_model
+from vit_engine.weights import fetch, weights_path
+from vit_engine.weights.checksum import file_sha256, verify
+
+_STATUS = {
+    "downloaded": "downloaded and verified",
+    "there": "already there and verified",
+    "packaged": "comes along with the engine, verified",
+    "none": "nothing to download, it has random weights only",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments and options."""
+    add = parser.add_argument
+    add("names", nargs="*", metavar="NAME", help="a name that `models` lists")
+    add("--family", action="append", default=[], metavar="FAMILY", help="all models of a family: dino, …")
+    add("--json", action="store_true", help="print one JSON document")
+    parser.set_defaults(usage_error=parser.error)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Fetch and verify one after the other; exit code 1 where one of them failed, after all have had their turn."""
+    if not arguments.names and not arguments.family:
+        arguments.usage_error("name at least one model, or a --family")
+    names = [*arguments.names, *(name for family in arguments.family for name in _members(family))]
+    records = []
+    for name in dict.fromkeys(names):
+        try:
+            record = _fetched(name)
+        except (VitEngineError, OSError) as error:
+            record = {"name": name, "status": "failed", "error": str(error)}
+            console.fail(f"{name}: {error}")
+        records.append(record)
+        if not arguments.json and "error" not in record:
+            console.emit(_line(record))
+    if arguments.json:
+        console.emit_json(records)
+    if any("error" in record for record in records):
+        raise SystemExit(console.FAILED)
+
+
+def _members(family: str) -> list[str]:
+    """The models of a family that have weights to download; SpecError naming the families where there are none."""
+    specs = [spec for spec in ve.list_models() if spec.weights is not None and spec.weights.url is not None]
+    names = [spec.name for spec in specs if spec.family == family]
+    if not names:
+        families = ", ".join(dict.fromkeys(spec.family for spec in specs))
+        raise SpecError(f"no family with weights to download is called {family!r}; there are: {families}.")
+    return names
+
+
+def _fetched(name: str) -> dict[str, Any]:
+    """A model's weights, there and verified."""
+    spec = find_model(name)
+    if spec.weights is None:
+        return {"name": name, "status": "none"}
+    status = "downloaded" if not weights_path(spec).exists() else "packaged" if spec.weights.packaged else "there"
+    with console.progress_bar() as progress:
+        path = fetch(spec, progress=progress)
+        sha256 = file_sha256(path, progress=progress)
+    verify(path, spec.weights, sha256)
+    return {"name": name, "status": status, "path": str(path), "bytes": path.stat().st_size, "sha256": sha256}
+
+
+def _line(record: dict[str, Any]) -> str:
+    line = f"{record['name']}: {_STATUS[record['status']]}"
+    if "path" in record:
+        line += f", {record['bytes'] / 1e6:.1f} MB, sha256 {record['sha256']}, {record['path']}"
+    return line

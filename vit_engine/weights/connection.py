@@ -1,0 +1,134 @@
+"""One request for a file, or for the rest of one.
+
+A socket's timeout is for each address and each byte, and none is for the name's look-up: behind a
+firewall that answers nothing they add up to minutes. So the connection is made in a thread of its own,
+which is waited for no longer than CONNECT_WITHIN. Proxies are taken from the environment, anew each time.
+"""
+
+import http.client
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from email.message import Message
+from threading import Thread
+
+from vit_engine.weights.failures import Broken, Failure
+
+CONNECT_WITHIN = 8.0  # seconds until the answer begins, all addresses together
+TIMEOUT = 10.0  # seconds without a byte
+PIECE = 1 << 20
+
+_STATUS = {
+    401: "it wants a login",
+    403: "the server refuses it; its licence may have to be accepted first",
+    404: "there is no such file",
+    407: "the proxy wants a login",
+    416: "there is no such part of the file",
+    429: "too many requests; try again later",
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The head of an answer, and its body, which has not been read.
+
+    start: which byte of the file the body begins with. total: bytes of the whole file, None where the
+    server does not say. validator: what names this version of the file, None where nothing does.
+    """
+
+    response: http.client.HTTPResponse
+    start: int
+    total: int | None
+    validator: str | None
+
+    def pieces(self) -> Iterator[bytes]:
+        """The body as it comes; Broken where the connection ends, or nothing comes for TIMEOUT seconds."""
+        try:
+            while piece := self.response.read(PIECE):
+                yield piece
+        except TimeoutError as error:
+            raise Broken(f"timed out: nothing came for {TIMEOUT:g} seconds") from error
+        except (OSError, http.client.HTTPException) as error:
+            raise Broken(f"the connection broke ({error or type(error).__name__})") from error
+
+
+def ask(url: str, *, start: int = 0, validator: str | None = None) -> Answer:
+    """The answer to a request for a file; with a validator, for its bytes from `start` if it is still that version.
+
+    Broken where no answer comes within CONNECT_WITHIN seconds, Failure where it is no file.
+    """
+    wanted = {"Range": f"bytes={start}-", "If-Range": validator} if validator else {}
+    response = _connect(urllib.request.Request(url, headers=wanted))
+    try:
+        answer = _read_head(response)
+        if answer.start and not validator:
+            raise Failure("the server sent a part of the file, and all of it was asked for")
+        return answer
+    except Failure:
+        response.close()
+        raise
+
+
+def _read_head(response: http.client.HTTPResponse) -> Answer:
+    kind = response.headers.get_content_type() if "Content-Type" in response.headers else ""
+    if kind == "text/html":
+        raise Failure("a web page came instead of a file: perhaps a login page of the network")
+    validator = _validator(response.headers)
+    if response.status != http.HTTPStatus.PARTIAL_CONTENT:
+        return Answer(response, 0, response.length, validator)
+    match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "").strip())
+    if match is None:
+        raise Failure("the server sent a part of the file and did not say which")
+    return Answer(response, int(match[1]), None if match[2] == "*" else int(match[2]), validator)
+
+
+def _validator(headers: Message) -> str | None:
+    """A strong ETag, else the date; If-Range must not have a weak one (RFC 9110, 13.1.5)."""
+    etag = headers.get("ETag", "")
+    return etag if etag.startswith('"') else headers.get("Last-Modified")
+
+
+def _connect(request: urllib.request.Request) -> http.client.HTTPResponse:
+    answer: Future[http.client.HTTPResponse] = Future()
+    Thread(target=_send, args=(request, answer), name="vit-engine download", daemon=True).start()
+    try:
+        return _within(answer)
+    except urllib.error.HTTPError as error:
+        error.close()  # it holds the connection open
+        words = _STATUS.get(error.code) or ("the server has trouble; try again later" if error.code >= 500 else "")
+        raise Failure(f"HTTP {error.code}, {words or error.reason}", status=error.code) from error
+    except urllib.error.URLError as error:
+        raise Broken(str(error.reason)) from error
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise Broken(str(error) or type(error).__name__) from error
+
+
+def _within(answer: Future[http.client.HTTPResponse]) -> http.client.HTTPResponse:
+    """The response, or what was raised instead of it; TimeoutError after CONNECT_WITHIN seconds."""
+    try:
+        return answer.result(timeout=CONNECT_WITHIN)
+    except TimeoutError:
+        if not answer.cancel():  # it is there by now, or failed by itself
+            return answer.result()
+        raise TimeoutError(f"no answer within {CONNECT_WITHIN:g} seconds") from None
+
+
+def _send(request: urllib.request.Request, answer: Future[http.client.HTTPResponse]) -> None:
+    """What comes after the one who asked has gone is closed at once."""
+    try:
+        # An opener of its own: urlopen's keeps the proxies that the environment had at its first call.
+        response = urllib.request.build_opener().open(request, timeout=TIMEOUT)
+    except Exception as error:  # noqa: BLE001
+        # It is raised where the answer is waited for.
+        if answer.set_running_or_notify_cancel():
+            answer.set_exception(error)
+        elif isinstance(error, urllib.error.HTTPError):
+            error.close()
+        return
+    if answer.set_running_or_notify_cancel():
+        answer.set_result(response)
+    else:
+        response.close()

@@ -1,0 +1,41 @@
+"""Why a download did not come to its end; download() makes them a DownloadError.
+
+Failure          this address does not give the file; another one may
+├── Broken       no answer, or one that ended too early; what has come stays, and the rest may be asked for
+└── DiskFailure  the disk does not take the file, wherever it comes from
+"""
+
+import contextlib
+import errno
+from collections.abc import Iterator
+from pathlib import Path
+
+
+class Failure(Exception):  # noqa: N818
+    """What went wrong, in words, without a full stop. status: the HTTP status, if that is what it was."""
+
+    def __init__(self, reason: str, *, status: int = 0) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class Broken(Failure):
+    """No answer, or one that ended too early."""
+
+
+class DiskFailure(Failure):
+    """A disk that is full, or a folder that cannot be written."""
+
+
+@contextlib.contextmanager
+def disk_failures(path: Path) -> Iterator[None]:
+    """What the disk refuses, in words."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise DiskFailure(
+                f"the disk is full: {error.strerror}, {path}. Free some of {path.parent}, or set VIT_ENGINE_HOME to a "
+                "folder on another disk; what has come is kept, and the next download goes on from there"
+            ) from error
+        raise DiskFailure(f"{error.filename or path}: {error.strerror or error}") from error
