@@ -1,0 +1,90 @@
+"""Heads are said by somebody: the file, what it was published as, or its owner. Never guessed."""
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from vit_engine import registry
+from vit_engine.errors import CheckpointError
+from vit_engine.spec import ModelSpec, Weights
+from vit_engine.weights import load_model
+
+PUBLISHED = ModelSpec(
+    name="published",
+    title="",
+    family="dino",
+    patch_size=4,
+    dim=24,
+    depth=2,
+    heads=3,
+    native_size=(20, 20),
+    mlp_ratio=2.0,
+    resampling="dino",
+    weights=Weights(url="https://example.org/published_pretrain.pth"),
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file under the name, and of the architecture, of a published model."""
+    monkeypatch.setattr(registry, "MODELS", (PUBLISHED,))
+    path = tmp_path / "published_pretrain.pth"
+    torch.save(load_model(PUBLISHED, weights="random", device="cpu").model.state_dict(), path)
+    return path
+
+
+def test_a_published_file_is_known_by_its_name_and_says_so(path: Path) -> None:
+    loaded = load_model(path, device="cpu")
+    assert loaded.spec == PUBLISHED
+    assert loaded.report.heads_from == "the name of the file, under which published was published"
+
+
+def test_under_another_name_its_heads_are_asked_for(path: Path) -> None:
+    renamed = path.rename(path.with_name("mine.pth"))
+    with pytest.raises(CheckpointError, match=r"mine\.pth does not say how many heads .*: pass heads=\. With 24 dim"):
+        load_model(renamed, device="cpu")
+    loaded = load_model(renamed, heads=6, device="cpu")
+    assert (loaded.spec.heads, loaded.spec.name) == (6, "mine")
+    assert loaded.report.heads_from == "heads=, as asked for"
+
+
+def test_other_heads_than_the_published_ones_are_refused(path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"has 3 heads, says the name of the file, .*; got heads=6\. Leave heads="):
+        load_model(path, heads=6, device="cpu")
+    assert load_model(path, heads=3, device="cpu").spec == PUBLISHED
+
+
+@pytest.mark.parametrize("change", [{"depth": 3}, {"patch_size": 5}, {"dim": 48}, {"mlp_ratio": 4.0}, {"registers": 2}])
+def test_another_architecture_under_that_name_is_not_taken_for_it(path: Path, change: dict[str, int]) -> None:
+    torch.save(load_model(replace(PUBLISHED, **change), weights="random", device="cpu").model.state_dict(), path)
+    with pytest.raises(CheckpointError, match="does not say how many heads"):
+        load_model(path, device="cpu")
+
+
+def test_other_contents_than_a_known_sha256_are_not_taken_for_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for sha256, known in ((hashlib.sha256(path.read_bytes()).hexdigest(), True), ("0" * 64, False)):
+        weights = replace(PUBLISHED.weights, sha256=sha256)
+        monkeypatch.setattr(registry, "MODELS", (replace(PUBLISHED, weights=weights),))
+        if known:
+            assert load_model(path, device="cpu").spec.name == "published"
+        else:
+            with pytest.raises(CheckpointError, match="does not say how many heads"):
+                load_model(path, device="cpu")
+
+
+def test_the_advice_is_what_published_models_of_this_size_have(tmp_path: Path) -> None:
+    spec = replace(PUBLISHED, dim=192, depth=12, heads=3)
+    path = tmp_path / "tiny.pth"
+    torch.save(load_model(spec, weights="random", device="cpu").model.state_dict(), path)
+    with pytest.raises(CheckpointError, match=r"Published DINO models of 192 dimensions and 12 layers have 3\."):
+        load_model(path, device="cpu")
+
+
+@pytest.mark.parametrize("heads", [5, 0, -3])
+def test_heads_that_cannot_be_are_refused(path: Path, heads: int) -> None:
+    renamed = path.rename(path.with_name("mine.pth"))
+    with pytest.raises(CheckpointError, match=r"mine\.pth: .*heads"):
+        load_model(renamed, heads=heads, device="cpu")
