@@ -15,7 +15,7 @@ from PIL import Image, ImageCms
 from torch import Tensor
 
 from vit_engine.errors import ImageError, SpecError
-from vit_engine.spec import ModelSpec, Preprocessing, TokenGrid
+from vit_engine.spec import INTERPOLATIONS, ModelSpec, Preprocessing, TokenGrid
 
 MAX_PIXELS = 64_000_000
 MAX_ASPECT = 12
@@ -32,7 +32,7 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
-_FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+_FILTERS = {name: Image.Resampling[name.upper()] for name in INTERPOLATIONS}
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from vit_engine.errors import SpecError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+INTERPOLATIONS = ("bicubic", "bilinear", "lanczos", "nearest")
 
 
 @dataclass(frozen=True)
@@ -126,11 +127,23 @@ def demand_known(*, mlp: str, positions: str, pooling: str, distilled: bool, hea
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a model wants its pictures: channel mean and std on pixels in 0..1, resize filter."""
+    """How a model wants its pictures: channel mean and std on pixels in 0..1, resize filter (INTERPOLATIONS).
+
+    Raises SpecError for a filter that does not exist, or a mean and std of other than three channels.
+    """
 
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     interpolation: str = "bicubic"
+
+    def __post_init__(self) -> None:
+        if self.interpolation not in INTERPOLATIONS:
+            known = ", ".join(map(repr, INTERPOLATIONS))
+            raise SpecError(f"interpolation must be one of {known}; got {self.interpolation!r}.")
+        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+            raise SpecError(
+                f"mean and std must have three channels, and std be above 0; got mean {self.mean}, std {self.std}."
+            )
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from vit_engine.errors import ImageError, SpecError
 from vit_engine.image import PreparedImage, prepare_image
-from vit_engine.spec import ModelSpec, Preprocessing, TokenGrid
+from vit_engine.spec import INTERPOLATIONS, ModelSpec, Preprocessing, TokenGrid
 
 
 def spec(**options: Any) -> ModelSpec:
@@ -65,7 +65,7 @@ def test_the_crop_takes_from_the_right_and_the_bottom() -> None:
     np.testing.assert_array_equal(prepared.pixels, np.asarray(source)[:16, :24])
 
 
-@pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
+@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
 def test_the_resize_filter_is_the_models(interpolation: str) -> None:
     source = picture(50, 40)
     prepared = prepare_image(source, spec(preprocessing=Preprocessing(interpolation=interpolation)), size=(16, 24))

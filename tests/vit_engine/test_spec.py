@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vit_engine.errors import SpecError
-from vit_engine.spec import ModelSpec, TokenGrid, Weights
+from vit_engine.spec import ModelSpec, Preprocessing, TokenGrid, Weights
 
 GRID = TokenGrid(prefix=3, rows=5, cols=7, patch_size=4)
 
@@ -128,6 +128,19 @@ def test_the_number_of_heads_can_be_changed_and_is_checked() -> None:
 def test_a_model_that_cannot_be_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(SpecError, match=message):
         spec(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"interpolation": "cubic"}, "interpolation must be one of 'bicubic', .*; got 'cubic'"),
+        ({"mean": (0.5,)}, r"three channels.*mean \(0\.5,\)"),
+        ({"std": (1.0, 0.0, 1.0)}, r"above 0.*std \(1\.0, 0\.0, 1\.0\)"),
+    ],
+)
+def test_preprocessing_that_cannot_be_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        Preprocessing(**options)
 
 
 def test_what_flows_is_frozen() -> None:
