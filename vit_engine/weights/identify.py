@@ -21,11 +21,20 @@ def identify(converted: Converted, *, heads: int | None = None) -> tuple[ModelSp
             f"{advice(converted)}"
         )
     if said is not None and heads not in {None, said.number}:
-        raise CheckpointError(
-            f"{converted.file.path} has {said.number} heads, says {said.said_by}; got heads={heads}. Leave heads= out."
-        )
+        raise _contradiction(converted, said, f"heads={heads}. Leave heads= out.")
     said = said or Heads(int(heads or 0), "heads=, as asked for")
     return known or converted.spec(said.number), said.said_by
+
+
+def demand_heads(converted: Converted, heads: int, *, of: str) -> None:
+    """CheckpointError where a file that is to be the weights of a model says another number of heads itself."""
+    said = converted.heads
+    if said is not None and said.number != heads:
+        raise _contradiction(converted, said, f"{heads} heads, of {of}. Load the file by its own path.")
+
+
+def _contradiction(converted: Converted, said: Heads, got: str) -> CheckpointError:
+    return CheckpointError(f"{converted.file.path} has {said.number} heads, says {said.said_by}; got {got}")
 
 
 def known_heads(converted: Converted, known: ModelSpec | None) -> Heads | None:

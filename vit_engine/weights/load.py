@@ -13,7 +13,7 @@ from vit_engine.spec import ModelSpec
 from vit_engine.weights.checksum import verify
 from vit_engine.weights.convert import build, convert
 from vit_engine.weights.fetch import fetch
-from vit_engine.weights.identify import identify
+from vit_engine.weights.identify import demand_heads, identify
 from vit_engine.weights.locate import weights_path
 from vit_engine.weights.read import read_checkpoint
 from vit_engine.weights.report import LoadedModel, LoadReport
@@ -99,6 +99,7 @@ def _load_as(spec: ModelSpec, path: Path, device: torch.device) -> LoadedModel:
     if spec.weights is not None and path == weights_path(spec):
         verify(path, spec.weights, file.sha256)
     converted = convert(file)
+    demand_heads(converted, spec.heads, of=repr(spec.name))
     report = converted.report(spec, heads_from=f"the model {spec.name}")
     return _finish(spec, converted.assemble(spec), report, device)
 

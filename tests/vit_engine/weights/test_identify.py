@@ -1,5 +1,6 @@
 """Heads are said by somebody: the file, what it was published as, or its owner. Never guessed."""
 
+import argparse
 import hashlib
 from dataclasses import replace
 from pathlib import Path
@@ -52,7 +53,9 @@ def test_under_another_name_its_heads_are_asked_for(path: Path) -> None:
 
 
 def test_other_heads_than_the_published_ones_are_refused(path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"has 3 heads, says the name of the file, .*; got heads=6\. Leave heads="):
+    with pytest.raises(
+        CheckpointError, match=r"has 3 heads, says the name of the file, .*; got heads=6\. Leave heads="
+    ):
         load_model(path, heads=6, device="cpu")
     assert load_model(path, heads=3, device="cpu").spec == PUBLISHED
 
@@ -88,3 +91,14 @@ def test_heads_that_cannot_be_are_refused(path: Path, heads: int) -> None:
     renamed = path.rename(path.with_name("mine.pth"))
     with pytest.raises(CheckpointError, match=r"mine\.pth: .*heads"):
         load_model(renamed, heads=heads, device="cpu")
+
+
+def test_a_file_that_says_other_heads_than_the_model_it_is_loaded_as_is_refused(tmp_path: Path) -> None:
+    spec = replace(PUBLISHED, dim=192, depth=2, heads=3)
+    state = load_model(spec, weights="random", device="cpu").model.state_dict()
+    path = tmp_path / "checkpoint.pth"
+    torch.save({"teacher": state, "args": argparse.Namespace(arch="vit_tiny")}, path)
+    assert load_model(spec, weights=path, device="cpu").spec == spec
+    message = r"has 3 heads, says arch=vit_tiny of the training run; got 6 heads, of 'published'\. Load the file by"
+    with pytest.raises(CheckpointError, match=message):
+        load_model(spec, weights=path, heads=6, device="cpu")
