@@ -1,0 +1,94 @@
+"""OpenAI's CLIP (openai/CLIP): the visual transformer in a whole model's state dict, or alone.
+
+open_clip's files have the same names, and most of its models a plain GELU instead of QuickGELU, which no
+tensor shows. What is taken here is OpenAI's own, and the report says so; a Hugging Face config.json beside
+the file is believed instead; sizes that only others have published are refused without one. OpenAI's code
+runs at its native size alone: at others, positions are resampled as Hugging Face's CLIP does it, bicubic.
+"""
+
+from vit_engine.errors import CheckpointError
+from vit_engine.weights.conversion import Conversion
+from vit_engine.weights.formats.format import Format, Origin, Traits
+from vit_engine.weights.formats.hf_clip import (
+    PREPROCESSING,
+    WHY_PROJECTION,
+    WHY_SCALE,
+    WHY_TEXT,
+    add_axes,
+    read_clip_config,
+)
+from vit_engine.weights.formats.hf_config import Config, read_preprocessing
+from vit_engine.weights.formats.hf_names import has
+
+PUBLISHED = {(768, 12): 12, (1024, 24): 16}
+_OTHERS = ((1280, 32), (1408, 40), (1664, 48))  # H, g and bigG of open_clip: (dim, depth)
+_LAYER = r"transformer\.resblocks\.(\d+)\."
+_RULES = (
+    (r"class_embedding", r"cls_token"),
+    (r"positional_embedding", r"pos_embed"),
+    (r"conv1\.weight", r"patch_embed.proj.weight"),
+    (r"ln_pre\.(weight|bias)", r"norm_pre.\1"),
+    (_LAYER + r"ln_([12])\.(weight|bias)", r"blocks.\1.norm\2.\3"),
+    (_LAYER + r"attn\.in_proj_(weight|bias)", r"blocks.\1.attn.qkv.\2"),
+    (_LAYER + r"attn\.out_proj\.(weight|bias)", r"blocks.\1.attn.proj.\2"),
+    (_LAYER + r"mlp\.c_fc\.(weight|bias)", r"blocks.\1.mlp.fc1.\2"),
+    (_LAYER + r"mlp\.c_proj\.(weight|bias)", r"blocks.\1.mlp.fc2.\2"),
+    (r"ln_post\.(weight|bias)", r"norm.\1"),
+)
+_ASSUMED = (
+    "QuickGELU, as OpenAI's own models have it: no tensor shows the activation. Most models of open_clip, whose "
+    "files have the same names, have a plain GELU; for those, put their Hugging Face config.json beside the file.",
+    "LayerNorm's eps 1e-5, as all of OpenAI's and open_clip's models have it.",
+)
+
+
+def _convert(conversion: Conversion, origin: Origin) -> Traits:
+    if "visual.conv1.weight" in conversion:
+        _drop_text(conversion)
+        conversion.strip("visual.")
+    conversion.drop(r"proj", WHY_PROJECTION)
+    conversion.rename(_RULES)
+    add_axes(conversion)
+    config = read_clip_config(origin if _is_clips(origin) else Origin())
+    config.demand_agreement(conversion)
+    _demand_known_activation(conversion, config)
+    return Traits(
+        family="clip",
+        heads=config.heads,
+        heads_from="config.json",
+        native_size=config.native_size(conversion),
+        mlp=config.mlp,
+        norm_eps=config.norm_eps,
+        preprocessing=read_preprocessing(origin, PREPROCESSING),
+        published=PUBLISHED,
+        assumed=config.assumed(*_ASSUMED),
+    )
+
+
+def _is_clips(origin: Origin) -> bool:
+    """OpenAI's files come without a config.json, so one of another model lies there by chance."""
+    return str(origin.config.get("model_type", "")).startswith("clip")
+
+
+def _drop_text(conversion: Conversion) -> None:
+    """What a whole model has beside its visual part, of names that visual transformers have too."""
+    conversion.drop(r"(transformer|token_embedding|ln_final|text)\..*", WHY_TEXT)
+    conversion.drop(r"positional_embedding|text_projection|attn_mask", WHY_TEXT)
+    conversion.drop(r"logit_(scale|bias)", WHY_SCALE)
+    conversion.drop(r"input_resolution|context_length|vocab_size", "a size, which the tensors show")
+
+
+def _demand_known_activation(conversion: Conversion, config: Config) -> None:
+    size = conversion["cls_token"].shape[-1], len(list(conversion.layers()))
+    if size in _OTHERS and not config.given:
+        raise CheckpointError(
+            f"OpenAI published no CLIP of {size[0]} dimensions and {size[1]} layers; open_clip did, some with a GELU "
+            "and some with QuickGELU, which no tensor shows. Put the model's Hugging Face config.json beside it."
+        )
+
+
+FORMAT = Format(
+    "OpenAI CLIP",
+    lambda names, origin: has(names, "class_embedding", "conv1.weight", "ln_pre.weight", prefixes=("", "visual.")),
+    _convert,
+)

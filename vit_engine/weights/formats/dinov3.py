@@ -1,0 +1,79 @@
+"""DINOv3's ViTs (facebookresearch/dinov3): rotary positions, storage tokens (registers), keys without a bias.
+
+The file has the rotary periods, which show the dimensions of a head, and so how many heads there are.
+"""
+
+import torch
+from torch import Tensor
+
+from vit_engine.errors import CheckpointError
+from vit_engine.spec import Preprocessing
+from vit_engine.weights.conversion import Conversion
+from vit_engine.weights.formats.dinov2 import backbone_names, take_teacher
+from vit_engine.weights.formats.format import Format, Origin, Traits
+from vit_engine.weights.formats.hf_dinov3 import PUBLISHED, native_size
+
+_RULES = (
+    (r"storage_tokens", r"register_tokens"),
+    (r"rope_embed\.periods", r"rope_periods"),
+)
+_ASSUMED = (
+    "LayerNorm's eps 1e-5 and places from −1 to 1 over each side: all published models have them, and no tensor "
+    "shows them.",
+)
+
+
+def masked(bias: Tensor, mask: Tensor) -> Tensor:
+    """A bias (3 D,) of queries, keys and values as LinearKMaskedBias uses it: zero where the mask is.
+
+    The product would keep a NaN that is masked. A mask that nobody has set is NaN, and means that of the keys.
+    """
+    if mask.isnan().any():
+        mask = torch.ones_like(mask)
+        mask[len(mask) // 3 : 2 * len(mask) // 3] = 0
+    return torch.where(mask == 0, torch.zeros_like(bias), bias * mask.to(bias.dtype))
+
+
+def _convert(conversion: Conversion, _: Origin) -> Traits:
+    take_teacher(conversion)
+    conversion.drop(r"local_cls_norm\.(weight|bias)", "normalises small crops while it is trained")
+    conversion.rename(_RULES)
+    for layer in conversion.layers():
+        _convert_block(conversion, f"blocks.{layer}.")
+    heads = _heads(conversion)
+    return Traits(
+        family="dinov3",
+        heads=heads,
+        heads_from="the periods of its rotary positions",
+        native_size=native_size(conversion),
+        norm_eps=1e-5,
+        preprocessing=Preprocessing(interpolation="bilinear"),
+        published=PUBLISHED,
+        assumed=_ASSUMED,
+    )
+
+
+def _convert_block(conversion: Conversion, block: str) -> None:
+    bias, mask = f"{block}attn.qkv.bias", f"{block}attn.qkv.bias_mask"
+    if mask in conversion:
+        conversion.combine([bias, mask], bias, masked)
+    if f"{block}mlp.w1.weight" in conversion:
+        for kind in ("weight", "bias"):
+            conversion.join([f"{block}mlp.w1.{kind}", f"{block}mlp.w2.{kind}"], f"{block}mlp.w12.{kind}")
+
+
+def _heads(conversion: Conversion) -> int:
+    """A period turns a pair of dimensions with the row and a pair with the column: four of a head's."""
+    dim, periods = conversion["cls_token"].shape[-1], conversion["rope_periods"].numel()
+    if not periods or dim % (4 * periods):
+        raise CheckpointError(
+            f"its {periods} rotary periods are of heads of {4 * periods} dimensions, which {dim} are no multiple of."
+        )
+    return dim // (4 * periods)
+
+
+FORMAT = Format(
+    "DINOv3",
+    lambda names, origin: {"cls_token", "rope_embed.periods", "patch_embed.proj.weight"} <= backbone_names(names),
+    _convert,
+)

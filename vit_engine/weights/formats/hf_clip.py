@@ -1,0 +1,91 @@
+"""Hugging Face's CLIP (transformers.models.clip): the vision tower, alone or in a whole model.
+
+The activation is not in the tensors, and published models differ in it (OpenAI's have QuickGELU, LAION's a GELU),
+so a file without its config.json is refused.
+"""
+
+from vit_engine.errors import CheckpointError
+from vit_engine.spec import Preprocessing
+from vit_engine.weights.conversion import Conversion
+from vit_engine.weights.formats.format import Format, Origin, Traits
+from vit_engine.weights.formats.hf_config import Config, read_config, read_preprocessing
+from vit_engine.weights.formats.hf_names import LAYER, has, join_projections
+
+PREPROCESSING = Preprocessing(mean=(0.48145466, 0.4578275, 0.40821073), std=(0.26862954, 0.26130258, 0.27577711))
+WHY_TEXT = "text tower: what is looked at here are pictures"
+WHY_PROJECTION = "projects the CLS token into the space that it shares with texts"
+WHY_SCALE = "scales the similarity of pictures and texts"
+_TOWER = "vision_model."
+_DEFAULTS = {
+    "num_attention_heads": 12,
+    "hidden_size": 768,
+    "num_hidden_layers": 12,
+    "image_size": 224,
+    "patch_size": 32,
+    "hidden_act": "quick_gelu",
+    "layer_norm_eps": 1e-5,
+}
+_RULES = (
+    (r"embeddings\.class_embedding", r"cls_token"),
+    (r"embeddings\.position_embedding\.weight", r"pos_embed"),
+    (r"embeddings\.patch_embedding\.weight", r"patch_embed.proj.weight"),
+    (r"pre_layrnorm\.(weight|bias)", r"norm_pre.\1"),  # as transformers spells it
+    (LAYER + r"layer_norm([12])\.(weight|bias)", r"blocks.\1.norm\2.\3"),
+    (LAYER + r"self_attn\.([qkv])_proj\.(weight|bias)", r"blocks.\1.attn.\2.\3"),
+    (LAYER + r"self_attn\.out_proj\.(weight|bias)", r"blocks.\1.attn.proj.\2"),
+    (LAYER + r"mlp\.fc([12])\.(weight|bias)", r"blocks.\1.mlp.fc\2.\3"),
+    (r"post_layernorm\.(weight|bias)", r"norm.\1"),
+)
+
+
+def read_clip_config(origin: Origin) -> Config:
+    """Of a vision tower, alone or in a whole model."""
+    return read_config(origin, {"clip_vision_model": _DEFAULTS, "clip": _DEFAULTS})
+
+
+def add_axes(conversion: Conversion) -> None:
+    """The CLS token (D,) and the positions (N, D) get the axes that they lack."""
+    conversion.combine(["cls_token"], "cls_token", lambda token: token[None, None])
+    conversion.combine(["pos_embed"], "pos_embed", lambda positions: positions[None])
+
+
+def _convert(conversion: Conversion, origin: Origin) -> Traits:
+    config = read_clip_config(origin)
+    if not config.given:
+        raise CheckpointError(
+            "a CLIP in Hugging Face's format does not show its activation, and published ones differ in it "
+            "(OpenAI's have quick_gelu, LAION's gelu). Put its config.json beside it."
+        )
+    conversion.drop(r"text_(model|projection)\..*", WHY_TEXT)
+    conversion.drop(r"visual_projection\.weight", WHY_PROJECTION)
+    conversion.drop(r"logit_scale", WHY_SCALE)
+    conversion.drop(
+        r"classifier\.(weight|bias)", "classifier of the mean of patches that are not normalised, unknown here"
+    )
+    conversion.drop(r"(vision_model\.)?embeddings\.position_ids", "the numbers 0, 1, 2, …")
+    conversion.strip(_TOWER)
+    conversion.rename(_RULES)
+    add_axes(conversion)
+    join_projections(conversion)
+    config.demand_agreement(conversion)
+    return Traits(
+        family="clip",
+        heads=config.heads,
+        heads_from="config.json",
+        native_size=config.native_size(conversion),
+        mlp=config.mlp,
+        norm_eps=config.norm_eps,
+        preprocessing=read_preprocessing(origin, PREPROCESSING),
+    )
+
+
+FORMAT = Format(
+    "Hugging Face CLIP",
+    lambda names, origin: has(
+        names,
+        "embeddings.class_embedding",
+        "embeddings.patch_embedding.weight",
+        prefixes=("", _TOWER),
+    ),
+    _convert,
+)

@@ -1,0 +1,157 @@
+"""What Hugging Face's config.json and preprocessor_config.json say of a Vision Transformer.
+
+A config.json may leave out what is transformers' default for its model type, so a family has its defaults.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vit_engine.errors import CheckpointError, SpecError
+from vit_engine.spec import Preprocessing
+from vit_engine.weights.conversion import Conversion
+from vit_engine.weights.formats.format import Origin
+
+HALF = (0.5, 0.5, 0.5)  # transformers' IMAGENET_STANDARD_MEAN and _STD
+_ACTIVATIONS = {
+    "gelu": "gelu",
+    "gelu_python": "gelu",
+    "quick_gelu": "quick_gelu",
+    # one formula, spelled and rounded in five ways
+    "gelu_new": "gelu_tanh",
+    "gelu_fast": "gelu_tanh",
+    "gelu_accurate": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "gelu_python_tanh": "gelu_tanh",
+}
+_FILTERS = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")  # by Pillow's numbers
+_RIGHT_FILE = "Put the config.json that came with these weights beside them."
+
+
+@dataclass(frozen=True)
+class Config:
+    """A config.json with its family's defaults, or these alone. given: whether there is a config.json."""
+
+    values: Mapping[str, Any]
+    given: bool
+
+    def __getitem__(self, key: str) -> Any:
+        return self.values[key]
+
+    @property
+    def heads(self) -> int | None:
+        """None where there is no config.json: a default would be a guess."""
+        return self.whole("num_attention_heads") if self.given else None
+
+    @property
+    def norm_eps(self) -> float:
+        return float(self["layer_norm_eps"])
+
+    @property
+    def mlp(self) -> str:
+        """The kind of an ungated MLP; CheckpointError for an activation that is not known here."""
+        activation = self["hidden_act"]
+        if activation not in _ACTIVATIONS:
+            raise CheckpointError(
+                f"its config.json has the activation (hidden_act) {activation!r}; known here are "
+                f"{', '.join(_ACTIVATIONS)}."
+            )
+        return _ACTIVATIONS[activation]
+
+    def whole(self, key: str) -> int:
+        """CheckpointError unless this is a number that counts something."""
+        value = self[key]
+        if not isinstance(value, int) or value < 1:
+            raise CheckpointError(f"its config.json's {key} must be a whole number above 0; got {value!r}.")
+        return value
+
+    def assumed(self, *what: str) -> tuple[str, ...]:
+        """For the report, where there is no config.json to say it."""
+        return () if self.given else what
+
+    def native_size(self, conversion: Conversion) -> tuple[int, int] | None:
+        """(height, width) in pixels of whole patches; None without a config.json. CheckpointError if positions differ.
+
+        Sizes that are no multiple of the patch size have their rest cut off, as transformers' convolution does it.
+        """
+        if not self.given:
+            return None
+        sizes = zip(_pair(self["image_size"]), _pair(self["patch_size"]), strict=True)
+        (rows, height), (cols, width) = ((side // patch, side - side % patch) for side, patch in sizes)
+        if "pos_embed" in conversion:
+            patches = conversion["pos_embed"].shape[1] - 1 - ("dist_token" in conversion)
+            self._demand("image_size", (rows, cols), rows * cols == patches, f"positions for {patches} patches")
+        return height, width
+
+    def demand_agreement(self, conversion: Conversion, **found: object) -> None:
+        """CheckpointError where tensors contradict config.json: those that every family has, and `found` by key."""
+        if not self.given:
+            return
+        kernel = tuple(conversion["patch_embed.proj.weight"].shape[2:])
+        found |= {
+            "hidden_size": conversion["cls_token"].shape[-1],
+            "num_hidden_layers": len(list(conversion.layers())),
+        }
+        self._demand("patch_size", self["patch_size"], _pair(self["patch_size"]) == kernel, f"patches of {kernel}")
+        for key, value in found.items():
+            self._demand(key, self[key], self[key] == value, repr(value))
+
+    def class_names(self, conversion: Conversion) -> tuple[str, ...] | None:
+        """Of id2label, in order; None where there is no classifier, or another number of classes."""
+        labels = self.values.get("id2label") or {}
+        classes = conversion["head.weight"].shape[0] if "head.weight" in conversion else 0
+        names = tuple(str(labels.get(str(number))) for number in range(classes))
+        return names if names and len(labels) == classes and set(labels.values()) == set(names) else None
+
+    def _demand(self, key: str, says: object, agrees: bool, got: str) -> None:
+        if not agrees:
+            raise CheckpointError(f"its config.json has {key} {says}, and its tensors have {got}. {_RIGHT_FILE}")
+
+
+def read_config(origin: Origin, defaults: Mapping[str, Mapping[str, Any]]) -> Config:
+    """The config.json of a model, or the part of a whole CLIP's that is about pictures.
+
+    defaults: by model type, those of a family; without a config.json, the first is taken. CheckpointError
+    for one of another model type.
+    """
+    config = origin.config.get("vision_config", origin.config)
+    first = next(iter(defaults))
+    kind = config.get("model_type", origin.config.get("model_type", first))
+    if kind not in defaults:
+        raise CheckpointError(
+            f"its config.json is of the model type {kind!r}, and its tensors have the names of "
+            f"{' or '.join(defaults)}. {_RIGHT_FILE} Other types are not known here, even with the same names."
+        )
+    return Config({**defaults[kind], **config}, given=bool(config))
+
+
+def read_preprocessing(origin: Origin, default: Preprocessing) -> Preprocessing:
+    """As the preprocessor_config.json says; what it leaves out, and all without one, as the family's default."""
+    given = origin.preprocessor
+    # Means and deviations are of pixels in 0..1 here, and of rescaled ones there.
+    scale = 255 * given.get("rescale_factor", 1 / 255) if given.get("do_rescale", True) else 255
+    mean, std = (0.0,) * 3, (1.0,) * 3
+    if given.get("do_normalize", True):
+        mean, std = _triple(given.get("image_mean", default.mean)), _triple(given.get("image_std", default.std))
+    number = given.get("resample", _FILTERS.index(default.interpolation))
+    try:
+        return Preprocessing(_scaled(mean, scale), _scaled(std, scale), _FILTERS[int(number)])
+    except (SpecError, IndexError) as error:
+        raise CheckpointError(f"its preprocessor_config.json asks for what is not known here: {error}") from error
+
+
+def _pair(size: Any) -> tuple[int, int]:
+    """(height, width) of a number or two."""
+    height, width = (size, size) if isinstance(size, int) else size
+    return int(height), int(width)
+
+
+def _triple(values: Any) -> tuple[float, float, float]:
+    """One number a channel, or the same for all."""
+    red, green, blue = [values] * 3 if isinstance(values, int | float) else values
+    return float(red), float(green), float(blue)
+
+
+def _scaled(values: tuple[float, float, float], scale: float) -> tuple[float, float, float]:
+    red, green, blue = (value if abs(scale - 1) < 1e-6 else value / scale for value in values)
+    return red, green, blue

@@ -1,0 +1,104 @@
+"""Hugging Face's Dinov2 and Dinov2WithRegisters (transformers.models.dinov2, dinov2_with_registers).
+
+Positions are resampled as transformers does it, which is not as facebookresearch/dinov2 does it: to the exact
+size, without its offset; with registers both antialias.
+"""
+
+from vit_engine.spec import Preprocessing
+from vit_engine.weights.conversion import Conversion
+from vit_engine.weights.formats.format import Format, Origin, Traits
+from vit_engine.weights.formats.hf_config import Config, read_config, read_preprocessing
+from vit_engine.weights.formats.hf_names import (
+    ATTENTION,
+    DINO_LAYER,
+    EMBEDDINGS,
+    LAYER,
+    WHY_MASK,
+    has,
+    join_gates,
+    join_projections,
+)
+
+PUBLISHED = {(384, 12): 6, (768, 12): 12, (1024, 24): 16, (1536, 40): 24}
+_DEFAULTS = {
+    "num_attention_heads": 12,
+    "hidden_size": 768,
+    "num_hidden_layers": 12,
+    "image_size": 224,
+    "patch_size": 14,
+    "hidden_act": "gelu",
+    "layer_norm_eps": 1e-6,
+    "qkv_bias": True,
+    "use_swiglu_ffn": False,
+}
+_TYPES = {"dinov2": _DEFAULTS}
+_WITH_REGISTERS = {"dinov2_with_registers": {**_DEFAULTS, "patch_size": 16, "num_register_tokens": 4}}
+_RULES = (
+    *EMBEDDINGS,
+    *ATTENTION,
+    *DINO_LAYER,
+    (LAYER + r"mlp\.fc([12])\.(weight|bias)", r"blocks.\1.mlp.fc\2.\3"),
+    (LAYER + r"mlp\.gate_proj\.(weight|bias)", r"blocks.\1.mlp.gate.\2"),
+    (LAYER + r"mlp\.up_proj\.(weight|bias)", r"blocks.\1.mlp.up.\2"),
+    (LAYER + r"mlp\.weights_in\.(weight|bias)", r"blocks.\1.mlp.w12.\2"),
+    (LAYER + r"mlp\.(?:weights_out|down_proj)\.(weight|bias)", r"blocks.\1.mlp.w3.\2"),
+    (r"layernorm\.(weight|bias)", r"norm.\1"),
+    (r"classifier\.(weight|bias)", r"head.\1"),
+)
+_ASSUMED = "GELU and LayerNorm's eps 1e-6: there is no config.json, and all published models of this format have them."
+_PREFIXES = ("", "dinov2.", "dinov2_with_registers.")
+
+
+def _convert(conversion: Conversion, origin: Origin) -> Traits:
+    conversion.strip(*_PREFIXES[1:])
+    conversion.drop(r"embeddings\.mask_token", WHY_MASK)
+    conversion.rename(_RULES)
+    join_projections(conversion)
+    join_gates(conversion)
+    config, resampling = _read(conversion, origin)
+    return Traits(
+        family="dinov2",
+        heads=config.heads,
+        heads_from="config.json",
+        native_size=config.native_size(conversion),
+        mlp=config.mlp,
+        norm_eps=config.norm_eps,
+        pooling="cls_mean" if "head.weight" in conversion else "cls",
+        resampling=resampling,
+        preprocessing=read_preprocessing(origin, Preprocessing()),
+        class_names=config.class_names(conversion),
+        published=PUBLISHED,
+        assumed=config.assumed(_ASSUMED),
+    )
+
+
+def _read(conversion: Conversion, origin: Origin) -> tuple[Config, str]:
+    """The configuration, held against the tensors, and how positions are resampled."""
+    found: dict[str, object] = {
+        "qkv_bias": "blocks.0.attn.qkv.bias" in conversion,
+        "use_swiglu_ffn": "blocks.0.mlp.w3.weight" in conversion,
+    }
+    if "register_tokens" not in conversion:
+        config, resampling = read_config(origin, _TYPES), "bicubic"
+    else:
+        config, resampling = read_config(origin, _WITH_REGISTERS), "antialias"
+        found["num_register_tokens"] = conversion["register_tokens"].shape[1]
+        if not found["num_register_tokens"]:
+            conversion.drop("register_tokens", "holds none")
+    config.demand_agreement(conversion, **found)
+    return config, resampling
+
+
+FORMAT = Format(
+    "Hugging Face Dinov2",
+    lambda names, origin: (
+        has(
+            names,
+            "embeddings.patch_embeddings.projection.weight",
+            "embeddings.position_embeddings",
+            prefixes=_PREFIXES,
+        )
+        and any(name.endswith(".layer_scale1.lambda1") for name in names)
+    ),
+    _convert,
+)

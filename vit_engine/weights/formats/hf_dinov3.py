@@ -1,0 +1,116 @@
+"""Hugging Face's DINOv3 ViT (transformers.models.dinov3_vit): rotary positions, registers, mostly no bias of keys."""
+
+from vit_engine.errors import CheckpointError
+from vit_engine.spec import Preprocessing
+from vit_engine.weights.conversion import Conversion
+from vit_engine.weights.formats.format import Format, Origin, Traits
+from vit_engine.weights.formats.hf_config import Config, read_config, read_preprocessing
+from vit_engine.weights.formats.hf_names import (
+    ATTENTION,
+    DINO_LAYER,
+    EMBEDDINGS,
+    LAYER,
+    WHY_MASK,
+    has,
+    join_gates,
+    join_projections,
+    set_zero_biases,
+)
+
+PUBLISHED = {(384, 12): 6, (768, 12): 12, (1024, 24): 16, (1280, 32): 20, (4096, 40): 32}
+NATIVE = 224  # pixels, where nothing says it; rotary positions are made for no size in particular
+_TYPES = {
+    "dinov3_vit": {
+        "num_attention_heads": 6,
+        "hidden_size": 384,
+        "num_hidden_layers": 12,
+        "num_register_tokens": 0,
+        "image_size": NATIVE,
+        "patch_size": 16,
+        "hidden_act": "gelu",
+        "layer_norm_eps": 1e-5,
+        "rope_theta": 100.0,
+        "query_bias": True,
+        "key_bias": False,
+        "value_bias": True,
+        "proj_bias": True,
+        "mlp_bias": True,
+        "use_gated_mlp": False,
+    }
+}
+_RULES = (
+    *EMBEDDINGS,
+    *ATTENTION,
+    *DINO_LAYER,
+)
+_PLAIN = (
+    (LAYER + r"mlp\.up_proj\.(weight|bias)", r"blocks.\1.mlp.fc1.\2"),
+    (LAYER + r"mlp\.down_proj\.(weight|bias)", r"blocks.\1.mlp.fc2.\2"),
+)
+_GATED = (
+    (LAYER + r"mlp\.gate_proj\.(weight|bias)", r"blocks.\1.mlp.gate.\2"),
+    (LAYER + r"mlp\.up_proj\.(weight|bias)", r"blocks.\1.mlp.up.\2"),
+    (LAYER + r"mlp\.down_proj\.(weight|bias)", r"blocks.\1.mlp.w3.\2"),
+)
+_ASSUMED = (
+    "GELU (SiLU where the MLP is gated), LayerNorm's eps 1e-5 and rotary positions of base 100: there is no "
+    "config.json, and all published models of this format have them."
+)
+
+
+def native_size(conversion: Conversion) -> tuple[int, int]:
+    """(height, width) in pixels: whole patches in NATIVE, at least one."""
+    patch_size = conversion["patch_embed.proj.weight"].shape[-1]
+    side = max(NATIVE - NATIVE % patch_size, patch_size)
+    return side, side
+
+
+def _convert(conversion: Conversion, origin: Origin) -> Traits:
+    config = read_config(origin, _TYPES)
+    gated = any(".mlp.gate_proj." in name for name in conversion.tensors)
+    conversion.drop(r"embeddings\.mask_token", WHY_MASK)
+    conversion.rename((*_RULES, *(_GATED if gated else _PLAIN)))
+    _settle_registers(conversion, config)
+    _settle_biases(conversion, config, gated=gated)
+    config.demand_agreement(conversion, use_gated_mlp=gated)
+    if gated and config.given and config["hidden_act"] not in ("silu", "swish"):
+        raise CheckpointError(
+            f"its MLP is gated by the activation (hidden_act) {config['hidden_act']!r}; known here is 'silu'."
+        )
+    return Traits(
+        family="dinov3",
+        heads=config.heads,
+        heads_from="config.json",
+        native_size=config.native_size(conversion) or native_size(conversion),
+        mlp="swiglu" if gated else config.mlp,
+        norm_eps=config.norm_eps,
+        preprocessing=read_preprocessing(origin, Preprocessing(interpolation="bilinear")),
+        published=PUBLISHED,
+        rope_base=float(config["rope_theta"]),
+        assumed=config.assumed(_ASSUMED),
+    )
+
+
+def _settle_registers(conversion: Conversion, config: Config) -> None:
+    registers = conversion["register_tokens"].shape[1]
+    config.demand_agreement(conversion, num_register_tokens=registers)
+    if not registers:
+        conversion.drop("register_tokens", "holds none")
+
+
+def _settle_biases(conversion: Conversion, config: Config, *, gated: bool) -> None:
+    """Zeros for the biases that this model is without."""
+    missing = "".join(part[0] for part in ("query", "key", "value") if not config[f"{part}_bias"])
+    join_projections(conversion, unbiased=missing)
+    if not config["proj_bias"]:
+        set_zero_biases(conversion, "attn.proj")
+    if not config["mlp_bias"]:
+        set_zero_biases(conversion, *(("mlp.gate", "mlp.up", "mlp.w3") if gated else ("mlp.fc1", "mlp.fc2")))
+    join_gates(conversion)
+
+
+FORMAT = Format(
+    "Hugging Face DINOv3",
+    lambda names, origin: has(names, "embeddings.patch_embeddings.weight", "embeddings.register_tokens"),
+    _convert,
+)

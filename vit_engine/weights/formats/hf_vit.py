@@ -1,0 +1,75 @@
+"""Hugging Face's ViT (transformers.models.vit), with its classifier, its pooler or its decoder.
+
+ViT-MAE and ViT-MSN have the same encoder and the same names.
+"""
+
+from vit_engine.spec import Preprocessing
+from vit_engine.weights.conversion import Conversion
+from vit_engine.weights.formats.format import Format, Origin, Traits
+from vit_engine.weights.formats.hf_config import HALF, read_config, read_preprocessing
+from vit_engine.weights.formats.hf_names import ATTENTION, EMBEDDINGS, LAYER, WHY_MASK, has, join_projections
+
+PUBLISHED = {(192, 12): 3, (384, 12): 6, (768, 12): 12, (1024, 24): 16, (1280, 32): 16}
+DEFAULTS = {
+    "num_attention_heads": 12,
+    "hidden_size": 768,
+    "num_hidden_layers": 12,
+    "image_size": 224,
+    "patch_size": 16,
+    "hidden_act": "gelu",
+    "layer_norm_eps": 1e-12,
+    "qkv_bias": True,
+}
+RULES = (
+    *EMBEDDINGS,
+    *ATTENTION,
+    (LAYER + r"layernorm_before\.(weight|bias)", r"blocks.\1.norm1.\2"),
+    (LAYER + r"layernorm_after\.(weight|bias)", r"blocks.\1.norm2.\2"),
+    (LAYER + r"(?:intermediate\.dense|mlp\.fc1)\.(weight|bias)", r"blocks.\1.mlp.fc1.\2"),
+    (LAYER + r"(?:output\.dense|mlp\.fc2)\.(weight|bias)", r"blocks.\1.mlp.fc2.\2"),
+    (r"layernorm\.(weight|bias)", r"norm.\1"),
+    (r"(?:cls_)?classifier\.(weight|bias)", r"head.\1"),
+    (r"distillation_classifier\.(weight|bias)", r"head_dist.\1"),
+)
+ASSUMED = "GELU and LayerNorm's eps 1e-12: there is no config.json, and all published models of this format have them."
+_TYPES = {"vit": DEFAULTS, "vit_mae": DEFAULTS, "vit_msn": {**DEFAULTS, "layer_norm_eps": 1e-6}}
+
+
+def rename(conversion: Conversion, prefix: str) -> None:
+    """The names of ViT and DeiT, which differ in their prefix and in what stands before the patches."""
+    conversion.strip(prefix)
+    conversion.drop(r"pooler\.dense\.(weight|bias)", "projects the CLS token further, after all attention")
+    conversion.drop(r"embeddings\.mask_token", WHY_MASK)
+    conversion.drop(r"decoder\..*", "decoder of masked image modelling")
+    conversion.rename(RULES)
+    join_projections(conversion)
+
+
+def _convert(conversion: Conversion, origin: Origin) -> Traits:
+    config = read_config(origin, _TYPES)
+    rename(conversion, "vit.")
+    config.demand_agreement(conversion, qkv_bias="blocks.0.attn.qkv.bias" in conversion)
+    return Traits(
+        family="vit",
+        heads=config.heads,
+        heads_from="config.json",
+        native_size=config.native_size(conversion),
+        mlp=config.mlp,
+        norm_eps=config.norm_eps,
+        preprocessing=read_preprocessing(origin, Preprocessing(mean=HALF, std=HALF, interpolation="bilinear")),
+        class_names=config.class_names(conversion),
+        published=PUBLISHED,
+        assumed=config.assumed(ASSUMED),
+    )
+
+
+FORMAT = Format(
+    "Hugging Face ViT",
+    lambda names, origin: has(
+        names,
+        "embeddings.patch_embeddings.projection.weight",
+        "embeddings.position_embeddings",
+        prefixes=("", "vit."),
+    ),
+    _convert,
+)
