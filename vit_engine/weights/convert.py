@@ -80,7 +80,7 @@ def convert(file: CheckpointFile) -> Converted:
         conversion.strip(*WRAPPERS)
         names = conversion.tensors.keys()
         for each in FORMATS:
-            if each.recognises(names, origin):
+            if each.recognises(names, origin) or each.shows(conversion):
                 return Converted(file, each, conversion, _traits(each, conversion, origin))
     known = ", ".join(each.name for each in FORMATS)
     raise CheckpointError(

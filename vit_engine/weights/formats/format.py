@@ -55,8 +55,10 @@ class Format:
 
     convert: brings the tensors to the names of VisionTransformer and returns their traits; raises
     CheckpointError, saying what and why, for what this format can hold and VisionTransformer cannot be.
+    shows: whether values of tensors are of this format, where neither names nor their origin say it.
     """
 
     name: str
     recognises: Callable[[Set[str], Origin], bool]
     convert: Callable[[Conversion, Origin], Traits]
+    shows: Callable[[Conversion], bool] = lambda conversion: False
