@@ -2,6 +2,7 @@
 
 from vit_engine.weights.formats import (
     clip,
+    deit,
     dino,
     dinov2,
     dinov3,
@@ -10,6 +11,8 @@ from vit_engine.weights.formats import (
     hf_dinov2,
     hf_dinov3,
     hf_vit,
+    mae,
+    timm,
     torchvision,
 )
 from vit_engine.weights.formats.format import Format, Origin, Traits
@@ -25,6 +28,9 @@ FORMATS: tuple[Format, ...] = (
     clip.FORMAT,
     dinov3.FORMAT,
     dinov2.FORMAT,
+    mae.FORMAT,
+    deit.FORMAT,
+    timm.FORMAT,
     dino.FORMAT,
 )
 

@@ -1,5 +1,6 @@
 """torchvision's ViT (torchvision.models.vision_transformer), older files with mlp.linear_1 and linear_2 too."""
 
+from vit_engine.errors import CheckpointError
 from vit_engine.spec import Preprocessing
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.format import Format, Origin, Traits
@@ -18,9 +19,17 @@ RULES = (
     (r"heads\.head\.(weight|bias)", r"head.\1"),
 )
 PUBLISHED = {(768, 12): 12, (1024, 24): 16, (1280, 32): 16}
+WHY_HIDDEN = "classifier with a hidden layer (representation_size), and one linear layer is all that there is here"
 
 
 def _convert(conversion: Conversion, _: Origin) -> Traits:
+    if "conv_proj.weight" not in conversion:
+        raise CheckpointError(
+            "it has no conv_proj.weight: its patches go through a stem of several convolutions (conv_stem_configs). "
+            "Expected one convolution as wide as its stride. Load a model without a stem."
+        )
+    if any(name.startswith("heads.pre_logits.") for name in conversion.tensors):
+        conversion.drop(r"heads\..*", WHY_HIDDEN)
     conversion.rename(RULES)
     return Traits(
         family="torchvision",
@@ -30,4 +39,4 @@ def _convert(conversion: Conversion, _: Origin) -> Traits:
     )
 
 
-FORMAT = Format("torchvision", lambda names, origin: {"class_token", "conv_proj.weight"} <= names, _convert)
+FORMAT = Format("torchvision", lambda names, origin: {"class_token", "encoder.pos_embedding"} <= names, _convert)

@@ -1,0 +1,52 @@
+"""DeiT's own files (facebookresearch/deit): DeiT, DeiT distilled, DeiT-III.
+
+They have timm's names, of the versions that they were trained with: LayerScale is gamma_1 and gamma_2 there
+(models_v2.py), and positions have rows for the patches alone. A distillation token has a row and a classifier of
+its own; predictions are the mean of both classifiers' (models.py). main.py resamples positions bicubically,
+without antialiasing, and timm would with it.
+
+RoPE-ViT's axial models with learned positions (naver-ai/rope-vit) have the names of DeiT-III, and nothing in
+their tensors tells them apart. With timm's config.json beside them they are refused.
+"""
+
+from collections.abc import Set
+
+from vit_engine.weights.conversion import Conversion
+from vit_engine.weights.formats.architectures import PUBLISHED, known_architecture
+from vit_engine.weights.formats.format import Format, Origin, Traits
+from vit_engine.weights.formats.plain import canonical, is_square, refuse_unusual, without_cls_position
+from vit_engine.weights.formats.timm_config import describe
+
+_TELLING = {"dist_token", "blocks.0.gamma_1"}
+
+
+def _trained_here(origin: Origin) -> bool:
+    return str(origin.arguments.get("model", "")).startswith("deit")
+
+
+def _recognises(names: Set[str], origin: Origin) -> bool:
+    if describe(origin) is not None or not canonical(names) or "pos_embed" not in names:
+        return False
+    return bool(names & _TELLING) or _trained_here(origin)
+
+
+def _convert(conversion: Conversion, origin: Origin) -> Traits:
+    refuse_unusual(conversion)
+    conversion.rename(((r"(blocks\.\d+)\.gamma_([12])", r"\1.ls\2.gamma"),))
+    before = 1 + ("dist_token" in conversion)
+    rows = conversion["pos_embed"].shape[1]
+    if is_square(rows) and not is_square(rows - before):
+        without_cls_position(conversion)
+    name = str(origin.arguments.get("model", ""))
+    known = known_architecture(name, dim=conversion["cls_token"].shape[-1])
+    return Traits(
+        family="deit",
+        heads=known.heads if known else None,
+        heads_from=f"model={name} of the training run",
+        pooling="cls_dist" if "head_dist.weight" in conversion else "cls",
+        resampling="bicubic",
+        published=PUBLISHED,
+    )
+
+
+FORMAT = Format("DeiT", _recognises, _convert)

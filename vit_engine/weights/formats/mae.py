@@ -1,0 +1,71 @@
+"""MAE (facebookresearch/mae): pretrained encoders, with or without their decoders, and fine-tuned classifiers.
+
+Known by the decoder or the mask token; by fc_norm in place of norm, when the classifier sees the mean of the
+patches (models_vit.py), which timm's models have too, but those come with a config.json; by the arguments of the
+run; and by their values, because published encoders have the names of DINO: positions of an encoder are sines
+and cosines that are never trained, with zeros for the CLS token (util/pos_embed.py).
+
+Positions are resampled bicubically, without antialiasing (util/pos_embed.py, interpolate_pos_embed).
+"""
+
+from collections.abc import Set
+
+from vit_engine.weights.conversion import Conversion
+from vit_engine.weights.formats.architectures import known_architecture
+from vit_engine.weights.formats.format import Format, Origin, Traits
+from vit_engine.weights.formats.plain import canonical, refuse_unusual
+from vit_engine.weights.formats.timm_config import describe
+
+PUBLISHED = {(768, 12): 12, (1024, 24): 16, (1280, 32): 16}
+WHY_DECODER = "decoder, of training by filling in masked patches"
+WHY_MASK = "token in place of masked patches, of training"
+WHY_PROBE = "linear probe behind a batch normalisation"
+_OTHERS = {"reg_token", "register_tokens", "dist_token", "blocks.0.ls1.gamma", "blocks.0.gamma_1", "norm_pre.weight"}
+
+
+def _recognises(names: Set[str], origin: Origin) -> bool:
+    if describe(origin) is not None or not canonical(names) or not {"cls_token", "pos_embed"} <= names:
+        return False
+    if "decoder_embed.weight" in names or _trained_here(origin):
+        return True
+    return not names & _OTHERS and ("mask_token" in names or ("fc_norm.weight" in names and "norm.weight" not in names))
+
+
+def _trained_here(origin: Origin) -> bool:
+    """blr is the base learning rate, in main_pretrain.py, main_finetune.py and main_linprobe.py."""
+    model = str(origin.arguments.get("model", ""))
+    return model.startswith("mae_vit_") or (model.startswith("vit_") and "blr" in origin.arguments)
+
+
+def _shows(conversion: Conversion) -> bool:
+    """Whether positions are MAE's: zeros for the CLS token, then sin 0 and cos 0, whatever the grid."""
+    names = conversion.tensors.keys()
+    if not {"cls_token", "pos_embed"} <= names or names & _OTHERS or "head.weight" in names:
+        return False
+    positions = conversion["pos_embed"]
+    if positions.ndim != 3 or positions.shape[1] < 2 or positions.shape[2] % 4:
+        return False
+    first = positions[0, 1].unflatten(0, (4, -1))  # sines and cosines of the column, then of the row
+    return not positions[0, 0].any() and not first[::2].any() and bool((first[1::2] == 1).all())
+
+
+def _convert(conversion: Conversion, origin: Origin) -> Traits:
+    refuse_unusual(conversion)
+    conversion.drop(r"decoder_.*", WHY_DECODER)
+    conversion.drop(r"mask_token", WHY_MASK)
+    conversion.drop(r"head\.[01]\..*", WHY_PROBE)
+    averaged = "fc_norm.weight" in conversion
+    conversion.rename(((r"fc_norm\.(weight|bias)", r"norm.\1"),))
+    name = str(origin.arguments.get("model", ""))
+    known = known_architecture(name, dim=conversion["cls_token"].shape[-1])
+    return Traits(
+        family="mae",
+        heads=known.heads if known else None,
+        heads_from=f"model={name} of the training run",
+        pooling="mean_norm" if averaged else "cls",
+        resampling="bicubic",
+        published=PUBLISHED,
+    )
+
+
+FORMAT = Format("MAE", _recognises, _convert, _shows)

@@ -1,0 +1,215 @@
+"""timm's Vision Transformers (timm.models.vision_transformer, timm.models.deit): ViT, AugReg, DeiT, DeiT-III, reg4,
+and DINOv2 and CLIP as timm has them.
+
+With its config.json beside it, a file is timm's whatever its names are. Bare ones share their names with
+DeiT, MAE and DINO, whose own evidence goes first; what is left and has a classifier, registers, LayerScale
+or a norm before the first block is timm's.
+
+Surprises. Positions may have no row for the CLS token (no_embed_class: DeiT-III, reg4), or rows for registers
+too; those are added to the registers here, which is the same sum. fc_norm is the final norm, moved behind the
+pooling. Packed SwiGLUs are called fc1 and fc2 as plain MLPs are, and show by their shapes.
+"""
+
+from collections.abc import Set
+
+import torch
+
+from vit_engine.errors import CheckpointError
+from vit_engine.weights.conversion import Conversion
+from vit_engine.weights.formats.architectures import PUBLISHED, Architecture, known_architecture
+from vit_engine.weights.formats.format import Format, Origin, Traits
+from vit_engine.weights.formats.plain import (
+    canonical,
+    is_square,
+    refuse_unusual,
+    unflatten_patches,
+    without_cls_position,
+)
+from vit_engine.weights.formats.timm_config import Description, class_names, describe, preprocessing
+
+_TELLING = {"head.weight", "reg_token", "blocks.0.ls1.gamma", "norm_pre.weight", "fc_norm.weight"}
+_MLPS = {"gelu": "gelu", "gelu_tanh": "gelu_tanh", "quick_gelu": "quick_gelu", "silu": "swiglu", "swish": "swiglu"}
+WHY_ATTENTION_POOL = "attention pooling, which its classifier sees and the blocks do not"
+
+
+def _recognises(names: Set[str], origin: Origin) -> bool:
+    if describe(origin) is not None:
+        return True
+    bare = canonical(names) and "register_tokens" not in names  # that is this project's own name for them
+    return bare and (bool(names & _TELLING) or not names >= {"cls_token", "pos_embed"})
+
+
+def _convert(conversion: Conversion, origin: Origin) -> Traits:
+    said = describe(origin)
+    architecture = _architecture(conversion, said)
+    unflatten_patches(conversion)
+    gated = _gate(conversion)
+    mlp, norm_eps = _equations(conversion, said, architecture, gated=gated)
+    pooling, taken = _pool(conversion, said)
+    native = _positions(conversion, said)
+    heads, heads_from = _heads(said, architecture)
+    pictures, assumed = preprocessing(said)
+    return Traits(
+        family="timm",
+        heads=heads,
+        heads_from=heads_from,
+        native_size=native,
+        mlp=mlp,
+        norm_eps=norm_eps,
+        pooling=pooling,
+        resampling="antialias",
+        preprocessing=pictures,
+        class_names=class_names(said.labels) if said and "head.weight" in conversion else None,
+        published=PUBLISHED,
+        assumed=assumed + taken,
+    )
+
+
+def _architecture(conversion: Conversion, said: Description | None) -> Architecture | None:
+    """What the architecture's name says, once the tensors are known to be of a plain model; None for a bare file."""
+    refuse_unusual(conversion)
+    if said is None:
+        return None
+    known = known_architecture(said.architecture, dim=conversion["cls_token"].shape[-1])
+    if known is None:
+        raise CheckpointError(
+            f"{said.source} calls it {said.architecture!r}, which is not among timm's plain Vision Transformers as "
+            "they are known here, and what else it computes need not show in its tensors (rotary positions do not). "
+            "If it is a plain one, save its state_dict() alone, and pass heads=."
+        )
+    return known
+
+
+def _heads(said: Description | None, architecture: Architecture | None) -> tuple[int | None, str]:
+    if said is None or architecture is None:
+        return None, ""
+    given = said.options.get("num_heads")
+    if given is not None:
+        return int(given), f"num_heads in {said.source}"
+    return architecture.heads, f"the architecture {said.architecture} in {said.source}"
+
+
+def _gate(conversion: Conversion) -> bool:
+    """Gated MLPs under their names here, the gate first as in timm's SwiGLUPacked; whether there are any."""
+    first, second = "blocks.0.mlp.fc1.weight", "blocks.0.mlp.fc2.weight"
+    if "blocks.0.mlp.fc1_g.weight" in conversion:
+        for layer in conversion.layers():
+            for kind in ("weight", "bias"):
+                name = f"blocks.{layer}.mlp."
+                conversion.join([f"{name}fc1_g.{kind}", f"{name}fc1_x.{kind}"], f"{name}w12.{kind}")
+    elif first not in conversion or len(conversion[first]) != 2 * conversion[second].shape[1]:
+        return False
+    conversion.rename(((r"(blocks\.\d+\.mlp\.)fc1(\..*)", r"\1w12\2"), (r"(blocks\.\d+\.mlp\.)fc2(\..*)", r"\1w3\2")))
+    return True
+
+
+def _equations(
+    conversion: Conversion, said: Description | None, architecture: Architecture | None, *, gated: bool
+) -> tuple[str, float]:
+    """Activation and eps: as the architecture has them, unless it was changed. CheckpointError where nobody says."""
+    if said is None or architecture is None:
+        if "norm_pre.weight" in conversion:
+            raise CheckpointError(
+                "it normalises tokens before the first block, as CLIP does, and neither the activation (GELU or "
+                "QuickGELU) nor the norms' eps is in tensors: put the config.json that timm saved with it beside it."
+            )
+        return "gelu", 1e-6
+    act, norm = said.options.get("act_layer"), said.options.get("norm_layer")
+    mlp = _MLPS.get(act) if act else "swiglu" if gated else architecture.mlp
+    if mlp is None or gated != (mlp == "swiglu"):
+        raise CheckpointError(f"its activation must be one of {', '.join(_MLPS)}, silu in gated MLPs; got {act!r}.")
+    if norm not in {None, "layernorm"}:
+        raise CheckpointError(f"its norm_layer must be 'layernorm'; got {norm!r}.")
+    return mlp, 1e-6 if norm else architecture.norm_eps
+
+
+def _pool(conversion: Conversion, said: Description | None) -> tuple[str, tuple[str, ...]]:
+    """What the classifier sees, and what of that is assumed."""
+    if any(name.startswith("attn_pool.") for name in conversion.tensors):
+        conversion.drop(r"attn_pool\..*", WHY_ATTENTION_POOL)
+        conversion.drop(r"head\..*", "classifier behind attention pooling")
+        return "cls", ()
+    moved = "fc_norm.weight" in conversion
+    conversion.rename(((r"fc_norm\.(weight|bias)", r"norm.\1"),))
+    if "head_dist.weight" in conversion:
+        return "cls_dist", ()
+    if said is not None and said.pooling is not None:
+        return _said_pooling(said, moved=moved), ()
+    if moved:
+        return "mean_norm", ("Its classifier sees the mean of the patches, because its norm is called fc_norm.",)
+    return "cls", ("Its classifier sees the CLS token.",) if "head.weight" in conversion else ()
+
+
+def _said_pooling(said: Description, *, moved: bool) -> str:
+    poolings = {"": "cls", "token": "cls", "avg": "mean_norm" if moved else "mean"}
+    if said.pooling not in poolings or (said.pooling == "avg" and said.options.get("pool_include_prefix")):
+        raise CheckpointError(
+            f"its classifier must see the CLS token (global_pool 'token') or the mean of the patches ('avg'); "
+            f"got {said.pooling!r} in {said.source}"
+            f"{', prefix tokens included' if said.options.get('pool_include_prefix') else ''}. "
+            "Save it with num_classes=0 and global_pool='token'."
+        )
+    return poolings[said.pooling]
+
+
+def _positions(conversion: Conversion, said: Description | None) -> tuple[int, int] | None:
+    """Rows for the CLS token (and a distillation token) in front of the patches; the native size, if anything says it.
+
+    None leaves it to the tensors: a square grid.
+    """
+    _supply_positions(conversion, said)
+    registers = conversion["reg_token"].shape[1] if "reg_token" in conversion else 0
+    before = 1 + ("dist_token" in conversion) + registers
+    size, with_rows = _grid(conversion, said, before)
+    if registers and with_rows:
+        extra = conversion["pos_embed"][:, 1 : 1 + registers]
+        conversion.combine(["reg_token"], "register_tokens", lambda tokens: tokens.float() + extra.float())
+        conversion.combine(
+            ["pos_embed"], "pos_embed", lambda rows: torch.cat([rows[:, :1], rows[:, 1 + registers :]], dim=1)
+        )
+    elif not with_rows:
+        without_cls_position(conversion)
+    conversion.rename(((r"reg_token", r"register_tokens"),))
+    return size
+
+
+def _supply_positions(conversion: Conversion, said: Description | None) -> None:
+    """Zeros for a model that has no positions, where that is what it says of itself."""
+    if "pos_embed" in conversion:
+        return
+    if said is None or said.options.get("pos_embed") not in {"", "none"} or not said.sizes():
+        raise CheckpointError(
+            "it has no pos_embed, and no config.json says that there are no positions at all: it may rotate queries "
+            "and keys, which does not show in tensors, and VisionTransformer would not. For DINOv3 take the "
+            "file of facebookresearch/dinov3 or of Hugging Face."
+        )
+    height, width = said.sizes()[0]
+    patch = conversion["patch_embed.proj.weight"].shape[-1]
+    rows = 1 + (height // patch) * (width // patch)
+    if "reg_token" in conversion:
+        rows += conversion["reg_token"].shape[1]
+    conversion.set("pos_embed", torch.zeros(1, rows, conversion["cls_token"].shape[-1]))
+
+
+def _grid(conversion: Conversion, said: Description | None, before: int) -> tuple[tuple[int, int] | None, bool]:
+    """The native size, None for a square, and whether positions have rows for the tokens before the patches."""
+    rows, patch = conversion["pos_embed"].shape[1], conversion["patch_embed.proj.weight"].shape[-1]
+    for height, width in said.sizes() if said else []:
+        patches = (height // patch) * (width // patch)
+        if rows in {patches, patches + before}:
+            return (height // patch * patch, width // patch * patch), rows != patches
+    if said is not None and said.certain_size:
+        raise CheckpointError(
+            f"{said.source} says pictures of {said.sizes()[0]} px, and pos_embed has {rows} rows for patches of "
+            f"{patch} px: they are of different models. Put the config.json that was saved with the file beside it."
+        )
+    with_rows, without = is_square(rows - before), is_square(rows)
+    if (with_rows and without) or (before > 1 and not with_rows and not without):
+        raise CheckpointError(
+            f"its {rows} positions may be those of the patches or of {before} tokens more, and nothing says which: "
+            "put the config.json that timm saved with it beside it."
+        )
+    return None, with_rows or not without
+
+
+FORMAT = Format("timm", _recognises, _convert)
