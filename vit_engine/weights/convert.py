@@ -1,6 +1,7 @@
 """A weight file brought to the names of VisionTransformer, and proof that it fits a model, tensor by tensor."""
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,16 +16,19 @@ from vit_engine.spec import ModelSpec
 from vit_engine.weights.architecture import Heads, Shape, read_spec
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats import FORMATS, Format, Origin, Traits
+from vit_engine.weights.limits import demand_tensors_within_limit
 from vit_engine.weights.read import CheckpointFile
+from vit_engine.weights.refuse import demand_plain, demand_weights, diagnosis
 from vit_engine.weights.report import LoadReport
-from vit_engine.weights.unwrap import WRAPPERS, find_state_dict
+from vit_engine.weights.unwrap import StateDict, find_state_dict, strip_wrappers
 
 
 @dataclass(frozen=True)
 class Converted:
-    """A file, its format, its tensors under their names here, and what they do not show."""
+    """A file, what was taken of it, its format, its tensors under their names here, and what they do not show."""
 
     file: CheckpointFile
+    state: StateDict
     format: Format
     conversion: Conversion
     traits: Traits
@@ -37,7 +41,7 @@ class Converted:
     def spec(self, heads: int, *, name: str = "") -> ModelSpec:
         """The model that the tensors show, with this many heads. CheckpointError where they are of no ViT."""
         with about(self.file.path):
-            return read_spec(self.conversion, self.traits, name=name or self.file.path.stem, heads=heads)
+            return read_spec(self.conversion, self.traits, name=name or self.file.name, heads=heads)
 
     def report(self, spec: ModelSpec, *, heads_from: str) -> LoadReport:
         """What was done with every tensor."""
@@ -48,23 +52,44 @@ class Converted:
             sha256=self.file.sha256,
             matched=self.conversion.matched,
             converted=self.conversion.converted,
-            dropped=tuple(self.conversion.dropped),
+            dropped=(*self.conversion.dropped, *self.state.left_out),
             container=self.file.container,
+            part=self.state.part,
+            dtypes=self._dtypes(),
             heads_from=heads_from,
             native_grid=spec.grid(*spec.native_size).shape if learned else None,
             resampling=spec.resampling if learned else "",
             assumed=self.traits.assumed,
         )
 
-    def assemble(self, spec: ModelSpec) -> VisionTransformer:
-        """The model with these tensors, in float32. CheckpointError with both lists of names unless all fit."""
+    def prove(self, spec: ModelSpec) -> VisionTransformer:
+        """The model without weights, after proof that these tensors are its weights, each of them and no other.
+
+        CheckpointError with both lists of names unless all fit, or where their values are no weights.
+        """
         with torch.device("meta"):
             model = build(spec)
         expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-        tensors = {**self._periods(spec), **self.conversion.tensors}
+        tensors = self._tensors(spec)
         _demand_fit(self.file.path, spec, expected, {name: tuple(tensor.shape) for name, tensor in tensors.items()})
-        model.load_state_dict({name: tensor.float().contiguous() for name, tensor in tensors.items()}, assign=True)
+        with about(self.file.path):
+            demand_weights(tensors)
         return model
+
+    def assemble(self, spec: ModelSpec) -> VisionTransformer:
+        """The model with these tensors, in float32. CheckpointError as prove() raises it."""
+        model = self.prove(spec)
+        tensors = {name: tensor.detach().float().contiguous() for name, tensor in self._tensors(spec).items()}
+        model.load_state_dict(tensors, assign=True)
+        return model
+
+    def _tensors(self, spec: ModelSpec) -> dict[str, Tensor]:
+        return {**self._periods(spec), **self.conversion.tensors}
+
+    def _dtypes(self) -> tuple[tuple[str, int], ...]:
+        """How many tensors have each type in the file, the most frequent first."""
+        counts = Counter(str(tensor.dtype).removeprefix("torch.") for tensor in self.conversion.tensors.values())
+        return tuple(counts.most_common())
 
     def _periods(self, spec: ModelSpec) -> Mapping[str, Tensor]:
         """Those of rotary positions, of a file that lacks them: they follow from the heads."""
@@ -75,18 +100,16 @@ class Converted:
 def convert(file: CheckpointFile) -> Converted:
     """CheckpointError, naming the file, where it is of no format that is known here."""
     with about(file.path):
-        state = find_state_dict(file.content)
+        state = find_state_dict(file.content, file.part)
+        demand_tensors_within_limit(state.tensors)
+        demand_plain(state.tensors)
         conversion, origin = Conversion(state.tensors), Origin(file.config, file.preprocessor, state.arguments)
-        conversion.strip(*WRAPPERS)
+        strip_wrappers(conversion)
         names = conversion.tensors.keys()
         for each in FORMATS:
             if each.recognises(names, origin) or each.shows(conversion):
-                return Converted(file, each, conversion, _traits(each, conversion, origin))
-    known = ", ".join(each.name for each in FORMATS)
-    raise CheckpointError(
-        f"{file.path} is not a Vision Transformer in a format that is known here ({known}); got "
-        f"{', '.join(sorted(names)[:8])}…"
-    )
+                return Converted(file, state, each, conversion, _traits(each, conversion, origin))
+        raise CheckpointError(diagnosis(conversion.tensors, [each.name for each in FORMATS]))
 
 
 def _traits(kind: Format, conversion: Conversion, origin: Origin) -> Traits:

@@ -1,27 +1,32 @@
-"""Reading weight files: safetensors, or PyTorch files by weights-only unpickling. Nothing else, ever."""
+"""Reading checkpoints: safetensors, or PyTorch files by weights-only unpickling. Nothing else, ever."""
 
-import argparse
 import hashlib
-import pickle
-import re
-from collections.abc import Mapping
+import os
+import stat
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as load_safetensors
-
 from vit_engine.errors import CheckpointError
+from vit_engine.weights.folder import NAMES, Source, find_source
+from vit_engine.weights.limits import demand_within_limit
+from vit_engine.weights.safetensors_file import read_safetensors
+from vit_engine.weights.sniff import HEAD, container_of
+from vit_engine.weights.torch_file import demand_torch_zip, read_torch
+
+_PIECE = 1 << 20
+_KINDS = {stat.S_IFIFO: "named pipe", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
 
 
 @dataclass(frozen=True)
 class CheckpointFile:
-    """A weight file as it was read. content: what it holds, perhaps nested.
+    """A checkpoint as it was read.
 
-    config, preprocessor: of the config.json and the preprocessor_config.json beside it, else empty.
+    path: a file, or a folder, as its owner gave it, without '#part'. content: what it holds, perhaps nested.
+    container: "safetensors" or "torch". sha256: of the file, or of all shards one after another, by name. config,
+    preprocessor: of the config.json and the preprocessor_config.json that belong to it, else empty. part: of
+    the content, as asked for; else empty.
     """
 
     path: Path
@@ -30,51 +35,97 @@ class CheckpointFile:
     sha256: str
     config: Mapping[str, Any] = field(default_factory=dict)
     preprocessor: Mapping[str, Any] = field(default_factory=dict)
+    part: str = ""
+
+    @property
+    def name(self) -> str:
+        """For people: the file's without its suffix, or the folder's where the hub gave the file its name."""
+        if self.path.name in NAMES or self.path.is_dir():
+            return (self.path if self.path.is_dir() else self.path.parent).resolve().name
+        return self.path.stem
+
+
+def split_part(path: Path) -> tuple[Path, str]:
+    """'run.pth#student': a path, and the part of what is there; a file whose own name has a '#' comes first."""
+    whole = str(path)
+    head, mark, part = whole.rpartition("#")
+    if not mark or not head or os.path.lexists(path) or not os.path.lexists(head):
+        return path, ""
+    return Path(head), part
 
 
 def read_checkpoint(path: Path) -> CheckpointFile:
-    """A weight file; CheckpointError where it cannot be read whole and safely."""
+    """What is at a path: a file, or a folder as vit_engine.weights.folder says; '#part' names a part of it.
+
+    The content keeps nothing of the files open or mapped: they may change or go. CheckpointError where it cannot
+    be read whole and safely.
+    """
+    path, part = split_part(path)
     try:
-        data = path.read_bytes()
+        source = find_source(path)
+        before = [_signature(file) for file in source.files]
+        demand_within_limit(sum(size for _, _, size, _ in before), f"{path} has")
+        sha256 = _sha256(source.files)
+        containers = [_container(file) for file in source.files]
+        content = _content(source, containers)
+        if before != [_signature(file) for file in source.files]:
+            raise CheckpointError(f"{path} changed while it was read. Load it again.")
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}. Check the path.") from error
-    if not data:
-        raise CheckpointError(f"{path} is empty (0 bytes); expected safetensors or a PyTorch file. Copy it again.")
-    sha256 = hashlib.sha256(data).hexdigest()
-    if path.suffix == ".safetensors":
-        try:
-            return CheckpointFile(path, load_safetensors(data), "safetensors", sha256)
-        except SafetensorError as error:
-            raise CheckpointError(f"{path} is not a whole safetensors file: {error}. Copy it again.") from error
-    del data
-    return CheckpointFile(path, _read_torch(path), "torch", sha256)
+    return CheckpointFile(path, content, containers[0].split()[0], sha256, source.config, source.preprocessor, part)
 
 
-def _read_torch(path: Path) -> Any:
-    # Not the context manager safe_globals: the set is the process's, and the first thread to leave would take
-    # the names away from others that are still reading, and from whoever had added them before.
-    torch.serialization.add_safe_globals(_harmless())
+def _signature(path: Path) -> tuple[int, int, int, int]:
+    """What changes when a file does; its size is the third. CheckpointError for what is no file: a pipe would block."""
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        found = re.search(r"GLOBAL ([\w.]+)", str(error))
-        raise CheckpointError(
-            f"{path} is not a PyTorch weight file, or holds more than weights, and nothing of it was run"
-            f"{f' (it asks for {found[1]})' if found else ''}. Save its state_dict() alone, or as safetensors."
-        ) from error
-    except Exception as error:  # damaged bytes lead the unpickler to whatever it stumbles over
-        raise CheckpointError(
-            f"{path} is damaged or not a PyTorch file ({type(error).__name__} while reading it). Copy it again."
-        ) from error
+        found = path.stat()
+    except ValueError as error:  # a name that no file can have
+        raise CheckpointError(f"{path} cannot be read: {error}. Check the path.") from error
+    if not stat.S_ISREG(found.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(found.st_mode), "folder")
+        raise CheckpointError(f"{path} is a {kind} and no file. Pass a file, or a folder with one.")
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _harmless() -> list[Any]:
-    """What DINO's own training files hold beside tensors: plain arguments, and learning rates as NumPy scalars."""
-    scalar = np.float64(0).__reduce__()[0]
-    return [
-        argparse.Namespace,
-        np.dtype,
-        type(np.dtype(np.float64)),
-        scalar,
-        (scalar, "numpy.core.multiarray.scalar"),  # its name before NumPy 2
-    ]
+def _sha256(files: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            while piece := file.read(_PIECE):
+                digest.update(piece)
+    return digest.hexdigest()
+
+
+def _container(path: Path) -> str:
+    with path.open("rb") as file:
+        return container_of(path, file.read(HEAD), path.stat().st_size)
+
+
+def _content(source: Source, containers: Sequence[str]) -> Any:
+    """Of all files together, which the index, where there is one, must be right about."""
+    contents = [_read(path, container) for path, container in zip(source.files, containers, strict=True)]
+    if not source.keys:
+        return contents[0]
+    merged: dict[str, Any] = {}
+    for path, content in zip(source.files, contents, strict=True):
+        _demand_keys(path, content, source.keys[path])
+        merged.update(content)
+    return merged
+
+
+def _demand_keys(path: Path, content: Any, expected: frozenset[str]) -> None:
+    got = set(content) if isinstance(content, Mapping) else set()
+    if got != expected:
+        missing, extra = sorted(expected - got), sorted(map(str, got - expected))
+        raise CheckpointError(
+            f"{path} has other tensors than its index says. Missing: {missing[:8] or 'none'}. "
+            f"Unexpected: {extra[:8] or 'none'}. Copy it again."
+        )
+
+
+def _read(path: Path, container: str) -> Any:
+    if container == "safetensors":
+        return read_safetensors(path)
+    if container == "torch zip":
+        demand_torch_zip(path)
+    return read_torch(path)

@@ -16,11 +16,15 @@ class LoadReport:
     container: "safetensors" or "torch"; empty for random weights. sha256: of the file, or of all shards
     one after another; None for random weights. matched: parameters taken as they were. converted: (key in
     the file, parameter that it went into) of those renamed or changed. dropped: (key in the file, why) of
-    those left out on purpose. missing: parameters that the file lacks; loading fails if there are any.
+    those left out on purpose, and (what else is in the file, why) of all that is no part of the state dict.
+    missing: parameters that the file lacks; loading fails if there are any.
     heads_from: what says how many heads there are, in words. native_grid: patches (rows, cols) that the
     position embedding is of; pictures of any other grid have it resampled in the way named by resampling.
     None and empty where positions are rotary, which are reckoned anew for every grid. assumed: what nothing
-    says and was taken from the published models of this format, a sentence each.
+    says and was taken from the published models of this format, a sentence each. part: of the file, in which the
+    tensors are, as it stands after '#' in a path ("teacher"); their keys are those within it. Empty where the file
+    itself is a state dict. dtypes: (type in the file, tensors of it) of the tensors that were taken; the model has
+    float32.
     """
 
     source: str
@@ -35,6 +39,8 @@ class LoadReport:
     native_grid: tuple[int, int] | None = None
     resampling: str = ""
     assumed: tuple[str, ...] = ()
+    part: str = ""
+    dtypes: tuple[tuple[str, int], ...] = ()
 
     @property
     def random(self) -> bool:
@@ -44,8 +50,9 @@ class LoadReport:
     def __str__(self) -> str:
         if self.random:
             return f"random weights from {self.source}"
+        part = f"#{self.part}" if self.part else ""
         return (
-            f"{self.source} ({self.format} in {self.container}, sha256 {(self.sha256 or '')[:12]}…): "
+            f"{self.source}{part} ({self.format} in {self.container}, sha256 {(self.sha256 or '')[:12]}…): "
             f"{len(self.matched)} tensors matched, {len(self.converted)} renamed, {len(self.dropped)} dropped"
         )
 

@@ -1,44 +1,114 @@
-"""From what a file holds to its tensors: the state dict among epochs, optimizers and arguments."""
+"""From what a file holds to its tensors: the state dict among epochs, optimizers and arguments, and its own names."""
 
 import argparse
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from vit_engine.errors import CheckpointError
+from vit_engine.weights.conversion import Conversion
+from vit_engine.weights.parts import TOOLS, Part, begins_with, find_parts, left_out
 
-PARTS = ("teacher", "student", "state_dict", "model")  # asked in this order
-WRAPPERS = ("module.", "backbone.")  # what training wraps names in, from the outside
+# What training wraps names in. These are no names in any format:
+WRAPPERS = (*TOOLS, "backbone.")
+# These are: Hugging Face's DINOv3 has "model.layer.0", its ViT "encoder.layer.0". They are wrappers where the patch
+# projection, which is outside of it in those formats, is in it, too.
+PERHAPS = ("model.", "net.", "network.", "encoder.")
+# What tools leave in the middle of names, one module at a time: no module of a model is called so.
+_WITHIN = (r"(.+?\.)(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.(.+)", r"\1\2")
+_ARGUMENTS = ("args", "config", "hyper_parameters", "hparams")  # where runs keep their arguments
 
 
 class StateDict(NamedTuple):
-    """Tensors by name, and the arguments of the run that they are from, where the file has them."""
+    """Tensors by name, and what else the file says.
+
+    arguments: of the run that they are from, where the file has them. part: which state dict of the file it is, as
+    it stands after '#' in a path; empty where the file is one. left_out: (what, why) of everything beside it.
+    """
 
     tensors: Mapping[str, Tensor]
     arguments: Mapping[str, Any]
+    part: str = ""
+    left_out: tuple[tuple[str, str], ...] = ()
 
 
-def find_state_dict(content: Any) -> StateDict:
-    """The tensors in a file: the file itself, or a part of what a training run saved. CheckpointError without any."""
-    if isinstance(content, Mapping):
-        for key in PARTS:
-            if _is_state_dict(content.get(key)):
-                return StateDict(content[key], _arguments(content))
-        if _is_state_dict(content):
-            return StateDict(content, {})
+def find_state_dict(content: Any, part: str = "") -> StateDict:
+    """The tensors in a file: the file itself, or a part of what a training run saved.
+
+    part: the one that is wanted, with dots where it is in another. Where nothing is said, averaged weights
+    (DINO's teacher, EMA) come before those that they are the average of, as in timm. CheckpointError without
+    any, without that one, or where several are equally likely.
+    """
+    parts = find_parts(content)
+    if not parts:
+        raise CheckpointError(_what_instead(content))
+    chosen = _named(parts, part) if part else _likeliest(parts)
+    return StateDict(chosen.tensors, _arguments(content), chosen.name, left_out(content, chosen))
+
+
+def strip_wrappers(conversion: Conversion) -> None:
+    """Take what training wraps names in from their beginning, however deep it is wrapped."""
+    while any(re.fullmatch(_WITHIN[0], name) for name in conversion.tensors):
+        conversion.rename((_WITHIN,))
+    while wrapper := _wrapper_of(conversion.tensors):
+        conversion.strip(wrapper)
+
+
+def _wrapper_of(tensors: Mapping[str, Tensor]) -> str | None:
+    """A wrapper that names begin with."""
+    for wrapper in WRAPPERS:
+        if any(name.startswith(wrapper) for name in tensors):
+            return wrapper
+    kernels = [name for name, tensor in tensors.items() if tensor.ndim == 4 and tensor.shape[1] == 3]
+    return next((each for each in PERHAPS if any(name.startswith(each) for name in kernels)), None)
+
+
+def _likeliest(parts: Sequence[Part]) -> Part:
+    first = min(parts, key=lambda part: part.rank)
+    equal = [part for part in parts if part.rank == first.rank]
+    if len(equal) > 1:
+        raise CheckpointError(
+            f"it holds several state dicts, and none has a usual name: {_listed(equal)}. Say which, after a '#': "
+            f"PATH#{equal[0].name}"
+        )
+    return first
+
+
+def _named(parts: Sequence[Part], asked: str) -> Part:
+    """The part of this name, or the only one whose name ends so, or the tensors whose names begin so."""
+    for fits in (lambda part: part.name == asked, lambda part: part.name.endswith(f".{asked}")):
+        found = [part for part in parts if fits(part)]
+        if len(found) == 1:
+            return found[0]
+    for part in sorted(parts, key=lambda part: part.rank):
+        if chosen := begins_with(part, asked.removeprefix(f"{part.name}.")):
+            return chosen
+    raise CheckpointError(f"it has no part {asked!r}; got {_listed(parts)}.")
+
+
+def _listed(parts: Sequence[Part]) -> str:
+    return ", ".join(f"{part.name or '(the file itself)'} ({len(part.tensors)} tensors)" for part in parts[:8])
+
+
+def _arguments(content: Any) -> Mapping[str, Any]:
+    """Of all places where runs keep them; the first that names one has its say."""
+    found: dict[str, Any] = {}
+    if isinstance(content.get("arch"), str):
+        found["arch"] = content["arch"]
+    for key in _ARGUMENTS:
+        value = content.get(key)
+        arguments = vars(value) if isinstance(value, argparse.Namespace) else value
+        if isinstance(arguments, Mapping):
+            found = {**{name: each for name, each in arguments.items() if isinstance(name, str)}, **found}
+    return found
+
+
+def _what_instead(content: Any) -> str:
+    """What a file holds that has no state dict in it."""
+    wanted = "expected a state dict (names to tensors), or one under 'teacher', 'model', 'state_dict'…"
+    if isinstance(content, Mapping) and ("param_groups" in content or "optimizer" in content):
+        return f"it is the state of an optimizer, without the model; {wanted} Save the model's state_dict(), too."
     found = sorted(map(str, content))[:8] if isinstance(content, Mapping) else type(content).__name__
-    raise CheckpointError(f"expected a state dict (names to tensors), or one under 'teacher'; got {found}.")
-
-
-def _arguments(content: Mapping[str, Any]) -> Mapping[str, Any]:
-    arguments = content.get("args")
-    return vars(arguments) if isinstance(arguments, argparse.Namespace) else {}
-
-
-def _is_state_dict(content: Any) -> bool:
-    return (
-        isinstance(content, Mapping)
-        and len(content) > 0
-        and all(isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items())
-    )
+    return f"{wanted}; got {found}. Save the model's state_dict()."

@@ -67,7 +67,7 @@ def test_a_file_cut_off_anywhere_is_refused(tmp_path: Path, name: str) -> None:
     data = path.read_bytes()
     for length in range(1, len(data), max(1, len(data) // 50)):
         path.write_bytes(data[:length])
-        with pytest.raises(CheckpointError, match=r"Copy it again|Save its state_dict\(\) alone"):
+        with pytest.raises(CheckpointError, match=r"Copy it again|Download it again|Save its state_dict\(\) alone"):
             read_checkpoint(path)
 
 
@@ -90,7 +90,7 @@ def test_what_is_no_weight_file_is_refused_and_no_unsafe_way_suggested(
 ) -> None:
     path = tmp_path / name
     path.write_bytes(content)
-    with pytest.raises(CheckpointError, match=rf"{name} is (not a|damaged)") as refusal:
+    with pytest.raises(CheckpointError, match=rf"{name} is (not a|damaged|a PyTorch file or)") as refusal:
         read_checkpoint(path)
     assert "weights_only" not in str(refusal.value)
 
@@ -102,7 +102,7 @@ def test_an_empty_file_is_refused(tmp_path: Path, name: str) -> None:
         read_checkpoint(tmp_path / name)
 
 
-@pytest.mark.parametrize("name", ["missing.pth", "."])
+@pytest.mark.parametrize("name", ["missing.pth", "missing/w.pth", "missing.pth#teacher", "w\0.pth", "n" * 300])
 def test_a_path_that_cannot_be_read_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(CheckpointError, match=r"cannot be read: .* Check the path"):
         read_checkpoint(tmp_path / name)

@@ -1,0 +1,176 @@
+"""Which files belong to a checkpoint: one alone, or those of a folder as the Hugging Face hub lays them out.
+
+The hub's names are model.safetensors or pytorch_model.bin, or shards of either with an index that says which tensor
+is in which of them; config.json and preprocessor_config.json lie beside. A file that is passed has the
+configuration beside it only where it has one of these names itself: a config.json that happens to lie beside
+my_run.pth is of something else.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vit_engine.errors import CheckpointError
+
+CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
+NAMES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+_SHARD = re.compile(r"(?P<stem>model|pytorch_model)-\d+-of-\d+\.(?P<suffix>safetensors|bin)")
+_SUFFIXES = {".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar", ".pkl"}
+# What training leaves beside the weights.
+_BESIDE = re.compile(r"(optimizer|scheduler|scaler|rng_state.*|training_args|random_states.*)\.(pt|pth|bin|pkl)")
+_LARGEST_JSON = 50_000_000  # bytes
+
+
+@dataclass(frozen=True)
+class Source:
+    """The files of one checkpoint.
+
+    path: as its owner gave it, a file or a folder. files: those that hold tensors, by name. keys: of each of
+    them, as the index says; empty where there is none. config, preprocessor: what came with them, else empty.
+    """
+
+    path: Path
+    files: tuple[Path, ...]
+    keys: Mapping[Path, frozenset[str]] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    preprocessor: Mapping[str, Any] = field(default_factory=dict)
+
+
+def find_source(path: Path) -> Source:
+    """The files of the checkpoint at a path. CheckpointError where there is none, or more than one."""
+    if path.is_dir():
+        _refuse_other_folders(path)
+        return _source(path, _main_file(path), configured=True)
+    return _source(path, path, configured=path.name in NAMES or _SHARD.fullmatch(path.name) is not None)
+
+
+def _source(path: Path, main: Path, *, configured: bool) -> Source:
+    folder = main.parent
+    index = _index_of(main)
+    keys = _shards(index) if index is not None else {}
+    if not configured:
+        return Source(path, (main,))
+    return Source(
+        path,
+        tuple(sorted(keys)) if keys else (main,),
+        keys,
+        read_json(folder / CONFIG) if (folder / CONFIG).exists() else {},
+        read_json(folder / PREPROCESSOR) if (folder / PREPROCESSOR).exists() else {},
+    )
+
+
+def read_json(path: Path) -> Mapping[str, Any]:
+    """A JSON object in a file. CheckpointError where it holds anything else."""
+    try:
+        size = path.stat().st_size
+        if not path.is_file() or size > _LARGEST_JSON:
+            raise CheckpointError(f"{path} has {size:,} bytes; a configuration is a file of at most {_LARGEST_JSON:,}.")
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"{path} is no JSON that can be read ({error}). Copy it again, or take it away."
+        ) from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} must hold a JSON object; got {type(content).__name__}. Copy it again.")
+    return content
+
+
+def _main_file(folder: Path) -> Path:
+    """The file, or the index, that stands for a folder's checkpoint."""
+    for name in NAMES:
+        if (folder / name).exists():
+            return folder / name
+    files = sorted(path for path in folder.iterdir() if _may_be_weights(path))
+    if len(files) == 1:
+        return files[0]
+    if files:
+        raise CheckpointError(
+            f"{folder} holds {len(files)} files that may be weights, and none has one of the names {', '.join(NAMES)}: "
+            f"{_some(path.name for path in files)}. Pass one of them."
+        )
+    raise CheckpointError(
+        f"{folder} holds no weights: looked for {', '.join(NAMES)}, or a single file whose name ends in "
+        f"{', '.join(sorted(_SUFFIXES))}; got {_some(sorted(path.name for path in folder.iterdir()))}. "
+        f"{_deeper(folder)}"
+    )
+
+
+def _may_be_weights(path: Path) -> bool:
+    return path.is_file() and path.suffix in _SUFFIXES and not _BESIDE.fullmatch(path.name)
+
+
+def _deeper(folder: Path) -> str:
+    """Folders in a folder that do hold weights: runs have one a step, the hub's cache one a version."""
+    found = [path.parent for depth in ("*", "*/*") for name in NAMES for path in folder.glob(f"{depth}/{name}")]
+    inner = sorted({str(path.relative_to(folder)) for path in found})
+    return f"Pass a folder in it that does: {_some(inner)}." if inner else "Pass the file, or the folder that holds it."
+
+
+def _refuse_other_folders(folder: Path) -> None:
+    """CheckpointError for a folder that other programs would read, and no state dict is in."""
+    if (folder / ".metadata").exists() or any(folder.glob("*.distcp")):
+        raise CheckpointError(
+            f"{folder} is a distributed checkpoint (torch.distributed.checkpoint), in pieces for many processes. "
+            "Make it one file: python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER FILE."
+        )
+    if (folder / "adapter_config.json").exists() and not any((folder / name).exists() for name in NAMES):
+        raise CheckpointError(
+            f"{folder} holds an adapter (adapter_config.json; LoRA, say) and not the model that it changes. Merge the "
+            "two (PEFT: merge_and_unload()), save the model with save_pretrained(), and pass that folder."
+        )
+    if (folder / "saved_model.pb").exists():
+        raise CheckpointError(f"{folder} is a TensorFlow SavedModel. Save the model from PyTorch.")
+
+
+def _index_of(main: Path) -> Path | None:
+    """The index that a file is, or that a shard belongs to; a shard alone is never a whole model."""
+    if main.name in NAMES and main.suffix == ".json":
+        return main
+    shard = _SHARD.fullmatch(main.name)
+    if shard is None:
+        return None
+    index = main.with_name(f"{shard['stem']}.{shard['suffix']}.index.json")
+    if not index.exists():
+        raise CheckpointError(
+            f"{main} is a part of a model, and {index.name}, which says the others, is not beside it."
+        )
+    return index
+
+
+def _shards(index: Path) -> dict[Path, frozenset[str]]:
+    """The files that an index names, and the tensors of each. CheckpointError unless all are there, in its folder."""
+    mapping = read_json(index).get("weight_map")
+    if not isinstance(mapping, dict) or not mapping or not all(isinstance(name, str) for name in mapping.values()):
+        raise CheckpointError(f"{index} must have a weight_map from tensors to files. Copy it again.")
+    names = sorted(set(mapping.values()))
+    for name in names:
+        _demand_inside(index, name)
+    missing = [name for name in names if not (index.parent / name).is_file()]
+    if missing:
+        raise CheckpointError(
+            f"{index.parent} lacks {len(missing)} of the {len(names)} files that {index.name} names: {_some(missing)}. "
+            "Copy them, too."
+        )
+    return {index.parent / name: frozenset(key for key, file in mapping.items() if file == name) for name in names}
+
+
+def _demand_inside(index: Path, name: str) -> None:
+    """CheckpointError for a file elsewhere: an index comes from strangers, and may name anything.
+
+    A link may lead to the blobs beside the snapshots of the hub's cache, which holds every file that way.
+    """
+    folder = index.parent.resolve()
+    cached = folder.parent.name == "snapshots"
+    target = (folder / name).resolve()
+    allowed = target.parent == folder or (cached and target.parent == folder.parent.parent / "blobs")
+    if Path(name).name != name or not allowed:
+        raise CheckpointError(f"{index} names {name!r}, which is outside of its folder. Do not trust it.")
+
+
+def _some(names: Iterable[str]) -> str:
+    """At most eight of them."""
+    listed = list(names)
+    return ", ".join(listed[:8]) + ("…" if len(listed) > 8 else "") if listed else "nothing"

@@ -1,0 +1,156 @@
+"""The parts of what a training run saved: its state dicts, by name, and everything else."""
+
+import argparse
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+Tensors = Mapping[str, Tensor]
+
+# Averaged weights come before those that they are the average of: they are what is evaluated and published, and what
+# timm.models.load_checkpoint() takes. So does DINO's teacher, the average of its students.
+AVERAGES = ("teacher", "state_dict_ema", "model_ema", "model_ema_state_dict", "ema_state_dict", "ema_model", "ema")
+PREFERRED = (*AVERAGES, "state_dict", "model", "model_state_dict", "student", "module", "net", "network", "backbone")
+# Networks that stand side by side in one state dict, told by how its names begin. MoCo v3's is the base encoder.
+ROLES = ("teacher", "model_ema", "ema_model", "ema", "student", "base_encoder", "momentum_encoder")
+# What the tools of training put before every name, from the outside in.
+TOOLS = ("_orig_mod.", "module.", "_fsdp_wrapped_module.")
+_ROLE = re.compile(rf"(?:(?:{'|'.join(map(re.escape, (*TOOLS, 'model.')))}))*?({'|'.join(ROLES)})\.(?=.)")
+_DEEPEST = 3  # levels of dicts in dicts
+
+
+@dataclass(frozen=True)
+class Part:
+    """A state dict in a file.
+
+    path: the keys that lead to it, with dots; empty where the file itself is one. role: where it is only a part
+    of the names there, how they begin; else empty. rest: the other names there, grouped by how they begin, and
+    how many tensors each group has.
+    """
+
+    path: tuple[str, ...]
+    tensors: Tensors = field(repr=False)
+    role: str = ""
+    rest: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """As it stands after '#' in a path; empty where the file itself is the state dict."""
+        return ".".join((*self.path, self.role)) if self.role else ".".join(self.path)
+
+    @property
+    def rank(self) -> tuple[bool, tuple[int, ...]]:
+        """The smaller, the sooner it is taken: a network that sees pictures first, then by the names that lead here."""
+        names = (*self.path, self.role) if self.role else self.path
+        ranks = [PREFERRED.index(name) if name in PREFERRED else _ROLE_RANK.get(name, _UNKNOWN) for name in names]
+        return not sees_pictures(self.tensors), (*ranks, _END)
+
+
+_ROLE_RANK = {name: len(PREFERRED) + number for number, name in enumerate(ROLES)}
+_END = len(PREFERRED) + len(ROLES)  # what stands at the top comes after what has a name that is known
+_UNKNOWN = _END + 1
+
+
+def sees_pictures(tensors: Tensors) -> bool:
+    """Whether there is a kernel of a convolution, which the patch projection of every ViT is."""
+    return any(tensor.ndim == 4 for tensor in tensors.values())
+
+
+def find_parts(content: Any) -> list[Part]:
+    """All state dicts in what a file holds, in its order."""
+    return list(_walk(content, (), set()))
+
+
+def _walk(content: Any, path: tuple[str, ...], seen: set[int]) -> Iterator[Part]:
+    if not isinstance(content, Mapping) or id(content) in seen or "param_groups" in content:  # that is an optimizer
+        return
+    seen.add(id(content))
+    tensors = {key: value for key, value in content.items() if _is_named_tensor(key, value)}
+    if any(tensor.ndim for tensor in tensors.values()):  # not only a loss and an accuracy
+        whole = len(tensors) == len(content)
+        part = Part(path, content if whole else tensors)
+        yield part
+        yield from _roles(part)
+    if len(path) < _DEEPEST:
+        for key, value in content.items():
+            if isinstance(key, str):
+                yield from _walk(value, (*path, key), seen)
+
+
+def _roles(whole: Part) -> Iterator[Part]:
+    """The networks that stand side by side in one state dict."""
+    groups: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in whole.tensors.items():
+        if match := _ROLE.match(name):
+            groups.setdefault(match[1], {})[name[match.end() :]] = tensor
+    for role, tensors in groups.items():
+        if sees_pictures(tensors):  # else it is a buffer of that name
+            yield Part(whole.path, tensors, role, _rest(whole.tensors, role))
+
+
+def _rest(tensors: Tensors, role: str) -> Mapping[str, int]:
+    rest: dict[str, int] = {}
+    for name in tensors:
+        match = _ROLE.match(name)
+        group = match[1] if match else name.split(".")[0]
+        if group != role:
+            rest[group] = rest.get(group, 0) + 1
+    return rest
+
+
+def begins_with(part: Part, beginning: str) -> Part | None:
+    """Of a part's tensors those whose names begin so; None where there are none."""
+    prefix = f"{beginning}."
+    chosen = {name.removeprefix(prefix): tensor for name, tensor in part.tensors.items() if name.startswith(prefix)}
+    rest: dict[str, int] = {}
+    for name in part.tensors:
+        if not name.startswith(prefix):
+            rest[name.split(".")[0]] = rest.get(name.split(".")[0], 0) + 1
+    role = f"{part.role}.{beginning}" if part.role else beginning
+    return Part(part.path, chosen, role, {**part.rest, **rest}) if chosen else None
+
+
+def left_out(content: Any, part: Part) -> tuple[tuple[str, str], ...]:
+    """What else a file holds, an entry each: (its name and what it is, why it was left out)."""
+    entries: list[tuple[str, str]] = []
+    level, above = content, ""
+    for key in part.path:
+        entries += [_entry(f"{above}{other}", value, part) for other, value in level.items() if other != key]
+        level, above = level[key], f"{above}{key}."
+    if level is not part.tensors:
+        others = [(other, value) for other, value in level.items() if not _is_named_tensor(other, value)]
+        entries += [_entry(f"{above}{other}", value, part) for other, value in others]
+    return (*entries, *((f"{above}{group}: {_tensors(count)}", _beside(part)) for group, count in part.rest.items()))
+
+
+def _entry(name: str, value: Any, part: Part) -> tuple[str, str]:
+    if isinstance(value, Mapping) and "param_groups" not in value:
+        count = sum(isinstance(each, Tensor) for each in value.values())
+        if count:
+            return f"{name}: {_tensors(count)}", _beside(part)
+    return f"{name}: {_in_words(value)}", "of the training run, not of the model"
+
+
+def _beside(part: Part) -> str:
+    return f"another part of the file; {part.name or 'the state dict beside it'} was taken"
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, Mapping) and "param_groups" in value:
+        return "state of an optimizer"
+    if isinstance(value, argparse.Namespace):
+        return "arguments"
+    if isinstance(value, Mapping | list | tuple):
+        return f"{len(value)} entries"
+    return repr(value)[:60] if isinstance(value, str | int | float | None) else type(value).__name__
+
+
+def _tensors(count: int) -> str:
+    return f"{count} tensor{'s' if count != 1 else ''}"
+
+
+def _is_named_tensor(name: Any, value: Any) -> bool:
+    return isinstance(name, str) and isinstance(value, Tensor)

@@ -1,0 +1,169 @@
+"""What a state dict is that cannot be run here, and what to do: in words, for whoever took it for a ViT."""
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from vit_engine.errors import CheckpointError
+
+Tensors = Mapping[str, Tensor]
+
+_MERGE = "Merge the two (PEFT: merge_and_unload()), save the model with save_pretrained(), and pass that."
+_GATHER = (
+    "Gather the whole model where it was trained (StateDictType.FULL_STATE_DICT, or get_model_state_dict() with "
+    "full_state_dict=True), and save that."
+)
+_OTHER = "Pass the checkpoint of a plain Vision Transformer."
+_ATTENTION = r"(^|\.)(qkv|attn|attention|self_attn|query|in_proj_weight|q_proj)\b"
+
+
+class Sign(NamedTuple):
+    """What gives a kind of checkpoint away: a pattern in any of its names. what: it is. todo: what to do."""
+
+    pattern: str
+    what: str
+    todo: str
+
+
+# Looked for before any format is asked, because these models have the names of one, too, and more.
+SURE_SIGNS = (
+    Sign(r"(^|\.)(lora_|ia3_|hada_w)", "an adapter (LoRA, say), which changes a model and is none", _MERGE),
+    Sign(r"(^|\.)_?flat_param(_\d+)?$", "a shard of a distributed (FSDP) run", _GATHER),
+    Sign(
+        r"\.(SCB|absmax|quant_map|quant_state\..*|qweight|qzeros|g_idx|weight_format|_packed_params.*)$",
+        "a quantised model (bitsandbytes, GPTQ…), whose weights are packed integers",
+        "Pass the model as it was before it was quantised.",
+    ),
+    Sign(
+        r"relative_position_bias_table|relative_position_index|rel_pos_[hw]$|relative_bias_mlp|attn\.cpb_mlp",
+        "a transformer whose attention has relative position biases (Swin, BEiT, SAM, MViT…) and no plain ViT",
+        _OTHER,
+    ),
+)
+# Looked for where no format is found, in this order.
+SIGNS = (
+    Sign(
+        r"(^|\.)(diffusion_model|first_stage_model|time_embed|time_embedding|down_blocks)\.",
+        "a diffusion model",
+        _OTHER,
+    ),
+    Sign(r"(^|\.)(mask_decoder|prompt_encoder)\.", "a segmentation model (SAM)", _OTHER),
+    Sign(
+        r"(^|\.)(rpn|roi_heads|bbox_head|bbox_embed|transformer\.decoder|query_embed|class_labels_classifier)\.",
+        "a detector",
+        _OTHER,
+    ),
+    Sign(
+        r"(^|\.)(word_embeddings|wte|embed_tokens|tok_embeddings|token_embedding|token_embeddings|lm_head|shared)\.",
+        "a text model: it has embeddings of words and none of patches",
+        _OTHER,
+    ),
+    Sign(
+        r"(^|\.)(exp_avg|exp_avg_sq|momentum_buffer)(\.|$)",
+        "the state of an optimizer",
+        "Save the model's state_dict(), too.",
+    ),
+)
+_HEAD = re.compile(
+    r"(.*\.)?(last_layer|prototypes|mlp|head|fc|classifier|linear)(\.\d+)*(\.weight.*|\.bias|\..*original\d)?"
+)
+
+
+def demand_plain(tensors: Tensors) -> None:
+    """CheckpointError for tensors that are of no plain model (adapters, shards, packed integers) or have no values."""
+    for sign in SURE_SIGNS:
+        if found := _matching(sign.pattern, tensors):
+            raise CheckpointError(f"it is {sign.what} (it has {_some(found)}). {sign.todo}")
+    for wrong, what, todo in (
+        (lambda tensor: tensor.is_meta, "no values (meta tensors)", "Save the model after its weights are loaded."),
+        (lambda tensor: tensor.is_quantized, "quantised values", "Pass the model as it was before it was quantised."),
+        (lambda tensor: tensor.layout != torch.strided, "sparse or nested values", "Save them with .to_dense()."),
+    ):
+        if found := [name for name, tensor in tensors.items() if wrong(tensor)]:
+            raise CheckpointError(f"{len(found)} of its tensors have {what}: {_some(found)}. {todo}")
+
+
+def demand_weights(tensors: Tensors) -> None:
+    """CheckpointError for tensors that no model can run with: integers, complex numbers, NaN and infinite values.
+
+    tensors: those that go into the model. They are looked at as float32, which is what it will have.
+    """
+    odd = [f"{name} ({_dtype(tensor)})" for name, tensor in tensors.items() if not tensor.is_floating_point()]
+    if odd:
+        raise CheckpointError(
+            f"{len(odd)} of its weights are no real numbers: {_some(odd)}. Pass the model as it was before it was "
+            "quantised or converted."
+        )
+    broken = {name: int((~tensor.float().isfinite()).sum()) for name, tensor in tensors.items()}
+    found = [f"{name} ({count} of {tensors[name].numel()})" for name, count in broken.items() if count]
+    if found:
+        raise CheckpointError(
+            f"{len(found)} of its {len(tensors)} tensors have values that are NaN or infinite as float32: "
+            f"{_some(found)}. The training run has diverged, or the file is damaged: pass an earlier checkpoint, "
+            "or copy it again."
+        )
+
+
+def diagnosis(tensors: Tensors, known: Collection[str]) -> str:
+    """What a state dict is that no format recognises, and what to do, as a sentence on 'it'. known: the formats."""
+    for sign in SIGNS:
+        if found := _matching(sign.pattern, tensors):
+            return f"it is {sign.what} (it has {_some(found)}). {sign.todo}"
+    for is_it, what in _SHAPES:
+        if is_it(tensors):
+            return f"it is {what}; got {_some(sorted(tensors))}. {_OTHER}"
+    return (
+        f"it is not a Vision Transformer in a format that is known here ({', '.join(known)}); got "
+        f"{_some(sorted(tensors))}. If a ViT is in it under another name, name it after a '#': PATH#NAME."
+    )
+
+
+def _is_cnn(tensors: Tensors) -> bool:
+    return len(_kernels(tensors)) > 2 and not _matching(_ATTENTION, tensors)
+
+
+def _is_hybrid(tensors: Tensors) -> bool:
+    return len(_kernels(tensors)) > 2 and bool(_matching(_ATTENTION, tensors))
+
+
+def _is_head(tensors: Tensors) -> bool:
+    return not _kernels(tensors) and all(_HEAD.fullmatch(name) for name in tensors)
+
+
+def _is_tokenless(tensors: Tensors) -> bool:
+    pictures = any(kernel.shape[1] == 3 for kernel in _kernels(tensors))
+    return (
+        pictures
+        and bool(_matching(_ATTENTION, tensors))
+        and not _matching(r"(cls|class)_(token|embedding|pos)", tensors)
+    )
+
+
+# What shows in all names and shapes together.
+_SHAPES: tuple[tuple[Callable[[Tensors], bool], str], ...] = (
+    (_is_cnn, "a convolutional network (ResNet, ConvNeXt, EfficientNet…), which has no attention to look at"),
+    (_is_hybrid, "a mixture of convolutions and attention and no plain ViT"),
+    (_is_head, "a head alone (a classifier, or DINO's projection head), without the model under it"),
+    (_is_tokenless, "a ViT without a CLS token (SigLIP, I-JEPA…), which cannot be run here"),
+)
+
+
+def _kernels(tensors: Tensors) -> list[Tensor]:
+    return [tensor for tensor in tensors.values() if tensor.ndim == 4]
+
+
+def _matching(pattern: str, names: Collection[str]) -> list[str]:
+    return sorted(name for name in names if re.search(pattern, name))
+
+
+def _dtype(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def _some(names: Collection[str]) -> str:
+    """At most six of them."""
+    listed = list(names)
+    return ", ".join(listed[:6]) + ("…" if len(listed) > 6 else "")
