@@ -1,0 +1,93 @@
+"""timm's Vision Transformers as peers: small, random, and saved as timm saves them."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from timm.models import save_for_hf
+from torch import Tensor, nn
+
+from tests.vit_engine.weights.formats.support import Peer, captured, randomise
+from vit_engine.weights import LoadedModel, build
+
+HEADS, PATCH = 3, 4
+NATIVE, OTHER = (20, 28), (36, 12)  # pixels: grids of 5×7 and 9×3 patches
+SMALL = {"patch_size": PATCH, "embed_dim": 24, "depth": 2, "num_heads": HEADS, "num_classes": 5}
+
+
+def small(architecture: str, **options: Any) -> nn.Module:
+    """A small model of an architecture of timm's, with random weights.
+
+    Embeddings are small, so that the eps of the first norm matters.
+    """
+    given = {"img_size": NATIVE, "dynamic_img_size": True, **SMALL, **options}
+    model = randomise(timm.create_model(architecture, **given))
+    for name, tensor in model.state_dict().items():
+        if name in {"cls_token", "dist_token", "reg_token", "pos_embed"} or name.startswith("patch_embed."):
+            tensor.mul_(0.02)
+    return model
+
+
+def saved(model: nn.Module, folder: Path) -> Path:
+    """A folder with model.safetensors and config.json, as timm puts it on the hub."""
+    save_for_hf(model, str(folder), safe_serialization=True)
+    return folder
+
+
+def peer_of(model: nn.Module, images: Tensor) -> Peer:
+    """What a model with timm's modules says itself: its blocks' tokens, and its own softmax's weights."""
+    blocks = list(model.blocks)
+    output: list[Tensor] = []
+    for block in blocks:
+        block.attn.fused_attn = False  # else there are no weights to see
+    attention = captured([block.attn.attn_drop for block in blocks], lambda: output.append(model(images)))
+    return Peer(captured(blocks, lambda: model(images)), attention, output[0])
+
+
+def rebuilt(loaded: LoadedModel, **change: Any) -> LoadedModel:
+    """The same tensors in a model with another detail: what parity must not hold for."""
+    spec = replace(loaded.spec, **change)
+    model = build(spec).eval().requires_grad_(False)
+    model.load_state_dict(loaded.model.state_dict())
+    return replace(loaded, spec=spec, model=model)
+
+
+def assert_accounts_for(loaded: LoadedModel, state: dict[str, Tensor], *, dropped: set[str] = frozenset()) -> None:
+    """Every tensor of the file is matched, converted or dropped, and is so once."""
+    report = loaded.report
+    keys = [*report.matched, *(key for key, _ in report.converted), *(key for key, _ in report.dropped)]
+    assert sorted(keys) == sorted(state)
+    assert {key for key, _ in report.dropped} == dropped
+    assert report.missing == ()
+
+
+def resampled_by_hand(positions: Tensor, *, prefix: int, native: tuple[int, int], target: tuple[int, int]) -> Tensor:
+    """Positions (1, prefix + rows · cols, dim) for another grid, bicubically, reckoned by hand.
+
+    Cubic convolution with a = -0.75 (Keys 1981) between patch centres, edges repeated, no antialiasing: what
+    torch's interpolate(mode="bicubic", align_corners=False) is by its documentation.
+    """
+    rows, cols = (_cubic(old, new) for old, new in zip(native, target, strict=True))
+    patches = positions[0, prefix:].double().unflatten(0, native)
+    moved = torch.einsum("ir,jc,rcd->ijd", rows, cols, patches).flatten(0, 1)
+    return torch.cat([positions[0, :prefix].double(), moved])[None].float()
+
+
+def _cubic(old: int, new: int) -> Tensor:
+    """Weights (new, old) of the old places for every new one."""
+    weights = torch.zeros(new, old, dtype=torch.float64)
+    for place in range(new):
+        centre = (place + 0.5) * old / new - 0.5
+        first = math.floor(centre) - 1
+        for tap in range(first, first + 4):
+            weights[place, min(max(tap, 0), old - 1)] += _keys(abs(centre - tap))
+    return weights
+
+
+def _keys(distance: float, a: float = -0.75) -> float:
+    if distance <= 1:
+        return (a + 2) * distance**3 - (a + 3) * distance**2 + 1
+    return a * distance**3 - 5 * a * distance**2 + 8 * a * distance - 4 * a if distance < 2 else 0.0
