@@ -38,11 +38,6 @@ _TYPES = {
         "use_gated_mlp": False,
     }
 }
-_RULES = (
-    *EMBEDDINGS,
-    *ATTENTION,
-    *DINO_LAYER,
-)
 _PLAIN = (
     (LAYER + r"mlp\.up_proj\.(weight|bias)", r"blocks.\1.mlp.fc1.\2"),
     (LAYER + r"mlp\.down_proj\.(weight|bias)", r"blocks.\1.mlp.fc2.\2"),
@@ -69,20 +64,17 @@ def _convert(conversion: Conversion, origin: Origin) -> Traits:
     config = read_config(origin, _TYPES)
     gated = any(".mlp.gate_proj." in name for name in conversion.tensors)
     conversion.drop(r"embeddings\.mask_token", WHY_MASK)
-    conversion.rename((*_RULES, *(_GATED if gated else _PLAIN)))
-    _settle_registers(conversion, config)
+    conversion.rename((*EMBEDDINGS, *ATTENTION, *DINO_LAYER, *(_GATED if gated else _PLAIN)))
+    _demand_agreement(conversion, config, gated=gated)
+    if not conversion["register_tokens"].shape[1]:
+        conversion.drop("register_tokens", "holds none")
     _settle_biases(conversion, config, gated=gated)
-    config.demand_agreement(conversion, use_gated_mlp=gated)
-    if gated and config.given and config["hidden_act"] not in ("silu", "swish"):
-        raise CheckpointError(
-            f"its MLP is gated by the activation (hidden_act) {config['hidden_act']!r}; known here is 'silu'."
-        )
     return Traits(
         family="dinov3",
         heads=config.heads,
         heads_from="config.json",
         native_size=config.native_size(conversion) or native_size(conversion),
-        mlp="swiglu" if gated else config.mlp,
+        mlp=_gated_mlp(config) if gated else config.mlp,
         norm_eps=config.norm_eps,
         preprocessing=read_preprocessing(origin, Preprocessing(interpolation="bilinear")),
         published=PUBLISHED,
@@ -91,11 +83,30 @@ def _convert(conversion: Conversion, origin: Origin) -> Traits:
     )
 
 
-def _settle_registers(conversion: Conversion, config: Config) -> None:
-    registers = conversion["register_tokens"].shape[1]
-    config.demand_agreement(conversion, num_register_tokens=registers)
-    if not registers:
-        conversion.drop("register_tokens", "holds none")
+def _gated_mlp(config: Config) -> str:
+    """CheckpointError for a gate of another activation than the published models'."""
+    if config.given and config["hidden_act"] not in ("silu", "swish"):
+        raise CheckpointError(
+            f"its MLP is gated by the activation (hidden_act) {config['hidden_act']!r}; known here is 'silu'."
+        )
+    return "swiglu"
+
+
+def _demand_agreement(conversion: Conversion, config: Config, *, gated: bool) -> None:
+    """CheckpointError where tensors contradict config.json; those of a block are asked of the first."""
+    layers = {
+        "query_bias": "attn.q",
+        "key_bias": "attn.k",
+        "value_bias": "attn.v",
+        "proj_bias": "attn.proj",
+        "mlp_bias": "mlp.w3" if gated else "mlp.fc2",
+    }
+    config.demand_agreement(
+        conversion,
+        use_gated_mlp=gated,
+        num_register_tokens=conversion["register_tokens"].shape[1],
+        **{key: f"blocks.0.{layer}.bias" in conversion for key, layer in layers.items()},
+    )
 
 
 def _settle_biases(conversion: Conversion, config: Config, *, gated: bool) -> None:
