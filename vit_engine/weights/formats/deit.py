@@ -6,7 +6,8 @@ its own; predictions are the mean of both classifiers' (models.py). main.py resa
 without antialiasing, and timm would with it.
 
 RoPE-ViT's axial models with learned positions (naver-ai/rope-vit) have the names of DeiT-III, and nothing in
-their tensors tells them apart. With timm's config.json beside them they are refused.
+their tensors tells them apart: the report says what is assumed. With timm's config.json beside them they are
+refused.
 """
 
 from collections.abc import Set
@@ -17,6 +18,7 @@ from vit_engine.weights.formats.format import Format, Origin, Traits
 from vit_engine.weights.formats.plain import canonical, is_square, refuse_unusual, without_cls_position
 from vit_engine.weights.formats.timm_config import describe
 
+ASSUMED_PLAIN = "It is DeiT-III's and rotates no queries and keys: RoPE-ViT's files can have the same names."
 _TELLING = {"dist_token", "blocks.0.gamma_1"}
 
 
@@ -32,6 +34,7 @@ def _recognises(names: Set[str], origin: Origin) -> bool:
 
 def _convert(conversion: Conversion, origin: Origin) -> Traits:
     refuse_unusual(conversion)
+    scaled = "blocks.0.gamma_1" in conversion
     conversion.rename(((r"(blocks\.\d+)\.gamma_([12])", r"\1.ls\2.gamma"),))
     before = 1 + ("dist_token" in conversion)
     rows = conversion["pos_embed"].shape[1]
@@ -46,6 +49,7 @@ def _convert(conversion: Conversion, origin: Origin) -> Traits:
         pooling="cls_dist" if "head_dist.weight" in conversion else "cls",
         resampling="bicubic",
         published=PUBLISHED,
+        assumed=(ASSUMED_PLAIN,) if scaled and not known else (),
     )
 
 

@@ -17,7 +17,7 @@ from vit_engine.weights.conversion import Conversion
 # (pattern of a whole name, what such a tensor belongs to), asked in this order.
 UNUSUAL = (
     (r"embeds\..*", "the embedding of a NaFlexVit, for pictures of many shapes at once"),
-    (r"(.*\.)?relative_position_(bias_table|index)|.*\.rel_pos(\..*|_[hw])", "relative positions"),
+    (r".*\.rel_pos\..*", "relative positions"),
     (r"(.*\.)?rope\..*", "rotary positions of its own"),
     (r"patch_embed\.norm\..*", "a normalisation of the patch embedding"),
     (r"patch_embed\.(?!proj\.(weight|bias)$).*", "a stem of several layers in place of the patch projection"),
@@ -28,13 +28,12 @@ UNUSUAL = (
     (r"blocks\.\d+\.attn\.(gate\..*|gating_param)", "gated attention"),
     (r"blocks\.\d+\.attn\.([qkv]_(bias|proj)|qk|[qkv])(\..*)?", "queries, keys and values of separate projections"),
     (r"blocks\.\d+\.attn\.proj_[lw]\..*|blocks_token_only\..*", "talking heads and class attention (CaiT)"),
-    (r"neck\..*", "a neck after the last block (SAM)"),
 )
 
 
 def canonical(names: Set[str]) -> bool:
     """Whether names are those that timm, DeiT, MAE and DINO share, of whatever Vision Transformer."""
-    return any(name.startswith("patch_embed.") for name in names) and any(
+    return any(name.startswith(("patch_embed.", "embeds.")) for name in names) and any(
         name.startswith("blocks.0.") for name in names
     )
 
