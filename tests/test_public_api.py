@@ -17,6 +17,7 @@ CLASSES = (
     "AttentionTrace",
     "Estimate",
     "HeadStatistics",
+    "Inspection",
     "LoadReport",
     "LoadedModel",
     "ModelSpec",
@@ -29,6 +30,7 @@ ERRORS = ("CheckpointError", "DownloadError", "ImageError", "ResourceError", "Sp
 FUNCTIONS = (
     "attend",
     "estimate",
+    "inspect_checkpoint",
     "list_models",
     "load_model",
     "memory_budget",
@@ -51,6 +53,7 @@ def test_the_public_names_are_these() -> None:
     [
         ("list_models", "()"),
         ("load_model", "(name_or_path, *, weights='auto', heads=None, device='auto', seed=0, progress=None)"),
+        ("inspect_checkpoint", "(name_or_path, *, heads=None)"),
         ("open_image", "(source)"),
         ("prepare_image", "(picture, spec, *, size=None)"),
         ("attend", "(loaded, prepared, *, layers='all', statistics='all', progress=None)"),

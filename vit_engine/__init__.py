@@ -26,7 +26,7 @@ from vit_engine.registry import list_models
 from vit_engine.spec import ModelSpec, Preprocessing, TokenGrid
 from vit_engine.statistics import HeadStatistics
 from vit_engine.trace import AttentionTrace, attend
-from vit_engine.weights import LoadedModel, LoadReport, load_model
+from vit_engine.weights import Inspection, LoadedModel, LoadReport, inspect_checkpoint, load_model
 
 __version__ = "0.1.0"
 
@@ -38,6 +38,7 @@ __all__ = [
     "Estimate",
     "HeadStatistics",
     "ImageError",
+    "Inspection",
     "LoadReport",
     "LoadedModel",
     "ModelSpec",
@@ -50,6 +51,7 @@ __all__ = [
     "VitEngineError",
     "attend",
     "estimate",
+    "inspect_checkpoint",
     "list_models",
     "load_model",
     "memory_budget",

@@ -2,8 +2,20 @@
 
 from vit_engine.weights.convert import build
 from vit_engine.weights.fetch import fetch
+from vit_engine.weights.inspect import Inspection, inspect_checkpoint
 from vit_engine.weights.load import load_model
 from vit_engine.weights.locate import cache_folder, weights_path, works_offline
 from vit_engine.weights.report import LoadedModel, LoadReport
 
-__all__ = ["LoadReport", "LoadedModel", "build", "cache_folder", "fetch", "load_model", "weights_path", "works_offline"]
+__all__ = [
+    "Inspection",
+    "LoadReport",
+    "LoadedModel",
+    "build",
+    "cache_folder",
+    "fetch",
+    "inspect_checkpoint",
+    "load_model",
+    "weights_path",
+    "works_offline",
+]

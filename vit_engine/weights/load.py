@@ -1,5 +1,6 @@
 """load_model(): from a name or a path to a model that is proven to have all its weights."""
 
+import os
 from pathlib import Path
 
 import torch
@@ -15,7 +16,7 @@ from vit_engine.weights.convert import build, convert
 from vit_engine.weights.fetch import fetch
 from vit_engine.weights.identify import demand_heads, identify
 from vit_engine.weights.locate import weights_path
-from vit_engine.weights.read import read_checkpoint
+from vit_engine.weights.read import read_checkpoint, split_part
 from vit_engine.weights.report import LoadedModel, LoadReport
 
 
@@ -31,7 +32,9 @@ def load_model(
     """A model with its weights, frozen, in eval mode and in float32.
 
     name_or_path: a name from list_models(), a ModelSpec, or a checkpoint: a file, or a folder with a
-    config.json, in any of the formats of vit_engine.weights.formats. weights: "auto" for the model's
+    config.json, in any of the formats of vit_engine.weights.formats. A '#' and a name after a path choose a
+    part of what a training run saved ("run/checkpoint.pth#student"); without it averaged weights (DINO's
+    teacher, EMA) come first, and the report says what was taken. weights: "auto" for the model's
     trained ones (downloaded at first use; models whose name begins with "random" have none), "random" for
     fresh ones from `seed`, or a path. heads: needed where a checkpoint does not say, because tensors
     cannot; a model's trained weights have the heads of its spec, and no other number is taken for them.
@@ -42,7 +45,7 @@ def load_model(
     """
     report = progress or (lambda fraction, message: None)
     target = usable_device(device)
-    path = _checkpoint_path(name_or_path)
+    path = checkpoint_path(name_or_path)
     if path is not None:
         if weights != "auto":
             raise SpecError(f"weights= goes with a model's name; {str(path)!r} is a weight file itself. Leave it out.")
@@ -70,14 +73,14 @@ def _with_heads(spec: ModelSpec, heads: int | None, *, trained: bool) -> ModelSp
     return spec.with_heads(heads)
 
 
-def _checkpoint_path(name_or_path: str | Path | ModelSpec) -> Path | None:
+def checkpoint_path(name_or_path: str | Path | ModelSpec) -> Path | None:
     """A path where a path is meant: it exists, or looks like one and is no model's name."""
     if isinstance(name_or_path, ModelSpec):
         return None
     path = Path(name_or_path).expanduser()
     looks_like_one = isinstance(name_or_path, Path) or "/" in str(name_or_path) or path.suffix != ""
     known = any(spec.name == str(name_or_path) for spec in list_models())
-    return path if not known and (looks_like_one or path.exists()) else None
+    return path if not known and (looks_like_one or os.path.exists(split_part(path)[0])) else None
 
 
 def _random_model(spec: ModelSpec, seed: int, device: torch.device) -> LoadedModel:

@@ -1,0 +1,136 @@
+"""What a checkpoint is, and what loading does with every tensor of it."""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import vit_engine as ve
+from vit_engine import console
+
+_SHOWN = 3  # of many keys or names
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's argument and options."""
+    add = parser.add_argument
+    add("path", metavar="PATH", help="a file, a folder, PATH#PART for a part of it, or a name that `models` lists")
+    add("--heads", type=console.positive, metavar="N", help="where the checkpoint does not say how many it has")
+    add("--keys", action="store_true", help="list every key, and what became of it")
+    add("--json", action="store_true", help="print one JSON document, with every key")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Print the architecture, who says what, and what was done with the tensors."""
+    found = ve.inspect_checkpoint(arguments.path, heads=arguments.heads)
+    if arguments.json:
+        console.emit_json(_record(found))
+        return
+    for label, text in (*_file_rows(found), *_model_rows(found), *_tensor_rows(found)):
+        console.emit(f"{label:<13} {text}".rstrip())
+    if arguments.keys:
+        for line in _key_lines(found.report):
+            console.emit(line)
+
+
+def _record(found: ve.Inspection) -> dict[str, Any]:
+    report = asdict(found.report)
+    report["dropped"] = [{"key": key, "why": why} for key, why in found.report.dropped]
+    report["converted"] = [{"key": key, "parameter": name} for key, name in found.report.converted]
+    report["dtypes"] = dict(found.report.dtypes)
+    architecture = asdict(found.architecture)
+    del architecture["weights"]  # where they are downloaded from, of models that are known by name
+    return report | {
+        "architecture": architecture | {"heads": found.spec and found.spec.heads},
+        "heads_choices": found.heads_choices,
+        "advice": found.advice,
+        "parameters": found.parameter_count,
+    }
+
+
+def _file_rows(found: ve.Inspection) -> Iterator[tuple[str, str]]:
+    report = found.report
+    yield "source", report.source
+    if report.part:
+        yield "part", report.part
+    yield "format", f"{report.format}, in {report.container}"
+    yield "sha256", report.sha256 or ""
+
+
+def _model_rows(found: ve.Inspection) -> Iterator[tuple[str, str]]:
+    spec, report = found.architecture, found.report
+    yield "model", f"{spec.title or spec.name}: {spec.depth} layers of {spec.dim} dimensions"
+    if found.spec is None:
+        yield "heads", f"not said: pass --heads N. {found.advice}"
+    else:
+        yield "heads", f"{spec.heads}, says {report.heads_from}"
+    yield "patches", _patches(spec)
+    yield "positions", _positions(report)
+    yield "prefix", _prefix(spec)
+    yield "blocks", _blocks(spec)
+    yield "classes", _classes(spec)
+    yield "pictures", _pictures(spec.preprocessing)
+    yield from (("assumed", sentence) for sentence in report.assumed)
+
+
+def _tensor_rows(found: ve.Inspection) -> Iterator[tuple[str, str]]:
+    report = found.report
+    yield "parameters", f"{found.parameter_count:,}"
+    yield "tensors", f"{len(report.matched)} matched, {len(report.converted)} converted, {len(report.missing)} missing"
+    yield "types", ", ".join(f"{count} {name}" for name, count in report.dtypes)
+    for why, keys in _grouped(report.dropped).items():
+        more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
+        yield "dropped", f"{why} — {', '.join(keys[:_SHOWN])}{more}"
+
+
+def _key_lines(report: ve.LoadReport) -> Iterator[str]:
+    rows = [
+        *((name, "matched") for name in report.matched),
+        *((key, f"→ {name}") for key, name in report.converted),
+        *((key, f"dropped: {why}") for key, why in report.dropped),
+    ]
+    width = max(len(key) for key, _ in rows)
+    yield ""
+    yield from (f"{key:<{width}}  {what}" for key, what in rows)
+
+
+def _patches(spec: ve.ModelSpec) -> str:
+    grid = spec.grid(*spec.native_size)
+    return f"{spec.patch_size} px, {grid.rows} × {grid.cols} of them at its native {grid.height} × {grid.width} px"
+
+
+def _positions(report: ve.LoadReport) -> str:
+    if report.native_grid is None:
+        return "rotary, reckoned for every grid"
+    return f"learned, resampled for other grids in the way of {report.resampling!r}"
+
+
+def _prefix(spec: ve.ModelSpec) -> str:
+    registers = f"{spec.registers} registers" if spec.registers else ""
+    return " + ".join(filter(None, ("CLS", "distillation token" if spec.distilled else "", registers)))
+
+
+def _blocks(spec: ve.ModelSpec) -> str:
+    scale = "layer scale" if spec.layer_scale else ""
+    before = "normalised before the first" if spec.pre_norm else ""
+    parts = (f"MLP of {spec.hidden} ({spec.mlp})", f"LayerNorm ε {spec.norm_eps:g}", scale, before)
+    return ", ".join(filter(None, parts))
+
+
+def _classes(spec: ve.ModelSpec) -> str:
+    names = spec.class_names
+    some = f" ({', '.join(names[:_SHOWN])}{'…' if len(names) > _SHOWN else ''})" if names else ""
+    return f"{len(names) or 'none'}{some}, pooling {spec.pooling!r}"
+
+
+def _pictures(preprocessing: ve.Preprocessing) -> str:
+    mean, std = (" ".join(f"{value:g}" for value in values) for values in (preprocessing.mean, preprocessing.std))
+    return f"{preprocessing.interpolation}, mean {mean}, std {std}"
+
+
+def _grouped(dropped: tuple[tuple[str, str], ...]) -> dict[str, list[str]]:
+    """Keys by why they were dropped."""
+    groups: dict[str, list[str]] = {}
+    for key, why in dropped:
+        groups.setdefault(why, []).append(key)
+    return groups
