@@ -17,6 +17,7 @@ st.html(ASSETS / "style.css")
 page = st.navigation(
     [
         st.Page("views/explore.py", title="Explore", icon=":material/blur_on:", default=True),
+        st.Page("views/models.py", title="Models", icon=":material/deployed_code:"),
         st.Page("views/guide.py", title="Guide", icon=":material/menu_book:"),
     ]
 )

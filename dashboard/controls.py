@@ -1,6 +1,6 @@
 """The widgets of the sidebar and of Explore, and the Selection that they make."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
 import streamlit as st
@@ -21,7 +21,7 @@ from dashboard.state import (
     from_link,
     to_link,
 )
-from dashboard.texts import in_time
+from dashboard.texts import in_time, plain, progress_in
 from vit_engine import ModelSpec, VitEngineError
 
 _DEPTH = "_depth"  # session state: the layers of the model that was drawn last
@@ -40,17 +40,29 @@ def restore() -> None:
     if link == st.session_state.get(_LINK):
         return
     st.session_state[_LINK] = link
+    problem = _reopen(link.get("model", ""))
     specs = services.models()
     wanted = link.get("picture", "").removeprefix(UPLOAD_PREFIX)
     held = frozenset({wanted} if wanted and services.find_upload(wanted) else ())
     shapes = {name: (spec.depth, spec.heads) for name, spec in specs.items()}
     colours = ("auto", *COLOUR_SCALES)
-    values, notices = from_link(link, depth_and_heads=shapes, colours=colours, held=held)
+    values, notices = from_link(link, depth_and_heads=shapes, colours=colours, held=held, model_problem=problem)
     st.session_state[_NOTICES] = notices
     if not _SELECTION_FIELDS.isdisjoint(link):  # a bare address, as after a change of page, changes nothing
         picture_controls.restore(str(values.get("picture", DEFAULT.picture)))
         for name, key in WIDGETS.items():
             st.session_state[key] = values.get(name, getattr(DEFAULT, name))
+
+
+def _reopen(model: str) -> str:
+    """Read the checkpoint that a link names, if it names one; returns why that cannot be, or an empty text."""
+    if model in services.models() or not services.is_own(model):
+        return ""
+    bar = st.empty()
+    try:
+        return services.reopen(model, progress_in(bar))
+    finally:
+        bar.empty()
 
 
 def notices() -> Sequence[str]:
@@ -79,10 +91,13 @@ def sidebar() -> None:
 
 def _model_controls() -> None:
     specs = services.models()
+    _keep_to(specs)
     name = st.selectbox(
-        "Model", list(specs), key=keys.MODEL, format_func=lambda option: specs[option].title, persist_state="session"
-    )
+        "Model", list(specs), key=keys.MODEL, format_func=lambda option: specs[option].title, persist_state="session",
+        help="Type to search. The page Models says what each one is, what is here and what it costs.",
+    )  # fmt: skip
     spec = specs[name]
+    _checkpoint_control(name)
     st.caption(_where_from(spec))
     size = st.selectbox(
         "Short side", SIZES, key=keys.SIZE, format_func=lambda side: f"{side} px", persist_state="session",
@@ -105,7 +120,33 @@ def _cost(picture: str, spec: ModelSpec, size: int) -> None:
     )
 
 
+def _keep_to(specs: Mapping[str, ModelSpec]) -> None:
+    """A model can go while it is chosen: its file was deleted, or somebody removed it."""
+    chosen = st.session_state[keys.MODEL]
+    if chosen not in specs:
+        gone = f"The model {chosen!r} is no longer here: add it again on the page Models. Using {DEFAULT.model}."
+        st.session_state[_NOTICES] = (*st.session_state.get(_NOTICES, ()), gone)
+        st.session_state[keys.MODEL] = DEFAULT.model
+
+
+def _checkpoint_control(model: str) -> None:
+    """Steps through the checkpoints of a run, where the model is one of several; everything else stays."""
+    members = {name: number for number, name in services.series_of(model)}
+    if members:
+        st.session_state[keys.CHECKPOINT_STEP] = model
+        st.select_slider(
+            "Checkpoint", list(members), key=keys.CHECKPOINT_STEP, format_func=lambda name: str(members[name]),
+            on_change=_step, help="The training checkpoints of this run that were added on the page Models.",
+        )  # fmt: skip
+
+
+def _step() -> None:
+    st.session_state[keys.MODEL] = st.session_state[keys.CHECKPOINT_STEP]
+
+
 def _where_from(spec: ModelSpec) -> str:
+    if services.is_own(spec.name):
+        return f":material/folder_open: {plain(spec.description)}"
     if spec.weights is None:
         return f":material/casino: {spec.description}"
     if services.is_ready(spec):

@@ -7,6 +7,7 @@ import streamlit as st
 
 from dashboard import keys, services
 from dashboard.services import Analysis
+from dashboard.texts import file_name
 from vit_engine import TokenGrid
 from vit_engine.statistics import COLUMNS
 
@@ -52,8 +53,9 @@ def _controls(frame: pd.DataFrame, model: str) -> tuple[str, str]:
                 help="Entropies over all keys, or over patch keys renormalised to sum to 1.",
             )  # fmt: skip
             st.download_button(
-                "CSV", frame.to_csv(index=False), f"heads-{model}.csv", "text/csv", key=keys.DOWNLOAD_STATISTICS,
-                icon=":material/download:", on_click="ignore", help="All layers, heads and columns.",
+                "CSV", frame.to_csv(index=False), f"heads-{file_name(model)}.csv", "text/csv",
+                key=keys.DOWNLOAD_STATISTICS, icon=":material/download:", on_click="ignore",
+                help="All layers, heads and columns.",
             )  # fmt: skip
     return layers, over
 

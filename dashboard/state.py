@@ -18,6 +18,7 @@ REDUCTIONS = ("mean", "max", "min")
 VIEWS = ("over", "beside")
 SCALES = ("shared", "own")
 UPLOAD_PREFIX = "sha256:"
+FILE_PREFIX, UPLOADED_PREFIX = OWN_PREFIXES = ("file:", "upload:")  # of models from files
 
 
 @dataclass(frozen=True)
@@ -62,16 +63,17 @@ def from_link(
     depth_and_heads: Mapping[str, tuple[int, int]],
     colours: tuple[str, ...],
     held: frozenset[str],
+    model_problem: str = "",
 ) -> tuple[dict[str, object], Notices]:
     """The fields of a Selection that a link names, clamped to what exists, and a notice for each change.
 
     depth_and_heads: of every model by name. held: sha256 of the uploaded pictures that can still be
-    shown. Unknown parameters are left alone.
+    shown. model_problem: why the link's model is none of these. Unknown parameters are left alone.
     """
     reader = _Reader(link, depth_and_heads, held)
     values: dict[str, object] = {
         "picture": reader.picture(),
-        "model": reader.option("model", tuple(depth_and_heads)),
+        "model": reader.option("model", tuple(depth_and_heads), model_problem),
         "size": reader.nearest("size", SIZES),
         "layer": reader.layer(),
         "head": reader.head(),
@@ -97,11 +99,11 @@ class _Reader:
         model = link.get("model", DEFAULT.model)
         self.depth, self.heads = depth_and_heads.get(model, depth_and_heads[DEFAULT.model])
 
-    def option(self, name: str, options: tuple[str, ...]) -> str | None:
+    def option(self, name: str, options: tuple[str, ...], why: str = "") -> str | None:
         value = self.link.get(name)
         if value is None or value in options:
             return value
-        return self._changed(name, value, getattr(DEFAULT, name))
+        return self._changed(name, value, getattr(DEFAULT, name), why=why)
 
     def nearest(self, name: str, options: tuple) -> float | None:
         number = self._number(name)
@@ -176,10 +178,13 @@ class _Reader:
             return None
         return number
 
-    def _changed(self, name: str, value: str, used: Any, words: object = None) -> Any:
-        """Tell that `used` (in `words`, if given) takes the place of what the link says; returns it."""
+    def _changed(self, name: str, value: str, used: Any, words: object = None, why: str = "") -> Any:
+        """Tell that `used` (in `words`, if given) takes the place of what the link says, and why; returns it."""
         shown = value if len(value) <= 40 else f"{value[:40]}…"
-        self.notices.append(f"The link asks for {name} {shown!r}, which is not available here; using {words or used}.")
+        reason = f" ({why.strip('. ')})" if why else ""
+        self.notices.append(
+            f"The link asks for {name} {shown!r}, which is not available here{reason}; using {words or used}."
+        )
         return used
 
 

@@ -12,6 +12,16 @@ def plain(text: str) -> str:
     return re.sub(r"([\\`*_\[\]<>#!|$:~&])", r"\\\1", text)
 
 
+def file_name(text: str) -> str:
+    """A part of a file's name made of any text."""
+    return re.sub(r"[^\w.-]+", "-", text).strip("-.")
+
+
+def sentence(text: str) -> str:
+    """An error's message as a sentence, as Markdown that shows it as it is."""
+    return plain(text[:1].upper() + text[1:])
+
+
 def in_time(seconds: float) -> str:
     """A duration that is only roughly known: "0.4 s", "12 s", "3 min"."""
     if seconds < 9.95:

@@ -27,7 +27,6 @@ LEVELS = (
 )
 LEVEL = {room: number for number, rooms in enumerate(LEVELS) for room in rooms}
 WITHOUT_TORCH = ("errors", "progress", "spec", "registry", "maps", "statistics", "demo.shapes", "console", "pictures")
-ENGINE_CALLERS = ("services.py", "testing.py")
 
 
 @dataclass(frozen=True)
@@ -120,12 +119,17 @@ def views_stand_on_top(root: Path) -> list[Import]:
     ]
 
 
+def calls_the_engine(path: Path) -> bool:
+    """Whether a file of the dashboard is of the room that calls the engine, or the tests' support."""
+    return "services" in path.parts or path.name == "testing.py"
+
+
 def only_services_call_the_engine(root: Path) -> list[Import]:
     """Others may import its types and constants, which begin with a capital, but neither functions nor modules."""
     return [
         each
         for each in imports_under(root, "dashboard")
-        if each.path.name not in ENGINE_CALLERS
+        if not calls_the_engine(each.path)
         if each.is_of("torch")
         or (each.is_of("vit_engine") and not (each.names and all(name[0].isupper() for name in each.names)))
     ]
@@ -147,7 +151,7 @@ def test_the_source_keeps_the_rule(rule: Callable[[Path], list[Import]]) -> None
 
 
 def test_only_services_have_caches() -> None:
-    others = [path for path in (ROOT / "dashboard").rglob("*.py") if path.name != "services.py"]
+    others = [path for path in (ROOT / "dashboard").rglob("*.py") if "services" not in path.parts]
     assert others
     assert not [path for path in others if re.search(r"\bcache_(data|resource)\b", path.read_text("utf-8"))]
 
@@ -177,7 +181,7 @@ def test_the_walk_finds_what_is_there() -> None:
         (figures_draw_only, "dashboard/figures/maps.py", "from dashboard import services"),
         (views_stand_on_top, "dashboard/figures.py", "from dashboard.views import explore"),
         (views_stand_on_top, "dashboard/controls.py", "from dashboard import app"),
-        (views_stand_on_top, "dashboard/services.py", "from dashboard.testing import press"),
+        (views_stand_on_top, "dashboard/services/models.py", "from dashboard.testing import press"),
         (only_services_call_the_engine, "dashboard/views/explore.py", "from vit_engine import ModelSpec, attend"),
         (only_services_call_the_engine, "dashboard/controls.py", "import vit_engine as ve"),
         (only_services_call_the_engine, "dashboard/state.py", "from vit_engine import registry"),
@@ -192,7 +196,7 @@ def test_a_planted_violation_is_found(
         "vit_engine/trace",
         "vit_engine/demo/scenes",
         "dashboard/app",
-        "dashboard/services",
+        "dashboard/services/__init__",
     )
     for module in (*others, path.removesuffix(".py")):
         (tmp_path / module).parent.mkdir(parents=True, exist_ok=True)
@@ -207,7 +211,7 @@ def test_a_planted_violation_is_found(
         ("vit_engine/weights/load.py", "import torch\nfrom vit_engine.weights.read import read_checkpoint"),
         ("vit_engine/trace.py", "from vit_engine.model import Block\nimport torch"),
         ("vit_engine/cli.py", "import vit_engine as ve"),
-        ("dashboard/services.py", "import vit_engine as ve\nfrom vit_engine import attend"),
+        ("dashboard/services/models.py", "import vit_engine as ve\nfrom vit_engine import attend"),
         ("dashboard/testing.py", "from vit_engine import load_model\nfrom dashboard import app"),
         ("dashboard/views/explore.py", "from dashboard.views import head_table"),
         ("dashboard/views/explore.py", "from dashboard import controls\nfrom vit_engine.statistics import COLUMNS"),

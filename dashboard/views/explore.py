@@ -33,7 +33,7 @@ def page() -> None:
     selection = controls.selection(spec)
     analysis = _analyse(selection, stage)
     if analysis is None:
-        title.markdown(f"#### {spec.title}")
+        title.markdown(f"#### {plain(spec.title)}{_badge(spec)}")
     else:
         picture = services.find_picture(selection.picture)
         with title:
@@ -51,7 +51,7 @@ def _analyse(selection: Selection, stage: DeltaGenerator) -> Analysis | None:
         picture = services.find_picture(selection.picture)
         return services.analyse(picture, selection.model, selection.size, progress_in(bar))
     except VitEngineError as error:
-        reason = str(error)
+        reason = plain(str(error)) if services.is_own(selection.model) else str(error)  # files are named by strangers
         stage.error(reason[:1].upper() + reason[1:], icon=":material/error:")
         return None
     finally:
@@ -61,13 +61,17 @@ def _analyse(selection: Selection, stage: DeltaGenerator) -> Analysis | None:
 def _title(spec: ModelSpec, picture: Picture, analysis: Analysis) -> None:
     trace, grid = analysis.trace, analysis.trace.grid
     warning = " :orange-badge[:material/casino: random weights]" if trace.random else ""
-    st.markdown(f"#### {spec.title}{warning}", help=f"Loaded from {plain(str(analysis.report))}.")
+    st.markdown(f"#### {plain(spec.title)}{_badge(spec)}{warning}", help=f"Loaded from {plain(str(analysis.report))}.")
     credit = f" ({picture.credit})" if picture.credit else ""
     name = picture_controls.picture_title(picture)
     st.caption(
         f"{name}{credit} · {grid.height}×{grid.width} px · {grid.rows}×{grid.cols} patches · "
         f"{trace.seconds:.1f} s · {trace.nbytes / 1e6:.0f} MB"
     )
+
+
+def _badge(spec: ModelSpec) -> str:
+    return " :blue-badge[:material/folder_open: from a file]" if services.is_own(spec.name) else ""
 
 
 def _query_patch(selection: Selection, grid: TokenGrid) -> tuple[int, int] | None:

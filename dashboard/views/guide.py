@@ -32,19 +32,10 @@ st.table(
     ).set_index("column")
 )
 st.markdown("##### Models")
-st.table(
-    pd.DataFrame(
-        {
-            "name": spec.name,
-            "title": spec.title,
-            "layers × heads": f"{spec.depth} × {spec.heads}",
-            "dim": f"{spec.dim}",
-            "ready": "yes" if services.is_ready(spec) else "after a download",
-            "licence": spec.licence or "–",
-            "about": spec.description,
-        }
-        for spec in services.models().values()
-    ).set_index("name")
+st.markdown(
+    f"{len(services.models())} are known by name, and any other Vision Transformer can be opened from its weight file: "
+    "what each one is, what it costs and what was done with its tensors stands on their page."
 )
+st.page_link("views/models.py", label="All models", icon=":material/deployed_code:")
 st.markdown("##### Pictures")
 st.markdown("\n".join(f"- {sample.title}: {sample.credit}" for sample in SAMPLES))

@@ -41,9 +41,9 @@ def test_the_dashboards_own_limits_are_told_too(
 ) -> None:
     name, bound = limit(ve.estimate(services.models()[SMALL["model"]], (96, 128)))
     picture = services.sample_picture("scene_1")
-    monkeypatch.setattr(services, name, bound)
+    monkeypatch.setattr(services.limits, name, bound)
     assert reason in services.cost(picture, SMALL["model"], 96).refusal
-    monkeypatch.setattr(services, name, bound + 1)
+    monkeypatch.setattr(services.limits, name, bound + 1)
     assert not services.cost(picture, SMALL["model"], 96).refusal
 
 

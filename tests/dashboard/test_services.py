@@ -75,7 +75,7 @@ def test_a_file_that_is_no_picture_is_refused_and_not_kept(data: bytes) -> None:
 @pytest.mark.usefixtures("fresh_caches")
 def test_uploads_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     files = [noise_png(seed) for seed in (3, 4, 5)]
-    monkeypatch.setattr(services, "UPLOAD_BYTES", sum(map(len, files)) - 1)
+    monkeypatch.setattr(services.limits, "UPLOAD_BYTES", sum(map(len, files)) - 1)
     kept = [services.keep_upload(data, ignore) for data in files]
     assert [services.find_upload(one.sha256) is None for one in kept] == [True, False, False]
 
@@ -106,7 +106,7 @@ def test_another_model_size_or_picture_is_another_analysis(runs: list[str]) -> N
 @pytest.mark.usefixtures("fresh_caches")
 def test_traces_are_bounded_in_bytes(runs: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     room = engine_trace(noise_png(10), MODEL, 96).nbytes
-    monkeypatch.setattr(services, "TRACE_BYTES", 2 * room)
+    monkeypatch.setattr(services.limits, "TRACE_BYTES", 2 * room)
     for seed in (10, 11, 12, 12, 11, 10):
         services.analyse(picture(seed), MODEL, 96, ignore)
     assert len(runs) == 4  # only the first had to go
@@ -169,12 +169,12 @@ def test_who_leaves_a_run_and_comes_back_finds_it_going_on(held: Held) -> None:
 
 
 def test_too_large_a_request_is_refused_before_it_runs(runs: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services, "MAX_PATCHES", 41)
+    monkeypatch.setattr(services.limits, "MAX_PATCHES", 41)
     with pytest.raises(ve.ResourceError, match=r"42 patches.*at most 41.*smaller short side"):
         services.analyse(picture(18), MODEL, 96, ignore)
-    monkeypatch.setattr(services, "MAX_PATCHES", 42)
+    monkeypatch.setattr(services.limits, "MAX_PATCHES", 42)
     kept = services.analyse(picture(18), MODEL, 96, ignore).trace.nbytes
-    monkeypatch.setattr(services, "TRACE_BYTES", kept - 1)
+    monkeypatch.setattr(services.limits, "TRACE_BYTES", kept - 1)
     with pytest.raises(ve.ResourceError, match="its trace"):
         services.analyse(picture(19), MODEL, 96, ignore)
     assert runs == [MODEL]
@@ -189,7 +189,7 @@ def test_the_statistics_table_is_the_traces() -> None:
 
 @pytest.mark.usefixtures("fresh_caches")
 def test_after_the_warm_up_the_first_view_needs_no_run(runs: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services, "DEFAULT", dataclasses.replace(DEFAULT, model=MODEL, size=96))
+    monkeypatch.setattr(services.analyses, "DEFAULT", dataclasses.replace(DEFAULT, model=MODEL, size=96))
     services.warm_up()
     assert runs == [MODEL]
     services.analyse(services.find_picture(DEFAULT.picture), MODEL, 96, ignore)

@@ -1,0 +1,128 @@
+"""What a checkpoint is, the question for its heads, and the buttons that make it a model."""
+
+import streamlit as st
+
+from dashboard import facts, keys, load_report, services
+from dashboard.model_details import open_button
+from dashboard.services import Inspected, Series
+from dashboard.state import FILE_PREFIX
+from dashboard.texts import plain, progress_in, sentence
+from vit_engine import VitEngineError
+
+_ASKED = "_heads_asked"  # session state: the checkpoint that the heads were chosen for
+_DONE = "_checkpoint_done"  # session state: (checkpoint, what came of the last button)
+
+
+def show(name: str) -> None:
+    """The card of a checkpoint, by its name without heads."""
+    _forget_others(name)
+    found = _inspect(name)
+    if found is None:
+        return
+    with st.container(border=True, key="checkpoint_card"):
+        st.markdown(f"##### {plain(found.shown)} :blue-badge[{plain(found.report.format)}]")
+        heads = _ask_heads(found) if found.spec is None else None
+        if heads is not None:
+            chosen = _inspect(services.with_heads(name, heads))
+            if chosen is None:
+                return
+            found = chosen
+        _buttons(found, heads)
+        checkpoint, words = st.session_state.get(_DONE, ("", ""))
+        if checkpoint == name:
+            st.success(words, icon=":material/check:")
+        if found.spec is not None:
+            facts.show(facts.of_spec(found.spec))
+        with st.expander("What was done with every tensor", icon=":material/fact_check:", expanded=True):
+            load_report.show(found.report, key=keys.INSPECTED_REPORT, download_key=keys.DOWNLOAD_INSPECTED)
+
+
+def _forget_others(name: str) -> None:
+    """Heads are chosen for one checkpoint, and never taken over by the next."""
+    if st.session_state.get(_ASKED) != name:
+        st.session_state[_ASKED] = name
+        st.session_state[keys.CHECKPOINT_HEADS] = None
+        st.session_state.pop(_DONE, None)
+
+
+def _inspect(name: str) -> Inspected | None:
+    """What a checkpoint is; None, with the reason shown, where it is none."""
+    bar = st.empty()
+    try:
+        return services.inspect(name, progress_in(bar))
+    except VitEngineError as error:
+        st.error(sentence(str(error)), icon=":material/report:")
+        return None
+    finally:
+        bar.empty()
+
+
+def _ask_heads(found: Inspected) -> int | None:
+    st.info(
+        f"How many heads does each layer have? Nothing in the file says it, and every map would be wrong with another "
+        f"number. {plain(found.advice)}",
+        icon=":material/help:",
+    )
+    return st.selectbox(
+        "Heads", found.choices, key=keys.CHECKPOINT_HEADS, index=None, placeholder="Choose the number of heads",
+        format_func=lambda heads: f"{heads} heads", persist_state="session",
+    )  # fmt: skip
+
+
+def _buttons(found: Inspected, heads: int | None) -> None:
+    run = _series_of(found)
+    with st.container(horizontal=True):
+        if services.is_added(found):
+            open_button(found.name, key=keys.OPEN_CHECKPOINT)
+        elif st.button(
+            "Add to models", key=keys.ADD_CHECKPOINT, disabled=found.spec is None, type="primary",
+            icon=":material/add:",
+        ):  # fmt: skip
+            _add(found)
+        if run is not None:
+            count = min(len(run.names), services.limits.MAX_SERIES)
+            label = f"Add all {count} of {run.run}" if count == len(run.names) else f"Add {count} of {len(run.names)}"
+            if st.button(
+                plain(label), key=keys.ADD_SERIES, disabled=found.spec is None, icon=":material/timeline:",
+                help=f"Checkpoints {run.numbers[0]} to {run.numbers[-1]} of one run: a slider steps through them.",
+            ):  # fmt: skip
+                _add_series(run, heads)
+
+
+def _series_of(found: Inspected) -> Series | None:
+    if not found.name.startswith(FILE_PREFIX):
+        return None
+    return next(
+        (run for run in services.find_series(services.list_checkpoints().names) if found.shown in run.names), None
+    )
+
+
+def _add(found: Inspected) -> None:
+    bar = st.empty()
+    try:
+        title = services.add(found.name, progress_in(bar)).title
+    except VitEngineError as error:
+        st.error(sentence(str(error)), icon=":material/report:")
+    else:
+        _tell(f"Added as **{plain(title)}**: choose it in the sidebar, in every session of this server.")
+    finally:
+        bar.empty()
+
+
+def _add_series(run: Series, heads: int | None) -> None:
+    bar = st.empty()
+    try:
+        added = services.add_series(run, heads, progress_in(bar))
+    except VitEngineError as error:
+        st.error(sentence(str(error)), icon=":material/report:")
+    else:
+        left = "  \n".join(f"Left out: {plain(name)}, {plain(why)}" for name, why in added.left_out)
+        _tell(f"Added {len(added.names)} models of **{plain(run.run)}**.  \n{left}".rstrip())
+    finally:
+        bar.empty()
+
+
+def _tell(words: str) -> None:
+    """Draw the page anew, with the models that are there now, and say what was done."""
+    st.session_state[_DONE] = (st.session_state[_ASKED], words)
+    st.rerun()

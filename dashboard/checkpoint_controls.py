@@ -1,0 +1,110 @@
+"""The user's own checkpoints, a part of the page Models: from the server's folder, or uploaded."""
+
+import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+from dashboard import checkpoint_card, keys, services
+from dashboard.state import FILE_PREFIX
+from dashboard.texts import plain, progress_in, sentence
+from vit_engine import CheckpointError
+
+UPLOAD_MEGABYTES = 2048
+_TAKEN = "_checkpoint_taken"  # session state: (file id, its name here or "", what was wrong with it or "")
+_SOURCE_TITLES = {"folder": "From the server's folder", "upload": "Upload"}
+_NO_FOLDER = """No folder is configured. Whoever runs this server can offer one: set the environment variable
+`VIT_ENGINE_CHECKPOINTS` to a folder of weight files and start it again. Until then, upload a file."""
+
+
+def show() -> None:
+    """Choose a checkpoint; see what it is; make it a model."""
+    st.markdown("##### Your own checkpoints")
+    st.caption(
+        "Any Vision Transformer's weights: DINO, DINOv2, DINOv3, torchvision, timm, Hugging Face, MAE, DeiT, CLIP. "
+        "Every tensor is accounted for, or the file is refused with the reason. What you add can be chosen by "
+        "everybody on this server."
+    )
+    st.session_state.setdefault(keys.CHECKPOINT_SOURCE, "folder" if _folder_names() else "upload")
+    source = st.segmented_control(
+        "Where it is", tuple(_SOURCE_TITLES), key=keys.CHECKPOINT_SOURCE, required=True, persist_state="session",
+        format_func=_SOURCE_TITLES.__getitem__, label_visibility="collapsed",
+    )  # fmt: skip
+    name = _from_folder() if source == "folder" else _from_upload()
+    if name is not None:
+        checkpoint_card.show(name)
+
+
+def _folder_names() -> tuple[str, ...]:
+    try:
+        return services.list_checkpoints().names
+    except CheckpointError:
+        return ()
+
+
+def _from_folder() -> str | None:
+    """The name of a checkpoint that was picked; None where none was, or there is none."""
+    try:
+        folder, listing = services.checkpoint_folder(), services.list_checkpoints()
+    except CheckpointError as error:
+        st.error(sentence(str(error)), icon=":material/folder_off:")
+        return None
+    if folder is None:
+        st.info(_NO_FOLDER, icon=":material/folder_off:")
+        return None
+    if not listing.names:
+        endings = ", ".join(services.SUFFIXES)
+        st.info(
+            f"The folder {plain(folder.name)} has no weight files yet: names that end in {endings}, or folders with a "
+            "config.json and weights.",
+            icon=":material/folder_open:",
+        )
+        return None
+    if st.session_state.get(keys.CHECKPOINT_FILE) not in listing.names:
+        st.session_state[keys.CHECKPOINT_FILE] = None
+    picked = st.selectbox(
+        "Checkpoint", listing.names, key=keys.CHECKPOINT_FILE, index=None, persist_state="session",
+        placeholder=_found(listing), label_visibility="collapsed",
+    )  # fmt: skip
+    return None if picked is None else FILE_PREFIX + picked
+
+
+def _found(listing: services.Listing) -> str:
+    count = f"{'the first ' if listing.cut else ''}{len(listing.names):,} checkpoint{'s'[: len(listing.names) > 1]}"
+    runs = len(services.find_series(listing.names))
+    return f"Choose one of {count}" + (f", {runs} training run{'s'[: runs > 1]} among them" if runs else "")
+
+
+def _from_upload() -> str | None:
+    """The name of an uploaded file, kept by the server; None where there is none, or it is refused."""
+    file = st.file_uploader(
+        "Checkpoint file", [suffix[1:] for suffix in services.SUFFIXES], key=keys.CHECKPOINT_UPLOAD,
+        max_upload_size=UPLOAD_MEGABYTES, label_visibility="collapsed", on_change=_forget_removed,
+    )  # fmt: skip
+    taken, name, problem = st.session_state.get(_TAKEN, ("", "", ""))
+    if file is not None and taken != file.file_id:
+        name, problem = _keep(file)
+        st.session_state[_TAKEN] = (file.file_id, name, problem)
+    if problem:
+        st.error(sentence(problem), icon=":material/broken_image:")
+    elif not name:
+        kept = services.in_words(services.limits.CHECKPOINT_BYTES)
+        st.caption(
+            f"Up to {UPLOAD_MEGABYTES / 1024:.0f} GB. It goes to a private folder of this server, which keeps {kept} "
+            "of them, the last used, until it ends. A model folder of Hugging Face has to be in the server's folder."
+        )
+    return name or None
+
+
+def _forget_removed() -> None:
+    if st.session_state[keys.CHECKPOINT_UPLOAD] is None:
+        st.session_state.pop(_TAKEN, None)
+
+
+def _keep(file: UploadedFile) -> tuple[str, str]:
+    """Hand a file to the server; its name there, or what is wrong with it."""
+    bar = st.empty()
+    try:
+        return services.keep_checkpoint(file, title=file.name, size=file.size, progress=progress_in(bar)), ""
+    except CheckpointError as error:
+        return "", str(error)
+    finally:
+        bar.empty()

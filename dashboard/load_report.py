@@ -1,0 +1,57 @@
+"""What was done with every tensor of a weight file: in words, as a table, as JSON."""
+
+import json
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import facts, services
+from dashboard.texts import file_name
+from vit_engine import LoadReport
+
+_COLUMNS = {
+    "tensor": st.column_config.TextColumn("In the file", width="medium"),
+    "done": st.column_config.TextColumn("What was done", width=120),
+    "became": st.column_config.TextColumn("Parameter here, or why not", width="large"),
+}
+
+
+def show(report: LoadReport, *, key: str, download_key: str) -> None:
+    """A report. Random weights have no tensors to account for."""
+    facts.show(_words(report))
+    if report.random:
+        return
+    frame = _tensors(report)
+    st.dataframe(frame, key=key, hide_index=True, height=min(len(frame) + 1, 9) * 35 + 3, column_config=_COLUMNS)
+    st.download_button(
+        "Report as JSON", json.dumps(services.report_as_json(report), indent=1),
+        f"load-report-{file_name(report.source.rsplit('/', 1)[-1])}.json", "application/json", key=download_key,
+        icon=":material/download:", on_click="ignore", type="tertiary",
+    )  # fmt: skip
+
+
+def _words(report: LoadReport) -> list[tuple[str, str]]:
+    counts = [
+        f"{len(report.matched)} taken as they were", f"{len(report.converted)} renamed or changed",
+        f"{len(report.dropped)} left out on purpose", f"{len(report.missing)} missing",
+    ]  # fmt: skip
+    grid = report.native_grid
+    positions = f"{grid[0]}×{grid[1]} patches; other grids are resampled as {report.resampling}" if grid else ""
+    return [
+        ("Source", report.source),
+        ("Format", f"{report.format} in {report.container}" if report.container else report.format),
+        ("sha256", report.sha256 or ""),
+        ("Heads", f"said by {report.heads_from}" if report.heads_from else ""),
+        ("Tensors", "" if report.random else " · ".join(counts)),
+        ("Positions", positions),
+        ("Assumed", " ".join(report.assumed)),
+    ]
+
+
+def _tensors(report: LoadReport) -> pd.DataFrame:
+    """One row a tensor; what needs a look comes first."""
+    rows = [(name, "missing", "") for name in report.missing]
+    rows += [(name, "left out", why) for name, why in report.dropped]
+    rows += [(name, "changed", became) for name, became in report.converted]
+    rows += [(name, "taken", name) for name in report.matched]
+    return pd.DataFrame(rows, columns=["tensor", "done", "became"])

@@ -1,0 +1,107 @@
+"""One model in detail, a part of the page Models: what it is, its download, its load report."""
+
+import streamlit as st
+
+from dashboard import facts, keys, load_report, services
+from dashboard.model_table import status
+from dashboard.services import Model
+from dashboard.texts import plain, sentence
+
+EXPLORE = "views/explore.py"
+_REFRESH = 0.5  # seconds between two looks at a download
+
+
+def show(model: Model | None) -> None:
+    """The details and what can be done; nothing where the model has just gone."""
+    if model is None:
+        return
+    with st.container(border=True, key="model_details"):
+        _heading(model)
+        _buttons(model)
+        if model.download is not None:
+            _progress(model.spec.name)
+        elif model.failure and not model.ready:
+            st.error(sentence(model.failure), icon=":material/cloud_off:")
+        facts.show([*facts.of_spec(model.spec), *_file(model)])
+        report = services.load_report(model.spec.name)
+        if report is not None:
+            with st.expander("Load report", icon=":material/fact_check:"):
+                load_report.show(report, key=keys.LOAD_REPORT, download_key=keys.DOWNLOAD_REPORT)
+
+
+def _heading(model: Model) -> None:
+    colour = "green" if model.held else "blue" if model.ready else "orange" if model.download else "gray"
+    st.markdown(f"##### {plain(model.spec.title)} :{colour}-badge[{plain(status(model))}]")
+    st.caption(plain(model.spec.description))
+
+
+def _buttons(model: Model) -> None:
+    name = model.spec.name
+    with st.container(horizontal=True):
+        if model.ready:
+            open_button(name, key=keys.OPEN_MODEL)
+        elif model.download is None:
+            label = "Try again" if model.failure else f"Download · about {services.in_words(model.disk_bytes)}"
+            st.button(
+                label, key=keys.DOWNLOAD_MODEL, on_click=services.start_download, args=(model.spec,), type="primary",
+                icon=":material/download:", help="In the background: leave this page as you like.",
+            )  # fmt: skip
+        if model.held is not None:
+            st.button(
+                f"Unload · frees {services.in_words(model.held.nbytes)}", key=keys.UNLOAD_MODEL, on_click=_unload,
+                args=(name,), icon=":material/eject:", help="Out of memory. It is loaded again when it is next used.",
+            )  # fmt: skip
+        if services.is_own(name):
+            st.button(
+                "Remove", key=keys.REMOVE_MODEL, on_click=_remove, args=(name,), icon=":material/close:",
+                help="No longer among the models. The file stays where it is.",
+            )  # fmt: skip
+
+
+def open_button(name: str, *, key: str) -> None:
+    """Shows a model in Explore."""
+    if st.button(
+        "Open in Explore", key=key, on_click=_choose, args=(name,), icon=":material/blur_on:", type="primary"
+    ):  # fmt: skip
+        st.switch_page(EXPLORE)
+
+
+def _choose(name: str) -> None:
+    st.session_state[keys.MODEL] = name
+
+
+def _unload(name: str) -> None:
+    freed = services.unload(name)
+    st.toast(f"Unloaded: {services.in_words(freed)} of memory are free again.", icon=":material/eject:")
+
+
+def _remove(name: str) -> None:
+    services.unload(name)
+    services.remove(name)
+
+
+@st.fragment(run_every=_REFRESH)
+def _progress(name: str) -> None:
+    """The download of a model; the whole page is drawn anew once it has ended."""
+    download = services.find_download(name)
+    if download is None:
+        st.rerun(scope="app")
+    else:
+        st.progress(download.fraction, text=sentence(download.message))
+        st.button(
+            "Cancel", key=keys.CANCEL_DOWNLOAD, on_click=services.cancel_download, args=(name,),
+            icon=":material/close:", help="What has come is kept: the next download goes on from there.",
+        )  # fmt: skip
+
+
+def _file(model: Model) -> list[tuple[str, str]]:
+    weights = model.spec.weights
+    source = f"{weights.url}" if weights and weights.url else "comes with this program" if weights else ""
+    digits = f"{model.sha256} {model.sha256_source}".strip() if model.sha256 else ""
+    unknown = "not published: recorded when the file first comes" if weights and not digits else ""
+    return [
+        ("Licence", model.spec.licence),
+        ("Source", source),
+        ("sha256", digits or unknown),
+        ("On disk", services.in_words(model.disk_bytes) if model.ready and model.disk_bytes else ""),
+    ]

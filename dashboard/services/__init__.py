@@ -1,0 +1,78 @@
+"""What the pages ask of the engine: models, pictures and traces, shared by all sessions.
+
+The only room with Streamlit caches and the only caller of the engine's functions.
+"""
+
+from dashboard.services import limits
+from dashboard.services.analyses import Analysis, Cost, analyse, cost, statistics, trace_bytes, warm_up
+from dashboard.services.downloads import Download, cancel_download, find_download, start_download
+from dashboard.services.folder import SUFFIXES, Listing, checkpoint_folder, list_checkpoints
+from dashboard.services.memory import Held, in_memory, load_model, load_report, unload
+from dashboard.services.models import (
+    Model,
+    SeriesAdded,
+    add_series,
+    find_row,
+    is_own,
+    is_ready,
+    models,
+    reopen,
+    report_as_json,
+    series_of,
+    table,
+)
+from dashboard.services.own import Inspected, add, inspect, is_added, keep_checkpoint, remove, with_heads
+from dashboard.services.pictures import Picture, find_picture, find_upload, keep_upload, sample_picture, thumbnail
+from dashboard.services.series import Series, find_series
+from vit_engine.planning import in_words
+
+__all__ = [
+    "SUFFIXES",
+    "Analysis",
+    "Cost",
+    "Download",
+    "Held",
+    "Inspected",
+    "Listing",
+    "Model",
+    "Picture",
+    "Series",
+    "SeriesAdded",
+    "add",
+    "add_series",
+    "analyse",
+    "cancel_download",
+    "checkpoint_folder",
+    "cost",
+    "find_download",
+    "find_picture",
+    "find_row",
+    "find_series",
+    "find_upload",
+    "in_memory",
+    "in_words",
+    "inspect",
+    "is_added",
+    "is_own",
+    "is_ready",
+    "keep_checkpoint",
+    "keep_upload",
+    "limits",
+    "list_checkpoints",
+    "load_model",
+    "load_report",
+    "models",
+    "remove",
+    "reopen",
+    "report_as_json",
+    "sample_picture",
+    "series_of",
+    "start_download",
+    "statistics",
+    "table",
+    "thumbnail",
+    "trace_bytes",
+    "unload",
+    "warm_up",
+    "with_heads",
+]

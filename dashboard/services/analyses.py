@@ -1,0 +1,137 @@
+"""A picture through a model: what it will take, and what comes of it, kept for all sessions."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+import vit_engine as ve
+from dashboard.jobs import Jobs, Progress, Store
+from dashboard.samples import SAMPLES
+from dashboard.services import limits, memory
+from dashboard.services.models import models
+from dashboard.services.pictures import Picture, sample_picture, thumbnail
+from dashboard.state import DEFAULT
+from vit_engine.image import target_size
+from vit_engine.planning import in_words
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """One picture in one model: what Explore draws from. pixels: uint8 (height, width, 3), as the model saw them."""
+
+    trace: ve.AttentionTrace
+    pixels: np.ndarray
+    report: ve.LoadReport
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an analysis will take: its tokens, bytes of memory and seconds. refusal: why it will not run, or empty."""
+
+    grid: ve.TokenGrid
+    peak_bytes: int
+    seconds: float
+    refusal: str = ""
+
+    @property
+    def memory(self) -> str:
+        """The bytes, for people."""
+        return in_words(self.peak_bytes)
+
+
+@st.cache_resource(show_spinner=False)
+def _traces() -> Store[Analysis]:
+    return Store(limits.TRACE_BYTES, size=lambda analysis: analysis.trace.nbytes)
+
+
+@st.cache_resource(show_spinner=False)
+def _runs() -> Jobs:
+    """One at a time: a run already uses all cores."""
+    return Jobs(at_once=1, waiting="waiting for another analysis on this server to finish")
+
+
+def cost(picture: Picture, model: str, size: int) -> Cost:
+    """What analyse() will take; VitEngineError where it cannot be. The first call measures the machine's speed."""
+    spec = models()[model]
+    grid = spec.cropped_grid(*target_size(picture.shape, spec, size))
+    estimate = ve.estimate(spec, grid)
+    key = _key(picture, model, size)
+    known = _traces().get(key) is not None or _runs().has(key)  # what runs already has its memory
+    return Cost(
+        grid, estimate.peak_bytes, estimate.seconds, "" if known else memory.too_large(spec) or _refusal(estimate)
+    )
+
+
+def _refusal(estimate: ve.Estimate) -> str:
+    """What stands against a run, in few words; empty where nothing does."""
+    budget = ve.memory_budget("auto")
+    if estimate.peak_bytes > budget:
+        return f"only {in_words(budget)} may be taken now"
+    if estimate.kept_bytes > limits.TRACE_BYTES:
+        return f"its trace of {in_words(estimate.kept_bytes)} is over the {in_words(limits.TRACE_BYTES)} kept here"
+    if estimate.grid.patches > limits.MAX_PATCHES:
+        return f"at most {limits.MAX_PATCHES:,} patches are allowed here"
+    return ""
+
+
+def _key(picture: Picture, model: str, size: int) -> Hashable:
+    return memory.version(model), picture.sha256, size
+
+
+def analyse(picture: Picture, model: str, size: int, progress: Progress) -> Analysis:
+    """A picture through a model, or the same from the store; VitEngineError where it cannot be.
+
+    size: short side in pixels. progress(fraction, message) tells what is being done; what it raises
+    ends the waiting, while the work goes on for those who come back to it soon.
+    """
+    key = _key(picture, model, size)
+    kept = _traces().get(key)
+    if kept is not None:
+        return kept
+    loaded = memory.load_model(model, progress)
+
+    def run(report: Progress) -> Analysis:
+        if (done := _traces().get(key)) is not None:  # by a job that ended between the look above and this one
+            return done
+        report(0.0, "reading the picture")
+        prepared = ve.prepare_image(ve.open_image(picture.data), loaded.spec, size=size)
+        _demand_room(loaded.spec, prepared.grid)
+        trace = ve.attend(loaded, prepared, progress=lambda share, layer: report(share, f"attention: {layer}"))
+        analysis = Analysis(trace, prepared.pixels, loaded.report)
+        _traces().put(key, analysis)
+        return analysis
+
+    return _runs().run(key, run, progress)
+
+
+def _demand_room(spec: ve.ModelSpec, grid: ve.TokenGrid) -> None:
+    """ResourceError for what would not fit the store, or would keep the server and the browser busy for minutes."""
+    kept = ve.estimate(spec, grid).kept_bytes
+    if grid.patches > limits.MAX_PATCHES or kept > limits.TRACE_BYTES:
+        raise ve.ResourceError(
+            f"This picture would have {grid.patches:,} patches, and its trace {kept / 1e6:,.0f} MB; at most "
+            f"{limits.MAX_PATCHES:,} patches and {limits.TRACE_BYTES / 1e6:,.0f} MB are allowed here. Choose a smaller "
+            "short side, larger patches, or a smaller model."
+        )
+
+
+def warm_up() -> None:
+    """Analyse what a new session opens with, so that the first visitor does not wait for it."""
+    for sample in SAMPLES:
+        thumbnail(sample.name)
+    picture = sample_picture(DEFAULT.picture)
+    cost(picture, DEFAULT.model, DEFAULT.size)
+    analyse(picture, DEFAULT.model, DEFAULT.size, lambda fraction, message: None)
+
+
+def statistics(analysis: Analysis) -> pd.DataFrame:
+    """The table of all heads; its columns are vit_engine.statistics.COLUMNS."""
+    return analysis.trace.statistics.to_frame()
+
+
+def trace_bytes() -> int:
+    """Bytes of all analyses in memory."""
+    return _traces().size

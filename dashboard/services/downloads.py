@@ -1,0 +1,76 @@
+"""Downloads of weights: in the background, seen by all sessions, stopped by any."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+import vit_engine as ve
+from dashboard.jobs import Jobs, Progress, StoppedError
+from vit_engine.weights import fetch
+
+
+@dataclass(frozen=True)
+class Download:
+    """A download under way: how far it is, 0..1, and what is being done."""
+
+    fraction: float
+    message: str
+
+
+@st.cache_resource(show_spinner=False)
+def _downloads() -> Jobs:
+    """They wait for the network, not for cores: several at a time, and never in the way of a run."""
+    return Jobs(at_once=4, waiting="waiting for other downloads")
+
+
+@st.cache_resource(show_spinner=False)
+def _failures() -> dict[str, str]:
+    return {}
+
+
+def fetch_weights(spec: ve.ModelSpec, progress: Progress) -> Path:
+    """The file with a model's weights, downloaded where it is not there; DownloadError where it cannot be."""
+    try:
+        return _downloads().run(spec.name, _fetching(spec), progress)
+    except StoppedError as error:
+        raise ve.DownloadError(
+            f"the download of {spec.title} was cancelled. Start it again on the page Models: it goes on from where it "
+            "stopped."
+        ) from error
+
+
+def start_download(spec: ve.ModelSpec) -> None:
+    """Download a model's weights in the background, whether or not anybody watches."""
+    _downloads().start(spec.name, _fetching(spec))
+
+
+def cancel_download(name: str) -> None:
+    """Stop the download of a model, if there is one; what has come is kept for the next."""
+    _downloads().stop(name)
+
+
+def find_download(name: str) -> Download | None:
+    """The download of a model that is under way, or None."""
+    job = _downloads().find(name)
+    return None if job is None else Download(min(max(job.fraction, 0.0), 1.0), job.message)
+
+
+def download_failure(name: str) -> str:
+    """Why the last download of a model failed; empty where it did not."""
+    return _failures().get(name, "")
+
+
+def _fetching(spec: ve.ModelSpec) -> Callable[[Progress], Path]:
+    failures = _failures()
+
+    def make(report: Progress) -> Path:
+        failures.pop(spec.name, None)
+        try:
+            return fetch(spec, progress=report)
+        except ve.VitEngineError as error:
+            failures[spec.name] = str(error)
+            raise
+
+    return make

@@ -1,0 +1,118 @@
+"""Models in memory: loaded once for all sessions, bounded in bytes, the least recently used out first."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+
+import streamlit as st
+
+import vit_engine as ve
+from dashboard.jobs import Progress, Store
+from dashboard.services import limits, own
+from dashboard.services.downloads import fetch_weights
+from dashboard.services.reading import readers
+from vit_engine.planning import in_words
+from vit_engine.registry import find_model
+from vit_engine.weights import works_offline
+
+
+@dataclass(frozen=True)
+class Held:
+    """A model in memory: its name, its bytes, the device that it is on."""
+
+    name: str
+    nbytes: int
+    device: str
+
+
+@st.cache_resource(show_spinner=False)
+def _held() -> Store[ve.LoadedModel]:
+    return Store(limits.MODEL_BYTES, size=lambda loaded: loaded.nbytes)
+
+
+@st.cache_resource(show_spinner=False)
+def _reports() -> Store[ve.LoadReport]:
+    return Store(256, size=lambda _: 1)
+
+
+def version(name: str) -> Hashable:
+    """What tells a model from an earlier one of the same name: files can be written anew."""
+    added = own.find(name)
+    return (name, added.stamp if added else None)
+
+
+def load_model(name: str, progress: Progress) -> ve.LoadedModel:
+    """A model, loaded once for all sessions, after a download where it needs one; VitEngineError where it cannot be."""
+    added = own.find(name)
+    if added is not None:
+        own.demand_unchanged(name, added)
+    elif own.parse(name) is not None:
+        raise ve.CheckpointError(f"{name!r} is not among the models: add it on the page Models.")
+    key = version(name)
+    held = _held().get(key)
+    if held is not None:
+        return held
+    spec = added.spec if added else find_model(name)
+    demand_fit(spec)
+    if not added and not works_offline(spec):
+        fetch_weights(spec, progress)
+
+    def load(report: Progress) -> ve.LoadedModel:
+        if (done := _held().get(key)) is not None:  # by a job that ended between the look above and this one
+            return done
+        report(0.0, f"loading {spec.title}")
+        _held().make_room(nbytes(spec))
+        loaded = ve.load_model(name, progress=report) if added is None else _load_own(name, added)
+        _held().put(key, loaded)
+        _reports().put(name, loaded.report)
+        return loaded
+
+    return readers().run(key, load, progress)
+
+
+def _load_own(name: str, added: own.Own) -> ve.LoadedModel:
+    path, parts = own.demand_unchanged(name, added), own.parse(name)
+    with own.named(path, added.spec.title):
+        loaded = ve.load_model(path, heads=parts.heads if parts else None)
+    if loaded.report.sha256 != added.sha256:
+        raise ve.CheckpointError(f"{added.spec.title} was written anew while it was read: add it again.")
+    report = replace(loaded.report, source=name)
+    return replace(loaded, spec=added.spec, report=report)
+
+
+def nbytes(spec: ve.ModelSpec) -> int:
+    """Of a model in memory."""
+    return 4 * spec.parameter_count
+
+
+def too_large(spec: ve.ModelSpec) -> str:
+    """Why a model cannot be held here, in few words; empty where it can."""
+    if nbytes(spec) <= limits.MODEL_BYTES:
+        return ""
+    return f"the model's {in_words(nbytes(spec))} are over the {in_words(limits.MODEL_BYTES)} kept here"
+
+
+def demand_fit(spec: ve.ModelSpec) -> None:
+    """ResourceError for a model that is larger than all that may be held."""
+    if too_large(spec):
+        raise ve.ResourceError(
+            f"{spec.title} takes {in_words(nbytes(spec))} of memory, and models may take "
+            f"{in_words(limits.MODEL_BYTES)} here. Choose a smaller one, or start the server with "
+            "a larger VIT_DASHBOARD_MODEL_BYTES."
+        )
+
+
+def in_memory() -> dict[str, Held]:
+    """Models in memory by name, the largest first."""
+    held = [Held(loaded.spec.name, loaded.nbytes, str(loaded.device)) for _, loaded in _held().entries()]
+    return {one.name: one for one in sorted(held, key=lambda one: -one.nbytes)}
+
+
+def unload(name: str) -> int:
+    """Take a model out of memory; returns the bytes that this frees, once no run uses it any more."""
+    taken = [_held().pop(key) for key, loaded in _held().entries() if loaded.spec.name == name]
+    return sum(loaded.nbytes for loaded in taken if loaded is not None)
+
+
+def load_report(name: str) -> ve.LoadReport | None:
+    """What was done when a model was last loaded by this server; None where it was not."""
+    return _reports().get(name)

@@ -1,0 +1,170 @@
+"""All models: those of the registry and those from files; what is here, what it costs, what is under way."""
+
+from dataclasses import asdict, dataclass
+
+import vit_engine as ve
+from dashboard.jobs import Progress
+from dashboard.services import limits, memory, own
+from dashboard.services.downloads import Download, download_failure, find_download
+from dashboard.services.memory import Held
+from dashboard.services.series import Series, place, spread
+from dashboard.state import FILE_PREFIX
+from vit_engine.spec import Weights
+from vit_engine.weights import weights_path, works_offline
+from vit_engine.weights.checksum import expected_sha256
+
+
+@dataclass(frozen=True)
+class Model:
+    """A row of the table of models.
+
+    origin: "packaged", "downloaded", "absent", "random", "file" or "upload". disk_bytes: on disk; where
+    it is absent, about what a download will be. held: in memory, or None. failure: of its last download.
+    sha256: that the file must have, perhaps only its first digits, as sha256_source says; empty where nothing does.
+    """
+
+    spec: ve.ModelSpec
+    origin: str
+    disk_bytes: int
+    held: Held | None = None
+    download: Download | None = None
+    failure: str = ""
+    sha256: str = ""
+    sha256_source: str = ""
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can be loaded without a download."""
+        return self.origin != "absent"
+
+
+@dataclass(frozen=True)
+class SeriesAdded:
+    """Names of models that were added from a series, and what was left out: (file, why)."""
+
+    names: tuple[str, ...]
+    left_out: tuple[tuple[str, str], ...]
+
+
+def models() -> dict[str, ve.ModelSpec]:
+    """All models by name, in the order to show them: those from files, then the registry's, families together."""
+    families = {spec.family: number for number, spec in reversed(list(enumerate(ve.list_models())))}
+    registry = sorted(ve.list_models(), key=lambda spec: families[spec.family])
+    return {name: one.spec for name, one in own.entries().items()} | {spec.name: spec for spec in registry}
+
+
+def is_ready(spec: ve.ModelSpec) -> bool:
+    """Whether a model needs no download."""
+    return own.parse(spec.name) is not None or works_offline(spec)
+
+
+def is_own(name: str) -> bool:
+    """Whether a model is from a user's file."""
+    return own.parse(name) is not None
+
+
+def table() -> tuple[Model, ...]:
+    """Every model with where it stands, in the order of models()."""
+    held = memory.in_memory()
+    return tuple(_model(spec, held.get(spec.name)) for spec in models().values())
+
+
+def find_row(name: str) -> Model | None:
+    """Where one model stands; None where there is none of this name."""
+    spec = models().get(name)
+    return None if spec is None else _model(spec, memory.in_memory().get(name))
+
+
+def _model(spec: ve.ModelSpec, held: Held | None) -> Model:
+    parts = own.parse(spec.name)
+    if parts is not None:
+        added = own.find(spec.name)
+        size = sum(size for _, _, size in added.stamp) if added else 0
+        return Model(spec, parts.prefix.rstrip(":"), size, held, sha256=added.sha256 or "" if added else "")
+    if spec.weights is None:
+        return Model(spec, "random", 0, held)
+    return _published(spec, spec.weights, held)
+
+
+def _published(spec: ve.ModelSpec, weights: Weights, held: Held | None) -> Model:
+    path = weights_path(spec)
+    origin = "packaged" if weights.packaged else "downloaded" if path.exists() else "absent"
+    size = path.stat().st_size if path.exists() else memory.nbytes(spec)
+    expected = expected_sha256(path, weights)
+    return Model(
+        spec,
+        origin,
+        size,
+        held,
+        download=find_download(spec.name),
+        failure=download_failure(spec.name),
+        sha256=expected.sha256 if expected else "",
+        sha256_source=expected.source if expected else "",
+    )
+
+
+def add_series(found: Series, heads: int | None, progress: Progress) -> SeriesAdded:
+    """Add the checkpoints of a run as models, at most limits.MAX_SERIES of them, evenly spread.
+
+    Those that cannot be read, or are of another architecture than the last one, are left out.
+    CheckpointError where the last one cannot be read.
+    """
+    chosen = [found.names[index] for index in spread(len(found.names), limits.MAX_SERIES)]
+    wanted = [own.with_heads(FILE_PREFIX + name, heads) for name in chosen]
+    last = own.inspect(wanted[-1], progress).spec
+    added, left_out = [], []
+    for number, name in enumerate(wanted):
+        try:
+            spec = own.inspect(name, _share(progress, number, len(wanted))).spec
+            if spec is None or last is None or architecture(spec) != architecture(last):
+                left_out.append((chosen[number], "of another architecture"))
+            else:
+                added.append(own.add(name, progress).name)
+        except ve.VitEngineError as error:
+            left_out.append((chosen[number], str(error)))
+    return SeriesAdded(tuple(added), tuple(left_out))
+
+
+def _share(progress: Progress, number: int, count: int) -> Progress:
+    """The progress of one part of several."""
+    return lambda fraction, message: progress((number + fraction) / count, message)
+
+
+def architecture(spec: ve.ModelSpec) -> tuple:
+    """What two models must have in common to be compared layer by layer and head by head."""
+    return spec.patch_size, spec.dim, spec.depth, spec.heads, spec.native_size, spec.registers, spec.distilled
+
+
+def series_of(name: str) -> tuple[tuple[int, str], ...]:
+    """The models of the same run as this one, itself among them: (number, name) in order; empty for single ones."""
+    parts = own.parse(name)
+    where = place(parts.what) if parts and parts.prefix == FILE_PREFIX else None
+    if parts is None or where is None:
+        return ()
+    entries = own.entries()
+    if name not in entries:
+        return ()
+    members = []
+    for other, added in entries.items():
+        each = own.parse(other)
+        there = place(each.what) if each and each.prefix == FILE_PREFIX and each.heads == parts.heads else None
+        same = there is not None and there.pattern == where.pattern
+        if there is not None and same and architecture(added.spec) == architecture(entries[name].spec):
+            members.append((there.number, other))
+    return tuple(sorted(members)) if len(members) > 1 else ()
+
+
+def reopen(name: str, progress: Progress) -> str:
+    """Make a model from a file that a link names one of the models again; returns why not, or an empty text."""
+    if own.parse(name) is None or name in models():
+        return ""
+    try:
+        own.add(name, progress)
+    except ve.VitEngineError as error:
+        return str(error)
+    return ""
+
+
+def report_as_json(report: ve.LoadReport) -> dict:
+    """A load report as it stands in a file."""
+    return asdict(report)

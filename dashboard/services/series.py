@@ -1,0 +1,73 @@
+"""Training checkpoints of one run: files of one folder whose names differ in a number."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+_NUMBERED = re.compile(r"(.*?)(\d+)(\D*)", re.DOTALL)  # the last number counts: "run2_step0040"
+_SAYS_NOTHING = {"", "checkpoint", "ckpt", "epoch", "ep", "step", "iter", "model", "weights"}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a checkpoint stands in a run: the run's pattern, as "run1/checkpoint#.pth", its title, the number."""
+
+    pattern: str
+    run: str
+    number: int
+
+    @property
+    def title(self) -> str:
+        return f"{self.run} · {self.number}"
+
+
+@dataclass(frozen=True)
+class Series:
+    """A run's checkpoints by name, in the order of their numbers."""
+
+    pattern: str
+    run: str
+    names: tuple[str, ...]
+    numbers: tuple[int, ...]
+
+
+def place(name: str) -> Place | None:
+    """Where a file of this relative name would stand in a series; None for names without a number."""
+    path = PurePosixPath(name)
+    stem, suffix = (path.stem, path.suffix) if not path.suffix[1:].isdigit() else (path.name, "")
+    found = _NUMBERED.fullmatch(stem)
+    if found is None:
+        return None
+    before, number, after = found.groups()
+    word = before.strip("-_. ")
+    parts = [str(path.parent)] if path.parent.name else []
+    if word.lower() not in _SAYS_NOTHING or not parts:
+        parts.append(word or "checkpoint")
+    return Place(str(path.parent / f"{before}#{after}{suffix}"), "/".join(parts), int(number))
+
+
+def find_series(names: Iterable[str]) -> tuple[Series, ...]:
+    """All series of two or more among relative names."""
+    found: dict[str, list[tuple[Place, str]]] = defaultdict(list)
+    for name in names:
+        where = place(name)
+        if where is not None:
+            found[where.pattern].append((where, name))
+    ordered = [sorted(members, key=lambda member: (member[0].number, member[1])) for members in found.values()]
+    return tuple(_series(members) for members in ordered if len(members) > 1)
+
+
+def _series(members: list[tuple[Place, str]]) -> Series:
+    first = members[0][0]
+    return Series(
+        first.pattern, first.run, tuple(name for _, name in members), tuple(where.number for where, _ in members)
+    )
+
+
+def spread(count: int, most: int) -> tuple[int, ...]:
+    """Indices of at most so many out of `count`, evenly spread, the first and the last among them."""
+    if count <= most:
+        return tuple(range(count))
+    return tuple(round(step * (count - 1) / (most - 1)) for step in range(most))
