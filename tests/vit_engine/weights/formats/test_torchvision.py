@@ -1,14 +1,19 @@
 """torchvision's ViT: the same tokens and attention as torchvision's own model."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
-from torchvision.models.vision_transformer import VisionTransformer, interpolate_embeddings
+from torchvision.models.vision_transformer import ConvStemConfig, VisionTransformer, interpolate_embeddings
 
 from tests.vit_engine.weights.formats.support import Peer, assert_parity, captured, pictures, randomise
-from vit_engine.weights import load_model
+from vit_engine.errors import CheckpointError
+from vit_engine.weights import build, load_model
+from vit_engine.weights.formats.torchvision import WHY_HIDDEN
 
 
 def peer_of(model: VisionTransformer, images: Tensor) -> Peer:
@@ -23,9 +28,16 @@ def peer_of(model: VisionTransformer, images: Tensor) -> Peer:
     return Peer(tokens, attention, output[0])
 
 
-def small(image_size: int) -> VisionTransformer:
+def small(image_size: int, **options: Any) -> VisionTransformer:
     return VisionTransformer(
-        image_size=image_size, patch_size=4, num_layers=2, num_heads=3, hidden_dim=24, mlp_dim=40, num_classes=5
+        image_size=image_size,
+        patch_size=4,
+        num_layers=2,
+        num_heads=3,
+        hidden_dim=24,
+        mlp_dim=40,
+        num_classes=5,
+        **options,
     )
 
 
@@ -54,3 +66,49 @@ def test_parity_at_another_size_with_torchvisions_own_resampling(model: VisionTr
     larger.load_state_dict(interpolate_embeddings(28, 4, model.state_dict()))
     loaded = load_model(path, heads=3, device="cpu")
     assert_parity(loaded, pictures(28, 28), peer_of(larger.eval().requires_grad_(False), pictures(28, 28)))
+
+
+def test_another_resampling_or_eps_would_not_be_torchvisions(model: VisionTransformer, path: Path) -> None:
+    larger = small(28)
+    larger.load_state_dict(interpolate_embeddings(28, 4, model.state_dict()))
+    peer = peer_of(larger.eval().requires_grad_(False), pictures(28, 28))
+    right = load_model(path, heads=3, device="cpu")
+    for change in ({"resampling": "bicubic"}, {"norm_eps": 1e-2}):
+        spec = replace(right.spec, **change)
+        other = build(spec).eval().requires_grad_(False)
+        other.load_state_dict(right.model.state_dict())
+        with pytest.raises(AssertionError):
+            assert_parity(replace(right, spec=spec, model=other), pictures(28, 28), peer)
+
+
+def older_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """As the MLP was called before torchvision 0.12 (MLPBlock._load_from_state_dict renames them still)."""
+    changed = {re.sub(r"mlp\.0\.", "mlp.linear_1.", name): tensor for name, tensor in state.items()}
+    return {re.sub(r"mlp\.3\.", "mlp.linear_2.", name): tensor for name, tensor in changed.items()}
+
+
+def test_parity_of_a_file_with_older_names(model: VisionTransformer, tmp_path: Path) -> None:
+    state = older_names(model.state_dict())
+    assert any("linear_2" in name for name in state)
+    torch.save(state, tmp_path / "older.pth")
+    loaded = load_model(tmp_path / "older.pth", heads=3, device="cpu")
+    assert_parity(loaded, pictures(20, 20), peer_of(model, pictures(20, 20)))
+    assert {key for key, _ in loaded.report.converted} == set(state)
+
+
+def test_a_classifier_with_a_hidden_layer_is_dropped_by_name(tmp_path: Path) -> None:
+    model = randomise(small(20, representation_size=7))
+    torch.save(model.state_dict(), tmp_path / "hidden.pth")
+    loaded = load_model(tmp_path / "hidden.pth", heads=3, device="cpu")
+    assert_parity(loaded, pictures(20, 20), peer_of(model, pictures(20, 20))._replace(output=None))
+    assert loaded.report.dropped == tuple(
+        (f"heads.{part}", WHY_HIDDEN) for part in ("pre_logits.weight", "pre_logits.bias", "head.weight", "head.bias")
+    )
+    assert loaded.spec.class_names == ()
+
+
+def test_a_stem_of_convolutions_is_refused_with_the_reason(tmp_path: Path) -> None:
+    stem = [ConvStemConfig(out_channels=8, kernel_size=3, stride=2)] * 2
+    torch.save(small(20, conv_stem_configs=stem).state_dict(), tmp_path / "stem.pth")
+    with pytest.raises(CheckpointError, match=r"stem\.pth: it has no conv_proj\.weight: .* stem of several"):
+        load_model(tmp_path / "stem.pth", heads=3, device="cpu")

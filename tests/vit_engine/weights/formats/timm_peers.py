@@ -56,31 +56,44 @@ def rebuilt(loaded: LoadedModel, **change: Any) -> LoadedModel:
 
 
 def assert_accounts_for(loaded: LoadedModel, state: dict[str, Tensor], *, dropped: set[str] = frozenset()) -> None:
-    """Every tensor of the file is matched, converted or dropped, and is so once."""
+    """Every tensor of the state dict is matched, converted or dropped, and is so once.
+
+    What a training file holds beside it is told as "name: what it is".
+    """
     report = loaded.report
-    keys = [*report.matched, *(key for key, _ in report.converted), *(key for key, _ in report.dropped)]
-    assert sorted(keys) == sorted(state)
-    assert {key for key, _ in report.dropped} == dropped
+    gone = [key for key, _ in report.dropped if ": " not in key]
+    assert sorted([*report.matched, *(key for key, _ in report.converted), *gone]) == sorted(state)
+    assert set(gone) == dropped
     assert report.missing == ()
 
 
-def resampled_by_hand(positions: Tensor, *, prefix: int, native: tuple[int, int], target: tuple[int, int]) -> Tensor:
-    """Positions (1, prefix + rows · cols, dim) for another grid, bicubically, reckoned by hand.
+def at_size(model: nn.Module, architecture: str, size: tuple[int, int], positions: Tensor, **options: Any) -> nn.Module:
+    """A model with the same weights, made for another size, with these positions."""
+    other = small(architecture, img_size=size, **options)
+    other.load_state_dict({**model.state_dict(), "pos_embed": positions})
+    return other
+
+
+def resampled_by_hand(
+    positions: Tensor, *, prefix: int, native: tuple[int, int], target: tuple[int, int], offset: float = 0.0
+) -> Tensor:
+    """Positions (1, prefix + rows · cols, dim) of a native grid for a target grid, bicubically, reckoned by hand.
 
     Cubic convolution with a = -0.75 (Keys 1981) between patch centres, edges repeated, no antialiasing: what
-    torch's interpolate(mode="bicubic", align_corners=False) is by its documentation.
+    torch's interpolate(mode="bicubic", align_corners=False) is by its documentation. offset: by how many
+    patches each side of the target is taken for larger, as in DINO.
     """
-    rows, cols = (_cubic(old, new) for old, new in zip(native, target, strict=True))
+    rows, cols = (_cubic(old, new, offset) for old, new in zip(native, target, strict=True))
     patches = positions[0, prefix:].double().unflatten(0, native)
     moved = torch.einsum("ir,jc,rcd->ijd", rows, cols, patches).flatten(0, 1)
     return torch.cat([positions[0, :prefix].double(), moved])[None].float()
 
 
-def _cubic(old: int, new: int) -> Tensor:
+def _cubic(old: int, new: int, offset: float) -> Tensor:
     """Weights (new, old) of the old places for every new one."""
     weights = torch.zeros(new, old, dtype=torch.float64)
     for place in range(new):
-        centre = (place + 0.5) * old / new - 0.5
+        centre = (place + 0.5) * old / (new + offset) - 0.5
         first = math.floor(centre) - 1
         for tap in range(first, first + 4):
             weights[place, min(max(tap, 0), old - 1)] += _keys(abs(centre - tap))

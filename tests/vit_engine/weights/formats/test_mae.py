@@ -1,0 +1,139 @@
+"""MAE's own files: the same tokens and attention as timm's model of the same weights, MAE's resampling."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.vit_engine.weights.formats.support import assert_parity, pictures
+from tests.vit_engine.weights.formats.timm_peers import (
+    HEADS,
+    OTHER,
+    PATCH,
+    assert_accounts_for,
+    at_size,
+    peer_of,
+    rebuilt,
+    resampled_by_hand,
+    small,
+)
+from vit_engine.weights import load_model
+from vit_engine.weights.formats.mae import WHY_DECODER, WHY_MASK, WHY_PROBE
+
+SQUARE, DIM, WIDTH = (20, 20), 24, 12  # WIDTH: of the decoder
+GRID, OTHER_GRID = (5, 5), (OTHER[0] // PATCH, OTHER[1] // PATCH)
+VIT = "vit_small_patch16_224"
+
+
+def sines_and_cosines(rows: int, cols: int, dim: int) -> Tensor:
+    """Positions (1, 1 + rows * cols, dim) as in MAE's util/pos_embed.py: of the column, then of the row."""
+    frequencies = 1 / 10000 ** (torch.arange(dim // 4) / (dim // 4))
+    row, col = torch.meshgrid(torch.arange(rows), torch.arange(cols), indexing="ij")
+    angles = [place.flatten()[:, None] * frequencies for place in (col, row)]
+    patches = torch.cat([part for each in angles for part in (each.sin(), each.cos())], dim=1)
+    return torch.cat([torch.zeros(1, dim), patches])[None]
+
+
+def encoder() -> nn.Module:
+    model = small(VIT, img_size=SQUARE, num_classes=0)
+    model.pos_embed.copy_(sines_and_cosines(*GRID, DIM))
+    return model
+
+
+def decoder() -> dict[str, Tensor]:
+    """Some of what models_mae.py has after the encoder."""
+    shapes = {
+        "mask_token": (1, 1, WIDTH),
+        "decoder_pos_embed": (1, 26, WIDTH),
+        "decoder_embed.weight": (WIDTH, DIM),
+        "decoder_embed.bias": (WIDTH,),
+        "decoder_blocks.0.norm1.weight": (WIDTH,),
+        "decoder_blocks.0.attn.qkv.weight": (3 * WIDTH, WIDTH),
+        "decoder_norm.weight": (WIDTH,),
+        "decoder_pred.weight": (48, WIDTH),
+    }
+    return {name: torch.ones(shape) for name, shape in shapes.items()}
+
+
+def arguments(**given: Any) -> dict[str, Any]:
+    return {"args": argparse.Namespace(data_path="/data", blr=1.5e-4, **given), "epoch": 3}
+
+
+def test_a_published_encoder_is_known_by_its_positions(tmp_path: Path) -> None:
+    """It has the names of DINO, and DINO's resampling would be another."""
+    model = encoder()
+    torch.save({"model": model.state_dict()}, tmp_path / "encoder.pth")
+    loaded = load_model(tmp_path / "encoder.pth", heads=HEADS, device="cpu")
+    assert_parity(loaded, pictures(*SQUARE), peer_of(model, pictures(*SQUARE)))
+    assert_accounts_for(loaded, model.state_dict())
+    assert (loaded.report.format, loaded.report.resampling, loaded.report.native_grid) == ("MAE", "bicubic", GRID)
+    model.pos_embed[0, 0, 0] = 0.01  # trained positions are DINO's
+    torch.save({"model": model.state_dict()}, tmp_path / "trained.pth")
+    assert load_model(tmp_path / "trained.pth", heads=HEADS, device="cpu").report.format == "DINO"
+    model.pos_embed.copy_(sines_and_cosines(*GRID, DIM))
+    model.pos_embed[0, 1, 6] = 0.99
+    torch.save({"model": model.state_dict()}, tmp_path / "trained.pth")
+    assert load_model(tmp_path / "trained.pth", heads=HEADS, device="cpu").report.format == "DINO"
+
+
+def test_parity_of_a_pretrained_model_with_its_decoder_at_another_size(tmp_path: Path) -> None:
+    model = encoder()
+    state = {**model.state_dict(), **decoder()}
+    torch.save({"model": state}, tmp_path / "full.pth")
+    loaded = load_model(tmp_path / "full.pth", heads=HEADS, device="cpu")
+    positions = resampled_by_hand(model.pos_embed, prefix=1, native=GRID, target=OTHER_GRID)
+    peer = peer_of(at_size(model, VIT, OTHER, positions, num_classes=0), pictures(*OTHER))
+    assert_parity(loaded, pictures(*OTHER), peer)
+    assert_accounts_for(loaded, state, dropped=set(decoder()))
+    reasons = dict(loaded.report.dropped)
+    assert (reasons["decoder_pred.weight"], reasons["mask_token"]) == (WHY_DECODER, WHY_MASK)
+    for wrong in ({"resampling": "antialias"}, {"resampling": "dino"}, {"norm_eps": 1e-5}):
+        with pytest.raises(AssertionError):
+            assert_parity(rebuilt(loaded, **wrong), pictures(*OTHER), peer)
+
+
+def test_a_mask_token_alone_tells_mae(tmp_path: Path) -> None:
+    model = small(VIT, img_size=SQUARE, num_classes=0)
+    torch.save({"model": {**model.state_dict(), "mask_token": torch.ones(1, 1, WIDTH)}}, tmp_path / "mae.pth")
+    loaded = load_model(tmp_path / "mae.pth", heads=HEADS, device="cpu")
+    assert (loaded.report.format, loaded.report.dropped) == ("MAE", (("mask_token", WHY_MASK),))
+
+
+@pytest.mark.parametrize("averaged", [True, False])
+def test_parity_of_a_fine_tuned_classifier_at_another_size(averaged: bool, tmp_path: Path) -> None:
+    options = {"global_pool": "avg" if averaged else "token", "embed_dim": 192, "depth": 1}
+    model = small("vit_tiny_patch16_224", img_size=SQUARE, **options)
+    path = tmp_path / "finetuned.pth"
+    said = {} if averaged else arguments(model="vit_tiny_patch16", nb_classes=5)
+    torch.save({"model": model.state_dict(), **said}, path)
+    loaded = load_model(path, heads=HEADS if averaged else None, device="cpu")
+    positions = resampled_by_hand(model.pos_embed, prefix=1, native=GRID, target=OTHER_GRID)
+    peer = peer_of(at_size(model, "vit_tiny_patch16_224", OTHER, positions, **options), pictures(*OTHER))
+    assert_parity(loaded, pictures(*OTHER), peer)
+    assert_accounts_for(loaded, model.state_dict())
+    assert (loaded.report.format, len(loaded.spec.class_names)) == ("MAE", 5)
+    wrong = rebuilt(loaded, pooling="cls" if averaged else "mean")
+    with pytest.raises(AssertionError):
+        assert_parity(wrong, pictures(*OTHER), peer)
+
+
+def test_arguments_say_the_heads_and_a_linear_probe_is_dropped(tmp_path: Path) -> None:
+    model = small("vit_base_patch16_224", img_size=SQUARE, embed_dim=768, num_heads=12, depth=1, num_classes=0)
+    probe = {
+        "head.0.running_mean": torch.zeros(768),
+        "head.0.running_var": torch.ones(768),
+        "head.0.num_batches_tracked": torch.tensor(3),
+        "head.1.weight": torch.ones(5, 768),
+        "head.1.bias": torch.ones(5),
+    }
+    state = {**model.state_dict(), **probe}
+    torch.save({"model": state, **arguments(model="vit_base_patch16")}, tmp_path / "probe.pth")
+    loaded = load_model(tmp_path / "probe.pth", device="cpu")
+    assert (loaded.spec.heads, loaded.report.heads_from) == (12, "model=vit_base_patch16 of the training run")
+    assert_accounts_for(loaded, state, dropped=set(probe))
+    assert dict(loaded.report.dropped)["head.1.weight"] == WHY_PROBE
+    torch.save({"model": model.state_dict(), **arguments(model="mae_vit_base_patch16")}, tmp_path / "pretrain.pth")
+    assert load_model(tmp_path / "pretrain.pth", device="cpu").report.heads_from.startswith("model=mae_vit_base")
