@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.vit_engine.weights.formats.by_hand import resampled_by_hand
 from tests.vit_engine.weights.formats.support import assert_parity, pictures
 from tests.vit_engine.weights.formats.timm_peers import (
     HEADS,
@@ -17,7 +18,6 @@ from tests.vit_engine.weights.formats.timm_peers import (
     at_size,
     peer_of,
     rebuilt,
-    resampled_by_hand,
     small,
 )
 from vit_engine.weights import load_model

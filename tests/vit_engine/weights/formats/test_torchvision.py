@@ -1,26 +1,38 @@
 """torchvision's ViT: the same tokens and attention as torchvision's own model."""
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.models.vision_transformer import ConvStemConfig, VisionTransformer, interpolate_embeddings
 
+from tests.vit_engine.weights.formats.by_hand import resampled_by_hand
 from tests.vit_engine.weights.formats.support import Peer, assert_parity, captured, pictures, randomise
 from vit_engine.errors import CheckpointError
 from vit_engine.weights import build, load_model
 from vit_engine.weights.formats.torchvision import WHY_HIDDEN
 
 
-def peer_of(model: VisionTransformer, images: Tensor) -> Peer:
+def forward(model: VisionTransformer, images: Tensor) -> Tensor:
+    """torchvision's, for pictures of any shape: its own forward takes squares alone."""
+    patches = model.conv_proj(images).flatten(2).mT
+    return model.heads(model.encoder(torch.cat([model.class_token, patches], dim=1))[:, 0])
+
+
+def peer_of(
+    model: VisionTransformer, images: Tensor, run: Callable[[VisionTransformer, Tensor], Tensor] | None = None
+) -> Peer:
+    """What the model says itself, by its own forward or another."""
     layers = list(model.encoder.layers)
     output: list[Tensor] = []
-    tokens = captured(layers, lambda: output.append(model(images)))
-    normed = captured([layer.ln_1 for layer in layers], lambda: model(images))
+    answer = (lambda: model(images)) if run is None else (lambda: run(model, images))
+    tokens = captured(layers, lambda: output.append(answer()))
+    normed = captured([layer.ln_1 for layer in layers], answer)
     attention = [
         layer.self_attention(x[None], x[None], x[None], need_weights=True, average_attn_weights=False)[1][0]
         for layer, x in zip(layers, normed, strict=True)
@@ -66,6 +78,16 @@ def test_parity_at_another_size_with_torchvisions_own_resampling(model: VisionTr
     larger.load_state_dict(interpolate_embeddings(28, 4, model.state_dict()))
     loaded = load_model(path, heads=3, device="cpu")
     assert_parity(loaded, pictures(28, 28), peer_of(larger.eval().requires_grad_(False), pictures(28, 28)))
+
+
+def test_parity_at_a_size_that_is_no_square(model: VisionTransformer, path: Path) -> None:
+    """As its helper resamples squares: bicubically, corners on corners."""
+    oblong = small(20)
+    oblong.load_state_dict(model.state_dict())
+    positions = resampled_by_hand(model.encoder.pos_embedding, prefix=1, native=(5, 5), target=(9, 3), corners=True)
+    oblong.encoder.pos_embedding = nn.Parameter(positions)
+    peer = peer_of(oblong.eval().requires_grad_(False), pictures(36, 12), forward)
+    assert_parity(load_model(path, heads=3, device="cpu"), pictures(36, 12), peer)
 
 
 def test_another_resampling_or_eps_would_not_be_torchvisions(model: VisionTransformer, path: Path) -> None:
