@@ -9,7 +9,7 @@ from torch import Tensor
 from vit_engine.errors import CheckpointError
 from vit_engine.spec import Preprocessing
 from vit_engine.weights.conversion import Conversion
-from vit_engine.weights.formats.dinov2 import backbone_names, take_teacher
+from vit_engine.weights.formats.dinov2 import drop_training
 from vit_engine.weights.formats.format import Format, Origin, Traits
 from vit_engine.weights.formats.hf_dinov3 import PUBLISHED, native_size
 
@@ -35,7 +35,7 @@ def masked(bias: Tensor, mask: Tensor) -> Tensor:
 
 
 def _convert(conversion: Conversion, _: Origin) -> Traits:
-    take_teacher(conversion)
+    drop_training(conversion)
     conversion.drop(r"local_cls_norm\.(weight|bias)", "normalises small crops while it is trained")
     conversion.rename(_RULES)
     for layer in conversion.layers():
@@ -74,6 +74,6 @@ def _heads(conversion: Conversion) -> int:
 
 FORMAT = Format(
     "DINOv3",
-    lambda names, origin: {"cls_token", "rope_embed.periods", "patch_embed.proj.weight"} <= backbone_names(names),
+    lambda names, origin: {"cls_token", "rope_embed.periods", "patch_embed.proj.weight"} <= names,
     _convert,
 )
