@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import timm
-import torch
 from timm.models import save_for_hf
 from torch import Tensor, nn
 
