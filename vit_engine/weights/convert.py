@@ -59,7 +59,7 @@ class Converted:
             heads_from=heads_from,
             native_grid=spec.grid(*spec.native_size).shape if learned else None,
             resampling=spec.resampling if learned else "",
-            assumed=self.traits.assumed,
+            assumed=() if spec.weights is not None else self.traits.assumed,  # of a published model all is known
         )
 
     def prove(self, spec: ModelSpec) -> VisionTransformer:
