@@ -38,6 +38,8 @@ class Heads(NamedTuple):
 
 def read_spec(conversion: Conversion, traits: Traits, *, name: str, heads: int) -> ModelSpec:
     """The model that the tensors are of. Raises CheckpointError, naming what was found, where they are of no ViT."""
+    if traits.lacking:
+        raise CheckpointError(traits.lacking)
     tensors = conversion.tensors
     shapes = _telling_shapes(tensors)
     dim, _, patch_size, _ = shapes["patch_embed.proj.weight"]

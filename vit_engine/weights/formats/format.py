@@ -31,7 +31,8 @@ class Traits:
     where nobody names them. published: (dim, depth) of this family's published models -> their heads, for
     advice only: the file need not be one of them. rope_base: of rotary positions whose periods the file lacks,
     because they follow from it and the heads; None for all others. assumed: what nothing says and is taken
-    from the family's published models, a sentence each, for the report.
+    from the family's published models, a sentence each, for the report. lacking: what nothing says and nothing
+    can be taken for, a sentence; such a file can only be the weights of a model that is known.
     """
 
     family: str
@@ -47,6 +48,7 @@ class Traits:
     published: Mapping[tuple[int, int], int] = field(default_factory=dict)
     rope_base: float | None = None
     assumed: tuple[str, ...] = ()
+    lacking: str = ""
 
 
 @dataclass(frozen=True)
