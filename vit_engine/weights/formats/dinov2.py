@@ -22,6 +22,17 @@ def drop_training(conversion: Conversion) -> None:
     conversion.drop(r"mask_token", WHY_MASK)
 
 
+def take_classifier(conversion: Conversion) -> str:
+    """The linear classifier of the repositories' hubs, where there is one; what it sees, one of POOLINGS."""
+    if "linear_head.weight" not in conversion:
+        return "cls"
+    if conversion["linear_head.weight"].shape[-1] != 2 * conversion["cls_token"].shape[-1]:
+        conversion.drop(r"linear_head\..*", "classifier that sees several layers; here it can see the last one alone")
+        return "cls"
+    conversion.rename(((r"linear_head\.(weight|bias)", r"head.\1"),))
+    return "cls_mean"
+
+
 def _recognises(names: Set[str], _: Origin) -> bool:
     if not {"cls_token", "pos_embed", "patch_embed.proj.weight"} <= names:
         return False
@@ -35,6 +46,7 @@ def _convert(conversion: Conversion, _: Origin) -> Traits:
     conversion.rename(((_CHUNKED.pattern, r"blocks.\1.\2"),))
     return Traits(
         family="dinov2",
+        pooling=take_classifier(conversion),
         resampling="antialias" if "register_tokens" in conversion else "dino",
         published=PUBLISHED,
     )

@@ -9,7 +9,7 @@ from torch import Tensor
 from vit_engine.errors import CheckpointError
 from vit_engine.spec import Preprocessing
 from vit_engine.weights.conversion import Conversion
-from vit_engine.weights.formats.dinov2 import drop_training
+from vit_engine.weights.formats.dinov2 import drop_training, take_classifier
 from vit_engine.weights.formats.format import Format, Origin, Traits
 from vit_engine.weights.formats.hf_dinov3 import PUBLISHED, native_size
 
@@ -40,13 +40,13 @@ def _convert(conversion: Conversion, _: Origin) -> Traits:
     conversion.rename(_RULES)
     for layer in conversion.layers():
         _convert_block(conversion, f"blocks.{layer}.")
-    heads = _heads(conversion)
     return Traits(
         family="dinov3",
-        heads=heads,
+        heads=_heads(conversion),
         heads_from="the periods of its rotary positions",
         native_size=native_size(conversion),
         norm_eps=1e-5,
+        pooling=take_classifier(conversion),
         preprocessing=Preprocessing(interpolation="bilinear"),
         published=PUBLISHED,
         assumed=_ASSUMED,

@@ -30,10 +30,10 @@ _RIGHT_FILE = "Put the config.json that came with these weights beside them."
 
 @dataclass(frozen=True)
 class Config:
-    """A config.json with its family's defaults, or these alone. given: whether there is a config.json."""
+    """A config.json as it is (`given`; empty where there is none), and with its family's defaults (`values`)."""
 
     values: Mapping[str, Any]
-    given: bool
+    given: Mapping[str, Any]
 
     def __getitem__(self, key: str) -> Any:
         return self.values[key]
@@ -80,7 +80,8 @@ class Config:
         (rows, height), (cols, width) = ((side // patch, side - side % patch) for side, patch in sizes)
         if "pos_embed" in conversion:
             patches = conversion["pos_embed"].shape[1] - 1 - ("dist_token" in conversion)
-            self._demand("image_size", (rows, cols), rows * cols == patches, f"positions for {patches} patches")
+            says = f"{self['image_size']} ({rows}×{cols} patches)"
+            self._demand("image_size", says, rows * cols == patches, f"positions for {patches}")
         return height, width
 
     def demand_agreement(self, conversion: Conversion, **found: object) -> None:
@@ -92,7 +93,7 @@ class Config:
             "hidden_size": conversion["cls_token"].shape[-1],
             "num_hidden_layers": len(list(conversion.layers())),
         }
-        self._demand("patch_size", self["patch_size"], _pair(self["patch_size"]) == kernel, f"patches of {kernel}")
+        self._demand("patch_size", self["patch_size"], _pair(self["patch_size"]) == kernel, f"kernels of {kernel}")
         for key, value in found.items():
             self._demand(key, self[key], self[key] == value, repr(value))
 
@@ -104,8 +105,9 @@ class Config:
         return names if names and len(labels) == classes and set(labels.values()) == set(names) else None
 
     def _demand(self, key: str, says: object, agrees: bool, got: str) -> None:
+        default = "" if key in self.given else " (transformers' default)"
         if not agrees:
-            raise CheckpointError(f"its config.json has {key} {says}, and its tensors have {got}. {_RIGHT_FILE}")
+            raise CheckpointError(f"its config.json has {key} {says}{default}, its tensors {got}. {_RIGHT_FILE}")
 
 
 def read_config(origin: Origin, defaults: Mapping[str, Mapping[str, Any]]) -> Config:
@@ -122,7 +124,7 @@ def read_config(origin: Origin, defaults: Mapping[str, Mapping[str, Any]]) -> Co
             f"its config.json is of the model type {kind!r}, and its tensors have the names of "
             f"{' or '.join(defaults)}. {_RIGHT_FILE} Other types are not known here, even with the same names."
         )
-    return Config({**defaults[kind], **config}, given=bool(config))
+    return Config({**defaults[kind], **config}, config)
 
 
 def read_preprocessing(origin: Origin, default: Preprocessing) -> Preprocessing:

@@ -142,6 +142,29 @@ def test_of_a_training_run_the_teachers_backbone_is_taken(wrap, tmp_path: Path) 
     assert "projection head" in why["dino_head"]
 
 
+@pytest.mark.parametrize("kind", ["plain", "registers"])
+def test_parity_of_the_hubs_linear_classifier(kind: str, tmp_path: Path) -> None:
+    model = MODELS[kind]()
+    head = randomise(torch.nn.Linear(48, 5))
+    state = {f"backbone.{name}": tensor for name, tensor in original_state(model).items()}
+    state |= {f"linear_head.{name}": tensor for name, tensor in head.state_dict().items()}
+    torch.save(state, tmp_path / "classifier.pth")
+    loaded = load_model(tmp_path / "classifier.pth", heads=3, device="cpu")
+    peer = peer_of(model, pictures(*OTHER_SIZE))
+    normed = model.layernorm(peer.tokens[-1])
+    seen = torch.cat([normed[0], normed[-21:].mean(dim=0)])  # 7×3 patches
+    assert_parity(loaded, pictures(*OTHER_SIZE), peer._replace(output=head(seen)))
+    assert_all_keys_accounted(loaded, set(state))
+    assert len(loaded.spec.class_names) == 5
+
+
+def test_a_classifier_of_four_layers_is_dropped_and_the_reason_said(tmp_path: Path) -> None:
+    state = {**original_state(plain()), "linear_head.weight": torch.ones(5, 120), "linear_head.bias": torch.ones(5)}
+    torch.save(state, tmp_path / "classifier.pth")
+    report = load_model(tmp_path / "classifier.pth", heads=3, device="cpu").report
+    assert "several layers" in dict(report.dropped)["linear_head.bias"]
+
+
 @pytest.mark.parametrize("other", ["bicubic", "corners"])
 @pytest.mark.parametrize("kind", ["plain", "registers"])
 def test_parity_notices_other_positions(kind: str, other: str, tmp_path: Path) -> None:

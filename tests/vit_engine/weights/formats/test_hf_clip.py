@@ -160,8 +160,8 @@ def test_without_a_configuration_it_is_refused_for_its_activation(tmp_path: Path
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"patch_size": 14}, "has patch_size 14, and its tensors"),
-        ({"image_size": 24}, r"has image_size \(6, 6\), and its tensors have positions for 25 patches"),
+        ({"patch_size": 14}, "has patch_size 14, its tensors"),
+        ({"image_size": 24}, r"has image_size 24 \(6×6 patches\), its tensors positions for 25"),
         ({"hidden_act": "selu"}, r"activation \(hidden_act\) 'selu'"),
         ({"model_type": "siglip_vision_model"}, "model type 'siglip_vision_model'"),
     ],

@@ -136,8 +136,8 @@ def test_parity_notices_gates_and_values_exchanged(save: Save, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"use_swiglu_ffn": True}, "has use_swiglu_ffn True, and its tensors have False"),
-        ({"num_register_tokens": 4}, "has num_register_tokens 4, and its tensors have 3"),
+        ({"use_swiglu_ffn": True}, "has use_swiglu_ffn True, its tensors False"),
+        ({"num_register_tokens": 4}, "has num_register_tokens 4, its tensors 3"),
         ({"model_type": "dinov2"}, "model type 'dinov2', and its tensors have the names of dinov2_with_registers"),
     ],
 )

@@ -89,12 +89,12 @@ def test_parity_notices_a_wrong_detail(change: dict[str, object], tmp_path: Path
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"use_gated_mlp": True}, "has use_gated_mlp True, and its tensors have False"),
-        ({"num_register_tokens": 4}, "has num_register_tokens 4, and its tensors have 3"),
-        ({"query_bias": False}, "has query_bias False, and its tensors have True"),
-        ({"key_bias": True}, "has key_bias True, and its tensors have False"),
-        ({"mlp_bias": False}, "has mlp_bias False, and its tensors have True"),
-        ({"patch_size": 14}, r"has patch_size 14, and its tensors have patches of \(4, 4\)"),
+        ({"use_gated_mlp": True}, "has use_gated_mlp True, its tensors False"),
+        ({"num_register_tokens": 4}, "has num_register_tokens 4, its tensors 3"),
+        ({"query_bias": False}, "has query_bias False, its tensors True"),
+        ({"key_bias": True}, "has key_bias True, its tensors False"),
+        ({"mlp_bias": False}, "has mlp_bias False, its tensors True"),
+        ({"patch_size": 14}, r"has patch_size 14, its tensors kernels of \(4, 4\)"),
         ({"model_type": "eomt_dinov3"}, "model type 'eomt_dinov3'"),
     ],
 )

@@ -148,11 +148,11 @@ def test_parity_notices_other_positions(other: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"patch_size": 5}, r"has patch_size 5, and its tensors have patches of \(4, 4\)\. Put the config\.json"),
-        ({"hidden_size": 32}, "has hidden_size 32, and its tensors have 24"),
-        ({"num_hidden_layers": 3}, "has num_hidden_layers 3, and its tensors have 2"),
-        ({"qkv_bias": False}, "has qkv_bias False, and its tensors have True"),
-        ({"image_size": 24}, r"has image_size \(6, 6\), and its tensors have positions for 25 patches"),
+        ({"patch_size": 5}, r"has patch_size 5, its tensors kernels of \(4, 4\)\. Put the config\.json"),
+        ({"hidden_size": 32}, "has hidden_size 32, its tensors 24"),
+        ({"num_hidden_layers": 3}, "has num_hidden_layers 3, its tensors 2"),
+        ({"qkv_bias": False}, "has qkv_bias False, its tensors True"),
+        ({"image_size": 24}, r"has image_size 24 \(6×6 patches\), its tensors positions for 25"),
         ({"hidden_act": "relu"}, "activation .* 'relu'; known here are gelu, "),
         ({"model_type": "beit"}, "model type 'beit', and its tensors have the names of vit or vit_mae"),
         ({"num_attention_heads": 5}, "dim must be a multiple of heads"),
@@ -165,6 +165,13 @@ def test_a_configuration_that_contradicts_the_tensors_is_refused(
     as_safetensors(classifier(), tmp_path)
     change_config(tmp_path, **change)
     with pytest.raises(CheckpointError, match=message):
+        load_model(tmp_path, device="cpu")
+
+
+def test_what_a_configuration_leaves_out_is_named_as_transformers_default(tmp_path: Path) -> None:
+    as_safetensors(classifier(), tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "vit", "patch_size": 4, "image_size": 20}))
+    with pytest.raises(CheckpointError, match=r"hidden_size 768 \(transformers' default\), its tensors 24"):
         load_model(tmp_path, device="cpu")
 
 
