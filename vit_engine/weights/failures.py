@@ -36,6 +36,6 @@ def disk_failures(path: Path) -> Iterator[None]:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise DiskFailure(
                 f"the disk is full: {error.strerror}, {path}. Free some of {path.parent}, or set VIT_ENGINE_HOME to a "
-                "folder on another disk; what has come is kept, and the next download goes on from there"
+                "folder on another disk; where the server allows it, the next download goes on from what has come"
             ) from error
         raise DiskFailure(f"{error.filename or path}: {error.strerror or error}") from error

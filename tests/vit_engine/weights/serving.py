@@ -53,7 +53,7 @@ class Handler(BaseHTTPRequestHandler):
         self.server.asked.append(Asked(self.path, self.headers["Range"], self.headers["If-Range"]))
         file = self.server.files.get(urlsplit(self.path).path, Served(status=404))
         if file.status != 200:
-            self.send_error(file.status)
+            self._refuse(file)
             return
         start = self._start(file)
         if start >= len(file.body) > 0:
@@ -63,6 +63,12 @@ class Handler(BaseHTTPRequestHandler):
         rest = file.body[start:]
         with contextlib.suppress(OSError):  # a client that goes away is part of the test
             self._body(file, rest)
+
+    def _refuse(self, file: Served) -> None:
+        self.send_response(file.status)
+        for name, value in {"Content-Length": "0", **file.extra}.items():
+            self.send_header(name, value)
+        self.end_headers()
 
     def _start(self, file: Served) -> int:
         match = re.fullmatch(r"bytes=(\d+)-", self.headers["Range"] or "")

@@ -52,6 +52,22 @@ def test_a_connection_that_breaks_is_made_again_for_the_rest(server: Server, tmp
     assert fractions == sorted(fractions), "no step back while what has come is kept"
 
 
+def test_a_connection_that_stalls_is_made_again_for_the_rest(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vit_engine.weights.connection.TIMEOUT", 0.2)
+    server.files["/w.pth"] = Served(held=2 * HALF)
+    assert_whole(download(f"{server.url}/w.pth", tmp_path / "w.pth"))
+    assert server.asked == [Asked("/w.pth"), Asked("/w.pth", f"bytes={2 * HALF}-", '"one"')]
+
+
+def test_the_rest_is_asked_for_where_the_server_sends_on(server: Server, tmp_path: Path) -> None:
+    server.files["/link"] = Served(status=302, extra={"Location": "/w.pth"})
+    server.files["/w.pth"] = Served(sends=[HALF])
+    assert_whole(download(f"{server.url}/link", tmp_path / "w.pth"))
+    assert server.asked == [Asked("/link"), Asked("/w.pth"), Asked("/link", REST.range, REST.if_range), REST]
+
+
 def test_the_wait_before_it_tells_progress_and_can_be_cancelled(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,24 +149,29 @@ def test_a_part_that_only_had_to_be_renamed_is_not_asked_for(server: Server, tmp
     assert server.asked == []
 
 
+WHOLE = Asked("/w.pth")
+
+
 @pytest.mark.parametrize(
-    "changed",
+    ("changed", "asked"),
     [
-        Served(OTHER, etag='"two"'),  # the version is another: the server sends all of it
-        Served(OTHER[:-1], etag='"one"'),  # its name is the same, its size is not
-        Served(OTHER, ranges=False),
-        Served(OTHER[:HALF]),  # what is asked for is beyond the end
-        Served(OTHER, skew=7),  # a part that begins elsewhere
+        (Served(OTHER, etag='"two"'), [REST]),  # the server sends all of it
+        (Served(OTHER, ranges=False), [REST]),
+        (Served(OTHER[:-1]), [REST, WHOLE]),  # its version has the same name, and another size
+        (Served(OTHER[:HALF]), [REST, WHOLE]),  # what is asked for is beyond its end
+        (Served(OTHER, skew=7), [REST, WHOLE]),  # the server sends another part
     ],
-    ids=["version", "size", "no ranges", "shorter", "another part"],
+    ids=["version", "no ranges", "size", "shorter", "another part"],
 )
-def test_another_file_is_fetched_from_its_beginning(server: Server, tmp_path: Path, changed: Served) -> None:
+def test_another_file_is_fetched_from_its_beginning(
+    server: Server, tmp_path: Path, changed: Served, asked: list[Asked]
+) -> None:
     server.files["/w.pth"] = Served()
     leave_half(server, tmp_path / "w.pth")
     server.files["/w.pth"] = changed
     download(f"{server.url}/w.pth", tmp_path / "w.pth")
     assert_whole(tmp_path / "w.pth", changed.body)
-    assert server.asked[0] == REST
+    assert server.asked == asked
 
 
 @pytest.mark.parametrize("served", [Served(etag=None), Served(etag='W/"weak"')], ids=["nothing", "a weak one"])
@@ -161,7 +182,7 @@ def test_without_a_name_for_its_version_nothing_is_gone_on_with(server: Server, 
     assert_whole(tmp_path / "w.pth")
     assert server.asked == [Asked("/w.pth"), Asked("/w.pth")]
     (tmp_path / "w.pth").unlink()
-    served.sends = [HALF, 0, 0, 0]
+    served.sends = [HALF, HALF, HALF, HALF]
     with pytest.raises(DownloadError, match="the connection ended"):
         download(f"{server.url}/w.pth", tmp_path / "w.pth")
     assert not (tmp_path / ".w.pth.part").exists(), "nobody could go on with it"

@@ -1,6 +1,7 @@
 """Mirrors and proxies that the environment names."""
 
 import hashlib
+import shutil
 import socket
 from pathlib import Path
 
@@ -31,7 +32,9 @@ def test_an_address_is_asked_once(value: str, monkeypatch: pytest.MonkeyPatch) -
     assert addresses("https://host.example/w.pth") == ("https://host.example/w.pth",)
 
 
-@pytest.mark.parametrize("value", ["mirror.example", "file:///mirror", "https://fine.example ftp://mirror.example"])
+@pytest.mark.parametrize(
+    "value", ["mirror.example", "file:///mirror", "https:///mirror", "https://fine.example ftp://mirror.example"]
+)
 def test_a_mirror_that_is_no_web_address_is_refused(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIT_ENGINE_MIRROR", value)
     with pytest.raises(Failure, match=r"VIT_ENGINE_MIRROR.* must begin with http:// or https://") as failure:
@@ -75,6 +78,18 @@ def test_where_all_fail_each_has_its_reason(server: Server, tmp_path: Path, monk
     message = str(failure.value)
     assert message.startswith(f"could not download {url}: {server.url}/mirror/w.pth: HTTP 403, ")
     assert f"; {url}: HTTP 404, there is no such file. " in message
+
+
+def test_a_full_disk_is_no_reason_to_ask_elsewhere(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIT_ENGINE_MIRROR", f"{server.url}/mirror")
+    usage = shutil.disk_usage(tmp_path)._replace(free=0)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
+    server.files["/mirror/w.pth"] = server.files["/w.pth"] = Served()
+    with pytest.raises(DownloadError, match="the disk is full"):
+        download(f"{server.url}/w.pth", tmp_path / "w.pth")
+    assert server.asked == [Asked("/mirror/w.pth")]
 
 
 def test_a_proxy_is_asked_for_the_whole_url(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
