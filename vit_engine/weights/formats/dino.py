@@ -1,26 +1,32 @@
 """DINO v1 (facebookresearch/dino): pretrained backbones, and the teacher or the student of a training run.
 
-Its names are those of VisionTransformer. A projection head, of self-supervised training, is left out.
+Its names are those of VisionTransformer, and of every plain ViT without a classifier: asked last. A projection
+head, of self-supervised training, is left out.
 """
 
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.format import Format, Origin, Traits
+from vit_engine.weights.formats.plain import refuse_unusual
 
 WHY_HEAD = "projection head of self-supervised training"
+ASSUMED_RESAMPLING = "Positions are resampled as DINO does it: other ViTs without a classifier can have the same names."
 PUBLISHED = {(192, 12): 3, (384, 12): 6, (768, 12): 12}
 _ARCHITECTURES = {"vit_tiny": (192, 3), "vit_small": (384, 6), "vit_base": (768, 12)}  # dimensions and heads
 
 
 def _convert(conversion: Conversion, origin: Origin) -> Traits:
+    refuse_unusual(conversion)
     conversion.drop(r"head\.(mlp\.\d+|last_layer)\..*", WHY_HEAD)
     architecture = str(origin.arguments.get("arch", "")).replace("deit_", "vit_")
     dim, heads = _ARCHITECTURES.get(architecture, (0, 0))
+    trained_here = bool(conversion.dropped) or architecture in _ARCHITECTURES
     return Traits(
         family="dino",
         heads=heads if dim == conversion["cls_token"].shape[-1] else None,
         heads_from=f"arch={architecture} of the training run",
         resampling="dino",
         published=PUBLISHED,
+        assumed=() if trained_here else (ASSUMED_RESAMPLING,),
     )
 
 

@@ -29,6 +29,11 @@ from vit_engine.weights.formats.timm_config import Description, class_names, des
 
 _TELLING = {"head.weight", "reg_token", "blocks.0.ls1.gamma", "norm_pre.weight", "fc_norm.weight"}
 _MLPS = {"gelu": "gelu", "gelu_tanh": "gelu_tanh", "quick_gelu": "quick_gelu", "silu": "swiglu", "swish": "swiglu"}
+LACKING_CLIP = (
+    "it normalises tokens before the first block, as CLIP does, and neither the activation (GELU or QuickGELU) nor the "
+    "norms' eps is in tensors: put the config.json that timm saved with it beside it."
+)
+ASSUMED_RESAMPLING = "Positions are resampled with antialiasing, as timm does; DeiT's files can have the same names."
 WHY_ATTENTION_POOL = "attention pooling, which its classifier sees and the blocks do not"
 
 
@@ -44,11 +49,13 @@ def _convert(conversion: Conversion, origin: Origin) -> Traits:
     architecture = _architecture(conversion, said)
     unflatten_patches(conversion)
     gated = _gate(conversion)
-    mlp, norm_eps = _equations(conversion, said, architecture, gated=gated)
+    mlp, norm_eps = _equations(said, architecture, gated=gated)
     pooling, taken = _pool(conversion, said)
     native = _positions(conversion, said)
     heads, heads_from = _heads(said, architecture)
     pictures, assumed = preprocessing(said)
+    if said is None:
+        assumed += (ASSUMED_RESAMPLING,)
     return Traits(
         family="timm",
         heads=heads,
@@ -62,6 +69,7 @@ def _convert(conversion: Conversion, origin: Origin) -> Traits:
         class_names=class_names(said.labels) if said and "head.weight" in conversion else None,
         published=PUBLISHED,
         assumed=assumed + taken,
+        lacking=LACKING_CLIP if said is None and "norm_pre.weight" in conversion else "",
     )
 
 
@@ -103,16 +111,9 @@ def _gate(conversion: Conversion) -> bool:
     return True
 
 
-def _equations(
-    conversion: Conversion, said: Description | None, architecture: Architecture | None, *, gated: bool
-) -> tuple[str, float]:
-    """Activation and eps: as the architecture has them, unless it was changed. CheckpointError where nobody says."""
+def _equations(said: Description | None, architecture: Architecture | None, *, gated: bool) -> tuple[str, float]:
+    """Activation and eps: as the architecture has them, unless it was changed. CheckpointError if it cannot be."""
     if said is None or architecture is None:
-        if "norm_pre.weight" in conversion:
-            raise CheckpointError(
-                "it normalises tokens before the first block, as CLIP does, and neither the activation (GELU or "
-                "QuickGELU) nor the norms' eps is in tensors: put the config.json that timm saved with it beside it."
-            )
         return "gelu", 1e-6
     act, norm = said.options.get("act_layer"), said.options.get("norm_layer")
     mlp = _MLPS.get(act) if act else "swiglu" if gated else architecture.mlp

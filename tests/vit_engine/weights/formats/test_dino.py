@@ -21,8 +21,9 @@ from tests.vit_engine.weights.formats.timm_peers import (
     rebuilt,
     small,
 )
+from vit_engine.errors import CheckpointError
 from vit_engine.weights import load_model
-from vit_engine.weights.formats.dino import WHY_HEAD
+from vit_engine.weights.formats.dino import ASSUMED_RESAMPLING, WHY_HEAD
 
 SQUARE, GRID, OTHER_GRID = (20, 20), (5, 5), (OTHER[0] // PATCH, OTHER[1] // PATCH)
 HEAD = ("head.mlp.0.weight", "head.mlp.0.bias", "head.last_layer.weight_g", "head.last_layer.weight_v")
@@ -59,6 +60,7 @@ def test_parity_of_a_pretrained_backbone_at_the_native_size(tmp_path: Path) -> N
     assert_parity(loaded, pictures(*SQUARE), peer_of(model, pictures(*SQUARE)))
     assert_accounts_for(loaded, model.state_dict())
     assert loaded.report.converted == loaded.report.dropped == ()
+    assert loaded.report.assumed == (ASSUMED_RESAMPLING,)
     assert (loaded.report.format, loaded.report.resampling) == ("DINO", "dino")
 
 
@@ -84,6 +86,7 @@ def test_parity_of_a_training_files_teacher(arch: str, tmp_path: Path) -> None:
     assert_parity(loaded, pictures(*SQUARE), peer_of(teacher, pictures(*SQUARE)))
     assert_accounts_for(loaded, wrapped(teacher.state_dict(), ""), dropped=set(HEAD))
     assert {why for key, why in loaded.report.dropped if key in HEAD} == {WHY_HEAD}
+    assert loaded.report.assumed == ()
     assert (loaded.spec.heads, loaded.report.heads_from) == (3, "arch=vit_tiny of the training run")
 
 
@@ -103,3 +106,9 @@ def test_an_architecture_of_other_dimensions_says_no_heads(tmp_path: Path) -> No
     path = training_file(tmp_path / "checkpoint.pth", backbone(), backbone(), arch="vit_tiny")  # which has 192
     loaded = load_model(path, heads=HEADS, device="cpu")
     assert loaded.report.heads_from == "heads=, as asked for"
+
+
+def test_what_is_no_plain_vit_is_refused_by_name(tmp_path: Path) -> None:
+    torch.save({**backbone().state_dict(), "blocks.0.attn.q_norm.weight": torch.ones(8)}, tmp_path / "other.pth")
+    with pytest.raises(CheckpointError, match=r"normalised queries and keys \(qk_norm\): blocks\.0\.attn\.q_norm"):
+        load_model(tmp_path / "other.pth", heads=HEADS, device="cpu")

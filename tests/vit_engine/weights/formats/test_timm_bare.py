@@ -13,6 +13,7 @@ from tests.vit_engine.weights.formats.support import assert_parity, pictures
 from tests.vit_engine.weights.formats.timm_peers import HEADS, OTHER, assert_accounts_for, peer_of, small
 from vit_engine.errors import CheckpointError
 from vit_engine.weights import load_model
+from vit_engine.weights.formats.timm import ASSUMED_RESAMPLING
 
 SQUARE = (20, 20)
 BARE: dict[str, tuple[str, dict[str, Any]]] = {
@@ -36,6 +37,9 @@ def test_parity_of_bare_files(variant: str, tmp_path: Path) -> None:
     assert_accounts_for(loaded, model.state_dict())
     assert (loaded.report.format, loaded.report.native_grid) == ("timm", (5, 5))
     assert "normalised with ImageNet's mean and std" in loaded.report.assumed[0]
+    assert loaded.report.assumed[1] == ASSUMED_RESAMPLING
+    seen = ("Its classifier sees the CLS token.",) if loaded.spec.class_names else ()
+    assert loaded.report.assumed[2:] == seen
 
 
 def test_bare_files_have_to_be_asked_for_heads_and_get_advice(tmp_path: Path) -> None:
@@ -95,3 +99,10 @@ def test_positions_with_registers_that_are_no_square_are_refused(tmp_path: Path)
     torch.save(model.state_dict(), tmp_path / "oblong.pth")
     with pytest.raises(CheckpointError, match=r"its 40 positions may be .* config\.json that timm saved"):
         load_model(tmp_path / "oblong.pth", heads=HEADS, device="cpu")
+
+
+@pytest.mark.parametrize("name", ["demo_vit_p8", "demo_vit_p16"])
+def test_of_models_that_are_known_by_name_nothing_is_assumed(name: str) -> None:
+    """They have timm's names and a classifier, and their row says the rest."""
+    report = load_model(name, device="cpu").report
+    assert (report.format, report.assumed, report.resampling) == ("timm", (), "bicubic")

@@ -73,10 +73,14 @@ def test_what_tensors_do_not_show_is_refused_by_the_architectures_name(architect
         load_model(tmp_path, device="cpu")
 
 
-def test_a_bare_clip_is_refused_because_its_activation_is_nowhere(tmp_path: Path) -> None:
-    path = save_bare(small("vit_base_patch16_clip_224", img_size=20), tmp_path)
-    with pytest.raises(CheckpointError, match=r"neither the activation .* put the config\.json"):
-        load_model(path, heads=HEADS, device="cpu")
+def test_a_bare_clip_is_refused_because_its_activation_is_nowhere_and_loads_as_a_known_model(tmp_path: Path) -> None:
+    model = small("vit_base_patch16_clip_quickgelu_224", img_size=20)
+    bare = save_bare(model, tmp_path)
+    with pytest.raises(CheckpointError, match=r"bare\.pth: it normalises .* the activation .* put the config\.json"):
+        load_model(bare, heads=HEADS, device="cpu")
+    spec = load_model(saved(model, tmp_path / "with config"), device="cpu").spec
+    loaded = load_model(spec, weights=bare, device="cpu")
+    assert_parity(loaded, pictures(*NATIVE), peer_of(model, pictures(*NATIVE)))
 
 
 @pytest.mark.parametrize(
