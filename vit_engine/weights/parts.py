@@ -123,14 +123,20 @@ def left_out(content: Any, part: Part) -> tuple[tuple[str, str], ...]:
     if level is not part.tensors:
         others = [(other, value) for other, value in level.items() if not _is_named_tensor(other, value)]
         entries += [_entry(f"{above}{other}", value, part) for other, value in others]
-    return (*entries, *((f"{above}{group}: {_tensors(count)}", _beside(part)) for group, count in part.rest.items()))
+    return (
+        *entries,
+        *(
+            (f"{above}{group}: {_counted(count, 'tensor', 'tensors')}", _beside(part))
+            for group, count in part.rest.items()
+        ),
+    )
 
 
 def _entry(name: str, value: Any, part: Part) -> tuple[str, str]:
     if isinstance(value, Mapping) and "param_groups" not in value:
         count = sum(isinstance(each, Tensor) for each in value.values())
         if count:
-            return f"{name}: {_tensors(count)}", _beside(part)
+            return f"{name}: {_counted(count, 'tensor', 'tensors')}", _beside(part)
     return f"{name}: {_in_words(value)}", "of the training run, not of the model"
 
 
@@ -144,12 +150,12 @@ def _in_words(value: Any) -> str:
     if isinstance(value, argparse.Namespace):
         return "arguments"
     if isinstance(value, Mapping | list | tuple):
-        return f"{len(value)} entries"
+        return _counted(len(value), "entry", "entries")
     return repr(value)[:60] if isinstance(value, str | int | float | None) else type(value).__name__
 
 
-def _tensors(count: int) -> str:
-    return f"{count} tensor{'s' if count != 1 else ''}"
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
 
 
 def _is_named_tensor(name: Any, value: Any) -> bool:

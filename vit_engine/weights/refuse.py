@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 
 from vit_engine.errors import CheckpointError
 
@@ -17,6 +18,7 @@ _GATHER = (
     "full_state_dict=True), and save that."
 )
 _OTHER = "Pass the checkpoint of a plain Vision Transformer."
+_UNQUANTISED = "Pass the model as it was before it was quantised."
 _ATTENTION = r"(^|\.)(qkv|attn|attention|self_attn|query|in_proj_weight|q_proj)\b"
 
 
@@ -35,7 +37,7 @@ SURE_SIGNS = (
     Sign(
         r"\.(SCB|absmax|quant_map|quant_state\..*|qweight|qzeros|g_idx|weight_format|_packed_params.*)$",
         "a quantised model (bitsandbytes, GPTQ…), whose weights are packed integers",
-        "Pass the model as it was before it was quantised.",
+        _UNQUANTISED,
     ),
     Sign(
         r"relative_position_bias_table|relative_position_index|rel_pos_[hw]$|relative_bias_mlp|attn\.cpb_mlp",
@@ -67,6 +69,13 @@ SIGNS = (
         "Save the model's state_dict(), too.",
     ),
 )
+# Tensors without values to compute with.
+_NO_VALUES: tuple[tuple[Callable[[Tensor], bool], str, str], ...] = (
+    (lambda tensor: type(tensor) not in {Tensor, Parameter}, "values of a class of their own", _GATHER),
+    (lambda tensor: tensor.is_meta, "no values (meta tensors)", "Save the model after its weights are loaded."),
+    (lambda tensor: tensor.is_quantized, "quantised values", _UNQUANTISED),
+    (lambda tensor: tensor.layout != torch.strided, "sparse or nested values", "Save them with .to_dense()."),
+)
 _HEAD = re.compile(
     r"(.*\.)?(last_layer|prototypes|mlp|head|fc|classifier|linear)(\.\d+)*(\.weight.*|\.bias|\..*original\d)?"
 )
@@ -77,12 +86,8 @@ def demand_plain(tensors: Tensors) -> None:
     for sign in SURE_SIGNS:
         if found := _matching(sign.pattern, tensors):
             raise CheckpointError(f"it is {sign.what} (it has {_some(found)}). {sign.todo}")
-    for wrong, what, todo in (
-        (lambda tensor: tensor.is_meta, "no values (meta tensors)", "Save the model after its weights are loaded."),
-        (lambda tensor: tensor.is_quantized, "quantised values", "Pass the model as it was before it was quantised."),
-        (lambda tensor: tensor.layout != torch.strided, "sparse or nested values", "Save them with .to_dense()."),
-    ):
-        if found := [name for name, tensor in tensors.items() if wrong(tensor)]:
+    for shows, what, todo in _NO_VALUES:
+        if found := [name for name, tensor in tensors.items() if shows(tensor)]:
             raise CheckpointError(f"{len(found)} of its tensors have {what}: {_some(found)}. {todo}")
 
 

@@ -107,8 +107,8 @@ def _arguments(content: Any) -> Mapping[str, Any]:
 
 def _what_instead(content: Any) -> str:
     """What a file holds that has no state dict in it."""
-    wanted = "expected a state dict (names to tensors), or one under 'teacher', 'model', 'state_dict'…"
+    wanted = "expected a state dict (names to tensors), or one under 'teacher', 'model' or 'state_dict'"
     if isinstance(content, Mapping) and ("param_groups" in content or "optimizer" in content):
-        return f"it is the state of an optimizer, without the model; {wanted} Save the model's state_dict(), too."
+        return f"it is the state of an optimizer, without the model; {wanted}. Save the model's state_dict(), too."
     found = sorted(map(str, content))[:8] if isinstance(content, Mapping) else type(content).__name__
     return f"{wanted}; got {found}. Save the model's state_dict()."
