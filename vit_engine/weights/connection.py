@@ -52,7 +52,7 @@ class Answer:
         except TimeoutError as error:
             raise Broken(f"timed out: nothing came for {TIMEOUT:g} seconds") from error
         except (OSError, http.client.HTTPException) as error:
-            raise Broken(f"the connection broke ({error or type(error).__name__})") from error
+            raise Broken(f"the connection broke ({_words(error)})") from error
 
 
 def ask(url: str, *, start: int = 0, validator: str | None = None) -> Answer:
@@ -100,10 +100,14 @@ def _connect(request: urllib.request.Request) -> http.client.HTTPResponse:
         error.close()  # it holds the connection open
         words = _STATUS.get(error.code) or ("the server has trouble; try again later" if error.code >= 500 else "")
         raise Failure(f"HTTP {error.code}, {words or error.reason}", status=error.code) from error
-    except urllib.error.URLError as error:
-        raise Broken(str(error.reason)) from error
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise Broken(str(error) or type(error).__name__) from error
+        raise Broken(_words(error)) from error
+
+
+def _words(error: BaseException) -> str:
+    """What an error says, without its number."""
+    reason = getattr(error, "reason", error)  # a URLError is about another error
+    return getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
 
 
 def _within(answer: Future[http.client.HTTPResponse]) -> http.client.HTTPResponse:

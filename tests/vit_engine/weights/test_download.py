@@ -197,6 +197,15 @@ def test_without_a_server_the_error_says_what_to_do(tmp_path: Path, url: str) ->
     assert not target.exists()
 
 
+def test_what_the_network_says_is_told_without_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object, **__: object) -> list[object]:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr("socket.getaddrinfo", unknown)
+    with pytest.raises(DownloadError, match=r"w\.pth: Name or service not known\. Without internet"):
+        download("http://weights.invalid/w.pth", tmp_path / "w.pth")
+
+
 def test_files_of_this_machine_are_not_downloaded(tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(BODY)
     with pytest.raises(DownloadError, match="must begin with http"):

@@ -1,45 +1,21 @@
 """Several threads and processes that want one file download it once."""
 
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 
 import pytest
 
+from tests.vit_engine.weights.children import Child
 from tests.vit_engine.weights.serving import BODY, Asked, Served, Server
 from vit_engine.errors import DownloadError
 from vit_engine.weights.download import download
 
-CHILD = """
-import sys
-from pathlib import Path
-from vit_engine.weights.download import download
-sys.stdin.readline()
-download(sys.argv[1], Path(sys.argv[2]), progress=lambda fraction, message: print(message, flush=True))
-"""
 WAITING = "waiting for another download of w.pth"
 
 
 class Cancelled(Exception):  # noqa: N818
     pass
-
-
-class Child(subprocess.Popen[str]):
-    """A process that downloads a file once it is told to, and tells what it does."""
-
-    def __init__(self, url: str, target: Path) -> None:
-        command = [sys.executable, "-c", CHILD, url, str(target)]
-        super().__init__(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def begin(self, *, until: str) -> None:
-        """Return when it tells this."""
-        assert self.stdin is not None
-        assert self.stdout is not None
-        self.stdin.write("\n")
-        self.stdin.flush()
-        assert any(line.rstrip() == until for line in self.stdout), f"it ended and never told {until!r}"
 
 
 def test_two_processes_ask_once(server: Server, tmp_path: Path) -> None:

@@ -3,12 +3,11 @@
 import contextlib
 import hashlib
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.vit_engine.weights.children import Child
 from tests.vit_engine.weights.serving import BODY, Asked, Served, Server
 from vit_engine.errors import DownloadError
 from vit_engine.weights.checksum import Expected
@@ -116,22 +115,11 @@ def test_what_an_earlier_download_left_counts_for_the_sha256(
     assert server.asked == [REST]
 
 
-CHILD = """
-import sys
-from pathlib import Path
-from vit_engine.weights.download import download
-download(sys.argv[1], Path(sys.argv[2]), progress=lambda fraction, message: print(message, flush=True))
-"""
-
-
 def test_a_process_that_was_killed_leaves_its_part_to_the_next(server: Server, tmp_path: Path) -> None:
     server.files["/w.pth"] = Served(held=HALF + 1000)
     url, target = f"{server.url}/w.pth", tmp_path / "w.pth"
-    with subprocess.Popen([sys.executable, "-c", CHILD, url, str(target)], stdout=subprocess.PIPE, text=True) as child:
-        assert child.stdout is not None
-        for line in child.stdout:
-            if line.startswith("downloading"):
-                break
+    with Child(url, target) as child:
+        child.begin(until="downloading w.pth: 1 of 3 MB")
         child.kill()
     assert not target.exists()
     server.gate.set()
