@@ -59,7 +59,10 @@ def _file_rows(found: ve.Inspection) -> Iterator[tuple[str, str]]:
 
 def _model_rows(found: ve.Inspection) -> Iterator[tuple[str, str]]:
     spec, report = found.architecture, found.report
-    yield "model", f"{spec.title or spec.name}: {spec.depth} layers of {spec.dim} dimensions"
+    yield (
+        "model",
+        f"{spec.title or spec.name}: {spec.depth} layer{'s' if spec.depth > 1 else ''} of {spec.dim} dimensions",
+    )
     if found.spec is None:
         yield "heads", f"not said: pass --heads N. {found.advice}"
     else:

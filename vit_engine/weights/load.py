@@ -77,7 +77,7 @@ def checkpoint_path(name_or_path: str | Path | ModelSpec) -> Path | None:
     """A path where a path is meant: it exists, or looks like one and is no model's name."""
     if isinstance(name_or_path, ModelSpec):
         return None
-    path = Path(name_or_path).expanduser()
+    path = Path(os.path.expanduser(name_or_path))  # which, unlike Path's, leaves unknown users as they are
     looks_like_one = isinstance(name_or_path, Path) or "/" in str(name_or_path) or path.suffix != ""
     known = any(spec.name == str(name_or_path) for spec in list_models())
     return path if not known and (looks_like_one or os.path.exists(split_part(path)[0])) else None
