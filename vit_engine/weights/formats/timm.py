@@ -40,12 +40,12 @@ WHY_ATTENTION_POOL = "attention pooling, which its classifier sees and the block
 def _recognises(names: Set[str], origin: Origin) -> bool:
     if describe(origin) is not None:
         return True
-    bare = canonical(names) and "register_tokens" not in names  # that is this project's own name for them
-    return bare and (bool(names & _TELLING) or not names >= {"cls_token", "pos_embed"})
+    return canonical(names) and (bool(names & _TELLING) or not names >= {"cls_token", "pos_embed"})
 
 
 def _convert(conversion: Conversion, origin: Origin) -> Traits:
     said = describe(origin)
+    conversion.rename(((r"timm_model\.(.+)", r"\1"),))  # as transformers' TimmWrapper calls them
     architecture = _architecture(conversion, said)
     unflatten_patches(conversion)
     gated = _gate(conversion)
@@ -136,9 +136,9 @@ def _pool(conversion: Conversion, said: Description | None) -> tuple[str, tuple[
         return "cls_dist", ()
     if said is not None and said.pooling is not None:
         return _said_pooling(said, moved=moved), ()
-    if moved:
-        return "mean_norm", ("Its classifier sees the mean of the patches, because its norm is called fc_norm.",)
-    return "cls", ("Its classifier sees the CLS token.",) if "head.weight" in conversion else ()
+    pooling, seen = ("mean_norm", "mean of the patches") if moved else ("cls", "CLS token")
+    assumed = said is None and "head.weight" in conversion
+    return pooling, (f"Its classifier sees the {seen}.",) if assumed else ()
 
 
 def _said_pooling(said: Description, *, moved: bool) -> str:

@@ -95,7 +95,7 @@ def preprocessing(description: Description | None) -> tuple[Preprocessing, tuple
 
 def class_names(labels: Any) -> tuple[str, ...] | None:
     """By number, from a list or a {number: name} without gaps; None where nobody names them all."""
-    if isinstance(labels, Mapping):
+    if isinstance(labels, Mapping) and all(str(number).isdecimal() for number in labels):
         by_number = {int(number): name for number, name in labels.items()}
         labels = [by_number.get(number) for number in range(len(by_number))]
     if not isinstance(labels, Sequence) or isinstance(labels, str) or not all(isinstance(each, str) for each in labels):

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import TimmWrapperConfig, TimmWrapperForImageClassification
+from transformers.utils.logging import disable_progress_bar
 
-from tests.vit_engine.weights.formats.support import assert_parity, pictures
+from tests.vit_engine.weights.formats.support import assert_parity, pictures, randomise
 from tests.vit_engine.weights.formats.timm_peers import (
     HEADS,
     NATIVE,
@@ -19,7 +21,10 @@ from tests.vit_engine.weights.formats.timm_peers import (
     small,
 )
 from vit_engine.errors import CheckpointError
+from vit_engine.spec import Preprocessing
 from vit_engine.weights import load_model
+
+disable_progress_bar()
 
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "ViT": ("vit_small_patch16_224", {}),
@@ -101,6 +106,44 @@ def test_the_config_says_how_pictures_are_wanted_and_what_classes_are_called(tmp
     assert (spec.preprocessing.mean, spec.preprocessing.std) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
     assert spec.preprocessing.interpolation == "bilinear"
     assert spec.class_names == ("ant", "bee", "cat", "dog", "elk")
+    for labels in ({"0": "a", "1": "b", "2": "c", "3": "d", "5": "f"}, {"ant": "a"}, "abcde", [1, 2, 3, 4, 5], []):
+        (tmp_path / "config.json").write_text(json.dumps({**config, "label_names": labels}))
+        assert load_model(tmp_path, device="cpu").spec.class_names[4] == "class 4"
+    config["label_names"] = {"1": "bee", "0": "ant", "2": "cat", "4": "elk", "3": "dog"}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert load_model(tmp_path, device="cpu").spec.class_names == ("ant", "bee", "cat", "dog", "elk")
+
+
+def test_what_a_config_says_about_pictures_and_cannot_be_is_told(tmp_path: Path) -> None:
+    saved(small("vit_small_patch16_224"), tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["pretrained_cfg"] |= {"mean": None, "interpolation": "random"}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    loaded = load_model(tmp_path, device="cpu")
+    assert loaded.spec.preprocessing == Preprocessing()
+    assert [sentence.split(" AugReg")[0] for sentence in loaded.report.assumed] == [
+        "Pictures are normalised with ImageNet's mean and std.",
+        "Pictures are resized with a bicubic filter in place of 'random'.",
+    ]
+
+
+def test_without_pooling_the_classifier_sees_the_cls_token_and_all_others(tmp_path: Path) -> None:
+    model = small("vit_small_patch16_224", global_pool="")
+    loaded = load_model(saved(model, tmp_path), device="cpu")
+    peer = peer_of(model, pictures(*NATIVE))
+    assert_parity(loaded, pictures(*NATIVE), peer._replace(output=peer.output[0, 0]))
+
+
+def test_parity_of_a_model_that_transformers_has_wrapped(tmp_path: Path) -> None:
+    given = {"depth": 2, "patch_size": 4, "img_size": NATIVE, "dynamic_img_size": True}
+    config = TimmWrapperConfig(architecture="vit_tiny_patch16_224", model_args=given, num_labels=5)
+    wrapper = TimmWrapperForImageClassification(config)
+    randomise(wrapper.timm_model)
+    wrapper.save_pretrained(tmp_path)
+    loaded = load_model(tmp_path, device="cpu")
+    assert_parity(loaded, pictures(*OTHER), peer_of(wrapper.timm_model, pictures(*OTHER)))
+    assert_accounts_for(loaded, wrapper.state_dict())
+    assert (loaded.report.format, loaded.spec.heads) == ("timm", HEADS)
 
 
 def test_heads_are_those_of_the_architecture_where_nothing_else_is_said(tmp_path: Path) -> None:

@@ -73,8 +73,11 @@ def test_what_tensors_do_not_show_is_refused_by_the_architectures_name(architect
         load_model(tmp_path, device="cpu")
 
 
-def test_a_bare_clip_is_refused_because_its_activation_is_nowhere_and_loads_as_a_known_model(tmp_path: Path) -> None:
-    model = small("vit_base_patch16_clip_quickgelu_224", img_size=20)
+@pytest.mark.parametrize("classes", [0, 5])
+def test_a_bare_clip_is_refused_because_its_activation_is_nowhere_and_loads_as_a_known_model(
+    tmp_path: Path, classes: int
+) -> None:
+    model = small("vit_base_patch16_clip_quickgelu_224", img_size=20, num_classes=classes)
     bare = save_bare(model, tmp_path)
     with pytest.raises(CheckpointError, match=r"bare\.pth: it normalises .* the activation .* put the config\.json"):
         load_model(bare, heads=HEADS, device="cpu")
