@@ -31,8 +31,7 @@ def show(name: str) -> None:
         checkpoint, words = st.session_state.get(_DONE, ("", ""))
         if checkpoint == name:
             st.success(words, icon=":material/check:")
-        if found.spec is not None:
-            facts.show(facts.of_spec(found.spec))
+        facts.show(facts.of_spec(found.architecture, heads=found.spec is not None))
         with st.expander("What was done with every tensor", icon=":material/fact_check:", expanded=True):
             load_report.show(found.report, key=keys.INSPECTED_REPORT, download_key=keys.DOWNLOAD_INSPECTED)
 
@@ -79,8 +78,9 @@ def _buttons(found: Inspected, heads: int | None) -> None:
             icon=":material/add:",
         ):  # fmt: skip
             _add(found)
-        if run is not None:
-            count = min(len(run.names), services.limits.MAX_SERIES)
+        names = services.series_models(run, heads) if run else ()
+        if run is not None and not services.models().keys() >= set(names):
+            count = len(names)
             label = f"Add all {count} of {run.run}" if count == len(run.names) else f"Add {count} of {len(run.names)}"
             if st.button(
                 plain(label), key=keys.ADD_SERIES, disabled=found.spec is None, icon=":material/timeline:",

@@ -5,6 +5,7 @@ from html import escape
 
 import streamlit as st
 
+from dashboard import services
 from vit_engine import ModelSpec
 
 
@@ -14,25 +15,27 @@ def show(facts: Iterable[tuple[str, str]]) -> None:
     st.html(f'<dl class="facts">{rows}</dl>')
 
 
-def of_spec(spec: ModelSpec) -> list[tuple[str, str]]:
-    """What a model is made of."""
-    height, width = spec.native_size
-    grid = spec.grid(height, width)
-    others = [f"{spec.registers} registers"] if spec.registers else []
-    others = [*(["distillation token"] if spec.distilled else []), *others]
-    learned = spec.positions == "learned"
+def of_spec(spec: ModelSpec, *, heads: bool = True) -> list[tuple[str, str]]:
+    """What a model is made of. heads: whether anybody says how many there are."""
+    tokens = ["CLS"]
+    tokens += ["distillation token"] if spec.distilled else []
+    tokens += [f"{spec.registers} registers"] if spec.registers else []
+    memory = services.in_words(services.model_bytes(spec))
     return [
-        ("Architecture", f"{spec.depth} layers × {spec.heads} heads · {spec.dim} dimensions · {spec.mlp} MLP"),
         (
-            "Size",
-            f"{spec.parameter_count / 1e6:,.1f} M parameters · {4 * spec.parameter_count / 1e6:,.0f} MB in memory",
+            "Architecture",
+            f"{spec.depth} layers × {spec.heads if heads else '?'} heads · {spec.dim} dimensions · MLP {spec.mlp}",
         ),
-        ("Tokens", " + ".join(["CLS", *others, f"patches of {spec.patch_size} px"])),
-        (
-            "Positions",
-            f"learned for {height}×{width} px, {grid.rows}×{grid.cols} patches; resampled as {spec.resampling}"
-            if learned
-            else "rotary",
-        ),
+        ("Size", f"{spec.parameter_count / 1e6:,.1f} M parameters · {memory} in memory"),
+        ("Tokens", " + ".join([*tokens, f"patches of {spec.patch_size} px"])),
+        ("Positions", _positions(spec)),
         ("Classes", f"{len(spec.class_names):,}" if spec.class_names else "none"),
     ]
+
+
+def _positions(spec: ModelSpec) -> str:
+    if spec.positions != "learned":
+        return "rotary: made anew for every size"
+    height, width = spec.native_size
+    grid = spec.grid(height, width)
+    return f"learned at {height}×{width} px, {grid.rows}×{grid.cols} patches; other sizes: {spec.resampling} resampling"

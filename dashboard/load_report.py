@@ -36,16 +36,24 @@ def _words(report: LoadReport) -> list[tuple[str, str]]:
         f"{len(report.dropped)} left out on purpose", f"{len(report.missing)} missing",
     ]  # fmt: skip
     grid = report.native_grid
-    positions = f"{grid[0]}×{grid[1]} patches; other grids are resampled as {report.resampling}" if grid else ""
+    positions = f"{grid[0]}×{grid[1]} patches; other grids: {report.resampling} resampling" if grid else ""
     return [
         ("Source", report.source),
-        ("Format", f"{report.format} in {report.container}" if report.container else report.format),
+        ("Format", " · ".join(filter(None, (report.format, report.container, report.part and f"its {report.part}")))),
         ("sha256", report.sha256 or ""),
-        ("Heads", f"said by {report.heads_from}" if report.heads_from else ""),
+        ("Heads", _who_says(report.heads_from)),
         ("Tensors", "" if report.random else " · ".join(counts)),
+        ("Precision", ", ".join(f"{count:,} in {dtype}" for dtype, count in report.dtypes)),
         ("Positions", positions),
         ("Assumed", " ".join(report.assumed)),
     ]
+
+
+def _who_says(heads_from: str) -> str:
+    """Who says how many heads there are; on this page, heads= is what was chosen in the select box."""
+    if not heads_from:
+        return ""
+    return "as chosen here, by whoever added it" if heads_from.startswith("heads=") else f"says {heads_from}"
 
 
 def _tensors(report: LoadReport) -> pd.DataFrame:

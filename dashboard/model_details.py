@@ -41,7 +41,7 @@ def _buttons(model: Model) -> None:
         if model.ready:
             open_button(name, key=keys.OPEN_MODEL)
         elif model.download is None:
-            label = "Try again" if model.failure else f"Download · about {services.in_words(model.disk_bytes)}"
+            label = "Try again" if model.failure else "Go on downloading" if model.part_bytes else "Download"
             st.button(
                 label, key=keys.DOWNLOAD_MODEL, on_click=services.start_download, args=(model.spec,), type="primary",
                 icon=":material/download:", help="In the background: leave this page as you like.",

@@ -14,12 +14,9 @@ def memory_meter() -> None:
     """How much models and analyses take of what they may."""
     held, bound = services.in_memory(), services.limits.MODEL_BYTES
     used = sum(one.nbytes for one in held.values())
+    models = f"{len(held)} model{'s'[: len(held) != 1]}, {services.in_words(used)} of {services.in_words(bound)}"
     traces = f"{services.in_words(services.trace_bytes())} of {services.in_words(services.limits.TRACE_BYTES)}"
-    st.progress(
-        min(used / bound, 1.0),
-        text=f"{services.in_words(used)} of {services.in_words(bound)} by models · {traces} by analyses",
-        width=430,
-    )
+    st.progress(min(used / bound, 1.0), text=f"In memory: {models} · analyses, {traces}", width=460)
 
 
 def show() -> None:
@@ -46,6 +43,7 @@ def show() -> None:
         hide_index=True,
         height=min(len(models) + 1, 11) * 35 + 3,
         column_config=_COLUMNS,
+        placeholder="–",
     )
 
 
@@ -101,10 +99,13 @@ def status(model: Model) -> str:
     if model.held is not None:
         return f"● in memory · {services.in_words(model.held.nbytes)} · {model.held.device}"
     if model.download is not None:
-        return f"… downloading · {model.download.fraction:.0%}"
+        return "… downloading"
     if model.ready:
         return _ORIGINS[model.origin]
-    return "✕ download failed" if model.failure else f"↓ about {services.in_words(model.disk_bytes)}"
+    if model.failure:
+        return "✕ download failed"
+    here = f"{services.in_words(model.part_bytes)} of" if model.part_bytes else "not here ·"
+    return f"↓ {here} about {services.in_words(model.disk_bytes)}"
 
 
 def _choose_row() -> None:

@@ -18,8 +18,9 @@ def file_name(text: str) -> str:
 
 
 def sentence(text: str) -> str:
-    """An error's message as a sentence, as Markdown that shows it as it is."""
-    return plain(text[:1].upper() + text[1:])
+    """An error's message as a sentence, as Markdown that shows it as it is; names of files stay as they are."""
+    begins_with_a_word = text.split(maxsplit=1)[:1] and text.split(maxsplit=1)[0].isalpha()
+    return plain(text[:1].upper() + text[1:] if begins_with_a_word else text)
 
 
 def in_time(seconds: float) -> str:

@@ -7,7 +7,7 @@ from dashboard.services import limits
 from dashboard.services.analyses import Analysis, Cost, analyse, cost, statistics, trace_bytes, warm_up
 from dashboard.services.downloads import Download, cancel_download, find_download, start_download
 from dashboard.services.folder import SUFFIXES, Listing, checkpoint_folder, list_checkpoints
-from dashboard.services.memory import Held, in_memory, load_model, load_report, unload
+from dashboard.services.memory import Held, in_memory, load_model, load_report, model_bytes, unload
 from dashboard.services.models import (
     Model,
     SeriesAdded,
@@ -18,6 +18,7 @@ from dashboard.services.models import (
     models,
     reopen,
     report_as_json,
+    series_models,
     series_of,
     table,
 )
@@ -61,11 +62,13 @@ __all__ = [
     "list_checkpoints",
     "load_model",
     "load_report",
+    "model_bytes",
     "models",
     "remove",
     "reopen",
     "report_as_json",
     "sample_picture",
+    "series_models",
     "series_of",
     "start_download",
     "statistics",

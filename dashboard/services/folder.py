@@ -13,8 +13,9 @@ from dashboard.services import limits
 from vit_engine import CheckpointError
 
 VARIABLE = "VIT_ENGINE_CHECKPOINTS"
-SUFFIXES = (".pth", ".pt", ".bin", ".safetensors", ".ckpt", ".th")
-_BESIDE = ("config.json", "preprocessor_config.json")  # read together with a weight file
+SUFFIXES = (".pth", ".pt", ".bin", ".safetensors", ".ckpt", ".tar")
+_HUB = re.compile(r"(model|pytorch_model)(-\d+-of-\d+)?\.(safetensors|bin)")  # read with configurations, index, shards
+_BESIDE = (".json", ".safetensors", ".bin")
 _LIKE_HEADS = re.compile(r"@\d+$")  # the end of a model's name that says its heads; no file may look like it
 
 Stamp = tuple[tuple[str, int, int], ...]
@@ -114,7 +115,10 @@ def _stays_inside(path: Path, root: Path) -> bool:
 def _read_with(path: Path) -> list[Path]:
     if path.is_dir():
         return sorted(one for one in path.iterdir() if one.is_file())
-    return [beside for name in _BESIDE if (beside := path.with_name(name)).exists()]
+    if not _HUB.fullmatch(path.name):
+        return []
+    others = (one for one in path.parent.iterdir() if one.suffix in _BESIDE and one != path)
+    return sorted(one for one in others if one.is_file())
 
 
 def stamp(path: Path) -> Stamp:

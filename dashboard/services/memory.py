@@ -60,7 +60,7 @@ def load_model(name: str, progress: Progress) -> ve.LoadedModel:
         if (done := _held().get(key)) is not None:  # by a job that ended between the look above and this one
             return done
         report(0.0, f"loading {spec.title}")
-        _held().make_room(nbytes(spec))
+        _held().make_room(model_bytes(spec))
         loaded = ve.load_model(name, progress=report) if added is None else _load_own(name, added)
         _held().put(key, loaded)
         _reports().put(name, loaded.report)
@@ -79,23 +79,23 @@ def _load_own(name: str, added: own.Own) -> ve.LoadedModel:
     return replace(loaded, spec=added.spec, report=report)
 
 
-def nbytes(spec: ve.ModelSpec) -> int:
+def model_bytes(spec: ve.ModelSpec) -> int:
     """Of a model in memory."""
     return 4 * spec.parameter_count
 
 
 def too_large(spec: ve.ModelSpec) -> str:
     """Why a model cannot be held here, in few words; empty where it can."""
-    if nbytes(spec) <= limits.MODEL_BYTES:
+    if model_bytes(spec) <= limits.MODEL_BYTES:
         return ""
-    return f"the model's {in_words(nbytes(spec))} are over the {in_words(limits.MODEL_BYTES)} kept here"
+    return f"the model's {in_words(model_bytes(spec))} are over the {in_words(limits.MODEL_BYTES)} kept here"
 
 
 def demand_fit(spec: ve.ModelSpec) -> None:
     """ResourceError for a model that is larger than all that may be held."""
     if too_large(spec):
         raise ve.ResourceError(
-            f"{spec.title} takes {in_words(nbytes(spec))} of memory, and models may take "
+            f"{spec.title} takes {in_words(model_bytes(spec))} of memory, and models may take "
             f"{in_words(limits.MODEL_BYTES)} here. Choose a smaller one, or start the server with "
             "a larger VIT_DASHBOARD_MODEL_BYTES."
         )

@@ -12,6 +12,7 @@ from dashboard.state import FILE_PREFIX
 from vit_engine.spec import Weights
 from vit_engine.weights import weights_path, works_offline
 from vit_engine.weights.checksum import expected_sha256
+from vit_engine.weights.partial import Partial
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Model:
     """A row of the table of models.
 
     origin: "packaged", "downloaded", "absent", "random", "file" or "upload". disk_bytes: on disk; where
-    it is absent, about what a download will be. held: in memory, or None. failure: of its last download.
+    it is absent, about what a download will be, of which part_bytes are here. held: in memory, or None. failure: of its last download.
     sha256: that the file must have, perhaps only its first digits, as sha256_source says; empty where nothing does.
     """
 
@@ -29,6 +30,7 @@ class Model:
     held: Held | None = None
     download: Download | None = None
     failure: str = ""
+    part_bytes: int = 0
     sha256: str = ""
     sha256_source: str = ""
 
@@ -89,7 +91,7 @@ def _model(spec: ve.ModelSpec, held: Held | None) -> Model:
 def _published(spec: ve.ModelSpec, weights: Weights, held: Held | None) -> Model:
     path = weights_path(spec)
     origin = "packaged" if weights.packaged else "downloaded" if path.exists() else "absent"
-    size = path.stat().st_size if path.exists() else memory.nbytes(spec)
+    size = path.stat().st_size if path.exists() else memory.model_bytes(spec)
     expected = expected_sha256(path, weights)
     return Model(
         spec,
@@ -98,30 +100,37 @@ def _published(spec: ve.ModelSpec, weights: Weights, held: Held | None) -> Model
         held,
         download=find_download(spec.name),
         failure=download_failure(spec.name),
+        part_bytes=Partial(path).size if origin == "absent" else 0,
         sha256=expected.sha256 if expected else "",
         sha256_source=expected.source if expected else "",
     )
 
 
+def series_models(found: Series, heads: int | None) -> tuple[str, ...]:
+    """Names that the models of a series have, or would have: at most limits.MAX_SERIES of them, evenly spread."""
+    chosen = spread(len(found.names), limits.MAX_SERIES)
+    return tuple(own.with_heads(FILE_PREFIX + found.names[index], heads) for index in chosen)
+
+
 def add_series(found: Series, heads: int | None, progress: Progress) -> SeriesAdded:
-    """Add the checkpoints of a run as models, at most limits.MAX_SERIES of them, evenly spread.
+    """Add the checkpoints of a run as models, those of series_models().
 
     Those that cannot be read, or are of another architecture than the last one, are left out.
     CheckpointError where the last one cannot be read.
     """
-    chosen = [found.names[index] for index in spread(len(found.names), limits.MAX_SERIES)]
-    wanted = [own.with_heads(FILE_PREFIX + name, heads) for name in chosen]
+    wanted = series_models(found, heads)
     last = own.inspect(wanted[-1], progress).spec
-    added, left_out = [], []
+    added: list[str] = []
+    left_out: list[tuple[str, str]] = []
     for number, name in enumerate(wanted):
         try:
-            spec = own.inspect(name, _share(progress, number, len(wanted))).spec
-            if spec is None or last is None or architecture(spec) != architecture(last):
-                left_out.append((chosen[number], "of another architecture"))
+            found_one = own.inspect(name, _share(progress, number, len(wanted)))
+            if found_one.spec is None or last is None or architecture(found_one.spec) != architecture(last):
+                left_out.append((found_one.shown, "of another architecture"))
             else:
                 added.append(own.add(name, progress).name)
         except ve.VitEngineError as error:
-            left_out.append((chosen[number], str(error)))
+            left_out.append((own.shown(name), str(error)))
     return SeriesAdded(tuple(added), tuple(left_out))
 
 

@@ -18,7 +18,6 @@ from dashboard.jobs import Progress, Store
 from dashboard.services import limits
 from dashboard.services.checkpoint_uploads import uploads
 from dashboard.services.folder import Stamp, find_checkpoint, stamp
-from dashboard.services.inspection import inspect_checkpoint
 from dashboard.services.reading import readers
 from dashboard.services.series import place
 from dashboard.state import FILE_PREFIX, OWN_PREFIXES, UPLOADED_PREFIX
@@ -40,14 +39,17 @@ class Name(NamedTuple):
 
 @dataclass(frozen=True)
 class Inspected:
-    """What a checkpoint is, by its name. spec: None while nobody says how many heads there are.
+    """What a checkpoint is, by its name, and what to call it.
 
-    choices: numbers of heads that are possible, the likeliest first. stamp: of the files as they were read.
+    spec: None while nobody says how many heads there are; all but that is in architecture. choices: numbers of
+    heads that are possible, the likeliest first; advice: what is known of them, in words. stamp: of the files as
+    they were read.
     """
 
     name: str
     shown: str
     spec: ve.ModelSpec | None
+    architecture: ve.ModelSpec
     report: ve.LoadReport
     choices: tuple[int, ...]
     advice: str
@@ -117,27 +119,27 @@ def keep_checkpoint(file: BinaryIO, *, title: str, size: int, progress: Progress
 
 def inspect(name: str, progress: Progress) -> Inspected:
     """What a checkpoint is; CheckpointError, in the engine's words, where it is no model."""
-    path, shown = path_of(name), _shown(name)
+    path, title = path_of(name), shown(name)
     key = (name, stamp(path))
 
     def read(report: Progress) -> Inspected:
-        report(0.0, f"reading {shown}")
-        found = _inspect(name, path, shown)
+        report(0.0, f"reading {title}")
+        found = _inspect(name, path, title)
         _inspected().put(key, found)
         return found
 
     return _inspected().get(key) or readers().run(("inspect", *key), read, progress)
 
 
-def _inspect(name: str, path: Path, shown: str) -> Inspected:
+def _inspect(name: str, path: Path, title: str) -> Inspected:
     before, parts = stamp(path), parse(name)
-    with named(path, shown):
-        found = inspect_checkpoint(path, heads=parts.heads if parts else None)
-    report = replace(found.report, source=shown)
-    return Inspected(name, shown, found.spec, report, found.heads_choices, found.advice, before)
+    with named(path, title):
+        found = ve.inspect_checkpoint(path, heads=parts.heads if parts else None)
+    report = replace(found.report, source=title)
+    return Inspected(name, title, found.spec, found.architecture, report, found.heads_choices, found.advice, before)
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
     """What to call a file on the screen: never where it lies on the server."""
     parts = parse(name)
     assert parts is not None, name
@@ -145,12 +147,12 @@ def _shown(name: str) -> str:
 
 
 @contextmanager
-def named(path: Path, shown: str) -> Iterator[None]:
+def named(path: Path, title: str) -> Iterator[None]:
     """Errors that speak of a path speak of its name on the screen instead."""
     try:
         yield
     except ve.VitEngineError as error:
-        raise type(error)(str(error).replace(str(path), shown)) from error
+        raise type(error)(str(error).replace(str(path), title)) from error
 
 
 def add(name: str, progress: Progress) -> ve.ModelSpec:
@@ -231,5 +233,5 @@ def demand_unchanged(name: str, own: Own) -> Path:
     """The path of a model's file; CheckpointError where it is gone, or another than was added."""
     path = path_of(name)
     if stamp(path) != own.stamp:
-        raise ve.CheckpointError(f"{_shown(name)} has changed since it was added: add it again on the page Models.")
+        raise ve.CheckpointError(f"{shown(name)} has changed since it was added: add it again on the page Models.")
     return path

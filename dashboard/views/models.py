@@ -6,12 +6,13 @@ from dashboard import checkpoint_controls, keys, model_details, model_table, ser
 
 
 def page() -> None:
-    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-        st.markdown("#### Models", width="content")
-        model_table.memory_meter()
-    model_table.show()
-    model_details.show(services.find_row(_shown()))
-    checkpoint_controls.show()
+    with st.container(key="models_page"):
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            st.markdown("#### Models", width="content")
+            model_table.memory_meter()
+        model_table.show()
+        model_details.show(services.find_row(_shown()))
+        checkpoint_controls.show()
 
 
 def _shown() -> str:
