@@ -64,8 +64,8 @@ def describe(origin: Origin) -> Description | None:
 
 
 def _of_config(config: Mapping[str, Any]) -> Description:
-    picture = config.get("pretrained_cfg") or config
-    options = {"global_pool": config.get("global_pool"), **(config.get("model_args") or {})}
+    picture = _mapping(config, "pretrained_cfg") or config
+    options = {"global_pool": config.get("global_pool"), **_mapping(config, "model_args")}
     labels = config.get("label_names") or picture.get("label_names") or picture.get("labels")
     return Description("config.json", config["architecture"], options, picture, labels)
 
@@ -73,8 +73,15 @@ def _of_config(config: Mapping[str, Any]) -> Description:
 def _of_training(arguments: Mapping[str, Any]) -> Description:
     """Arguments that were not given are None there, and then the architecture's own hold."""
     options = {"global_pool": arguments.get("gp"), "img_size": arguments.get("img_size")}
-    given = {**options, **(arguments.get("model_kwargs") or {})}
+    given = {**options, **_mapping(arguments, "model_kwargs")}
     return Description("the arguments of the training run", arguments["model"], given, arguments)
+
+
+def _mapping(within: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = within.get(key)
+    if value is not None and not isinstance(value, Mapping):
+        raise CheckpointError(f"{key}, which came with it, must have names and values; got {value!r}.")
+    return value or {}
 
 
 def preprocessing(description: Description | None) -> tuple[Preprocessing, tuple[str, ...]]:

@@ -20,6 +20,7 @@ from tests.vit_engine.weights.formats.timm_peers import (
     rebuilt,
     small,
 )
+from vit_engine.errors import CheckpointError
 from vit_engine.weights import load_model
 from vit_engine.weights.formats.mae import WHY_DECODER, WHY_MASK, WHY_PROBE
 
@@ -77,6 +78,13 @@ def test_a_published_encoder_is_known_by_its_positions(tmp_path: Path) -> None:
     model.pos_embed[0, 1, 6] = 0.99
     torch.save({"model": model.state_dict()}, tmp_path / "trained.pth")
     assert load_model(tmp_path / "trained.pth", heads=HEADS, device="cpu").report.format == "DINO"
+
+
+@pytest.mark.parametrize("shape", [(0, 26, DIM), (26, DIM), (1, 1, DIM), (1, 26, 0), (1, 26, 6), (2, 26, DIM)])
+def test_positions_of_another_shape_are_refused_and_not_stumbled_over(shape: tuple[int, ...], tmp_path: Path) -> None:
+    torch.save({**encoder().state_dict(), "pos_embed": torch.zeros(shape)}, tmp_path / "odd.pth")
+    with pytest.raises(CheckpointError, match=r"odd\.pth.*pos_embed|odd\.pth.* patch positions"):
+        load_model(tmp_path / "odd.pth", heads=HEADS, device="cpu")
 
 
 def test_parity_of_a_pretrained_model_with_its_decoder_at_another_size(tmp_path: Path) -> None:

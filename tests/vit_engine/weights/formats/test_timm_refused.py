@@ -109,6 +109,15 @@ def test_options_that_cannot_be_are_refused(options: dict[str, Any], message: st
         load_model(tmp_path, device="cpu")
 
 
+@pytest.mark.parametrize("key", ["model_args", "pretrained_cfg"])
+def test_a_config_of_another_shape_is_refused(key: str, tmp_path: Path) -> None:
+    saved(small("vit_small_patch16_224"), tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, key: [1]}))
+    with pytest.raises(CheckpointError, match=rf"{key}, which came with it, must have names and values; got \[1\]"):
+        load_model(tmp_path, device="cpu")
+
+
 def test_attention_pooling_is_dropped_by_name_with_its_classifier(tmp_path: Path) -> None:
     model = small("vit_small_patch16_224", global_pool="map")
     loaded = load_model(saved(model, tmp_path), device="cpu")
