@@ -21,6 +21,10 @@ _SHARD = re.compile(r"(?P<stem>model|pytorch_model)-\d+-of-\d+\.(?P<suffix>safet
 _SUFFIXES = {".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar", ".pkl"}
 # What training leaves beside the weights.
 _BESIDE = re.compile(r"(optimizer|scheduler|scaler|rng_state.*|training_args|random_states.*)\.(pt|pth|bin|pkl)")
+_DISTRIBUTED = (
+    "a distributed checkpoint (torch.distributed.checkpoint), in pieces for many processes. Make it one file: "
+    "python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER FILE."
+)
 _LARGEST_JSON = 50_000_000  # bytes
 
 
@@ -41,6 +45,8 @@ class Source:
 
 def find_source(path: Path) -> Source:
     """The files of the checkpoint at a path. CheckpointError where there is none, or more than one."""
+    if path.suffix == ".distcp":
+        raise CheckpointError(f"{path} is a part of {_DISTRIBUTED}")
     if path.is_dir():
         _refuse_other_folders(path)
         return _source(path, _main_file(path), configured=True)
@@ -112,10 +118,7 @@ def _deeper(folder: Path) -> str:
 def _refuse_other_folders(folder: Path) -> None:
     """CheckpointError for a folder that other programs would read, and no state dict is in."""
     if (folder / ".metadata").exists() or any(folder.glob("*.distcp")):
-        raise CheckpointError(
-            f"{folder} is a distributed checkpoint (torch.distributed.checkpoint), in pieces for many processes. "
-            "Make it one file: python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER FILE."
-        )
+        raise CheckpointError(f"{folder} is {_DISTRIBUTED}")
     if (folder / "adapter_config.json").exists() and not any((folder / name).exists() for name in NAMES):
         raise CheckpointError(
             f"{folder} holds an adapter (adapter_config.json; LoRA, say) and not the model that it changes. Merge the "

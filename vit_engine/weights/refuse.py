@@ -86,6 +86,8 @@ def demand_plain(tensors: Tensors) -> None:
     for sign in SURE_SIGNS:
         if found := _matching(sign.pattern, tensors):
             raise CheckpointError(f"it is {sign.what} (it has {_some(found)}). {sign.todo}")
+    if _matching(_ATTENTION, tensors) and all(tensor.ndim < 2 for tensor in tensors.values()):
+        raise CheckpointError(f"it is a shard of a distributed (FSDP or ZeRO) run: all its tensors are flat. {_GATHER}")
     for shows, what, todo in _NO_VALUES:
         if found := [name for name, tensor in tensors.items() if shows(tensor)]:
             raise CheckpointError(f"{len(found)} of its tensors have {what}: {_some(found)}. {todo}")

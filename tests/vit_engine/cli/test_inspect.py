@@ -12,7 +12,6 @@ from tests.vit_engine.weights.states import prefixed, saved, vit_state
 from vit_engine.cli import main
 from vit_engine.weights import inspect_checkpoint
 
-
 WHY = "projection head of self-supervised training"
 
 

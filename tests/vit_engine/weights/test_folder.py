@@ -201,6 +201,12 @@ def test_folders_of_other_kinds_are_named(tmp_path: Path, names: tuple[str, ...]
     refused(tmp_path, message)
 
 
+def test_a_piece_of_a_distributed_checkpoint_is_named(tmp_path: Path) -> None:
+    refused(
+        saved(tmp_path / "__0_0.distcp", WHOLE), r"__0_0\.distcp is a part of a distributed checkpoint .*dcp_to_torch"
+    )
+
+
 @pytest.mark.parametrize("form", [str, Path])
 def test_a_folder_becomes_a_model(tmp_path: Path, form: Callable[[Path], Any]) -> None:
     state = vit_state(seed=5)

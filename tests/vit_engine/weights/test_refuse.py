@@ -59,6 +59,11 @@ def four_bits() -> State:
     }
 
 
+def flattened() -> State:
+    """As FSDP's first rank has it with use_orig_params: a piece of some, nothing of others."""
+    return {name: tensor.flatten()[: 7 * (number % 2)] for number, (name, tensor) in enumerate(vit_state().items())}
+
+
 def gptq() -> State:
     return vit_state() | {"blocks.0.attn.qkv.qweight": torch.zeros(3, 36, dtype=torch.int32)}
 
@@ -103,6 +108,10 @@ STATES = {
     "flat, of a layer": (
         lambda: vit_state() | {"blocks.0.flat_param_0": torch.ones(9)},
         r"a shard of .*FULL_STATE_DICT",
+    ),
+    "flat, under the usual names": (
+        flattened,
+        r"a shard of a distributed \(FSDP or ZeRO\) run: all its tensors are flat",
     ),
     "4 bits": (four_bits, r"it is a quantised model \(bitsandbytes.*qkv\.weight\.absmax.*before it was quantised"),
     "gptq": (gptq, r"it is a quantised model"),
