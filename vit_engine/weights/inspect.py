@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vit_engine.errors import CheckpointError
 from vit_engine.registry import find_model
@@ -11,6 +12,7 @@ from vit_engine.weights.convert import convert
 from vit_engine.weights.identify import advice, choices, demand_heads, identify, known_heads, published
 from vit_engine.weights.load import checkpoint_path
 from vit_engine.weights.locate import weights_path
+from vit_engine.weights.parts import find_parts, sees_pictures
 from vit_engine.weights.read import read_checkpoint
 from vit_engine.weights.report import LoadReport
 
@@ -22,7 +24,8 @@ class Inspection:
     report: as of loading; its heads_from is empty where nobody says how many heads there are. spec: the model;
     None where nobody says it. architecture: spec, or the same model with the likeliest number of heads: all of it
     but its heads is read from the tensors. heads_choices, advice: where the file does not say its heads, the
-    numbers that they can be, the likeliest first, and what is known of them, in words.
+    numbers that they can be, the likeliest first, and what is known of them, in words. parts: state dicts of the
+    file that see pictures, the likeliest first, each as it stands after '#' in a path; the file itself is "".
     """
 
     report: LoadReport
@@ -30,6 +33,7 @@ class Inspection:
     architecture: ModelSpec
     heads_choices: tuple[int, ...] = ()
     advice: str = ""
+    parts: tuple[str, ...] = ()
 
     @property
     def parameter_count(self) -> int:
@@ -60,7 +64,13 @@ def inspect_checkpoint(name_or_path: str | Path, *, heads: int | None = None) ->
         architecture=architecture,
         heads_choices=possible,
         advice=advice(converted) if possible else "",
+        parts=_parts(converted.file.content),
     )
+
+
+def _parts(content: Any) -> tuple[str, ...]:
+    parts = sorted(find_parts(content), key=lambda part: part.rank)
+    return tuple(part.name for part in parts if sees_pictures(part.tensors))
 
 
 def _inspect_as(spec: ModelSpec, heads: int | None) -> Inspection:

@@ -53,6 +53,13 @@ def test_with_heads_it_is_what_loading_makes_of_it(bare: Path, form: Any) -> Non
     assert found.heads_choices == (1, 2, 3), "the owner may think again"
 
 
+def test_the_parts_that_a_file_has_are_named_as_a_path_names_them(tmp_path: Path, bare: Path) -> None:
+    path = training_file(tmp_path, vit_state(dim=384, depth=1, mlp_ratio=1.0))
+    for asked in (path, f"{path}#student"):
+        assert inspect_checkpoint(asked).parts == ("teacher", "student")
+    assert inspect_checkpoint(bare).parts == ("",)
+
+
 @pytest.mark.parametrize("part", ["", "#student"])
 def test_what_says_its_heads_leaves_no_choice(tmp_path: Path, part: str) -> None:
     state = vit_state(dim=384, depth=1, mlp_ratio=1.0)
