@@ -45,6 +45,7 @@ def _record(found: ve.Inspection) -> dict[str, Any]:
         "heads_choices": found.heads_choices,
         "advice": found.advice,
         "parameters": found.parameter_count,
+        "parts": found.parts,
     }
 
 
@@ -53,6 +54,8 @@ def _file_rows(found: ve.Inspection) -> Iterator[tuple[str, str]]:
     yield "source", report.source
     if report.part:
         yield "part", report.part
+    if others := [part for part in found.parts if part != report.part]:
+        yield "other parts", ", ".join(f"#{part}" if part else "the file itself" for part in others)
     yield "format", f"{report.format}, in {report.container}"
     yield "sha256", report.sha256 or ""
 

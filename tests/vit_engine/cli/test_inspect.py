@@ -48,10 +48,10 @@ def rows(text: str) -> dict[str, list[str]]:
 def test_what_is_told_of_a_training_file(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", str(run)]) == 0
     output = capsys.readouterr()
-    told, report = rows(output.out), inspect_checkpoint(run).report
+    told, report = rows(output.out.replace("other parts", "other-parts")), inspect_checkpoint(run).report
     assert output.err == ""
     assert told["source"] == [str(run)]
-    assert told["part"] == ["teacher"]
+    assert (told["part"], told["other-parts"]) == (["teacher"], ["#student"])
     assert told["format"] == ["DINO, in torch"]
     assert told["sha256"] == [report.sha256]
     assert told["model"] == ["checkpoint: 1 layer of 384 dimensions"]
@@ -84,7 +84,7 @@ def test_where_nobody_says_the_heads_it_is_told_how_to(bare: Path, capsys: pytes
     assert told["heads"] == ["not said: pass --heads N. With 12 dimensions it can be 1, 2, 3."]
     assert told["prefix"] == ["CLS + 3 registers"]
     assert told["classes"][0].startswith("5 (class 0, class 1, class 2…), pooling")
-    assert "part" not in told
+    assert not {"part", "other"} & told.keys()
     assert main(["inspect", str(bare), "--heads", "3"]) == 0
     assert rows(capsys.readouterr().out)["heads"] == ["3, says heads=, as asked for"]
 
@@ -112,6 +112,7 @@ def test_one_json_document_has_everything(run: Path, capsys: pytest.CaptureFixtu
     assert (architecture["dim"], architecture["heads"], architecture["patch_size"]) == (384, 6, 4)
     assert architecture["preprocessing"]["interpolation"] == "bicubic"
     assert (record["parameters"], record["heads_choices"]) == (found.parameter_count, [])
+    assert record["parts"] == ["teacher", "student"]
 
 
 def test_in_json_heads_that_nobody_says_are_null(bare: Path, capsys: pytest.CaptureFixture[str]) -> None:
