@@ -21,13 +21,11 @@ def show(name: str) -> None:
         return
     with st.container(border=True, key="checkpoint_card"):
         st.markdown(f"##### {plain(found.shown)} :blue-badge[{plain(found.report.format)}]")
-        heads = _ask_heads(found) if found.spec is None else None
-        if heads is not None:
-            chosen = _inspect(services.with_heads(name, heads))
-            if chosen is None:
-                return
-            found = chosen
-        _buttons(found, heads)
+        asked = _ask(found)
+        if asked is None:
+            return
+        found = asked
+        _buttons(found)
         checkpoint, words = st.session_state.get(_DONE, ("", ""))
         if checkpoint == name:
             st.success(words, icon=":material/check:")
@@ -36,11 +34,33 @@ def show(name: str) -> None:
             load_report.show(found.report, key=keys.INSPECTED_REPORT, download_key=keys.DOWNLOAD_INSPECTED)
 
 
+def _ask(found: Inspected) -> Inspected | None:
+    """What nothing says: which part of the file, how many heads. None, with the reason shown, for what is no model."""
+    part = _ask_part(found)
+    chosen = found if part == found.report.part else _inspect(services.with_part(found.name, part))
+    if chosen is None or chosen.spec is not None:
+        return chosen
+    heads = _ask_heads(chosen)
+    return chosen if heads is None else _inspect(services.with_heads(chosen.name, heads))
+
+
+def _ask_part(found: Inspected) -> str:
+    """The part of the file; the likeliest to begin with."""
+    if len(found.parts) < 2:
+        return found.report.part
+    if st.session_state.get(keys.CHECKPOINT_PART) not in found.parts:
+        st.session_state[keys.CHECKPOINT_PART] = found.report.part
+    return st.selectbox(
+        "Part of the file", found.parts, key=keys.CHECKPOINT_PART, persist_state="session",
+        format_func=lambda part: part or "the file itself", help="What a training run saved side by side.",
+    )  # fmt: skip
+
+
 def _forget_others(name: str) -> None:
-    """Heads are chosen for one checkpoint, and never taken over by the next."""
+    """Heads are chosen for one checkpoint, and so is its part; never taken over by the next."""
     if st.session_state.get(_ASKED) != name:
         st.session_state[_ASKED] = name
-        st.session_state[keys.CHECKPOINT_HEADS] = None
+        st.session_state[keys.CHECKPOINT_HEADS] = st.session_state[keys.CHECKPOINT_PART] = None
         st.session_state.pop(_DONE, None)
 
 
@@ -68,7 +88,7 @@ def _ask_heads(found: Inspected) -> int | None:
     )  # fmt: skip
 
 
-def _buttons(found: Inspected, heads: int | None) -> None:
+def _buttons(found: Inspected) -> None:
     run = _series_of(found)
     with st.container(horizontal=True):
         if services.is_added(found):
@@ -78,7 +98,7 @@ def _buttons(found: Inspected, heads: int | None) -> None:
             icon=":material/add:",
         ):  # fmt: skip
             _add(found)
-        names = services.series_models(run, heads) if run else ()
+        names = services.series_models(run, found.name) if run else ()
         if run is not None and not services.models().keys() >= set(names):
             count = len(names)
             label = f"Add all {count} of {run.run}" if count == len(run.names) else f"Add {count} of {len(run.names)}"
@@ -86,7 +106,7 @@ def _buttons(found: Inspected, heads: int | None) -> None:
                 plain(label), key=keys.ADD_SERIES, disabled=found.spec is None, icon=":material/timeline:",
                 help=f"Checkpoints {run.numbers[0]} to {run.numbers[-1]} of one run: a slider steps through them.",
             ):  # fmt: skip
-                _add_series(run, heads)
+                _add_series(run, found.name)
 
 
 def _series_of(found: Inspected) -> Series | None:
@@ -109,10 +129,10 @@ def _add(found: Inspected) -> None:
         bar.empty()
 
 
-def _add_series(run: Series, heads: int | None) -> None:
+def _add_series(run: Series, like: str) -> None:
     bar = st.empty()
     try:
-        added = services.add_series(run, heads, progress_in(bar))
+        added = services.add_series(run, like, progress_in(bar))
     except VitEngineError as error:
         st.error(sentence(str(error)), icon=":material/report:")
     else:

@@ -194,7 +194,10 @@ def layer_and_head(spec: ModelSpec) -> None:
     # Always assigned: a persisted slider comes back with its old value once its range has changed.
     state[keys.LAYER], state[keys.HEAD] = layer, head
     left, right = st.columns([2, 3], gap="medium", vertical_alignment="top")
-    left.slider("Layer", 0, spec.depth - 1, key=keys.LAYER, help="Counted from 0.", persist_state="session")
+    left.slider(
+        "Layer", 0, max(spec.depth - 1, 1), key=keys.LAYER, help="Counted from 0.", persist_state="session",
+        disabled=spec.depth == 1,  # a slider has two ends
+    )  # fmt: skip
     right.segmented_control(
         "Head", [*REDUCTIONS, *map(str, range(spec.heads))], key=keys.HEAD, required=True, persist_state="session",
         wrap=True,

@@ -51,6 +51,7 @@ DOWNLOAD_REPORT = "download_report"  # download button: the report as JSON
 CHECKPOINT_SOURCE = "checkpoint_source"  # segmented control: "folder" | "upload"
 CHECKPOINT_FILE = "checkpoint_file"  # select box: a relative name in the folder VIT_ENGINE_CHECKPOINTS
 CHECKPOINT_UPLOAD = "checkpoint_upload"  # file uploader
+CHECKPOINT_PART = "checkpoint_part"  # select box, where a file has several: "teacher", "student", …
 CHECKPOINT_HEADS = "checkpoint_heads"  # select box, where nothing says how many heads there are: a number, or None
 ADD_CHECKPOINT = "add_checkpoint"  # button: make it a model
 ADD_SERIES = "add_series"  # button, where it is of a series: make all of them models

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from streamlit.testing.v1 import AppTest
 
@@ -65,6 +66,23 @@ def choose_row(at: AppTest, *, row: int | None) -> AppTest:
 def unclick(at: AppTest, key: str) -> AppTest:
     """Send what a browser sends for a second click on a point of a chart, which deselects it, and run."""
     return _select(at, key, {"points": [], "point_indices": [], "box": [], "lasso": []})
+
+
+def open_models(**link: str) -> AppTest:
+    """The page Models of an app that was opened by a link with these query parameters."""
+    return open_app(**link).switch_page("views/models.py").run()
+
+
+def choose_model(at: AppTest, title: str) -> AppTest:
+    """Click a model's row in the table of the page Models, by its title, and run."""
+    titles = at.dataframe(key=keys.MODELS_TABLE).value["model"].tolist()
+    cells = [[titles.index(title), "model"]]
+    return _select(at, keys.MODELS_TABLE, {"rows": [], "columns": [], "cells": cells})
+
+
+def report_tables(at: AppTest) -> list[pd.DataFrame]:
+    """The load reports on the page, the chosen model's first: AppTest knows no keys of tables without selection."""
+    return [table.value for table in at.dataframe if list(table.value.columns) == ["tensor", "done", "became"]]
 
 
 def _click(at: AppTest, key: str, trace_name: str, hit: Callable[[Any, Any, Any], bool]) -> AppTest:

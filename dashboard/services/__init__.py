@@ -22,7 +22,8 @@ from dashboard.services.models import (
     series_of,
     table,
 )
-from dashboard.services.own import Inspected, add, inspect, is_added, keep_checkpoint, remove, with_heads
+from dashboard.services.names import with_heads, with_part
+from dashboard.services.own import Inspected, add, inspect, is_added, keep_checkpoint, remove
 from dashboard.services.pictures import Picture, find_picture, find_upload, keep_upload, sample_picture, thumbnail
 from dashboard.services.series import Series, find_series
 from vit_engine.planning import in_words
@@ -78,4 +79,5 @@ __all__ = [
     "unload",
     "warm_up",
     "with_heads",
+    "with_part",
 ]

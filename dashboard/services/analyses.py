@@ -87,6 +87,7 @@ def analyse(picture: Picture, model: str, size: int, progress: Progress) -> Anal
     size: short side in pixels. progress(fraction, message) tells what is being done; what it raises
     ends the waiting, while the work goes on for those who come back to it soon.
     """
+    memory.demand_current(model)
     key = _key(picture, model, size)
     kept = _traces().get(key)
     if kept is not None:

@@ -9,6 +9,7 @@ import vit_engine as ve
 from dashboard.jobs import Progress, Store
 from dashboard.services import limits, own
 from dashboard.services.downloads import fetch_weights
+from dashboard.services.names import parse, taken_apart
 from dashboard.services.reading import readers
 from vit_engine.planning import in_words
 from vit_engine.registry import find_model
@@ -40,14 +41,19 @@ def version(name: str) -> Hashable:
     return (name, added.stamp if added else None)
 
 
-def load_model(name: str, progress: Progress) -> ve.LoadedModel:
-    """A model, loaded once for all sessions, after a download where it needs one; VitEngineError where it cannot be."""
+def demand_current(name: str) -> None:
+    """CheckpointError for a model from a file that was not added, or whose file is gone or another by now."""
     added = own.find(name)
     if added is not None:
         own.demand_unchanged(name, added)
-    elif own.parse(name) is not None:
+    elif parse(name) is not None:
         raise ve.CheckpointError(f"{name!r} is not among the models: add it on the page Models.")
-    key = version(name)
+
+
+def load_model(name: str, progress: Progress) -> ve.LoadedModel:
+    """A model, loaded once for all sessions, after a download where it needs one; VitEngineError where it cannot be."""
+    demand_current(name)
+    added, key = own.find(name), version(name)
     held = _held().get(key)
     if held is not None:
         return held
@@ -70,9 +76,9 @@ def load_model(name: str, progress: Progress) -> ve.LoadedModel:
 
 
 def _load_own(name: str, added: own.Own) -> ve.LoadedModel:
-    path, parts = own.demand_unchanged(name, added), own.parse(name)
+    path, parts = own.demand_unchanged(name, added), taken_apart(name)
     with own.named(path, added.spec.title):
-        loaded = ve.load_model(path, heads=parts.heads if parts else None)
+        loaded = ve.load_model(own.source_of(path, parts), heads=parts.heads)
     if loaded.report.sha256 != added.sha256:
         raise ve.CheckpointError(f"{added.spec.title} was written anew while it was read: add it again.")
     report = replace(loaded.report, source=name)

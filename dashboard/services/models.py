@@ -7,8 +7,8 @@ from dashboard.jobs import Progress
 from dashboard.services import limits, memory, own
 from dashboard.services.downloads import Download, download_failure, find_download
 from dashboard.services.memory import Held
-from dashboard.services.series import Series, place, spread
-from dashboard.state import FILE_PREFIX
+from dashboard.services.names import Name, parse, taken_apart
+from dashboard.services.series import Place, Series, place, spread
 from vit_engine.spec import Weights
 from vit_engine.weights import weights_path, works_offline
 from vit_engine.weights.checksum import expected_sha256
@@ -20,7 +20,8 @@ class Model:
     """A row of the table of models.
 
     origin: "packaged", "downloaded", "absent", "random", "file" or "upload". disk_bytes: on disk; where
-    it is absent, about what a download will be, of which part_bytes are here. held: in memory, or None. failure: of its last download.
+    it is absent, about what a download will be, of which part_bytes are here. held: in memory, or None.
+    failure: why its last download came to nothing, or empty.
     sha256: that the file must have, perhaps only its first digits, as sha256_source says; empty where nothing does.
     """
 
@@ -57,12 +58,12 @@ def models() -> dict[str, ve.ModelSpec]:
 
 def is_ready(spec: ve.ModelSpec) -> bool:
     """Whether a model needs no download."""
-    return own.parse(spec.name) is not None or works_offline(spec)
+    return parse(spec.name) is not None or works_offline(spec)
 
 
 def is_own(name: str) -> bool:
     """Whether a model is from a user's file."""
-    return own.parse(name) is not None
+    return parse(name) is not None
 
 
 def table() -> tuple[Model, ...]:
@@ -78,7 +79,7 @@ def find_row(name: str) -> Model | None:
 
 
 def _model(spec: ve.ModelSpec, held: Held | None) -> Model:
-    parts = own.parse(spec.name)
+    parts = parse(spec.name)
     if parts is not None:
         added = own.find(spec.name)
         size = sum(size for _, _, size in added.stamp) if added else 0
@@ -106,19 +107,22 @@ def _published(spec: ve.ModelSpec, weights: Weights, held: Held | None) -> Model
     )
 
 
-def series_models(found: Series, heads: int | None) -> tuple[str, ...]:
-    """Names that the models of a series have, or would have: at most limits.MAX_SERIES of them, evenly spread."""
-    chosen = spread(len(found.names), limits.MAX_SERIES)
-    return tuple(own.with_heads(FILE_PREFIX + found.names[index], heads) for index in chosen)
+def series_models(found: Series, like: str) -> tuple[str, ...]:
+    """Names that the models of a series have, or would have: at most limits.MAX_SERIES of them, evenly spread.
+
+    like: the name of one of them, for the part of each file, and the heads.
+    """
+    chosen, parts = spread(len(found.names), limits.MAX_SERIES), taken_apart(like)
+    return tuple(parts._replace(what=found.names[index]).text for index in chosen)
 
 
-def add_series(found: Series, heads: int | None, progress: Progress) -> SeriesAdded:
+def add_series(found: Series, like: str, progress: Progress) -> SeriesAdded:
     """Add the checkpoints of a run as models, those of series_models().
 
     Those that cannot be read, or are of another architecture than the last one, are left out.
     CheckpointError where the last one cannot be read.
     """
-    wanted = series_models(found, heads)
+    wanted = series_models(found, like)
     last = own.inspect(wanted[-1], progress).spec
     added: list[str] = []
     left_out: list[tuple[str, str]] = []
@@ -146,26 +150,34 @@ def architecture(spec: ve.ModelSpec) -> tuple:
 
 def series_of(name: str) -> tuple[tuple[int, str], ...]:
     """The models of the same run as this one, itself among them: (number, name) in order; empty for single ones."""
-    parts = own.parse(name)
-    where = place(parts.what) if parts and parts.prefix == FILE_PREFIX else None
-    if parts is None or where is None:
-        return ()
     entries = own.entries()
-    if name not in entries:
+    mine = _place(name)
+    if mine is None or name not in entries:
         return ()
+    shape = architecture(entries[name].spec)
     members = []
     for other, added in entries.items():
-        each = own.parse(other)
-        there = place(each.what) if each and each.prefix == FILE_PREFIX and each.heads == parts.heads else None
-        same = there is not None and there.pattern == where.pattern
-        if there is not None and same and architecture(added.spec) == architecture(entries[name].spec):
-            members.append((there.number, other))
+        where = _place(other)
+        if where is not None and _same_run(where, mine) and architecture(added.spec) == shape:
+            members.append((where[0].number, other))
     return tuple(sorted(members)) if len(members) > 1 else ()
+
+
+def _place(name: str) -> tuple[Place, Name] | None:
+    """Where a model's file stands in its run; None where it is in none."""
+    parts = parse(name)
+    where = place(parts.what) if parts and parts.in_folder else None
+    return None if parts is None or where is None else (where, parts)
+
+
+def _same_run(one: tuple[Place, Name], other: tuple[Place, Name]) -> bool:
+    same_question = (one[1].part, one[1].heads) == (other[1].part, other[1].heads)
+    return one[0].pattern == other[0].pattern and same_question
 
 
 def reopen(name: str, progress: Progress) -> str:
     """Make a model from a file that a link names one of the models again; returns why not, or an empty text."""
-    if own.parse(name) is None or name in models():
+    if parse(name) is None or name in models():
         return ""
     try:
         own.add(name, progress)

@@ -1,15 +1,11 @@
-"""Models from files of the user: from the folder of checkpoints ("file:run1/last.pth"), or uploaded ("upload:SHA256").
+"""Models from files of the user: inspected, added for all sessions, and found again by their names."""
 
-Where nothing in a file says how many heads it has, its user does, and the model's name ends in them: "…@6".
-"""
-
-import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 import streamlit as st
 
@@ -18,23 +14,10 @@ from dashboard.jobs import Progress, Store
 from dashboard.services import limits
 from dashboard.services.checkpoint_uploads import uploads
 from dashboard.services.folder import Stamp, find_checkpoint, stamp
+from dashboard.services.names import Name, parse, taken_apart
 from dashboard.services.reading import readers
 from dashboard.services.series import place
-from dashboard.state import FILE_PREFIX, OWN_PREFIXES, UPLOADED_PREFIX
-
-_PARTS = re.compile(r"(.+?)(?:@(\d+))?", re.DOTALL)
-
-
-class Name(NamedTuple):
-    """A model's name, taken apart: "file:" or "upload:", the relative name or the sha256, heads as asked for."""
-
-    prefix: str
-    what: str
-    heads: int | None
-
-    @property
-    def without_heads(self) -> str:
-        return self.prefix + self.what
+from dashboard.state import UPLOADED_PREFIX
 
 
 @dataclass(frozen=True)
@@ -42,8 +25,8 @@ class Inspected:
     """What a checkpoint is, by its name, and what to call it.
 
     spec: None while nobody says how many heads there are; all but that is in architecture. choices: numbers of
-    heads that are possible, the likeliest first; advice: what is known of them, in words. stamp: of the files as
-    they were read.
+    heads that are possible, the likeliest first; advice: what is known of them, in words. parts: of the file, the
+    likeliest first. stamp: of the files as they were read.
     """
 
     name: str
@@ -53,6 +36,7 @@ class Inspected:
     report: ve.LoadReport
     choices: tuple[int, ...]
     advice: str
+    parts: tuple[str, ...]
     stamp: Stamp
 
 
@@ -83,28 +67,12 @@ def _inspected() -> Store[Inspected]:
     return Store(256, size=lambda _: 1)
 
 
-def parse(name: str) -> Name | None:
-    """The parts of a model's name; None for models that are no files."""
-    for prefix in OWN_PREFIXES:
-        found = _PARTS.fullmatch(name.removeprefix(prefix)) if name.startswith(prefix) else None
-        if found is not None:
-            return Name(prefix, found[1], int(found[2]) if found[2] else None)
-    return None
-
-
-def with_heads(name: str, heads: int | None) -> str:
-    """The name of the same file with this many heads; None for those that the file says."""
-    parts = parse(name)
-    assert parts is not None, name
-    return parts.without_heads if heads is None else f"{parts.without_heads}@{heads}"
-
-
 def path_of(name: str) -> Path:
     """The file or folder of a model's name; CheckpointError where it is not, or no longer, here."""
     parts = parse(name)
     if parts is None:
         raise ve.CheckpointError(f"{name!r} is no file's name.")
-    if parts.prefix == FILE_PREFIX:
+    if parts.in_folder:
         return find_checkpoint(parts.what)
     upload = uploads().find(parts.what)
     if upload is None:
@@ -132,18 +100,24 @@ def inspect(name: str, progress: Progress) -> Inspected:
 
 
 def _inspect(name: str, path: Path, title: str) -> Inspected:
-    before, parts = stamp(path), parse(name)
+    before, parts = stamp(path), taken_apart(name)
     with named(path, title):
-        found = ve.inspect_checkpoint(path, heads=parts.heads if parts else None)
+        found = ve.inspect_checkpoint(source_of(path, parts), heads=parts.heads)
     report = replace(found.report, source=title)
-    return Inspected(name, title, found.spec, found.architecture, report, found.heads_choices, found.advice, before)
+    return Inspected(
+        name, title, found.spec, found.architecture, report, found.heads_choices, found.advice, found.parts, before
+    )
 
 
 def shown(name: str) -> str:
     """What to call a file on the screen: never where it lies on the server."""
-    parts = parse(name)
-    assert parts is not None, name
-    return parts.what if parts.prefix == FILE_PREFIX else path_of(name).name
+    parts = taken_apart(name)
+    return parts.what if parts.in_folder else path_of(name).name
+
+
+def source_of(path: Path, parts: Name) -> str:
+    """A file, and which part of it, as the engine takes them."""
+    return f"{path}#{parts.part}" if parts.part else str(path)
 
 
 @contextmanager
@@ -173,19 +147,24 @@ def add(name: str, progress: Progress) -> ve.ModelSpec:
 def _spec(found: Inspected, taken: set[str]) -> ve.ModelSpec:
     """With a title of its own: the select box tells models apart by it."""
     assert found.spec is not None
-    titles = [_title(found), f"{_title(found)} · {found.spec.heads} heads", f"{found.shown} · {found.name[-20:]}"]
-    title = next((title for title in titles if title not in taken), found.name)
+    title = _title(found)
+    titles = [title, f"{title} · {found.spec.heads} heads", f"{found.shown} · {found.spec.heads} heads", found.name]
     description = f"From {found.shown}: {found.report.format}, {found.spec.heads} heads."
-    return replace(found.spec, name=found.name, title=title, description=description, weights=None)
+    return replace(
+        found.spec,
+        name=found.name,
+        title=next(one for one in titles if one not in taken),
+        description=description,
+        weights=None,
+    )
 
 
 def _title(found: Inspected) -> str:
-    parts = parse(found.name)
-    where = place(parts.what) if parts and parts.prefix == FILE_PREFIX else None
-    if where is not None:
-        return where.title
+    parts = taken_apart(found.name)
+    where = place(parts.what) if parts.in_folder else None
     path = PurePosixPath(found.shown)
-    return str(path.parent / path.stem) if path.suffix else found.shown
+    title = where.title if where else str(path.parent / path.stem) if path.suffix else found.shown
+    return f"{title} · {parts.part}" if parts.part else title
 
 
 def remove(name: str) -> None:
@@ -202,9 +181,9 @@ def entries() -> dict[str, Own]:
 
 
 def _order(entry: tuple[str, Own]) -> tuple[str, str, int]:
-    parts = parse(entry[0])
-    where = place(parts.what) if parts else None
-    return (entry[0][:5], where.pattern, where.number) if where else (entry[0][:5], entry[0], 0)
+    parts = taken_apart(entry[0])
+    where = place(parts.what) if parts.in_folder else None
+    return (parts.prefix, where.pattern, where.number) if where else (parts.prefix, parts.what, 0)
 
 
 def _is_there(name: str) -> bool:

@@ -41,7 +41,7 @@ def place(name: str) -> Place | None:
     if found is None:
         return None
     before, number, after = found.groups()
-    word = before.strip("-_. ")
+    word = before.strip("-_.= ")
     parts = [str(path.parent)] if path.parent.name else []
     if word.lower() not in _SAYS_NOTHING or not parts:
         parts.append(word or "checkpoint")
