@@ -126,7 +126,7 @@ def left_out(content: Any, part: Part) -> tuple[tuple[str, str], ...]:
     return (
         *entries,
         *(
-            (f"{above}{group}: {_counted(count, 'tensor', 'tensors')}", _beside(part))
+            (f"{above}{group}: {counted(count, 'tensor', 'tensors')}", _beside(part))
             for group, count in part.rest.items()
         ),
     )
@@ -136,7 +136,7 @@ def _entry(name: str, value: Any, part: Part) -> tuple[str, str]:
     if isinstance(value, Mapping) and "param_groups" not in value:
         count = sum(isinstance(each, Tensor) for each in value.values())
         if count:
-            return f"{name}: {_counted(count, 'tensor', 'tensors')}", _beside(part)
+            return f"{name}: {counted(count, 'tensor', 'tensors')}", _beside(part)
     return f"{name}: {_in_words(value)}", "of the training run, not of the model"
 
 
@@ -150,11 +150,12 @@ def _in_words(value: Any) -> str:
     if isinstance(value, argparse.Namespace):
         return "arguments"
     if isinstance(value, Mapping | list | tuple):
-        return _counted(len(value), "entry", "entries")
+        return counted(len(value), "entry", "entries")
     return repr(value)[:60] if isinstance(value, str | int | float | None) else type(value).__name__
 
 
-def _counted(count: int, one: str, many: str) -> str:
+def counted(count: int, one: str, many: str) -> str:
+    """'1 tensor', '2 tensors'."""
     return f"{count} {one if count == 1 else many}"
 
 

@@ -104,7 +104,7 @@ def demand_weights(tensors: Tensors) -> None:
             f"{len(odd)} of its weights are no real numbers: {_some(odd)}. Pass the model as it was before it was "
             "quantised or converted."
         )
-    broken = {name: int((~tensor.float().isfinite()).sum()) for name, tensor in tensors.items()}
+    broken = {name: _broken_values(tensor) for name, tensor in tensors.items()}
     found = [f"{name} ({count} of {tensors[name].numel()})" for name, count in broken.items() if count]
     if found:
         raise CheckpointError(
@@ -112,6 +112,12 @@ def demand_weights(tensors: Tensors) -> None:
             f"{_some(found)}. The training run has diverged, or the file is damaged: pass an earlier checkpoint, "
             "or copy it again."
         )
+
+
+def _broken_values(tensor: Tensor) -> int:
+    """How many are NaN or infinite as float32. A sum has those of its terms, and takes a tenth of the time."""
+    values = tensor.float()
+    return 0 if values.sum().isfinite() else int((~values.isfinite()).sum())
 
 
 def diagnosis(tensors: Tensors, known: Collection[str]) -> str:

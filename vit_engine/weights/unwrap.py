@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vit_engine.errors import CheckpointError
 from vit_engine.weights.conversion import Conversion
-from vit_engine.weights.parts import TOOLS, Part, begins_with, find_parts, left_out
+from vit_engine.weights.parts import TOOLS, Part, begins_with, counted, find_parts, left_out
 
 # What training wraps names in. These are no names in any format:
 WRAPPERS = (*TOOLS, "backbone.")
@@ -89,7 +89,9 @@ def _named(parts: Sequence[Part], asked: str) -> Part:
 
 
 def _listed(parts: Sequence[Part]) -> str:
-    return ", ".join(f"{part.name or '(the file itself)'} ({len(part.tensors)} tensors)" for part in parts[:8])
+    return ", ".join(
+        f"{part.name or '(the file itself)'} ({counted(len(part.tensors), 'tensor', 'tensors')})" for part in parts[:8]
+    )
 
 
 def _arguments(content: Any) -> Mapping[str, Any]:

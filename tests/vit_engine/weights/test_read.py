@@ -202,6 +202,13 @@ def test_headers_of_safetensors_are_held_to_the_file(tmp_path: Path, content: by
         read_checkpoint(path)
 
 
+def test_a_header_beyond_all_measure_is_not_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = saved(tmp_path / "w.safetensors")
+    monkeypatch.setattr("vit_engine.weights.safetensors_file._LONGEST_HEADER", 10)
+    with pytest.raises(CheckpointError, match=r"its header should have \d+ bytes"):
+        read_checkpoint(path)
+
+
 @pytest.mark.parametrize("name", ["missing.pth", "missing/w.pth", "missing.pth#teacher", "w\0.pth", "n" * 300])
 def test_a_path_that_cannot_be_read_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(CheckpointError, match=r"cannot be read: .* Check the path"):

@@ -180,6 +180,11 @@ def test_values_too_large_for_float32_are_infinite(tmp_path: Path) -> None:
     refused(saved(tmp_path / "w.pth", state), r"NaN or infinite as float32: norm\.bias \(1 of 12\)", heads=3)
 
 
+def test_values_whose_sum_alone_is_infinite_are_taken(tmp_path: Path) -> None:
+    state = broken(vit_state(), "norm.bias", 3e38, 12)
+    assert load_model(saved(tmp_path / "w.pth", state), heads=3, device="cpu").model.norm.bias.min() > 2e38
+
+
 def test_what_is_dropped_may_hold_anything(tmp_path: Path) -> None:
     head = {
         "head.mlp.0.weight": torch.full((2, 2), torch.nan),

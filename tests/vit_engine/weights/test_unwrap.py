@@ -66,8 +66,8 @@ def test_tensors_among_other_things_are_the_state_dict_and_the_rest_is_named() -
 @pytest.mark.parametrize(
     ("content", "listed"),
     [
-        ({"one": A, "two": B}, r"one \(1 tensors\), two \(1 tensors\)\. Say which, after a '#': PATH#one"),
-        ({"x": {"model": A}, "y": {"model": B}}, r"x\.model \(1 tensors\), y\.model"),
+        ({"one": A, "two": B}, r"one \(1 tensor\), two \(1 tensor\)\. Say which, after a '#': PATH#one"),
+        ({"x": {"model": A}, "y": {"model": B}}, r"x\.model \(1 tensor\), y\.model"),
     ],
 )
 def test_several_that_are_equally_likely_are_listed(content: dict[str, Any], listed: str) -> None:
@@ -101,7 +101,7 @@ def test_a_part_is_chosen_by_its_name(part: str, name: str, tensors: State) -> N
 
 @pytest.mark.parametrize("part", ["nothing", "optimizer", "iteration", "model", "teacher.a", "student.", "."])
 def test_a_part_that_is_no_state_dict_is_refused_with_those_that_are(part: str) -> None:
-    with pytest.raises(CheckpointError, match=r"it has no part '.*'; got model\.teacher \(1 tensors\), model\.student"):
+    with pytest.raises(CheckpointError, match=r"it has no part '.*'; got model\.teacher \(1 tensor\), model\.student"):
         find_state_dict(NESTED, part)
 
 
