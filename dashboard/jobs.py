@@ -81,7 +81,7 @@ class Jobs:
 
     def start(self, key: Hashable, make: Callable[[Progress], Value]) -> None:
         """Have it done whether or not anybody watches; a job of this key that there is goes on likewise."""
-        self._job(key, make).lasting = True
+        self._job(key, make, lasting=True)
 
     def find(self, key: Hashable) -> Job | None:
         """The job of this key that is under way or waiting, or None."""
@@ -99,11 +99,14 @@ class Jobs:
         if job is not None:
             job.stopped = True
 
-    def _job(self, key: Hashable, make: Callable[[Progress], Value]) -> Job[Value]:
+    def _job(self, key: Hashable, make: Callable[[Progress], Value], *, lasting: bool = False) -> Job[Value]:
         with self._lock:
             job = self._jobs.get(key)
-            if job is None:
+            if job is not None:
+                job.lasting = job.lasting or lasting
+            else:
                 job = self._jobs[key] = Job(self._waiting)
+                job.lasting = lasting
                 job.future = self._pool.submit(self._work, key, job, make)
             return job
 

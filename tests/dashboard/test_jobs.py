@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from dashboard import jobs
-from dashboard.jobs import AbandonedError, Jobs, Progress, Store
+from dashboard.jobs import AbandonedError, Jobs, Progress, StoppedError, Store
 from tests.dashboard.support import ignore
 
 PATIENCE = 30  # seconds until a test that hangs fails
@@ -26,7 +26,7 @@ class Work:
         self.value, self.error = value, error
         self.started, self.opened, self.ended = threading.Event(), threading.Event(), threading.Event()
         self.calls = 0
-        self.abandoned = False
+        self.abandoned = self.stopped = False
 
     def make(self, report: Progress) -> str:
         self.calls += 1
@@ -37,6 +37,9 @@ class Work:
             report(1.0, "whole")
         except AbandonedError:
             self.abandoned = True
+            raise
+        except StoppedError:
+            self.stopped = True
             raise
         finally:
             self.ended.set()
@@ -174,6 +177,85 @@ def test_what_is_watched_is_never_given_up(watchers: ThreadPoolExecutor) -> None
     assert not work.abandoned
 
 
+def test_what_was_started_goes_on_while_nobody_watches(monkeypatch: pytest.MonkeyPatch) -> None:
+    some, work = some_jobs(), Work()
+    monkeypatch.setattr(jobs, "GRACE", -1.0)  # nobody's last look is recent enough
+    some.start("key", work.make)
+    assert work.started.wait(PATIENCE)
+    job = some.find("key")
+    assert job is not None
+    assert (job.fraction, job.message) == (0.5, "half")
+    work.opened.set()
+    assert job.future.result(PATIENCE) == "value"
+    assert not work.abandoned
+    assert not some.has("key")
+
+
+def test_what_is_watched_can_be_made_lasting(watchers: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
+    some, work = some_jobs(), Work()
+    with pytest.raises(Stop):
+        some.run("key", work.make, leave)
+    assert work.started.wait(PATIENCE)
+    some.start("key", work.make)
+    told = threading.Event()
+    future = watchers.submit(some.run, "key", work.make, says(told, "half"))
+    assert told.wait(PATIENCE)
+    monkeypatch.setattr(jobs, "GRACE", -1.0)
+    work.opened.set()
+    assert future.result(PATIENCE) == "value"
+    assert work.calls == 1
+
+
+def test_a_job_that_is_stopped_ends_for_all_who_watch_at_once_and_for_itself_at_its_next_report(
+    watchers: ThreadPoolExecutor,
+) -> None:
+    some, work = some_jobs(), Work()
+    told = [threading.Event() for _ in range(3)]
+    futures = [watchers.submit(some.run, "key", work.make, says(event, "half")) for event in told]
+    assert all(event.wait(PATIENCE) for event in told)
+    some.stop("key")
+    assert not some.has("key")
+    assert all(isinstance(future.exception(PATIENCE), StoppedError) for future in futures)
+    assert not work.ended.is_set()
+    work.opened.set()
+    assert work.ended.wait(PATIENCE)
+    assert work.stopped
+
+
+def test_after_a_stop_the_next_one_begins_again_beside_the_one_that_ends(watchers: ThreadPoolExecutor) -> None:
+    some, left, again = some_jobs(at_once=2), Work("left"), Work("again")
+    some.start("key", left.make)
+    assert left.started.wait(PATIENCE)
+    some.stop("key")
+    told = threading.Event()
+    future = watchers.submit(some.run, "key", again.make, says(told, "half"))
+    assert told.wait(PATIENCE)
+    left.opened.set()
+    assert left.ended.wait(PATIENCE)
+    assert some.has("key")  # the one that ended did not take the other's place away
+    again.opened.set()
+    assert future.result(PATIENCE) == "again"
+
+
+def test_what_waits_can_be_stopped_before_it_begins(watchers: ThreadPoolExecutor) -> None:
+    some, first, second = some_jobs(at_once=1), Work(), Work()
+    one = watchers.submit(some.run, "one", first.make, ignore)
+    assert first.started.wait(PATIENCE)
+    some.start("two", second.make)
+    waiting = some.find("two")
+    assert waiting is not None
+    assert waiting.message == WAITING
+    some.stop("two")
+    first.opened.set()
+    assert one.result(PATIENCE) == "value"
+    assert isinstance(waiting.future.exception(PATIENCE), StoppedError)
+    assert second.calls == 0
+
+
+def test_stopping_what_is_not_there_is_nothing() -> None:
+    some_jobs().stop("key")
+
+
 @pytest.fixture
 def store() -> Store[bytes]:
     return Store(10, size=len)
@@ -207,6 +289,35 @@ def test_a_value_over_the_bound_is_not_kept_and_drives_nothing_out(store: Store[
     store.put("key", b"12345678901")
     assert store.get("key") is None
     assert store.get("small") == b"123"
+
+
+def test_a_value_that_is_taken_out_is_gone_and_its_bytes_are_free(store: Store[bytes]) -> None:
+    store.put("key", b"12345678")
+    assert store.size == 8
+    assert store.pop("key") == b"12345678"
+    assert store.pop("key") is None
+    assert store.size == 0
+
+
+def test_room_is_made_by_the_least_recently_used_and_by_no_more_than_needed(store: Store[bytes]) -> None:
+    for name in "abc":
+        store.put(name, b"123")
+    store.get("a")
+    store.make_room(4)
+    assert {key for key, _ in store.entries()} == {"a", "c"}
+    store.make_room(4)
+    assert {key for key, _ in store.entries()} == {"a", "c"}
+    store.make_room(100)
+    assert store.entries() == ()
+
+
+def test_looking_at_all_entries_uses_none_of_them(store: Store[bytes]) -> None:
+    for name in "abc":
+        store.put(name, b"123")
+    store.get("a")
+    assert dict(store.entries()) == dict.fromkeys("abc", b"123")
+    store.put("d", b"123")
+    assert {key for key, _ in store.entries()} == {"a", "c", "d"}
 
 
 def test_a_store_stays_within_its_bytes_under_many_threads(store: Store[bytes], watchers: ThreadPoolExecutor) -> None:
