@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import ViTConfig, ViTModel
 
 from tests.vit_engine.weights.states import assert_same, prefixed, saved, sharded, vit_state
 from vit_engine.errors import CheckpointError
@@ -205,6 +206,23 @@ def test_a_piece_of_a_distributed_checkpoint_is_named(tmp_path: Path) -> None:
     refused(
         saved(tmp_path / "__0_0.distcp", WHOLE), r"__0_0\.distcp is a part of a distributed checkpoint .*dcp_to_torch"
     )
+
+
+def test_a_folder_that_transformers_has_sharded_becomes_a_model_with_the_heads_of_its_configuration(
+    tmp_path: Path,
+) -> None:
+    configuration = ViTConfig(
+        hidden_size=24, num_hidden_layers=2, num_attention_heads=3, image_size=28, patch_size=7, intermediate_size=40
+    )
+    model = ViTModel(configuration, add_pooling_layer=False).eval()
+    model.save_pretrained(tmp_path / "run", max_shard_size="8KB")
+    assert len(list((tmp_path / "run").glob("model-*-of-*.safetensors"))) > 2
+    loaded = load_model(tmp_path / "run", device="cpu")
+    assert (loaded.spec.heads, loaded.spec.norm_eps) == (3, configuration.layer_norm_eps)
+    pixels = torch.randn(1, 3, 28, 28, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        expected = model(pixels).last_hidden_state[:, 0]
+    torch.testing.assert_close(loaded.model(pixels), expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("form", [str, Path])
