@@ -107,7 +107,7 @@ def convert(file: CheckpointFile) -> Converted:
         strip_wrappers(conversion)
         names = conversion.tensors.keys()
         for each in FORMATS:
-            if each.recognises(names, origin) or each.shows(conversion):
+            if each.recognises(names, origin) or each.shows(conversion, origin):
                 return Converted(file, state, each, conversion, _traits(each, conversion, origin))
         raise CheckpointError(diagnosis(conversion.tensors, [each.name for each in FORMATS]))
 

@@ -36,9 +36,7 @@ def _convert(conversion: Conversion, origin: Origin) -> Traits:
     refuse_unusual(conversion)
     scaled = "blocks.0.gamma_1" in conversion
     conversion.rename(((r"(blocks\.\d+)\.gamma_([12])", r"\1.ls\2.gamma"),))
-    before = 1 + ("dist_token" in conversion)
-    rows = conversion["pos_embed"].shape[1]
-    if is_square(rows) and not is_square(rows - before):
+    if "dist_token" not in conversion and is_square(conversion["pos_embed"].shape[1]):
         without_cls_position(conversion)
     name = str(origin.arguments.get("model", ""))
     known = known_architecture(name, dim=conversion["cls_token"].shape[-1])

@@ -63,4 +63,4 @@ class Format:
     name: str
     recognises: Callable[[Set[str], Origin], bool]
     convert: Callable[[Conversion, Origin], Traits]
-    shows: Callable[[Conversion], bool] = lambda conversion: False
+    shows: Callable[[Conversion, Origin], bool] = lambda conversion, origin: False

@@ -28,7 +28,7 @@ def _recognises(names: Set[str], origin: Origin) -> bool:
         return False
     if "decoder_embed.weight" in names or _trained_here(origin):
         return True
-    return not names & _OTHERS and ("mask_token" in names or ("fc_norm.weight" in names and "norm.weight" not in names))
+    return not names & _OTHERS and bool(names & {"mask_token", "fc_norm.weight"})
 
 
 def _trained_here(origin: Origin) -> bool:
@@ -37,10 +37,10 @@ def _trained_here(origin: Origin) -> bool:
     return model.startswith("mae_vit_") or (model.startswith("vit_") and "blr" in origin.arguments)
 
 
-def _shows(conversion: Conversion) -> bool:
+def _shows(conversion: Conversion, origin: Origin) -> bool:
     """Whether positions are MAE's: zeros for the CLS token, then sin 0 and cos 0, whatever the grid."""
     names = conversion.tensors.keys()
-    if not {"cls_token", "pos_embed"} <= names or names & _OTHERS or "head.weight" in names:
+    if describe(origin) is not None or not {"cls_token", "pos_embed"} <= names or names & _OTHERS:
         return False
     positions = conversion["pos_embed"]
     if positions.ndim != 3 or len(positions) != 1 or positions.shape[1] < 2 or positions.shape[2] % 4:

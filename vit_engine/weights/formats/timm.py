@@ -34,6 +34,7 @@ LACKING_CLIP = (
     "norms' eps is in tensors: put the config.json that timm saved with it beside it."
 )
 ASSUMED_RESAMPLING = "Positions are resampled with antialiasing, as timm does; DeiT's files can have the same names."
+ASSUMED_SQUARE = "Its positions are a square grid of patches, and none is of the CLS token."
 WHY_ATTENTION_POOL = "attention pooling, which its classifier sees and the blocks do not"
 
 
@@ -51,7 +52,7 @@ def _convert(conversion: Conversion, origin: Origin) -> Traits:
     gated = _gate(conversion)
     mlp, norm_eps = _equations(said, architecture, gated=gated)
     pooling, taken = _pool(conversion, said)
-    native = _positions(conversion, said)
+    native, read = _positions(conversion, said)
     heads, heads_from = _heads(said, architecture)
     pictures, assumed = preprocessing(said)
     if said is None:
@@ -68,7 +69,7 @@ def _convert(conversion: Conversion, origin: Origin) -> Traits:
         preprocessing=pictures,
         class_names=class_names(said.labels) if said and "head.weight" in conversion else None,
         published=PUBLISHED,
-        assumed=assumed + taken,
+        assumed=assumed + taken + read,
         lacking=LACKING_CLIP if said is None and "norm_pre.weight" in conversion else "",
     )
 
@@ -153,10 +154,10 @@ def _said_pooling(said: Description, *, moved: bool) -> str:
     return poolings[said.pooling]
 
 
-def _positions(conversion: Conversion, said: Description | None) -> tuple[int, int] | None:
-    """Rows for the CLS token (and a distillation token) in front of the patches; the native size, if anything says it.
+def _positions(conversion: Conversion, said: Description | None) -> tuple[tuple[int, int] | None, tuple[str, ...]]:
+    """Rows for the CLS token (and a distillation token) in front of the patches.
 
-    None leaves it to the tensors: a square grid.
+    Returns the native size, None for a square grid, and what of all that is assumed.
     """
     _supply_positions(conversion, said)
     registers = conversion["reg_token"].shape[1] if "reg_token" in conversion else 0
@@ -171,7 +172,7 @@ def _positions(conversion: Conversion, said: Description | None) -> tuple[int, i
     elif not with_rows:
         without_cls_position(conversion)
     conversion.rename(((r"reg_token", r"register_tokens"),))
-    return size
+    return size, () if with_rows or size else (ASSUMED_SQUARE,)
 
 
 def _supply_positions(conversion: Conversion, said: Description | None) -> None:

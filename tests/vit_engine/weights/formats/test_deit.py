@@ -20,6 +20,7 @@ from tests.vit_engine.weights.formats.timm_peers import (
     rebuilt,
     small,
 )
+from tests.vit_engine.weights.formats.timm_peers import saved as with_config
 from vit_engine.weights import load_model
 from vit_engine.weights.formats.deit import ASSUMED_PLAIN
 
@@ -86,6 +87,16 @@ def test_the_arguments_of_a_run_say_the_heads(tmp_path: Path) -> None:
     loaded = load_model(tmp_path / "deit.pth", device="cpu")
     assert loaded.spec.heads == HEADS
     assert loaded.report.heads_from == "model=deit_tiny_patch16_224 of the training run"
+
+
+def test_as_a_known_model_an_oblong_distilled_one_keeps_its_rows(tmp_path: Path) -> None:
+    """2×7 patches and two tokens more have 16 positions: no square grid of patches alone."""
+    model = small("deit_small_distilled_patch16_224", img_size=(8, 28))
+    spec = load_model(with_config(model, tmp_path / "timm"), device="cpu").spec
+    saved(model, tmp_path / "deit.pth")
+    loaded = load_model(spec, weights=tmp_path / "deit.pth", device="cpu")
+    assert_parity(loaded, pictures(8, 28), peer_of(model, pictures(8, 28)))
+    assert loaded.report.format == "DeiT"
 
 
 def test_a_distilled_model_without_classifiers(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from tests.vit_engine.weights.formats.timm_peers import (
     at_size,
     peer_of,
     rebuilt,
+    saved,
     small,
 )
 from vit_engine.errors import CheckpointError
@@ -71,16 +72,34 @@ def test_a_published_encoder_is_known_by_its_positions(tmp_path: Path) -> None:
     assert_parity(loaded, pictures(*SQUARE), peer_of(model, pictures(*SQUARE)))
     assert_accounts_for(loaded, model.state_dict())
     assert (loaded.report.format, loaded.report.resampling, loaded.report.native_grid) == ("MAE", "bicubic", GRID)
-    model.pos_embed[0, 0, 0] = 0.01  # trained positions are DINO's
+
+
+@pytest.mark.parametrize(("row", "dimension", "value"), [(0, 0, 0.01), (1, 0, 0.01), (1, 6, 0.99)])
+def test_trained_positions_are_not_maes(row: int, dimension: int, value: float, tmp_path: Path) -> None:
+    """Of the CLS token, a sine and a cosine of the first patch."""
+    model = encoder()
+    model.pos_embed[0, row, dimension] = value
     torch.save({"model": model.state_dict()}, tmp_path / "trained.pth")
     assert load_model(tmp_path / "trained.pth", heads=HEADS, device="cpu").report.format == "DINO"
+
+
+def test_other_evidence_goes_before_positions_of_sines_and_cosines(tmp_path: Path) -> None:
+    model = small("vit_small_patch14_dinov2", img_size=SQUARE, num_classes=0)
     model.pos_embed.copy_(sines_and_cosines(*GRID, DIM))
-    model.pos_embed[0, 1, 6] = 0.99
-    torch.save({"model": model.state_dict()}, tmp_path / "trained.pth")
-    assert load_model(tmp_path / "trained.pth", heads=HEADS, device="cpu").report.format == "DINO"
+    torch.save(model.state_dict(), tmp_path / "scaled.pth")
+    assert load_model(tmp_path / "scaled.pth", heads=HEADS, device="cpu").report.format == "timm"
+    loaded = load_model(saved(encoder(), tmp_path / "timm"), device="cpu")
+    assert (loaded.report.format, loaded.report.resampling) == ("timm", "antialias")
 
 
-@pytest.mark.parametrize("shape", [(0, 26, DIM), (26, DIM), (1, 1, DIM), (1, 26, 0), (1, 26, 6), (2, 26, DIM)])
+def test_a_vit_of_somebody_elses_training_is_not_maes(tmp_path: Path) -> None:
+    model = small(VIT, img_size=SQUARE)
+    content = {"model": model.state_dict(), "args": argparse.Namespace(model="vit_small_patch16_224", lr=0.1)}
+    torch.save(content, tmp_path / "other.pth")
+    assert load_model(tmp_path / "other.pth", heads=HEADS, device="cpu").report.format == "timm"
+
+
+@pytest.mark.parametrize("shape", [(0, 26, DIM), (26, DIM), (1, 1, DIM), (1, 26, 0), (1, 26, 6), (2, 26, DIM), (1, 26)])
 def test_positions_of_another_shape_are_refused_and_not_stumbled_over(shape: tuple[int, ...], tmp_path: Path) -> None:
     torch.save({**encoder().state_dict(), "pos_embed": torch.zeros(shape)}, tmp_path / "odd.pth")
     with pytest.raises(CheckpointError, match=r"odd\.pth.*pos_embed|odd\.pth.* patch positions"):
@@ -103,11 +122,12 @@ def test_parity_of_a_pretrained_model_with_its_decoder_at_another_size(tmp_path:
             assert_parity(rebuilt(loaded, **wrong), pictures(*OTHER), peer)
 
 
-def test_a_mask_token_alone_tells_mae(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "why"), [("mask_token", WHY_MASK), ("decoder_embed.weight", WHY_DECODER)])
+def test_a_mask_token_or_a_decoder_alone_tells_mae(name: str, why: str, tmp_path: Path) -> None:
     model = small(VIT, img_size=SQUARE, num_classes=0)
-    torch.save({"model": {**model.state_dict(), "mask_token": torch.ones(1, 1, WIDTH)}}, tmp_path / "mae.pth")
+    torch.save({"model": {**model.state_dict(), name: torch.ones(1, 1, WIDTH)}}, tmp_path / "mae.pth")
     loaded = load_model(tmp_path / "mae.pth", heads=HEADS, device="cpu")
-    assert (loaded.report.format, loaded.report.dropped) == ("MAE", (("mask_token", WHY_MASK),))
+    assert (loaded.report.format, loaded.report.dropped) == ("MAE", ((name, why),))
 
 
 @pytest.mark.parametrize("averaged", [True, False])

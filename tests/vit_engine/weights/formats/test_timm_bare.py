@@ -13,13 +13,14 @@ from tests.vit_engine.weights.formats.support import assert_parity, pictures
 from tests.vit_engine.weights.formats.timm_peers import HEADS, OTHER, assert_accounts_for, peer_of, small
 from vit_engine.errors import CheckpointError
 from vit_engine.weights import load_model
-from vit_engine.weights.formats.timm import ASSUMED_RESAMPLING
+from vit_engine.weights.formats.timm import ASSUMED_RESAMPLING, ASSUMED_SQUARE
 
 SQUARE = (20, 20)
 BARE: dict[str, tuple[str, dict[str, Any]]] = {
     "ViT": ("vit_small_patch16_224", {}),
     "registers without positions": ("vit_small_patch14_reg4_dinov2", {"num_classes": 0}),
     "registers with positions": ("vit_small_patch16_224", {"reg_tokens": 4, "num_classes": 0}),
+    "registers, mean of patches": ("vit_small_patch14_reg4_dinov2", {"global_pool": "avg"}),
     "DeiT-III": ("deit3_small_patch16_224", {}),
     "DINOv2": ("vit_small_patch14_dinov2", {"num_classes": 0}),
     "DINOv2 giant": ("vit_giant_patch14_dinov2", {"mlp_ratio": 3, "num_classes": 0}),
@@ -38,8 +39,10 @@ def test_parity_of_bare_files(variant: str, tmp_path: Path) -> None:
     assert (loaded.report.format, loaded.report.native_grid) == ("timm", (5, 5))
     assert "normalised with ImageNet's mean and std" in loaded.report.assumed[0]
     assert loaded.report.assumed[1] == ASSUMED_RESAMPLING
-    seen = ("Its classifier sees the CLS token.",) if loaded.spec.class_names else ()
-    assert loaded.report.assumed[2:] == seen
+    pooled = "mean of the patches" if "mean" in variant else "CLS token"
+    seen = (f"Its classifier sees the {pooled}.",) if loaded.spec.class_names else ()
+    alone = (ASSUMED_SQUARE,) if model.no_embed_class else ()
+    assert loaded.report.assumed[2:] == seen + alone
 
 
 def test_bare_files_have_to_be_asked_for_heads_and_get_advice(tmp_path: Path) -> None:
@@ -71,10 +74,12 @@ def trained(path: Path, state: dict[str, Tensor], **arguments: Any) -> Path:
 def test_a_training_files_arguments_say_what_a_config_would(tmp_path: Path) -> None:
     options = {"embed_dim": 192, "num_heads": 3, "depth": 1, "img_size": (12, 28), "global_pool": "avg"}
     model = small("vit_tiny_patch16_224", fc_norm=False, **options)
-    path = trained(tmp_path / "last.pth", model.state_dict(), model="vit_tiny_patch16_224", img_size=[12, 28], gp="avg")
+    path = trained(
+        tmp_path / "last.pth", model.state_dict(), model="vit_tiny_patch16_224.in1k", img_size=[12, 28], gp="avg"
+    )
     loaded = load_model(path, device="cpu")
     assert_parity(loaded, pictures(*OTHER), peer_of(model, pictures(*OTHER)))
-    said = "the architecture vit_tiny_patch16_224 in the arguments of the training run"
+    said = "the architecture vit_tiny_patch16_224.in1k in the arguments of the training run"
     assert (loaded.report.format, loaded.report.heads_from) == ("timm", said)
     path = trained(
         tmp_path / "other.pth",

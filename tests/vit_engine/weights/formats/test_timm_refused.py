@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import timm
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from tests.vit_engine.weights.formats.support import assert_parity, pictures
@@ -21,8 +22,10 @@ from tests.vit_engine.weights.formats.timm_peers import (
 from vit_engine.errors import CheckpointError
 from vit_engine.weights import load_model
 from vit_engine.weights.formats.architectures import known_architecture
+from vit_engine.weights.formats.plain import is_square
 from vit_engine.weights.formats.timm import WHY_ATTENTION_POOL
 
+SAFE = "model.safetensors"
 BLOCK = {"embed_dim": 24, "depth": 2, "num_heads": HEADS}
 # Made with timm's own code: (architecture, options, what the message must say).
 UNUSUAL: list[tuple[str, dict[str, Any], str]] = [
@@ -46,6 +49,7 @@ UNUSUAL: list[tuple[str, dict[str, Any], str]] = [
     ("naflexvit_base_patch16_gap", BLOCK, "NaFlexVit"),
     ("vit_small_patch16_dinov3", {**BLOCK, "img_size": 64}, "no pos_embed"),
     ("vit_small_patch16_rope_224", BLOCK, "no pos_embed"),
+    ("vit_small_patch16_224", {**BLOCK, "pos_embed": "none", "global_pool": "avg"}, "no pos_embed"),
 ]
 # As the names of their tensors do not tell.
 HIDDEN = ["vit_small_patch16_rope_ape_224", "vit_pe_core_tiny_patch16_384"]
@@ -107,6 +111,19 @@ def test_options_that_cannot_be_are_refused(options: dict[str, Any], message: st
         (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match=message):
         load_model(tmp_path, device="cpu")
+
+
+def test_positions_that_are_lost_are_not_taken_for_none(tmp_path: Path) -> None:
+    model = small("vit_small_patch16_224")
+    saved(model, tmp_path)
+    save_file({name: each for name, each in model.state_dict().items() if name != "pos_embed"}, tmp_path / SAFE)
+    with pytest.raises(CheckpointError, match=r"no pos_embed, and no config\.json says that there are no positions"):
+        load_model(tmp_path, device="cpu")
+
+
+@pytest.mark.parametrize(("patches", "square"), [(-4, False), (0, False), (1, True), (24, False), (25, True)])
+def test_squares(patches: int, square: bool) -> None:
+    assert is_square(patches) is square
 
 
 @pytest.mark.parametrize("key", ["model_args", "pretrained_cfg"])
