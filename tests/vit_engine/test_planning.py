@@ -134,16 +134,23 @@ def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
         (replace(SPEC, mlp_ratio=4000), {}, 5, (5 + 8000) * STREAM, 64 * MIB),
         (replace(SPEC, mlp_ratio=4000, depth=9), {}, 9, (5 + 8000) * STREAM, 96 * MIB),
         (replace(SPEC, mlp_ratio=4000), {"layers": 0}, 1, 7 * STREAM + VECTORS + CHUNKS, 0),
-        # other MLPs have more steps, and rotated queries and keys are copies
+        # other MLPs have more steps
         (replace(SPEC, mlp_ratio=4000, mlp="swiglu"), {}, 5, (5 + 16000) * STREAM, 64 * MIB),
         (replace(SPEC, mlp_ratio=4000, mlp="quick_gelu"), {}, 5, (5 + 16000) * STREAM, 64 * MIB),
-        (replace(SPEC, positions="rope"), {"layers": 0}, 1, 11 * STREAM + VECTORS + CHUNKS, 0),
     ],
 )
 def test_the_peak_by_hand(spec: ve.ModelSpec, asked: dict[str, Any], layers: int, at_work: int, holes: int) -> None:
     per_query = 0 if asked.get("statistics") == "none" else 5 * VECTOR  # four numbers of entropy, and a distance
     of_layers = layers * (2 * STREAM + VECTOR + per_query)
     assert ve.estimate(spec, GRID, **CPU, **asked).peak_bytes == of_layers + at_work + holes + LIBRARIES
+
+
+def test_rotated_queries_and_keys_are_copies_made_of_two_more() -> None:
+    learned, rotary = (
+        ve.estimate(replace(SPEC, dim=44, positions=positions), GRID, layers=0, **CPU).peak_bytes
+        for positions in ("learned", "rope")
+    )
+    assert rotary - learned == 4 * 2 * STREAM
 
 
 @pytest.mark.usefixtures("one_thread")
