@@ -20,7 +20,7 @@ from vit_engine.weights.limits import demand_tensors_within_limit
 from vit_engine.weights.read import CheckpointFile
 from vit_engine.weights.refuse import demand_plain, demand_weights, diagnosis
 from vit_engine.weights.report import LoadReport
-from vit_engine.weights.unwrap import StateDict, find_state_dict, strip_wrappers
+from vit_engine.weights.unwrap import StateDict, find_state_dict, strip_unknown, strip_wrappers
 
 
 @dataclass(frozen=True)
@@ -105,11 +105,17 @@ def convert(file: CheckpointFile) -> Converted:
         demand_plain(state.tensors)
         conversion, origin = Conversion(state.tensors), Origin(file.config, file.preprocessor, state.arguments)
         strip_wrappers(conversion)
-        names = conversion.tensors.keys()
-        for each in FORMATS:
-            if each.recognises(names, origin) or each.shows(conversion, origin):
-                return Converted(file, state, each, conversion, _traits(each, conversion, origin))
-        raise CheckpointError(diagnosis(conversion.tensors, [each.name for each in FORMATS]))
+        kind = _format_of(conversion, origin)
+        while kind is None and strip_unknown(conversion):
+            kind = _format_of(conversion, origin)
+        if kind is None:
+            raise CheckpointError(diagnosis(state.tensors, [each.name for each in FORMATS]))
+        return Converted(file, state, kind, conversion, _traits(kind, conversion, origin))
+
+
+def _format_of(conversion: Conversion, origin: Origin) -> Format | None:
+    names = conversion.tensors.keys()
+    return next((each for each in FORMATS if each.recognises(names, origin) or each.shows(conversion, origin)), None)
 
 
 def _traits(kind: Format, conversion: Conversion, origin: Origin) -> Traits:

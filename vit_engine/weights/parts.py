@@ -87,8 +87,7 @@ def _roles(whole: Part) -> Iterator[Part]:
         if match := _ROLE.match(name):
             groups.setdefault(match[1], {})[name[match.end() :]] = tensor
     for role, tensors in groups.items():
-        if sees_pictures(tensors):  # else it is a buffer of that name
-            yield Part(whole.path, tensors, role, _rest(whole.tensors, role))
+        yield Part(whole.path, tensors, role, _rest(whole.tensors, role))
 
 
 def _rest(tensors: Tensors, role: str) -> Mapping[str, int]:

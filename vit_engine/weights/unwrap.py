@@ -54,6 +54,26 @@ def strip_wrappers(conversion: Conversion) -> None:
         conversion.rename((_WITHIN,))
     while wrapper := _wrapper_of(conversion.tensors):
         conversion.strip(wrapper)
+    conversion.drop(r"n_averaged", "counter of torch.optim.swa_utils.AveragedModel")
+
+
+def strip_unknown(conversion: Conversion) -> bool:
+    """Take the first word of the patch projection's name from all names that begin with it; False without one.
+
+    For models that are an attribute of something else ("feature_extractor.cls_token"), which only their owner knows:
+    where no format has been found, and until one is. That it was right is proven by the fit, as always.
+    """
+    words = {name.split(".")[0] for name in _kernels(conversion.tensors) if name.count(".") > 1}
+    if len(words) != 1:
+        return False
+    conversion.strip(f"{words.pop()}.")
+    strip_wrappers(conversion)
+    return True
+
+
+def _kernels(tensors: Mapping[str, Tensor]) -> list[str]:
+    """Names of convolutions of pictures with three channels, as the patch projection is one."""
+    return [name for name, tensor in tensors.items() if tensor.ndim == 4 and tensor.shape[1] == 3]
 
 
 def _wrapper_of(tensors: Mapping[str, Tensor]) -> str | None:
@@ -61,8 +81,7 @@ def _wrapper_of(tensors: Mapping[str, Tensor]) -> str | None:
     for wrapper in WRAPPERS:
         if any(name.startswith(wrapper) for name in tensors):
             return wrapper
-    kernels = [name for name, tensor in tensors.items() if tensor.ndim == 4 and tensor.shape[1] == 3]
-    return next((each for each in PERHAPS if any(name.startswith(each) for name in kernels)), None)
+    return next((each for each in PERHAPS if any(name.startswith(each) for name in _kernels(tensors))), None)
 
 
 def _likeliest(parts: Sequence[Part]) -> Part:

@@ -117,6 +117,11 @@ def test_shards_of_the_hubs_cache_are_links_to_its_blobs(tmp_path: Path) -> None
         (snapshot / name).rename(repository / "blobs" / name)
         (snapshot / name).symlink_to(Path("..") / ".." / "blobs" / name)
     assert_same(read_checkpoint(snapshot).content, WHOLE)
+    index = snapshot / "model.safetensors.index.json"
+    links = index.read_text()
+    index.write_text(links.replace(SHARDS[0], f"../../blobs/{SHARDS[0]}"))
+    refused(snapshot, "outside of its folder")
+    index.write_text(links)
     (repository / "blobs" / SHARDS[0]).rename(repository / "elsewhere" / SHARDS[0])
     (snapshot / SHARDS[0]).unlink()
     (snapshot / SHARDS[0]).symlink_to(Path("..") / ".." / "elsewhere" / SHARDS[0])

@@ -138,7 +138,7 @@ STATES = {
     "moments": (lambda: {"exp_avg": torch.ones(3), "exp_avg_sq": torch.ones(3)}, r"it is the state of an optimizer"),
     "something else": (
         lambda: {"x.weight": torch.ones(3)},
-        r"not a Vision Transformer in a format that is known here \(torchvision, .*\); got x\.weight\..*PATH#NAME",
+        r"not a Vision Transformer in a format .*here \(torchvision, .*\); got (module\.)?x\.weight\..*PATH#NAME",
     ),
 }
 

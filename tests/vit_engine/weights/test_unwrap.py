@@ -11,8 +11,7 @@ import torch
 from tests.vit_engine.weights.states import State, assert_same, prefixed, saved, vit_state
 from vit_engine.errors import CheckpointError
 from vit_engine.weights import load_model
-from vit_engine.weights.conversion import Conversion
-from vit_engine.weights.unwrap import find_state_dict, strip_wrappers
+from vit_engine.weights.unwrap import find_state_dict
 
 A, B, C = ({name: torch.full((2,), value)} for name, value in (("a", 1.0), ("b", 2.0), ("c", 3.0)))
 KERNEL = torch.zeros(2, 3, 4, 4)
@@ -197,56 +196,23 @@ def test_what_has_no_state_dict_is_refused_with_what_it_holds(content: Any, foun
         find_state_dict(content)
 
 
+@pytest.mark.parametrize("names", [(0,), ("blocks.0.weight",)])
+def test_moments_of_an_optimizer_are_no_state_dict(names: tuple[Any, ...]) -> None:
+    optimizer = {"state": {name: {"exp_avg": torch.ones(2)} for name in names}, "param_groups": []}
+    for content in (optimizer, {"optimizer": optimizer, "epoch": 3}):
+        with pytest.raises(CheckpointError, match=r"it is the state of an optimizer, without the model"):
+            find_state_dict(content)
+
+
+def test_the_same_state_dict_under_two_names_is_one() -> None:
+    assert find_state_dict({"one": A, "two": A}).part == "one"
+
+
 def test_dicts_that_hold_themselves_end() -> None:
     content: dict[str, Any] = {str(number): number for number in range(3)}
     content |= {f"x{number}": content for number in range(50)}
     with pytest.raises(CheckpointError, match="expected a state dict"):
         find_state_dict(content)
-
-
-def stripped(*names: str) -> set[str]:
-    conversion = Conversion({name: KERNEL if "patch" in name or "proj" in name else A["a"] for name in names})
-    strip_wrappers(conversion)
-    assert {key for key, _ in conversion.converted} | set(conversion.matched) == set(names)
-    return set(conversion.tensors)
-
-
-@pytest.mark.parametrize(
-    "wrapper",
-    [
-        *("module.", "_orig_mod.", "backbone.", "model.", "net.", "network.", "encoder."),
-        *("_orig_mod.module.", "module._orig_mod.", "model.backbone.", "module.model.", "model._orig_mod.net.module."),
-        *("_fsdp_wrapped_module.", "backbone._fsdp_wrapped_module."),
-    ],
-)
-def test_wrappers_are_taken_from_the_beginning_of_names(wrapper: str) -> None:
-    names = ("cls_token", "patch_embed.proj.weight", "blocks.0.norm1.weight")
-    assert stripped(*(f"{wrapper}{name}" for name in names)) == set(names)
-    assert stripped(*(f"{wrapper}{name}" for name in names), "head.weight") == {*names, "head.weight"}
-
-
-@pytest.mark.parametrize("tool", ["_orig_mod", "_checkpoint_wrapped_module", "_fsdp_wrapped_module"])
-def test_what_tools_leave_in_the_middle_of_names_is_taken_out(tool: str) -> None:
-    assert stripped(f"blocks.0.{tool}.norm1.weight", f"blocks.1.{tool}.attn.{tool}.qkv.bias", "cls_token") == {
-        "blocks.0.norm1.weight",
-        "blocks.1.attn.qkv.bias",
-        "cls_token",
-    }
-
-
-@pytest.mark.parametrize(
-    "names",
-    [
-        ("embeddings.cls_token", "embeddings.patch_embeddings.weight", "model.layer.0.norm1.weight", "norm.weight"),
-        ("embeddings.patch_embeddings.projection.weight", "encoder.layer.0.attention.output.dense.weight"),
-        ("class_token", "conv_proj.weight", "encoder.layers.encoder_layer_0.ln_1.weight", "encoder.pos_embedding"),
-        ("blocks.0.module.weight", "patch_embed.proj.weight", "neck.backbone.bias", "modules.x", "backbones.y"),
-        ("patch_embed.proj.weight", "model.weight", "encoder", "net"),
-        ("model.weight", "encoder.weight", "net.weight"),
-    ],
-)
-def test_names_that_formats_really_have_are_left(names: tuple[str, ...]) -> None:
-    assert stripped(*names) == set(names)
 
 
 def lightning(state: State, path: Path) -> Path:
