@@ -108,6 +108,14 @@ def test_an_architecture_of_other_dimensions_says_no_heads(tmp_path: Path) -> No
     assert loaded.report.heads_from == "heads=, as asked for"
 
 
+def test_a_projection_head_or_the_arguments_tell_dino(tmp_path: Path) -> None:
+    path = training_file(tmp_path / "checkpoint.pth", backbone(), backbone(), arch="vit_of_mine")
+    assert load_model(path, heads=HEADS, device="cpu").report.assumed == ()
+    content = {"teacher": backbone().state_dict(), "args": argparse.Namespace(arch="vit_tiny")}
+    torch.save(content, tmp_path / "headless.pth")
+    assert load_model(tmp_path / "headless.pth", heads=HEADS, device="cpu").report.assumed == ()
+
+
 def test_what_is_no_plain_vit_is_refused_by_name(tmp_path: Path) -> None:
     torch.save({**backbone().state_dict(), "blocks.0.attn.q_norm.weight": torch.ones(8)}, tmp_path / "other.pth")
     with pytest.raises(CheckpointError, match=r"normalised queries and keys \(qk_norm\): blocks\.0\.attn\.q_norm"):

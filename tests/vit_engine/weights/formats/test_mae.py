@@ -92,9 +92,10 @@ def test_other_evidence_goes_before_positions_of_sines_and_cosines(tmp_path: Pat
     assert (loaded.report.format, loaded.report.resampling) == ("timm", "antialias")
 
 
-def test_a_vit_of_somebody_elses_training_is_not_maes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["vit_small_patch16_224", "mine"])
+def test_a_vit_of_somebody_elses_training_is_not_maes(name: str, tmp_path: Path) -> None:
     model = small(VIT, img_size=SQUARE)
-    content = {"model": model.state_dict(), "args": argparse.Namespace(model="vit_small_patch16_224", lr=0.1)}
+    content = {"model": model.state_dict(), "args": argparse.Namespace(model=name, lr=0.1)}
     torch.save(content, tmp_path / "other.pth")
     assert load_model(tmp_path / "other.pth", heads=HEADS, device="cpu").report.format == "timm"
 

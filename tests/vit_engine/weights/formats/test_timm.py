@@ -109,9 +109,17 @@ def test_the_config_says_how_pictures_are_wanted_and_what_classes_are_called(tmp
     for labels in ({"0": "a", "1": "b", "2": "c", "3": "d", "5": "f"}, {"ant": "a"}, "abcde", [1, 2, 3, 4, 5], []):
         (tmp_path / "config.json").write_text(json.dumps({**config, "label_names": labels}))
         assert load_model(tmp_path, device="cpu").spec.class_names[4] == "class 4"
-    config["label_names"] = {"1": "bee", "0": "ant", "2": "cat", "4": "elk", "3": "dog"}
+    del config["label_names"]
+    config["pretrained_cfg"]["label_names"] = {"1": "bee", "0": "ant", "2": "cat", "4": "elk", "3": "dog"}
     (tmp_path / "config.json").write_text(json.dumps(config))
     assert load_model(tmp_path, device="cpu").spec.class_names == ("ant", "bee", "cat", "dog", "elk")
+
+
+def test_names_of_classes_without_a_classifier_name_nothing(tmp_path: Path) -> None:
+    saved(small("vit_small_patch16_224", num_classes=0), tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "label_names": ["ant", "bee"]}))
+    assert load_model(tmp_path, device="cpu").spec.class_names == ()
 
 
 def test_what_a_config_says_about_pictures_and_cannot_be_is_told(tmp_path: Path) -> None:
@@ -163,9 +171,9 @@ def test_heads_are_those_of_the_architecture_where_nothing_else_is_said(tmp_path
 
 
 def test_an_older_config_has_the_fields_of_the_picture_at_the_top(tmp_path: Path) -> None:
-    model = small("vit_tiny_patch16_224", embed_dim=192, num_heads=3, depth=1)
+    model = small("vit_tiny_patch16_224", embed_dim=192, num_heads=3, depth=1, global_pool="avg", fc_norm=False)
     saved(model, tmp_path)
-    older = {"architecture": "vit_tiny_patch16_224", "num_classes": 5, "global_pool": "token"}
+    older = {"architecture": "vit_tiny_patch16_224", "num_classes": 5, "global_pool": "avg"}
     older |= {"input_size": [3, *NATIVE], "interpolation": "bicubic", "mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6]}
     (tmp_path / "config.json").write_text(json.dumps({**older, "labels": ["a", "b", "c", "d", "e"]}))
     loaded = load_model(tmp_path, device="cpu")

@@ -10,7 +10,7 @@ from timm.layers import SwiGLU
 from torch import Tensor
 
 from tests.vit_engine.weights.formats.support import assert_parity, pictures
-from tests.vit_engine.weights.formats.timm_peers import HEADS, OTHER, assert_accounts_for, peer_of, small
+from tests.vit_engine.weights.formats.timm_peers import HEADS, OTHER, assert_accounts_for, peer_of, saved, small
 from vit_engine.errors import CheckpointError
 from vit_engine.weights import load_model
 from vit_engine.weights.formats.timm import ASSUMED_RESAMPLING, ASSUMED_SQUARE
@@ -61,6 +61,17 @@ def test_a_patch_projection_kept_as_a_linear_layer(tmp_path: Path) -> None:
     assert_parity(loaded, pictures(*SQUARE), peer_of(model, pictures(*SQUARE)))
     assert_accounts_for(loaded, flat)
     assert ("patch_embed.proj.weight", "patch_embed.proj.weight") in loaded.report.converted
+
+
+def test_as_a_known_model_an_oblong_one_keeps_its_row(tmp_path: Path) -> None:
+    """3×11 patches and CLS are 34 rows, no square with CLS or without."""
+    model = small("vit_small_patch16_224", img_size=(12, 44))
+    spec = load_model(saved(model, tmp_path / "timm"), device="cpu").spec
+    torch.save(model.state_dict(), tmp_path / "bare.pth")
+    loaded = load_model(spec, weights=tmp_path / "bare.pth", device="cpu")
+    assert_parity(loaded, pictures(12, 44), peer_of(model, pictures(12, 44)))
+    with pytest.raises(CheckpointError, match="no square grid"):
+        load_model(tmp_path / "bare.pth", heads=HEADS, device="cpu")
 
 
 def trained(path: Path, state: dict[str, Tensor], **arguments: Any) -> Path:

@@ -14,6 +14,7 @@ from torchvision.models.vision_transformer import ConvStemConfig, VisionTransfor
 from tests.vit_engine.weights.formats.by_hand import resampled_by_hand
 from tests.vit_engine.weights.formats.support import Peer, assert_parity, captured, pictures, randomise
 from vit_engine.errors import CheckpointError
+from vit_engine.spec import Preprocessing
 from vit_engine.weights import build, load_model
 from vit_engine.weights.formats.torchvision import WHY_HIDDEN
 
@@ -69,6 +70,7 @@ def test_parity_at_the_native_size(model: VisionTransformer, path: Path) -> None
     loaded = load_model(path, heads=3, device="cpu")
     assert_parity(loaded, pictures(20, 20), peer_of(model, pictures(20, 20)))
     assert loaded.report.format == "torchvision"
+    assert loaded.spec.preprocessing == Preprocessing(interpolation="bilinear")
     assert loaded.report.dropped == loaded.report.missing == loaded.report.matched == ()
     assert {key for key, _ in loaded.report.converted} == set(model.state_dict())
 
