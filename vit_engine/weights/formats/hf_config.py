@@ -45,7 +45,7 @@ class Config:
 
     @property
     def norm_eps(self) -> float:
-        return float(self["layer_norm_eps"])
+        return self.number("layer_norm_eps")
 
     @property
     def mlp(self) -> str:
@@ -69,6 +69,21 @@ class Config:
         """For the report, where there is no config.json to say it."""
         return () if self.given else what
 
+    def number(self, key: str) -> float:
+        """CheckpointError unless this is a number above 0."""
+        value = self[key]
+        if not isinstance(value, int | float) or not 0 < value < float("inf"):
+            raise CheckpointError(f"its config.json's {key} must be a number above 0; got {value!r}.")
+        return float(value)
+
+    def pair(self, key: str) -> tuple[int, int]:
+        """(height, width), of one number or two; CheckpointError unless they are whole and above 0."""
+        value = self[key]
+        sides = tuple(value) if isinstance(value, list | tuple) else (value, value)
+        if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
+            raise CheckpointError(f"its config.json's {key} must be a whole number above 0, or two; got {value!r}.")
+        return sides
+
     def native_size(self, conversion: Conversion) -> tuple[int, int] | None:
         """(height, width) in pixels of whole patches; None without a config.json. CheckpointError if positions differ.
 
@@ -76,7 +91,7 @@ class Config:
         """
         if not self.given:
             return None
-        sizes = zip(_pair(self["image_size"]), _pair(self["patch_size"]), strict=True)
+        sizes = zip(self.pair("image_size"), self.pair("patch_size"), strict=True)
         (rows, height), (cols, width) = ((side // patch, side - side % patch) for side, patch in sizes)
         if "pos_embed" in conversion:
             patches = conversion["pos_embed"].shape[1] - 1 - ("dist_token" in conversion)
@@ -93,13 +108,15 @@ class Config:
             "hidden_size": conversion["cls_token"].shape[-1],
             "num_hidden_layers": len(list(conversion.layers())),
         }
-        self._demand("patch_size", self["patch_size"], _pair(self["patch_size"]) == kernel, f"kernels of {kernel}")
+        self._demand("patch_size", self["patch_size"], self.pair("patch_size") == kernel, f"kernels of {kernel}")
         for key, value in found.items():
             self._demand(key, self[key], self[key] == value, repr(value))
 
     def class_names(self, conversion: Conversion) -> tuple[str, ...] | None:
         """Of id2label, in order; None where there is no classifier, or another number of classes."""
-        labels = self.values.get("id2label") or {}
+        labels = self.values.get("id2label")
+        if not isinstance(labels, Mapping):
+            return None
         classes = conversion["head.weight"].shape[0] if "head.weight" in conversion else 0
         names = tuple(str(labels.get(str(number))) for number in range(classes))
         return names if names and len(labels) == classes and set(labels.values()) == set(names) else None
@@ -117,6 +134,8 @@ def read_config(origin: Origin, defaults: Mapping[str, Mapping[str, Any]]) -> Co
     for one of another model type.
     """
     config = origin.config.get("vision_config", origin.config)
+    if not isinstance(config, Mapping):
+        raise CheckpointError(f"its config.json's vision_config must have names and values; got {config!r}.")
     first = next(iter(defaults))
     kind = config.get("model_type", origin.config.get("model_type", first))
     if kind not in defaults:
@@ -129,23 +148,20 @@ def read_config(origin: Origin, defaults: Mapping[str, Mapping[str, Any]]) -> Co
 
 def read_preprocessing(origin: Origin, default: Preprocessing) -> Preprocessing:
     """As the preprocessor_config.json says; what it leaves out, and all without one, as the family's default."""
-    given = origin.preprocessor
+    try:
+        return _preprocessing(origin.preprocessor, default)
+    except (SpecError, IndexError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise CheckpointError(f"its preprocessor_config.json asks for what is not known here: {error}") from error
+
+
+def _preprocessing(given: Mapping[str, Any], default: Preprocessing) -> Preprocessing:
     # Means and deviations are of pixels in 0..1 here, and of rescaled ones there.
     scale = 255 * given.get("rescale_factor", 1 / 255) if given.get("do_rescale", True) else 255
     mean, std = (0.0,) * 3, (1.0,) * 3
     if given.get("do_normalize", True):
         mean, std = _triple(given.get("image_mean", default.mean)), _triple(given.get("image_std", default.std))
     number = given.get("resample", _FILTERS.index(default.interpolation))
-    try:
-        return Preprocessing(_scaled(mean, scale), _scaled(std, scale), _FILTERS[int(number)])
-    except (SpecError, IndexError) as error:
-        raise CheckpointError(f"its preprocessor_config.json asks for what is not known here: {error}") from error
-
-
-def _pair(size: Any) -> tuple[int, int]:
-    """(height, width) of a number or two."""
-    height, width = (size, size) if isinstance(size, int) else size
-    return int(height), int(width)
+    return Preprocessing(_scaled(mean, scale), _scaled(std, scale), _FILTERS[int(number)])
 
 
 def _triple(values: Any) -> tuple[float, float, float]:

@@ -55,7 +55,7 @@ _ASSUMED = (
 
 def native_size(conversion: Conversion) -> tuple[int, int]:
     """(height, width) in pixels: whole patches in NATIVE, at least one."""
-    patch_size = conversion["patch_embed.proj.weight"].shape[-1]
+    patch_size = conversion["patch_embed.proj.weight"].shape[-1] or 1  # of none, which is refused elsewhere
     side = max(NATIVE - NATIVE % patch_size, patch_size)
     return side, side
 
@@ -78,7 +78,7 @@ def _convert(conversion: Conversion, origin: Origin) -> Traits:
         norm_eps=config.norm_eps,
         preprocessing=read_preprocessing(origin, Preprocessing(interpolation="bilinear")),
         published=PUBLISHED,
-        rope_base=float(config["rope_theta"]),
+        rope_base=config.number("rope_theta"),
         assumed=config.assumed(_ASSUMED),
     )
 

@@ -152,6 +152,40 @@ def test_half_precision_as_openai_saves_it(tmp_path: Path) -> None:
     assert_parity(loaded, pictures(*OTHER_SIZE), peer_of(model, pictures(*OTHER_SIZE)))
 
 
+def test_a_configuration_of_another_model_lies_there_by_chance(tmp_path: Path) -> None:
+    model = clip()
+    torch.save(original_state(model), tmp_path / "pytorch_model.bin")
+    (tmp_path / "config.json").write_text('{"model_type": "vit", "num_attention_heads": 6, "hidden_act": "gelu"}')
+    loaded = load_model(tmp_path, heads=3, device="cpu")
+    assert_parity(loaded, pictures(*OTHER_SIZE), peer_of(model, pictures(*OTHER_SIZE)))
+    assert "QuickGELU" in loaded.report.assumed[0]
+
+
+def test_it_has_a_mean_and_deviation_of_its_own(tmp_path: Path) -> None:
+    torch.save(original_state(clip()), tmp_path / "clip.pt")
+    preprocessing = load_model(tmp_path / "clip.pt", heads=3, device="cpu").spec.preprocessing
+    assert preprocessing.mean == (0.48145466, 0.4578275, 0.40821073)
+    assert preprocessing.std == (0.26862954, 0.26130258, 0.27577711)
+
+
+def bare_tower(dim: int, layers: int) -> State:
+    """As much of a visual transformer as shows what size it has."""
+    return {
+        "visual.class_embedding": torch.zeros(dim),
+        "visual.positional_embedding": torch.zeros(5, dim),
+        "visual.conv1.weight": torch.zeros(dim, 3, 1, 1),
+        "visual.ln_pre.weight": torch.zeros(dim),
+        "visual.transformer.resblocks.0.mlp.c_fc.weight": torch.zeros(4 * dim, dim),
+        **{f"visual.transformer.resblocks.{layer}.ln_1.weight": torch.zeros(dim) for layer in range(layers)},
+    }
+
+
+def test_heads_are_asked_for_with_what_published_models_have(tmp_path: Path) -> None:
+    torch.save(bare_tower(768, 12), tmp_path / "b.pt")
+    with pytest.raises(CheckpointError, match="Published OpenAI CLIP models of 768 dimensions and 12 layers have 12"):
+        load_model(tmp_path / "b.pt", device="cpu")
+
+
 def test_heads_are_asked_for(tmp_path: Path) -> None:
     torch.save(original_state(clip()), tmp_path / "clip.pt")
     with pytest.raises(CheckpointError, match=r"does not say how many heads it has.*pass heads=\."):
@@ -162,13 +196,6 @@ def test_heads_are_asked_for(tmp_path: Path) -> None:
 def test_sizes_that_openai_did_not_publish_are_refused_for_their_activation(
     dim: int, layers: int, tmp_path: Path
 ) -> None:
-    state = {
-        "visual.class_embedding": torch.zeros(dim),
-        "visual.positional_embedding": torch.zeros(5, dim),
-        "visual.conv1.weight": torch.zeros(dim, 3, 1, 1),
-        "visual.ln_pre.weight": torch.zeros(dim),
-        **{f"visual.transformer.resblocks.{layer}.ln_1.weight": torch.zeros(dim) for layer in range(layers)},
-    }
-    torch.save(state, tmp_path / "open_clip.pt")
+    torch.save(bare_tower(dim, layers), tmp_path / "open_clip.pt")
     with pytest.raises(CheckpointError, match=rf"no CLIP of {dim} dimensions and {layers} layers.*config\.json beside"):
         load_model(tmp_path / "open_clip.pt", heads=16, device="cpu")

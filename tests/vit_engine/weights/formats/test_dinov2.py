@@ -114,6 +114,19 @@ def test_parity_of_chunked_blocks(chunks: int, tmp_path: Path) -> None:
     assert_all_keys_accounted(loaded, set(state))
 
 
+@pytest.mark.parametrize("lost", ["mask_token", ".gamma"])
+def test_it_is_known_by_its_registers_or_its_chunks(lost: str, tmp_path: Path) -> None:
+    """Trained without layer scale, or saved without the mask token."""
+    for kind, state in (
+        ("registers", original_state(with_registers())),
+        ("chunks", chunked(original_state(plain()), 2)),
+    ):
+        kept = {name: tensor for name, tensor in state.items() if not name.endswith(lost)}
+        torch.save(kept, tmp_path / f"{kind}.pth")
+        report = load_model(tmp_path / f"{kind}.pth", heads=3, device="cpu").report
+        assert (report.format, report.resampling) == ("DINOv2", "antialias" if kind == "registers" else "dino")
+
+
 def training_heads() -> State:
     return {"dino_head.mlp.0.weight": torch.ones(5, 24), "ibot_head.last_layer.weight_v": torch.ones(7, 5)}
 

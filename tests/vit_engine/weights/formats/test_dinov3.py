@@ -10,6 +10,7 @@ from transformers import DINOv3ViTConfig, DINOv3ViTModel
 from tests.vit_engine.weights.formats.hugging_face import OTHER_SIZE, SMALL, assert_all_keys_accounted, hf_peer
 from tests.vit_engine.weights.formats.support import Peer, assert_parity, pictures, randomise
 from vit_engine.errors import CheckpointError
+from vit_engine.spec import Preprocessing
 from vit_engine.weights import load_model
 from vit_engine.weights.formats.dinov3 import masked
 
@@ -123,6 +124,38 @@ def test_of_a_training_run_the_teachers_backbone_is_taken(tmp_path: Path) -> Non
     assert_parity(loaded, pictures(*OTHER_SIZE), peer_of(model, pictures(*OTHER_SIZE)))
     assert_all_keys_accounted(loaded, set(state))
     assert "small crops" in dict(loaded.report.dropped)["backbone.local_cls_norm.weight"]
+
+
+def test_parity_of_the_hubs_linear_classifier(tmp_path: Path) -> None:
+    model = dinov3()
+    head = randomise(torch.nn.Linear(48, 5))
+    state = {f"backbone.{name}": tensor for name, tensor in original_state(model).items()}
+    state |= {f"linear_head.{name}": tensor for name, tensor in head.state_dict().items()}
+    torch.save(state, tmp_path / "classifier.pth")
+    loaded = load_model(tmp_path / "classifier.pth", device="cpu")
+    peer = peer_of(model, pictures(*OTHER_SIZE))
+    normed = model.norm(peer.tokens[-1])
+    seen = torch.cat([normed[0], normed[-21:].mean(dim=0)])  # 7×3 patches
+    assert_parity(loaded, pictures(*OTHER_SIZE), peer._replace(output=head(seen)))
+    assert_all_keys_accounted(loaded, set(state))
+
+
+def test_sizes_and_the_preparation_of_pictures_are_the_familys(tmp_path: Path) -> None:
+    torch.save(original_state(dinov3()), tmp_path / "dinov3.pth")
+    spec = load_model(tmp_path / "dinov3.pth", device="cpu").spec
+    assert (spec.native_size, spec.preprocessing) == ((224, 224), Preprocessing(interpolation="bilinear"))
+
+
+def test_a_patch_size_that_does_not_divide_the_familys_size(tmp_path: Path) -> None:
+    model = dinov3(patch_size=5)
+    torch.save(original_state(model), tmp_path / "dinov3.pth")
+    assert load_model(tmp_path / "dinov3.pth", device="cpu").spec.native_size == (220, 220)
+
+
+def test_patches_of_no_pixels_are_refused(tmp_path: Path) -> None:
+    torch.save({**original_state(dinov3()), "patch_embed.proj.weight": torch.ones(24, 3, 0, 0)}, tmp_path / "d.pth")
+    with pytest.raises(CheckpointError, match=r"patch_embed\.proj\.weight"):
+        load_model(tmp_path / "d.pth", device="cpu")
 
 
 def test_a_norm_of_the_cls_token_alone_is_refused(tmp_path: Path) -> None:

@@ -122,7 +122,13 @@ def test_classes_have_their_names_in_order(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "labels",
-    [{}, {"0": "owl"}, {str(number): "owl" for number in range(6)}, {"0": "a", "1": "b", "2": "c", "3": "d", "9": "e"}],
+    [
+        {},
+        ["owl"] * 5,
+        {"0": "owl"},
+        {str(number): "owl" for number in range(6)},
+        {"0": "a", "1": "b", "2": "c", "3": "d", "9": "e"},
+    ],
 )
 def test_names_that_are_not_those_of_the_classifier_are_left(labels: dict[str, str], tmp_path: Path) -> None:
     as_safetensors(classifier(), tmp_path)
@@ -157,6 +163,11 @@ def test_parity_notices_other_positions(other: str, tmp_path: Path) -> None:
         ({"model_type": "beit"}, "model type 'beit', and its tensors have the names of vit or vit_mae"),
         ({"num_attention_heads": 5}, "dim must be a multiple of heads"),
         ({"num_attention_heads": "3"}, "num_attention_heads must be a whole number above 0; got '3'"),
+        ({"layer_norm_eps": "small"}, "layer_norm_eps must be a number above 0; got 'small'"),
+        ({"layer_norm_eps": 0}, "layer_norm_eps must be a number above 0; got 0"),
+        ({"image_size": [20, 20, 3]}, r"image_size must be a whole number above 0, or two; got \[20, 20, 3\]"),
+        ({"patch_size": None}, "patch_size must be a whole number above 0, or two; got None"),
+        ({"vision_config": 5}, "vision_config must have names and values; got 5"),
     ],
 )
 def test_a_configuration_that_contradicts_the_tensors_is_refused(
@@ -166,6 +177,22 @@ def test_a_configuration_that_contradicts_the_tensors_is_refused(
     change_config(tmp_path, **change)
     with pytest.raises(CheckpointError, match=message):
         load_model(tmp_path, device="cpu")
+
+
+def test_msns_default_is_another_eps(tmp_path: Path) -> None:
+    as_safetensors(MODELS["MSN"](), tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    del config["layer_norm_eps"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert load_model(tmp_path, device="cpu").spec.norm_eps == ViTMSNConfig().layer_norm_eps == 1e-6
+
+
+def test_keys_without_their_biases_are_refused(tmp_path: Path) -> None:
+    model = classifier()
+    for layer in model.vit.layers:
+        del layer.attention.k_proj.bias
+    with pytest.raises(CheckpointError, match=r"'blocks\.0\.attn\.k\.bias' is missing"):
+        load_model(as_safetensors(model, tmp_path), device="cpu")
 
 
 def test_what_a_configuration_leaves_out_is_named_as_transformers_default(tmp_path: Path) -> None:
@@ -212,7 +239,17 @@ def test_pictures_are_prepared_as_its_processor_says(given: dict | None, expecte
     assert load_model(tmp_path, device="cpu").spec.preprocessing == expected
 
 
-@pytest.mark.parametrize("given", [{"resample": 4}, {"resample": 9}, {"image_std": [0.0, 0.5, 0.5]}])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"resample": 4},
+        {"resample": 9},
+        {"image_std": [0.0, 0.5, 0.5]},
+        {"image_mean": [0.5]},
+        {"rescale_factor": 0},
+        {"image_mean": None},
+    ],
+)
 def test_a_processor_that_cannot_be_followed_is_refused(given: dict[str, object], tmp_path: Path) -> None:
     as_safetensors(classifier(), tmp_path)
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(given))
