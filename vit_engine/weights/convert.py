@@ -87,8 +87,9 @@ class Converted:
         return {**self._periods(spec), **self.conversion.tensors}
 
     def _dtypes(self) -> tuple[tuple[str, int], ...]:
-        """How many tensors have each type in the file, the most frequent first."""
-        counts = Counter(str(tensor.dtype).removeprefix("torch.") for tensor in self.conversion.tensors.values())
+        """How many of the tensors that were taken have each type in the file, the most frequent first."""
+        taken = (*self.conversion.matched, *(key for key, _ in self.conversion.converted))
+        counts = Counter(str(self.state.tensors[key].dtype).removeprefix("torch.") for key in taken)
         return tuple(counts.most_common())
 
     def _periods(self, spec: ModelSpec) -> Mapping[str, Tensor]:

@@ -224,6 +224,7 @@ def test_a_folder_that_transformers_has_sharded_becomes_a_model_with_the_heads_o
     assert len(list((tmp_path / "run").glob("model-*-of-*.safetensors"))) > 2
     loaded = load_model(tmp_path / "run", device="cpu")
     assert (loaded.spec.heads, loaded.spec.norm_eps) == (3, configuration.layer_norm_eps)
+    assert loaded.report.dtypes == (("float32", len(model.state_dict())),), "of the file, not of what is joined"
     pixels = torch.randn(1, 3, 28, 28, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         expected = model(pixels).last_hidden_state[:, 0]
