@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -91,25 +92,17 @@ def _roles(whole: Part) -> Iterator[Part]:
 
 
 def _rest(tensors: Tensors, role: str) -> Mapping[str, int]:
-    rest: dict[str, int] = {}
-    for name in tensors:
-        match = _ROLE.match(name)
-        group = match[1] if match else name.split(".")[0]
-        if group != role:
-            rest[group] = rest.get(group, 0) + 1
-    return rest
+    """How many tensors there are beside a role, by how their names begin."""
+    groups = Counter(match[1] if (match := _ROLE.match(name)) else name.split(".")[0] for name in tensors)
+    return {group: count for group, count in groups.items() if group != role}
 
 
 def begins_with(part: Part, beginning: str) -> Part | None:
     """Of a part's tensors those whose names begin so; None where there are none."""
-    prefix = f"{beginning}."
+    prefix, above = f"{beginning}.", f"{part.role}." if part.role else ""
     chosen = {name.removeprefix(prefix): tensor for name, tensor in part.tensors.items() if name.startswith(prefix)}
-    rest: dict[str, int] = {}
-    for name in part.tensors:
-        if not name.startswith(prefix):
-            rest[name.split(".")[0]] = rest.get(name.split(".")[0], 0) + 1
-    role = f"{part.role}.{beginning}" if part.role else beginning
-    return Part(part.path, chosen, role, {**part.rest, **rest}) if chosen else None
+    others = Counter(f"{above}{name.split('.')[0]}" for name in part.tensors if not name.startswith(prefix))
+    return Part(part.path, chosen, f"{above}{beginning}", {**part.rest, **others}) if chosen else None
 
 
 def left_out(content: Any, part: Part) -> tuple[tuple[str, str], ...]:

@@ -144,10 +144,14 @@ def test_networks_side_by_side_in_one_state_dict_are_parts_of_it(wrapper: str) -
     )
     other = find_state_dict(dinov2_training(wrapper), "student")
     assert torch.equal(other.tensors["backbone.cls_token"], torch.zeros(2))
-    assert find_state_dict(dinov2_training(wrapper), "model.teacher.backbone").tensors.keys() == {
-        "cls_token",
-        "patch_embed.proj.weight",
-    }
+    backbone = find_state_dict(dinov2_training(wrapper), "model.teacher.backbone")
+    assert backbone.tensors.keys() == {"cls_token", "patch_embed.proj.weight"}
+    assert [what for what, _ in backbone.left_out] == [
+        "iteration: 7",
+        "model.student: 3 tensors",
+        "model.dino_loss: 1 tensor",
+        "model.teacher.dino_head: 1 tensor",
+    ]
 
 
 def test_of_mocos_networks_the_base_encoder_is_taken() -> None:
