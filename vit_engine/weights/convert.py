@@ -123,7 +123,7 @@ def _traits(kind: Format, conversion: Conversion, origin: Origin) -> Traits:
     """Converters take shapes for granted, and files come from strangers."""
     try:
         return kind.convert(conversion, origin)
-    except (IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(
             f"it has the names of {kind.name} and not its shapes ({type(error).__name__}: {error})."
         ) from error
