@@ -46,9 +46,7 @@ def _shows(conversion: Conversion, origin: Origin) -> bool:
     if positions.ndim != 3 or len(positions) != 1 or positions.shape[1] < 2 or positions.shape[2] % 4:
         return False
     first = positions[0, 1].reshape(4, positions.shape[2] // 4)  # sines and cosines of the column, then of the row
-    return (
-        positions.shape[2] > 0 and not positions[0, 0].any() and not first[::2].any() and bool((first[1::2] == 1).all())
-    )
+    return not positions[0, 0].any() and not first[::2].any() and bool((first[1::2] == 1).all())
 
 
 def _convert(conversion: Conversion, origin: Origin) -> Traits:

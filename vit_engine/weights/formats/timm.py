@@ -27,7 +27,7 @@ from vit_engine.weights.formats.plain import (
 )
 from vit_engine.weights.formats.timm_config import Description, class_names, describe, preprocessing
 
-_TELLING = {"head.weight", "reg_token", "blocks.0.ls1.gamma", "norm_pre.weight", "fc_norm.weight"}
+_TELLING = {"head.weight", "reg_token", "blocks.0.ls1.gamma", "norm_pre.weight"}
 _MLPS = {"gelu": "gelu", "gelu_tanh": "gelu_tanh", "quick_gelu": "quick_gelu", "silu": "swiglu", "swish": "swiglu"}
 LACKING_CLIP = (
     "it normalises tokens before the first block, as CLIP does, and neither the activation (GELU or QuickGELU) nor the "

@@ -89,6 +89,12 @@ def test_the_arguments_of_a_run_say_the_heads(tmp_path: Path) -> None:
     assert loaded.report.heads_from == "model=deit_tiny_patch16_224 of the training run"
 
 
+def test_arguments_tell_deit_iii_from_what_has_its_names(tmp_path: Path) -> None:
+    saved(small("deit3_small_patch16_224", img_size=SQUARE), tmp_path / "deit.pth", model="deit_small_patch16_LS")
+    report = load_model(tmp_path / "deit.pth", heads=HEADS, device="cpu").report
+    assert (report.format, report.assumed) == ("DeiT", ())
+
+
 def test_as_a_known_model_an_oblong_distilled_one_keeps_its_rows(tmp_path: Path) -> None:
     """2×7 patches and two tokens more have 16 positions: no square grid of patches alone."""
     model = small("deit_small_distilled_patch16_224", img_size=(8, 28))
