@@ -23,7 +23,7 @@ from tests.vit_engine.weights.formats.timm_peers import (
 )
 from vit_engine.errors import CheckpointError
 from vit_engine.weights import load_model
-from vit_engine.weights.formats.mae import WHY_DECODER, WHY_MASK, WHY_PROBE
+from vit_engine.weights.formats.mae import ASSUMED_MEAN, WHY_DECODER, WHY_MASK, WHY_PROBE
 
 SQUARE, DIM, WIDTH = (20, 20), 24, 12  # WIDTH: of the decoder
 GRID, OTHER_GRID = (5, 5), (OTHER[0] // PATCH, OTHER[1] // PATCH)
@@ -144,6 +144,7 @@ def test_parity_of_a_fine_tuned_classifier_at_another_size(averaged: bool, tmp_p
     assert_parity(loaded, pictures(*OTHER), peer)
     assert_accounts_for(loaded, model.state_dict())
     assert (loaded.report.format, len(loaded.spec.class_names)) == ("MAE", 5)
+    assert loaded.report.assumed == ((ASSUMED_MEAN,) if averaged else ())
     wrong = rebuilt(loaded, pooling="cls" if averaged else "mean")
     with pytest.raises(AssertionError):
         assert_parity(wrong, pictures(*OTHER), peer)
