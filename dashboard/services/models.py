@@ -11,7 +11,7 @@ from dashboard.services.names import Name, parse, taken_apart
 from dashboard.services.series import Place, Series, place, spread
 from vit_engine.spec import Weights
 from vit_engine.weights import weights_path, works_offline
-from vit_engine.weights.checksum import expected_sha256
+from vit_engine.weights.checksum import Expected, expected_sha256
 from vit_engine.weights.partial import Partial
 
 
@@ -103,8 +103,13 @@ def _published(spec: ve.ModelSpec, weights: Weights, held: Held | None) -> Model
         failure=download_failure(spec.name),
         part_bytes=Partial(path).size if origin == "absent" else 0,
         sha256=expected.sha256 if expected else "",
-        sha256_source=expected.source if expected else "",
+        sha256_source=_who_says(expected) if expected else "",
     )
+
+
+def _who_says(expected: Expected) -> str:
+    """Who says which sha256 a file must have; where the record lies on the server is nobody's business."""
+    return "as recorded when it first came" if expected.source.startswith("as recorded") else expected.source
 
 
 def series_models(found: Series, like: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,14 +45,23 @@ def find_chromium() -> str | None:
 
 
 @contextmanager
-def running_dashboard(log: Path) -> Iterator[Server]:
-    """The dashboard as `make run` starts it, on a free port; RuntimeError with its output if it does not come up."""
+def running_dashboard(log: Path, environment: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """The dashboard as `make run` starts it, on a free port; RuntimeError with its output if it does not come up.
+
+    environment: variables that it has beside those of this process.
+    """
     port = _free_port()
     command = [sys.executable, "-m", "streamlit", "run", "dashboard/serve.py"]
     options = ["--server.headless", "true", "--server.address", "127.0.0.1", "--server.port", str(port)]
     with (
         log.open("wb") as output,
-        subprocess.Popen([*command, *options], cwd=ROOT, stdout=output, stderr=subprocess.STDOUT) as process,
+        subprocess.Popen(
+            [*command, *options],
+            cwd=ROOT,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(environment or {})},
+        ) as process,
     ):
         try:
             _wait_until_healthy(process, port, log)

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -197,6 +198,17 @@ def test_a_file_that_was_written_anew_is_never_drawn_as_what_it_was(root: Path) 
     at.button(key=keys.ADD_CHECKPOINT).click().run()
     at.button(key=keys.OPEN_CHECKPOINT).click().run()
     assert_drawn(at, engine_trace_of(root / "run" / "last.pth"), layer=3)
+
+
+def test_a_file_that_changed_without_a_trace_is_told_by_its_bytes(root: Path) -> None:
+    path = root / "run" / "last.pth"
+    name, before = added(), path.stat()
+    save_checkpoint(path, 9)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_size == before.st_size
+    with pytest.raises(ve.CheckpointError, match="written anew"):
+        services.load_model(name, ignore)
+    assert services.in_memory() == {}
 
 
 def test_a_model_whose_file_is_gone_leaves_the_models_and_says_so(root: Path) -> None:
