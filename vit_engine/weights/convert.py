@@ -79,7 +79,7 @@ class Converted:
     def assemble(self, spec: ModelSpec) -> VisionTransformer:
         """The model with these tensors, in float32. CheckpointError as prove() raises it."""
         model = self.prove(spec)
-        tensors = {name: tensor.detach().float().contiguous() for name, tensor in self._tensors(spec).items()}
+        tensors = {name: tensor.float().contiguous() for name, tensor in self._tensors(spec).items()}
         model.load_state_dict(tensors, assign=True)
         return model
 

@@ -85,8 +85,8 @@ def _inspect_as(spec: ModelSpec, heads: int | None) -> Inspection:
     if spec.weights is not None:
         verify(path, spec.weights, file.sha256)
     converted = convert(file)
-    demand_heads(converted, spec.heads if heads is None else heads, of=repr(spec.name))
     if heads not in {None, spec.heads}:
         raise CheckpointError(f"{spec.name!r} has {spec.heads} heads; got heads={heads}. Leave heads= out.")
+    demand_heads(converted, spec.heads, of=repr(spec.name))
     converted.prove(spec)
     return Inspection(converted.report(spec, heads_from=f"the model {spec.name}"), spec, spec)

@@ -63,7 +63,7 @@ def strip_unknown(conversion: Conversion) -> bool:
     For models that are an attribute of something else ("feature_extractor.cls_token"), which only their owner knows:
     where no format has been found, and until one is. That it was right is proven by the fit, as always.
     """
-    words = {name.split(".")[0] for name in _kernels(conversion.tensors) if name.count(".") > 1}
+    words = {name.split(".")[0] for name in _kernels(conversion.tensors) if "." in name}
     if len(words) != 1:
         return False
     conversion.strip(f"{words.pop()}.")

@@ -11,6 +11,7 @@ import torch
 from tests.vit_engine.weights.states import SPEC, State, prefixed, saved, vit_state
 from vit_engine.errors import CheckpointError, SpecError
 from vit_engine.model import VisionTransformer
+from vit_engine.spec import Weights
 from vit_engine.weights import Inspection, inspect_checkpoint, load_model
 
 
@@ -132,6 +133,26 @@ def test_known_weights_of_another_sha256_are_refused(tmp_path: Path, monkeypatch
     saved(tmp_path / "demo_vit_p16.safetensors", vit_state())
     with pytest.raises(CheckpointError, match=r"demo_vit_p16\.safetensors has sha256"):
         inspect_checkpoint("demo_vit_p16")
+
+
+@pytest.mark.parametrize(
+    ("heads", "change", "message"),
+    [
+        (4, {}, r"x\.pth has 6 heads, says arch=vit_small .*; got 4 heads, of 'square'"),
+        (6, {"norm.bias": torch.full((384,), torch.nan)}, r"x\.pth: .* NaN or infinite"),
+        (6, {"extra": torch.ones(1)}, r"x\.pth does not fit 'square'"),
+    ],
+)
+def test_known_weights_are_held_to_their_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heads: int, change: State, message: str
+) -> None:
+    sizes = {"dim": 384, "depth": 1, "mlp_ratio": 1.0}
+    spec = dataclasses.replace(SPEC, heads=heads, weights=Weights(url="https://localhost/x.pth"), **sizes)
+    monkeypatch.setenv("VIT_ENGINE_HOME", str(tmp_path))
+    monkeypatch.setattr("vit_engine.weights.inspect.find_model", lambda _: spec)
+    training_file(tmp_path, vit_state(**sizes) | change).rename(tmp_path / "x.pth")
+    with pytest.raises(CheckpointError, match=message):
+        inspect_checkpoint("square")
 
 
 def test_a_name_that_is_none_is_refused() -> None:

@@ -96,6 +96,10 @@ def resnet() -> State:
 STATES = {
     "resnet": (resnet, rf"it is a convolutional network \(ResNet.*bn1\.bias.*{OTHER}"),
     "convnext": (convnext, r"it is a convolutional network \(ResNet, ConvNeXt"),
+    "mixture": (
+        lambda: convnext() | {"stages.1.attn.qkv.weight": torch.ones(24, 8)},
+        r"a mixture of convolutions and att",
+    ),
     "swin": (swin, r"relative position biases \(Swin.*layers\.0\.blocks\.0\.attn\.relative_position_bias_table"),
     "beit": (beit, r"relative position biases \(Swin, BEiT.*blocks\.0\.attn\.relative_position_bias_table"),
     "siglip": (siglip, r"a ViT without a CLS token \(SigLIP"),
