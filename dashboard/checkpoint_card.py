@@ -31,7 +31,9 @@ def show(name: str) -> None:
             st.success(words, icon=":material/check:")
         facts.show(facts.of_spec(found.architecture, heads=found.spec is not None))
         with st.expander("What was done with every tensor", icon=":material/fact_check:", expanded=True):
-            load_report.show(found.report, key=keys.INSPECTED_REPORT, download_key=keys.DOWNLOAD_INSPECTED)
+            load_report.show(
+                found.report, found.architecture, key=keys.INSPECTED_REPORT, download_key=keys.DOWNLOAD_INSPECTED
+            )
 
 
 def _ask(found: Inspected) -> Inspected | None:

@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard import facts, services
 from dashboard.texts import file_name
-from vit_engine import LoadReport
+from vit_engine import LoadReport, ModelSpec
 
 _COLUMNS = {
     "tensor": st.column_config.TextColumn("In the file", width="medium"),
@@ -16,9 +16,9 @@ _COLUMNS = {
 }
 
 
-def show(report: LoadReport, *, key: str, download_key: str) -> None:
-    """A report. Random weights have no tensors to account for."""
-    facts.show(_words(report))
+def show(report: LoadReport, spec: ModelSpec, *, key: str, download_key: str) -> None:
+    """The report on a model. Random weights have no tensors to account for."""
+    facts.show(_words(report, spec))
     if report.random:
         return
     frame = _tensors(report)
@@ -30,7 +30,7 @@ def show(report: LoadReport, *, key: str, download_key: str) -> None:
     )  # fmt: skip
 
 
-def _words(report: LoadReport) -> list[tuple[str, str]]:
+def _words(report: LoadReport, spec: ModelSpec) -> list[tuple[str, str]]:
     counts = [
         f"{len(report.matched)} taken as they were", f"{len(report.converted)} renamed or changed",
         f"{len(report.dropped)} left out on purpose", f"{len(report.missing)} missing",
@@ -41,7 +41,7 @@ def _words(report: LoadReport) -> list[tuple[str, str]]:
         ("Source", report.source),
         ("Format", " · ".join(filter(None, (report.format, report.container, report.part and f"its {report.part}")))),
         ("sha256", report.sha256 or ""),
-        ("Heads", _who_says(report.heads_from)),
+        ("Heads", "" if report.random else _heads(report.heads_from, spec.heads)),
         ("Tensors", "" if report.random else " · ".join(counts)),
         ("Precision", ", ".join(f"{count:,} in {dtype}" for dtype, count in report.dtypes)),
         ("Positions", positions),
@@ -49,11 +49,12 @@ def _words(report: LoadReport) -> list[tuple[str, str]]:
     ]
 
 
-def _who_says(heads_from: str) -> str:
-    """Who says how many heads there are; on this page, heads= is what was chosen in the select box."""
+def _heads(heads_from: str, heads: int) -> str:
+    """How many there are, and who says so; on this page, heads= is what was chosen in the select box."""
     if not heads_from:
-        return ""
-    return "as chosen here, by whoever added it" if heads_from.startswith("heads=") else f"says {heads_from}"
+        return "nothing says how many"
+    who = "as chosen here by whoever added it" if heads_from.startswith("heads=") else f"says {heads_from}"
+    return f"{heads}, {who}"
 
 
 def _tensors(report: LoadReport) -> pd.DataFrame:

@@ -26,7 +26,7 @@ def show(model: Model | None) -> None:
         report = services.load_report(model.spec.name)
         if report is not None:
             with st.expander("Load report", icon=":material/fact_check:"):
-                load_report.show(report, key=keys.LOAD_REPORT, download_key=keys.DOWNLOAD_REPORT)
+                load_report.show(report, model.spec, key=keys.LOAD_REPORT, download_key=keys.DOWNLOAD_REPORT)
 
 
 def _heading(model: Model) -> None:
