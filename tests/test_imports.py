@@ -208,7 +208,7 @@ def test_a_planted_violation_is_found(
 @pytest.mark.parametrize(
     ("path", "code"),
     [
-        ("vit_engine/weights/load.py", "import torch\nfrom vit_engine.weights.read import read_checkpoint"),
+        ("vit_engine/weights/load.py", "import torch\nfrom vit_engine.weights.reading.read import read_checkpoint"),
         ("vit_engine/trace.py", "from vit_engine.model import Block\nimport torch"),
         ("vit_engine/cli.py", "import vit_engine as ve"),
         ("dashboard/services/models.py", "import vit_engine as ve\nfrom vit_engine import attend"),

@@ -11,8 +11,8 @@ from dashboard.services.names import Name, parse, taken_apart
 from dashboard.services.series import Place, Series, place, spread
 from vit_engine.spec import Weights
 from vit_engine.weights import weights_path, works_offline
-from vit_engine.weights.checksum import Expected, expected_sha256
-from vit_engine.weights.partial import Partial
+from vit_engine.weights.fetching.checksum import Expected, expected_sha256
+from vit_engine.weights.fetching.partial import Partial
 
 
 @dataclass(frozen=True)

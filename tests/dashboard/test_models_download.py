@@ -39,7 +39,7 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
     monkeypatch.setenv("VIT_ENGINE_HOME", str(tmp_path))
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.delenv("VIT_ENGINE_MIRROR", raising=False)
-    monkeypatch.setattr("vit_engine.weights.download.WAITS", (0.0, 0.0, 0.0))
+    monkeypatch.setattr("vit_engine.weights.fetching.download.WAITS", (0.0, 0.0, 0.0))
     with running() as server:
         server.files[PATH] = Served(weights())
         spec = ve.ModelSpec(

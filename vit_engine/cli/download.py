@@ -8,7 +8,7 @@ from vit_engine import console
 from vit_engine.errors import SpecError, VitEngineError
 from vit_engine.registry import find_model
 from vit_engine.weights import fetch, weights_path
-from vit_engine.weights.checksum import file_sha256, verify
+from vit_engine.weights.fetching.checksum import file_sha256, verify
 
 _STATUS = {
     "downloaded": "downloaded and verified",

@@ -27,7 +27,7 @@ from vit_engine.model import Block, VisionTransformer
 from vit_engine.registry import find_model
 from vit_engine.streaming import explicit_weights
 from vit_engine.weights import build, load_model
-from vit_engine.weights.read import read_checkpoint
+from vit_engine.weights.reading.read import read_checkpoint
 
 HIT_COVERAGE = 0.25
 PRESENT_PROBABILITY = 0.3

@@ -1,7 +1,7 @@
 """Where weights come from, and the proof that all of them arrived."""
 
 from vit_engine.weights.convert import build
-from vit_engine.weights.fetch import fetch
+from vit_engine.weights.fetching.fetch import fetch
 from vit_engine.weights.inspect import Inspection, inspect_checkpoint
 from vit_engine.weights.load import load_model
 from vit_engine.weights.locate import cache_folder, weights_path, works_offline

@@ -16,11 +16,11 @@ from vit_engine.spec import ModelSpec
 from vit_engine.weights.architecture import Heads, Shape, read_spec
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats import FORMATS, Format, Origin, Traits
-from vit_engine.weights.limits import demand_tensors_within_limit
-from vit_engine.weights.read import CheckpointFile
-from vit_engine.weights.refuse import demand_plain, demand_weights, diagnosis
+from vit_engine.weights.reading.limits import demand_tensors_within_limit
+from vit_engine.weights.reading.read import CheckpointFile
+from vit_engine.weights.reading.refuse import demand_plain, demand_weights, diagnosis
+from vit_engine.weights.reading.unwrap import StateDict, find_state_dict, strip_unknown, strip_wrappers
 from vit_engine.weights.report import LoadReport
-from vit_engine.weights.unwrap import StateDict, find_state_dict, strip_unknown, strip_wrappers
 
 
 @dataclass(frozen=True)

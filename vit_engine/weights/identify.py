@@ -4,8 +4,8 @@ from vit_engine.errors import CheckpointError
 from vit_engine.registry import model_of_file
 from vit_engine.spec import ModelSpec
 from vit_engine.weights.architecture import Heads, possible_heads
-from vit_engine.weights.checksum import expected_sha256
 from vit_engine.weights.convert import Converted
+from vit_engine.weights.fetching.checksum import expected_sha256
 
 
 def identify(converted: Converted, *, heads: int | None = None) -> tuple[ModelSpec, str]:

@@ -7,13 +7,13 @@ from typing import Any
 from vit_engine.errors import CheckpointError
 from vit_engine.registry import find_model
 from vit_engine.spec import ModelSpec
-from vit_engine.weights.checksum import verify
 from vit_engine.weights.convert import convert
+from vit_engine.weights.fetching.checksum import verify
 from vit_engine.weights.identify import advice, choices, demand_heads, identify, known_heads, published
 from vit_engine.weights.load import checkpoint_path
 from vit_engine.weights.locate import weights_path
-from vit_engine.weights.parts import find_parts, sees_pictures
-from vit_engine.weights.read import read_checkpoint
+from vit_engine.weights.reading.parts import find_parts, sees_pictures
+from vit_engine.weights.reading.read import read_checkpoint
 from vit_engine.weights.report import LoadReport
 
 

@@ -11,12 +11,12 @@ from vit_engine.model import VisionTransformer
 from vit_engine.progress import Progress
 from vit_engine.registry import find_model, list_models
 from vit_engine.spec import ModelSpec
-from vit_engine.weights.checksum import verify
 from vit_engine.weights.convert import build, convert
-from vit_engine.weights.fetch import fetch
+from vit_engine.weights.fetching.checksum import verify
+from vit_engine.weights.fetching.fetch import fetch
 from vit_engine.weights.identify import demand_heads, identify
 from vit_engine.weights.locate import weights_path
-from vit_engine.weights.read import read_checkpoint, split_part
+from vit_engine.weights.reading.read import read_checkpoint, split_part
 from vit_engine.weights.report import LoadedModel, LoadReport
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from vit_engine.errors import CheckpointError
 from vit_engine.spec import ModelSpec
 from vit_engine.weights import LoadedModel, load_model
-from vit_engine.weights.unwrap import find_state_dict
+from vit_engine.weights.reading.unwrap import find_state_dict
 
 WHY = "projection head of self-supervised training"
 HEAD = ("head.mlp.0.weight", "head.mlp.0.bias", "head.last_layer.weight_g", "head.last_layer.weight_v")

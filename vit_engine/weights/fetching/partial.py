@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from vit_engine.progress import Progress
-from vit_engine.weights.failures import DiskFailure, disk_failures
+from vit_engine.weights.fetching.failures import DiskFailure, disk_failures
 
 PIECE = 1 << 20
 

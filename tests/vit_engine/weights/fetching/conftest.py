@@ -12,7 +12,7 @@ def direct(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing between the test and its server, and no pause before a broken download goes on."""
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.delenv("VIT_ENGINE_MIRROR", raising=False)
-    monkeypatch.setattr("vit_engine.weights.download.WAITS", (0.0, 0.0, 0.0))
+    monkeypatch.setattr("vit_engine.weights.fetching.download.WAITS", (0.0, 0.0, 0.0))
 
 
 @pytest.fixture

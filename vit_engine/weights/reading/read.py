@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from vit_engine.errors import CheckpointError
-from vit_engine.weights.folder import NAMES, Source, find_source
-from vit_engine.weights.limits import demand_within_limit
-from vit_engine.weights.safetensors_file import read_safetensors
-from vit_engine.weights.sniff import HEAD, container_of
-from vit_engine.weights.torch_file import demand_torch_zip, read_torch
+from vit_engine.weights.reading.folder import NAMES, Source, find_source
+from vit_engine.weights.reading.limits import demand_within_limit
+from vit_engine.weights.reading.safetensors_file import read_safetensors
+from vit_engine.weights.reading.sniff import HEAD, container_of
+from vit_engine.weights.reading.torch_file import demand_torch_zip, read_torch
 
 _PIECE = 1 << 20
 _KINDS = {stat.S_IFIFO: "named pipe", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
@@ -55,7 +55,7 @@ def split_part(path: Path) -> tuple[Path, str]:
 
 
 def read_checkpoint(path: Path) -> CheckpointFile:
-    """What is at a path: a file, or a folder as vit_engine.weights.folder says; '#part' names a part of it.
+    """What is at a path: a file, or a folder as vit_engine.weights.reading.folder says; '#part' names a part of it.
 
     The content keeps nothing of the files open or mapped: they may change or go. CheckpointError where it cannot
     be read whole and safely.

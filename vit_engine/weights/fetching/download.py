@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 
 from vit_engine.errors import DownloadError
 from vit_engine.progress import Progress
-from vit_engine.weights.checksum import Expected, record_sha256
-from vit_engine.weights.connection import Answer, ask
-from vit_engine.weights.failures import Broken, DiskFailure, Failure, disk_failures
-from vit_engine.weights.locking import STEP, exclusive
-from vit_engine.weights.mirrors import addresses
-from vit_engine.weights.partial import Origin, Partial
+from vit_engine.weights.fetching.checksum import Expected, record_sha256
+from vit_engine.weights.fetching.connection import Answer, ask
+from vit_engine.weights.fetching.failures import Broken, DiskFailure, Failure, disk_failures
+from vit_engine.weights.fetching.locking import STEP, exclusive
+from vit_engine.weights.fetching.mirrors import addresses
+from vit_engine.weights.fetching.partial import Origin, Partial
 
 WAITS = (1.0, 3.0, 9.0)  # seconds before each new attempt; so many in a row may bring nothing
 _NO_SUCH_PART = 416

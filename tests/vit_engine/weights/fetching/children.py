@@ -14,7 +14,7 @@ root, url, target = sys.argv[1:]
 for name, folder in (("vit_engine", root), ("vit_engine.weights", f"{root}/weights")):
     sys.modules[name] = types.ModuleType(name)
     sys.modules[name].__path__ = [folder]
-from vit_engine.weights.download import download
+from vit_engine.weights.fetching.download import download
 sys.stdin.readline()
 download(url, Path(target), progress=lambda fraction, message: print(message, flush=True))
 """

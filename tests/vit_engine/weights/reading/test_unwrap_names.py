@@ -9,7 +9,7 @@ from tests.vit_engine.weights.states import SPEC, assert_same, prefixed, saved, 
 from vit_engine.errors import CheckpointError
 from vit_engine.weights import load_model
 from vit_engine.weights.conversion import Conversion
-from vit_engine.weights.unwrap import strip_wrappers
+from vit_engine.weights.reading.unwrap import strip_wrappers
 
 KERNEL = torch.zeros(2, 3, 4, 4)
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.vit_engine.weights.children import Child
+from tests.vit_engine.weights.fetching.children import Child
 from tests.vit_engine.weights.serving import BODY, Asked, Served, Server
 from vit_engine.errors import DownloadError
-from vit_engine.weights.checksum import Expected
-from vit_engine.weights.download import download
+from vit_engine.weights.fetching.checksum import Expected
+from vit_engine.weights.fetching.download import download
 
 HALF = 1 << 20  # one piece
 REST = Asked("/w.pth", f"bytes={HALF}-", '"one"')
@@ -54,7 +54,7 @@ def test_a_connection_that_breaks_is_made_again_for_the_rest(server: Server, tmp
 def test_a_connection_that_stalls_is_made_again_for_the_rest(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vit_engine.weights.connection.TIMEOUT", 0.2)
+    monkeypatch.setattr("vit_engine.weights.fetching.connection.TIMEOUT", 0.2)
     server.files["/w.pth"] = Served(held=2 * HALF)
     assert_whole(download(f"{server.url}/w.pth", tmp_path / "w.pth"))
     assert server.asked == [Asked("/w.pth"), Asked("/w.pth", f"bytes={2 * HALF}-", '"one"')]
@@ -70,7 +70,7 @@ def test_the_rest_is_asked_for_where_the_server_sends_on(server: Server, tmp_pat
 def test_the_wait_before_it_tells_progress_and_can_be_cancelled(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vit_engine.weights.download.WAITS", (3600.0,))
+    monkeypatch.setattr("vit_engine.weights.fetching.download.WAITS", (3600.0,))
     server.files["/w.pth"] = Served(sends=[HALF])
 
     def cancel(fraction: float, message: str) -> None:

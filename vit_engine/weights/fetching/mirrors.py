@@ -9,7 +9,7 @@ mirror need not be trusted where that is known beforehand.
 import os
 from urllib.parse import urlsplit, urlunsplit
 
-from vit_engine.weights.failures import Failure
+from vit_engine.weights.fetching.failures import Failure
 
 MIRROR_VARIABLE = "VIT_ENGINE_MIRROR"
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from email.message import Message
 from threading import Thread
 
-from vit_engine.weights.failures import Broken, Failure
+from vit_engine.weights.fetching.failures import Broken, Failure
 
 CONNECT_WITHIN = 8.0  # seconds until the answer begins, all addresses together
 TIMEOUT = 10.0  # seconds without a byte

@@ -14,8 +14,8 @@ from transformers import BertConfig, BertModel, Dinov2Config, Dinov2Model, Sigli
 from tests.vit_engine.weights.states import State, assert_same, prefixed, saved, vit_state
 from vit_engine.errors import CheckpointError
 from vit_engine.weights import inspect_checkpoint, load_model
-from vit_engine.weights.limits import LIMIT_VARIABLE
-from vit_engine.weights.refuse import demand_plain
+from vit_engine.weights.reading.limits import LIMIT_VARIABLE
+from vit_engine.weights.reading.refuse import demand_plain
 
 OTHER = "Pass the checkpoint of a plain Vision Transformer"
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vit_engine.errors import CheckpointError
 from vit_engine.weights.conversion import Conversion
-from vit_engine.weights.parts import TOOLS, Part, begins_with, counted, find_parts, left_out
+from vit_engine.weights.reading.parts import TOOLS, Part, begins_with, counted, find_parts, left_out
 
 # What training wraps names in. These are no names in any format:
 WRAPPERS = (*TOOLS, "backbone.")

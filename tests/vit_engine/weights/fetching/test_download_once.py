@@ -6,10 +6,10 @@ from threading import Event
 
 import pytest
 
-from tests.vit_engine.weights.children import Child
+from tests.vit_engine.weights.fetching.children import Child
 from tests.vit_engine.weights.serving import BODY, Asked, Served, Server
 from vit_engine.errors import DownloadError
-from vit_engine.weights.download import download
+from vit_engine.weights.fetching.download import download
 
 WAITING = "waiting for another download of w.pth"
 

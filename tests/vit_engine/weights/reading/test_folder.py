@@ -13,7 +13,7 @@ from transformers import ViTConfig, ViTModel
 from tests.vit_engine.weights.states import assert_same, prefixed, saved, sharded, vit_state
 from vit_engine.errors import CheckpointError
 from vit_engine.weights import load_model
-from vit_engine.weights.read import read_checkpoint
+from vit_engine.weights.reading.read import read_checkpoint
 
 FIRST = {"a": torch.arange(6.0).view(2, 3), "b": torch.ones(4)}
 SECOND = {"c": torch.zeros(5)}

@@ -13,8 +13,8 @@ import pytest
 
 from tests.vit_engine.weights.serving import BODY, Asked, Served, Server
 from vit_engine.errors import DownloadError
-from vit_engine.weights.checksum import Expected
-from vit_engine.weights.download import download
+from vit_engine.weights.fetching.checksum import Expected
+from vit_engine.weights.fetching.download import download
 
 SHA256 = hashlib.sha256(BODY).hexdigest()
 WHOLE = [".w.pth.lock", "w.pth", "w.pth.sha256"]
@@ -131,7 +131,7 @@ def test_a_server_that_says_nothing_is_given_up(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.files["/w.pth"] = Served(held=0)
-    monkeypatch.setattr("vit_engine.weights.connection.TIMEOUT", 0.2)
+    monkeypatch.setattr("vit_engine.weights.fetching.connection.TIMEOUT", 0.2)
     with pytest.raises(DownloadError, match=r"timed out: nothing came for 0\.2 seconds"):
         download(f"{server.url}/w.pth", tmp_path / "w.pth")
     assert files_under(tmp_path) == [".w.pth.lock"]
@@ -148,7 +148,7 @@ def silent() -> Iterator[str]:
 def test_a_port_that_never_answers_is_given_up_in_time(
     silent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vit_engine.weights.connection.CONNECT_WITHIN", 0.1)
+    monkeypatch.setattr("vit_engine.weights.fetching.connection.CONNECT_WITHIN", 0.1)
     with pytest.raises(DownloadError, match=rf"could not download {silent}: no answer within 0\.1 seconds\."):
         download(silent, tmp_path / "w.pth")
     assert files_under(tmp_path) == [".w.pth.lock"]
@@ -164,7 +164,7 @@ def test_a_name_that_is_never_resolved_is_given_up_in_time(
         left.set()
         raise socket.gaierror("over")
 
-    monkeypatch.setattr("vit_engine.weights.connection.CONNECT_WITHIN", 0.1)
+    monkeypatch.setattr("vit_engine.weights.fetching.connection.CONNECT_WITHIN", 0.1)
     monkeypatch.setattr("socket.getaddrinfo", hang)
     with pytest.raises(DownloadError, match="no answer within"):
         download(f"{server.url}/w.pth", tmp_path / "w.pth")

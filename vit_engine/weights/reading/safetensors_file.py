@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from vit_engine.errors import CheckpointError
-from vit_engine.weights.sniff import SAFETENSORS_HEADER
+from vit_engine.weights.reading.sniff import SAFETENSORS_HEADER
 
 _LONGEST_HEADER = 100_000_000  # bytes; the library's own limit
 _DTYPES = {

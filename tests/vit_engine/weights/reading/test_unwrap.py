@@ -11,7 +11,7 @@ import torch
 from tests.vit_engine.weights.states import State, assert_same, prefixed, saved, vit_state
 from vit_engine.errors import CheckpointError
 from vit_engine.weights import load_model
-from vit_engine.weights.unwrap import find_state_dict
+from vit_engine.weights.reading.unwrap import find_state_dict
 
 A, B, C = ({name: torch.full((2,), value)} for name, value in (("a", 1.0), ("b", 2.0), ("c", 3.0)))
 KERNEL = torch.zeros(2, 3, 4, 4)

@@ -9,7 +9,7 @@ import pytest
 
 from vit_engine.errors import CheckpointError
 from vit_engine.spec import Weights
-from vit_engine.weights.checksum import expected_sha256, file_sha256, record_sha256, verify
+from vit_engine.weights.fetching.checksum import expected_sha256, file_sha256, record_sha256, verify
 
 ROW, RECORDED, OTHER = "a" * 64, "b" * 64, "c" * 64
 

@@ -18,8 +18,8 @@ from safetensors.torch import load_file
 from tests.vit_engine.weights.states import assert_same
 from tests.vit_engine.weights.states import saved as saved_as
 from vit_engine.errors import CheckpointError, SpecError
-from vit_engine.weights.limits import LIMIT_VARIABLE
-from vit_engine.weights.read import read_checkpoint, split_part
+from vit_engine.weights.reading.limits import LIMIT_VARIABLE
+from vit_engine.weights.reading.read import read_checkpoint, split_part
 
 STATE = {"a": torch.arange(6.0).view(2, 3), "b": torch.ones(4)}
 TYPES = (
@@ -204,7 +204,7 @@ def test_headers_of_safetensors_are_held_to_the_file(tmp_path: Path, content: by
 
 def test_a_header_beyond_all_measure_is_not_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = saved(tmp_path / "w.safetensors")
-    monkeypatch.setattr("vit_engine.weights.safetensors_file._LONGEST_HEADER", 10)
+    monkeypatch.setattr("vit_engine.weights.reading.safetensors_file._LONGEST_HEADER", 10)
     with pytest.raises(CheckpointError, match=r"its header should have \d+ bytes"):
         read_checkpoint(path)
 

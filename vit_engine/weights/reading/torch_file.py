@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from vit_engine.errors import CheckpointError
-from vit_engine.weights.limits import demand_within_limit
+from vit_engine.weights.reading.limits import demand_within_limit
 
 _SAVE = "Save its state_dict() alone, or as safetensors."
 # What a file with code asks for, what it then is, and what to do; the first that matches.

@@ -17,7 +17,7 @@ from PIL import Image
 from tests.vit_engine.weights.states import saved, vit_state
 from vit_engine.errors import CheckpointError
 from vit_engine.weights import load_model
-from vit_engine.weights.read import read_checkpoint
+from vit_engine.weights.reading.read import read_checkpoint
 
 NAMES = ("w.pth", "w.safetensors", "model.safetensors")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from vit_engine.progress import Progress
-from vit_engine.weights.failures import disk_failures
+from vit_engine.weights.fetching.failures import disk_failures
 
 STEP = 0.1  # seconds between two words of those who wait
 

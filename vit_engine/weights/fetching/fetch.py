@@ -6,8 +6,8 @@ from vit_engine.errors import CheckpointError, DownloadError
 from vit_engine.progress import Progress
 from vit_engine.registry import list_models
 from vit_engine.spec import ModelSpec
-from vit_engine.weights.checksum import expected_sha256
-from vit_engine.weights.download import download
+from vit_engine.weights.fetching.checksum import expected_sha256
+from vit_engine.weights.fetching.download import download
 from vit_engine.weights.locate import weights_path, works_offline
 
 
