@@ -106,7 +106,8 @@ def whole_patches(height: int, width: int, patch_size: int) -> tuple[int, int]:
 Query = str | tuple[int, int]
 
 # What models differ in, by name; the equations are those of vit_engine.model.
-MLP_KINDS = ("gelu", "gelu_tanh", "quick_gelu", "swiglu")
+MLP_KINDS = ("gelu", "gelu_tanh", "quick_gelu", "swiglu", "geglu")
+GATED_MLPS = ("swiglu", "geglu")  # whose first layer gives gates and values
 POSITIONS = ("learned", "rope")
 # What the classifier sees: the CLS token; it and the distillation token, each with its own classifier; the mean of the
 # patches, normalised before or after it is taken; or the CLS token and that mean side by side.
@@ -245,7 +246,7 @@ class ModelSpec:
     def _block_parameters(self) -> int:
         dim, hidden = self.dim, self.hidden
         attention = dim * (3 * (dim + self.qkv_bias) + dim + 1)
-        into = 2 if self.mlp == "swiglu" else 1
+        into = 2 if self.mlp in GATED_MLPS else 1
         return attention + into * hidden * (dim + 1) + dim * (hidden + 1) + (4 + 2 * self.layer_scale) * dim
 
     @property

@@ -39,14 +39,18 @@ def test_activations_by_hand(kind: str, expected: Any) -> None:
         assert mlp(torch.tensor([[x]])).item() == pytest.approx(expected(x), abs=1e-6)
 
 
-def test_a_gated_mlp_by_hand() -> None:
-    mlp = MLPS["swiglu"](1, hidden=1).requires_grad_(False)
+@pytest.mark.parametrize(
+    ("kind", "act"),
+    [("swiglu", lambda x: x / (1 + math.exp(-x))), ("geglu", lambda x: x * 0.5 * (1 + math.erf(x / math.sqrt(2))))],
+)
+def test_a_gated_mlp_by_hand(kind: str, act: Any) -> None:
+    mlp = MLPS[kind](1, hidden=1).requires_grad_(False)
     mlp.w12.weight.copy_(torch.tensor([[2.0], [3.0]]))  # the gate, then what it lets through
     mlp.w12.bias.copy_(torch.tensor([0.5, -1.0]))
     mlp.w3.weight.fill_(4.0)
     mlp.w3.bias.fill_(0.25)
     gate, value = 2 * 0.6 + 0.5, 3 * 0.6 - 1
-    assert mlp(torch.tensor([[0.6]])).item() == pytest.approx(4 * gate / (1 + math.exp(-gate)) * value + 0.25)
+    assert mlp(torch.tensor([[0.6]])).item() == pytest.approx(4 * act(gate) * value + 0.25)
 
 
 def test_every_kind_of_mlp_that_a_spec_may_name_is_there() -> None:
@@ -168,7 +172,7 @@ def test_antialias_and_corners_are_what_they_are_called(resampling: str, target:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"mlp": "relu"}, "mlp must be one of 'gelu', 'gelu_tanh', 'quick_gelu', 'swiglu'; got 'relu'"),
+        ({"mlp": "relu"}, "mlp must be one of 'gelu', 'gelu_tanh', 'quick_gelu', 'swiglu', 'geglu'; got 'relu'"),
         ({"positions": "sine"}, "positions must be one of 'learned', 'rope'; got 'sine'"),
         ({"pooling": "max"}, "pooling must be one of 'cls', .*; got 'max'"),
         ({"positions": "rope", "dim": 18}, "heads of a multiple of 4 dimensions; got 6"),
@@ -197,6 +201,7 @@ def test_what_does_not_exist_is_refused(options: dict[str, Any], message: str) -
     [
         {"distilled": True, "pooling": "cls_dist", "registers": 2},
         {"mlp": "swiglu", "layer_scale": True},
+        {"mlp": "geglu"},
         {"mlp": "quick_gelu", "pre_norm": True, "patch_bias": False, "qkv_bias": False},
         {"positions": "rope", "registers": 4, "pooling": "cls_mean"},
     ],

@@ -90,25 +90,27 @@ class Mlp(nn.Module):
         return self.drop(self.fc2(self.drop(self.act(self.fc1(x)))))
 
 
-class SwiGlu(nn.Module):
-    """Gated MLP: w3(SiLU(g) ⊙ h), where w12 gives g and h side by side (Shazeer 2020, arXiv 2002.05202)."""
+class GatedMlp(nn.Module):
+    """w3(act(g) ⊙ h), where w12 gives g and h side by side: SwiGLU with SiLU (Shazeer 2020, arXiv 2002.05202)."""
 
-    def __init__(self, dim: int, *, hidden: int, dropout: float = 0.0) -> None:
+    def __init__(self, dim: int, *, hidden: int, act: nn.Module, dropout: float = 0.0) -> None:
         super().__init__()
         self.w12 = nn.Linear(dim, 2 * hidden)
+        self.act = act
         self.w3 = nn.Linear(hidden, dim)
         self.drop = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         gate, values = self.w12(x).chunk(2, dim=-1)
-        return self.drop(self.w3(functional.silu(gate) * values))
+        return self.drop(self.w3(self.act(gate) * values))
 
 
 MLPS: dict[str, Callable[..., nn.Module]] = {
     "gelu": Mlp,
     "gelu_tanh": lambda dim, **options: Mlp(dim, act=nn.GELU(approximate="tanh"), **options),
     "quick_gelu": lambda dim, **options: Mlp(dim, act=QuickGelu(), **options),
-    "swiglu": SwiGlu,
+    "swiglu": lambda dim, **options: GatedMlp(dim, act=nn.SiLU(), **options),
+    "geglu": lambda dim, **options: GatedMlp(dim, act=nn.GELU(), **options),
 }
 
 

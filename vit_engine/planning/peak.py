@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from vit_engine.planning.run import STATISTICS, Run
-from vit_engine.spec import TokenGrid
+from vit_engine.spec import GATED_MLPS, TokenGrid
 from vit_engine.streaming import chunk_bytes
 
 _FLOAT32 = 4  # bytes: what sums run in, whatever the model is in
@@ -90,5 +90,5 @@ def _mlp(size: _Sizes, run: Run) -> int:
     A gated MLP has its gates and values side by side, the gates' activation, and the product; CLIP's GELU has
     as many steps.
     """
-    hidden = 4 if run.spec.mlp in {"swiglu", "quick_gelu"} else 2
+    hidden = 4 if run.spec.mlp in {*GATED_MLPS, "quick_gelu"} else 2
     return 5 * size.stream + hidden * size.hidden if run.whole_layers else 0

@@ -14,7 +14,7 @@ from torch.nn import functional
 from vit_engine.errors import ResourceError
 from vit_engine.model import Block
 from vit_engine.planning.run import STATISTICS, Run, attention_plan
-from vit_engine.spec import ModelSpec, TokenGrid
+from vit_engine.spec import GATED_MLPS, ModelSpec, TokenGrid
 from vit_engine.streaming import stream_attention
 from vit_engine.weights import load_model
 
@@ -64,7 +64,7 @@ def work_of(run: Run, grid: TokenGrid) -> Work:
     pairs = spec.heads * grid.tokens**2
     embedding = grid.patches * 3 * spec.patch_size**2 * spec.dim
     attention = 3 * grid.tokens * spec.dim**2 + grid.tokens**2 * spec.dim  # queries, keys, values; scores
-    into = 2 if spec.mlp == "swiglu" else 1
+    into = 2 if spec.mlp in GATED_MLPS else 1
     mlp = (into + 1) * spec.dim * spec.hidden
     rest = grid.tokens**2 * spec.dim + grid.tokens * (spec.dim**2 + mlp)  # output; MLP
     return Work(

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from vit_engine.errors import CheckpointError, SpecError
-from vit_engine.spec import ModelSpec
+from vit_engine.spec import GATED_MLPS, ModelSpec
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats import Traits
 
@@ -63,7 +63,7 @@ def read_spec(conversion: Conversion, traits: Traits, *, name: str, heads: int) 
             registers=shapes.get("register_tokens", (0, 0))[1],
             distilled=distilled,
             mlp_ratio=hidden / dim,
-            mlp="swiglu" if gated else traits.mlp,
+            mlp="swiglu" if gated and traits.mlp not in GATED_MLPS else traits.mlp,
             qkv_bias="blocks.0.attn.qkv.bias" in tensors,
             patch_bias="patch_embed.proj.bias" in tensors,
             layer_scale="blocks.0.ls1.gamma" in tensors,

@@ -27,12 +27,13 @@ class Traits:
     """What the tensors of a model do not show, and its format or what came with the file does.
 
     family: as in ModelSpec. heads: None where nothing says it; heads_from: what says it, in words.
-    native_size: (height, width) in pixels, None for a square grid. mlp: of ungated MLPs. class_names: None
-    where nobody names them. published: (dim, depth) of this family's published models -> their heads, for
-    advice only: the file need not be one of them. rope_base: of rotary positions whose periods the file lacks,
-    because they follow from it and the heads; None for all others. assumed: what nothing says and is taken
-    from the family's published models, a sentence each, for the report. lacking: what nothing says and nothing
-    can be taken for, a sentence; such a file can only be the weights of a model that is known.
+    native_size: (height, width) in pixels, None for a square grid. mlp: gated ones are SwiGLUs, unless it is
+    another gated kind. class_names: None where nobody names them. published: (dim, depth) of this family's
+    published models -> their heads, for advice only: the file need not be one of them. rope_base: of rotary
+    positions whose periods the file lacks, because they follow from it and the heads; None for all others.
+    assumed: what nothing says and is taken from the family's published models, a sentence each, for the
+    report. lacking: what nothing says and nothing can be taken for, a sentence; such a file can only be the
+    weights of a model that is known.
     """
 
     family: str

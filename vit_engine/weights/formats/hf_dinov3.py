@@ -47,6 +47,7 @@ _GATED = (
     (LAYER + r"mlp\.up_proj\.(weight|bias)", r"blocks.\1.mlp.up.\2"),
     (LAYER + r"mlp\.down_proj\.(weight|bias)", r"blocks.\1.mlp.w3.\2"),
 )
+_GATES = {"silu": "swiglu", "swish": "swiglu", "gelu": "geglu"}
 _ASSUMED = (
     "GELU (SiLU where the MLP is gated), LayerNorm's eps 1e-5 and rotary positions of base 100: there is no "
     "config.json, and all published models of this format have them."
@@ -84,12 +85,13 @@ def _convert(conversion: Conversion, origin: Origin) -> Traits:
 
 
 def _gated_mlp(config: Config) -> str:
-    """CheckpointError for a gate of another activation than the published models'."""
-    if config.given and config["hidden_act"] not in ("silu", "swish"):
+    """By the gates' activation; CheckpointError for one that is not known here. GELU is transformers' default."""
+    activation = config["hidden_act"] if config.given else "silu"
+    if activation not in _GATES:
         raise CheckpointError(
-            f"its MLP is gated by the activation (hidden_act) {config['hidden_act']!r}; known here is 'silu'."
+            f"its MLP is gated by the activation (hidden_act) {activation!r}; known here are {', '.join(_GATES)}."
         )
-    return "swiglu"
+    return _GATES[activation]
 
 
 def _demand_agreement(conversion: Conversion, config: Config, *, gated: bool) -> None:

@@ -46,6 +46,7 @@ def _normed_cls(model: PreTrainedModel, images: Tensor) -> Tensor:
 MODELS = {
     "plain": dinov3,
     "gated": lambda: dinov3(**GATED, layer_norm_eps=0.02),
+    "gated by transformers' default, GELU": lambda: dinov3(use_gated_mlp=True),
     "every bias, another base": lambda: dinov3(key_bias=True, rope_theta=30.0, hidden_act="quick_gelu"),
     "no bias at all": lambda: dinov3(query_bias=False, value_bias=False, proj_bias=False, mlp_bias=False),
     "no bias at all, gated": lambda: dinov3(
@@ -108,8 +109,10 @@ def test_a_configuration_that_contradicts_the_tensors_is_refused(
 
 
 def test_an_mlp_gated_by_another_activation_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"gated by the activation \(hidden_act\) 'gelu'; known here is 'silu'"):
-        load_model(as_safetensors(dinov3(**{**GATED, "hidden_act": "gelu"}), tmp_path), device="cpu")
+    with pytest.raises(
+        CheckpointError, match=r"gated by the activation \(hidden_act\) 'relu'; known here are silu, swish"
+    ):
+        load_model(as_safetensors(dinov3(**{**GATED, "hidden_act": "relu"}), tmp_path), device="cpu")
 
 
 def test_one_lost_bias_is_refused(tmp_path: Path) -> None:
