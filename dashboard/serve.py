@@ -32,6 +32,9 @@ def _warm_up() -> None:
 async def _lifespan(_: st.App) -> AsyncIterator[None]:
     threading.Thread(target=_warm_up, name="warm-up", daemon=True).start()
     yield
+    from dashboard import services  # noqa: PLC0415  (by now it is there)
+
+    services.close_uploads()  # a server that is told to end by a signal runs no other clean-up
 
 
 app = st.App(Path(__file__).with_name("app.py"), lifespan=_lifespan)

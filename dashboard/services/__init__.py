@@ -5,6 +5,7 @@ The only room with Streamlit caches and the only caller of the engine's function
 
 from dashboard.services import limits
 from dashboard.services.analyses import Analysis, Cost, analyse, cost, statistics, trace_bytes, warm_up
+from dashboard.services.checkpoint_uploads import close_uploads
 from dashboard.services.downloads import Download, cancel_download, find_download, start_download
 from dashboard.services.folder import SUFFIXES, Listing, checkpoint_folder, list_checkpoints
 from dashboard.services.memory import Held, in_memory, load_model, load_report, model_bytes, unload
@@ -45,6 +46,7 @@ __all__ = [
     "analyse",
     "cancel_download",
     "checkpoint_folder",
+    "close_uploads",
     "cost",
     "find_download",
     "find_picture",

@@ -37,7 +37,11 @@ class Uploads:
         self._max_bytes = max_bytes
         self._files: OrderedDict[str, Upload] = OrderedDict()
         self._lock = threading.Lock()
-        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        self._remove = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+
+    def close(self) -> None:
+        """Remove all files; at the latest this happens when the process ends, unless a signal ends it."""
+        self._remove()
 
     def keep(self, source: BinaryIO, *, title: str, size: int, progress: Progress) -> str:
         """Copy a file piece by piece; returns its sha256. CheckpointError for one that is too large or of no kind.
@@ -101,3 +105,8 @@ def _copy(source: BinaryIO, target: Path, size: int, progress: Progress) -> str:
 def uploads() -> Uploads:
     """Of this server."""
     return Uploads(limits.CHECKPOINT_BYTES)
+
+
+def close_uploads() -> None:
+    """Remove all uploaded checkpoints of this server: it ends."""
+    uploads().close()

@@ -12,6 +12,6 @@ MODEL_BYTES = _bytes("VIT_DASHBOARD_MODEL_BYTES", 4 << 30)  # models in memory
 CHECKPOINT_BYTES = _bytes("VIT_DASHBOARD_CHECKPOINT_BYTES", 4 << 30)  # uploaded checkpoints, on disk
 UPLOAD_BYTES = 1 << 28  # uploaded pictures in memory
 MAX_PATCHES = 12_000  # of one analysis
-MAX_OWN = 200  # models from files
+MAX_OWN = 100  # models from files
 MAX_SERIES = 24  # members of a series that are added together
 MAX_FILES, MAX_DEPTH = 1000, 5  # of the checkpoint folder: names that are listed, folders below each other

@@ -44,7 +44,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     for step in (0, 20, 100):
         save_checkpoint(root / "checkpoints" / "run1" / f"checkpoint{step:04d}.pth", step)
     with running() as weights:
+        temporary = root / "temporary"
+        temporary.mkdir()
         environment = {
+            "TMPDIR": str(temporary),
             "VIT_ENGINE_HOME": str(root / "home"),
             "VIT_ENGINE_CHECKPOINTS": str(root / "checkpoints"),
             "VIT_ENGINE_MIRROR": weights.url,
@@ -52,6 +55,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         }
         with running_dashboard(root / "streamlit.log", environment) as server:
             yield Site(server, root / "checkpoints", weights)
+        assert not list(temporary.glob("vit-checkpoints-*")), "uploads outlive the server"
 
 
 @pytest.fixture

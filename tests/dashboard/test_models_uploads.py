@@ -1,5 +1,6 @@
 """An uploaded checkpoint is kept in a private folder, bounded in bytes, and becomes a model like any other."""
 
+import asyncio
 import gc
 import io
 import stat
@@ -10,7 +11,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 import vit_engine as ve
-from dashboard import keys, services
+from dashboard import keys, serve, services
 from dashboard.services import checkpoint_uploads, limits, own
 from dashboard.testing import open_app, open_models
 from tests.dashboard.checkpoints import HEADS, engine_trace_of, save_checkpoint
@@ -140,4 +141,16 @@ def test_the_private_folder_goes_with_the_store() -> None:
     root = kept.path.parent.parent
     del store
     gc.collect()
+    assert not root.exists()
+
+
+def test_a_server_that_ends_removes_all_uploads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "_warm_up", lambda: None)
+    root = own.path_of(keep(b"data")).parent.parent
+
+    async def live() -> None:
+        async with serve._lifespan(serve.app):
+            assert root.exists()
+
+    asyncio.run(live())
     assert not root.exists()
