@@ -78,12 +78,14 @@ def test_single_models_have_no_slider(root: Path) -> None:
     assert keys.CHECKPOINT_STEP not in {slider.key for slider in at.select_slider}
 
 
-def test_models_that_were_added_one_by_one_are_a_series_too(root: Path) -> None:
-    assert root
+def test_models_of_one_architecture_that_were_added_one_by_one_are_a_series_too(root: Path) -> None:
     for step in (100, 0):
         services.add(name(step), ignore)
     assert services.series_of(name(0)) == ((0, name(0)), (100, name(100)))
     services.add(name(20, heads=3), ignore)
+    assert len(services.series_of(name(0))) == 2
+    save_checkpoint(path(root, 40), 40, depth=2)
+    services.add(name(40), ignore)
     assert len(services.series_of(name(0))) == 2
 
 
