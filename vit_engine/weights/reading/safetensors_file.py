@@ -18,6 +18,7 @@ from vit_engine.errors import CheckpointError
 from vit_engine.weights.reading.sniff import SAFETENSORS_HEADER
 
 _LONGEST_HEADER = 100_000_000  # bytes; the library's own limit
+_LARGEST = (1 << 63) - 1
 _DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -53,6 +54,7 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         try:
             header, start = _header(file, size)
             entries = {name: _entry(name, each, size - start) for name, each in header.items()}
+            _demand_apart(entries, size - start)
         except CheckpointError as error:
             raise CheckpointError(f"{path} is not a whole safetensors file: {error} Copy it again.") from error
         return {name: _tensor(path, file, start, entry) for name, entry in entries.items()}
@@ -79,7 +81,9 @@ def _entry(name: str, said: Any, available: int) -> _Entry:
     try:
         (begin, end), shape, kind = said["data_offsets"], tuple(said["shape"]), said["dtype"]
         numbers = (*shape, begin, end)
-        if not all(type(number) is int and number >= 0 for number in numbers):
+        if not all(type(number) is int and 0 <= number <= _LARGEST for number in numbers):
+            raise ValueError
+        if math.prod(max(side, 1) for side in shape) > _LARGEST:  # which torch cannot stride, even around a 0
             raise ValueError
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"its header says nothing sensible of {name!r}.") from error
@@ -90,6 +94,13 @@ def _entry(name: str, said: Any, available: int) -> _Entry:
     if end - begin != math.prod(shape) * _DTYPES[kind].itemsize:
         raise CheckpointError(f"{name!r} has {end - begin:,} bytes, which are no {kind} of shape {list(shape)}.")
     return _Entry(_DTYPES[kind], shape, begin, end)
+
+
+def _demand_apart(entries: Mapping[str, _Entry], available: int) -> None:
+    """Bytes that belong to many tensors would be read for each, and take many times the memory of the file."""
+    claimed = sum(entry.end - entry.begin for entry in entries.values())
+    if claimed > available:
+        raise CheckpointError(f"its tensors should have {claimed:,} bytes, and it has {available:,} for them.")
 
 
 def _tensor(path: Path, file: BufferedReader, start: int, entry: _Entry) -> Tensor:

@@ -165,50 +165,6 @@ def test_damage_anywhere_is_a_checkpoint_error_or_leaves_a_file(tmp_path: Path, 
             assert path.name in str(error)  # noqa: PT017
 
 
-def with_header(header: bytes, data: bytes = b"\0" * 24) -> bytes:
-    return len(header).to_bytes(8, "little") + header + data
-
-
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (with_header(b"{} "), None),
-        (with_header(b'{"a":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]}}'), None),
-        (with_header(b'{"a":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]}}', b"\0" * 23), "end 24 bytes after"),
-        (with_header(b'{"a":{"dtype":"F32","shape":[2,3],"data_offsets":[4,24]}}'), r"20 bytes, which are no F32"),
-        (with_header(b'{"a":{"dtype":"F32","shape":[2,-3],"data_offsets":[0,24]}}'), "nothing sensible of 'a'"),
-        (with_header(b'{"a":{"dtype":"F32","shape":[true],"data_offsets":[0,4]}}'), "nothing sensible of 'a'"),
-        (with_header(b'{"a":{"dtype":"F32","shape":[0],"data_offsets":[24,24]}}'), None),
-        (with_header(b'{"a":{"dtype":"F32","shape":2,"data_offsets":[0,8]}}'), "nothing sensible of 'a'"),
-        (with_header(b'{"a":{"dtype":"F32","shape":[2]}}'), "nothing sensible of 'a'"),
-        (with_header(b'{"a":[1]}'), "nothing sensible of 'a'"),
-        (with_header(b'{"a":{"dtype":"F4","shape":[2],"data_offsets":[0,8]}}'), "of the type 'F4'; known are F64"),
-        (with_header(b'{"a":{"dtype":["F32"],"shape":[2],"data_offsets":[0,8]}}'), "of the type"),
-        (with_header(b"{nonsense}"), "its header is no JSON"),
-        (with_header(b"{" + b'"a":{' * 100_000), "its header is no JSON"),
-        (
-            (1 << 40).to_bytes(8, "little") + b"{}",
-            "its header should have 1,099,511,627,776 bytes, and the file has 10",
-        ),
-    ],
-)
-def test_headers_of_safetensors_are_held_to_the_file(tmp_path: Path, content: bytes, reason: str | None) -> None:
-    path = tmp_path / "w.safetensors"
-    path.write_bytes(content)
-    if reason is None:
-        assert read_checkpoint(path).content.keys() <= {"a"}
-        return
-    with pytest.raises(CheckpointError, match=rf"w\.safetensors is not a whole safetensors file: .*{reason}"):
-        read_checkpoint(path)
-
-
-def test_a_header_beyond_all_measure_is_not_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = saved(tmp_path / "w.safetensors")
-    monkeypatch.setattr("vit_engine.weights.reading.safetensors_file._LONGEST_HEADER", 10)
-    with pytest.raises(CheckpointError, match=r"its header should have \d+ bytes"):
-        read_checkpoint(path)
-
-
 @pytest.mark.parametrize("name", ["missing.pth", "missing/w.pth", "missing.pth#teacher", "w\0.pth", "n" * 300])
 def test_a_path_that_cannot_be_read_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(CheckpointError, match=r"cannot be read: .* Check the path"):
