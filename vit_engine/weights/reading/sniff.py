@@ -54,10 +54,11 @@ def container_of(path: Path, head: bytes, size: int) -> str:
         raise CheckpointError(f"{path} is empty (0 bytes); expected safetensors or a PyTorch file. Copy it again.")
     if head.startswith(b"PK\x03\x04"):
         return "torch zip"
-    if head[0] == 0x80 and head[1:2] in {b"\x02", b"\x03", b"\x04", b"\x05"}:
-        return "torch pickle"
+    # Before pickles: the length of a header, 0x0280 say, may have their first two bytes.
     if head[SAFETENSORS_HEADER : SAFETENSORS_HEADER + 1] == b"{" and head[6:8] == b"\x00\x00":
         return "safetensors"
+    if head[0] == 0x80 and head[1:2] in {b"\x02", b"\x03", b"\x04", b"\x05"}:
+        return "torch pickle"
     what, todo = _what_else(path, head)
     raise CheckpointError(f"{path} is not a weight file: it is {what}. {todo}")
 

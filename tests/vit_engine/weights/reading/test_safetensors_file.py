@@ -61,3 +61,11 @@ def test_a_header_beyond_all_measure_is_not_parsed(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("vit_engine.weights.reading.safetensors_file._LONGEST_HEADER", 10)
     with pytest.raises(CheckpointError, match=r"its header should have \d+ bytes"):
         read_checkpoint(path)
+
+
+@pytest.mark.parametrize("length", [0x0280, 0x0380, 0x0480, 0x0580])
+def test_a_header_whose_length_begins_as_a_pickle_does_is_a_header(tmp_path: Path, length: int) -> None:
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(with_header(b'{"a":{"dtype":"F32","shape":[6],"data_offsets":[0,24]}}'.ljust(length)))
+    file = read_checkpoint(path)
+    assert (file.container, list(file.content)) == ("safetensors", ["a"])
