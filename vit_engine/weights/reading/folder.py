@@ -167,7 +167,10 @@ def _demand_inside(index: Path, name: str) -> None:
     """
     folder = index.parent.resolve()
     cached = folder.parent.name == "snapshots"
-    target = (folder / name).resolve()
+    try:
+        target = (folder / name).resolve()
+    except ValueError as error:  # a name that no file can have
+        raise CheckpointError(f"{index} names {name!r}, which no file can be called. Copy it again.") from error
     allowed = target.parent == folder or (cached and target.parent == folder.parent.parent / "blobs")
     if Path(name).name != name or not allowed:
         raise CheckpointError(f"{index} names {name!r}, which is outside of its folder. Do not trust it.")

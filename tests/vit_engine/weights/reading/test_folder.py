@@ -136,6 +136,12 @@ def test_an_index_that_names_nothing_is_refused(tmp_path: Path, content: str) ->
     refused(tmp_path, r"index\.json must (have a weight_map from tensors to files|hold a JSON object)")
 
 
+@pytest.mark.parametrize("name", ["\0", "w\ud800.safetensors"])
+def test_an_index_with_a_name_that_no_file_can_have_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": name}}))
+    refused(tmp_path, r"index\.json names .*, which no file can be called")
+
+
 @pytest.mark.parametrize("name", ["config.json", "preprocessor_config.json"])
 @pytest.mark.parametrize(
     ("content", "message"),
