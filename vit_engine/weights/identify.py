@@ -1,6 +1,8 @@
 """Which model a bare file is: what it says itself, what it is known as, and what its owner says."""
 
-from vit_engine.errors import CheckpointError
+from numbers import Integral
+
+from vit_engine.errors import CheckpointError, SpecError
 from vit_engine.registry import model_of_file
 from vit_engine.spec import ModelSpec
 from vit_engine.weights.architecture import Heads, possible_heads
@@ -22,8 +24,15 @@ def identify(converted: Converted, *, heads: int | None = None) -> tuple[ModelSp
         )
     if said is not None and heads not in {None, said.number}:
         raise _contradiction(converted, said, f"heads={heads}. Leave heads= out.")
-    said = said or Heads(int(heads or 0), "heads=, as asked for")
+    said = said or Heads(_whole(heads), "heads=, as asked for")
     return known or converted.spec(said.number), said.said_by
+
+
+def _whole(heads: object) -> int:
+    """SpecError for 3.5 or True: a number that is rounded is not the one that was meant."""
+    if not isinstance(heads, Integral) or isinstance(heads, bool):
+        raise SpecError(f"heads must be a whole number; got {heads!r}.")
+    return int(heads)
 
 
 def demand_heads(converted: Converted, heads: int, *, of: str) -> None:

@@ -4,14 +4,15 @@ import argparse
 import hashlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from vit_engine import registry
-from vit_engine.errors import CheckpointError
+from vit_engine.errors import CheckpointError, SpecError
 from vit_engine.spec import ModelSpec, Weights
-from vit_engine.weights import load_model
+from vit_engine.weights import inspect_checkpoint, load_model
 
 PUBLISHED = ModelSpec(
     name="published",
@@ -91,6 +92,14 @@ def test_heads_that_cannot_be_are_refused(path: Path, heads: int) -> None:
     renamed = path.rename(path.with_name("mine.pth"))
     with pytest.raises(CheckpointError, match=r"mine\.pth: .*heads"):
         load_model(renamed, heads=heads, device="cpu")
+
+
+@pytest.mark.parametrize("heads", [3.7, True, "3"])
+def test_heads_that_are_no_whole_number_are_not_rounded_to_one(path: Path, heads: Any) -> None:
+    renamed = path.rename(path.with_name("mine.pth"))
+    for load in (load_model, inspect_checkpoint):
+        with pytest.raises(SpecError, match=f"heads must be a whole number; got {heads!r}"):
+            load(renamed, heads=heads)
 
 
 def test_a_file_that_says_other_heads_than_the_model_it_is_loaded_as_is_refused(tmp_path: Path) -> None:
