@@ -7,6 +7,7 @@ import streamlit as st
 
 from dashboard import services
 from vit_engine import ModelSpec
+from vit_engine.spec import RESAMPLINGS
 
 
 def show(facts: Iterable[tuple[str, str]]) -> None:
@@ -29,6 +30,7 @@ def of_spec(spec: ModelSpec, *, heads: bool = True) -> list[tuple[str, str]]:
         ("Size", f"{spec.parameter_count / 1e6:,.1f} M parameters · {memory} in memory"),
         ("Tokens", " + ".join([*tokens, f"patches of {spec.patch_size} px"])),
         ("Positions", _positions(spec)),
+        ("Pictures", _pictures(spec)),
         ("Classes", f"{len(spec.class_names):,}" if spec.class_names else "none"),
     ]
 
@@ -37,5 +39,12 @@ def _positions(spec: ModelSpec) -> str:
     if spec.positions != "learned":
         return "rotary: made anew for every size"
     height, width = spec.native_size
-    grid = spec.grid(height, width)
-    return f"learned at {height}×{width} px, {grid.rows}×{grid.cols} patches; other sizes: {spec.resampling} resampling"
+    rows, cols = spec.grid(height, width).shape
+    return f"learned at {height}×{width} px, {rows}×{cols} patches; other sizes: {RESAMPLINGS[spec.resampling]}"
+
+
+def _pictures(spec: ModelSpec) -> str:
+    """How pictures are brought to what the model was trained on."""
+    wants = spec.preprocessing
+    mean, std = (" ".join(f"{value:.4g}" for value in values) for values in (wants.mean, wants.std))
+    return f"{wants.interpolation} · mean {mean} · std {std}"

@@ -8,6 +8,7 @@ import streamlit as st
 from dashboard import facts, services
 from dashboard.texts import file_name
 from vit_engine import LoadReport, ModelSpec
+from vit_engine.spec import RESAMPLINGS
 
 _COLUMNS = {
     "tensor": st.column_config.TextColumn("In the file", width="medium"),
@@ -32,11 +33,11 @@ def show(report: LoadReport, spec: ModelSpec, *, key: str, download_key: str) ->
 
 def _words(report: LoadReport, spec: ModelSpec) -> list[tuple[str, str]]:
     counts = [
-        f"{len(report.matched)} taken as they were", f"{len(report.converted)} renamed or changed",
+        f"{len(report.matched)} taken as they were", f"{len(report.converted)} converted",
         f"{len(report.dropped)} left out on purpose", f"{len(report.missing)} missing",
     ]  # fmt: skip
     grid = report.native_grid
-    positions = f"{grid[0]}×{grid[1]} patches; other grids: {report.resampling} resampling" if grid else ""
+    positions = f"{grid[0]}×{grid[1]} patches; other grids: {RESAMPLINGS[report.resampling]}" if grid else ""
     return [
         ("Source", report.source),
         ("Format", " · ".join(filter(None, (report.format, report.container, report.part and f"its {report.part}")))),
@@ -61,6 +62,6 @@ def _tensors(report: LoadReport) -> pd.DataFrame:
     """One row a tensor; what needs a look comes first."""
     rows = [(name, "missing", "") for name in report.missing]
     rows += [(name, "left out", why) for name, why in report.dropped]
-    rows += [(name, "changed", became) for name, became in report.converted]
+    rows += [(name, "converted", became) for name, became in report.converted]
     rows += [(name, "taken", name) for name in report.matched]
     return pd.DataFrame(rows, columns=["tensor", "done", "became"])

@@ -109,6 +109,13 @@ Query = str | tuple[int, int]
 MLP_KINDS = ("gelu", "gelu_tanh", "quick_gelu", "swiglu", "geglu")
 GATED_MLPS = ("swiglu", "geglu")  # whose first layer gives gates and values
 POSITIONS = ("learned", "rope")
+# How learned positions come to other grids, in words; the functions are in vit_engine.positions.
+RESAMPLINGS = {
+    "dino": "bicubic, with DINO's offset of 0.1 patch",
+    "bicubic": "bicubic",
+    "antialias": "bicubic, antialiased",
+    "corners": "bicubic, the corner patches kept in place",
+}
 # What the classifier sees: the CLS token; it and the distillation token, each with its own classifier; the mean of the
 # patches, normalised before or after it is taken; or the CLS token and that mean side by side.
 POOLINGS = ("cls", "cls_dist", "mean", "mean_norm", "cls_mean")

@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from vit_engine.errors import SpecError
-from vit_engine.positions import resample_positions
+from vit_engine.positions import RESAMPLINGS, resample_positions
+from vit_engine.spec import RESAMPLINGS as IN_WORDS
 
 
 def positions(*, prefix: int, native: tuple[int, int], dim: int = 6) -> Tensor:
@@ -30,6 +31,10 @@ def dino_interpolate_pos_encoding(pos_embed: Tensor, grid: tuple[int, int]) -> T
     assert int(h0) == patch_pos_embed.shape[-1]
     patch_pos_embed = patch_pos_embed.permute(0, 2, 3, 1).view(1, -1, dim)
     return torch.cat((class_pos_embed.unsqueeze(0), patch_pos_embed), dim=1)
+
+
+def test_every_way_of_resampling_is_told_in_words() -> None:
+    assert IN_WORDS.keys() == RESAMPLINGS.keys()
 
 
 @pytest.mark.parametrize("target", [(3, 5), (7, 7), (14, 9), (11, 23), (1, 2)])

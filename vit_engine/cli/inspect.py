@@ -7,6 +7,7 @@ from typing import Any
 
 import vit_engine as ve
 from vit_engine import console
+from vit_engine.spec import RESAMPLINGS
 
 _SHOWN = 3  # of many keys or names
 
@@ -108,7 +109,7 @@ def _patches(spec: ve.ModelSpec) -> str:
 def _positions(report: ve.LoadReport) -> str:
     if report.native_grid is None:
         return "rotary, reckoned for every grid"
-    return f"learned, resampled for other grids in the way of {report.resampling!r}"
+    return f"learned; for other grids: {RESAMPLINGS[report.resampling]}"
 
 
 def _prefix(spec: ve.ModelSpec) -> str:

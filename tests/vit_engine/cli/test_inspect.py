@@ -57,7 +57,7 @@ def test_what_is_told_of_a_training_file(run: Path, capsys: pytest.CaptureFixtur
     assert told["model"] == ["checkpoint: 1 layer of 384 dimensions"]
     assert told["heads"] == ["6, says arch=vit_small of the training run"]
     assert told["patches"] == ["4 px, 5 × 5 of them at its native 20 × 20 px"]
-    assert told["positions"] == ["learned, resampled for other grids in the way of 'dino'"]
+    assert told["positions"] == ["learned; for other grids: bicubic, with DINO's offset of 0.1 patch"]
     assert told["prefix"] == ["CLS"]
     assert told["blocks"] == ["MLP of 192 (gelu), LayerNorm ε 1e-06"]
     assert told["classes"] == ["none, pooling 'cls'"]
