@@ -145,3 +145,10 @@ def test_the_page_and_back_keeps_the_view() -> None:
     at.switch_page("views/explore.py").run()
     assert_works(at)
     assert_drawn(at, small_trace(), layer=3, head=1)
+
+
+@pytest.mark.usefixtures("fresh_caches")
+def test_details_say_how_positions_are_resampled_and_how_pictures_are_wanted() -> None:
+    at = choose_model(opened(), "torchvision ViT-B/16")
+    assert "learned at 224×224 px, 14×14 patches; other sizes: bicubic, the corner patches kept in place" in details(at)
+    assert "bilinear · mean 0.485 0.456 0.406 · std 0.229 0.224 0.225" in details(at)
