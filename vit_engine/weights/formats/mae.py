@@ -57,8 +57,9 @@ def _convert(conversion: Conversion, origin: Origin) -> Traits:
     conversion.drop(r"head\.[01]\..*", WHY_PROBE)
     averaged = "fc_norm.weight" in conversion
     conversion.rename(((r"fc_norm\.(weight|bias)", r"norm.\1"),))
-    name = str(origin.arguments.get("model", ""))
-    known = known_architecture(name, dim=conversion["cls_token"].shape[-1])
+    name, dim = str(origin.arguments.get("model", "")), conversion["cls_token"].shape[-1]
+    # Smaller sizes are others' (MAE-Lite, arXiv 2205.14443), and have other heads than timm's of the same name.
+    known = known_architecture(name, dim=dim) if any(dim == wide for wide, _ in PUBLISHED) else None
     return Traits(
         family="mae",
         heads=known.heads if known else None,

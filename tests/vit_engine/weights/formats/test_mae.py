@@ -138,7 +138,7 @@ def test_parity_of_a_fine_tuned_classifier_at_another_size(averaged: bool, tmp_p
     path = tmp_path / "finetuned.pth"
     said = {} if averaged else arguments(model="vit_tiny_patch16", nb_classes=5)
     torch.save({"model": model.state_dict(), **said}, path)
-    loaded = load_model(path, heads=HEADS if averaged else None, device="cpu")
+    loaded = load_model(path, heads=HEADS, device="cpu")
     positions = resampled_by_hand(model.pos_embed, prefix=1, native=GRID, target=OTHER_GRID)
     peer = peer_of(at_size(model, "vit_tiny_patch16_224", OTHER, positions, **options), pictures(*OTHER))
     assert_parity(loaded, pictures(*OTHER), peer)
@@ -167,3 +167,13 @@ def test_arguments_say_the_heads_and_a_linear_probe_is_dropped(tmp_path: Path) -
     assert dict(loaded.report.dropped)["head.1.weight"] == WHY_PROBE
     torch.save({"model": model.state_dict(), **arguments(model="mae_vit_base_patch16")}, tmp_path / "pretrain.pth")
     assert load_model(tmp_path / "pretrain.pth", device="cpu").report.heads_from.startswith("model=mae_vit_base")
+
+
+def test_a_size_that_mae_has_not_published_says_no_heads(tmp_path: Path) -> None:
+    """MAE-Lite's tiny one has 12, and timm's of this name 3."""
+    model = small("vit_tiny_patch16_224", img_size=SQUARE, embed_dim=192, num_heads=12, depth=1, num_classes=0)
+    path = tmp_path / "pretrain.pth"
+    torch.save({"model": model.state_dict(), **arguments(model="mae_vit_tiny_patch16")}, path)
+    with pytest.raises(CheckpointError, match=r"does not say how many heads"):
+        load_model(path, device="cpu")
+    assert load_model(path, heads=12, device="cpu").spec.heads == 12
