@@ -16,7 +16,7 @@ RULES = (
     (_LAYER + r"mlp\.(?:0|linear_1)\.(weight|bias)", r"blocks.\1.mlp.fc1.\2"),
     (_LAYER + r"mlp\.(?:3|linear_2)\.(weight|bias)", r"blocks.\1.mlp.fc2.\2"),
     (r"encoder\.ln\.(weight|bias)", r"norm.\1"),
-    (r"heads\.head\.(weight|bias)", r"head.\1"),
+    (r"heads\.(?:head\.)?(weight|bias)", r"head.\1"),  # fine-tuned ones often have model.heads = nn.Linear(…)
 )
 PUBLISHED = {(768, 12): 12, (1024, 24): 16, (1280, 32): 16}
 WHY_HIDDEN = "classifier with a hidden layer (representation_size), and one linear layer is all that there is here"

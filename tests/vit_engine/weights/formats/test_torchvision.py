@@ -120,6 +120,17 @@ def test_parity_of_a_file_with_older_names(model: VisionTransformer, tmp_path: P
     assert {key for key, _ in loaded.report.converted} == set(state)
 
 
+def test_parity_with_one_linear_layer_in_place_of_all_heads(tmp_path: Path) -> None:
+    """As fine-tuning replaces them: model.heads = nn.Linear(…)."""
+    model = small(20)
+    model.heads = nn.Linear(24, 7)
+    randomise(model)
+    torch.save(model.state_dict(), tmp_path / "tuned.pth")
+    loaded = load_model(tmp_path / "tuned.pth", heads=3, device="cpu")
+    assert_parity(loaded, pictures(20, 20), peer_of(model, pictures(20, 20)))
+    assert len(loaded.spec.class_names) == 7
+
+
 def test_a_classifier_with_a_hidden_layer_is_dropped_by_name(tmp_path: Path) -> None:
     model = randomise(small(20, representation_size=7))
     torch.save(model.state_dict(), tmp_path / "hidden.pth")
