@@ -66,7 +66,10 @@ def strip_unknown(conversion: Conversion) -> bool:
     words = {name.split(".")[0] for name in _kernels(conversion.tensors) if "." in name}
     if len(words) != 1:
         return False
-    conversion.strip(f"{words.pop()}.")
+    prefix = f"{words.pop()}."
+    if any(name.startswith(prefix) and name.removeprefix(prefix) in conversion for name in conversion.tensors):
+        return False  # it tells tensors apart, and wraps nothing
+    conversion.strip(prefix)
     strip_wrappers(conversion)
     return True
 

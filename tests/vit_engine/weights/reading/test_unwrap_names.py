@@ -81,6 +81,19 @@ def test_two_networks_under_wrappers_that_nobody_knows_are_not_chosen_from(tmp_p
     assert loaded.report.dropped == (("left: 30 tensors", "another part of the file; right was taken"),)
 
 
+def test_a_name_that_tells_two_tensors_apart_is_no_wrapper(tmp_path: Path) -> None:
+    """As in SegFormer, which is then said to be what it is."""
+    state = {
+        "stages.0.embeddings.proj.weight": torch.ones(8, 3, 7, 7),
+        "stages.0.embeddings.norm.weight": torch.ones(8),
+        "stages.0.norm.weight": torch.ones(8),
+        "stages.0.attention.sr.weight": torch.ones(8, 8, 2, 2),
+        "stages.1.embeddings.proj.weight": torch.ones(8, 8, 3, 3),
+    }
+    with pytest.raises(CheckpointError, match="it is a mixture of convolutions and attention and no plain ViT"):
+        load_model(saved(tmp_path / "w.pth", state), heads=2, device="cpu")
+
+
 def test_an_averaged_model_of_torch_has_a_counter_that_is_left_out(tmp_path: Path) -> None:
     averaged = torch.optim.swa_utils.AveragedModel(load_model(SPEC, weights="random", device="cpu", seed=3).model)
     loaded = load_model(saved(tmp_path / "w.pth", averaged.state_dict()), heads=3, device="cpu")
