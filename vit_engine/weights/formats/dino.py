@@ -9,7 +9,10 @@ from vit_engine.weights.formats.format import Format, Origin, Traits
 from vit_engine.weights.formats.plain import refuse_unusual
 
 WHY_HEAD = "projection head of self-supervised training"
-ASSUMED_RESAMPLING = "Positions are resampled as DINO does it: other ViTs without a classifier can have the same names."
+ASSUMED_DINO = (
+    "Positions are resampled as DINO does it, and pictures normalised with ImageNet's mean and std: other ViTs without "
+    "a classifier can have the same names, and AugReg's and Google's were trained with 0.5 for all of them."
+)
 PUBLISHED = {(192, 12): 3, (384, 12): 6, (768, 12): 12}
 _ARCHITECTURES = {"vit_tiny": (192, 3), "vit_small": (384, 6), "vit_base": (768, 12)}  # dimensions and heads
 
@@ -26,7 +29,7 @@ def _convert(conversion: Conversion, origin: Origin) -> Traits:
         heads_from=f"arch={architecture} of the training run",
         resampling="dino",
         published=PUBLISHED,
-        assumed=() if trained_here else (ASSUMED_RESAMPLING,),
+        assumed=() if trained_here else (ASSUMED_DINO,),
     )
 
 

@@ -19,7 +19,10 @@ from vit_engine.weights.formats.timm_config import describe
 PUBLISHED = {(768, 12): 12, (1024, 24): 16, (1280, 32): 16}
 WHY_DECODER = "decoder, of training by filling in masked patches"
 WHY_MASK = "token in place of masked patches, of training"
-ASSUMED_MEAN = "Positions are resampled as MAE does it: timm's models that average patches can have the same names."
+ASSUMED_MEAN = (
+    "Positions are resampled as MAE does it, and pictures normalised with ImageNet's mean and std: timm's models that "
+    "average patches can have the same names, and others than those."
+)
 WHY_PROBE = "linear probe behind a batch normalisation"
 _OTHERS = {"reg_token", "register_tokens", "dist_token", "blocks.0.ls1.gamma", "blocks.0.gamma_1", "norm_pre.weight"}
 

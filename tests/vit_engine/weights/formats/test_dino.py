@@ -23,7 +23,7 @@ from tests.vit_engine.weights.formats.timm_peers import (
 )
 from vit_engine.errors import CheckpointError
 from vit_engine.weights import load_model
-from vit_engine.weights.formats.dino import ASSUMED_RESAMPLING, WHY_HEAD
+from vit_engine.weights.formats.dino import ASSUMED_DINO, WHY_HEAD
 
 SQUARE, GRID, OTHER_GRID = (20, 20), (5, 5), (OTHER[0] // PATCH, OTHER[1] // PATCH)
 HEAD = ("head.mlp.0.weight", "head.mlp.0.bias", "head.last_layer.weight_g", "head.last_layer.weight_v")
@@ -60,7 +60,9 @@ def test_parity_of_a_pretrained_backbone_at_the_native_size(tmp_path: Path) -> N
     assert_parity(loaded, pictures(*SQUARE), peer_of(model, pictures(*SQUARE)))
     assert_accounts_for(loaded, model.state_dict())
     assert loaded.report.converted == loaded.report.dropped == ()
-    assert loaded.report.assumed == (ASSUMED_RESAMPLING,)
+    assert loaded.report.assumed == (ASSUMED_DINO,)
+    assert "resampled as DINO" in ASSUMED_DINO
+    assert "normalised with ImageNet's" in ASSUMED_DINO
     assert (loaded.report.format, loaded.report.resampling) == ("DINO", "dino")
 
 
