@@ -19,6 +19,7 @@ from vit_engine.weights.formats.plain import canonical, is_square, refuse_unusua
 from vit_engine.weights.formats.timm_config import describe
 
 ASSUMED_PLAIN = "It is DeiT-III's and rotates no queries and keys: RoPE-ViT's files can have the same names."
+ASSUMED_RESAMPLING = "Positions are resampled as DeiT does it: timm has the same names, and antialiases."
 _TELLING = {"dist_token", "blocks.0.gamma_1"}
 
 
@@ -47,7 +48,7 @@ def _convert(conversion: Conversion, origin: Origin) -> Traits:
         pooling="cls_dist" if "head_dist.weight" in conversion else "cls",
         resampling="bicubic",
         published=PUBLISHED,
-        assumed=(ASSUMED_PLAIN,) if scaled and not known else (),
+        assumed=() if known else (ASSUMED_PLAIN if scaled else ASSUMED_RESAMPLING,),
     )
 
 

@@ -22,7 +22,7 @@ from tests.vit_engine.weights.formats.timm_peers import (
 )
 from tests.vit_engine.weights.formats.timm_peers import saved as with_config
 from vit_engine.weights import load_model
-from vit_engine.weights.formats.deit import ASSUMED_PLAIN
+from vit_engine.weights.formats.deit import ASSUMED_PLAIN, ASSUMED_RESAMPLING
 
 SQUARE = (20, 20)
 GRID, OTHER_GRID = (5, 5), (OTHER[0] // PATCH, OTHER[1] // PATCH)
@@ -65,7 +65,8 @@ def test_parity_at_the_native_size(kind: str, tmp_path: Path) -> None:
     assert_parity(loaded, pictures(*SQUARE), peer_of(model, pictures(*SQUARE)))
     assert_accounts_for(loaded, state)
     assert (loaded.report.format, loaded.report.native_grid) == ("DeiT", GRID)
-    assert loaded.report.assumed == ((ASSUMED_PLAIN,) if kind == "DeiT-III" else ())
+    said_nowhere = {"distilled": (ASSUMED_RESAMPLING,), "DeiT-III": (ASSUMED_PLAIN,)}
+    assert loaded.report.assumed == said_nowhere.get(kind, ())
 
 
 def test_parity_at_another_size_with_deits_resampling(kind: str, tmp_path: Path) -> None:
