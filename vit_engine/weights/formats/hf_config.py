@@ -154,6 +154,17 @@ def read_preprocessing(origin: Origin, default: Preprocessing) -> Preprocessing:
         raise CheckpointError(f"its preprocessor_config.json asks for what is not known here: {error}") from error
 
 
+def assumed_pictures(origin: Origin, default: Preprocessing) -> tuple[str, ...]:
+    """For the report, of formats whose models differ in it, where no preprocessor_config.json says it."""
+    if origin.preprocessor:
+        return ()
+    mean, std = (" ".join(f"{value:g}" for value in values) for values in (default.mean, default.std))
+    return (
+        f"Pictures are normalised with mean {mean} and std {std}, transformers' default: there is no "
+        "preprocessor_config.json, and published models of this format differ in it.",
+    )
+
+
 def _preprocessing(given: Mapping[str, Any], default: Preprocessing) -> Preprocessing:
     # Means and deviations are of pixels in 0..1 here, and of rescaled ones there.
     scale = 255 * given.get("rescale_factor", 1 / 255) if given.get("do_rescale", True) else 255

@@ -3,7 +3,7 @@
 from vit_engine.spec import Preprocessing
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.format import Format, Origin, Traits
-from vit_engine.weights.formats.hf_config import HALF, read_config, read_preprocessing
+from vit_engine.weights.formats.hf_config import HALF, assumed_pictures, read_config, read_preprocessing
 from vit_engine.weights.formats.hf_names import has
 from vit_engine.weights.formats.hf_vit import ASSUMED, DEFAULTS, rename
 
@@ -11,7 +11,7 @@ PUBLISHED = {(192, 12): 3, (384, 12): 6, (768, 12): 12}
 
 
 def _convert(conversion: Conversion, origin: Origin) -> Traits:
-    config = read_config(origin, {"deit": DEFAULTS})
+    config, pictures = read_config(origin, {"deit": DEFAULTS}), Preprocessing(mean=HALF, std=HALF)
     rename(conversion, "deit.")
     config.demand_agreement(conversion, qkv_bias="blocks.0.attn.qkv.bias" in conversion)
     return Traits(
@@ -22,10 +22,10 @@ def _convert(conversion: Conversion, origin: Origin) -> Traits:
         mlp=config.mlp,
         norm_eps=config.norm_eps,
         pooling="cls_dist" if "head_dist.weight" in conversion else "cls",
-        preprocessing=read_preprocessing(origin, Preprocessing(mean=HALF, std=HALF)),
+        preprocessing=read_preprocessing(origin, pictures),
         class_names=config.class_names(conversion),
         published=PUBLISHED,
-        assumed=config.assumed(ASSUMED),
+        assumed=config.assumed(ASSUMED) + assumed_pictures(origin, pictures),
     )
 
 

@@ -6,7 +6,7 @@ ViT-MAE and ViT-MSN have the same encoder and the same names.
 from vit_engine.spec import Preprocessing
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.format import Format, Origin, Traits
-from vit_engine.weights.formats.hf_config import HALF, read_config, read_preprocessing
+from vit_engine.weights.formats.hf_config import HALF, assumed_pictures, read_config, read_preprocessing
 from vit_engine.weights.formats.hf_names import ATTENTION, EMBEDDINGS, LAYER, WHY_MASK, has, join_projections
 
 PUBLISHED = {(192, 12): 3, (384, 12): 6, (768, 12): 12, (1024, 24): 16, (1280, 32): 16}
@@ -46,7 +46,7 @@ def rename(conversion: Conversion, prefix: str) -> None:
 
 
 def _convert(conversion: Conversion, origin: Origin) -> Traits:
-    config = read_config(origin, _TYPES)
+    config, pictures = read_config(origin, _TYPES), Preprocessing(mean=HALF, std=HALF, interpolation="bilinear")
     rename(conversion, "vit.")
     config.demand_agreement(conversion, qkv_bias="blocks.0.attn.qkv.bias" in conversion)
     return Traits(
@@ -56,10 +56,10 @@ def _convert(conversion: Conversion, origin: Origin) -> Traits:
         native_size=config.native_size(conversion),
         mlp=config.mlp,
         norm_eps=config.norm_eps,
-        preprocessing=read_preprocessing(origin, Preprocessing(mean=HALF, std=HALF, interpolation="bilinear")),
+        preprocessing=read_preprocessing(origin, pictures),
         class_names=config.class_names(conversion),
         published=PUBLISHED,
-        assumed=config.assumed(ASSUMED),
+        assumed=config.assumed(ASSUMED) + assumed_pictures(origin, pictures),
     )
 
 

@@ -79,6 +79,7 @@ def test_two_classifiers_and_their_names(tmp_path: Path) -> None:
     loaded = load_model(as_safetensors(with_teacher(), tmp_path), device="cpu")
     assert (loaded.spec.pooling, loaded.spec.class_names) == ("cls_dist", NAMES)
     assert loaded.spec.preprocessing == Preprocessing((0.5,) * 3, (0.5,) * 3, "bicubic")
+    assert "there is no preprocessor_config.json" in loaded.report.assumed[-1]
     assert loaded.report.dropped == ()
 
 
