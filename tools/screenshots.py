@@ -11,13 +11,16 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from tests.browser.server import FLAGS, HOW_TO_GET_ONE, find_chromium, running_dashboard  # noqa: E402
-from tests.browser.support import chart, settled  # noqa: E402
+from tests.browser.support import settled  # noqa: E402
 
 DOCS = ROOT / "docs"
 SIZE: ViewportSize = {"width": 1440, "height": 1240}
-VIEWS: dict[str, tuple[Literal["light", "dark"], str]] = {
-    "explore.png": ("light", "/"),
-    "explore-dark.png": ("dark", "/?picture=scene_3&view=beside"),
+OVERLAY = ".st-key-overlay .js-plotly-plot"
+# file: theme, link, and what is drawn last
+VIEWS: dict[str, tuple[Literal["light", "dark"], str, str]] = {
+    "explore.png": ("light", "/", OVERLAY),
+    "explore-dark.png": ("dark", "/?picture=scene_3&view=beside", OVERLAY),
+    "models.png": ("light", "/models", ".st-key-open_model button"),
 }
 
 
@@ -33,10 +36,10 @@ def main() -> None:
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
-        for name, (scheme, link) in VIEWS.items():
+        for name, (scheme, link, last) in VIEWS.items():
             page = browser.new_page(viewport=SIZE, color_scheme=scheme)
             page.goto(server.url + link)
-            chart(page, "overlay").wait_for(timeout=120_000)
+            page.locator(last).first.wait_for(timeout=120_000)
             settled(page).screenshot(path=DOCS / name)
             page.close()
         browser.close()
