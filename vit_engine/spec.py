@@ -137,7 +137,7 @@ def demand_known(*, mlp: str, positions: str, pooling: str, distilled: bool, hea
 class Preprocessing:
     """How a model wants its pictures: channel mean and std on pixels in 0..1, resize filter (INTERPOLATIONS).
 
-    Raises SpecError for a filter that does not exist, or a mean and std of other than three channels.
+    Raises SpecError for a filter that does not exist, or a mean and std of other than three channels, or not finite.
     """
 
     mean: tuple[float, float, float] = IMAGENET_MEAN
@@ -148,9 +148,11 @@ class Preprocessing:
         if self.interpolation not in INTERPOLATIONS:
             known = ", ".join(map(repr, INTERPOLATIONS))
             raise SpecError(f"interpolation must be one of {known}; got {self.interpolation!r}.")
-        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+        finite = all(map(math.isfinite, (*self.mean, *self.std)))
+        if len(self.mean) != 3 or len(self.std) != 3 or not finite or min(self.std) <= 0:
             raise SpecError(
-                f"mean and std must have three channels, and std be above 0; got mean {self.mean}, std {self.std}."
+                "mean and std must have three channels, be finite, and std above 0; "
+                f"got mean {self.mean}, std {self.std}."
             )
 
 

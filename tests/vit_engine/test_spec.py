@@ -135,6 +135,8 @@ def test_a_model_that_cannot_be_is_refused(options: dict[str, Any], message: str
     [
         ({"interpolation": "cubic"}, "interpolation must be one of 'bicubic', .*; got 'cubic'"),
         ({"mean": (0.5,)}, r"three channels.*mean \(0\.5,\)"),
+        ({"mean": (0.5, math.nan, 0.5)}, r"finite.*mean \(0\.5, nan, 0\.5\)"),
+        ({"std": (0.5, 0.5, math.inf)}, r"finite.*std \(0\.5, 0\.5, inf\)"),
         ({"std": (1.0, 0.0, 1.0)}, r"above 0.*std \(1\.0, 0\.0, 1\.0\)"),
     ],
 )
