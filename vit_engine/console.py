@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -49,7 +50,7 @@ def guarded(command: Callable[[], None]) -> int:
 
 def note(text: str) -> None:
     """One line on stderr."""
-    sys.stderr.write(f"vit-engine: {text}\n")
+    sys.stderr.write(f"vit-engine: {_printable(text)}\n")
 
 
 def fail(error: object) -> int:
@@ -61,8 +62,15 @@ def fail(error: object) -> int:
 def emit(text: str) -> None:
     """A result on stdout, at once: a full disk or a closed pipe must show before the exit code is settled."""
     if sys.stdout is not None:  # None where the shell has closed it
-        sys.stdout.write(f"{text}\n")
+        encoding = sys.stdout.encoding or "utf-8"
+        shown = _printable(text).encode(encoding, errors="backslashreplace").decode(encoding)
+        sys.stdout.write(f"{shown}\n")
         sys.stdout.flush()
+
+
+def _printable(text: str) -> str:
+    """Names come from strangers' files: what would steer the terminal is written as its number."""
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
 def emit_json(value: Any) -> None:

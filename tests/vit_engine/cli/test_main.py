@@ -1,5 +1,6 @@
 """The command line as a whole: arguments, exit codes, pipes that close and disks that are full."""
 
+import io
 import os
 import subprocess
 import sys
@@ -44,6 +45,24 @@ def test_every_command_is_in_the_help_and_has_its_own(command: Command, capsys: 
     assert command.help in capsys.readouterr().out
     assert main([command.name, "--help"]) == 0
     assert f"usage: vit-engine {command.name} " in capsys.readouterr().out
+
+
+def test_what_would_steer_the_terminal_is_written_as_its_number(capsys: pytest.CaptureFixture[str]):
+    console.emit("one\ttwo\n\x1b]0;title\x07é\x9b2J")
+    console.note("\x1b[2J")
+    assert tuple(capsys.readouterr()) == ("one\ttwo\n\\x1b]0;title\\x07é\\x9b2J\n", "vit-engine: \\x1b[2J\n")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"), [("ascii", r"\u2192 \udcff"), ("cp1252", r"\u2192 \udcff"), ("utf-8", r"→ \udcff")]
+)
+def test_characters_that_the_output_cannot_have_are_written_as_their_numbers(
+    encoding: str, shown: str, monkeypatch: pytest.MonkeyPatch
+):
+    output = io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="\n")
+    monkeypatch.setattr(sys, "stdout", output)
+    console.emit("→ \udcff")
+    assert output.buffer.getvalue().decode(encoding) == f"{shown}\n"
 
 
 @pytest.mark.parametrize(
