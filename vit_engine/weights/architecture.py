@@ -81,8 +81,11 @@ def read_spec(conversion: Conversion, traits: Traits, *, name: str, heads: int) 
 
 def possible_heads(dim: int) -> tuple[int, ...]:
     """Numbers of heads that divide the dimensions, the likeliest, of 64 dimensions each, first."""
-    divisors = [count for count in range(1, dim + 1) if dim % count == 0 and dim // count >= 4]
-    return tuple(sorted(divisors, key=lambda count: abs(math.log2(dim / count / 64))))
+    # To the root alone: a tensor that repeats one value can claim billions of dimensions.
+    small = [count for count in range(1, math.isqrt(dim) + 1) if dim % count == 0]
+    divisors = {*small, *(dim // count for count in small)}
+    possible = sorted(count for count in divisors if count == 1 or dim // count >= 4)
+    return tuple(sorted(possible, key=lambda count: abs(math.log2(dim / count / 64))))
 
 
 def _telling_shapes(tensors: Mapping[str, Tensor]) -> dict[str, Shape]:

@@ -13,6 +13,7 @@ from vit_engine import registry
 from vit_engine.errors import CheckpointError, SpecError
 from vit_engine.spec import ModelSpec, Weights
 from vit_engine.weights import inspect_checkpoint, load_model
+from vit_engine.weights.architecture import possible_heads
 
 PUBLISHED = ModelSpec(
     name="published",
@@ -111,3 +112,15 @@ def test_a_file_that_says_other_heads_than_the_model_it_is_loaded_as_is_refused(
     message = r"has 3 heads, says arch=vit_tiny of the training run; got 6 heads, of 'published'\. Load the file by"
     with pytest.raises(CheckpointError, match=message):
         load_model(spec, weights=path, heads=6, device="cpu")
+
+
+def test_possible_heads_leave_four_dimensions_to_each_and_the_likeliest_come_first() -> None:
+    assert possible_heads(192) == (3, 4, 2, 6, 8, 1, 12, 16, 24, 32, 48)
+    assert len(possible_heads(10**12)) == 169 - 2  # without those of one and two dimensions
+
+
+def test_of_very_few_dimensions_there_is_one_head(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.pth"
+    spec = replace(PUBLISHED, dim=2, heads=1)
+    torch.save(load_model(spec, weights="random", device="cpu").model.state_dict(), path)
+    assert inspect_checkpoint(path).heads_choices == (1,)
