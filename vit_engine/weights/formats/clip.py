@@ -2,8 +2,9 @@
 
 open_clip's files have the same names, and most of its models a plain GELU instead of QuickGELU, which no
 tensor shows. What is taken here is OpenAI's own, and the report says so; a Hugging Face config.json beside
-the file is believed instead; sizes that only others have published are refused without one. OpenAI's code
-runs at its native size alone: at others, positions are resampled as Hugging Face's CLIP does it, bicubic.
+the file is believed instead; sizes that only others have published are refused without one. Files with
+open_clip's own names need its open_clip_config.json. OpenAI's code runs at its native size alone: at others,
+positions are resampled as Hugging Face's CLIP does it, bicubic, and open_clip's with its antialiasing.
 """
 
 from vit_engine.errors import CheckpointError
@@ -19,6 +20,7 @@ from vit_engine.weights.formats.hf_clip import (
 )
 from vit_engine.weights.formats.hf_config import Config, read_preprocessing
 from vit_engine.weights.formats.hf_names import has
+from vit_engine.weights.formats.open_clip import CONFIG, in_hugging_faces_words, is_open_clips
 
 PUBLISHED = {(768, 12): 12, (1024, 24): 16}
 _OTHERS = ((1280, 32), (1408, 40), (1664, 48))  # H, g and bigG of open_clip: (dim, depth)
@@ -49,16 +51,19 @@ def _convert(conversion: Conversion, origin: Origin) -> Traits:
     conversion.drop(r"proj", WHY_PROJECTION)
     conversion.rename(_RULES)
     add_axes(conversion)
+    theirs = is_open_clips(origin)
+    origin = in_hugging_faces_words(origin) if theirs else origin
     config = read_clip_config(origin if _is_clips(origin) else Origin())
     config.demand_agreement(conversion)
     _demand_known_activation(conversion, config)
     return Traits(
         family="clip",
         heads=config.heads,
-        heads_from="config.json",
+        heads_from=CONFIG if theirs else "config.json",
         native_size=config.native_size(conversion),
         mlp=config.mlp,
         norm_eps=config.norm_eps,
+        resampling="antialias" if theirs else "bicubic",
         preprocessing=read_preprocessing(origin, PREPROCESSING),
         published=PUBLISHED,
         assumed=config.assumed(*_ASSUMED),

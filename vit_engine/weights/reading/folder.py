@@ -3,7 +3,7 @@
 The hub's names are model.safetensors or pytorch_model.bin, or shards of either with an index that says which tensor
 is in which of them; config.json and preprocessor_config.json lie beside. A file that is passed has the
 configuration beside it only where it has one of these names itself: a config.json that happens to lie beside
-my_run.pth is of something else.
+my_run.pth is of something else. open_clip has names of its own, and open_clip_config.json beside them.
 """
 
 import json
@@ -17,6 +17,7 @@ from vit_engine.errors import CheckpointError
 
 CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
 NAMES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+OPEN_CLIP = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 _SHARD = re.compile(r"(?P<stem>model|pytorch_model)-\d+-of-\d+\.(?P<suffix>safetensors|bin)")
 _SUFFIXES = {".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar", ".pkl"}
 # What training leaves beside the weights.
@@ -57,15 +58,22 @@ def _source(path: Path, main: Path, *, configured: bool) -> Source:
     folder = main.parent
     index = _index_of(main)
     keys = _shards(index) if index is not None else {}
+    if main.name in OPEN_CLIP:
+        return Source(path, (main,), config={"model_type": "open_clip", **_json_of(folder, "open_clip_config.json")})
     if not configured:
         return Source(path, (main,))
     return Source(
         path,
         tuple(sorted(keys)) if keys else (main,),
         keys,
-        read_json(folder / CONFIG) if (folder / CONFIG).exists() else {},
-        read_json(folder / PREPROCESSOR) if (folder / PREPROCESSOR).exists() else {},
+        _json_of(folder, CONFIG),
+        _json_of(folder, PREPROCESSOR),
     )
+
+
+def _json_of(folder: Path, name: str) -> Mapping[str, Any]:
+    """Empty where there is no such file."""
+    return read_json(folder / name) if (folder / name).exists() else {}
 
 
 def read_json(path: Path) -> Mapping[str, Any]:
@@ -86,7 +94,7 @@ def read_json(path: Path) -> Mapping[str, Any]:
 
 def _main_file(folder: Path) -> Path:
     """The file, or the index, that stands for a folder's checkpoint."""
-    for name in NAMES:
+    for name in (*NAMES, *OPEN_CLIP):
         if (folder / name).exists():
             return folder / name
     files = sorted(path for path in folder.iterdir() if _may_be_weights(path))

@@ -1,15 +1,18 @@
 """OpenAI's CLIP files: tokens and attention of a peer with the same weights."""
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 from transformers import CLIPConfig, CLIPModel
 
 from tests.vit_engine.weights.formats.hugging_face import OTHER_SIZE, SMALL, assert_all_keys_accounted, hf_peer
 from tests.vit_engine.weights.formats.support import Peer, assert_parity, pictures, randomise
 from vit_engine.errors import CheckpointError
+from vit_engine.spec import Preprocessing
 from vit_engine.weights import load_model
 
 State = dict[str, Tensor]
@@ -199,3 +202,50 @@ def test_sizes_that_openai_did_not_publish_are_refused_for_their_activation(
     torch.save(bare_tower(dim, layers), tmp_path / "open_clip.pt")
     with pytest.raises(CheckpointError, match=rf"no CLIP of {dim} dimensions and {layers} layers.*config\.json beside"):
         load_model(tmp_path / "open_clip.pt", heads=16, device="cpu")
+
+
+def open_clip_folder(folder: Path, *, name: str = "open_clip_pytorch_model.bin", **changes: object) -> CLIPModel:
+    """As open_clip's save_for_hf leaves it: 24 dimensions, heads of 8, a plain GELU."""
+    model = clip(hidden_act="quick_gelu" if changes.get("quick_gelu") else "gelu")
+    vision = {"image_size": 20, "layers": 2, "width": 24, "patch_size": 4, "head_width": 8}
+    config = {
+        "model_cfg": {"embed_dim": 9, "vision_cfg": vision, "text_cfg": {}, **changes},
+        "preprocess_cfg": {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.2, 0.1], "interpolation": "bilinear"},
+    }
+    (folder / "open_clip_config.json").write_text(json.dumps(config), encoding="utf-8")
+    state = {key: tensor.contiguous() for key, tensor in original_state(model).items()}
+    save_file(state, folder / name) if name.endswith("safetensors") else torch.save(state, folder / name)
+    return model
+
+
+@pytest.mark.parametrize("name", ["open_clip_pytorch_model.bin", "open_clip_model.safetensors"])
+@pytest.mark.parametrize("changes", [{}, {"quick_gelu": True}])
+def test_open_clips_folder_says_what_no_tensor_shows(name: str, changes: dict[str, object], tmp_path: Path) -> None:
+    model = open_clip_folder(tmp_path, name=name, **changes)
+    for path in (tmp_path, tmp_path / name):
+        loaded = load_model(path, device="cpu")
+        assert_parity(loaded, pictures(20, 20), peer_of(model, pictures(20, 20)))
+        assert (loaded.spec.heads, loaded.report.heads_from) == (3, "open_clip_config.json")
+        assert (loaded.spec.mlp, loaded.report.assumed) == ("quick_gelu" if changes else "gelu", ())
+        assert loaded.report.resampling == "antialias"
+        assert loaded.spec.preprocessing == Preprocessing((0.5, 0.4, 0.3), (0.2, 0.2, 0.1), "bilinear")
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (None, r"no tensor shows\. Put the open_clip_config\.json"),
+        ({"preprocess_cfg": {}}, r"with its model_cfg and vision_cfg"),
+        ({"model_cfg": {"vision_cfg": {"layers": [3, 4, 6, 3]}}}, r"must be of a Vision Transformer .*\[3, 4, 6, 3\]"),
+        ({"model_cfg": {"vision_cfg": {"width": 24, "head_width": 7}}}, "width 24, head_width 7"),
+        ({"model_cfg": {"vision_cfg": {"width": 32, "head_width": 8}}}, "has patch_size 16, its tensors"),
+    ],
+)
+def test_open_clips_file_without_a_configuration_that_fits_is_refused(
+    config: dict[str, object] | None, message: str, tmp_path: Path
+) -> None:
+    open_clip_folder(tmp_path)
+    path = tmp_path / "open_clip_config.json"
+    path.unlink() if config is None else path.write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises(CheckpointError, match=message):
+        load_model(tmp_path, heads=3, device="cpu")
