@@ -206,9 +206,12 @@ def _grid(conversion: Conversion, said: Description | None, before: int) -> tupl
             f"{patch} px: they are of different models. Put the config.json that was saved with the file beside it."
         )
     with_rows, without = is_square(rows - before), is_square(rows)
-    if (with_rows and without) or (before > 1 and not with_rows and not without):
+    # n × (n + 2) patches and a CLS token are as many as (n + 1)² patches, which few models have without a row for CLS.
+    oblong = without and before == 1 and "blocks.0.ls1.gamma" not in conversion
+    if (with_rows and without) or oblong or (before > 1 and not with_rows and not without):
         raise CheckpointError(
-            f"its {rows} positions may be those of the patches or of {before} tokens more, and nothing says which: "
+            f"its {rows} positions may be those of the patches or of {before} token{'s' if before > 1 else ''} more, and "
+            "nothing says which: "
             "put the config.json that timm saved with it beside it."
         )
     return None, with_rows or not without

@@ -110,6 +110,14 @@ def test_positions_that_can_be_read_two_ways_are_refused(tmp_path: Path) -> None
         load_model(tmp_path / "two.pth", heads=HEADS, device="cpu")
 
 
+def test_an_oblong_grid_that_looks_like_a_square_without_cls_is_refused(tmp_path: Path) -> None:
+    """3×5 patches and a row for CLS are 16 rows, as 4×4 patches are without one."""
+    model = small("vit_small_patch16_224", img_size=(12, 20))
+    torch.save(model.state_dict(), tmp_path / "oblong.pth")
+    with pytest.raises(CheckpointError, match=r"its 16 positions may be those of the patches or of 1 token more"):
+        load_model(tmp_path / "oblong.pth", heads=HEADS, device="cpu")
+
+
 def test_positions_with_registers_that_are_no_square_are_refused(tmp_path: Path) -> None:
     model = small("vit_small_patch16_224", img_size=(20, 28), reg_tokens=4)
     torch.save(model.state_dict(), tmp_path / "oblong.pth")
