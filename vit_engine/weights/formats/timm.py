@@ -210,9 +210,8 @@ def _grid(conversion: Conversion, said: Description | None, before: int) -> tupl
     oblong = without and before == 1 and "blocks.0.ls1.gamma" not in conversion
     if (with_rows and without) or oblong or (before > 1 and not with_rows and not without):
         raise CheckpointError(
-            f"its {rows} positions may be those of the patches or of {before} token{'s' if before > 1 else ''} more, and "
-            "nothing says which: "
-            "put the config.json that timm saved with it beside it."
+            f"its {rows} positions may be those of the patches or of {before} token{'s' if before > 1 else ''} more, "
+            "and nothing says which: put the config.json that timm saved with it beside it."
         )
     return None, with_rows or not without
 
