@@ -5,19 +5,16 @@ import hashlib
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
-from torch import Tensor
 
+from tests.vit_engine.weights.states import State, saved, vit_state
 from vit_engine.errors import CheckpointError, SpecError
 from vit_engine.registry import list_models
 from vit_engine.spec import ModelSpec, Weights
 from vit_engine.weights import LoadedModel, build, cache_folder, load_model, weights_path, works_offline
 
-State = dict[str, Tensor]
 PIXELS = torch.randn(1, 3, 20, 28, generator=torch.Generator().manual_seed(2))
 
 
@@ -29,26 +26,7 @@ def state(small: LoadedModel) -> State:
 @pytest.fixture
 def square_state() -> State:
     """A model as bare checkpoints hold it: square native grid, no registers, no classes."""
-    spec = ModelSpec(
-        name="square",
-        title="",
-        family="",
-        patch_size=4,
-        dim=12,
-        depth=2,
-        heads=3,
-        native_size=(20, 20),
-        mlp_ratio=2.0,
-    )
-    return load_model(spec, weights="random", device="cpu").model.state_dict()
-
-
-def saved(path: Path, content: Any) -> Path:
-    if path.suffix == ".safetensors":
-        save_file(content, path)
-    else:
-        torch.save(content, path)
-    return path
+    return vit_state()
 
 
 @pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.vit_engine.weights.states import SPEC
 from vit_engine.errors import CheckpointError
-from vit_engine.spec import ModelSpec
 from vit_engine.weights import LoadedModel, load_model
 from vit_engine.weights.reading.unwrap import find_state_dict
 
@@ -21,18 +21,7 @@ HEAD = ("head.mlp.0.weight", "head.mlp.0.bias", "head.last_layer.weight_g", "hea
 
 @pytest.fixture(scope="module")
 def backbone() -> LoadedModel:
-    spec = ModelSpec(
-        name="square",
-        title="",
-        family="",
-        patch_size=4,
-        dim=12,
-        depth=2,
-        heads=3,
-        native_size=(20, 20),
-        mlp_ratio=2.0,
-    )
-    return load_model(spec, weights="random", device="cpu", seed=3)
+    return load_model(SPEC, weights="random", device="cpu", seed=3)
 
 
 def training_file(path: Path, state: dict[str, Tensor], prefix: str) -> Path:
