@@ -1,4 +1,4 @@
-"""Loading is strict, whatever the file; random weights are asked for and say so."""
+"""Loading is strict, whatever the file."""
 
 import dataclasses
 import hashlib
@@ -117,38 +117,6 @@ def test_what_is_no_vit_is_refused_with_what_it_holds(tmp_path: Path) -> None:
 def test_a_path_that_cannot_be_read_is_refused_by_name(tmp_path: Path, name: str) -> None:
     with pytest.raises(CheckpointError, match=r"cannot be read: .* Check the path"):
         load_model(tmp_path / name, heads=3)
-
-
-def test_random_weights_follow_from_the_seed_alone(small_spec: ModelSpec) -> None:
-    before = torch.get_rng_state()
-    first = load_model(small_spec, weights="random", device="cpu", seed=7)
-    torch.rand(3)
-    again, other = (load_model(small_spec, weights="random", device="cpu", seed=seed) for seed in (7, 8))
-    for name, tensor in first.model.state_dict().items():
-        assert torch.equal(tensor, again.model.state_dict()[name]), name
-        assert tensor.isfinite().all(), name
-        assert tensor.abs().max() <= 1, name
-    assert not torch.equal(first.model.pos_embed, other.model.pos_embed)
-    torch.set_rng_state(before)
-
-
-def test_random_weights_leave_torchs_own_generator_alone(small_spec: ModelSpec) -> None:
-    before = torch.get_rng_state()
-    load_model(small_spec, weights="random", device="cpu")
-    assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_random_weights_say_so(small_spec: ModelSpec) -> None:
-    report = load_model(small_spec, weights="random", device="cpu", seed=7).report
-    assert report.random
-    assert (report.source, report.format, report.sha256) == ("random (seed 7)", "random", None)
-    assert "random (seed 7)" in str(report)
-
-
-def test_a_model_without_trained_weights_is_random_by_its_name() -> None:
-    loaded = load_model("random_vit_tiny_p16", device="cpu", heads=6)
-    assert loaded.report.random
-    assert loaded.model.blocks[0].attn.heads == loaded.spec.heads == 6
 
 
 @pytest.fixture
