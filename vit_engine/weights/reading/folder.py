@@ -15,7 +15,7 @@ from typing import Any
 
 from vit_engine.errors import CheckpointError
 
-CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
+CONFIG, PREPROCESSOR, PROCESSOR = "config.json", "preprocessor_config.json", "processor_config.json"
 NAMES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 OPEN_CLIP = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 _SHARD = re.compile(r"(?P<stem>model|pytorch_model)-\d+-of-\d+\.(?P<suffix>safetensors|bin)")
@@ -67,8 +67,15 @@ def _source(path: Path, main: Path, *, configured: bool) -> Source:
         tuple(sorted(keys)) if keys else (main,),
         keys,
         _json_of(folder, CONFIG),
-        _json_of(folder, PREPROCESSOR),
+        _preprocessor(folder),
     )
+
+
+def _preprocessor(folder: Path) -> Mapping[str, Any]:
+    """How pictures are wanted; transformers 5 keeps it among what else a processor of several kinds does."""
+    alone = _json_of(folder, PREPROCESSOR)
+    among = _json_of(folder, PROCESSOR).get("image_processor")
+    return alone or (among if isinstance(among, Mapping) else {})
 
 
 def _json_of(folder: Path, name: str) -> Mapping[str, Any]:

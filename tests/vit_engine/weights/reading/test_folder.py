@@ -256,3 +256,16 @@ def test_a_part_of_a_folders_checkpoint(tmp_path: Path) -> None:
     loaded = load_model(f"{folder}#student", heads=3, device="cpu")
     assert_same(loaded.model.state_dict(), vit_state(2))
     assert (loaded.report.part, loaded.report.source) == ("student", str(folder))
+
+
+def test_a_processor_of_several_kinds_says_how_pictures_are_wanted(tmp_path: Path) -> None:
+    """As transformers 5 saves a CLIPProcessor; a preprocessor_config.json has its say before it."""
+    saved(tmp_path / "model.safetensors", vit_state())
+    content = {"image_processor": {"image_mean": [0.1, 0.2, 0.3]}, "processor_class": "CLIPProcessor"}
+    (tmp_path / "processor_config.json").write_text(json.dumps(content), encoding="utf-8")
+    assert read_checkpoint(tmp_path).preprocessor == {"image_mean": [0.1, 0.2, 0.3]}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(PREPROCESSOR), encoding="utf-8")
+    assert read_checkpoint(tmp_path).preprocessor == PREPROCESSOR
+    (tmp_path / "preprocessor_config.json").unlink()
+    (tmp_path / "processor_config.json").write_text('{"image_processor": 3}', encoding="utf-8")
+    assert read_checkpoint(tmp_path).preprocessor == {}
