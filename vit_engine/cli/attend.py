@@ -106,7 +106,13 @@ def _record(arguments: argparse.Namespace, loaded: LoadedModel, trace: Attention
         "model": loaded.spec.name,
         "preprocessing": spec.pop("preprocessing"),
         "spec": spec,
-        "weights": {"source": loaded.report.source, "sha256": loaded.report.sha256},
+        "weights": {
+            "source": loaded.report.source,
+            "sha256": loaded.report.sha256,
+            "format": loaded.report.format,
+            "heads_from": loaded.report.heads_from,
+            "assumed": loaded.report.assumed,
+        },
         "random": random,
         "seed": arguments.seed if random else None,
         "image": {"path": arguments.image, "sha256": trace.image_sha256},
@@ -123,6 +129,8 @@ def _record(arguments: argparse.Namespace, loaded: LoadedModel, trace: Attention
 def _report(arguments: argparse.Namespace, record: dict[str, Any], files: dict[str, str]) -> None:
     if record["random"]:
         console.note(f"note: RANDOM WEIGHTS (seed {arguments.seed}): these maps show an untrained model.")
+    for sentence in record["weights"]["assumed"]:
+        console.note(f"note: assumed of the checkpoint, because nothing says it: {sentence}")
     if arguments.json:
         console.emit_json({**record, "files": files})
         return

@@ -51,9 +51,12 @@ class LoadReport:
         if self.random:
             return f"random weights from {self.source}"
         part = f"#{self.part}" if self.part else ""
+        heads = f", heads: says {self.heads_from}" if self.heads_from else ""
+        assumed = "".join(f" Assumed: {sentence}" for sentence in self.assumed)
+        counts = f"{len(self.matched)} tensors matched, {len(self.converted)} converted, {len(self.dropped)} dropped"
         return (
-            f"{self.source}{part} ({self.format} in {self.container}, sha256 {(self.sha256 or '')[:12]}…): "
-            f"{len(self.matched)} tensors matched, {len(self.converted)} renamed, {len(self.dropped)} dropped"
+            f"{self.source}{part} ({self.format} in {self.container}, sha256 {(self.sha256 or '')[:12]}…{heads}): "
+            f"{counts}{assumed}"
         )
 
 

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import vit_engine as ve
+from tests.vit_engine.weights.states import saved, vit_state
 from vit_engine import pictures
 from vit_engine.cli import main
 
@@ -203,3 +204,17 @@ def test_ctrl_c_is_130_and_leaves_nothing(
     assert main(["attend", str(picture), "--model", MODEL, "--size", "32", "--out", str(folder)]) == 130
     assert capsys.readouterr().err == "vit-engine: interrupted\n"
     assert not folder.exists()
+
+
+def test_what_is_assumed_of_a_checkpoint_is_said_and_kept(
+    picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    path, out = saved(tmp_path / "mine.pth", vit_state(class_names=("ant", "bee"))), tmp_path / "out"
+    options = ["--model", str(path), "--heads", "3", "--size", "20", "--out", str(out), "--device", "cpu"]
+    assert main(["attend", str(picture), *options]) == 0
+    weights = json.loads((out / "run.json").read_text(encoding="utf-8"))["weights"]
+    assert (weights["format"], weights["heads_from"]) == ("timm", "heads=, as asked for")
+    assert any("ImageNet's mean and std" in sentence for sentence in weights["assumed"])
+    told = capsys.readouterr().err
+    for sentence in weights["assumed"]:
+        assert f"note: assumed of the checkpoint, because nothing says it: {sentence}" in told

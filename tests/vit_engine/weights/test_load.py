@@ -41,7 +41,7 @@ def test_a_file_gives_back_the_same_model(small: LoadedModel, state: State, tmp_
     assert set(report.matched) == set(state)
     assert report.converted == report.dropped == report.missing == ()
     assert not report.random
-    assert str(report).endswith(f"{len(state)} tensors matched, 0 renamed, 0 dropped")
+    assert str(report).endswith(f"{len(state)} tensors matched, 0 converted, 0 dropped")
 
 
 def test_a_loaded_model_is_frozen_in_eval_mode_and_float32(small: LoadedModel, state: State, tmp_path: Path) -> None:

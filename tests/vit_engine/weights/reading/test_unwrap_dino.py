@@ -58,7 +58,10 @@ def test_of_a_training_file_the_teachers_backbone_is_taken(backbone: LoadedModel
         "args: arguments",
         "dino_loss: 1 tensor",
     ]
-    assert f"#teacher (DINO in torch, sha256 {report.sha256[:12]}…): 0 tensors matched, {len(state)} re" in str(report)
+    said = (
+        f"#teacher (DINO in torch, sha256 {report.sha256[:12]}…, heads: says heads=, as asked for): 0 tensors matched"
+    )
+    assert f"{said}, {len(state)} converted" in str(report)
 
 
 def test_names_at_numpys_older_address_are_read_too(backbone: LoadedModel, tmp_path: Path) -> None:
