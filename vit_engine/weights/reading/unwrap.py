@@ -17,6 +17,8 @@ WRAPPERS = (*TOOLS, "backbone.")
 # projection, which is outside of it in those formats, is in it, too.
 PERHAPS = ("model.", "net.", "network.", "encoder.")
 # What tools leave in the middle of names, one module at a time: no module of a model is called so.
+# What Lightning modules, and those written like them, have beside the model.
+_TRAINING = r"(criterion|loss(_fn|_func|_function)?|metrics?|(train|val|valid|validation|test)_\w+)(\.\w+)+"
 _WITHIN = (r"(.+?\.)(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.(.+)", r"\1\2")
 _ARGUMENTS = ("args", "config", "hyper_parameters", "hparams")  # where runs keep their arguments
 
@@ -55,6 +57,7 @@ def strip_wrappers(conversion: Conversion) -> None:
     while wrapper := _wrapper_of(conversion.tensors):
         conversion.strip(wrapper)
     conversion.drop(r"n_averaged", "counter of torch.optim.swa_utils.AveragedModel")
+    conversion.drop(_TRAINING, "loss or metric of training, beside the model")
 
 
 def strip_unknown(conversion: Conversion) -> bool:
