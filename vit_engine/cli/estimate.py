@@ -8,12 +8,14 @@ import vit_engine as ve
 from vit_engine import console
 from vit_engine.planning import STATISTICS, in_words, largest_size
 from vit_engine.registry import find_model
+from vit_engine.weights.load import checkpoint_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's argument and options."""
     add = parser.add_argument
-    add("model", metavar="MODEL", help="a name that `models` lists")
+    add("model", metavar="MODEL", help="a name that `models` lists, or a checkpoint")
+    add("--heads", type=console.positive, metavar="N", help="where a checkpoint does not say how many it has")
     add("--size", type=console.size, metavar="N|HEIGHT WIDTH", help="side of a square picture, or exact, in pixels")
     add("--layers", type=console.layers, default="all", metavar="all|-1|0,5,11", help="counted from 0; -1 is the last")
     add("--statistics", choices=tuple(STATISTICS), default="all", help="default: all")
@@ -23,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Print tokens, memory, time, and the largest size that fits."""
-    spec = find_model(arguments.model)
+    spec = _spec(arguments.model, arguments.heads)
     options = {"layers": arguments.layers, "statistics": arguments.statistics, "device": arguments.device}
     expected = ve.estimate(spec, arguments.size or spec.native_size, **options)
     budget = ve.memory_budget(arguments.device)
@@ -47,15 +49,36 @@ def run(arguments: argparse.Namespace) -> None:
         _report(record)
 
 
+def _spec(name: str, heads: int | None) -> ve.ModelSpec:
+    """Of a model by name, or of a checkpoint; how many heads it has changes what a run takes."""
+    if checkpoint_path(name) is None:
+        return find_model(name)
+    found = ve.inspect_checkpoint(name, heads=heads)
+    if found.spec is None:
+        raise ve.CheckpointError(f"{name} does not say how many heads it has: pass --heads N. {found.advice}")
+    return found.spec
+
+
 def _report(record: dict[str, Any]) -> None:
     grid, largest = record["grid"], record["largest_size"]
     rows = (
         ("tokens", f"{record['tokens']:,} ({grid['rows']} × {grid['cols']} patches of {grid['patch_size']} px)"),
         ("peak memory", in_words(record["peak_bytes"])),
         ("kept memory", in_words(record["kept_bytes"])),
-        ("expected time", f"{record['seconds']:.2f} s"),
-        ("memory budget", in_words(record["budget_bytes"])),
+        ("expected time", in_time(record["seconds"])),
+        ("memory budget", f"{in_words(record['budget_bytes'])}: {'enough' if _fits(record) else 'too little'}"),
         ("largest size", "none: not even one patch fits" if largest is None else f"{largest} px on the short side"),
     )
     for name, value in rows:
         console.emit(f"{name:<14} {value}")
+
+
+def _fits(record: dict[str, Any]) -> bool:
+    return record["peak_bytes"] <= record["budget_bytes"]
+
+
+def in_time(seconds: float) -> str:
+    """For people: "0.26 s", "12 min", "21.6 h"."""
+    if seconds < 100:
+        return f"{seconds:.2f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -1,6 +1,7 @@
 """`estimate` prints what the API says, before anything is run."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 
 import vit_engine as ve
 from vit_engine.cli import main
+from vit_engine.cli.estimate import in_time
 from vit_engine.planning import BUDGET_VARIABLE, in_words, largest_size, speed
 from vit_engine.planning.speed import Rates
 
@@ -51,9 +53,29 @@ def test_the_text_has_the_same_numbers(capsys: pytest.CaptureFixture[str]) -> No
         f"peak memory    {in_words(expected.peak_bytes)}",
         f"kept memory    {in_words(expected.kept_bytes)}",
         f"expected time  {expected.seconds:.2f} s",
-        "memory budget  64.0 MB",
+        f"memory budget  64.0 MB: {'enough' if expected.peak_bytes <= 64_000_000 else 'too little'}",
         f"largest size   {largest} px on the short side",
     ]
+
+
+def test_a_checkpoint_has_an_estimate_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "mine.pth"
+    torch.save(ve.load_model(MODEL, weights="random", device="cpu").model.state_dict(), path)
+    assert main(["estimate", str(path), "--device", "cpu"]) == 1
+    assert "mine.pth does not say how many heads it has: pass --heads N." in capsys.readouterr().err
+    records = []
+    for arguments in ([str(path), "--heads", str(SPEC.heads)], [MODEL]):
+        assert main(["estimate", *arguments, "--device", "cpu", "--size", "128", "--json"]) == 0
+        records.append(json.loads(capsys.readouterr().out))
+    assert records[0]["model"] == "mine"
+    assert records[0]["peak_bytes"] == records[1]["peak_bytes"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.256, "0.26 s"), (99.9, "99.90 s"), (150.0, "2 min"), (77_768.9, "21.6 h")]
+)
+def test_long_times_are_told_in_minutes_and_hours(seconds: float, words: str) -> None:
+    assert in_time(seconds) == words
 
 
 def test_without_a_size_it_is_the_models_own(capsys: pytest.CaptureFixture[str]) -> None:
