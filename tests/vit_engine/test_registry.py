@@ -168,3 +168,8 @@ def test_an_unknown_name_is_answered_with_the_nearest_and_with_all(name: str, ne
 def test_even_an_empty_name_is_answered() -> None:
     with pytest.raises(SpecError, match="no model is called ''"):
         find_model("")
+
+
+def test_nothing_is_suggested_where_no_name_is_near() -> None:
+    with pytest.raises(SpecError, match=r"no model is called 'qqqqqqqqqq'\. There are: demo_vit_p16, "):
+        find_model("qqqqqqqqqq")

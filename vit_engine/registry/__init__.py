@@ -24,13 +24,14 @@ def list_models() -> tuple[ModelSpec, ...]:
 
 
 def find_model(name: str) -> ModelSpec:
-    """The model of this name; SpecError naming the nearest where there is none."""
+    """The model of this name; SpecError where there is none, naming the nearest if one is near."""
     for spec in MODELS:
         if spec.name == name:
             return spec
     names = [spec.name for spec in MODELS]
-    nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.0)[0]
-    raise SpecError(f"no model is called {name!r}; did you mean {nearest!r}? There are: {', '.join(names)}.")
+    nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    perhaps = f"; did you mean {nearest[0]!r}?" if nearest else "."
+    raise SpecError(f"no model is called {name!r}{perhaps} There are: {', '.join(names)}.")
 
 
 def model_of_file(path: Path) -> ModelSpec | None:
