@@ -86,7 +86,7 @@ def _ask_heads(found: Inspected) -> int | None:
     )
     return st.selectbox(
         "Heads", found.choices, key=keys.CHECKPOINT_HEADS, index=None, placeholder="Choose the number of heads",
-        format_func=lambda heads: f"{heads} heads", persist_state="session",
+        format_func=lambda heads: f"{heads} head{'s'[: heads != 1]}", persist_state="session",
     )  # fmt: skip
 
 

@@ -35,6 +35,8 @@ def show() -> None:
     if not models:
         st.info(_nothing(words or "", which), icon=":material/search_off:")
         return
+    if len(models) == 1:  # found: no need to click it
+        st.session_state[keys.SHOWN_MODEL] = models[0].spec.name
     st.dataframe(
         pd.DataFrame([_row(model) for model in models]),
         key=keys.MODELS_TABLE,

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 _NUMBERED = re.compile(r"(.*?)(\d+)(\D*)", re.DOTALL)  # the last number counts: "run2_step0040"
-_SAYS_NOTHING = {"", "checkpoint", "ckpt", "epoch", "ep", "step", "iter", "model", "weights"}
+_SAYS_NOTHING = {"", "checkpoint", "ckpt", "epoch", "ep", "e", "step", "s", "iter", "iteration", "model", "weights"}
+_LONG = 3  # digits: a number so long counts steps, and one of dinov2 or vit_b_16 does not
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,9 @@ def place(name: str) -> Place | None:
     if found is None:
         return None
     before, number, after = found.groups()
+    last = re.split(r"[^a-z]+", before.lower().rstrip("-_.= "))[-1]
+    if last not in _SAYS_NOTHING and len(number) < _LONG:
+        return None
     word = before.strip("-_.= ")
     parts = [str(path.parent)] if path.parent.name else []
     if word.lower() not in _SAYS_NOTHING or not parts:

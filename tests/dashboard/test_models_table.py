@@ -152,3 +152,10 @@ def test_details_say_how_positions_are_resampled_and_how_pictures_are_wanted() -
     at = choose_model(opened(), "torchvision ViT-B/16")
     assert "learned at 224×224 px, 14×14 patches; other sizes: bicubic, the corner patches kept in place" in details(at)
     assert "bilinear · mean 0.485 0.456 0.406 · std 0.229 0.224 0.225" in details(at)
+
+
+@pytest.mark.usefixtures("fresh_caches")
+def test_the_only_model_that_a_search_finds_is_shown_without_a_click() -> None:
+    at = choose_model(opened(), "torchvision ViT-B/16")
+    at.text_input(key=keys.MODELS_SEARCH).set_value("300 epochs").run()
+    assert details(at).startswith("##### DINO ViT-S/8 300 epochs")

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import io
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -152,5 +153,6 @@ def test_a_server_that_ends_removes_all_uploads(monkeypatch: pytest.MonkeyPatch)
         async with serve._lifespan(serve.app):
             assert root.exists()
 
-    asyncio.run(live())
+    with ThreadPoolExecutor(1) as elsewhere:  # browser tests leave an event loop in this thread
+        elsewhere.submit(asyncio.run, live()).result()
     assert not root.exists()

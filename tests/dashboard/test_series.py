@@ -15,17 +15,29 @@ def test_a_runs_checkpoints_are_one_series_in_the_order_of_their_numbers() -> No
 
 def test_other_folders_other_words_and_other_endings_are_other_series() -> None:
     pairs = [
-        "a/x1.pth",
-        "a/x2.pth",
-        "b/x1.pth",
-        "b/x2.pth",
-        "a/y1.pth",
-        "a/y2.pth",
-        "a/x1.pt",
-        "a/x2.pt",
-        "a/x3_ema.pth",
+        "a/x_step1.pth",
+        "a/x_step2.pth",
+        "b/x_step1.pth",
+        "b/x_step2.pth",
+        "a/y001.pth",
+        "a/y002.pth",
+        "a/x_step1.pt",
+        "a/x_step2.pt",
+        "a/x_step3_ema.pth",
     ]
-    assert sorted(found.pattern for found in find_series(pairs)) == ["a/x#.pt", "a/x#.pth", "a/y#.pth", "b/x#.pth"]
+    assert sorted(found.pattern for found in find_series(pairs)) == [
+        "a/x_step#.pt",
+        "a/x_step#.pth",
+        "a/y#.pth",
+        "b/x_step#.pth",
+    ]
+
+
+@pytest.mark.parametrize(
+    "names", [("hf_dinov2", "hf_dinov3"), ("vit_b_16.pth", "vit_b_32.pth"), ("a/x1.pt", "a/x2.pt")]
+)
+def test_short_numbers_after_other_words_count_no_steps(names: tuple[str, ...]) -> None:
+    assert find_series(names) == ()
 
 
 def test_one_alone_is_no_series() -> None:
