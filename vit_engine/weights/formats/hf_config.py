@@ -141,7 +141,8 @@ def read_config(origin: Origin, defaults: Mapping[str, Mapping[str, Any]]) -> Co
     if kind not in defaults:
         raise CheckpointError(
             f"its config.json is of the model type {kind!r}, and its tensors have the names of "
-            f"{' or '.join(defaults)}. {_RIGHT_FILE} Other types are not known here, even with the same names."
+            f"{' or '.join(defaults)}: a type that is not known here may compute something else with the same names. "
+            "If that config.json is of another model, put the one that came with these weights beside them."
         )
     return Config({**defaults[kind], **config}, config)
 
