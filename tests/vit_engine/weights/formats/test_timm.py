@@ -115,6 +115,16 @@ def test_the_config_says_how_pictures_are_wanted_and_what_classes_are_called(tmp
     assert load_model(tmp_path, device="cpu").spec.class_names == ("ant", "bee", "cat", "dog", "elk")
 
 
+def test_more_names_than_classes_are_refused(tmp_path: Path) -> None:
+    saved(small("vit_small_patch16_224"), tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(
+        json.dumps({**config, "label_names": ["ant", "bee", "cat", "dog", "elk", "fox"]})
+    )
+    with pytest.raises(CheckpointError, match="6 classes are named, and its classifier has 5"):
+        load_model(tmp_path, device="cpu")
+
+
 def test_names_of_classes_without_a_classifier_name_nothing(tmp_path: Path) -> None:
     saved(small("vit_small_patch16_224", num_classes=0), tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
