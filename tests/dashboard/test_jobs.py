@@ -1,4 +1,4 @@
-"""Jobs do each piece of work once, whoever watches; a Store keeps within its bytes."""
+"""Jobs do each piece of work once, whoever watches."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from dashboard import jobs
-from dashboard.jobs import AbandonedError, Jobs, Progress, StoppedError, Store
+from dashboard.jobs import AbandonedError, Jobs, Progress, StoppedError
 from tests.dashboard.support import ignore
 
 PATIENCE = 30  # seconds until a test that hangs fails
@@ -254,81 +254,3 @@ def test_what_waits_can_be_stopped_before_it_begins(watchers: ThreadPoolExecutor
 
 def test_stopping_what_is_not_there_is_nothing() -> None:
     some_jobs().stop("key")
-
-
-@pytest.fixture
-def store() -> Store[bytes]:
-    return Store(10, size=len)
-
-
-def test_a_store_finds_what_was_put_into_it_and_nothing_else(store: Store[bytes]) -> None:
-    store.put("key", b"1234")
-    assert store.get("key") == b"1234"
-    assert store.get("other") is None
-
-
-def test_the_least_recently_used_value_goes_when_the_bytes_are_full(store: Store[bytes]) -> None:
-    store.put("first", b"1234")
-    store.put("second", b"1234")
-    store.get("first")
-    store.put("third", b"1234")
-    assert store.get("second") is None
-    assert (store.get("first"), store.get("third")) == (b"1234", b"1234")
-
-
-def test_one_large_value_makes_room_for_itself(store: Store[bytes]) -> None:
-    for name in "abc":
-        store.put(name, b"123")
-    store.put("large", b"1234567890")
-    assert store.get("large") == b"1234567890"
-    assert [store.get(name) for name in "abc"] == [None, None, None]
-
-
-def test_a_value_over_the_bound_is_not_kept_and_drives_nothing_out(store: Store[bytes]) -> None:
-    store.put("small", b"123")
-    store.put("key", b"12345678901")
-    assert store.get("key") is None
-    assert store.get("small") == b"123"
-
-
-def test_a_value_that_is_taken_out_is_gone_and_its_bytes_are_free(store: Store[bytes]) -> None:
-    store.put("key", b"12345678")
-    assert store.size == 8
-    assert store.pop("key") == b"12345678"
-    assert store.pop("key") is None
-    assert store.size == 0
-
-
-def test_room_is_made_by_the_least_recently_used_and_by_no_more_than_needed(store: Store[bytes]) -> None:
-    for name in "abc":
-        store.put(name, b"123")
-    store.get("a")
-    store.make_room(4)
-    assert {key for key, _ in store.entries()} == {"a", "c"}
-    store.make_room(4)
-    assert {key for key, _ in store.entries()} == {"a", "c"}
-    store.make_room(100)
-    assert store.entries() == ()
-
-
-def test_looking_at_all_entries_uses_none_of_them(store: Store[bytes]) -> None:
-    for name in "abc":
-        store.put(name, b"123")
-    store.get("a")
-    assert dict(store.entries()) == dict.fromkeys("abc", b"123")
-    store.put("d", b"123")
-    assert {key for key, _ in store.entries()} == {"a", "c", "d"}
-
-
-def test_a_store_stays_within_its_bytes_under_many_threads(store: Store[bytes], watchers: ThreadPoolExecutor) -> None:
-    start = threading.Barrier(WATCHERS, timeout=PATIENCE)
-
-    def fill(thread: int) -> None:
-        start.wait()
-        for number in range(500):
-            store.put((thread, number % 7), b"123")
-            store.get((thread, number % 5))
-
-    list(watchers.map(fill, range(WATCHERS), timeout=PATIENCE))
-    kept = [store.get((thread, number)) for thread in range(WATCHERS) for number in range(7)]
-    assert sum(len(value) for value in kept if value is not None) <= 10
