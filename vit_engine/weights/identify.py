@@ -84,7 +84,9 @@ def advice(converted: Converted) -> str:
     """What published models of this size have, or what is possible: for its owner to decide."""
     spec = converted.spec(1)
     usual = converted.traits.published.get((spec.dim, spec.depth))
+    kind = converted.format
     if usual is not None:
-        name = converted.format.name
-        return f"Published {name} models of {spec.dim} dimensions and {spec.depth} layers have {usual}."
-    return f"With {spec.dim} dimensions it can be {', '.join(map(str, possible_heads(spec.dim)[:6]))}."
+        known = f"Published {kind.name} models of {spec.dim} dimensions and {spec.depth} layers have {usual}."
+    else:
+        known = f"With {spec.dim} dimensions it can be {', '.join(map(str, possible_heads(spec.dim)[:6]))}."
+    return f"{known} A folder with the {kind.companion} that came with it says so itself." if kind.companion else known

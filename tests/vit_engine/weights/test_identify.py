@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import ViTConfig, ViTModel
 
 from vit_engine import registry
 from vit_engine.errors import CheckpointError, SpecError
@@ -124,3 +125,13 @@ def test_of_very_few_dimensions_there_is_one_head(tmp_path: Path) -> None:
     spec = replace(PUBLISHED, dim=2, heads=1)
     torch.save(load_model(spec, weights="random", device="cpu").model.state_dict(), path)
     assert inspect_checkpoint(path).heads_choices == (1,)
+
+
+def test_where_a_file_comes_with_one_that_says_it_the_advice_is_to_pass_both(tmp_path: Path) -> None:
+    config = ViTConfig(hidden_size=24, num_attention_heads=3, num_hidden_layers=1, intermediate_size=40, image_size=32)
+    ViTModel(config).save_pretrained(tmp_path / "folder")
+    alone = (tmp_path / "folder" / "model.safetensors").rename(tmp_path / "mine.safetensors")
+    with pytest.raises(
+        CheckpointError, match=r"it can be .*\. A folder with the config\.json that came with it says so"
+    ):
+        load_model(alone, device="cpu")

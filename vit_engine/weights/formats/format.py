@@ -58,10 +58,12 @@ class Format:
 
     convert: brings the tensors to the names of VisionTransformer and returns their traits; raises
     CheckpointError, saying what and why, for what this format can hold and VisionTransformer cannot be.
-    shows: whether values of tensors are of this format, where neither names nor their origin say it.
+    shows: whether values of tensors are of this format, where neither names nor their origin say it. companion:
+    the file that comes with the weights and says how many heads they have; empty where there is none.
     """
 
     name: str
     recognises: Callable[[Set[str], Origin], bool]
     convert: Callable[[Conversion, Origin], Traits]
     shows: Callable[[Conversion, Origin], bool] = lambda conversion, origin: False
+    companion: str = ""

@@ -38,4 +38,5 @@ FORMAT = Format(
         prefixes=("", "deit."),
     ),
     _convert,
+    companion="config.json",
 )

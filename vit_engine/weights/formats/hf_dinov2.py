@@ -101,4 +101,5 @@ FORMAT = Format(
         and any(name.endswith(".layer_scale1.lambda1") for name in names)
     ),
     _convert,
+    companion="config.json",
 )

@@ -126,4 +126,5 @@ FORMAT = Format(
     "Hugging Face DINOv3",
     lambda names, origin: has(names, "embeddings.patch_embeddings.weight", "embeddings.register_tokens"),
     _convert,
+    companion="config.json",
 )

@@ -72,4 +72,5 @@ FORMAT = Format(
         prefixes=("", "vit."),
     ),
     _convert,
+    companion="config.json",
 )

@@ -216,4 +216,4 @@ def _grid(conversion: Conversion, said: Description | None, before: int) -> tupl
     return None, with_rows or not without
 
 
-FORMAT = Format("timm", _recognises, _convert)
+FORMAT = Format("timm", _recognises, _convert, companion="config.json")
