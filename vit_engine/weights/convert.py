@@ -175,5 +175,6 @@ def _demand_fit(path: Path, spec: ModelSpec, expected: Mapping[str, Shape], got:
     if missing or unexpected or shapes:
         raise CheckpointError(
             f"{path} does not fit {spec.name!r}, and nothing was loaded. Missing: {missing or 'none'}. "
-            f"Unexpected: {unexpected or 'none'}. Wrong shape: {shapes or 'none'}."
+            f"Unexpected: {unexpected or 'none'}. Wrong shape: {shapes or 'none'}. Save the state_dict() of the model "
+            "alone, or name its part of the file after a '#': PATH#PART."
         )

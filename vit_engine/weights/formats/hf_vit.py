@@ -3,6 +3,10 @@
 ViT-MAE and ViT-MSN have the same encoder and the same names.
 """
 
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
 from vit_engine.spec import Preprocessing
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.format import Format, Origin, Traits
@@ -45,20 +49,30 @@ def rename(conversion: Conversion, prefix: str) -> None:
     join_projections(conversion)
 
 
-def _convert(conversion: Conversion, origin: Origin) -> Traits:
-    config, pictures = read_config(origin, _TYPES), Preprocessing(mean=HALF, std=HALF, interpolation="bilinear")
-    rename(conversion, "vit.")
+def convert(
+    conversion: Conversion,
+    origin: Origin,
+    *,
+    family: str,
+    types: Mapping[str, Mapping[str, Any]],
+    pictures: Preprocessing,
+    published: Mapping[tuple[int, int], int],
+) -> Traits:
+    """ViT and DeiT. types: defaults by model type; pictures: how they are wanted where nothing says it."""
+    config = read_config(origin, types)
+    rename(conversion, f"{family}.")
     config.demand_agreement(conversion, qkv_bias="blocks.0.attn.qkv.bias" in conversion)
     return Traits(
-        family="vit",
+        family=family,
         heads=config.heads,
         heads_from="config.json",
         native_size=config.native_size(conversion),
         mlp=config.mlp,
         norm_eps=config.norm_eps,
+        pooling="cls_dist" if "head_dist.weight" in conversion else "cls",
         preprocessing=read_preprocessing(origin, pictures),
         class_names=config.class_names(conversion),
-        published=PUBLISHED,
+        published=published,
         assumed=config.assumed(ASSUMED) + assumed_pictures(origin, pictures),
     )
 
@@ -71,6 +85,12 @@ FORMAT = Format(
         "embeddings.position_embeddings",
         prefixes=("", "vit."),
     ),
-    _convert,
+    partial(
+        convert,
+        family="vit",
+        types=_TYPES,
+        pictures=Preprocessing(mean=HALF, std=HALF, interpolation="bilinear"),
+        published=PUBLISHED,
+    ),
     companion="config.json",
 )

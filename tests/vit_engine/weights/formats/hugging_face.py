@@ -93,6 +93,23 @@ def assert_all_keys_accounted(loaded: LoadedModel, keys: set[str]) -> None:
     assert all(why for _, why in report.dropped)
 
 
+def assert_same_as(
+    model: PreTrainedModel, save: Save, folder: Path, size: tuple[int, int], peer_of: Callable[[Any, Tensor], Peer]
+) -> LoadedModel:
+    """The model, saved and loaded here: parity at this size, and every key of the file accounted for."""
+    loaded = ve.load_model(save(model, folder), device="cpu")
+    assert_parity(loaded, pictures(*size), peer_of(model, pictures(*size)))
+    assert_all_keys_accounted(loaded, keys_of(folder))
+    return loaded
+
+
+def assert_refuses(model: PreTrainedModel, folder: Path, change: Mapping[str, Any], message: str) -> None:
+    """With this change of its config.json, the model is refused in these words."""
+    change_config(as_safetensors(model, folder), **change)
+    with pytest.raises(ve.CheckpointError, match=message):
+        ve.load_model(folder, device="cpu")
+
+
 def assert_notices(folder: Path, peer_at: Callable[[Tensor], Peer], change: Mapping[str, object]) -> None:
     """Parity holds, and with this change of config.json it does not: so the tests of it are worth something."""
     images = pictures(*OTHER_SIZE)

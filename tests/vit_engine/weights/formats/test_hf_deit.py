@@ -21,14 +21,13 @@ from tests.vit_engine.weights.formats.hugging_face import (
     WAYS,
     Save,
     as_safetensors,
-    assert_all_keys_accounted,
     assert_notices,
     assert_notices_resampling,
+    assert_same_as,
     change_config,
     hf_peer,
-    keys_of,
 )
-from tests.vit_engine.weights.formats.support import Peer, assert_parity, pictures, randomise
+from tests.vit_engine.weights.formats.support import Peer, randomise
 from vit_engine.errors import CheckpointError
 from vit_engine.spec import Preprocessing
 from vit_engine.weights import load_model
@@ -67,10 +66,7 @@ MODELS = {
 @pytest.mark.parametrize("kind", MODELS)
 @pytest.mark.parametrize("size", [(20, 20), OTHER_SIZE])
 def test_parity(kind: str, size: tuple[int, int], save: Save, tmp_path: Path) -> None:
-    model = MODELS[kind]()
-    loaded = load_model(save(model, tmp_path), device="cpu")
-    assert_parity(loaded, pictures(*size), peer_of(model, pictures(*size)))
-    assert_all_keys_accounted(loaded, keys_of(tmp_path))
+    loaded = assert_same_as(MODELS[kind](), save, tmp_path, size, peer_of)
     assert (loaded.report.format, loaded.report.native_grid) == ("Hugging Face DeiT", (5, 5))
     assert (loaded.spec.prefix, loaded.spec.distilled) == (2, True)
 

@@ -12,11 +12,10 @@ from tests.vit_engine.weights.formats.hugging_face import (
     WAYS,
     Save,
     as_safetensors,
-    assert_all_keys_accounted,
     assert_notices,
-    change_config,
+    assert_refuses,
+    assert_same_as,
     hf_peer,
-    keys_of,
 )
 from tests.vit_engine.weights.formats.support import Peer, assert_parity, pictures, randomise
 from vit_engine.errors import CheckpointError, SpecError
@@ -61,10 +60,7 @@ MODELS = {
 @pytest.mark.parametrize("kind", MODELS)
 @pytest.mark.parametrize("size", [(20, 20), OTHER_SIZE])
 def test_parity(kind: str, size: tuple[int, int], save: Save, tmp_path: Path) -> None:
-    model = MODELS[kind]()
-    loaded = load_model(save(model, tmp_path), device="cpu")
-    assert_parity(loaded, pictures(*size), peer_of(model, pictures(*size)))
-    assert_all_keys_accounted(loaded, keys_of(tmp_path))
+    loaded = assert_same_as(MODELS[kind](), save, tmp_path, size, peer_of)
     assert (loaded.report.format, loaded.report.heads_from) == ("Hugging Face DINOv3", "config.json")
     assert (loaded.report.native_grid, loaded.report.resampling, loaded.spec.native_size) == (None, "", (20, 20))
 
@@ -102,10 +98,7 @@ def test_parity_notices_a_wrong_detail(change: dict[str, object], tmp_path: Path
 def test_a_configuration_that_contradicts_the_tensors_is_refused(
     change: dict[str, object], message: str, tmp_path: Path
 ) -> None:
-    as_safetensors(dinov3(), tmp_path)
-    change_config(tmp_path, **change)
-    with pytest.raises(CheckpointError, match=message):
-        load_model(tmp_path, device="cpu")
+    assert_refuses(dinov3(), tmp_path, change, message)
 
 
 def test_an_mlp_gated_by_another_activation_is_refused(tmp_path: Path) -> None:

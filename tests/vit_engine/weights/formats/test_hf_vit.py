@@ -30,6 +30,8 @@ from tests.vit_engine.weights.formats.hugging_face import (
     assert_all_keys_accounted,
     assert_notices,
     assert_notices_resampling,
+    assert_refuses,
+    assert_same_as,
     change_config,
     hf_peer,
     keys_of,
@@ -78,10 +80,7 @@ HALF_ASSUMED = "Pictures are normalised with mean 0.5 0.5 0.5 and std 0.5 0.5 0.
 @pytest.mark.parametrize("kind", MODELS)
 @pytest.mark.parametrize("size", [(20, 20), OTHER_SIZE])
 def test_parity(kind: str, size: tuple[int, int], save: Save, tmp_path: Path) -> None:
-    model = MODELS[kind]()
-    loaded = load_model(save(model, tmp_path), device="cpu")
-    assert_parity(loaded, pictures(*size), peer_of(model, pictures(*size)))
-    assert_all_keys_accounted(loaded, keys_of(tmp_path))
+    loaded = assert_same_as(MODELS[kind](), save, tmp_path, size, peer_of)
     assert (loaded.report.format, loaded.report.heads_from) == ("Hugging Face ViT", "config.json")
     assert loaded.report.native_grid == (5, 5)
     assert [sentence.split(",")[0] for sentence in loaded.report.assumed] == [HALF_ASSUMED]
@@ -177,10 +176,7 @@ def test_parity_notices_other_positions(other: str, tmp_path: Path) -> None:
 def test_a_configuration_that_contradicts_the_tensors_is_refused(
     change: dict[str, object], message: str, tmp_path: Path
 ) -> None:
-    as_safetensors(classifier(), tmp_path)
-    change_config(tmp_path, **change)
-    with pytest.raises(CheckpointError, match=message):
-        load_model(tmp_path, device="cpu")
+    assert_refuses(classifier(), tmp_path, change, message)
 
 
 def test_msns_default_is_another_eps(tmp_path: Path) -> None:
