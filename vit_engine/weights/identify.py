@@ -24,14 +24,19 @@ def identify(converted: Converted, *, heads: int | None = None) -> tuple[ModelSp
         )
     if said is not None and heads not in {None, said.number}:
         raise _contradiction(converted, said, f"heads={heads}. Leave heads= out.")
-    said = said or Heads(_whole(heads), "heads=, as asked for")
+    said = said or Heads(_dividing(converted, heads), "heads=, as asked for")
     return known or converted.spec(said.number), said.said_by
 
 
-def _whole(heads: object) -> int:
-    """SpecError for 3.5 or True: a number that is rounded is not the one that was meant."""
+def _dividing(converted: Converted, heads: object) -> int:
+    """A number of heads that the file can have. SpecError for 3.5 or True: a rounded number is not what was meant."""
     if not isinstance(heads, Integral) or isinstance(heads, bool):
         raise SpecError(f"heads must be a whole number; got {heads!r}.")
+    dim = converted.spec(1).dim
+    if heads < 1 or dim % heads:
+        raise CheckpointError(
+            f"{converted.file.path}: heads must divide its {dim} dimensions; got heads={heads}. {advice(converted)}"
+        )
     return int(heads)
 
 

@@ -142,7 +142,7 @@ def page(folder: Path) -> Path:
         (lambda folder: folder, [], "holds no weights: looked for model.safetensors"),
         (lambda folder: folder / "missing.pth", [], "cannot be read: No such file"),
         (lambda folder: "dino_vits6", [], "did you mean 'dino_vits16'"),
-        (lambda folder: saved(folder / "w.pth", vit_state()), ["--heads", "5"], "5 heads"),
+        (lambda folder: saved(folder / "w.pth", vit_state()), ["--heads", "5"], "got heads=5"),
     ],
 )
 def test_what_cannot_be_used_is_one_line_on_stderr(

@@ -108,7 +108,7 @@ def demand_weights(tensors: Tensors) -> None:
     found = [f"{name} ({count} of {tensors[name].numel()})" for name, count in broken.items() if count]
     if found:
         raise CheckpointError(
-            f"{len(found)} of its {len(tensors)} tensors have values that are NaN or infinite as float32: "
+            f"values that are NaN or infinite as float32 are in {len(found)} of its {len(tensors)} tensors: "
             f"{_some(found)}. The training run has diverged, or the file is damaged: pass an earlier checkpoint, "
             "or copy it again."
         )

@@ -173,7 +173,7 @@ def broken(state: State, name: str, value: float, count: int = 1) -> State:
 def test_values_that_are_no_numbers_are_refused_by_name_and_count(tmp_path: Path, value: float) -> None:
     state = broken(broken(vit_state(), "blocks.1.attn.qkv.weight", value, 7), "norm.bias", value)
     message = (
-        rf"2 of its {len(state)} tensors have values that are NaN or infinite as float32: "
+        rf"values that are NaN or infinite as float32 are in 2 of its {len(state)} tensors: "
         r"blocks\.1\.attn\.qkv\.weight \(7 of 432\), norm\.bias \(1 of 12\)\. The training run has diverged"
     )
     refused(saved(tmp_path / "w.pth", state), message, heads=3)
@@ -181,7 +181,7 @@ def test_values_that_are_no_numbers_are_refused_by_name_and_count(tmp_path: Path
 
 def test_values_too_large_for_float32_are_infinite(tmp_path: Path) -> None:
     state = broken({name: tensor.double() for name, tensor in vit_state().items()}, "norm.bias", 1e300)
-    refused(saved(tmp_path / "w.pth", state), r"NaN or infinite as float32: norm\.bias \(1 of 12\)", heads=3)
+    refused(saved(tmp_path / "w.pth", state), r"NaN or infinite as float32 are in 1 of its \d+ tensors: norm\.bias \(1 of 12\)", heads=3)
 
 
 def test_values_whose_sum_alone_is_infinite_are_taken(tmp_path: Path) -> None:
@@ -197,7 +197,9 @@ def test_what_is_dropped_may_hold_anything(tmp_path: Path) -> None:
     content = {"teacher": vit_state() | head, "student": broken(vit_state(), "norm.bias", torch.nan)}
     path = saved(tmp_path / "w.pth", content)
     assert len(load_model(path, heads=3, device="cpu").report.dropped) == 3
-    with pytest.raises(CheckpointError, match=r"w\.pth: 1 of its \d+ tensors have values that are NaN or infinite"):
+    with pytest.raises(
+        CheckpointError, match=r"w\.pth: values that are NaN or infinite as float32 are in 1 of its \d+ tensors"
+    ):
         load_model(f"{path}#student", heads=3)
 
 
@@ -272,7 +274,8 @@ def test_a_tensor_that_repeats_one_value_beyond_the_limit_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("heads", "reason"), [(5, "dim 12, 5 heads"), (7, "multiple of heads"), (0, "heads"), (-3, "heads")]
+    ("heads", "reason"),
+    [(5, "heads must divide its 12 dimensions; got heads=5"), (7, "got heads=7"), (0, "heads"), (-3, "heads")],
 )
 def test_heads_that_cannot_be_are_refused(tmp_path: Path, heads: int, reason: str) -> None:
     refused(saved(tmp_path / "w.pth", vit_state()), reason, heads=heads)
