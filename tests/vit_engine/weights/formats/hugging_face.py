@@ -26,6 +26,17 @@ SMALL = {
     "image_size": 20,
     "attn_implementation": "eager",
 }
+# A small text tower, of a whole CLIP.
+TEXT = {
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 20,
+    "vocab_size": 50,
+    "max_position_embeddings": 7,
+    "bos_token_id": 48,
+    "eos_token_id": 49,
+}
 CLASSES = {"id2label": {0: "owl", 1: "yak", 2: "asp", 3: "eel", 4: "bat"}}
 NAMES = ("owl", "yak", "asp", "eel", "bat")
 OTHER_SIZE = (28, 12)  # (height, width)

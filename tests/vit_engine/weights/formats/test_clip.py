@@ -9,23 +9,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import CLIPConfig, CLIPModel
 
-from tests.vit_engine.weights.formats.hugging_face import OTHER_SIZE, SMALL, assert_all_keys_accounted, hf_peer
+from tests.vit_engine.weights.formats.hugging_face import OTHER_SIZE, SMALL, TEXT, assert_all_keys_accounted, hf_peer
 from tests.vit_engine.weights.formats.support import Peer, assert_parity, pictures, randomise
 from vit_engine.errors import CheckpointError
 from vit_engine.spec import Preprocessing
 from vit_engine.weights import load_model
 
 State = dict[str, Tensor]
-TEXT = {
-    "hidden_size": 16,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "intermediate_size": 20,
-    "vocab_size": 50,
-    "max_position_embeddings": 7,
-    "bos_token_id": 48,
-    "eos_token_id": 49,
-}
 
 
 def clip(**vision: object) -> CLIPModel:

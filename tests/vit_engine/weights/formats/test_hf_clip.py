@@ -19,6 +19,7 @@ from transformers import (
 from tests.vit_engine.weights.formats.hugging_face import (
     OTHER_SIZE,
     SMALL,
+    TEXT,
     WAYS,
     Save,
     as_safetensors,
@@ -33,16 +34,6 @@ from vit_engine.errors import CheckpointError
 from vit_engine.weights import load_model
 
 VISION = {**SMALL, "intermediate_size": 40}
-TEXT = {
-    "hidden_size": 16,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "intermediate_size": 20,
-    "vocab_size": 50,
-    "max_position_embeddings": 7,
-    "bos_token_id": 48,
-    "eos_token_id": 49,
-}
 
 
 def whole_config(**vision: object) -> CLIPConfig:
