@@ -1,0 +1,74 @@
+"""What the panes of a comparison show."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vit_engine.comparison.pane import Pane, Point, letter, query_patch
+from vit_engine.errors import SpecError
+from vit_engine.maps import AttentionMap
+from vit_engine.methods import find_method
+from vit_engine.spec import Query
+from vit_engine.trace import AttentionTrace
+from vit_engine.weights import LoadReport
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """One pane and what it shows.
+
+    name: "A", "B", …. pane: its layer counted from 0. query: in the pane's own grid. map: on it too.
+    pixels: uint8 (height, width, 3), as the model saw them. report: where the model's weights are from.
+    """
+
+    name: str
+    pane: Pane
+    trace: AttentionTrace
+    query: Query
+    map: AttentionMap
+    pixels: np.ndarray
+    report: LoadReport
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Several maps of one picture.
+
+    shown: the panes; one that could not be shown is left out, the others keep their names. reference: the
+    name of the pane that the others are compared with; the first that is shown, where it is not. frame: the
+    scaled picture (height, width) in pixels, before the crop to patches. point: the shared query, None for
+    the CLS token. keep: the share of the mass in masks, 0..1. SpecError for no pane, or panes of several pictures.
+    """
+
+    shown: tuple[Shown, ...]
+    frame: tuple[int, int]
+    reference: str = "A"
+    point: Point | None = None
+    keep: float = 0.6
+
+    def __post_init__(self) -> None:
+        if len({one.trace.image_sha256 for one in self.shown}) != 1:
+            raise SpecError("a comparison needs one or more panes, all of the same picture.")
+
+    @property
+    def base(self) -> Shown:
+        """The reference pane."""
+        return next((one for one in self.shown if one.name == self.reference), self.shown[0])
+
+
+def show(
+    number: int,
+    pane: Pane,
+    trace: AttentionTrace,
+    pixels: np.ndarray,
+    report: LoadReport,
+    *,
+    frame: tuple[int, int],
+    point: Point | None,
+) -> Shown:
+    """The pane of this number with its map; SpecError for a layer or a head that the model does not have."""
+    layer = trace.spec.layer_number(pane.layer)
+    query = query_patch(pane.query, point, trace.grid, frame)
+    shown = find_method(pane.method).compute(trace, layer, pane.head, query)
+    fitted = Pane(pane.model, layer, pane.head, pane.method, pane.query)
+    return Shown(letter(number), fitted, trace, query, shown, pixels, report)
