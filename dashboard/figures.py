@@ -11,9 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 from PIL import Image
-from plotly.colors import get_colorscale, hex_to_rgb
 
-COLOUR_SCALES = ("inferno", "viridis", "cividis", "magma", "turbo")
+from vit_report.colours import COLOUR_SCALES as COLOUR_SCALES  # part of what this room offers
+from vit_report.colours import colour_stops as colour_stops
+from vit_report.colours import upper_limit as upper_limit
+
 AUTO = {"dark": "inferno", "light": "viridis"}
 ACCENT = "#14b8a6"
 # Okabe and Ito's colours, told apart by the colour-blind, on light and on dark.
@@ -33,25 +35,6 @@ HEAD_COLOURS = (
 )
 MARK = "#ffffff"
 MARK_EDGE = "#111111"
-
-
-def colour_stops(name: str) -> list[tuple[float, str]]:
-    """A colour scale as (place 0..1, "rgb(r, g, b)") stops.
-
-    Never as hex: Streamlit's theme takes colours such as #000004, where inferno begins, for
-    placeholders and puts its own in their place.
-    """
-    return [
-        (place, f"rgb{hex_to_rgb(colour)}" if colour.startswith("#") else colour)
-        for place, colour in get_colorscale(name)
-    ]
-
-
-def upper_limit(values: np.ndarray, percentile: float) -> float:
-    """Where a colour scale that starts at 0 ends: a percentile of the values, above 0."""
-    finite = values[np.isfinite(values)]
-    limit = float(np.percentile(finite, percentile)) if finite.size else 0.0
-    return limit if limit > 0 else max(float(finite.max(initial=0.0)), 1e-12)
 
 
 def overlay_figure(

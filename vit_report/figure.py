@@ -1,0 +1,168 @@
+"""All panes in one Plotly figure: zoomed and moved together, every patch a place to click."""
+
+import base64
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+from PIL import Image
+
+from vit_engine.spec import TokenGrid
+from vit_report.panels import Panel
+
+Zoom = tuple[float, float, float, float]
+
+GAP = 0.04  # between panes, of a pane's width
+ACCENT = "#14b8a6"
+MARK, MARK_EDGE = "#ffffff", "#111111"
+MUTED = "#8b8b8b"
+JPEG_QUALITY = 86
+
+
+def figure_aspect(count: int, frame: tuple[int, int]) -> float:
+    """Width over height of the figure of so many panes of pictures of this (height, width)."""
+    height, width = frame
+    return (count + GAP * (count - 1)) * width / height
+
+
+def compare_figure(
+    panels: Sequence[Panel], *, frame: tuple[int, int], opacity: float, zoom: Zoom | None = None, drag: str = "zoom"
+) -> go.Figure:
+    """The panes side by side, linked: what zooms or moves one does so to all.
+
+    frame: the scaled picture (height, width) in pixels, the unit of all axes. zoom: the part that is shown,
+    (top, left, bottom, right) in pixels; None for all of it. drag: "zoom", or "select" where a server takes the
+    box and draws the part anew. Traces are named by the pane:
+    "attention A", "patches A" (one transparent marker a cell, with its value: a heatmap takes no clicks),
+    "query A", "outline A".
+    """
+    figure = go.Figure()
+    for number, panel in enumerate(panels):
+        axis = "" if number == 0 else str(number + 1)
+        figure.update_layout(_axes(number, len(panels), zoom or (0.0, 0.0, *map(float, frame))))
+        if panel.message:
+            figure.add_annotation(_message(panel.message, axis, frame))
+        else:
+            _draw(figure, panel, axis, opacity)
+    figure.update_layout(
+        hovermode="closest", hoverdistance=-1, clickmode="event+select", dragmode=drag, showlegend=False,
+        margin={"l": 0, "r": 0, "t": 0, "b": 0}, plot_bgcolor="rgba(0,0,0,0)", paper_bgcolor="rgba(0,0,0,0)",
+        modebar={"remove": ["zoom2d" if drag == "select" else "select2d", "lasso2d", "toImage", "autoScale2d"]},
+        newselection={"line": {"color": ACCENT, "dash": "solid", "width": 2}},
+    )  # fmt: skip
+    return figure
+
+
+def pane_domain(number: int, count: int) -> tuple[float, float]:
+    """Where a pane lies in the figure's width, 0..1."""
+    whole = count + GAP * (count - 1)
+    left = number * (1 + GAP) / whole
+    return left, min(left + 1 / whole, 1.0)
+
+
+def _axes(number: int, count: int, zoom: Zoom) -> dict:
+    top, left, bottom, right = zoom
+    axis = "" if number == 0 else str(number + 1)
+    common = {"visible": False, "constrain": "domain"}
+    x = {"range": [left, right], "domain": pane_domain(number, count), "anchor": f"y{axis}", **common}
+    y = {"range": [bottom, top], "anchor": f"x{axis}", **common}
+    if number:
+        x["matches"], y["matches"] = "x", "y"
+    else:
+        y["scaleanchor"] = "x"
+    return {f"xaxis{axis}": x, f"yaxis{axis}": y}
+
+
+def _message(text: str, axis: str, frame: tuple[int, int]) -> dict:
+    height, width = frame
+    return {
+        "text": text, "x": width / 2, "y": height / 2, "xref": f"x{axis}", "yref": f"y{axis}", "showarrow": False,
+        "font": {"size": 14, "color": MUTED},
+    }  # fmt: skip
+
+
+def _draw(figure: go.Figure, panel: Panel, axis: str, opacity: float) -> None:
+    assert panel.grid
+    assert panel.pixels is not None
+    assert panel.values is not None
+    assert panel.coloured is not None
+    place = {"xaxis": f"x{axis}", "yaxis": f"y{axis}"}
+    size = panel.grid.patch_size
+    figure.add_layout_image(_picture(panel.pixels, axis))
+    figure.add_trace(
+        go.Heatmap(
+            z=panel.coloured, x0=size / 2, dx=size, y0=size / 2, dy=size, zmin=panel.low, zmax=panel.high,
+            colorscale=panel.stops, opacity=opacity, showscale=False, hoverinfo="skip",
+            name=f"attention {panel.name}", **place,
+        )
+    )  # fmt: skip
+    figure.add_trace(_cells(panel, panel.grid, place))
+    for outline in panel.outlines:
+        figure.add_traces(_outline(outline, panel.name, place))
+    if panel.patch is not None and panel.patches is not None:
+        figure.add_trace(_query_mark(panel, panel.patches, place))
+        figure.add_shape(_patch_edge(panel.patch, panel.patches, axis))
+
+
+def _cells(panel: Panel, grid: TokenGrid, place: dict) -> go.Scatter:
+    """A transparent marker a cell: what is hovered and clicked. What it says is told in the cell's own row and col."""
+    assert panel.values is not None
+    down, across = np.mgrid[: grid.rows, : grid.cols]
+    values = np.ravel(panel.values).astype(np.float32)
+    hidden = {"marker": {"opacity": 0}}
+    told = "%{customdata:+.3%}" if panel.difference else "%{customdata:.3%}"
+    return go.Scatter(
+        x=((across.ravel() + 0.5) * grid.patch_size).astype(np.float32),
+        y=((down.ravel() + 0.5) * grid.patch_size).astype(np.float32),
+        customdata=values, mode="markers", name=f"patches {panel.name}", marker={"size": 6, "opacity": 0},
+        selected=hidden, unselected=hidden, **place,
+        hovertemplate=f"<b>{panel.name}</b> {panel.unit} {told}<br>"
+        f"patch of {grid.patch_size} px at x %{{x:.0f}}, y %{{y:.0f}} px<extra></extra>",
+    )  # fmt: skip
+
+
+def _outline(points: np.ndarray, name: str, place: dict) -> list[go.Scatter]:
+    """A line that is seen on light and on dark: a thin bright one over a wide dark one."""
+    y, x = points.T
+    return [
+        go.Scatter(
+            x=x, y=y, mode="lines", line={"width": width, "color": colour}, hoverinfo="skip",
+            name=f"outline {name}", **place,
+        )
+        for width, colour in ((4, MARK_EDGE), (1.8, MARK))
+    ]  # fmt: skip
+
+
+def _query_mark(panel: Panel, grid: TokenGrid, place: dict) -> go.Scatter:
+    assert panel.patch is not None
+    y, x = grid.centre(*panel.patch)
+    shown = {"marker": {"opacity": 1}}
+    return go.Scatter(
+        x=[x, x], y=[y, y], mode="markers", name=f"query {panel.name}", hoverinfo="skip",
+        marker={
+            "symbol": ["circle-open", "circle-open-dot"], "size": [19, 15], "color": [MARK_EDGE, MARK],
+            "line": {"width": [4, 2.5], "color": [MARK_EDGE, MARK]},
+        },
+        selected=shown, unselected=shown, **place,
+    )  # fmt: skip
+
+
+def _patch_edge(patch: tuple[int, int], grid: TokenGrid, axis: str) -> dict:
+    row, col = patch
+    size = grid.patch_size
+    return {
+        "type": "rect", "xref": f"x{axis}", "yref": f"y{axis}", "x0": col * size, "x1": (col + 1) * size,
+        "y0": row * size, "y1": (row + 1) * size, "line": {"width": 1.2, "color": MARK},
+    }  # fmt: skip
+
+
+def _picture(pixels: np.ndarray, axis: str) -> dict:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=JPEG_QUALITY)
+    source = "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    height, width = pixels.shape[:2]
+    return {
+        "source": source, "sizing": "stretch", "layer": "below", "xref": f"x{axis}", "yref": f"y{axis}", "x": 0, "y": 0,
+        "sizex": width, "sizey": height,
+    }  # fmt: skip
