@@ -40,7 +40,7 @@ def compare_figure(
     figure = go.Figure()
     for number, panel in enumerate(panels):
         axis = "" if number == 0 else str(number + 1)
-        figure.update_layout(_axes(number, len(panels), zoom or (0.0, 0.0, *map(float, frame))))
+        figure.update_layout(_axes(number, len(panels), zoom or (0.0, 0.0, float(frame[0]), float(frame[1]))))
         if panel.message:
             figure.add_annotation(_message(panel.message, axis, frame))
         else:
