@@ -1,0 +1,177 @@
+"""How alike heads are: the Jensen-Shannon divergence between their maps, and the groups that it makes.
+
+JSD = ½ KL(p‖m) + ½ KL(q‖m) with m = (p + q) / 2 (Lin 1991), here in bits: 0 for equal maps, 1 for maps
+without a common patch. Its root is a metric (Endres and Schindelin 2003), which is what heads are clustered by.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.cluster.hierarchy import leaves_list, linkage
+from scipy.spatial.distance import squareform
+
+from vit_engine.errors import SpecError
+from vit_engine.spec import Query
+from vit_engine.trace import AttentionTrace
+
+BLOCK_BYTES = 1 << 20  # of one head beside others: two arrays of it stay in a core's cache
+ROUNDING_BITS = 1e-12  # what entropies in float64 leave of two maps that are the same
+
+Head = tuple[int, int]  # (layer, head)
+
+
+@dataclass(frozen=True, eq=False)
+class HeadSimilarity:
+    """The divergence of every two heads, for one query.
+
+    heads: (layer, head) of each, n of them. divergence: float32 (n, n), in bits, 0..1, symmetric, zero on its
+    diagonal; it cannot be written to. Raises SpecError for a matrix that is not that.
+    """
+
+    heads: tuple[Head, ...]
+    divergence: np.ndarray
+
+    def __post_init__(self) -> None:
+        given, expected = self.divergence, (len(self.heads), len(self.heads))
+        if not self.heads or given.shape != expected or given.dtype != np.float32:
+            raise SpecError(
+                f"the divergence of {len(self.heads)} heads must be float32 of shape {expected}, with at least one "
+                f"head; got {given.dtype} {given.shape}."
+            )
+        inside = (given >= 0).all() and (given <= 1).all()
+        if not inside or not np.array_equal(given, given.T) or given.diagonal().any():
+            raise SpecError("a divergence must be symmetric, 0 on its diagonal and in 0..1 bits; this matrix is not.")
+        shared = given.view()
+        shared.setflags(write=False)
+        object.__setattr__(self, "divergence", shared)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the divergence."""
+        return self.divergence.nbytes
+
+    @cached_property
+    def tree(self) -> np.ndarray:
+        """The heads' hierarchical clustering, as scipy has it: (n - 1, 4), average linkage of roots of divergences.
+
+        Leaves are ordered so that neighbours are as near as the tree allows (Bar-Joseph et al. 2001).
+        """
+        if len(self.heads) == 1:
+            return np.empty((0, 4))
+        roots = np.sqrt(self.divergence.astype(np.float64))
+        return linkage(squareform(roots, checks=False), method="average", optimal_ordering=True)
+
+    @cached_property
+    def order(self) -> tuple[int, ...]:
+        """Places in `heads` in the order of the tree's leaves: like heads stand side by side."""
+        return tuple(leaves_list(self.tree).tolist()) if len(self.heads) > 1 else (0,)
+
+    def of_layer(self, layer: int) -> "HeadSimilarity":
+        """The heads of one layer among themselves; SpecError where none is here."""
+        places = [place for place, (number, _) in enumerate(self.heads) if number == layer]
+        if not places:
+            raise SpecError(f"layer must be one of {sorted({number for number, _ in self.heads})}; got {layer}.")
+        return HeadSimilarity(tuple(self.heads[place] for place in places), self._among(places))
+
+    def groups(self, threshold_bits: float) -> tuple[tuple[Head, ...], ...]:
+        """Heads that say the same: the largest branches of the tree in which no two are further apart than this.
+
+        threshold_bits: 0..1, itself included. Groups of two and more, the biggest first, then the closest; in each,
+        heads by layer and number. A branch stands together in `order`. SpecError for another threshold.
+        """
+        if not 0 <= threshold_bits <= 1:
+            raise SpecError(f"a threshold of divergence must be in 0..1 bits; got {threshold_bits}.")
+        found = [sorted(places) for places in self._branches(float(threshold_bits))]
+        found.sort(key=lambda places: (-len(places), self._mean(places), places))
+        return tuple(tuple(self.heads[place] for place in places) for places in found)
+
+    def mean_among(self, heads: Sequence[Head]) -> float:
+        """Mean divergence over all pairs of these heads, in bits; 0 for fewer than two."""
+        place = {head: number for number, head in enumerate(self.heads)}
+        return self._mean([place[head] for head in heads])
+
+    def mean_to(self, heads: Sequence[Head]) -> np.ndarray:
+        """Of each of these heads, the mean divergence to the others of them: float64, in bits; 0 for one alone."""
+        place = {head: number for number, head in enumerate(self.heads)}
+        among = self._among([place[head] for head in heads])
+        return among.sum(axis=1, dtype=np.float64) / max(len(among) - 1, 1)
+
+    def _among(self, places: Sequence[int]) -> np.ndarray:
+        return self.divergence[np.ix_(places, places)]
+
+    def _mean(self, places: Sequence[int]) -> float:
+        pairs = len(places) * (len(places) - 1)
+        return float(self._among(places).sum(dtype=np.float64)) / max(pairs, 1)
+
+    def _branches(self, threshold: float) -> Iterator[list[int]]:
+        """Places of the heads of each largest branch of the tree with no two heads further apart than this."""
+        members = {place: [place] for place in range(len(self.heads))}
+        for number, (one, other) in enumerate(self.tree[:, :2].astype(int).tolist(), start=len(self.heads)):
+            left, right = members.get(one), members.get(other)
+            if left and right and (self.divergence[np.ix_(left, right)] <= threshold).all():
+                members[number] = members.pop(one) + members.pop(other)
+        return (places for places in members.values() if len(places) > 1)
+
+
+def head_similarity(
+    trace: AttentionTrace, *, layers: str | int | Sequence[int] = "all", query: Query = "cls"
+) -> HeadSimilarity:
+    """How far apart the maps of all heads are, for one query, over patches renormalised to sum to 1.
+
+    layers: "all" that were traced, one or several; negative from the last. query: "cls" or a patch (row, col).
+    Exact, in float64, and linear in the patches. SpecError for a layer or a query that is not here.
+    """
+    numbers = traced_layers(trace, layers)
+    maps = np.concatenate([patch_distributions(trace, layer, query) for layer in numbers])
+    heads = tuple((layer, head) for layer in numbers for head in range(trace.spec.heads))
+    return HeadSimilarity(heads, jensen_shannon(maps))
+
+
+def traced_layers(trace: AttentionTrace, layers: str | int | Sequence[int]) -> list[int]:
+    """The numbers, ascending, of layers of a trace; SpecError for one that was not traced."""
+    if layers == "all":
+        return sorted(trace.layers)
+    wanted = trace.spec.layer_numbers(layers)
+    if not wanted <= trace.layers.keys():
+        absent = ", ".join(map(str, sorted(wanted - trace.layers.keys())))
+        raise SpecError(f"layer {absent} was not traced; this trace has {sorted(trace.layers)}.")
+    return sorted(wanted)
+
+
+def patch_distributions(trace: AttentionTrace, layer: int, query: Query) -> np.ndarray:
+    """How one query shares its attention out among the patches alone, in each head: float64 (heads, patches).
+
+    Each row sums to 1, however little weight the patches have: it is taken from the scores. layer counts from 0.
+    """
+    scores = trace.layers[layer].scores(trace.grid.token(query))[:, trace.grid.prefix :]
+    return scores.softmax(dim=-1).cpu().numpy().astype(np.float64)
+
+
+def jensen_shannon(distributions: np.ndarray) -> np.ndarray:
+    """The divergence of every two of n distributions (n, K) that sum to 1: float32 (n, n), in bits, 0..1.
+
+    Entropies of mixtures: JSD = H((p + q) / 2) − ½ H(p) − ½ H(q), of which only the first is new for each pair.
+    Computed block by block: what is in memory beside the result is bounded.
+    """
+    count, choices = distributions.shape
+    p = distributions.astype(np.float64, copy=False)
+    step = max(1, BLOCK_BYTES // (8 * max(choices, 1)))
+    scratch = np.empty((2, min(step, count), choices))
+    own = np.concatenate([_sums_of_logs(p[at : at + step], scratch[1]) for at in range(0, count, step)])
+    bits = np.zeros((count, count))
+    for row in range(count - 1):
+        for at in range(row + 1, count, step):
+            others = p[at : at + step]
+            mixed = np.add(others, p[row], out=scratch[0, : len(others)])  # twice the mixture
+            bits[row, at : at + step] = 1 + (own[row] + own[at : at + step] - _sums_of_logs(mixed, scratch[1])) / 2
+    bits[bits < ROUNDING_BITS] = 0
+    return (bits + bits.T).astype(np.float32)  # which rounds 1 + 1e-15 to 1
+
+
+def _sums_of_logs(values: np.ndarray, scratch: np.ndarray) -> np.ndarray:
+    """Σ x log₂ x over the last axis of non-negative values, with 0 log 0 = 0; overwrites the scratch."""
+    logs = np.maximum(values, np.finfo(np.float64).tiny, out=scratch[: len(values)])
+    np.log2(logs, out=logs)
+    return np.einsum("ij,ij->i", values, logs)
