@@ -1,11 +1,11 @@
 """The widgets of the sidebar and of Explore, and the Selection that they make."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 
 import streamlit as st
 
-from dashboard import keys, picture_controls, services
+from dashboard import keys, links, picture_controls, services
 from dashboard.figures import AUTO, COLOUR_SCALES
 from dashboard.state import (
     CLIPS,
@@ -36,17 +36,18 @@ _SCALE_TITLES = {"shared": "Shared", "own": "Own"}
 
 def restore() -> None:
     """Bring a link that this session has not seen yet into the widgets; call before any of them."""
-    link = {name: st.query_params[name] for name in st.query_params}
+    link = links.address()
     if link == st.session_state.get(_LINK):
         return
     st.session_state[_LINK] = link
-    problem = _reopen(link.get("model", ""))
+    asked = {name: values[-1] for name, values in link.items()}
+    problem = reopen(asked.get("model", ""))
     specs = services.models()
-    wanted = link.get("picture", "").removeprefix(UPLOAD_PREFIX)
+    wanted = asked.get("picture", "").removeprefix(UPLOAD_PREFIX)
     held = frozenset({wanted} if wanted and services.find_upload(wanted) else ())
     shapes = {name: (spec.depth, spec.heads) for name, spec in specs.items()}
     colours = ("auto", *COLOUR_SCALES)
-    values, notices = from_link(link, depth_and_heads=shapes, colours=colours, held=held, model_problem=problem)
+    values, notices = from_link(asked, depth_and_heads=shapes, colours=colours, held=held, model_problem=problem)
     st.session_state[_NOTICES] = notices
     if not _SELECTION_FIELDS.isdisjoint(link):  # a bare address, as after a change of page, changes nothing
         picture_controls.restore(str(values.get("picture", DEFAULT.picture)))
@@ -54,7 +55,7 @@ def restore() -> None:
             st.session_state[key] = values.get(name, getattr(DEFAULT, name))
 
 
-def _reopen(model: str) -> str:
+def reopen(model: str) -> str:
     """Read the checkpoint that a link names, if it names one; returns why that cannot be, or an empty text."""
     if model in services.models() or not services.is_own(model):
         return ""
@@ -70,23 +71,27 @@ def notices() -> Sequence[str]:
     return st.session_state.pop(_NOTICES, ())
 
 
-def share(selection: Selection) -> None:
-    """Put a selection into the URL."""
-    others = {name: value for name, value in st.query_params.items() if name not in _SELECTION_FIELDS}
-    link = {**others, **to_link(selection)}
+def share(selection: Selection, own: Mapping[str, list[str]] | None = None, *, names: Collection[str] = ()) -> None:
+    """Put a selection into the URL, and a page's own parameters of these names, as links.own() gives them."""
+    ours = _SELECTION_FIELDS.union(names)
+    kept = {name: values for name, values in links.address().items() if name not in ours}
+    link = {**kept, **{name: [value] for name, value in to_link(selection).items()}, **(own or {})}
     if link != st.session_state.get(_LINK):
         st.session_state[_LINK] = link
         st.query_params.from_dict(link)
 
 
-def sidebar() -> None:
-    """The shared controls: picture, model, working size, look."""
+def sidebar(*, panes: bool = False) -> None:
+    """The shared controls: picture, model, working size, look. panes: a page whose panes have models of their own."""
     for name in ("model", "size", "opacity", "colours", "scale", "clip"):
         st.session_state.setdefault(WIDGETS[name], getattr(DEFAULT, name))
     with st.sidebar:
         picture_controls.show()
-        _model_controls()
-        _look_controls()
+        if panes:
+            _size_control()
+        else:
+            _model_controls()
+        _look_controls(scale=not panes)
 
 
 def _model_controls() -> None:
@@ -99,11 +104,15 @@ def _model_controls() -> None:
     spec = specs[name]
     _checkpoint_control(name)
     st.caption(_where_from(spec))
-    size = st.selectbox(
+    size = _size_control()
+    _cost(picture_controls.picture_name(), spec, size)
+
+
+def _size_control() -> int:
+    return st.selectbox(
         "Short side", SIZES, key=keys.SIZE, format_func=lambda side: f"{side} px", persist_state="session",
         help="The picture is scaled to this short side, its aspect ratio kept. More pixels: more patches, more time.",
     )  # fmt: skip
-    _cost(picture_controls.picture_name(), spec, size)
 
 
 def _cost(picture: str, spec: ModelSpec, size: int) -> None:
@@ -154,19 +163,20 @@ def _where_from(spec: ModelSpec) -> str:
     return f":material/download: {spec.description} About {4 * spec.parameter_count / 1e6:.0f} MB."
 
 
-def _look_controls() -> None:
+def _look_controls(*, scale: bool) -> None:
     with st.expander("Look", expanded=True, key="look", type="compact"):
         st.slider("Opacity", 0, 100, key=keys.OPACITY, format="%d %%", persist_state="session")
         st.selectbox(
             "Colours", ("auto", *COLOUR_SCALES), key=keys.COLOURS, format_func=str.capitalize, persist_state="session",
             help="Auto takes inferno on a dark page and viridis on a light one.",
         )  # fmt: skip
-        st.segmented_control(
-            "Colour scale of each head", SCALES, key=keys.SCALE, required=True, width="stretch",
-            format_func=_SCALE_TITLES.__getitem__, persist_state="session",
-            help="Shared: the same colour is the same weight everywhere, heads can be compared. "
-            "Own: every head uses the whole scale, its pattern is seen best.",
-        )  # fmt: skip
+        if scale:
+            st.segmented_control(
+                "Colour scale of each head", SCALES, key=keys.SCALE, required=True, width="stretch",
+                format_func=_SCALE_TITLES.__getitem__, persist_state="session",
+                help="Shared: the same colour is the same weight everywhere, heads can be compared. "
+                "Own: every head uses the whole scale, its pattern is seen best.",
+            )  # fmt: skip
         st.select_slider(
             "Scale ends at percentile", CLIPS, key=keys.CLIP, persist_state="session",
             help="A single hot patch would blacken the rest: values above this percentile get the last colour.",

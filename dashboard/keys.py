@@ -60,6 +60,6 @@ DOWNLOAD_INSPECTED = "download_inspected"  # download button: its report as JSON
 OPEN_CHECKPOINT = "open_checkpoint"  # button, where it is a model: in Explore
 
 # Session state without a widget
-QUERY = "query"  # None for CLS, or (y, x): the point, as fractions 0..1 of height and width
+QUERY = "query"  # None for CLS, or (y, x): the point, as fractions 0..1 of the scaled picture's height and width
 UPLOADED = "uploaded"  # sha256 of the uploaded picture in use, or None
 SHOWN_MODEL = "shown_model"  # name of the model whose details the page Models shows; None for the one in use

@@ -4,7 +4,18 @@ The only room with Streamlit caches and the only caller of the engine's function
 """
 
 from dashboard.services import limits
-from dashboard.services.analyses import Analysis, Cost, analyse, cost, statistics, trace_bytes, warm_up
+from dashboard.services.analyses import (
+    Analysis,
+    Cost,
+    analyse,
+    cost,
+    find_analysis,
+    frame_of,
+    query_patch,
+    statistics,
+    trace_bytes,
+    warm_up,
+)
 from dashboard.services.checkpoint_uploads import close_uploads
 from dashboard.services.downloads import Download, cancel_download, find_download, start_download
 from dashboard.services.folder import SUFFIXES, Listing, checkpoint_folder, list_checkpoints
@@ -48,11 +59,13 @@ __all__ = [
     "checkpoint_folder",
     "close_uploads",
     "cost",
+    "find_analysis",
     "find_download",
     "find_picture",
     "find_row",
     "find_series",
     "find_upload",
+    "frame_of",
     "in_memory",
     "in_words",
     "inspect",
@@ -67,6 +80,7 @@ __all__ = [
     "load_report",
     "model_bytes",
     "models",
+    "query_patch",
     "remove",
     "reopen",
     "report_as_json",

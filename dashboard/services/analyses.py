@@ -14,17 +14,23 @@ from dashboard.services import limits, memory
 from dashboard.services.models import models
 from dashboard.services.pictures import Picture, sample_picture, thumbnail
 from dashboard.state import DEFAULT
-from vit_engine.image import target_size
+from vit_engine import comparison
+from vit_engine.image import target_size, with_short_side
 from vit_engine.planning import in_words
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """One picture in one model: what Explore draws from. pixels: uint8 (height, width, 3), as the model saw them."""
+    """One picture in one model: what the pages draw from.
+
+    pixels: uint8 (height, width, 3), as the model saw them. frame: (height, width) of the scaled picture in
+    pixels, before the crop to whole patches: the same for all models at one working size.
+    """
 
     trace: ve.AttentionTrace
     pixels: np.ndarray
     report: ve.LoadReport
+    frame: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,22 @@ def _key(picture: Picture, model: str, size: int) -> Hashable:
     return memory.version(model), picture.sha256, size
 
 
+def frame_of(picture: Picture, size: int) -> tuple[int, int]:
+    """A picture's (height, width) at this short side, in pixels, before the crop to whole patches."""
+    return with_short_side(picture.shape, size)
+
+
+def query_patch(point: tuple[float, float] | None, analysis: Analysis) -> tuple[int, int] | None:
+    """The patch (row, col) of a point, in fractions of the frame's height and width; None for the CLS token."""
+    query = comparison.query_patch("shared", point, analysis.trace.grid, analysis.frame)
+    return None if isinstance(query, str) else query
+
+
+def find_analysis(picture: Picture, model: str, size: int) -> Analysis | None:
+    """What analyse() would give, where it is in memory; None where it is not, and nothing is run."""
+    return _traces().get(_key(picture, model, size))
+
+
 def analyse(picture: Picture, model: str, size: int, progress: Progress) -> Analysis:
     """A picture through a model, or the same from the store; VitEngineError where it cannot be.
 
@@ -101,7 +123,7 @@ def analyse(picture: Picture, model: str, size: int, progress: Progress) -> Anal
         prepared = ve.prepare_image(ve.open_image(picture.data), loaded.spec, size=size)
         _demand_room(loaded.spec, prepared.grid)
         trace = ve.attend(loaded, prepared, progress=lambda share, layer: report(share, f"attention: {layer}"))
-        analysis = Analysis(trace, prepared.pixels, loaded.report)
+        analysis = Analysis(trace, prepared.pixels, loaded.report, frame_of(picture, size))
         _traces().put(key, analysis)
         return analysis
 

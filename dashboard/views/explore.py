@@ -12,12 +12,12 @@ from dashboard import controls, figures, head_table, keys, mosaics, picture_cont
 from dashboard.services import Analysis, Picture
 from dashboard.state import Selection
 from dashboard.texts import plain, progress_in
-from vit_engine import ModelSpec, TokenGrid, VitEngineError
+from vit_engine import ModelSpec, VitEngineError
 
 CHART = {"displayModeBar": False, "scrollZoom": False, "doubleClick": False, "showSendToCloud": False}
 PREDICTIONS = 3  # classes, the likeliest first
 DEMO_CLASSIFIER = "The demo models point well and classify poorly: their model card says how often they are right."
-_GRID = "_grid"  # session state: the grid that the callback of the drawn overlay needs to know
+_GRID = "_grid"  # session state: the grid and the frame that the callback of the drawn overlay needs to know
 
 
 def page() -> None:
@@ -74,16 +74,9 @@ def _badge(spec: ModelSpec) -> str:
     return " :blue-badge[:material/folder_open: from a file]" if services.is_own(spec.name) else ""
 
 
-def _query_patch(selection: Selection, grid: TokenGrid) -> tuple[int, int] | None:
-    if selection.query is None:
-        return None
-    y, x = selection.query
-    return grid.patch_at(y * grid.height, x * grid.width)
-
-
 def _maps(analysis: Analysis, picture: Picture, selection: Selection) -> None:
     trace = analysis.trace
-    patch = _query_patch(selection, trace.grid)
+    patch = services.query_patch(selection.query, analysis)
     query = "cls" if patch is None else patch
     maps = np.stack([trace.head_maps(layer, query) for layer in trace.layers])  # (layers, heads, rows, cols)
     limits = _limits(maps, selection)
@@ -149,9 +142,9 @@ def _chart(figure: Figure, key: str, aspect: float, on_select: Callable[[], None
 def _choose_query() -> None:
     point = controls.clicked(keys.OVERLAY)
     if point is not None:
-        grid = st.session_state[_GRID]
+        grid, (height, width) = st.session_state[_GRID]
         y, x = grid.centre(int(point["y"]), int(point["x"]))
-        st.session_state[keys.QUERY] = (round(y / grid.height, 4), round(x / grid.width, 4))
+        st.session_state[keys.QUERY] = (round(y / height, 4), round(x / width, 4))
 
 
 def _choose_head() -> None:
@@ -180,7 +173,7 @@ def _legend(limit: float) -> str:
 
 
 def _below_overlay(analysis: Analysis, patch: tuple[int, int] | None, limit: float) -> None:
-    st.session_state[_GRID] = analysis.trace.grid
+    st.session_state[_GRID] = (analysis.trace.grid, analysis.frame)
     with st.container(horizontal=True, vertical_alignment="center", key="query_line"):
         st.html(_legend(limit), width="content")
         if patch is None:
