@@ -4,27 +4,38 @@ import numpy as np
 
 from vit_engine.errors import SpecError
 
+_ROUNDING = 1e-9  # as a share of what is rounded: far above what float64 leaves, far below a step of float32
+
 
 def mass_mask(values: np.ndarray, keep: float) -> np.ndarray:
     """The smallest set of largest values that holds at least `keep` (0..1) of the mass: bool, of the values' shape.
 
-    Values equal to the smallest of them are kept too, so that no order among equals matters. keep = 0
-    keeps nothing, keep = 1 everything; without mass nothing is kept below 1. SpecError for a share
-    outside 0..1, or for values that are negative or not finite.
+    Values equal to the smallest of them are kept too, so that no order among equals matters; what differs by
+    a rounding is equal. keep = 0 keeps nothing, keep = 1 everything; below 1 nothing is kept of values without
+    mass or with a NaN among them. SpecError for a share outside 0..1, or for values that are negative or infinite.
     """
-    if not 0 <= keep <= 1:
-        raise SpecError(f"the share of the mass to keep must be in 0..1; got {keep}.")
-    if not np.isfinite(values).all() or (values < 0).any():
-        raise SpecError("a mass mask needs values that are finite and not negative.")
+    demand_share(keep)
+    if (values < 0).any() or np.isinf(values).any():
+        raise SpecError(
+            "a mass mask needs values that are finite and not negative; "
+            f"got {np.nanmin(values):.3g} to {np.nanmax(values):.3g}."
+        )
     if keep == 1:
         return np.ones(values.shape, dtype=bool)
-    descending = np.sort(values.astype(np.float64), axis=None)[::-1]
+    masses = values.astype(np.float64)
+    descending = np.sort(masses, axis=None)[::-1]
     held = np.cumsum(descending)
-    if keep == 0 or held[-1] == 0:
+    if keep == 0 or not held[-1] > 0:
         return np.zeros(values.shape, dtype=bool)
-    # A share such as 0.6 of sums such as 0.1 + 0.2 + 0.3 must not fail by a rounding.
-    smallest = descending[np.searchsorted(held, keep * held[-1] * (1 - 1e-9))]
-    return np.asarray(values.astype(np.float64) >= smallest)
+    # A share such as 0.6 of sums such as 0.1 + 0.2 + 0.3 must not fail by a rounding; nor must equals.
+    smallest = descending[np.searchsorted(held, keep * held[-1] * (1 - _ROUNDING))]
+    return np.asarray(masses >= smallest * (1 - _ROUNDING))
+
+
+def demand_share(keep: float) -> None:
+    """SpecError for a share of the mass outside 0..1."""
+    if not 0 <= keep <= 1:
+        raise SpecError(f"the share of the mass to keep must be in 0..1; got {keep}.")
 
 
 def contours(mask: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -4,6 +4,8 @@ A patch's value is a mass that lies evenly on its square of pixels. Grids share 
 the picture, and one unit, the pixel; that they end at different places is what the crop to whole patches does.
 """
 
+import math
+
 import numpy as np
 
 from vit_engine.errors import SpecError
@@ -49,10 +51,13 @@ def _shares(count: int, size: int, onto_count: int, onto_size: int) -> np.ndarra
 
 
 def centre_of_mass(shown: AttentionMap) -> tuple[float, float]:
-    """The mean position (y, x) of a map's mass, in pixels from the top left; (nan, nan) where it has no mass."""
+    """The mean position (y, x) of a map's mass, in pixels from the top left.
+
+    (nan, nan) where it has no mass, or values that are not finite.
+    """
     values, size = shown.values.astype(np.float64), shown.grid.patch_size
     total = values.sum()
-    if not total > 0:
-        return float("nan"), float("nan")
+    if not 0 < total < math.inf:
+        return math.nan, math.nan
     rows, cols = (np.arange(count) + 0.5 for count in shown.grid.shape)
     return float(values.sum(axis=1) @ rows / total * size), float(values.sum(axis=0) @ cols / total * size)
