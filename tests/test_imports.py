@@ -22,7 +22,7 @@ LEVELS = (
     ("methods", "similarity"),
     ("comparison", "rankings"),
     ("",),
-    ("console", "pictures"),
+    ("console", "pictures", "versions"),
     ("demo", "cli"),
     ("__main__",),
 )
@@ -100,6 +100,18 @@ def rooms_without_torch(root: Path) -> list[Import]:
     return [each for each in imports if each.is_of("torch") and room_of(module_of(each.path)) in WITHOUT_TORCH]
 
 
+def reports_draw_only(root: Path) -> list[Import]:
+    """What writes comparisons down knows no page and runs no model."""
+    forbidden = ("streamlit", "dashboard", "torch", "torchvision")
+    return [each for each in imports_under(root, "vit_report") if each.is_of(*forbidden)]
+
+
+def two_commands_write_reports(root: Path) -> list[Import]:
+    """Of the engine, only these may import what needs Plotly."""
+    writers = {Path("vit_engine/cli/compare.py"), Path("vit_engine/cli/reproduce.py")}
+    return [each for each in imports_under(root, "vit_engine") if each.is_of("vit_report") and each.path not in writers]
+
+
 def figures_draw_only(root: Path) -> list[Import]:
     return [
         each
@@ -140,6 +152,8 @@ RULES = (
     engine_is_alone,
     engine_has_layers,
     rooms_without_torch,
+    reports_draw_only,
+    two_commands_write_reports,
     figures_draw_only,
     views_stand_on_top,
     only_services_call_the_engine,
@@ -176,6 +190,11 @@ def test_the_walk_finds_what_is_there() -> None:
         (engine_has_layers, "vit_engine/model.py", "import vit_engine as ve"),
         (engine_has_layers, "vit_engine/model.py", "import vit_engine.weights.load"),
         (rooms_without_torch, "vit_engine/statistics.py", "from torch import Tensor"),
+        (reports_draw_only, "vit_report/figure.py", "import streamlit as st"),
+        (reports_draw_only, "vit_report/figure.py", "from dashboard.figures import heatmap"),
+        (reports_draw_only, "vit_report/record.py", "def f():\n    import torch"),
+        (two_commands_write_reports, "vit_engine/cli/attend.py", "from vit_report import picture"),
+        (two_commands_write_reports, "vit_engine/comparison/compare.py", "def f():\n    import vit_report.bundle"),
         (figures_draw_only, "dashboard/figures.py", "import torch.nn"),
         (figures_draw_only, "dashboard/figures.py", "from streamlit import cache_data"),
         (figures_draw_only, "dashboard/mosaics.py", "import torch"),
@@ -212,6 +231,8 @@ def test_a_planted_violation_is_found(
         ("vit_engine/weights/load.py", "import torch\nfrom vit_engine.weights.reading.read import read_checkpoint"),
         ("vit_engine/trace.py", "from vit_engine.model import Block\nimport torch"),
         ("vit_engine/cli.py", "import vit_engine as ve"),
+        ("vit_engine/cli/compare.py", "def f():\n    from vit_report.bundle import bundle"),
+        ("vit_report/record.py", "from vit_engine.versions import versions\nimport plotly"),
         ("dashboard/services/models.py", "import vit_engine as ve\nfrom vit_engine import attend"),
         ("dashboard/testing.py", "from vit_engine import load_model\nfrom dashboard import app"),
         ("dashboard/views/explore.py", "from dashboard.views import head_table"),

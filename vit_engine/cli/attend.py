@@ -2,20 +2,18 @@
 
 import argparse
 import json
-import platform
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import PIL
-import torch
 
 import vit_engine as ve
 from vit_engine import console, pictures
 from vit_engine.image import PreparedImage
 from vit_engine.spec import Query
 from vit_engine.trace import AttentionTrace
+from vit_engine.versions import versions
 from vit_engine.weights import LoadedModel
 
 
@@ -96,13 +94,7 @@ def _record(arguments: argparse.Namespace, loaded: LoadedModel, trace: Attention
     """Everything that another person needs to repeat the run, and what came of it."""
     spec, random = asdict(loaded.spec), loaded.report.random
     return {
-        "versions": {
-            "vit_engine": ve.__version__,
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "pillow": PIL.__version__,
-            "python": platform.python_version(),
-        },
+        "versions": versions(),
         "model": loaded.spec.name,
         "preprocessing": spec.pop("preprocessing"),
         "spec": spec,

@@ -88,7 +88,7 @@ def _random_model(spec: ModelSpec, seed: int, device: torch.device) -> LoadedMod
         model = build(spec)
     model = model.to_empty(device="cpu")
     model.initialise(torch.Generator().manual_seed(seed))
-    report = LoadReport(source=f"random (seed {seed})", format="random", sha256=None)
+    report = LoadReport(source=f"random (seed {seed})", format="random", sha256=None, seed=seed)
     return _finish(spec, model, report, device)
 
 

@@ -24,7 +24,7 @@ class LoadReport:
     says and was taken from the published models of this format, a sentence each. part: of the file, in which the
     tensors are, as it stands after '#' in a path ("teacher"); their keys are those within it. Empty where the file
     itself is a state dict. dtypes: (type in the file, tensors of it) of the tensors that were taken; the model has
-    float32.
+    float32. seed: of random weights; None for others.
     """
 
     source: str
@@ -41,6 +41,7 @@ class LoadReport:
     assumed: tuple[str, ...] = ()
     part: str = ""
     dtypes: tuple[tuple[str, int], ...] = ()
+    seed: int | None = None
 
     @property
     def random(self) -> bool:

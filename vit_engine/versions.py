@@ -1,0 +1,20 @@
+"""Which versions made a result: what its record says of them."""
+
+import platform
+
+import numpy as np
+import PIL
+import torch
+
+import vit_engine as ve
+
+
+def versions() -> dict[str, str]:
+    """The versions of the engine and of what its numbers come from, by name."""
+    return {
+        "vit_engine": ve.__version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "pillow": PIL.__version__,
+        "python": platform.python_version(),
+    }
