@@ -12,6 +12,7 @@ from vit_engine.spec import Query
 from vit_engine.trace import AttentionTrace
 
 REDUNDANT_BITS = 0.05  # no two heads of a redundant group are further apart
+NAMED = 8  # heads of a group that its reason names
 
 
 @dataclass(frozen=True)
@@ -162,17 +163,17 @@ def _first(values: np.ndarray, count: int) -> Iterator[tuple[int, int]]:
 
 
 def _in_words(group: Sequence[Head]) -> str:
-    """ "layer 3, heads 0 and 2; layer 5, head 1"."""
-    parts = []
-    for layer in sorted({layer for layer, _ in group}):
-        heads = [str(head) for number, head in group if number == layer]
+    """ "layer 3, heads 0 and 2; layer 5, head 1": the first NAMED heads, and how many more there are."""
+    parts, named = [], group[:NAMED]
+    for layer in sorted({layer for layer, _ in named}):
+        heads = [str(head) for number, head in named if number == layer]
         listed = " and ".join(filter(None, (", ".join(heads[:-1]), heads[-1])))
         parts.append(f"layer {layer}, head{'s'[: len(heads) > 1]} {listed}")
-    return "; ".join(parts)
+    return "; ".join(parts) + (f"; and {len(group) - NAMED} more" if len(group) > NAMED else "")
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %" if share < 0.0995 else f"{100 * share:.0f} %"
+    return f"{100 * share:.0f} %" if 0.0995 <= share < 0.945 else f"{100 * share:.1f} %"
 
 
 def _bits(value: float) -> str:

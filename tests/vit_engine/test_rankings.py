@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.vit_engine.made_traces import made_trace
+from vit_engine import rankings
 from vit_engine.errors import SpecError
 from vit_engine.image import PreparedImage
 from vit_engine.rankings import REDUNDANT_BITS, Ranking, rank_heads
@@ -128,6 +129,19 @@ def test_a_group_is_as_wide_as_asked_and_its_middle_is_its_most_typical_head() -
     assert (entry.head, entry.group) == (1, ((0, 0), (0, 1), (0, 2)))
     assert entry.value == pytest.approx((2 * HALF + 1) / 3)
     assert f"{(2 * HALF + 1) / 3:.2f} bits apart on average: layer 0, heads 0, 1 and 2." in entry.reason
+
+
+def test_of_a_large_group_the_reason_names_some_and_the_entry_all() -> None:
+    (entry,) = ranked(made_trace({0: np.ones((3, 7)), 2: np.ones((3, 7)), 5: np.ones((3, 7))}, grid=GRID))[
+        "redundant"
+    ].entries
+    assert len(entry.group) == 9
+    assert "layer 2, heads 0, 1 and 2; layer 5, heads 0 and 1; and 1 more. The most" in entry.reason
+
+
+@pytest.mark.parametrize(("share", "text"), [(0.064, "6.4 %"), (0.42, "42 %"), (0.9954, "99.5 %"), (1, "100.0 %")])
+def test_shares_keep_the_digits_that_tell_heads_apart(share: float, text: str) -> None:
+    assert rankings._percent(share) == text
 
 
 @pytest.mark.parametrize("count", [1, 3])
