@@ -3,20 +3,21 @@
 import re
 from dataclasses import dataclass
 
+from vit_engine import methods
 from vit_engine.errors import SpecError
-from vit_engine.methods import find_method
 from vit_engine.spec import Query, TokenGrid
 from vit_engine.trace import REDUCTIONS
 
 MAX_PANES = 8
 Point = tuple[float, float]  # (y, x) as fractions of the scaled picture's height and width, before the crop to patches
 FIXED_QUERIES = ("shared", "cls")
+DECIMALS = 4  # of a point: a tenth of a pixel in a thousand
 
-_NUMBER = r"-?\d{1,9}(?:\.\d{1,9})?"
-_PANE = re.compile(
-    rf"(?P<model>.+?):(?P<layer>-?\d{{1,4}})(?::(?P<head>[a-z]+|\d{{1,4}}))?(?::(?P<method>[a-z_]+))?"
-    rf"(?::(?P<query>shared|cls|{_NUMBER},{_NUMBER}))?",
-    re.DOTALL,
+_LAYER = r":(?P<layer>-?[0-9]{1,9})"
+_NUMBER = r"-?[0-9]{1,20}(?:\.[0-9]{1,20})?"
+# As above but for words that nothing is called: only read to say which of them is wrong.
+_MISSPELT = re.compile(
+    rf"(?P<model>.+?){_LAYER}:(?P<head>[0-9]{{1,9}}|[a-zA-Z]\w*)(?::(?P<method>\w+))?(?::(?P<query>.+))?", re.DOTALL
 )
 
 
@@ -26,8 +27,8 @@ class Pane:
 
     model: a model's name, or a checkpoint's. layer: from 0; negative from the last. head: a number from 0,
     or "mean", "max", "min" over heads. method: a name in vit_engine.methods. query: "shared" (what all panes
-    share: the CLS token, or a point of the picture), "cls", or a point of its own. SpecError for a method,
-    head or query that cannot be.
+    share: the CLS token, or a point of the picture), "cls", or a point of its own, rounded to four decimals,
+    as it is written. SpecError for a model, method, head or query that cannot be.
     """
 
     model: str
@@ -37,17 +38,19 @@ class Pane:
     query: str | Point = "shared"
 
     def __post_init__(self) -> None:
-        find_method(self.method)
-        if isinstance(self.head, str) and self.head not in REDUCTIONS:
-            raise SpecError(f"a pane's head must be a number or one of {', '.join(REDUCTIONS)}; got {self.head!r}.")
-        if isinstance(self.query, str) and self.query not in FIXED_QUERIES:
-            raise SpecError(f"a pane's query must be one of {', '.join(FIXED_QUERIES)} or (y, x); got {self.query!r}.")
-        if not isinstance(self.query, str) and not all(0 <= part <= 1 for part in self.query):
-            raise SpecError(f"a pane's point must be two fractions 0..1 of height and width; got {self.query}.")
+        if not self.model:
+            raise SpecError("a pane needs the name of a model; got an empty one.")
+        methods.find_method(self.method)
+        known = self.head in REDUCTIONS if isinstance(self.head, str) else self.head >= 0
+        if not known:
+            raise SpecError(
+                f"a pane's head must be a number from 0 or one of {', '.join(REDUCTIONS)}; got {self.head!r}."
+            )
+        object.__setattr__(self, "query", _checked(self.query))
 
     def __str__(self) -> str:
         """MODEL:LAYER:HEAD, and :METHOD and :QUERY where they are not the usual ones."""
-        query = self.query if isinstance(self.query, str) else f"{self.query[0]:.4f},{self.query[1]:.4f}"
+        query = self.query if isinstance(self.query, str) else ",".join(f"{part:.{DECIMALS}f}" for part in self.query)
         parts = [self.model, str(self.layer), str(self.head)]
         if query != "shared":
             parts += [self.method, query]
@@ -57,22 +60,52 @@ class Pane:
 
     @classmethod
     def parse(cls, text: str) -> "Pane":
-        """A pane as __str__ writes it; ":HEAD", ":METHOD" and ":QUERY" may be left out. SpecError for anything else."""
-        found = _PANE.fullmatch(text)
+        """A pane as __str__ writes it; ":HEAD", ":METHOD" and ":QUERY" may be left out. SpecError for anything else.
+
+        A model's name may have colons and numbers in it, as 'C:\\\\vit:3.pth': what is read as layer, head and
+        the rest is the last that can be. 'a:3:7' is head 7 of layer 3 of 'a'; layer 7 of a model called 'a:3' is
+        'a:3:7:mean'.
+        """
+        found = _read(text) or _MISSPELT.fullmatch(text)
         if found is None:
             raise SpecError(
                 f"a pane is MODEL:LAYER, MODEL:LAYER:HEAD, and perhaps :METHOD and :QUERY, as 'dino_vits8:11:mean'; "
                 f"got {text!r}."
             )
         head, query = found["head"] or "mean", found["query"] or "shared"
-        point = None if query in FIXED_QUERIES else tuple(float(part) for part in query.split(","))
         return cls(
             found["model"],
             int(found["layer"]),
             int(head) if head.isdecimal() else head,
             found["method"] or "raw",
-            query if point is None else (point[0], point[1]),
+            _point(query) if re.fullmatch(rf"{_NUMBER},{_NUMBER}", query) else query,
         )
+
+
+def _read(text: str) -> re.Match[str] | None:
+    """The reading with the longest name of a model: with a head if there is one, else without."""
+    head = rf":(?P<head>{'|'.join(REDUCTIONS)}|[0-9]{{1,9}})"
+    method = "|".join(re.escape(method.name) for method in methods.METHODS)
+    rest = rf"(?::(?P<method>{method}))?(?::(?P<query>{'|'.join(FIXED_QUERIES)}|{_NUMBER},{_NUMBER}))?"
+    readings = (re.fullmatch(rf"(?P<model>.+){_LAYER}{each}{rest}", text, re.DOTALL) for each in (head, f"(?:{head})?"))
+    return next((found for found in readings if found), None)
+
+
+def _point(text: str) -> Point:
+    y, x = text.split(",")
+    return float(y), float(x)
+
+
+def _checked(query: str | Point) -> str | Point:
+    """A pane's query, a point rounded as it is written; SpecError for what is none."""
+    if isinstance(query, str):
+        if query not in FIXED_QUERIES:
+            raise SpecError(f"a pane's query must be one of {', '.join(FIXED_QUERIES)} or (y, x); got {query!r}.")
+        return query
+    if len(query) != 2 or not all(0 <= part <= 1 for part in query):
+        raise SpecError(f"a pane's point must be two fractions 0..1 of height and width; got {query}.")
+    y, x = (round(float(part), DECIMALS) + 0.0 for part in query)  # + 0.0: there is no point −0
+    return y, x
 
 
 def letter(number: int) -> str:
@@ -89,4 +122,5 @@ def query_patch(query: str | Point, point: Point | None, grid: TokenGrid, frame:
     chosen = point if query == "shared" else query
     if chosen is None or isinstance(chosen, str):
         return "cls"
-    return grid.patch_at(chosen[0] * frame[0], chosen[1] * frame[1])
+    # Links round; a point on the border of two patches must not fall into the other one for that.
+    return grid.patch_at(round(chosen[0] * frame[0], 1), round(chosen[1] * frame[1], 1))

@@ -1,12 +1,13 @@
 """What the panes of a comparison show."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vit_engine.comparison.pane import Pane, Point, letter, query_patch
+from vit_engine.comparison.pane import MAX_PANES, Pane, Point, letter, query_patch
 from vit_engine.errors import SpecError
 from vit_engine.maps import AttentionMap
+from vit_engine.maps.mask import demand_share
 from vit_engine.methods import find_method
 from vit_engine.spec import Query
 from vit_engine.trace import AttentionTrace
@@ -19,6 +20,7 @@ class Shown:
 
     name: "A", "B", …. pane: its layer counted from 0. query: in the pane's own grid. map: on it too.
     pixels: uint8 (height, width, 3), as the model saw them. report: where the model's weights are from.
+    SpecError for a map or pixels of another grid than the trace's.
     """
 
     name: str
@@ -29,6 +31,14 @@ class Shown:
     pixels: np.ndarray
     report: LoadReport
 
+    def __post_init__(self) -> None:
+        grid = self.trace.grid
+        if self.map.grid != grid or self.pixels.shape != (grid.height, grid.width, 3):
+            raise SpecError(
+                f"pane {self.name} needs a map on {grid} and pixels {(grid.height, grid.width, 3)}; "
+                f"got {self.map.grid} and {self.pixels.shape}."
+            )
+
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
@@ -37,7 +47,8 @@ class Comparison:
     shown: the panes; one that could not be shown is left out, the others keep their names. reference: the
     name of the pane that the others are compared with; the first that is shown, where it is not. frame: the
     scaled picture (height, width) in pixels, before the crop to patches. point: the shared query, None for
-    the CLS token. keep: the share of the mass in masks, 0..1. SpecError for no pane, or panes of several pictures.
+    the CLS token. keep: the share of the mass in masks, 0..1. SpecError for another share, for no pane or more
+    than MAX_PANES, for names that are not each pane's own, and for panes of several pictures or other sizes.
     """
 
     shown: tuple[Shown, ...]
@@ -47,8 +58,19 @@ class Comparison:
     keep: float = 0.6
 
     def __post_init__(self) -> None:
-        if len({one.trace.image_sha256 for one in self.shown}) != 1:
-            raise SpecError("a comparison needs one or more panes, all of the same picture.")
+        demand_share(self.keep)
+        names = [one.name for one in self.shown]
+        if not 1 <= len(names) <= MAX_PANES or len(set(names)) < len(names):
+            raise SpecError(f"a comparison needs 1..{MAX_PANES} panes with names of their own; got {names}.")
+        if len({one.trace.image_sha256 for one in self.shown}) > 1:
+            raise SpecError("a comparison needs panes of one picture; got several pictures.")
+        for one in self.shown:
+            expected = one.trace.spec.cropped_grid(*self.frame)
+            if one.trace.grid != expected:  # its pixels would not be the others'
+                raise SpecError(
+                    f"pane {one.name} of a picture of {self.frame[0]}×{self.frame[1]} px must be on {expected}; "
+                    f"got {one.trace.grid}. Prepare the picture at one size for all panes."
+                )
 
     @property
     def base(self) -> Shown:
@@ -70,5 +92,4 @@ def show(
     layer = trace.spec.layer_number(pane.layer)
     query = query_patch(pane.query, point, trace.grid, frame)
     shown = find_method(pane.method).compute(trace, layer, pane.head, query)
-    fitted = Pane(pane.model, layer, pane.head, pane.method, pane.query)
-    return Shown(letter(number), fitted, trace, query, shown, pixels, report)
+    return Shown(letter(number), replace(pane, layer=layer), trace, query, shown, pixels, report)

@@ -6,6 +6,7 @@ from itertools import combinations
 import pandas as pd
 
 from vit_engine.comparison.shown import Comparison, Shown
+from vit_engine.errors import SpecError
 from vit_engine.maps import agreement
 from vit_engine.statistics import COLUMNS, Column
 
@@ -35,9 +36,10 @@ def agreement_table(comparison: Comparison) -> pd.DataFrame:
 
 def comparable_columns(shown: tuple[Shown, ...]) -> tuple[Column, ...]:
     """The statistics that mean the same in all panes: all of them, or, with different token counts, the
-    normalised entropies and the distances.
+    normalised entropies and the distances. Distances only where all traces have them.
     """
-    statistics = tuple(column for column in COLUMNS if column.unit)
+    tables = [one.trace.statistics.to_frame().columns for one in shown]
+    statistics = tuple(column for column in COLUMNS if column.unit and all(column.name in table for table in tables))
     if len({(one.trace.grid.tokens, one.trace.grid.patches) for one in shown}) == 1:
         return statistics
     return tuple(column for column in statistics if column.name.endswith(_COMPARE))
@@ -48,7 +50,8 @@ def head_table(comparison: Comparison, statistic: str, *, all_layers: bool = Fal
 
     statistic: a column's name in vit_engine.statistics.COLUMNS. all_layers: one row a (layer, head) of the
     models; otherwise one row a head, of each pane's own layer. Columns: "layer" (all layers only), "head", then
-    (pane's name) and (name + " − " + reference's) for each pane; NaN where a model has no such head.
+    (pane's name) and (name + " − " + reference's) for each pane but the reference; NaN where a model has no
+    such head. SpecError for a statistic that there is not, or not in every trace.
     """
     base = comparison.base
     series = {one.name: _statistic(one, statistic, all_layers=all_layers) for one in comparison.shown}
@@ -62,6 +65,9 @@ def head_table(comparison: Comparison, statistic: str, *, all_layers: bool = Fal
 
 def _statistic(one: Shown, statistic: str, *, all_layers: bool) -> pd.Series:
     frame = one.trace.statistics.to_frame()
+    there = [column.name for column in COLUMNS if column.unit and column.name in frame]
+    if statistic not in there:
+        raise SpecError(f"a statistic of pane {one.name} must be one of {', '.join(there)}; got {statistic!r}.")
     if all_layers:
         return frame.set_index(["layer", "head"])[statistic].astype(float)
     return frame[frame["layer"] == one.pane.layer].set_index("head")[statistic].astype(float)
