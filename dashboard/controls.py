@@ -194,15 +194,27 @@ def current_spec() -> ModelSpec:
     return services.models()[st.session_state[keys.MODEL]]
 
 
-def layer_and_head(spec: ModelSpec) -> None:
-    """The two controls that walk through a model; keeps them within what it has."""
+def settle(spec: ModelSpec) -> None:
+    """Keep layer and head within what this model has; call before selection() on a page without their widgets."""
     state = st.session_state
+    state.setdefault(keys.VIEW, DEFAULT.view)
     wanted = state.get(keys.LAYER), state.get(keys.HEAD)
     was_last = state.get(_DEPTH) not in (None, spec.depth) and wanted[0] == state[_DEPTH] - 1
     layer, head = clamp_to_model(None if was_last else wanted[0], wanted[1], depth=spec.depth, heads=spec.heads)
     state[_DEPTH] = spec.depth
     # Always assigned: a persisted slider comes back with its old value once its range has changed.
     state[keys.LAYER], state[keys.HEAD] = layer, head
+
+
+def open_head(layer: int, head: int) -> None:
+    """Make a head of the model in use the one that Explore shows; call before its widgets, as in a callback."""
+    state = st.session_state
+    state[keys.LAYER], state[keys.HEAD], state[_DEPTH] = layer, str(head), current_spec().depth
+
+
+def layer_and_head(spec: ModelSpec) -> None:
+    """The two controls that walk through a model; keeps them within what it has."""
+    settle(spec)
     left, right = st.columns([2, 3], gap="medium", vertical_alignment="top")
     left.slider(
         "Layer", 0, max(spec.depth - 1, 1), key=keys.LAYER, help="Counted from 0.", persist_state="session",
@@ -217,7 +229,6 @@ def layer_and_head(spec: ModelSpec) -> None:
 
 def view_control() -> None:
     """Attention over the picture, or beside it."""
-    st.session_state.setdefault(keys.VIEW, DEFAULT.view)
     st.segmented_control(
         "View", VIEWS, key=keys.VIEW, required=True, label_visibility="collapsed", persist_state="session",
         format_func=_VIEW_TITLES.__getitem__,

@@ -1,20 +1,15 @@
 """Explore: one picture, one model; every layer, every head, any query patch."""
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import streamlit as st
-from plotly.graph_objects import Figure
-from streamlit.delta_generator import DeltaGenerator
 
-from dashboard import controls, figures, head_table, keys, mosaics, picture_controls, services
+from dashboard import controls, figures, head_table, keys, mosaics, services, stage
 from dashboard.services import Analysis, Picture
 from dashboard.state import Selection
-from dashboard.texts import plain, progress_in
-from vit_engine import ModelSpec, VitEngineError
+from dashboard.texts import plain
 
-CHART = {"displayModeBar": False, "scrollZoom": False, "doubleClick": False, "showSendToCloud": False}
 PREDICTIONS = 3  # classes, the likeliest first
 DEMO_CLASSIFIER = "The demo models point well and classify poorly: their model card says how often they are right."
 _GRID = "_grid"  # session state: the grid and the frame that the callback of the drawn overlay needs to know
@@ -26,52 +21,19 @@ def page() -> None:
     spec = controls.current_spec()
     header = st.container(key="header", horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute")
     controls.layer_and_head(spec)
-    stage = st.container(key="stage")
+    below = st.container(key="stage")
     with header:
         title = st.container(key="title", width="content")
         controls.view_control()
     selection = controls.selection(spec)
-    analysis = _analyse(selection, stage)
-    if analysis is None:
-        title.markdown(f"#### {plain(spec.title)}{_badge(spec)}")
-    else:
-        picture = services.find_picture(selection.picture)
-        with title:
-            _title(spec, picture, analysis)
-        with stage:
-            _maps(analysis, picture, selection)
+    analysis = stage.analyse(selection, below)
+    with title:
+        stage.title(spec, selection, analysis)
+    if analysis is not None:
+        with below:
+            _maps(analysis, services.find_picture(selection.picture), selection)
             head_table.show(analysis, layer=_layer(analysis, selection))
     controls.share(selection)
-
-
-def _analyse(selection: Selection, stage: DeltaGenerator) -> Analysis | None:
-    """The analysis of what is selected, its progress shown while it runs; None, with the reason shown, if it fails."""
-    bar = stage.empty()
-    try:
-        picture = services.find_picture(selection.picture)
-        return services.analyse(picture, selection.model, selection.size, progress_in(bar))
-    except VitEngineError as error:
-        reason = plain(str(error)) if services.is_own(selection.model) else str(error)  # files are named by strangers
-        stage.error(reason[:1].upper() + reason[1:], icon=":material/error:")
-        return None
-    finally:
-        bar.empty()
-
-
-def _title(spec: ModelSpec, picture: Picture, analysis: Analysis) -> None:
-    trace, grid = analysis.trace, analysis.trace.grid
-    warning = " :orange-badge[:material/casino: random weights]" if trace.random else ""
-    st.markdown(f"#### {plain(spec.title)}{_badge(spec)}{warning}", help=f"Loaded from {plain(str(analysis.report))}.")
-    credit = f" ({picture.credit})" if picture.credit else ""
-    name = picture_controls.picture_title(picture)
-    st.caption(
-        f"{name}{credit} · {grid.height}×{grid.width} px · {grid.rows}×{grid.cols} patches · "
-        f"{trace.seconds:.1f} s · {trace.nbytes / 1e6:.0f} MB"
-    )
-
-
-def _badge(spec: ModelSpec) -> str:
-    return " :blue-badge[:material/folder_open: from a file]" if services.is_own(spec.name) else ""
 
 
 def _maps(analysis: Analysis, picture: Picture, selection: Selection) -> None:
@@ -126,17 +88,8 @@ def _overlay(analysis: Analysis, selection: Selection, patch: tuple[int, int] | 
         beside=selection.view == "beside",
     )
     aspect = trace.grid.width / trace.grid.height * (2.02 if selection.view == "beside" else 1)
-    _chart(figure, keys.OVERLAY, aspect, _choose_query, alt=f"{shown.label}, over the picture")
+    stage.chart(figure, keys.OVERLAY, aspect, _choose_query, alt=f"{shown.label}, over the picture")
     return limit
-
-
-def _chart(figure: Figure, key: str, aspect: float, on_select: Callable[[], None], *, alt: str) -> None:
-    """A clickable chart in a box that keeps its aspect (width over height) at every width."""
-    st.html(f"<style>.st-key-{key}_box {{ aspect-ratio: {aspect:.4f}; }}</style>")
-    with st.container(key=f"{key}_box"):
-        st.plotly_chart(
-            figure, key=key, on_select=on_select, selection_mode="points", height="stretch", config=CHART, alt=alt
-        )
 
 
 def _choose_query() -> None:
@@ -217,7 +170,7 @@ def _head_grid(analysis: Analysis, selection: Selection, maps: np.ndarray, limit
     )
     across = mosaics.grid_columns(heads, rows, cols)
     aspect = across * cols / (-(-heads // across) * rows)
-    _chart(figure, keys.HEAD_GRID, aspect, _choose_head, alt=f"Attention of each head of layer {layer}")
+    stage.chart(figure, keys.HEAD_GRID, aspect, _choose_head, alt=f"Attention of each head of layer {layer}")
 
 
 def _mosaic(analysis: Analysis, selection: Selection, maps: np.ndarray, limits: np.ndarray) -> None:
@@ -232,7 +185,9 @@ def _mosaic(analysis: Analysis, selection: Selection, maps: np.ndarray, limits: 
         layers=list(analysis.trace.layers),
         selected=(_layer(analysis, selection), int(selection.head) if selection.head.isdigit() else None),
     )
-    _chart(figure, keys.MOSAIC, heads * cols / (depth * rows), _choose_layer_and_head, alt="Attention of all heads")
+    stage.chart(
+        figure, keys.MOSAIC, heads * cols / (depth * rows), _choose_layer_and_head, alt="Attention of all heads"
+    )
 
 
 def _entropy_by_depth(analysis: Analysis, selection: Selection) -> None:
@@ -245,7 +200,9 @@ def _entropy_by_depth(analysis: Analysis, selection: Selection) -> None:
         unit="bits",
         most=math.log2(grid.tokens),
     )
-    st.plotly_chart(figure, key=keys.ENTROPY_BY_DEPTH, height=380, config=CHART, alt="Entropy of every head by layer")
+    st.plotly_chart(
+        figure, key=keys.ENTROPY_BY_DEPTH, height=380, config=stage.CHART, alt="Entropy of every head by layer"
+    )
 
 
 page()

@@ -1,0 +1,60 @@
+"""What the pages of one picture in one model share: its analysis, its title, clickable charts."""
+
+from collections.abc import Callable
+
+import streamlit as st
+from plotly.graph_objects import Figure
+from streamlit.delta_generator import DeltaGenerator
+
+from dashboard import picture_controls, services
+from dashboard.services import Analysis
+from dashboard.state import Selection
+from dashboard.texts import plain, progress_in
+from vit_engine import ModelSpec, VitEngineError
+
+CHART = {"displayModeBar": False, "scrollZoom": False, "doubleClick": False, "showSendToCloud": False}
+
+
+def analyse(selection: Selection, stage: DeltaGenerator) -> Analysis | None:
+    """The analysis of what is selected, its progress shown while it runs; None, with the reason shown, if it fails."""
+    bar = stage.empty()
+    try:
+        picture = services.find_picture(selection.picture)
+        return services.analyse(picture, selection.model, selection.size, progress_in(bar))
+    except VitEngineError as error:
+        stage.error(reason(error, selection.model), icon=":material/error:")
+        return None
+    finally:
+        bar.empty()
+
+
+def reason(error: VitEngineError, model: str) -> str:
+    """Why an analysis in a model of this name failed, as Markdown."""
+    text = plain(str(error)) if services.is_own(model) else str(error)  # files are named by strangers
+    return text[:1].upper() + text[1:]
+
+
+def title(spec: ModelSpec, selection: Selection, analysis: Analysis | None) -> None:
+    """Which model and, where there is an analysis, which picture, at which size and cost."""
+    badge = " :blue-badge[:material/folder_open: from a file]" if services.is_own(spec.name) else ""
+    if analysis is None:
+        st.markdown(f"#### {plain(spec.title)}{badge}")
+        return
+    trace, grid, picture = analysis.trace, analysis.trace.grid, services.find_picture(selection.picture)
+    warning = " :orange-badge[:material/casino: random weights]" if trace.random else ""
+    st.markdown(f"#### {plain(spec.title)}{badge}{warning}", help=f"Loaded from {plain(str(analysis.report))}.")
+    credit = f" ({picture.credit})" if picture.credit else ""
+    name = picture_controls.picture_title(picture)
+    st.caption(
+        f"{name}{credit} · {grid.height}×{grid.width} px · {grid.rows}×{grid.cols} patches · "
+        f"{trace.seconds:.1f} s · {trace.nbytes / 1e6:.0f} MB"
+    )
+
+
+def chart(figure: Figure, key: str, aspect: float, on_select: Callable[[], None], *, alt: str) -> None:
+    """A clickable chart in a box that keeps its aspect (width over height) at every width."""
+    st.html(f"<style>.st-key-{key}_box {{ aspect-ratio: {aspect:.4f}; }}</style>")
+    with st.container(key=f"{key}_box"):
+        st.plotly_chart(
+            figure, key=key, on_select=on_select, selection_mode="points", height="stretch", config=CHART, alt=alt
+        )
