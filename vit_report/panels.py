@@ -27,7 +27,8 @@ class Panel:
     tells them, in `unit`. coloured: float32 of the same shape, what the colours stand for, from low to high;
     NaN is not drawn. patch: (row, col) of the query in the pane's own grid `patches`, None for the CLS token. outlines:
     float32 (points, 2), (y, x) in pixels. limit: the value of the last colour, in `unit`. difference: whether
-    it is one. message: why there is no map; then the arrays are None.
+    it is one. log: whether coloured, low and high are decimal logarithms. random: whether the model's weights are.
+    message: why there is no map; then the arrays are None.
     """
 
     name: str
@@ -46,6 +47,8 @@ class Panel:
     outlines: tuple[np.ndarray, ...] = ()
     stops: Stops = field(default_factory=list)
     difference: bool = False
+    log: bool = False
+    random: bool = False
 
 
 def title(one: Shown) -> str:
@@ -87,7 +90,7 @@ def _map_panel(one: Shown, limit: float, keep: float, look: Look) -> Panel:
         outlines = tuple(_in_pixels(outline, one.map.grid) for outline in contours(mask))
     return _panel(
         one, values=values, coloured=coloured, grid=one.map.grid, low=float(low), high=float(high), limit=limit,
-        unit=one.map.unit, outlines=outlines, stops=colour_stops(look.colours),
+        unit=one.map.unit, outlines=outlines, stops=colour_stops(look.colours), log=look.scale == "log",
     )  # fmt: skip
 
 
@@ -137,11 +140,13 @@ def _panel(
     stops: Stops,
     outlines: tuple[np.ndarray, ...] = (),
     difference: bool = False,
+    log: bool = False,
 ) -> Panel:
     return Panel(
         name=one.name, title=title(one), pixels=one.pixels, grid=grid, patches=one.trace.grid, values=values,
         coloured=coloured, low=low, high=high, limit=limit, unit=unit,
         patch=None if isinstance(one.query, str) else one.query, outlines=outlines, stops=stops, difference=difference,
+        log=log, random=one.trace.random,
     )  # fmt: skip
 
 
