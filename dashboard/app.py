@@ -17,10 +17,12 @@ st.html(ASSETS / "style.css")
 page = st.navigation(
     [
         st.Page("views/explore.py", title="Explore", icon=":material/blur_on:", default=True),
+        st.Page("views/compare.py", title="Compare", icon=":material/compare:"),
+        st.Page("views/heads.py", title="Heads", icon=":material/grid_view:"),
         st.Page("views/models.py", title="Models", icon=":material/deployed_code:"),
         st.Page("views/guide.py", title="Guide", icon=":material/menu_book:"),
     ]
 )
 controls.restore()
-controls.sidebar()
+controls.sidebar(panes=page.url_path == "compare")
 page.run()

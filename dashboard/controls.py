@@ -206,12 +206,6 @@ def settle(spec: ModelSpec) -> None:
     state[keys.LAYER], state[keys.HEAD] = layer, head
 
 
-def open_head(layer: int, head: int) -> None:
-    """Make a head of the model in use the one that Explore shows; call before its widgets, as in a callback."""
-    state = st.session_state
-    state[keys.LAYER], state[keys.HEAD], state[_DEPTH] = layer, str(head), current_spec().depth
-
-
 def layer_and_head(spec: ModelSpec) -> None:
     """The two controls that walk through a model; keeps them within what it has."""
     settle(spec)
@@ -252,6 +246,15 @@ def selection(spec: ModelSpec) -> Selection:
         scale=state[keys.SCALE],
         clip=state[keys.CLIP],
     )
+
+
+def shared_selection() -> Selection:
+    """What the sidebar says now, where panes have models of their own."""
+    state = st.session_state
+    return Selection(
+        picture=picture_controls.picture_name(), size=state[keys.SIZE], query=state.get(keys.QUERY),
+        opacity=state[keys.OPACITY], colours=state[keys.COLOURS], clip=state[keys.CLIP],
+    )  # fmt: skip
 
 
 def clicked(key: str) -> dict | None:

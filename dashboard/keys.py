@@ -59,7 +59,70 @@ INSPECTED_REPORT = "inspected_report"  # data frame: one row a tensor of the che
 DOWNLOAD_INSPECTED = "download_inspected"  # download button: its report as JSON
 OPEN_CHECKPOINT = "open_checkpoint"  # button, where it is a model: in Explore
 
+# Heads: which heads to look at
+HEADS_STATISTIC = "heads_statistic"  # select box: a column of vit_engine.statistics.COLUMNS but layer and head
+HEADS_PROFILE = "heads_profile"  # segmented control: "statistic" | "entropy" | "distance"
+HEADS_OVERLAY = "heads_overlay"  # multi-select: names of models, besides the one in use
+HEADS_RANKING = "heads_ranking"  # segmented control: "focused" | "local" | "global" | "unlike" | "redundant"
+RANKED_HEAD = "ranked_head"  # buttons ranked_head_0, ranked_head_1, …: open the ranking's first, second, … head
+HEADS_SCOPE = "heads_scope"  # segmented control: "layer" | "all"
+HEADS_LAYER = "heads_layer"  # slider, where the scope is one layer: 0..depth - 1
+HEADS_ORDER = "heads_order"  # segmented control: "cluster" | "number"
+HEADS_REDUNDANT = "heads_redundant"  # select slider: bits, one of dashboard.heads_state.THRESHOLDS
+
+# Heads: what is drawn
+STATISTIC_MAP = "statistic_map"  # plotly chart; traces "statistic", "cells" (click = open that head)
+PROFILE = "profile"  # plotly chart; for each model, by its title, the traces "heads of TITLE", "TITLE" (their mean)
+SIMILARITY = "similarity"  # plotly chart; traces "divergence", "cells" (click = open the row's head)
+DOWNLOAD_STATISTIC = "download_statistic"  # download button: CSV, as are the next three
+DOWNLOAD_PROFILE = "download_profile"  # download button
+DOWNLOAD_RANKINGS = "download_rankings"  # download button: all five
+DOWNLOAD_SIMILARITY = "download_similarity"  # download button: one row a pair of heads
+
 # Session state without a widget
 QUERY = "query"  # None for CLS, or (y, x): the point, as fractions 0..1 of the scaled picture's height and width
 UPLOADED = "uploaded"  # sha256 of the uploaded picture in use, or None
 SHOWN_MODEL = "shown_model"  # name of the model whose details the page Models shows; None for the one in use
+PANES = "panes"  # tuple of vit_engine.comparison.Pane: what Compare shows
+REFERENCE = "reference"  # number of the pane that Compare compares with
+ZOOM = "zoom"  # None for the whole picture, or (top, left, bottom, right) as fractions of the scaled picture
+
+# Compare: above the panes
+COMPARE_SHOW = "compare_show"  # segmented control: "map" | "difference" | "mask"
+COMPARE_SCALE = "compare_scale"  # segmented control: "shared" | "own" | "log"
+COMPARE_KEEP = "compare_keep"  # select slider: per cent of the mass in masks, one of dashboard.compare_state.KEEPS
+ADD_PANE = "add_pane"  # button: one more, a copy of the last
+PRESET = "preset"  # buttons preset_patches, preset_last, preset_layers, preset_random, preset_supervision, preset_heads
+
+# Compare: of each pane; the number of the pane, from 0, follows: "pane_model_0", as of_pane() says
+PANE_MODEL = "pane_model"  # select box: a model's name
+PANE_LAYER = "pane_layer"  # slider: 0..depth - 1
+PANE_HEAD = "pane_head"  # select box: "mean" | "max" | "min" | "0" | "1" | ...
+PANE_METHOD = "pane_method"  # select box: a name in vit_engine.methods.METHODS
+PANE_QUERY = "pane_query"  # segmented control: "shared" | "cls" | "own", the point that was shared when it was chosen
+PANE_REFERENCE = "pane_reference"  # button: compare the others with this one
+PANE_DUPLICATE = "pane_duplicate"  # button
+PANE_REMOVE = "pane_remove"  # button
+PANE_LEFT = "pane_left"  # button: one place to the left
+PANE_RIGHT = "pane_right"  # button
+PANE_DOWNLOAD = "pane_download"  # button, where the model's weights are not here
+PANE_RETRY = "pane_retry"  # button, where an analysis failed
+
+# Compare: what is drawn
+COMPARISON = "comparison"  # plotly chart; for pane A the traces "attention A", "patches A" (click = query), "query A"
+RESET_ZOOM = "reset_zoom"  # button, where it is zoomed
+AGREEMENT = "agreement"  # data frame: one row a pair of panes
+DOWNLOAD_AGREEMENT = "download_agreement"  # download button: CSV
+STATISTIC = "statistic"  # select box: a column of vit_engine.statistics.COLUMNS that means the same in all panes
+COMPARE_ROWS = "compare_rows"  # segmented control: "layer" | "all"
+COMPARE_ORDER = "compare_order"  # segmented control: "head" | "difference"
+COMPARE_HEADS = "compare_heads"  # data frame: one row a head, a column group a pane
+DOWNLOAD_COMPARE_HEADS = "download_compare_heads"  # download button: CSV
+COMPARE_CHART = "compare_chart"  # segmented control: "box" | "violin"
+DISTRIBUTION = "distribution"  # plotly chart: a box or violin per layer and model
+DOWNLOAD_BUNDLE = "download_bundle"  # download button: a zip of everything
+
+
+def of_pane(key: str, number: int) -> str:
+    """The key of a pane's widget: "pane_model_0" for PANE_MODEL of the first."""
+    return f"{key}_{number}"

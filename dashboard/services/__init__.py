@@ -17,8 +17,20 @@ from dashboard.services.analyses import (
     warm_up,
 )
 from dashboard.services.checkpoint_uploads import close_uploads
-from dashboard.services.downloads import Download, cancel_download, find_download, start_download
+from dashboard.services.comparisons import (
+    agreement,
+    comparable,
+    compare,
+    download_size,
+    drawn,
+    export,
+    heads_side_by_side,
+    map_entropy,
+    ready_models,
+)
+from dashboard.services.downloads import Download, cancel_download, download_failure, find_download, start_download
 from dashboard.services.folder import SUFFIXES, Listing, checkpoint_folder, list_checkpoints
+from dashboard.services.heads import analyse_too, rankings, similarity
 from dashboard.services.memory import Held, in_memory, load_model, load_report, model_bytes, unload
 from dashboard.services.models import (
     Model,
@@ -54,11 +66,19 @@ __all__ = [
     "SeriesAdded",
     "add",
     "add_series",
+    "agreement",
     "analyse",
+    "analyse_too",
     "cancel_download",
     "checkpoint_folder",
     "close_uploads",
+    "comparable",
+    "compare",
     "cost",
+    "download_failure",
+    "download_size",
+    "drawn",
+    "export",
     "find_analysis",
     "find_download",
     "find_picture",
@@ -66,6 +86,7 @@ __all__ = [
     "find_series",
     "find_upload",
     "frame_of",
+    "heads_side_by_side",
     "in_memory",
     "in_words",
     "inspect",
@@ -78,15 +99,19 @@ __all__ = [
     "list_checkpoints",
     "load_model",
     "load_report",
+    "map_entropy",
     "model_bytes",
     "models",
     "query_patch",
+    "rankings",
+    "ready_models",
     "remove",
     "reopen",
     "report_as_json",
     "sample_picture",
     "series_models",
     "series_of",
+    "similarity",
     "start_download",
     "statistics",
     "table",

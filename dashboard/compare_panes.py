@@ -1,0 +1,115 @@
+"""The panes of Compare: which can be shown now, why others cannot, and having the missing ones analysed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from dashboard import keys, services
+from dashboard.keys import of_pane
+from dashboard.services import Analysis, Picture
+from dashboard.texts import plain, progress_in, sentence
+from vit_engine import ModelSpec, VitEngineError
+from vit_engine.comparison import Pane
+
+_FAILED = "_failed_panes"  # session state: (picture, model, size) -> why its analysis failed
+_REFRESH = 1.0  # seconds between two looks at a download
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a pane has no map: in few words, and in full. kind: "download", "downloading", "refused" or "failed"."""
+
+    kind: str
+    brief: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Panes:
+    """The panes of a picture at a short side, by number: those analysed, those that cannot be, those still to be."""
+
+    picture: Picture
+    size: int
+    analyses: Mapping[int, Analysis]
+    problems: Mapping[int, Problem]
+    waiting: tuple[int, ...]
+
+
+def look(panes: tuple[Pane, ...], picture: Picture, size: int, specs: Mapping[str, ModelSpec]) -> Panes:
+    """Where each pane stands; runs nothing."""
+    analyses, problems = {}, {}
+    for number, pane in enumerate(panes):
+        analysis = services.find_analysis(picture, pane.model, size)
+        if analysis is not None:
+            analyses[number] = analysis
+        elif (problem := _problem(specs[pane.model], picture, size)) is not None:
+            problems[number] = problem
+    waiting = tuple(number for number in range(len(panes)) if number not in analyses and number not in problems)
+    return Panes(picture, size, analyses, problems, waiting)
+
+
+def _problem(spec: ModelSpec, picture: Picture, size: int) -> Problem | None:
+    """What stands against analysing a picture in a model, as far as is known without doing it."""
+    if services.find_download(spec.name) is not None:
+        return Problem("downloading", "downloading", "")
+    if not services.is_ready(spec):
+        failure = services.download_failure(spec.name)
+        size_words = f"{spec.title} is not here yet: about {services.download_size(spec)}."
+        return Problem("download", "not downloaded", sentence(f"{failure} {size_words}".strip()))
+    failed = _failures().get((picture.sha256, spec.name, size))
+    if failed is not None:
+        return Problem("failed", "failed", sentence(failed))
+    try:
+        refusal = services.cost(picture, spec.name, size).refusal
+    except VitEngineError as error:
+        return Problem("refused", "not possible", sentence(str(error)))
+    return Problem("refused", "too large", f"Too large: {plain(refusal)}.") if refusal else None
+
+
+def _failures() -> dict[tuple[str, str, int], str]:
+    return st.session_state.setdefault(_FAILED, {})
+
+
+def tell(number: int, panes: Panes, spec: ModelSpec) -> None:
+    """A problem in its pane's place, and what can be done about it."""
+    problem = panes.problems[number]
+    if problem.kind == "downloading":
+        _download(spec.name)
+        return
+    if problem.kind == "download":
+        st.info(problem.text, icon=":material/download:")
+        st.button(
+            "Download", key=of_pane(keys.PANE_DOWNLOAD, number), icon=":material/download:",
+            on_click=services.start_download, args=(spec,), help="In the background; the other panes stay.",
+        )  # fmt: skip
+        return
+    st.error(problem.text, icon=":material/error:")
+    if problem.kind == "failed":
+        st.button(
+            "Try again", key=of_pane(keys.PANE_RETRY, number), icon=":material/refresh:", on_click=_forget,
+            args=((panes.picture.sha256, spec.name, panes.size),),
+        )  # fmt: skip
+
+
+def _forget(key: tuple[str, str, int]) -> None:
+    _failures().pop(key, None)
+
+
+@st.fragment(run_every=_REFRESH)
+def _download(name: str) -> None:
+    """The download of a pane's model; the whole page is drawn anew once it has ended."""
+    download = services.find_download(name)
+    if download is None:
+        st.rerun(scope="app")
+    else:
+        st.progress(download.fraction, text=sentence(download.message))
+
+
+def fill(pane: Pane, panes: Panes, place: DeltaGenerator) -> None:
+    """Have one pane analysed, its progress shown in its place; what is wrong is kept for the next look."""
+    try:
+        services.analyse(panes.picture, pane.model, panes.size, progress_in(place))
+    except VitEngineError as error:
+        _failures()[panes.picture.sha256, pane.model, panes.size] = str(error)

@@ -1,0 +1,101 @@
+"""Panes of one picture, side by side: what they show, and the numbers between them."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+import pandas as pd
+
+import vit_engine as ve
+from dashboard.services import memory
+from dashboard.services.analyses import Analysis
+from dashboard.services.memory import model_bytes
+from dashboard.services.models import is_ready, models
+from dashboard.services.pictures import Picture
+from vit_engine.comparison import (
+    Comparison,
+    Pane,
+    Point,
+    Shown,
+    agreement_table,
+    comparable_columns,
+    head_table,
+    letter,
+    show,
+)
+from vit_engine.maps import entropy
+from vit_engine.planning import in_words
+from vit_engine.statistics import Column
+from vit_report.bundle import bundle
+from vit_report.figure import Zoom
+from vit_report.look import Look
+from vit_report.panels import Panel, panels
+
+
+def compare(
+    panes: Mapping[int, Pane],
+    analyses: Mapping[int, Analysis],
+    *,
+    reference: int,
+    point: Point | None,
+    keep: float,
+) -> Comparison:
+    """What the panes of these numbers show, each from its analysis. point: the shared query, None for the CLS token."""
+    frame = next(iter(analyses.values())).frame
+    shown = tuple(
+        show(number, panes[number], one.trace, one.pixels, one.report, frame=frame, point=point)
+        for number, one in analyses.items()
+    )
+    return Comparison(shown, frame, reference=letter(reference), point=point, keep=keep)
+
+
+def drawn(comparison: Comparison, look: Look) -> tuple[Panel, ...]:
+    """What is drawn of each pane that is shown."""
+    return panels(comparison, look)
+
+
+def agreement(comparison: Comparison) -> pd.DataFrame:
+    """How much the maps of each pair agree; its columns are vit_engine.comparison.AGREEMENT_COLUMNS."""
+    return agreement_table(comparison)
+
+
+def heads_side_by_side(comparison: Comparison, statistic: str, *, all_layers: bool) -> pd.DataFrame:
+    """A statistic of every head, a column a pane, and the differences to the reference."""
+    return head_table(comparison, statistic, all_layers=all_layers)
+
+
+def comparable(shown: tuple[Shown, ...]) -> tuple[Column, ...]:
+    """The statistics that mean the same in all these panes."""
+    return comparable_columns(shown)
+
+
+def map_entropy(shown: Shown) -> tuple[float, float]:
+    """Entropy of a pane's map over the patches: in bits, and divided by the largest possible."""
+    return entropy.map_entropy(shown.map)
+
+
+def export(
+    comparison: Comparison,
+    look: Look,
+    drawn: Sequence[Panel],
+    *,
+    picture: Picture,
+    size: int,
+    link: str,
+    statistic: str,
+    all_layers: bool,
+    zoom: Zoom | None,
+) -> bytes:
+    """A zip of everything on the page, and of what makes it anew. zoom: in pixels of the scaled picture."""
+    return bundle(
+        comparison, look, picture=picture.data, size=size, link=link, statistic=statistic, all_layers=all_layers,
+        zoom=zoom, drawn=drawn,
+    )  # fmt: skip
+
+
+def ready_models() -> Collection[str]:
+    """Names of the models that need no download and fit the memory for models."""
+    return {name for name, spec in models().items() if is_ready(spec) and not memory.too_large(spec)}
+
+
+def download_size(spec: ve.ModelSpec) -> str:
+    """About what a model's download takes, in words."""
+    return in_words(model_bytes(spec))

@@ -1,0 +1,188 @@
+"""Compare: maps of one picture side by side, by model, patch size, layer and head, with the numbers between them."""
+
+from collections.abc import Mapping
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from dashboard import (
+    compare_controls,
+    compare_export,
+    compare_legend,
+    compare_panes,
+    compare_tables,
+    controls,
+    keys,
+    picture_controls,
+    services,
+)
+from dashboard.compare_panes import Panes
+from dashboard.compare_state import NAMES, Comparing, pane_name, zoom_in_pixels, zoom_on
+from dashboard.services import Picture
+from dashboard.state import Selection
+from dashboard.texts import plain
+from vit_engine import ModelSpec
+from vit_engine.comparison import Comparison
+from vit_report.figure import GAP, compare_figure, figure_aspect
+from vit_report.look import Look
+from vit_report.panels import Panel
+
+Places = list[DeltaGenerator]  # below each pane
+
+CHART = {"displaylogo": False, "scrollZoom": False, "doubleClick": False, "showSendToCloud": False}
+PANE_WIDTH = 250  # pixels, at least
+HIGHEST = 640  # pixels, of a pane
+_NOTICES = "_compare_notices"  # session state: what was changed in the link, until the page has its panes
+_FILLING = "_filling"  # session state: whether the page runs again by itself, to show one pane more
+_FRAME = "_frame"  # session state: the frame that the callback of the drawn figure needs to know
+
+
+def page() -> None:
+    _tell_notices()
+    choice, selection = compare_controls.chosen(), controls.shared_selection()
+    picture, size = services.find_picture(selection.picture), selection.size
+    frame, specs = services.frame_of(picture, size), services.models()
+    corner = _title(picture, frame)
+    compare_controls.presets()
+    compare_controls.toolbar()
+    panes = compare_panes.look(choice.panes, picture, size, specs)
+    comparison = _comparison(choice, selection, panes)
+    look = _look(choice, selection)
+    drawn = _drawn(choice, comparison, panes, look)
+    _above(comparison, drawn, look)
+    strip = _strip(len(choice.panes), frame)
+    with strip:
+        _cards(choice, specs)
+        _figure(drawn, frame, choice, look)
+        places = _under(choice, panes, comparison, drawn, look)
+    if comparison is not None and len(comparison.shown) > 1:
+        compare_tables.agreement(comparison)
+        compare_tables.heads(comparison, choice)
+    controls.share(selection, compare_controls.own_link(), names=NAMES)
+    if comparison is not None:
+        with corner:
+            compare_export.button(comparison, look, drawn, choice=choice, picture=picture, size=size)
+    _fill(choice, panes, places)
+
+
+def _tell_notices() -> None:
+    """What was changed in a link stays told while the page fills its panes by itself."""
+    kept = st.session_state.pop(_NOTICES, ()) if st.session_state.pop(_FILLING, False) else ()
+    notices = (*kept, *controls.notices(), *compare_controls.restore())
+    st.session_state[_NOTICES] = notices
+    if notices:
+        st.warning("\n\n".join(map(plain, notices)), icon=":material/link_off:")
+
+
+def _title(picture: Picture, frame: tuple[int, int]) -> DeltaGenerator:
+    """The page's title, and beside it the place for the export, which it returns."""
+    header = st.container(key="header", horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute")
+    with header.container(width="content", gap="xsmall"):
+        st.markdown("#### Compare")
+        credit = f" ({picture.credit})" if picture.credit else ""
+        st.caption(f"{picture_controls.picture_title(picture)}{credit} · {frame[0]}×{frame[1]} px")
+    return header.container(width="content")
+
+
+def _comparison(choice: Comparing, selection: Selection, panes: Panes) -> Comparison | None:
+    """What the panes show that are analysed; None where none is."""
+    if not panes.analyses:
+        return None
+    return services.compare(
+        dict(enumerate(choice.panes)), panes.analyses, reference=choice.reference, point=selection.query,
+        keep=choice.keep / 100,
+    )  # fmt: skip
+
+
+def _look(choice: Comparing, selection: Selection) -> Look:
+    return Look(
+        show=choice.show, scale=choice.scale, colours=controls.colours(), opacity=selection.opacity / 100,
+        clip=float(selection.clip),
+    )  # fmt: skip
+
+
+def _drawn(choice: Comparing, comparison: Comparison | None, panes: Panes, look: Look) -> tuple[Panel, ...]:
+    """A panel a pane: its map, or in few words why there is none."""
+    there = {} if comparison is None else {panel.name: panel for panel in services.drawn(comparison, look)}
+    drawn = []
+    for number in range(len(choice.panes)):
+        name = pane_name(number)
+        problem = panes.problems.get(number)
+        drawn.append(there.get(name) or Panel(name, "", message=problem.brief if problem else "…"))
+    return tuple(drawn)
+
+
+def _above(comparison: Comparison | None, drawn: tuple[Panel, ...], look: Look) -> None:
+    """Whose attention this is, and what the colours mean."""
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key="above"):
+        compare_controls.query_line()
+        if comparison is not None:
+            st.html(compare_legend.legend(comparison, drawn, look), width="content")
+
+
+def _strip(count: int, frame: tuple[int, int]) -> DeltaGenerator:
+    """The panes with what stands above and below each: as wide as fits, scrolled sideways where that is not enough."""
+    aspect, gap = figure_aspect(count, frame), 100 * GAP / (count + GAP * (count - 1))
+    wide = f"min-width: {count * PANE_WIDTH}px; max-width: {HIGHEST * aspect:.0f}px"
+    st.html(
+        f"<style>.st-key-compare_strip > div {{ {wide}; }} .st-key-comparison_box {{ aspect-ratio: {aspect:.4f}; }} "
+        f".st-key-compare_strip > div > [data-testid=stHorizontalBlock] {{ gap: {gap:.3f}%; }}</style>"
+    )
+    return st.container(key="compare_strip")
+
+
+def _cards(choice: Comparing, specs: Mapping[str, ModelSpec]) -> None:
+    for number, column in enumerate(st.columns(len(choice.panes), gap="small", wrap=False)):
+        with column:
+            compare_controls.pane_card(number, specs)
+
+
+def _figure(drawn: tuple[Panel, ...], frame: tuple[int, int], choice: Comparing, look: Look) -> None:
+    zoom = zoom_in_pixels(choice.zoom, frame)
+    figure = compare_figure(drawn, frame=frame, opacity=look.opacity, zoom=zoom, drag="select")
+    st.session_state[_FRAME] = frame
+    with st.container(key="comparison_box"):
+        st.plotly_chart(
+            figure, key=keys.COMPARISON, on_select=_choose, selection_mode=("points", "box"), height="stretch",
+            config=CHART, alt="The panes' attention over the picture, side by side",
+        )  # fmt: skip
+
+
+def _choose() -> None:
+    """A box is a zoom, a click a query; a second click on a patch, which deselects it, changes nothing."""
+    selection = st.session_state[keys.COMPARISON].selection
+    height, width = st.session_state[_FRAME]
+    if selection.box:
+        zoom = zoom_on(selection.box[0], (height, width))
+        st.session_state[keys.ZOOM] = zoom or st.session_state[keys.ZOOM]
+    elif selection.points:
+        point = selection.points[0]
+        st.session_state[keys.QUERY] = (round(point["y"] / height, 4), round(point["x"] / width, 4))
+
+
+def _under(
+    choice: Comparing, panes: Panes, comparison: Comparison | None, drawn: tuple[Panel, ...], look: Look
+) -> Places:
+    """Below each pane its numbers, its problem, or the place for its progress; returns these places."""
+    specs, places = services.models(), []
+    for number, column in enumerate(st.columns(len(choice.panes), gap="small", wrap=False)):
+        with column:
+            if number in panes.problems:
+                compare_panes.tell(number, panes, specs[choice.panes[number].model])
+            elif number in panes.analyses and comparison is not None:
+                st.caption(compare_legend.numbers(comparison, drawn[number], look))
+            places.append(st.empty())
+    return places
+
+
+def _fill(choice: Comparing, panes: Panes, places: Places) -> None:
+    """Have the next missing pane analysed and draw the page anew: so the panes come one after another."""
+    for number in panes.waiting[1:]:
+        places[number].progress(0.0, text="Waiting")
+    for number in panes.waiting[:1]:
+        compare_panes.fill(choice.panes[number], panes, places[number])
+        st.session_state[_FILLING] = True
+        st.rerun()
+
+
+page()
