@@ -1,0 +1,67 @@
+"""How alike heads are, as a matrix: a part of the page Heads."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from dashboard import controls, heads_controls, keys, opening, services, stage
+from dashboard.heads_figures import MAX_CELLS, similarity_figure
+from dashboard.heads_rankings import in_words
+from dashboard.heads_state import HeadsView
+from dashboard.services import Analysis
+from dashboard.state import Selection
+from vit_engine.similarity import HeadSimilarity
+
+
+def show(analysis: Analysis, selection: Selection, view: HeadsView) -> None:
+    """The matrix of divergences, its order and redundant groups; a click opens the row's head in Explore."""
+    st.markdown("**Head similarity** :small[click to open the row's head in Explore]")
+    heads_controls.similarity(analysis.trace.spec)
+    patch = services.query_patch(selection.query, analysis)
+    found = services.similarity(analysis, "cls" if patch is None else patch)
+    if view.scope == "layer":
+        found = found.of_layer(max(analysis.trace.layers) if view.layer is None else view.layer)
+    groups = found.groups(view.redundant)
+    order = found.order if view.order == "cluster" else tuple(range(len(found.heads)))
+    figure = similarity_figure(
+        found.divergence[np.ix_(order, order)], heads=[found.heads[place] for place in order], groups=groups,
+        colours=controls.colours(),
+    )  # fmt: skip
+    diagonal = " Click on the diagonal: there are many." if len(order) ** 2 > MAX_CELLS else ""
+    st.caption(
+        f"Jensen-Shannon divergence of their maps over patches, in bits: 0 is the same map, 1 no patch in common. "
+        f"Query: {in_words(patch)}. {_groups_in_words(groups)}{diagonal}"
+    )
+    stage.chart(figure, keys.SIMILARITY, 1.08, _open, alt="Divergence of every two heads")
+    heads_controls.download(
+        _table(found), f"similarity-{analysis.trace.spec.name}", key=keys.DOWNLOAD_SIMILARITY,
+        help="One row a pair of heads.",
+    )  # fmt: skip
+
+
+def _open() -> None:
+    point = controls.clicked(keys.SIMILARITY)
+    if point is not None:
+        opening.choose(*point["customdata"][:2])
+
+
+def _groups_in_words(groups: tuple[tuple[tuple[int, int], ...], ...]) -> str:
+    if not groups:
+        return "No redundant group."
+    heads = sum(map(len, groups))
+    return f"{len(groups)} redundant group{'s'[: len(groups) > 1]} of {heads} heads, framed."
+
+
+def _table(similarity: HeadSimilarity) -> pd.DataFrame:
+    """One row a pair of heads."""
+    first, second = np.triu_indices(len(similarity.heads), 1)
+    numbers = np.asarray(similarity.heads)
+    return pd.DataFrame(
+        {
+            "layer": numbers[first, 0],
+            "head": numbers[first, 1],
+            "other_layer": numbers[second, 0],
+            "other_head": numbers[second, 1],
+            "divergence_bits": similarity.divergence[first, second],
+        }
+    )

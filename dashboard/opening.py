@@ -1,0 +1,20 @@
+"""A head that was chosen on one page opens in Explore."""
+
+import streamlit as st
+
+from dashboard import keys
+
+EXPLORE = "views/explore.py"
+_WANTED = "_open_in_explore"  # session state: whether a callback of this run asked for it
+
+
+def choose(layer: int, head: int) -> None:
+    """In a callback: make this head of the model in use the one that Explore shows, and ask for Explore."""
+    st.session_state[keys.LAYER], st.session_state[keys.HEAD] = int(layer), str(int(head))
+    st.session_state[_WANTED] = True
+
+
+def follow() -> None:
+    """Early in a page: go to Explore where a callback asked for it."""
+    if st.session_state.pop(_WANTED, False):
+        st.switch_page(EXPLORE)
