@@ -85,7 +85,7 @@ def rank_heads(
         ),
         Ranking(
             "redundant", "Redundant groups",
-            f"Heads whose maps are the same but for {_bits(redundant_bits)}, any two of them: one stands for all.",
+            f"Heads whose maps are the same but for {redundant_bits:g} bits, any two of them: one stands for all.",
             tuple(_redundant(similarity, count, redundant_bits)),
         ),
     )  # fmt: skip
