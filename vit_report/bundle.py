@@ -40,11 +40,16 @@ def bundle(
     zoom: Zoom | None = None,
     drawn: Sequence[Panel] | None = None,
 ) -> bytes:
-    """A zip of files(), the same bytes for the same comparison; arguments and errors are those of files()."""
+    """A zip of files(), with the same arguments and errors."""
     made = files(
         comparison, look, picture=picture, size=size, statistic=statistic, all_layers=all_layers, link=link, zoom=zoom,
         drawn=drawn,
     )  # fmt: skip
+    return as_zip(made)
+
+
+def as_zip(made: dict[str, bytes]) -> bytes:
+    """Files by name in one; the same bytes for the same files."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(made):

@@ -36,7 +36,8 @@ dd { margin: 0; }
 .ends { display: flex; justify-content: space-between; font-size: .85rem; }
 .unit { color: var(--quiet); font-size: .85rem; }
 table { border-collapse: collapse; }
-th, td { padding: 4px 12px; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; } th { font-weight: 600; }
+th, td { padding: 4px 12px; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
+th { font-weight: 600; }
 """
 
 

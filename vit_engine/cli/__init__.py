@@ -3,6 +3,7 @@
     python -m vit_engine models
     python -m vit_engine estimate dino_vits8 --size 480
     python -m vit_engine attend cat.jpg --model demo_vit_p16 --size 224 --out results
+    python -m vit_engine compare cat.jpg --pane demo_vit_p8:5:mean --pane demo_vit_p16:5:mean --out results
     python -m vit_engine download dino_vits16 dino_vits8
     python -m vit_engine inspect run/checkpoint.pth#student --heads 6
 
@@ -19,7 +20,7 @@ from typing import NamedTuple
 
 import vit_engine as ve
 from vit_engine import console
-from vit_engine.cli import attend, download, estimate, inspect, models
+from vit_engine.cli import attend, compare, download, estimate, inspect, models
 
 _NUMBERS_AFTER = {"--size": 2, "--layers": 1, "--query": 1}  # how many, as console.join_values() wants them
 
@@ -37,6 +38,7 @@ COMMANDS = (
     Command("models", "the models known by name", models.add_arguments, models.run),
     Command("estimate", "what a run will take, before it is made", estimate.add_arguments, estimate.run),
     Command("attend", "the attention of one picture, written to files", attend.add_arguments, attend.run),
+    Command("compare", "several maps of one picture side by side, with numbers", compare.add_arguments, compare.run),
     Command("download", "weights into the cache folder, verified", download.add_arguments, download.run),
     Command("inspect", "what a checkpoint is, before it is loaded", inspect.add_arguments, inspect.run),
 )

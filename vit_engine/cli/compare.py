@@ -1,0 +1,179 @@
+"""Several maps of one picture, side by side, with numbers: written to files as the page Compare writes them."""
+
+import argparse
+import json
+import re
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import vit_engine as ve
+from vit_engine import console
+from vit_engine.cli import panes as runs
+from vit_engine.comparison import (
+    MAX_PANES,
+    Comparison,
+    Pane,
+    Point,
+    comparable_columns,
+    letter,
+)
+from vit_engine.errors import SpecError
+from vit_engine.statistics import COLUMNS
+
+ARCHIVE = "comparison.zip"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's argument and options."""
+    add = parser.add_argument
+    pane = "MODEL:LAYER[:HEAD[:METHOD[:QUERY]]]"
+    add("image", metavar="IMAGE", help="PNG, JPEG, WebP, GIF, BMP or TIFF")
+    add("--pane", action="append", default=[], metavar=pane, help=f"2..{MAX_PANES} of them; dino_vits8:11:mean")
+    add("--out", type=Path, required=True, metavar="DIR", help="folder for the results, made if it is not there")
+    add("--zip", action="store_true", help=f"one file {ARCHIVE} instead of single ones")
+    add("--heads", type=_heads, action="append", default=[], metavar="[MODEL=]N", help="of checkpoints that do not say")
+    add("--seed", type=console.seed, default=0, metavar="N", help="of random weights; default: 0")
+    add("--size", type=console.size, default=224, metavar="N|HEIGHT WIDTH", help="short side, or exact; default: 224")
+    add("--point", type=_point, metavar="Y,X", help="shared query, as fractions of height and width; default: CLS")
+    add("--reference", default="A", metavar="A", help="the pane that others are compared with; default: A")
+    add("--keep", type=_per_cent, default=0.6, metavar="%", help="of the mass in masks; default: 60")
+    add("--statistic", default="cls_entropy_normalised", metavar="NAME", help="of heads; default: %(default)s")
+    add("--all-layers", action="store_true", help="heads of all layers side by side, not of each pane's own")
+    add("--show", default="map", metavar="map|difference|mask", help="what is drawn; default: map")
+    add("--scale", default="shared", metavar="shared|own|log", help="of colours; default: shared")
+    add("--colours", default="inferno", metavar="NAME", help="of maps; default: inferno")
+    add("--opacity", type=_per_cent, default=0.65, metavar="%", help="of colours; default: 65")
+    add("--clip", type=float, default=99.5, metavar="%", help="percentile at which colours end; default: 99.5")
+    add("--device", default="auto", help="auto, cpu, cuda, …; default: auto")
+    add("--json", action="store_true", help="print one JSON document")
+
+
+def _number(text: str) -> float:
+    if not re.fullmatch(r"\d{1,9}(\.\d{1,20})?", text.strip()):
+        raise argparse.ArgumentTypeError(f"expected a number, got {text!r}")
+    return float(text)
+
+
+def _per_cent(text: str) -> float:
+    """Argument type: 0..100, as a share."""
+    if not 0 <= _number(text) <= 100:
+        raise argparse.ArgumentTypeError(f"expected per cent, 0..100, got {text!r}")
+    return _number(text) / 100
+
+
+def _point(text: str) -> Point:
+    """Argument type: Y,X, two fractions."""
+    parts = [_number(part) for part in text.split(",")]
+    if len(parts) != 2 or not all(0 <= part <= 1 for part in parts):
+        raise argparse.ArgumentTypeError(f"expected Y,X, two fractions in 0..1, got {text!r}")
+    return parts[0], parts[1]
+
+
+def _heads(text: str) -> tuple[str, int]:
+    """Argument type: N, or MODEL=N."""
+    model, _, number = text.rpartition("=")
+    return model, console.positive(number)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Write the bundle, or nothing; print how much the panes agree and where the files are."""
+    report = reports()
+    look = report.Look(arguments.show, arguments.scale, arguments.colours, arguments.opacity, arguments.clip)
+    panes = _panes(arguments)
+    _demand_statistic(arguments.statistic)
+    with console.staged(arguments.out) as scratch:
+        with console.progress_bar() as progress:
+            data = _read(arguments.image)
+            picture = ve.open_image(data)
+            sources = runs.sources_of(panes, arguments.heads, arguments.seed)
+            options: dict[str, Any] = {"size": arguments.size, "device": arguments.device}
+            runs.demand_possible(panes, sources, (picture.height, picture.width), **options)
+            options |= {"point": arguments.point, "reference": arguments.reference, "keep": arguments.keep}
+            comparison = runs.compared(panes, sources, picture, **options, progress=progress)
+        kept = {"size": arguments.size, "statistic": arguments.statistic, "all_layers": arguments.all_layers}
+        made = report.files(comparison, look, picture=data, **kept)
+        record = json.loads(made[report.RECORD])
+        made = {ARCHIVE: report.as_zip(made)} if arguments.zip else made
+        report.write_bundle(scratch, made)
+    _report(arguments, comparison, record, {name: str(arguments.out / name) for name in sorted(made)})
+
+
+def reports() -> ModuleType:
+    """The room that writes comparisons; VitEngineError where Plotly, which it draws with, is not installed."""
+    try:
+        from vit_report import bundle  # noqa: PLC0415  (other commands need no Plotly)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "plotly":
+            raise
+        raise ve.VitEngineError(
+            "comparisons are drawn with Plotly, which is not installed: install the extra 'dashboard', or plotly."
+        ) from error
+    return bundle
+
+
+def _panes(arguments: argparse.Namespace) -> list[Pane]:
+    panes = [Pane.parse(text) for text in arguments.pane]
+    if not 2 <= len(panes) <= MAX_PANES:
+        raise SpecError(f"a comparison needs 2..{MAX_PANES} panes; got {len(panes)}. Pass --pane once for each.")
+    names = [letter(number) for number in range(len(panes))]
+    if arguments.reference not in names:
+        raise SpecError(f"reference must be one of {', '.join(names)}; got {arguments.reference!r}.")
+    return panes
+
+
+def _read(path: str) -> bytes:
+    """The picture's bytes, which the bundle holds too."""
+    try:
+        return Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ve.ImageError(f"{path!r} cannot be read: {reason}. Check the path.") from error
+
+
+def _demand_statistic(name: str) -> None:
+    names = [column.name for column in COLUMNS if column.unit]
+    if name not in names:
+        raise SpecError(f"statistic must be one of {', '.join(names)}; got {name!r}.")
+
+
+def _report(
+    arguments: argparse.Namespace, comparison: Comparison, record: dict[str, Any], files: dict[str, str]
+) -> None:
+    _notes(record["models"])
+    if arguments.statistic not in {column.name for column in comparable_columns(comparison.shown)}:
+        console.note(f"note: {arguments.statistic} means another thing in each of these token counts: do not compare.")
+    if arguments.json:
+        console.emit_json({**record, "files": files})
+        return
+    for one in comparison.shown:
+        console.emit(f"{one.name}: {one.pane.model} · {one.map.label}")
+    for row in record["numbers"]["agreement"]:
+        console.emit(agreement_in_words(row, comparison.keep))
+    for path in files.values():
+        console.emit(path)
+
+
+def _notes(models: list[dict[str, Any]]) -> None:
+    """What one must know of the models, on stderr."""
+    for model in models:
+        if model["random"]:
+            console.note(f"note: RANDOM WEIGHTS (seed {model['seed']}): {model['title']} has not been trained.")
+        for sentence in model["weights"]["assumed"]:
+            console.note(f"note: assumed of {model['model']}, because nothing says it: {sentence}")
+
+
+def agreement_in_words(row: dict[str, Any], keep: float) -> str:
+    """A row of the agreement table: "A–B: Pearson 0.844, …"; a dash for what has no number."""
+    numbers = (
+        ("Pearson", "pearson", ".3f", ""),
+        ("Spearman", "spearman", ".3f", ""),
+        ("JSD", "jsd_bits", ".3f", " bits"),
+        (f"IoU of {100 * keep:g} % of the mass", "iou", ".3f", ""),
+        ("centre shift", "shift_px", ".1f", " px"),
+    )
+    words = [
+        f"{title} –" if row[name] is None else f"{title} {row[name]:{digits}}{unit}"
+        for title, name, digits, unit in numbers
+    ]
+    return f"{row['first']}–{row['second']}: {', '.join(words)}"

@@ -1,0 +1,147 @@
+"""From panes to what they show: one run a model, one model in memory at a time."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from PIL import Image
+
+import vit_engine as ve
+from vit_engine.comparison import Comparison, Pane, Point, Shown, show
+from vit_engine.devices import usable_device
+from vit_engine.image import target_size
+from vit_engine.planning import demand_memory
+from vit_engine.progress import Progress
+from vit_engine.registry import find_model
+from vit_engine.weights import LoadedModel
+from vit_engine.weights.load import checkpoint_path
+from vit_engine.weights.reading.read import split_part
+
+FILE_PREFIX = "file:"  # of models from files, in the names of panes: as in the dashboard's links
+Size = int | tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a pane's model is from.
+
+    name: in panes and records. path: of a checkpoint, with its '#part'; empty for a model that is known by name.
+    heads: of a checkpoint that does not say. seed: of random weights.
+    """
+
+    name: str
+    path: str = ""
+    heads: int | None = None
+    seed: int = 0
+
+    def spec(self) -> ve.ModelSpec:
+        """What the model is, before it is loaded; CheckpointError where nobody says how many heads it has."""
+        if not self.path:
+            return find_model(self.name)
+        found = ve.inspect_checkpoint(self.path, heads=self.heads)
+        if found.spec is None:
+            raise ve.CheckpointError(
+                f"{self.path} does not say how many heads it has: pass --heads {self.path}=N. {found.advice}"
+            )
+        return self._named(found.spec)
+
+    def load(self, device: str, progress: Progress) -> LoadedModel:
+        """The model; a checkpoint under its name in panes, without the folders that it lies in."""
+        loaded = ve.load_model(
+            self.path or self.name, heads=self.heads, device=device, seed=self.seed, progress=progress
+        )
+        if not self.path:
+            return loaded
+        return replace(loaded, spec=self._named(loaded.spec), report=replace(loaded.report, source=self.name))
+
+    def _named(self, spec: ve.ModelSpec) -> ve.ModelSpec:
+        return replace(spec, name=self.name, title=self.name.removeprefix(FILE_PREFIX), weights=None)
+
+
+def file_names(paths: Sequence[str]) -> dict[str, str]:
+    """A name for each checkpoint's path, "file:last.pth#student": as many of its folders as tell it from the others."""
+    split = {path: split_part(Path(path).expanduser()) for path in paths}
+    places = {path: (*where.absolute().parts[1:-1], where.name, part) for path, (where, part) in split.items()}
+    names = {}
+    for path, place in places.items():
+        others = {other for other in places.values() if other != place}
+        long = next(n for n in range(2, len(place) + 1) if all(other[-n:] != place[-n:] for other in others))
+        names[path] = FILE_PREFIX + "/".join(place[-long:-1]) + (f"#{place[-1]}" if place[-1] else "")
+    return names
+
+
+def sources_of(panes: Sequence[Pane], heads: Sequence[tuple[str, int]], seed: int) -> dict[str, Source]:
+    """Where the models of panes are from, by what the panes call them.
+
+    heads: (a pane's model, or "" for all checkpoints; how many). SpecError for heads of a model that no pane has.
+    """
+    models = list(dict.fromkeys(pane.model for pane in panes))
+    paths = {model: str(path) for model in models if (path := checkpoint_path(model)) is not None}
+    said = dict(heads)
+    for model in said.keys() - paths.keys() - {""}:
+        raise ve.SpecError(
+            f"--heads {model}=N must name a checkpoint of one of the panes: {', '.join(paths) or 'there is none'}."
+        )
+    names = file_names(list(paths))
+    return {
+        model: Source(names[model], model, said.get(model, said.get("")), seed)
+        if model in paths
+        else Source(model, seed=seed)
+        for model in models
+    }
+
+
+def demand_possible(
+    panes: Sequence[Pane], sources: Mapping[str, Source], shape: tuple[int, int], *, size: Size, device: str
+) -> None:
+    """SpecError, CheckpointError or ResourceError where a pane cannot be.
+
+    shape: the picture's (height, width) in pixels. Nothing is run, and nothing is downloaded.
+    """
+    usable_device(device)
+    specs = {model: sources[model].spec() for model in dict.fromkeys(pane.model for pane in panes)}
+    for pane in panes:
+        spec = specs[pane.model]
+        spec.layer_number(pane.layer)
+        if isinstance(pane.head, int) and pane.head >= spec.heads:
+            raise ve.SpecError(f"head must be in 0..{spec.heads - 1} for {spec.name!r}; got {pane.head}.")
+    for spec in specs.values():
+        demand_memory(spec, spec.cropped_grid(*target_size(shape, spec, size)), device=device)
+
+
+def compared(
+    panes: Sequence[Pane],
+    sources: Mapping[str, Source],
+    picture: Image.Image,
+    *,
+    size: Size,
+    point: Point | None,
+    reference: str,
+    keep: float,
+    device: str,
+    progress: Progress,
+) -> Comparison:
+    """What the panes show: each model is loaded, run once and let go before the next one comes."""
+    models = list(dict.fromkeys(pane.model for pane in panes))
+    shown: dict[int, Shown] = {}
+    frame = (0, 0)
+    for turn, model in enumerate(models):
+        share = _share(progress, turn, len(models))
+        loaded = sources[model].load(device, share)
+        prepared = ve.prepare_image(picture, loaded.spec, size=size)
+        frame = target_size((picture.height, picture.width), loaded.spec, size)
+        trace = ve.attend(loaded, prepared, progress=share)
+        report = loaded.report
+        del loaded
+        for number, pane in enumerate(panes):
+            if pane.model == model:
+                named = replace(pane, model=sources[model].name)
+                shown[number] = show(number, named, trace, prepared.pixels, report, frame=frame, point=point)
+    return Comparison(
+        tuple(shown[number] for number in sorted(shown)), frame, reference=reference, point=point, keep=keep
+    )
+
+
+def _share(progress: Progress, turn: int, count: int) -> Progress:
+    """The progress of one model of several."""
+    return lambda fraction, message: progress((turn + fraction) / count, message)
