@@ -5,6 +5,7 @@ import numpy as np
 from vit_engine.errors import SpecError
 
 _ROUNDING = 1e-9  # as a share of what is rounded: far above what float64 leaves, far below a step of float32
+FINE = 4  # cells a side of a patch, where outlines are traced
 
 
 def mass_mask(values: np.ndarray, keep: float) -> np.ndarray:
@@ -41,10 +42,19 @@ def demand_share(keep: float) -> None:
 def contours(mask: np.ndarray) -> tuple[np.ndarray, ...]:
     """The outlines of a mask (rows, cols): each float64 (points, 2) of (row, col), patch middles at whole numbers.
 
-    Outlines close, also at the picture's edge, and run half-way between patches inside and outside.
-    From scikit-image's marching squares.
+    Outlines close, also at the picture's edge, and run along the patches' edges; a corner is cut by an eighth
+    of a patch. From scikit-image's marching squares, on each patch as FINE × FINE cells.
     """
     from skimage.measure import find_contours  # noqa: PLC0415  (slow to import, and only masks need it)
 
-    padded = np.pad(mask.astype(np.float64), 1)
-    return tuple(outline - 1 for outline in find_contours(padded, 0.5))
+    fine = np.pad(np.kron(mask, np.ones((FINE, FINE))), 1)
+    return tuple((_corners(outline) - 0.5) / FINE - 0.5 for outline in find_contours(fine, 0.5))
+
+
+def _corners(outline: np.ndarray) -> np.ndarray:
+    """A closed outline (points, 2) without the points in the middle of straight lines."""
+    steps = np.diff(outline, axis=0)
+    before = np.roll(steps, 1, axis=0)
+    turns = steps[:, 0] * before[:, 1] != steps[:, 1] * before[:, 0]
+    corners = outline[:-1][turns]
+    return np.concatenate([corners, corners[:1]])
