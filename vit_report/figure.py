@@ -98,8 +98,8 @@ def _draw(figure: go.Figure, panel: Panel, axis: str, opacity: float) -> None:
         )
     )  # fmt: skip
     figure.add_trace(_cells(panel, panel.grid, place))
-    for outline in panel.outlines:
-        figure.add_traces(_outline(outline, panel.name, place))
+    if panel.outlines:
+        figure.add_traces(_outline(panel.outlines, panel.name, place))
     if panel.patch is not None and panel.patches is not None:
         figure.add_trace(_query_mark(panel, panel.patches, place))
         figure.add_shape(_patch_edge(panel.patch, panel.patches, axis))
@@ -122,9 +122,10 @@ def _cells(panel: Panel, grid: TokenGrid, place: dict) -> go.Scatter:
     )  # fmt: skip
 
 
-def _outline(points: np.ndarray, name: str, place: dict) -> list[go.Scatter]:
-    """A line that is seen on light and on dark: a thin bright one over a wide dark one."""
-    y, x = points.T
+def _outline(outlines: Sequence[np.ndarray], name: str, place: dict) -> list[go.Scatter]:
+    """All outlines as one line with gaps, seen on light and on dark: thin and bright over wide and dark."""
+    gap = np.full((1, 2), np.nan, dtype=np.float32)
+    y, x = np.concatenate([part for outline in outlines for part in (outline, gap)]).T
     return [
         go.Scatter(
             x=x, y=y, mode="lines", line={"width": width, "color": colour}, hoverinfo="skip",

@@ -143,7 +143,8 @@ def _panel(
     log: bool = False,
 ) -> Panel:
     return Panel(
-        name=one.name, title=title(one), pixels=_grey(one.pixels) if difference else one.pixels, grid=grid, patches=one.trace.grid, values=values,
+        name=one.name, title=title(one), pixels=_grey(one.pixels) if difference else one.pixels, grid=grid,
+        patches=one.trace.grid, values=values,
         coloured=coloured, low=low, high=high, limit=limit, unit=unit,
         patch=None if isinstance(one.query, str) else one.query, outlines=outlines, stops=stops, difference=difference,
         log=log, random=one.trace.random,
