@@ -264,22 +264,22 @@ def _swap(first: int, second: int) -> None:
 
 
 def query_line() -> None:
-    """Whose attention all panes show, and the way back to the CLS token."""
+    """Whose attention all panes show, and the ways back to the CLS token and to the whole picture."""
     query = st.session_state.get(keys.QUERY)
-    with st.container(horizontal=True, vertical_alignment="center", key="compare_query"):
+    with st.container(horizontal=True, vertical_alignment="center", key="compare_query", width="content"):
         if query is None:
             st.markdown("Query: **CLS token** · :small[click a patch to ask all panes where *it* attends]")
-            return
-        st.markdown(f"Query: **point {query[0]:.0%} down, {query[1]:.0%} across**")
-        st.button("Back to CLS", key=keys.RESET_QUERY, on_click=_reset, args=(keys.QUERY,), type="tertiary",
-                  icon=":material/undo:")  # fmt: skip
+        else:
+            st.markdown(f"Query: **point {query[0]:.0%} down, {query[1]:.0%} across**")
+            _back("Back to CLS", keys.RESET_QUERY, keys.QUERY, "undo")
+        if st.session_state[keys.ZOOM] is not None:
+            _back("Whole picture", keys.RESET_ZOOM, keys.ZOOM, "zoom_out_map")
+        else:
+            st.markdown(":small[drag a box to zoom all panes]")
 
 
-def zoom_line() -> None:
-    """The way back from a zoom."""
-    if st.session_state[keys.ZOOM] is not None:
-        st.button("Whole picture", key=keys.RESET_ZOOM, on_click=_reset, args=(keys.ZOOM,), type="tertiary",
-                  icon=":material/zoom_out_map:")  # fmt: skip
+def _back(title: str, key: str, what: str, icon: str) -> None:
+    st.button(title, key=key, on_click=_reset, args=(what,), type="tertiary", icon=f":material/{icon}:")
 
 
 def _reset(key: str) -> None:

@@ -42,7 +42,8 @@ def compare_figure(
         axis = "" if number == 0 else str(number + 1)
         figure.update_layout(_axes(number, len(panels), zoom or (0.0, 0.0, float(frame[0]), float(frame[1]))))
         if panel.message:
-            figure.add_annotation(_message(panel.message, axis, frame))
+            figure.add_annotation(_message(panel.message, axis))
+            figure.add_shape(_empty(axis))
         else:
             _draw(figure, panel, axis, opacity)
     figure.update_layout(
@@ -74,12 +75,15 @@ def _axes(number: int, count: int, zoom: Zoom) -> dict:
     return {f"xaxis{axis}": x, f"yaxis{axis}": y}
 
 
-def _message(text: str, axis: str, frame: tuple[int, int]) -> dict:
-    height, width = frame
-    return {
-        "text": text, "x": width / 2, "y": height / 2, "xref": f"x{axis}", "yref": f"y{axis}", "showarrow": False,
-        "font": {"size": 14, "color": MUTED},
-    }  # fmt: skip
+def _message(text: str, axis: str) -> dict:
+    place = {"xref": f"x{axis} domain", "yref": f"y{axis} domain", "x": 0.5, "y": 0.5}
+    return {"text": text, "showarrow": False, "font": {"size": 14, "color": MUTED}, **place}
+
+
+def _empty(axis: str) -> dict:
+    """Where a map would be."""
+    place = {"xref": f"x{axis} domain", "yref": f"y{axis} domain", "x0": 0, "x1": 1, "y0": 0, "y1": 1}
+    return {"type": "rect", "fillcolor": "rgba(128, 128, 128, 0.12)", "line": {"width": 0}, "layer": "below", **place}
 
 
 def _draw(figure: go.Figure, panel: Panel, axis: str, opacity: float) -> None:
