@@ -68,6 +68,18 @@ def test_what_differs_by_a_rounding_is_equal_and_a_step_of_float32_is_not() -> N
     assert mass_mask(np.float32([[np.nextafter(np.float32(0.3), 1), 0.3, 0.1]]), 0.4).tolist() == [[True, False, False]]
 
 
+def test_the_share_itself_is_enough_whatever_is_rounded() -> None:
+    values = np.array([[0.1, 0.6], [0.4, 0.1]])  # of 1.2 and a rounding, of which 0.6 is less than half
+    assert mass_mask(values, 0.5).tolist() == [[False, True], [False, False]]
+
+
+def test_the_mass_of_many_small_values_counts() -> None:
+    values = np.full((53, 61), 2**-25, dtype=np.float32)
+    values[7, 11] = 1  # in float32, 1 + 2⁻²⁵ is 1
+    assert mass_mask(values, 0.9999).sum() == 1
+    assert mass_mask(values, 0.99999).all()
+
+
 @pytest.mark.parametrize("nothing", [np.zeros((2, 3)), np.array([[1, 2, math.nan], [3, 4, 5]])])
 def test_without_mass_or_with_a_nan_nothing_is_kept_below_1(nothing: np.ndarray) -> None:
     assert [mass_mask(nothing, keep).sum() for keep in (0, 0.5, 0.999)] == [0, 0, 0]
@@ -118,6 +130,10 @@ def test_outlines_run_along_the_edges_of_patches_and_of_the_picture() -> None:
     corners = [(y, x) for y in (-1, 1) for x in (-1, 1)]
     expected = {(y * far, 2 + x * near) for y, x in corners} | {(y * near, 2 + x * far) for y, x in corners}
     assert {tuple(point) for point in one.tolist()} == expected
+
+
+def test_patches_that_meet_at_a_corner_have_outlines_of_their_own() -> None:
+    assert len(contours(np.array([[True, False, False], [False, True, False]]))) == 2
 
 
 def test_a_hole_has_an_outline_of_its_own_and_nothing_has_none() -> None:
