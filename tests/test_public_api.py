@@ -13,9 +13,11 @@ import vit_engine as ve
 
 ROOT = Path(__file__).parent.parent
 CLASSES = (
+    "Agreement",
     "AttentionMap",
     "AttentionTrace",
     "Estimate",
+    "HeadSimilarity",
     "HeadStatistics",
     "Inspection",
     "LoadReport",
@@ -23,19 +25,26 @@ CLASSES = (
     "ModelSpec",
     "PreparedImage",
     "Preprocessing",
+    "RankedHead",
+    "Ranking",
     "TokenGrid",
     "VisionTransformer",
 )
 ERRORS = ("CheckpointError", "DownloadError", "ImageError", "ResourceError", "SpecError", "VitEngineError")
 FUNCTIONS = (
+    "agreement",
     "attend",
+    "difference",
     "estimate",
+    "head_similarity",
     "inspect_checkpoint",
     "list_models",
     "load_model",
+    "mass_mask",
     "memory_budget",
     "open_image",
     "prepare_image",
+    "rank_heads",
     "vit_base",
     "vit_small",
     "vit_tiny",
@@ -59,6 +68,9 @@ def test_the_public_names_are_these() -> None:
         ("attend", "(loaded, prepared, *, layers='all', statistics='all', progress=None)"),
         ("estimate", "(spec, size, *, layers='all', statistics='all', device='auto', dtype=torch.float32)"),
         ("memory_budget", "(device='cpu')"),
+        ("agreement", "(first, second, *, keep=0.6)"),
+        ("difference", "(shown, reference)"),
+        ("mass_mask", "(values, keep)"),
         ("AttentionTrace.attention_map", "(self, layer=-1, head='mean', query='cls')"),
         ("AttentionTrace.rows", "(self, layer=-1, query='cls')"),
         ("AttentionTrace.head_maps", "(self, layer=-1, query='cls')"),

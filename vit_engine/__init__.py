@@ -18,11 +18,13 @@ from vit_engine.errors import (
     VitEngineError,
 )
 from vit_engine.image import PreparedImage, open_image, prepare_image
-from vit_engine.maps import AttentionMap
+from vit_engine.maps import Agreement, AttentionMap, agreement, difference, mass_mask
 from vit_engine.model import VisionTransformer
 from vit_engine.planning import Estimate, estimate, memory_budget
 from vit_engine.presets import vit_base, vit_small, vit_tiny
+from vit_engine.rankings import RankedHead, Ranking, rank_heads
 from vit_engine.registry import list_models
+from vit_engine.similarity import HeadSimilarity, head_similarity
 from vit_engine.spec import ModelSpec, Preprocessing, TokenGrid
 from vit_engine.statistics import HeadStatistics
 from vit_engine.trace import AttentionTrace, attend
@@ -31,11 +33,13 @@ from vit_engine.weights import Inspection, LoadedModel, LoadReport, inspect_chec
 __version__ = "0.1.0"
 
 __all__ = [
+    "Agreement",
     "AttentionMap",
     "AttentionTrace",
     "CheckpointError",
     "DownloadError",
     "Estimate",
+    "HeadSimilarity",
     "HeadStatistics",
     "ImageError",
     "Inspection",
@@ -44,19 +48,26 @@ __all__ = [
     "ModelSpec",
     "PreparedImage",
     "Preprocessing",
+    "RankedHead",
+    "Ranking",
     "ResourceError",
     "SpecError",
     "TokenGrid",
     "VisionTransformer",
     "VitEngineError",
+    "agreement",
     "attend",
+    "difference",
     "estimate",
+    "head_similarity",
     "inspect_checkpoint",
     "list_models",
     "load_model",
+    "mass_mask",
     "memory_budget",
     "open_image",
     "prepare_image",
+    "rank_heads",
     "vit_base",
     "vit_small",
     "vit_tiny",
