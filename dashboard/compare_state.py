@@ -23,6 +23,7 @@ STATISTICS = tuple(column.name for column in COLUMNS if column.unit)
 NAMES = ("pane", "reference", "show", "pane_scale", "keep", "zoom", "statistic", "rows", "order", "chart")
 DEFAULT_PANES = (Pane("demo_vit_p8", 5), Pane("demo_vit_p16", 5))
 SMALLEST_ZOOM = 0.02  # of a side
+_ROUNDING = 2e-4  # of a zoom in a link: its ends have four decimals
 
 Zoom = tuple[float, float, float, float]  # (top, left, bottom, right) as fractions of the scaled picture
 
@@ -85,9 +86,9 @@ def from_link(link: Mapping[str, Sequence[str]], specs: Mapping[str, ModelSpec])
     """What a link chooses, clamped to what exists, and a notice for each change."""
     reader = _Reader(link, specs)
     options: dict[str, Any] = {field: reader.option(field, *row) for field, row in _OPTIONS.items()}
-    panes = reader.panes()
+    panes, numbers = reader.panes()
     chosen = Comparing(
-        panes=panes, reference=reader.reference(len(panes)), keep=reader.keep(), zoom=reader.zoom(), **options
+        panes=panes, reference=reader.reference(numbers), keep=reader.keep(), zoom=reader.zoom(), **options
     )
     return chosen, tuple(reader.notices)
 
@@ -106,17 +107,19 @@ class _Reader:
         self.link, self.specs = link, specs
         self.notices: list[str] = []
 
-    def panes(self) -> tuple[Pane, ...]:
+    def panes(self) -> tuple[tuple[Pane, ...], tuple[int, ...]]:
+        """The panes, and which of the link's the first of them are, by number: some are left out, some put in."""
         texts = self.link.get("pane", ())
-        found = [pane for pane in map(self._pane, texts) if pane is not None]
-        if len(found) > MAX_PANES:
-            self.notices.append(f"The link has {len(found)} panes; showing the first {MAX_PANES}.")
         if not texts:
-            return DEFAULT_PANES
+            return DEFAULT_PANES, tuple(range(len(DEFAULT_PANES)))
+        if len(texts) > MAX_PANES:
+            self.notices.append(f"The link has {len(texts)} panes; showing the first {MAX_PANES}.")
+        found = {number: pane for number, text in enumerate(texts[:MAX_PANES]) if (pane := self._pane(text))}
         missing = max(LEAST_PANES - len(found), 0)
         if missing:
             self.notices.append(f"A comparison needs {LEAST_PANES} panes at least: others were put in.")
-        return (*found[:MAX_PANES], *[pane for pane in DEFAULT_PANES if pane not in found][:missing])
+        others = [pane for pane in DEFAULT_PANES if pane not in found.values()]
+        return (*found.values(), *others[:missing]), tuple(found)
 
     def _pane(self, text: str) -> Pane | None:
         try:
@@ -129,18 +132,18 @@ class _Reader:
                 f"The link asks for the model {_short(pane.model)!r}, which is not here: its pane was left out."
             )
             return None
-        fit = fitted(pane, self.specs[pane.model])
-        if fit.head != pane.head or fit.layer != pane.layer % self.specs[pane.model].depth:
-            self.notices.append(
-                f"The link asks for the pane {text!r}, which is not available here; using {str(fit)!r}."
-            )
+        spec = self.specs[pane.model]
+        fit = fitted(pane, spec)
+        if fit.head != pane.head or not -spec.depth <= pane.layer < spec.depth:
+            self._changed("the pane", text, str(fit))
         return fit
 
-    def reference(self, count: int) -> int:
+    def reference(self, numbers: tuple[int, ...]) -> int:
+        """numbers: of the link's panes that there are, in order; the link's letters are theirs."""
         text = self._last("reference")
         number = ord(text) - ord("A") if text is not None and len(text) == 1 else -1
-        if text is None or 0 <= number < count:
-            return max(number, 0)
+        if text is None or number in numbers:
+            return 0 if text is None else numbers.index(number)
         self._changed("reference", text, "A")
         return 0
 
@@ -161,7 +164,8 @@ class _Reader:
         parts = [float(part) for part in text.split(",") if _is_number(part)]
         if len(parts) == len(text.split(",")) == 4:
             top, left, bottom, right = parts
-            if 0 <= top < bottom - SMALLEST_ZOOM and 0 <= left < right - SMALLEST_ZOOM and max(bottom, right) <= 1:
+            least = SMALLEST_ZOOM - _ROUNDING
+            if 0 <= top <= bottom - least and 0 <= left <= right - least and max(bottom, right) <= 1:
                 return top, left, bottom, right
         self._changed("zoom", text, "the whole picture")
         return None
