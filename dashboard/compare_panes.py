@@ -8,7 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import keys, services
 from dashboard.keys import of_pane
-from dashboard.services import Analysis, Picture
+from dashboard.services import Analysis, Cost, Picture
 from dashboard.texts import plain, progress_in, sentence
 from vit_engine import ModelSpec, VitEngineError
 from vit_engine.comparison import Pane
@@ -39,19 +39,26 @@ class Panes:
 
 def look(panes: tuple[Pane, ...], picture: Picture, size: int, specs: Mapping[str, ModelSpec]) -> Panes:
     """Where each pane stands; runs nothing."""
-    analyses, problems = {}, {}
+    analyses: dict[int, Analysis] = {}
     for number, pane in enumerate(panes):
         analysis = services.find_analysis(picture, pane.model, size)
         if analysis is not None:
             analyses[number] = analysis
-        elif (problem := _problem(specs[pane.model], picture, size)) is not None:
-            problems[number] = problem
+    kept = sum({panes[number].model: analysis.trace.nbytes for number, analysis in analyses.items()}.values())
+    problems = {
+        number: problem
+        for number, pane in enumerate(panes)
+        if number not in analyses and (problem := _problem(specs[pane.model], picture, size, kept)) is not None
+    }
     waiting = tuple(number for number in range(len(panes)) if number not in analyses and number not in problems)
     return Panes(picture, size, analyses, problems, waiting)
 
 
-def _problem(spec: ModelSpec, picture: Picture, size: int) -> Problem | None:
-    """What stands against analysing a picture in a model, as far as is known without doing it."""
+def _problem(spec: ModelSpec, picture: Picture, size: int, kept: int) -> Problem | None:
+    """What stands against analysing a picture in a model, as far as is known without doing it.
+
+    kept: bytes of the traces of the panes that are analysed.
+    """
     if services.find_download(spec.name) is not None:
         return Problem("downloading", "downloading", "")
     if not services.is_ready(spec):
@@ -62,10 +69,21 @@ def _problem(spec: ModelSpec, picture: Picture, size: int) -> Problem | None:
     if failed is not None:
         return Problem("failed", "failed", sentence(failed))
     try:
-        refusal = services.cost(picture, spec.name, size).refusal
+        refusal = _refusal(services.cost(picture, spec.name, size), kept)
     except VitEngineError as error:
         return Problem("refused", "not possible", sentence(str(error)))
     return Problem("refused", "too large", f"Too large: {plain(refusal)}.") if refusal else None
+
+
+def _refusal(cost: Cost, kept: int) -> str:
+    """Why an analysis will not run, or empty. One that does not fit beside those of the other panes would push them
+    out, and they it, without an end.
+    """
+    together, most = kept + cost.kept_bytes, services.limits.TRACE_BYTES
+    if cost.refusal or together <= most:
+        return cost.refusal
+    over = f"over the {services.in_words(most)} kept here"
+    return f"with the other panes its trace comes to {services.in_words(together)}, {over}"
 
 
 def _failures() -> dict[tuple[str, str, int], str]:

@@ -35,12 +35,16 @@ class Analysis:
 
 @dataclass(frozen=True)
 class Cost:
-    """What an analysis will take: its tokens, bytes of memory and seconds. refusal: why it will not run, or empty."""
+    """What an analysis will take: its tokens, bytes of memory and seconds.
+
+    refusal: why it will not run, or empty. kept_bytes: of the trace that it leaves.
+    """
 
     grid: ve.TokenGrid
     peak_bytes: int
     seconds: float
     refusal: str = ""
+    kept_bytes: int = 0
 
     @property
     def memory(self) -> str:
@@ -66,9 +70,8 @@ def cost(picture: Picture, model: str, size: int) -> Cost:
     estimate = ve.estimate(spec, grid)
     key = _key(picture, model, size)
     known = _traces().get(key) is not None or _runs().has(key)  # what runs already has its memory
-    return Cost(
-        grid, estimate.peak_bytes, estimate.seconds, "" if known else memory.too_large(spec) or _refusal(estimate)
-    )
+    refusal = "" if known else memory.too_large(spec) or _refusal(estimate)
+    return Cost(grid, estimate.peak_bytes, estimate.seconds, refusal, estimate.kept_bytes)
 
 
 def _refusal(estimate: ve.Estimate) -> str:
