@@ -18,7 +18,7 @@ from dashboard.compare_state import (
     to_link,
 )
 from dashboard.keys import of_pane
-from vit_engine import ModelSpec
+from vit_engine import ModelSpec, SpecError
 from vit_engine.comparison import MAX_PANES, Pane
 from vit_engine.methods import METHODS
 from vit_engine.trace import REDUCTIONS
@@ -49,7 +49,7 @@ def restore() -> Sequence[str]:
     link = links.fresh("compare", NAMES)
     notices: tuple[str, ...] = ()
     if link is not None:
-        problems = [problem for text in link.get("pane", ()) if (problem := _reopen(text))]
+        problems = [problem for text in link.get("pane", ())[:MAX_PANES] if (problem := _reopen(text))]
         chosen, notices = from_link(link, services.models())
         notices = (*problems, *notices)
         for field, key in _WIDGETS.items():
@@ -59,7 +59,10 @@ def restore() -> Sequence[str]:
 
 def _reopen(text: str) -> str:
     """Read the checkpoint that a pane of a link names, if it names one; returns why that cannot be."""
-    return controls.reopen(text.rpartition(":")[0].rpartition(":")[0]) if services.is_own(text) else ""
+    try:
+        return controls.reopen(Pane.parse(text).model)
+    except SpecError:
+        return ""  # told as a pane that was left out
 
 
 def _keep_to(specs: Mapping[str, ModelSpec]) -> list[str]:
