@@ -35,7 +35,7 @@ def agreement(comparison: Comparison) -> None:
         )  # fmt: skip
     st.dataframe(
         frame, key=keys.AGREEMENT, hide_index=True, height="content", column_config=_agreement_config(comparison),
-        on_select="ignore",
+        on_select="rerun", selection_mode="multi-cell",
     )  # fmt: skip
     st.caption(
         "**Pearson** follows the strongest patches, **Spearman** the order of all; **JSD** is 0 for the same "
@@ -104,8 +104,9 @@ def _table(comparison: Comparison, column: Column, choice: Comparing, titles: Ma
         differences = frame[[name for name in frame if "−" in str(name)]].abs().max(axis=1)
         frame = frame.loc[differences.sort_values(ascending=False, kind="stable").index]
     st.dataframe(
-        _grouped(frame, comparison, column, titles), key=keys.COMPARE_HEADS, hide_index=True, on_select="ignore",
-        height="content" if len(frame) <= 12 else 460, column_config=_table_config(frame, comparison, column),
+        _grouped(frame, comparison, column, titles), key=keys.COMPARE_HEADS, hide_index=True, on_select="rerun",
+        selection_mode="multi-cell", height="content" if len(frame) <= 12 else 460,
+        column_config=_table_config(frame, comparison, column),
     )  # fmt: skip
     st.download_button(
         "CSV", frame.to_csv(index=False), f"heads-{column.name}.csv", "text/csv", key=keys.DOWNLOAD_COMPARE_HEADS,

@@ -61,7 +61,8 @@ def page() -> None:
     controls.share(selection, compare_controls.own_link(), names=NAMES)
     if comparison is not None:
         with corner:
-            compare_export.button(comparison, look, drawn, choice=choice, picture=picture, size=size)
+            now = compare_controls.chosen()  # the tables' controls settle on a statistic that all panes have
+            compare_export.button(comparison, look, drawn, choice=now, picture=picture, size=size)
     _fill(choice, panes, places)
 
 
