@@ -16,10 +16,15 @@ from tests.browser.support import settled  # noqa: E402
 DOCS = ROOT / "docs"
 SIZE: ViewportSize = {"width": 1440, "height": 1240}
 OVERLAY = ".st-key-overlay .js-plotly-plot"
+COMPARED = (
+    "picture=coffee&query=0.3,0.42&pane=demo_vit_p8:5:mean&pane=demo_vit_p16:5:mean&pane=random_demo_vit_p8:5:mean"
+)
 # file: theme, link, and what is drawn last
 VIEWS: dict[str, tuple[Literal["light", "dark"], str, str]] = {
     "explore.png": ("light", "/", OVERLAY),
     "explore-dark.png": ("dark", "/?picture=scene_3&view=beside", OVERLAY),
+    "compare.png": ("dark", f"/compare?{COMPARED}", ".st-key-distribution .js-plotly-plot"),
+    "heads.png": ("light", "/heads?picture=cat", ".st-key-similarity .js-plotly-plot"),
     "models.png": ("light", "/models", ".st-key-open_model button"),
 }
 
