@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from vit_engine import ModelSpec
+from vit_engine.comparison.tables import COMPARABLE
 from vit_engine.statistics import COLUMNS
 
 STATISTICS = {column.name: column for column in COLUMNS if column.unit}
@@ -16,8 +17,6 @@ SCOPES = ("layer", "all")
 ORDERS = ("cluster", "number")
 THRESHOLDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3)  # bits
 MAX_OVERLAY = 3  # models beside the one in use
-# Of one picture in models with other token counts, only these mean the same: the others are reckoned in keys.
-COMPARABLE = ("entropy_normalised", "distance_px", "distance_fraction")
 
 
 @dataclass(frozen=True)

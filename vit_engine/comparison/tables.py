@@ -20,7 +20,7 @@ AGREEMENT_COLUMNS: tuple[Column, ...] = (
     Column("shift_px", "centre shift", "px", "How far apart the two maps' centres of mass lie, in the scaled picture."),
 )
 # What is reckoned in keys or in patches means another thing where there are more of them.
-_COMPARE = ("entropy_normalised", "distance_px", "distance_fraction")
+COMPARABLE = ("entropy_normalised", "distance_px", "distance_fraction")
 
 
 def agreement_table(comparison: Comparison) -> pd.DataFrame:
@@ -42,7 +42,7 @@ def comparable_columns(shown: tuple[Shown, ...]) -> tuple[Column, ...]:
     statistics = tuple(column for column in COLUMNS if column.unit and all(column.name in table for table in tables))
     if len({(one.trace.grid.tokens, one.trace.grid.patches) for one in shown}) == 1:
         return statistics
-    return tuple(column for column in statistics if column.name.endswith(_COMPARE))
+    return tuple(column for column in statistics if column.name.endswith(COMPARABLE))
 
 
 def head_table(comparison: Comparison, statistic: str, *, all_layers: bool = False) -> pd.DataFrame:
