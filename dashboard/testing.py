@@ -25,7 +25,7 @@ APP = Path(__file__).with_name("app.py")
 TIMEOUT = 120  # seconds for one run: the first one loads a model
 
 
-def open_app(**link: str) -> AppTest:
+def open_app(**link: str | list[str]) -> AppTest:
     """The running app as opened by a link with these query parameters."""
     at = AppTest.from_file(str(APP), default_timeout=TIMEOUT)
     for name, value in link.items():
@@ -97,7 +97,12 @@ def _click(at: AppTest, key: str, trace_name: str, hit: Callable[[Any, Any, Any]
 
 
 def _select(at: AppTest, key: str, selection: dict[str, Any]) -> AppTest:
-    """Send what a browser sends for a selection: the element's widget state, and run.
+    """Send what a browser sends for a selection, and run."""
+    return selecting(at, key, selection)()
+
+
+def selecting(at: AppTest, key: str, selection: dict[str, Any]) -> Callable[[], AppTest]:
+    """What sends what a browser sends for a selection, the element's widget state, and runs, when it is called.
 
     AppTest has no public way to do this, hence the private names.
     """
@@ -105,7 +110,7 @@ def _select(at: AppTest, key: str, selection: dict[str, Any]) -> AppTest:
     states.widgets.append(
         WidgetState(id=at.get_by_key(key).proto.id, string_value=json.dumps({"selection": selection}))
     )
-    return at._run(states)
+    return lambda: at._run(states)
 
 
 def _decode(value: Any) -> Any:
