@@ -139,7 +139,8 @@ def pane_card(number: int, specs: Mapping[str, ModelSpec]) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
         reference = number == st.session_state[keys.REFERENCE]
         name = pane_name(number)
-        st.markdown(f":green-badge[{name} · reference]" if reference else f"**{name}**", width="content")
+        mark = f":green-badge[:material/flag: {name}]" if reference else f"**{name}**"
+        st.markdown(mark, width="content", help="The others are compared with this one." if reference else None)
         _model_control(number, pane, specs)
         _menu(number, pane)
     spec = specs[pane.model]

@@ -59,6 +59,8 @@ def numbers(comparison: Comparison, panel: Panel, look: Look) -> str:
     _, base = services.map_entropy(comparison.base)
     if one is not comparison.base and not math.isnan(share - base):
         texts.append(f"Δ {100 * (share - base):+.0f} points".replace("-", "−"))
+    if one.pane.query != "shared":
+        texts.append("query CLS" if one.pane.query == "cls" else "query pinned")
     if look.scale == "own":
         texts.append(f"colours end at {panel.limit:.2%}")
     random = " :orange-badge[:material/casino: random weights]" if one.trace.random else ""

@@ -44,6 +44,10 @@ def compare_figure(
         if panel.message:
             figure.add_annotation(_message(panel.message, axis))
             figure.add_shape(_empty(axis))
+            # Plotly draws no axes, and nothing in their place, where there is no trace.
+            figure.add_trace(
+                go.Scatter(x=[None], y=[None], name=f"no map {panel.name}", xaxis=f"x{axis}", yaxis=f"y{axis}")
+            )
         else:
             _draw(figure, panel, axis, opacity)
     figure.update_layout(

@@ -22,8 +22,8 @@ of a layer; on its own scale each head's pattern is seen best.
 **Compare.** Panes of one picture share one query *point*: each model takes the patch that it falls in. On the shared
 scale the same colour is the same attention per area, because a weight is one patch's, and patches differ in size. For
 differences and agreement each map is normalised to sum 1 over the patches and brought to a common grid, each patch
-shared out by area, so that no mass is lost. A mask is the smallest set of patches that holds the chosen share of the mass;
-patches of equal weight stay together.
+shared out by area, so that no mass is lost. A mask is the smallest set of patches that holds the chosen share of the
+mass; patches of equal weight stay together.
 **Heads.** Distances between heads are Jensen-Shannon divergences of their maps for the query, in bits; groups are
 clustered by average linkage on its square root.
 **The link** in the address bar reopens exactly this view. An uploaded picture stays with this server for a while.
