@@ -43,14 +43,14 @@ def record(
         "version": VERSION,
         "link": link,
         "picture": {"file": picture, "sha256": shown[0].trace.image_sha256, "size": size, "frame": comparison.frame},
-        "panes": [_pane(one) for one in shown],
+        "panes": [pane_record(one) for one in shown],
         "reference": comparison.base.name,
         "point": comparison.point,
         "keep": comparison.keep,
         "look": {**asdict(look), "zoom": zoom},
         "statistic": statistic,
         "all_layers": all_layers,
-        "models": list({one.pane.model: _model(one) for one in shown}.values()),
+        "models": list({one.pane.model: model_record(one) for one in shown}.values()),
         "versions": versions(),
         "device": device_of(shown[0]),
         "numbers": {
@@ -61,7 +61,7 @@ def record(
     }
 
 
-def _pane(one: Shown) -> dict[str, Any]:
+def pane_record(one: Shown) -> dict[str, Any]:
     """A pane as text, what it is in words, and the query in its own patches."""
     grid = one.trace.grid
     return {
@@ -75,7 +75,7 @@ def _pane(one: Shown) -> dict[str, Any]:
     }
 
 
-def _model(one: Shown) -> dict[str, Any]:
+def model_record(one: Shown) -> dict[str, Any]:
     """A model and its weights; of a thousand classes, only how many."""
     spec, report = asdict(one.trace.spec), one.report
     return {

@@ -4,6 +4,7 @@
     python -m vit_engine estimate dino_vits8 --size 480
     python -m vit_engine attend cat.jpg --model demo_vit_p16 --size 224 --out results
     python -m vit_engine compare cat.jpg --pane demo_vit_p8:5:mean --pane demo_vit_p16:5:mean --out results
+    python -m vit_engine reproduce results/run.json
     python -m vit_engine download dino_vits16 dino_vits8
     python -m vit_engine inspect run/checkpoint.pth#student --heads 6
 
@@ -20,7 +21,7 @@ from typing import NamedTuple
 
 import vit_engine as ve
 from vit_engine import console
-from vit_engine.cli import attend, compare, download, estimate, inspect, models
+from vit_engine.cli import attend, compare, download, estimate, inspect, models, reproduce
 
 _NUMBERS_AFTER = {"--size": 2, "--layers": 1, "--query": 1}  # how many, as console.join_values() wants them
 
@@ -41,6 +42,7 @@ COMMANDS = (
     Command("compare", "several maps of one picture side by side, with numbers", compare.add_arguments, compare.run),
     Command("download", "weights into the cache folder, verified", download.add_arguments, download.run),
     Command("inspect", "what a checkpoint is, before it is loaded", inspect.add_arguments, inspect.run),
+    Command("reproduce", "a comparison made anew: are its numbers the same?", reproduce.add_arguments, reproduce.run),
 )
 
 

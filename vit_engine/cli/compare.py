@@ -84,13 +84,13 @@ def run(arguments: argparse.Namespace) -> None:
     _demand_statistic(arguments.statistic)
     with console.staged(arguments.out) as scratch:
         with console.progress_bar() as progress:
-            data = _read(arguments.image)
+            data = read_picture(arguments.image)
             picture = ve.open_image(data)
             sources = runs.sources_of(panes, arguments.heads, arguments.seed)
             options: dict[str, Any] = {"size": arguments.size, "device": arguments.device}
             runs.demand_possible(panes, sources, (picture.height, picture.width), **options)
             options |= {"point": arguments.point, "reference": arguments.reference, "keep": arguments.keep}
-            comparison = runs.compared(panes, sources, picture, **options, progress=progress)
+            comparison = runs.compared(dict(enumerate(panes)), sources, picture, **options, progress=progress)
         kept = {"size": arguments.size, "statistic": arguments.statistic, "all_layers": arguments.all_layers}
         made = report.files(comparison, look, picture=data, **kept)
         record = json.loads(made[report.RECORD])
@@ -122,7 +122,7 @@ def _panes(arguments: argparse.Namespace) -> list[Pane]:
     return panes
 
 
-def _read(path: str) -> bytes:
+def read_picture(path: str) -> bytes:
     """The picture's bytes, which the bundle holds too."""
     try:
         return Path(path).read_bytes()

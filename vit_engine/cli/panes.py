@@ -110,7 +110,7 @@ def demand_possible(
 
 
 def compared(
-    panes: Sequence[Pane],
+    panes: Mapping[int, Pane],
     sources: Mapping[str, Source],
     picture: Image.Image,
     *,
@@ -121,8 +121,8 @@ def compared(
     device: str,
     progress: Progress,
 ) -> Comparison:
-    """What the panes show: each model is loaded, run once and let go before the next one comes."""
-    models = list(dict.fromkeys(pane.model for pane in panes))
+    """What the panes of these numbers show: each model is loaded, run once and let go before the next one comes."""
+    models = list(dict.fromkeys(pane.model for pane in panes.values()))
     shown: dict[int, Shown] = {}
     frame = (0, 0)
     for turn, model in enumerate(models):
@@ -133,7 +133,7 @@ def compared(
         trace = ve.attend(loaded, prepared, progress=share)
         report = loaded.report
         del loaded
-        for number, pane in enumerate(panes):
+        for number, pane in panes.items():
             if pane.model == model:
                 named = replace(pane, model=sources[model].name)
                 shown[number] = show(number, named, trace, prepared.pixels, report, frame=frame, point=point)

@@ -1,0 +1,135 @@
+"""A comparison made anew from its record, and whether the numbers are the same."""
+
+import argparse
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import vit_engine as ve
+from vit_engine import console
+from vit_engine.cli import panes as runs
+from vit_engine.cli.compare import read_picture, reports
+from vit_engine.comparison import Comparison
+from vit_engine.errors import SpecError
+from vit_engine.registry import list_models
+from vit_engine.versions import versions
+from vit_engine.weights.reading.read import split_part
+
+if TYPE_CHECKING:  # they need Plotly, which no other command does
+    from vit_report.closeness import Check
+    from vit_report.reading import Bundle
+    from vit_report.recorded import Recorded
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's argument and options."""
+    add = parser.add_argument
+    add("record", type=Path, metavar="RUN", help="run.json, or the zip or folder of a comparison")
+    add("--image", metavar="PATH", help="the picture, where it does not lie beside the record")
+    checkpoint = "where the file of a model is that no name finds"
+    add("--checkpoint", type=_checkpoint, action="append", default=[], metavar="MODEL=PATH", help=checkpoint)
+    add("--device", default="auto", help="auto, cpu, cuda, …; default: auto")
+    add("--json", action="store_true", help="print one JSON document")
+
+
+def _checkpoint(text: str) -> str:
+    """Argument type: MODEL=PATH, in one piece, because both may have a "=" in them."""
+    model, _, path = text.partition("=")
+    if not (model and path):
+        raise argparse.ArgumentTypeError(f"expected MODEL=PATH, got {text!r}")
+    return text
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Make the numbers anew and say of each whether it matches; exit code 1 where one does not."""
+    reports()
+    from vit_report import check, closeness, reading, recorded  # noqa: PLC0415  (other commands need no Plotly)
+
+    bundle = reading.Bundle(arguments.record)
+    record = recorded.read_record(_there(bundle.read(bundle.record), f"{bundle.record} of {str(bundle.path)!r}"))
+    data = read_picture(arguments.image) if arguments.image else _beside(bundle, record)
+    found = hashlib.sha256(data).hexdigest()
+    problem = "" if found == record.sha256 else f"its sha256 is {found}, recorded is {record.sha256}"
+    checks = [closeness.Check("picture", problem=problem)]
+    if not problem:  # the numbers of another picture would say nothing
+        checks += check.check(record, bundle, _again(arguments, record, data))
+    _report(arguments, record, checks)
+
+
+def _there(data: bytes | None, what: str) -> bytes:
+    if data is None:
+        raise SpecError(f"{what} is not there; expected a run.json, or the zip or folder of a comparison.")
+    return data
+
+
+def _beside(bundle: "Bundle", record: "Recorded") -> bytes:
+    """The picture that lies beside the record."""
+    data = bundle.read(record.picture)
+    if data is None:
+        raise ve.ImageError(
+            f"the picture of {str(bundle.path)!r}, {record.picture}, does not lie beside it: pass --image PATH. "
+            f"Its sha256 is {record.sha256}."
+        )
+    return data
+
+
+def _again(arguments: argparse.Namespace, record: "Recorded", data: bytes) -> Comparison:
+    """The comparison with the recorded settings."""
+    sources = _sources(arguments, record)
+    picture = ve.open_image(data)
+    options: dict[str, Any] = {"size": record.size, "device": arguments.device}
+    runs.demand_possible(list(record.panes.values()), sources, (picture.height, picture.width), **options)
+    options |= {"point": record.point, "reference": record.reference, "keep": record.keep}
+    with console.progress_bar() as progress:
+        return runs.compared(record.panes, sources, picture, **options, progress=progress)
+
+
+def _sources(arguments: argparse.Namespace, record: "Recorded") -> dict[str, runs.Source]:
+    """Where each pane's model is from: known by name, or a file that --checkpoint names."""
+    from vit_report.recorded import heads_of, seed_of, weights_of  # noqa: PLC0415
+
+    sources, known = {}, {spec.name for spec in list_models()}
+    for name in dict.fromkeys(pane.model for pane in record.panes.values()):
+        if name not in record.models:
+            raise SpecError(f"models of run.json must name those of all panes; {name[:60]!r} is not there.")
+        model = record.models[name]
+        sha256, part = weights_of(model)
+        path = _path(arguments.checkpoint, name)
+        if path:
+            sources[name] = runs.Source(name, _of_part(path, part), heads_of(model))
+        elif name in known:
+            sources[name] = runs.Source(name, seed=seed_of(model))
+        else:
+            raise ve.CheckpointError(
+                f"{name!r} is a file of somebody's: pass --checkpoint '{name}=PATH'. "
+                f"Its sha256 is {sha256 or 'not recorded'}."
+            )
+    return sources
+
+
+def _path(given: list[str], name: str) -> str:
+    """What --checkpoint says of a model; empty where it says nothing."""
+    return next((text.removeprefix(f"{name}=") for text in given if text.startswith(f"{name}=")), "")
+
+
+def _of_part(path: str, part: str) -> str:
+    """With the recorded part of the file, where the path names none."""
+    return path if not part or split_part(Path(path).expanduser())[1] else f"{path}#{part}"
+
+
+def _report(arguments: argparse.Namespace, record: "Recorded", checks: "list[Check]") -> None:
+    """One line a check, and what else one may want to know where they do not match."""
+    here = versions()
+    others = {name: (told, here[name]) for name, told in record.versions.items() if here.get(name, told) != told}
+    wrong = [one for one in checks if not one.matches]
+    if arguments.json:
+        told = [{**vars(one), "matches": one.matches} for one in checks]
+        console.emit_json({"matches": not wrong, "checks": told, "versions": here, "recorded": record.versions})
+    else:
+        for one in checks:
+            console.emit(str(one))
+        console.emit(f"{len(wrong)} of {len(checks)} do not match" if wrong else f"all {len(checks)} match")
+    for name, (told_version, version) in others.items():
+        console.note(f"note: {name} was {told_version} then, {version} now")
+    if wrong:
+        raise SystemExit(console.FAILED)
