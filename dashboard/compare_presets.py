@@ -42,9 +42,10 @@ def _patches(base: Pane, spec: ModelSpec, others: list[ModelSpec]) -> Preset:
     for other in others:
         if _size(other) == _size(spec) and other.family == spec.family:
             sizes.setdefault(other.patch_size, other)
+    patches = sorted(sizes) if len(sizes) > 1 else [8, 16]
     return Preset(
         "patches",
-        "Patch 8 against 16",
+        f"Patch {' against '.join(map(str, patches))}",
         "The same model with other patches.",
         _panes(base, [sizes[patch] for patch in sorted(sizes)]),
         f"{spec.title} is not here with other patches: see the page Models.",
