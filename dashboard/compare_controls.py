@@ -44,6 +44,8 @@ _QUERY_TITLES = {"shared": "Shared", "cls": "CLS", "own": "Pin here"}
 
 def restore() -> Sequence[str]:
     """Bring the page's part of a link into the widgets; returns what had to be changed in it."""
+    if keys.PANES not in st.session_state:
+        st.session_state[keys.PANES] = _beginning()
     for field, key in _WIDGETS.items():
         st.session_state.setdefault(key, getattr(DEFAULT, field))
     link = links.fresh("compare", NAMES)
@@ -55,6 +57,16 @@ def restore() -> Sequence[str]:
         for field, key in _WIDGETS.items():
             st.session_state[key] = getattr(chosen, field)
     return (*notices, *_keep_to(services.models()))
+
+
+def _beginning() -> tuple[Pane, ...]:
+    """What is compared at first: the view of Explore with its model in another patch size, or with its last layer."""
+    specs, name = services.models(), st.session_state.get(keys.MODEL, MODEL)
+    layer, head = st.session_state.get(keys.LAYER), st.session_state.get(keys.HEAD, "mean")
+    pane = Pane(name, -1 if layer is None else layer, int(head) if head.isdecimal() else head)
+    offered = compare_presets.presets(fitted(pane, specs[name]), specs, services.ready_models())
+    found = {preset.name: preset.panes for preset in offered if preset.panes}
+    return found.get("patches") or found.get("last") or DEFAULT.panes
 
 
 def _reopen(text: str) -> str:
