@@ -116,7 +116,7 @@ def figures_draw_only(root: Path) -> list[Import]:
     return [
         each
         for each in imports_under(root, "dashboard")
-        if each.path.name in {"figures.py", "mosaics.py"} or "figures" in each.path.parts
+        if each.path.name.endswith(("figures.py", "mosaics.py")) or "figures" in each.path.parts
         if each.is_of("streamlit", "torch", "dashboard.services", "dashboard.controls", "dashboard.views")
     ]
 
@@ -198,6 +198,7 @@ def test_the_walk_finds_what_is_there() -> None:
         (figures_draw_only, "dashboard/figures.py", "import torch.nn"),
         (figures_draw_only, "dashboard/figures.py", "from streamlit import cache_data"),
         (figures_draw_only, "dashboard/mosaics.py", "import torch"),
+        (figures_draw_only, "dashboard/heads_figures.py", "import streamlit as st"),
         (figures_draw_only, "dashboard/figures/maps.py", "from dashboard import services"),
         (views_stand_on_top, "dashboard/figures.py", "from dashboard.views import explore"),
         (views_stand_on_top, "dashboard/controls.py", "from dashboard import app"),
