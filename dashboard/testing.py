@@ -10,7 +10,7 @@ Elements are found by the keys of dashboard.keys, never by position.
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,17 @@ APP = Path(__file__).with_name("app.py")
 TIMEOUT = 120  # seconds for one run: the first one loads a model
 
 
-def open_app(**link: str | list[str]) -> AppTest:
+def open_app(**link: str | Sequence[str]) -> AppTest:
     """The running app as opened by a link with these query parameters."""
+    return _app(link).run()
+
+
+def _app(link: Mapping[str, str | Sequence[str]]) -> AppTest:
+    """The app before its first run."""
     at = AppTest.from_file(str(APP), default_timeout=TIMEOUT)
     for name, value in link.items():
-        at.query_params[name] = value
-    return at.run()
+        at.query_params[name] = value if isinstance(value, str) else list(value)
+    return at
 
 
 def decode_figure(at: AppTest, key: str) -> dict[str, dict[str, Any]]:
@@ -68,7 +73,7 @@ def unclick(at: AppTest, key: str) -> AppTest:
     return _select(at, key, {"points": [], "point_indices": [], "box": [], "lasso": []})
 
 
-def open_models(**link: str) -> AppTest:
+def open_models(**link: str | Sequence[str]) -> AppTest:
     """The page Models of an app that was opened by a link with these query parameters."""
     return open_app(**link).switch_page("views/models.py").run()
 
@@ -80,20 +85,52 @@ def choose_model(at: AppTest, title: str) -> AppTest:
     return _select(at, keys.MODELS_TABLE, {"rows": [], "columns": [], "cells": cells})
 
 
+def open_compare(**link: str | Sequence[str]) -> AppTest:
+    """The page Compare as opened by a link: pane=["demo_vit_p8:5:mean", …], show="mask", …."""
+    return _app(link).switch_page("views/compare.py").run()
+
+
+def click_pane(at: AppTest, *, pane: str, y: float, x: float) -> AppTest:
+    """Click a pane ("A", "B", …) at a point in pixels of the scaled picture, making it the query, and run."""
+    markers = decode_figure(at, keys.COMPARISON)[f"patches {pane}"]
+    nearest = np.argmin(np.hypot(markers["y"] - y, markers["x"] - x))
+    return _click_at(at, keys.COMPARISON, f"patches {pane}", int(nearest))
+
+
+def drag_zoom(at: AppTest, *, pane: str, top: float, left: float, bottom: float, right: float) -> AppTest:
+    """Drag a box in a pane, in pixels of the scaled picture, making it the part that is shown, and run."""
+    figure = decode_figure(at, keys.COMPARISON)
+    markers = figure[f"patches {pane}"]
+    inside = (markers["y"] > top) & (markers["y"] < bottom) & (markers["x"] > left) & (markers["x"] < right)
+    points = [_point(figure, f"patches {pane}", int(index)) for index in np.flatnonzero(inside)]
+    axes = {"xref": markers["xaxis"], "yref": markers["yaxis"]}
+    box = {**axes, "x": [left, right], "y": [top, bottom]}
+    return _select(at, keys.COMPARISON, {"points": points, "point_indices": [], "box": [box], "lasso": []})
+
+
 def report_tables(at: AppTest) -> list[pd.DataFrame]:
     """The load reports on the page, the chosen model's first: AppTest knows no keys of tables without selection."""
     return [table.value for table in at.dataframe if list(table.value.columns) == ["tensor", "done", "became"]]
 
 
 def _click(at: AppTest, key: str, trace_name: str, hit: Callable[[Any, Any, Any], bool]) -> AppTest:
-    figure = decode_figure(at, key)
-    trace = figure[trace_name]
+    trace = decode_figure(at, key)[trace_name]
     points = zip(np.ravel(trace["x"]), np.ravel(trace["y"]), trace["customdata"], strict=True)
-    index, (x, y, data) = next((i, point) for i, point in enumerate(points) if hit(*point))
-    number = [name for name in figure if name != "layout"].index(trace_name)
-    point: dict[str, Any] = {"curve_number": number, "point_index": index, "x": int(x), "y": int(y)}
-    point["customdata"] = np.array(data).tolist()
+    return _click_at(at, key, trace_name, next(index for index, point in enumerate(points) if hit(*point)))
+
+
+def _click_at(at: AppTest, key: str, trace_name: str, index: int) -> AppTest:
+    point = _point(decode_figure(at, key), trace_name, index)
     return _select(at, key, {"points": [point], "point_indices": [index], "box": [], "lasso": []})
+
+
+def _point(figure: dict[str, dict[str, Any]], trace_name: str, index: int) -> dict[str, Any]:
+    """A point of a trace as a browser sends it."""
+    trace = figure[trace_name]
+    number = [name for name in figure if name != "layout"].index(trace_name)
+    place = {name: np.ravel(trace[name])[index].item() for name in ("x", "y")}
+    data = np.array(trace["customdata"][index]).tolist()
+    return {"curve_number": number, "point_index": index, **place, "customdata": data}
 
 
 def _select(at: AppTest, key: str, selection: dict[str, Any]) -> AppTest:
