@@ -13,7 +13,7 @@ import pandas as pd
 from vit_engine.errors import SpecError
 
 MAX_BYTES = {".json": 1 << 24, ".csv": 1 << 26, ".npz": 1 << 28, "": 1 << 28}  # by suffix; "": pictures
-_BROKEN = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError)
+_BROKEN = (zipfile.BadZipFile, OSError, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError)
 _HEADER = 10_000  # bytes before an array's own, at most
 
 
@@ -64,9 +64,9 @@ def member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes | None:
 
 
 def read_table(data: bytes, name: str) -> pd.DataFrame:
-    """A CSV with all digits of its numbers; SpecError where it is none."""
+    """A CSV; SpecError where it is none."""
     try:
-        return pd.read_csv(io.BytesIO(data), float_precision="round_trip")
+        return pd.read_csv(io.BytesIO(data))
     except (ValueError, OverflowError) as error:
         raise SpecError(f"{name} is no table that can be read: {error}.") from error
 

@@ -74,9 +74,7 @@ def test_no_difference_covers_nothing_and_the_largest_all() -> None:
         ((300, 100), (PANE_HEIGHT, 480), 4.8),  # a tall one is as high as the limit
     ],
 )
-def test_a_pane_is_twice_as_wide_as_on_the_screen(
-    frame: tuple[int, int], shape: tuple[int, int], scale: float
-) -> None:
+def test_a_pane_is_twice_as_wide_as_on_the_screen(frame: tuple[int, int], shape: tuple[int, int], scale: float) -> None:
     view = View.of(frame)
     assert view.shape == shape
     assert view.scale == pytest.approx(scale)

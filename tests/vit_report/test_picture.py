@@ -152,9 +152,7 @@ def test_equal_scales_have_one_legend_and_others_each_their_own() -> None:
         ),
     ],
 )
-def test_a_legend_says_where_colours_end_and_of_what(
-    changes: dict, ends: tuple[str, str, str], unit: str
-) -> None:
+def test_a_legend_says_where_colours_end_and_of_what(changes: dict, ends: tuple[str, str, str], unit: str) -> None:
     legend = legend_of(panel(**changes))
     assert (legend.low, legend.middle, legend.high) == ends
     assert legend.unit == unit
