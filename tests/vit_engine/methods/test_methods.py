@@ -87,6 +87,11 @@ def test_panes_of_another_row_are_written_and_read(text: str, pane: Pane) -> Non
 
 
 @pytest.mark.usefixtures("counted")
+def test_another_row_may_follow_a_layer_whose_head_is_left_out() -> None:
+    assert Pane.parse("m:3:count_2:cls") == Pane("m", 3, method="count_2", query="cls")
+
+
+@pytest.mark.usefixtures("counted")
 def test_panes_of_another_row_show_what_it_computes(
     trace: AttentionTrace, prepared: PreparedImage, small: LoadedModel
 ) -> None:
