@@ -62,6 +62,7 @@ def restore() -> Sequence[str]:
 def _beginning() -> tuple[Pane, ...]:
     """What is compared at first: the view of Explore with its model in another patch size, or with its last layer."""
     specs, name = services.models(), st.session_state.get(keys.MODEL, MODEL)
+    name = name if name in specs else MODEL  # its file may have been deleted since
     layer, head = st.session_state.get(keys.LAYER), st.session_state.get(keys.HEAD, "mean")
     pane = Pane(name, -1 if layer is None else layer, int(head) if head.isdecimal() else head)
     offered = compare_presets.presets(fitted(pane, specs[name]), specs, services.ready_models())
