@@ -95,6 +95,14 @@ def test_as_many_patches_behind_other_prefix_tokens_are_other_tokens(small: Load
     assert [column.name for column in comparable_columns((other.shown(), bare))] == COMPARABLE
 
 
+def test_as_many_tokens_with_other_patches_among_them_are_other_tokens(small: LoadedModel) -> None:
+    spec = replace(small.spec, name="without registers", registers=0)
+    bare = analysed(load_model(spec, weights="random", device="cpu"), size=(8, 8)).shown()
+    with_registers = analysed(small, size=(4, 8)).shown()
+    assert bare.trace.grid.tokens == with_registers.trace.grid.tokens == 5
+    assert [column.name for column in comparable_columns((bare, with_registers))] == COMPARABLE
+
+
 def test_distances_compare_only_where_all_have_them(small: LoadedModel, other: Analysed, fine: Analysed) -> None:
     without = analysed(small, statistics="entropy").shown(1)
     names = [column.name for column in comparable_columns((other.shown(), without))]
@@ -137,6 +145,13 @@ def test_a_reference_of_fewer_heads_leaves_differences_empty(fine: Analysed, oth
     assert list(table) == ["head", "A", "B", "B − A"]
     assert table["B"].notna().all()
     assert table["B − A"].notna().tolist() == table["A"].notna().tolist() == [True, True, True, False]
+
+
+def test_layers_and_heads_are_in_order_whichever_model_is_the_first(fine: Analysed, other: Analysed) -> None:
+    for shown in ((other.shown(0), fine.shown(1)), (fine.shown(0), other.shown(1))):
+        table = head_table(Comparison(shown, FRAME), "cls_gini", all_layers=True)
+        places = list(zip(table["layer"], table["head"], strict=True))
+        assert places == [(layer, head) for layer in range(6) for head in range(4)]
 
 
 @pytest.mark.parametrize("statistic", ["layer", "head", "entropy"])
