@@ -11,10 +11,10 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install $$(test -t 1
 HEADLESS := $(if $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin,$(shell uname)),false,true)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint lock screenshots bench clean
+.PHONY: help run test lint lock screenshots bench bench-pages clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/run.stamp ## open the dashboard; PORT=8502 for another port, HOST=0.0.0.0 to serve other machines
 	$(BIN)/python -m streamlit run dashboard/serve.py --server.address $(HOST) $(if $(PORT),--server.port $(PORT)) \
@@ -36,6 +36,9 @@ screenshots: $(VENV)/dev.stamp ## the README's pictures anew, from the running d
 
 bench: $(VENV)/dev.stamp ## time and memory beside other ways, and the README's table anew; ARGS=--quick for some minutes
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-pages: $(VENV)/dev.stamp ## what a change on Compare and Heads costs, on the server and until it is painted; ARGS=--quick
+	@$(BIN)/python -m benchmarks.pages $(ARGS)
 
 clean: ## remove .venv, caches and build products
 	rm -rf $(VENV) build dist *.egg-info test-results .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -5,6 +5,8 @@ python -m benchmarks --resume   the runs that a killed benchmark did not come to
 python -m benchmarks --report   no runs, only the tables and the plot, anew from benchmarks/results.json
 python -m benchmarks --quick    what the bars need, in few runs; prints the tables and writes nothing
 
+python -m benchmarks.pages      another benchmark: what a change on a page costs, into benchmarks/PAGES.md
+
 Linux only, for its memory's high-water mark. The largest runs need some 6 GB. Nothing else should run meanwhile.
 """
 

@@ -100,7 +100,7 @@ def bars_table(found: Sequence[Bar]) -> str:
 
 def _with_unit(value: float, unit: str) -> str:
     """ "1.234×", "1,234 MiB", "1.23 ms"."""
-    return {"×": f"{value:.2f}×", "MiB": f"{value:,.0f} MiB", "ms": f"{value:.2f} ms"}[unit]
+    return {"×": f"{value:.2f}×", "MiB": f"{value:,.0f} MiB", "ms": f"{value:.2f} ms", "kB": f"{value:,.0f} kB"}[unit]
 
 
 def case_table(results: Results, case: Case, *, pictures: int = 1) -> str:
