@@ -13,7 +13,7 @@ from tests.dashboard.support import DETAILS, engine_trace, ignore, noise_png
 from vit_engine.comparison import Pane
 
 SIZE = 96
-FRAME = (96, 127)  # px: 12×15 patches of 8 px, 6×7 of 16 px
+FRAME = (96, 126)  # px: 12×15 patches of 8 px, 6×7 of 16 px
 SHAPES = {8: (12, 15), 16: (6, 7)}
 PICTURE = noise_png(70)
 P8, P16 = "demo_vit_p8:5:mean", "demo_vit_p16:5:mean"
@@ -48,7 +48,7 @@ def panes_of(at: AppTest) -> list[str]:
         model = at.selectbox(key=of_pane(keys.PANE_MODEL, number)).value
         layer = at.slider(key=of_pane(keys.PANE_LAYER, number)).value
         found.append(f"{model}:{layer}:{at.selectbox(key=of_pane(keys.PANE_HEAD, number)).value}")
-    assert found == [":".join(str(pane).split(":")[:3]) for pane in at.session_state[keys.PANES]]
+    assert found == [f"{pane.model}:{pane.layer}:{pane.head}" for pane in at.session_state[keys.PANES]]
     return found
 
 

@@ -52,7 +52,7 @@ def test_every_pane_draws_what_the_engine_says_of_its_model_layer_and_head() -> 
 
 
 def test_a_point_is_asked_of_all_panes_but_those_with_a_query_of_their_own() -> None:
-    """0.4 and 0.55 of 96×127 px are 38.4 and 69.9 px: of 8 px row 4, column 8; of 16 px row 2, column 4."""
+    """0.4 and 0.55 of 96×126 px are 38.4 and 69.3 px: of 8 px row 4, column 8; of 16 px row 2, column 4."""
     panes = ("demo_vit_p8:2:1", P16, f"{P8}:raw:cls", f"{P16}:raw:0.99,0.02")
     at = opened(*panes, query="0.4,0.55")
     assert_maps(at, "demo_vit_p8:2:1", P16, P8, P16, queries=((4, 8), (2, 4), "cls", (5, 0)))
