@@ -26,7 +26,7 @@ from vit_report.tables import tables
 
 ON_CPUS, WITH_GPU = 1e-4, 5e-3
 WITHIN = 1e-6  # of what a bundle says twice
-_DRAWS = 4
+_DRAWS = 16
 
 
 def tolerance(recorded: Recorded, comparison: Comparison) -> float:
