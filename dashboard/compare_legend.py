@@ -14,7 +14,8 @@ def legend(comparison: Comparison, drawn: tuple[Panel, ...], look: Look) -> str:
     panels = [panel for panel in drawn if not panel.message]
     changed = next((panel for panel in panels if panel.difference), None)
     panel = changed or panels[0]
-    even = changed is None and len({one.map.grid.patches for one in comparison.shown}) > 1
+    compared = [panel for panel in panels if panel.difference == (changed is not None)]
+    even = len({panel.grid.patches for panel in compared if panel.grid is not None}) > 1
     low, high = _ends(comparison, panel, look, even=even)
     meaning = _meaning(changed is not None, even=even)
     return f'<div class="legend" title="{meaning}">{low} {_bar(panel.stops)} {high}</div>'
@@ -22,16 +23,13 @@ def legend(comparison: Comparison, drawn: tuple[Panel, ...], look: Look) -> str:
 
 def _ends(comparison: Comparison, panel: Panel, look: Look, *, even: bool) -> tuple[str, str]:
     base = comparison.base.name
-    if panel.difference:
-        end = "" if look.scale == "own" else f" {panel.limit:.2%}"
-        return (
-            f"less than {base}{end and ' −' + end.strip()}",
-            f"{end.strip() and '+' + end.strip() + ' '}more than {base}",
-        )
-    if look.scale == "own":
-        return "0", "each pane its own end"
     assert panel.grid is not None
     limit = f"{panel.limit * panel.grid.patches:.1f} × even" if even else f"{panel.limit:.2%}"
+    if panel.difference:
+        own = look.scale == "own"
+        return f"less than {base}{'' if own else f' −{limit}'}", f"{'' if own else f'+{limit} '}more than {base}"
+    if look.scale == "own":
+        return "0", "each pane its own end"
     return ("1/1000 of it" if look.scale == "log" else "0"), f"≥ {limit}"
 
 

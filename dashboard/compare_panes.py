@@ -11,9 +11,11 @@ from dashboard.keys import of_pane
 from dashboard.services import Analysis, Cost, Picture
 from dashboard.texts import plain, progress_in, sentence
 from vit_engine import ModelSpec, VitEngineError
-from vit_engine.comparison import Pane
+from vit_engine.comparison import MAX_PANES, Pane
 
 _FAILED = "_failed_panes"  # session state: (picture, model, size) -> why its analysis failed
+_IN_A_ROW = "_fills_in_a_row"  # session state: analyses since the page last had all its panes
+MOST_IN_A_ROW = 2 * MAX_PANES  # panes that others' analyses push out of memory again and again are given up
 _REFRESH = 1.0  # seconds between two looks at a download
 
 
@@ -127,7 +129,18 @@ def _download(name: str) -> None:
 
 def fill(pane: Pane, panes: Panes, place: DeltaGenerator) -> None:
     """Have one pane analysed, its progress shown in its place; what is wrong is kept for the next look."""
+    key = panes.picture.sha256, pane.model, panes.size
+    st.session_state[_IN_A_ROW] = st.session_state.get(_IN_A_ROW, 0) + 1
+    if st.session_state[_IN_A_ROW] > MOST_IN_A_ROW:
+        _failures()[key] = "other analyses on this server took its place in memory. Try again in a while."
+        filled()
+        return
     try:
         services.analyse(panes.picture, pane.model, panes.size, progress_in(place))
     except VitEngineError as error:
-        _failures()[panes.picture.sha256, pane.model, panes.size] = str(error)
+        _failures()[key] = str(error)
+
+
+def filled() -> None:
+    """No pane is waiting any more."""
+    st.session_state[_IN_A_ROW] = 0

@@ -62,11 +62,11 @@ def statistic_figure(
         )
     )  # fmt: skip
     figure.update_layout(**CLICKABLE)
-    figure.update_layout(margin={"l": 44, "r": 0, "t": 44, "b": 4})
+    figure.update_layout(margin={"l": 56, "r": 0, "t": 44, "b": 4})
     figure.update_xaxes(
         title={"text": "head", "standoff": 4}, side="top", range=[-0.5, heads - 0.5], **_ticks(range(heads))
     )
-    figure.update_yaxes(title={"text": "layer", "standoff": 4}, range=[depth - 0.5, -0.5], **_ticks(layers))
+    figure.update_yaxes(title={"text": "layer", "standoff": 12}, range=[depth - 0.5, -0.5], **_ticks(layers))
     layer, head = selected
     if layer in layers:
         left, right = (0, heads - 1) if head is None else (head, head)

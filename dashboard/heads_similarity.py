@@ -27,7 +27,7 @@ def show(analysis: Analysis, selection: Selection, view: HeadsView) -> None:
         found.divergence[np.ix_(order, order)], heads=[found.heads[place] for place in order], groups=groups,
         colours=controls.colours(),
     )  # fmt: skip
-    diagonal = " Click on the diagonal: there are many." if len(order) ** 2 > MAX_CELLS else ""
+    diagonal = " Of so many heads, a click on the diagonal opens one." if len(order) ** 2 > MAX_CELLS else ""
     st.caption(
         f"Jensen-Shannon divergence of their maps over patches, in bits: 0 is the same map, 1 no patch in common. "
         f"Query: {in_words(patch)}. {_groups_in_words(groups)}{diagonal}"

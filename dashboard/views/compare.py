@@ -6,6 +6,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import (
+    compare_card,
     compare_controls,
     compare_export,
     compare_legend,
@@ -135,7 +136,7 @@ def _strip(count: int, frame: tuple[int, int]) -> DeltaGenerator:
 def _cards(choice: Comparing, specs: Mapping[str, ModelSpec]) -> None:
     for number, column in enumerate(st.columns(len(choice.panes), gap="small", wrap=False)):
         with column:
-            compare_controls.pane_card(number, specs)
+            compare_card.show(number, specs)
 
 
 def _figure(drawn: tuple[Panel, ...], frame: tuple[int, int], choice: Comparing, look: Look) -> None:
@@ -180,6 +181,8 @@ def _fill(choice: Comparing, panes: Panes, places: Places) -> None:
     """Have the next missing pane analysed and draw the page anew: so the panes come one after another."""
     for number in panes.waiting[1:]:
         places[number].progress(0.0, text="Waiting")
+    if not panes.waiting:
+        compare_panes.filled()
     for number in panes.waiting[:1]:
         compare_panes.fill(choice.panes[number], panes, places[number])
         st.session_state[_FILLING] = True
