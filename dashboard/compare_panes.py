@@ -53,6 +53,8 @@ def look(panes: tuple[Pane, ...], picture: Picture, size: int, specs: Mapping[st
         if number not in analyses and (problem := _problem(specs[pane.model], picture, size, kept)) is not None
     }
     waiting = tuple(number for number in range(len(panes)) if number not in analyses and number not in problems)
+    if not waiting:
+        st.session_state[_IN_A_ROW] = 0
     return Panes(picture, size, analyses, problems, waiting)
 
 
@@ -133,14 +135,8 @@ def fill(pane: Pane, panes: Panes, place: DeltaGenerator) -> None:
     st.session_state[_IN_A_ROW] = st.session_state.get(_IN_A_ROW, 0) + 1
     if st.session_state[_IN_A_ROW] > MOST_IN_A_ROW:
         _failures()[key] = "other analyses on this server took its place in memory. Try again in a while."
-        filled()
         return
     try:
         services.analyse(panes.picture, pane.model, panes.size, progress_in(place))
     except VitEngineError as error:
         _failures()[key] = str(error)
-
-
-def filled() -> None:
-    """No pane is waiting any more."""
-    st.session_state[_IN_A_ROW] = 0

@@ -181,8 +181,6 @@ def _fill(choice: Comparing, panes: Panes, places: Places) -> None:
     """Have the next missing pane analysed and draw the page anew: so the panes come one after another."""
     for number in panes.waiting[1:]:
         places[number].progress(0.0, text="Waiting")
-    if not panes.waiting:
-        compare_panes.filled()
     for number in panes.waiting[:1]:
         compare_panes.fill(choice.panes[number], panes, places[number])
         st.session_state[_FILLING] = True
