@@ -130,7 +130,7 @@ def test_the_scale_of_divergences_begins_at_zero_whatever_they_are() -> None:
 
 def test_a_group_is_framed_where_it_stands_together() -> None:
     heads = heads_of(7)
-    groups = [(heads[1], heads[2], heads[3]), (heads[5], heads[0])]
+    groups = [(heads[3], heads[1], heads[2]), (heads[5], heads[0])]
     figure = similarity_figure(matrix(7), heads=heads, groups=groups, colours="inferno")
     assert edges(figure) == {(0.5, 0.5, 3.5, 3.5), (-0.5, -0.5, 0.5, 0.5), (4.5, 4.5, 5.5, 5.5)}
 

@@ -1,11 +1,17 @@
 """A link to Heads reopens just this page; the page keeps what was chosen; stale links are clamped with a notice."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard import keys
-from dashboard.testing import open_app
-from tests.dashboard.heads import EXPLORE, HEADS, open_heads
+from dashboard import keys, services
+from dashboard.services import folder
+from dashboard.testing import decode_figure, open_app
+from tests.dashboard.checkpoints import HEADS as HEADS_THERE
+from tests.dashboard.checkpoints import engine_trace_of, save_checkpoint
+from tests.dashboard.heads import CLOSE, EXPLORE, HEADS, open_heads, statistic_of
 from tests.dashboard.support import SMALL, assert_drawn, open_small, small_trace
 
 CHARTS = (keys.STATISTIC_MAP, keys.PROFILE, keys.SIMILARITY)
@@ -103,11 +109,21 @@ def test_a_link_cannot_put_markup_on_the_page() -> None:
     assert ":red[" not in notice.value
 
 
-def test_an_own_checkpoint_that_is_gone_says_why() -> None:
-    at = open_heads(overlay=["file:nowhere/last.pth", "demo_vit_p8"])
+@pytest.mark.usefixtures("fresh_caches")
+def test_an_own_checkpoint_is_opened_again_and_one_that_is_gone_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(folder.VARIABLE, str(tmp_path))
+    save_checkpoint(tmp_path / "run" / "last.pth")
+    there, gone = f"file:run/last.pth@{HEADS_THERE}", "file:run/gone.pth@2"
+    at = open_heads(overlay=[there, gone])
     (notice,) = at.warning
-    assert "nowhere/last.pth" in notice.value.replace("\\", "")
-    assert at.multiselect(key=keys.HEADS_OVERLAY).value == ["demo_vit_p8"]
+    assert "there is no checkpoint" in notice.value
+    assert f"overlay '{gone}'" in notice.value.replace("\\", "")
+    assert at.multiselect(key=keys.HEADS_OVERLAY).value == [there]
+    values = statistic_of("cls_entropy_normalised", engine_trace_of(tmp_path / "run" / "last.pth"))
+    drawn = decode_figure(at, keys.PROFILE)[f"heads of {services.models()[there].title}"]
+    np.testing.assert_allclose(drawn["y"], values.ravel(), **CLOSE)
 
 
 @pytest.mark.parametrize(("model", "layer"), [("random_vit_tiny_p16", 11), ("demo_vit_p16", 5)])

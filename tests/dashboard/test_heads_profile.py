@@ -52,6 +52,7 @@ def test_the_model_in_use_is_not_offered_and_leaves_the_others_when_it_is_chosen
     assert "Demo ViT /16" not in at.multiselect(key=keys.HEADS_OVERLAY).options
     at.selectbox(key=keys.MODEL).set_value("demo_vit_p8").run()
     assert at.multiselect(key=keys.HEADS_OVERLAY).value == []
+    assert "overlay" not in at.query_params
     assert_profile(at, "cls_entropy_normalised", ["demo_vit_p8"])
 
 
