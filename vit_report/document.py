@@ -14,7 +14,7 @@ FIGURE = "comparison"  # the figure's id in the page
 PANE_WIDTH = 280  # pixels: narrower panes scroll
 # The page may draw what is in it, and ask nobody for anything.
 _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
-_CONFIG = {"showSendToCloud": False, "displaylogo": False, "responsive": True}
+_CONFIG = {"showSendToCloud": False, "displaylogo": False, "responsive": True, "doubleClick": "reset"}
 
 _STYLE = """
 :root { color-scheme: light dark; --paper: #fbfaf8; --ink: #21201d; --quiet: #6b6862; --line: #dedad3;
@@ -71,7 +71,7 @@ def document(
 <h1>{title}</h1>
 <p>{escape(caption)}</p>
 {_figure(drawn, frame, opacity, zoom)}
-<p>Zoom and move one pane, and all follow; a double click shows all again.{_link(link)}</p>
+<p>Zoom and move one pane, and all follow; a double click goes back.{_link(link)}</p>
 <h2>Agreement</h2>
 {agreement_html(agreement)}
 <h2>Heads side by side</h2>
