@@ -22,7 +22,7 @@ _WATCH = """([selector, heatmaps]) => {
         const charts = [...document.querySelectorAll(selector)].filter(chart => chart.checkVisibility());
         const images = charts.flatMap(chart => [...chart.querySelectorAll('.heatmaplayer image')]);
         const sources = images.map(image => image.getAttribute('href') ?? image.getAttribute('xlink:href'));
-        return charts.length === 1 && sources.length === heatmaps && sources.every(Boolean) ? sources.join() : null;
+        return sources.length === heatmaps && sources.every(Boolean) ? sources.join() : null;
     };
     const watch = window.watch = {seen: painted(), began: null, ended: null};
     const begin = event => { watch.began = event.timeStamp; watch.ended = null; };
@@ -37,7 +37,6 @@ _WATCH = """([selector, heatmaps]) => {
     };
     look();
 }"""
-_BEGIN = "() => { watch.began = watch.ended = null; }"
 _ENDED = "() => watch.ended !== null"
 _MILLISECONDS = "() => watch.ended - watch.began"
 
@@ -91,7 +90,6 @@ def _paint(page: Page, wire: Wire, view: View, change: Change, repeats: int) -> 
     seconds, sent = [], []
     for turn in range(repeats):
         wire.frames.clear()
-        page.evaluate(_BEGIN)
         act(page, view, change, change.step(turn))
         try:
             page.wait_for_function(_ENDED, timeout=TIMEOUT)
