@@ -52,10 +52,11 @@ def caption(comparison: Comparison, look: Look) -> str:
         "difference": f"differences to {comparison.base.name}",
         "mask": f"the patches that hold {100 * comparison.keep:g} % of the attention",
     }[look.show]
+    scale = "shared" if look.show == "difference" and look.scale == "log" else look.scale  # differences are never
     point = comparison.point
     query = "the CLS token" if point is None else f"the point at {point[0]:.0%} of the height, {point[1]:.0%} across"
     height, width = comparison.frame
-    return f"{what[0].upper()}{what[1:]} · query: {query} · {_SCALES[look.scale]} · {height} × {width} px"
+    return f"{what[0].upper()}{what[1:]} · query: {query} · {_SCALES[scale]} · {height} × {width} px"
 
 
 def _share(value: float) -> str:

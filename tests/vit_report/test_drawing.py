@@ -9,6 +9,7 @@ from tests.vit_report.made import FRAME, GRID, PICTURE_COLOUR, SMALL, panel
 from vit_engine.comparison import Comparison
 from vit_report.colours import diverging_stops
 from vit_report.drawing import PANE_HEIGHT, PANE_WIDTH, View, coloured, pane_pixels
+from vit_report.figure import Zoom
 from vit_report.look import Look
 from vit_report.panels import panels
 
@@ -98,16 +99,20 @@ def test_a_part_beyond_the_picture_is_paper() -> None:
     assert pixels[370, 370].tolist() == [0, 0, 0]
 
 
-def test_the_picture_lies_where_the_patches_are(comparison: Comparison) -> None:
+@pytest.mark.parametrize("zoom", [None, (40.0, 50.0, 90.0, 130.0), (-10.0, 100.0, 30.0, 150.0)])
+def test_the_picture_lies_where_the_patches_are(zoom: Zoom | None, comparison: Comparison) -> None:
     """Without colours it is the picture, enlarged."""
-    drawn = panels(comparison, Look())[0]
-    view = View.of(FRAME)
-    pixels = pane_pixels(replace(drawn, patch=None), view, 0.0)
+    drawn = replace(panels(comparison, Look())[0], patch=None)
+    view = View.of(FRAME, zoom)
+    pixels = pane_pixels(drawn, view, 0.0)
     assert drawn.pixels is not None
-    for y, x in ((10, 20), (50, 120), (90, 5)):
-        np.testing.assert_allclose(
-            pixels[int((y + 0.5) * view.scale), int((x + 0.5) * view.scale)], drawn.pixels[y, x], atol=12
-        )
+    seen = 0
+    for y, x in ((10, 20), (12, 120), (50, 60), (50, 120), (80, 70), (90, 5)):
+        row, col = int((y + 0.5 - view.top) * view.scale), int((x + 0.5 - view.left) * view.scale)
+        if 0 <= row < view.shape[0] and 0 <= col < view.shape[1]:
+            np.testing.assert_allclose(pixels[row, col], drawn.pixels[y, x], atol=12)
+            seen += 1
+    assert seen == {None: 6, (40.0, 50.0, 90.0, 130.0): 3}.get(zoom, 1)
 
 
 def test_the_query_has_a_bright_dot_in_dark_and_an_edge_around_its_patch() -> None:

@@ -164,13 +164,14 @@ def test_a_legend_says_where_colours_end_and_of_what(changes: dict, ends: tuple[
         (Look(), "Attention · query: the point at 40% of the height, 55% across · one colour scale for all panes"),
         (Look(show="difference", scale="own"), "Differences to B · query: the point at 40% of the height, 55% across"),
         (Look(show="mask", scale="log"), "The patches that hold 50 % of the attention"),
+        (Look(show="difference", scale="log"), "Differences to B"),  # which are never logarithmic
     ],
 )
 def test_the_caption_says_what_is_shown(look: Look, words: str, comparison: Comparison) -> None:
     told = caption(comparison, look)
     assert told.startswith(words)
     assert told.endswith("96 × 136 px")
-    assert ("logarithmic" in told) == (look.scale == "log")
+    assert ("logarithmic" in told) == (look == Look(show="mask", scale="log"))
     assert "query: the CLS token" in caption(replace(comparison, point=None), look)
 
 
