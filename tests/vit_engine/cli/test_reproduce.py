@@ -30,17 +30,26 @@ OPTIONS = ["--size", "48", "--point", "0.4,0.9", "--reference", "B", "--seed", "
 
 @pytest.fixture(scope="module", autouse=True)
 def models() -> Iterator[None]:
-    """Loads each model once for all these tests."""
-    load, kept = ve.load_model, {}
+    """Loads each model once for all these tests, and runs it once on each grid of a picture."""
+    load, attend = ve.load_model, ve.attend
+    loaded: dict[Any, ve.LoadedModel] = {}
+    traces: dict[Any, ve.AttentionTrace] = {}
 
-    def loaded(name: str, **options: Any) -> ve.LoadedModel:
+    def load_once(name: str, **options: Any) -> ve.LoadedModel:
         key = name, options["heads"], options["seed"]
-        if key not in kept:
-            kept[key] = load(name, **options)
-        return kept[key]
+        if key not in loaded:
+            loaded[key] = load(name, **options)
+        return loaded[key]
+
+    def attend_once(model: ve.LoadedModel, prepared: ve.PreparedImage, **_: Any) -> ve.AttentionTrace:
+        key = model.report.source, model.report.sha256, model.report.seed, prepared.grid, prepared.sha256
+        if key not in traces:
+            traces[key] = attend(model, prepared)
+        return traces[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ve, "load_model", loaded)
+        patch.setattr(ve, "load_model", load_once)
+        patch.setattr(ve, "attend", attend_once)
         yield
 
 
