@@ -24,7 +24,7 @@ from vit_report.drawing import View, pane_pixels
 from vit_report.look import Look
 from vit_report.panels import Panel, panels
 from vit_report.record import map_numbers
-from vit_report.tables import written
+from vit_report.tables import agreement_html, written
 
 LOOK = Look(show="mask", scale="own", colours="viridis", opacity=0.5, clip=98)
 FILES = [
@@ -261,6 +261,13 @@ def test_names_of_strangers_are_text(comparison: Comparison, picture: bytes) -> 
     assert "<script>alert" not in page
     assert "<img src=x" not in page
     assert "&lt;script&gt;alert(1)" in page
+
+
+def test_cells_are_text(comparison: Comparison) -> None:
+    frame = agreement_table(comparison).astype({"first": object})
+    frame.loc[0, "first"] = HOSTILE
+    assert "&lt;script&gt;alert(1)" in agreement_html(frame)
+    assert "<script" not in agreement_html(frame)
 
 
 def test_panes_are_drawn_as_they_are_given(comparison: Comparison, picture: bytes) -> None:
