@@ -26,6 +26,7 @@ SMALLEST_ZOOM = 0.02  # of a side
 _ROUNDING = 2e-4  # of a zoom in a link: its ends have four decimals
 
 Zoom = tuple[float, float, float, float]  # (top, left, bottom, right) as fractions of the scaled picture
+WHOLE: Zoom = (0.0, 0.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)

@@ -110,6 +110,7 @@ PANE_RETRY = "pane_retry"  # button, where an analysis failed
 
 # Compare: what is drawn
 COMPARISON = "comparison"  # plotly chart; for pane A the traces "attention A", "patches A" (click = query), "query A"
+ZOOMER = "zoomer"  # component, not seen: tells what the chart was zoomed or moved to
 RESET_ZOOM = "reset_zoom"  # button, where it is zoomed
 AGREEMENT = "agreement"  # data frame: one row a pair of panes
 DOWNLOAD_AGREEMENT = "download_agreement"  # download button: CSV

@@ -97,15 +97,14 @@ def click_pane(at: AppTest, *, pane: str, y: float, x: float) -> AppTest:
     return _click_at(at, keys.COMPARISON, f"patches {pane}", int(nearest))
 
 
-def drag_zoom(at: AppTest, *, pane: str, top: float, left: float, bottom: float, right: float) -> AppTest:
-    """Drag a box in a pane, in pixels of the scaled picture, making it the part that is shown, and run."""
-    figure = decode_figure(at, keys.COMPARISON)
-    markers = figure[f"patches {pane}"]
-    inside = (markers["y"] > top) & (markers["y"] < bottom) & (markers["x"] > left) & (markers["x"] < right)
-    points = [_point(figure, f"patches {pane}", int(index)) for index in np.flatnonzero(inside)]
-    axes = {"xref": markers["xaxis"], "yref": markers["yaxis"]}
-    box = {**axes, "x": [left, right], "y": [top, bottom]}
-    return _select(at, keys.COMPARISON, {"points": points, "point_indices": [], "box": [box], "lasso": []})
+def drag_zoom(at: AppTest, *, top: float, left: float, bottom: float, right: float) -> AppTest:
+    """Tell what a browser tells when a box was dragged in any pane, in pixels of the scaled picture, and run."""
+    # As Plotly has it, the y axis goes down.
+    told = [{"event": "box", "value": {"x": [left, right], "y": [bottom, top]}}]
+    states = at._tree.get_widget_states()
+    trigger = f"$$STREAMLIT_INTERNAL_KEY_{at.get_by_key(keys.ZOOMER).proto.id}__events"
+    states.widgets.append(WidgetState(id=trigger, json_trigger_value=json.dumps(told)))
+    return at._run(states)
 
 
 def report_tables(at: AppTest) -> list[pd.DataFrame]:

@@ -27,13 +27,12 @@ def figure_aspect(count: int, frame: tuple[int, int]) -> float:
 
 
 def compare_figure(
-    panels: Sequence[Panel], *, frame: tuple[int, int], opacity: float, zoom: Zoom | None = None, drag: str = "zoom"
+    panels: Sequence[Panel], *, frame: tuple[int, int], opacity: float, zoom: Zoom | None = None
 ) -> go.Figure:
     """The panes side by side, linked: what zooms or moves one does so to all.
 
     frame: the scaled picture (height, width) in pixels, the unit of all axes. zoom: the part that is shown,
-    (top, left, bottom, right) in pixels; None for all of it. drag: "zoom", or "select" where a server takes the
-    box and draws the part anew. Traces are named by the pane:
+    (top, left, bottom, right) in pixels; None for all of it. Traces are named by the pane:
     "attention A", "patches A" (one transparent marker a cell, with its value: a heatmap takes no clicks),
     "query A", "outline A".
     """
@@ -51,10 +50,9 @@ def compare_figure(
         else:
             _draw(figure, panel, axis, opacity)
     figure.update_layout(
-        hovermode="closest", hoverdistance=-1, clickmode="event+select", dragmode=drag, showlegend=False,
+        hovermode="closest", hoverdistance=-1, clickmode="event+select", dragmode="zoom", showlegend=False,
         margin={"l": 0, "r": 0, "t": 0, "b": 0}, plot_bgcolor="rgba(0,0,0,0)", paper_bgcolor="rgba(0,0,0,0)",
-        modebar={"remove": ["zoom2d" if drag == "select" else "select2d", "lasso2d", "toImage", "autoScale2d"]},
-        newselection={"line": {"color": ACCENT, "dash": "solid", "width": 2}},
+        modebar={"remove": ["select2d", "lasso2d", "toImage", "autoScale2d"]},
     )  # fmt: skip
     return figure
 

@@ -16,9 +16,10 @@ from dashboard import (
     keys,
     picture_controls,
     services,
+    zooming,
 )
 from dashboard.compare_panes import Panes
-from dashboard.compare_state import NAMES, Comparing, pane_name, zoom_in_pixels, zoom_on
+from dashboard.compare_state import NAMES, WHOLE, Comparing, pane_name, zoom_in_pixels, zoom_on
 from dashboard.services import Picture
 from dashboard.state import Selection
 from dashboard.texts import plain
@@ -141,25 +142,30 @@ def _cards(choice: Comparing, specs: Mapping[str, ModelSpec]) -> None:
 
 def _figure(drawn: tuple[Panel, ...], frame: tuple[int, int], choice: Comparing, look: Look) -> None:
     zoom = zoom_in_pixels(choice.zoom, frame)
-    figure = compare_figure(drawn, frame=frame, opacity=look.opacity, zoom=zoom, drag="select")
+    figure = compare_figure(drawn, frame=frame, opacity=look.opacity, zoom=zoom)
     st.session_state[_FRAME] = frame
     with st.container(key="comparison_box"):
         st.plotly_chart(
-            figure, key=keys.COMPARISON, on_select=_choose, selection_mode=("points", "box"), height="stretch",
+            figure, key=keys.COMPARISON, on_select=_choose, selection_mode="points", height="stretch",
             config=CHART, alt="The panes' attention over the picture, side by side",
         )  # fmt: skip
+    zooming.listen(keys.COMPARISON, key=keys.ZOOMER, on_zoom=_zoom)
 
 
 def _choose() -> None:
-    """A box is a zoom, a click a query; a second click on a patch, which deselects it, changes nothing."""
-    selection = st.session_state[keys.COMPARISON].selection
-    height, width = st.session_state[_FRAME]
-    if selection.box:
-        zoom = zoom_on(selection.box[0], (height, width))
-        st.session_state[keys.ZOOM] = zoom or st.session_state[keys.ZOOM]
-    elif selection.points:
-        point = selection.points[0]
+    """A click is a query; a second click on a patch, which deselects it, changes nothing."""
+    point = controls.clicked(keys.COMPARISON)
+    if point is not None:
+        height, width = st.session_state[_FRAME]
         st.session_state[keys.QUERY] = (round(point["y"] / height, 4), round(point["x"] / width, 4))
+
+
+def _zoom() -> None:
+    """What was zoomed or moved to stays, whatever is drawn next."""
+    box = zooming.box(keys.ZOOMER)
+    zoom = zoom_on(box, st.session_state[_FRAME]) if box is not None else None
+    if zoom is not None:
+        st.session_state[keys.ZOOM] = None if zoom == WHOLE else zoom
 
 
 def _under(

@@ -87,7 +87,7 @@ def test_a_box_in_any_pane_is_the_part_that_all_show_until_the_whole_is_asked_fo
     at = opened(P8, P16)
     assert whole_view(at)
     assert keys.RESET_ZOOM not in keys_of(at)
-    at = drag_zoom(at, pane="B", top=40, left=0.5 * WIDTH, bottom=56, right=0.75 * WIDTH)
+    at = drag_zoom(at, top=40, left=0.5 * WIDTH, bottom=56, right=0.75 * WIDTH)
     assert_works(at)
     assert shown_part(at) == pytest.approx((36, 0.5 * WIDTH, 60, 0.75 * WIDTH), abs=0.02)
     assert at.query_params["zoom"] == "0.3750,0.5000,0.6250,0.7500"
@@ -97,8 +97,16 @@ def test_a_box_in_any_pane_is_the_part_that_all_show_until_the_whole_is_asked_fo
     assert "zoom" not in at.query_params
 
 
+def test_zooming_out_as_far_as_it_goes_is_the_whole_picture_again() -> None:
+    at = drag_zoom(opened(P8, P16), top=12, left=10, bottom=36, right=20)
+    assert not whole_view(at)
+    at = drag_zoom(at, top=-30, left=-50, bottom=200, right=300)
+    assert whole_view(at)
+    assert "zoom" not in at.query_params
+
+
 def test_a_zoom_stays_while_everything_else_changes() -> None:
-    at = drag_zoom(opened(P8, P16), pane="A", top=12, left=10, bottom=36, right=20)
+    at = drag_zoom(opened(P8, P16), top=12, left=10, bottom=36, right=20)
     part = shown_part(at)
     assert not whole_view(at)
     at.slider(key=of_pane(keys.PANE_LAYER, 1)).set_value(1).run()
@@ -116,7 +124,7 @@ def test_a_box_that_is_next_to_nothing_changes_nothing() -> None:
     at = opened(P8, P16, zoom="0.1,0.2,0.5,0.6")
     part = shown_part(at)
     assert part == pytest.approx((0.1 * HEIGHT, 0.2 * WIDTH, 0.5 * HEIGHT, 0.6 * WIDTH))
-    at = drag_zoom(at, pane="A", top=40, left=40, bottom=40.5, right=41)
+    at = drag_zoom(at, top=40, left=40, bottom=40.5, right=41)
     assert shown_part(at) == part
     assert at.session_state[keys.QUERY] is None
 

@@ -168,14 +168,11 @@ def test_a_pane_without_a_map_says_why_in_its_place_and_the_others_are_drawn() -
     assert [trace.xaxis for trace in traces(drawn, "attention C")] == ["x3"]
 
 
-def test_only_a_page_with_a_server_takes_a_box_instead_of_zooming_itself() -> None:
-    served, alone = figure(drag="select").layout, figure().layout
-    assert (served.dragmode, alone.dragmode) == ("select", "zoom")
-    assert "zoom2d" in served.modebar.remove
-    assert "select2d" not in served.modebar.remove
-    assert "select2d" in alone.modebar.remove
-    assert "zoom2d" not in alone.modebar.remove
-    assert served.clickmode == "event+select"
+def test_a_drag_zooms_and_a_click_is_told() -> None:
+    layout = figure().layout
+    assert (layout.dragmode, layout.clickmode) == ("zoom", "event+select")
+    assert {"select2d", "toImage"} <= set(layout.modebar.remove)
+    assert not {"zoom2d", "pan2d"} & set(layout.modebar.remove)
 
 
 def test_colours_are_never_hex_in_a_scale() -> None:
