@@ -1,6 +1,10 @@
 """What browser tests do again and again. `from tests.browser.support import settled`."""
 
-from playwright.sync_api import Locator, Page
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+from playwright.sync_api import ConsoleMessage, Locator, Page
 
 QUIET = 300  # milliseconds without a script run
 TIMEOUT = 60_000  # milliseconds
@@ -14,6 +18,13 @@ _IS_QUIET = """quiet => {
     return performance.now() - window.quietSince >= quiet;
 }"""
 
+# Plotly keeps an array that came encoded beside its code; a chart that is being replaced has no data.
+TRACE = """(chart, name) => {
+    const trace = chart?.data?.find(one => one.name === name);
+    const rows = array => Array.from(array, row => ArrayBuffer.isView(row) ? Array.from(row) : row);
+    const numbers = array => array && rows(array._inputArray ?? array);
+    return trace && Object.fromEntries(['z', 'x', 'y', 'customdata'].map(part => [part, numbers(trace[part])]));
+}"""
 _CELL_TO_PIXELS = """(chart, [row, col]) => {
     const box = chart.getBoundingClientRect(), {xaxis, yaxis} = chart._fullLayout;
     return [box.left + xaxis._offset + xaxis.d2p(col), box.top + yaxis._offset + yaxis.d2p(row)];
@@ -30,6 +41,34 @@ def settled(page: Page) -> Page:
 def chart(page: Page, key: str) -> Locator:
     """The Plotly chart of the widget with this key."""
     return page.locator(f".st-key-{key} .js-plotly-plot")
+
+
+def drawn(page: Page, key: str, name: str) -> dict[str, list] | None:
+    """A trace of a chart as the browser has it, or None where there is none of this name."""
+    return chart(page, key).evaluate(TRACE, name)
+
+
+@contextmanager
+def nothing_amiss(page: Page, *, known: Callable[[ConsoleMessage], bool] = lambda message: False) -> Iterator[None]:
+    """At the end nothing was asked from elsewhere, and the console has no errors but those that are known."""
+    strangers: list[str] = []
+    errors: list[str] = []
+
+    def look(message: ConsoleMessage) -> None:
+        if message.type == "error" and not known(message):
+            errors.append(message.text)
+
+    page.on("request", lambda request: None if _is_local(request.url) else strangers.append(request.url))
+    page.on("console", look)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield
+    assert strangers == []
+    assert errors == []
+
+
+def _is_local(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme in {"data", "blob"} or parts.hostname in {"127.0.0.1", "localhost"}
 
 
 def cell_to_pixels(chart: Locator, row: float, col: float) -> tuple[float, float]:

@@ -9,26 +9,19 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import numpy as np
 import pandas as pd
 import pytest
-from playwright.sync_api import ConsoleMessage, Page, TimeoutError
+from playwright.sync_api import Page, TimeoutError
 
 import vit_engine as ve
 from dashboard import keys, services
 from tests.browser.server import Server
-from tests.browser.support import chart, click_cell, settled
+from tests.browser.support import TRACE, chart, click_cell, drawn, nothing_amiss, settled
 
 LINK = {"picture": "scene_1", "model": "demo_vit_p16", "size": "96"}
 LAST = 5
 CLOSE = {"rtol": 1e-4, "atol": 1e-7}
 
-# Plotly keeps an array that came encoded beside its code; a chart that is being replaced has no data.
-_TRACE = """(chart, name) => {
-    const trace = chart?.data?.find(one => one.name === name);
-    const rows = array => Array.from(array, row => ArrayBuffer.isView(row) ? Array.from(row) : row);
-    const numbers = array => array && rows(array._inputArray ?? array);
-    return trace && Object.fromEntries(['z', 'x', 'y', 'customdata'].map(part => [part, numbers(trace[part])]));
-}"""
 _DRAWS = f"""([selector, values]) => {{
-    const drawn = ({_TRACE})(document.querySelector(selector), 'attention')?.z.flat();
+    const drawn = ({TRACE})(document.querySelector(selector), 'attention')?.z.flat();
     const close = (value, at) => Math.abs(drawn[at] - value) <= {CLOSE["atol"]} + {CLOSE["rtol"]} * Math.abs(value);
     return drawn?.length === values.length && values.every(close);
 }}"""
@@ -45,34 +38,13 @@ def engine_trace() -> ve.AttentionTrace:
 @pytest.fixture
 def open_page(page: Page, server: Server) -> Iterator[Callable[..., Page]]:
     """Opens the app by a link; at the end nothing was asked from elsewhere, and the console has no errors."""
-    strangers: list[str] = []
-    errors: list[str] = []
-
-    def look(message: ConsoleMessage) -> None:
-        if message.type == "error":
-            errors.append(message.text)
-
-    page.on("request", lambda request: None if _is_local(request.url) else strangers.append(request.url))
-    page.on("console", look)
-    page.on("pageerror", lambda error: errors.append(str(error)))
 
     def open_link(**link: str) -> Page:
         page.goto(f"{server.url}/?{urlencode(LINK | link)}")
         return settled(page)
 
-    yield open_link
-    assert strangers == []
-    assert errors == []
-
-
-def _is_local(url: str) -> bool:
-    parts = urlsplit(url)
-    return parts.scheme in {"data", "blob"} or parts.hostname in {"127.0.0.1", "localhost"}
-
-
-def drawn(page: Page, key: str, name: str) -> dict[str, list] | None:
-    """A trace of a chart as the browser has it, or None where there is none of this name."""
-    return chart(page, key).evaluate(_TRACE, name)
+    with nothing_amiss(page):
+        yield open_link
 
 
 def link_of(page: Page) -> dict[str, str]:
