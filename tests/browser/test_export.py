@@ -140,6 +140,7 @@ def test_titles_and_legends_stand_at_their_panes_and_nothing_overflows(
     for number, axis in enumerate(("", "2", "3")):
         left, _ = figure.evaluate(_POINT, [axis, 0, 0])
         right, _ = figure.evaluate(_POINT, [axis, 0, FRAME[1]])
+        assert right - left > 250  # narrower panes scroll
         for row in (page.locator(".panes").first, page.locator(".panes").last):
             box = row.locator("> div").nth(number).bounding_box()
             assert box is not None
