@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard import heads_controls, heads_figures, keys, services
+from dashboard import controls, heads_controls, heads_figures, keys, services
 from dashboard.heads_state import STATISTICS
 from dashboard.testing import decode_figure, selecting
 from tests.dashboard.heads import CLOSE, EXPLORE, HEADS, LAST, click_cell, open_heads, similarity_of, statistic_of
-from tests.dashboard.support import assert_drawn, assert_works, open_small, small_trace
+from tests.dashboard.support import SMALL, assert_drawn, assert_works, open_small, small_trace
 from vit_engine.rankings import rank_heads
 
 NAMES = ["focused", "local", "global", "unlike", "redundant"]
@@ -93,13 +93,22 @@ def test_a_ranked_heads_button_opens_it(place: int) -> None:
     assert_drawn(at.switch_page(EXPLORE).run(), small_trace(), layer=entry.layer, head=entry.head)
 
 
-def test_a_click_that_deselects_opens_nothing_new() -> None:
+@pytest.mark.parametrize("key", [keys.STATISTIC_MAP, keys.SIMILARITY])
+def test_a_click_that_deselects_opens_nothing(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     at = open_heads(layer="1", head="2")
-    for key in (keys.STATISTIC_MAP, keys.SIMILARITY):
-        selecting(at, key, {"points": [], "point_indices": [], "box": [], "lasso": []})()
-        assert not at.exception
-        assert at.main.get_by_key(keys.SIMILARITY).key == keys.SIMILARITY
-    assert_drawn(at.switch_page(EXPLORE).run(), small_trace(), layer=1, head=2)
+    monkeypatch.setattr(controls, "clicked", lambda _: None)  # as it is for an event without a point
+    selecting(at, key, {"points": [{"x": 0, "y": 0}], "point_indices": [0], "box": [], "lasso": []})()
+    assert not at.exception
+    assert at.main.get_by_key(key).key == key
+    assert at.query_params == {**SMALL, "layer": "1", "head": "2"}
+
+
+@pytest.mark.parametrize(
+    ("link", "frame"), [({"layer": "2", "head": "1"}, (0.5, 1.5, 1.5, 2.5)), ({}, (-0.5, 3.5, 4.5, 5.5))]
+)
+def test_the_head_that_explore_shows_is_framed(link: dict[str, str], frame: tuple[float, ...]) -> None:
+    shapes = decode_figure(open_heads(**link), keys.STATISTIC_MAP)["layout"]["shapes"]
+    assert {(shape["x0"], shape["x1"], shape["y0"], shape["y1"]) for shape in shapes} == {frame}
 
 
 def test_coming_back_after_a_click_stays_on_heads() -> None:
