@@ -109,8 +109,8 @@ PANE_DOWNLOAD = "pane_download"  # button, where the model's weights are not her
 PANE_RETRY = "pane_retry"  # button, where an analysis failed
 
 # Compare: what is drawn
-COMPARISON = "comparison"  # plotly chart; for pane A the traces "attention A", "patches A" (click = query), "query A"
-ZOOMER = "zoomer"  # component, not seen: tells what the chart was zoomed or moved to
+COMPARISON = "comparison"  # plotly chart; for pane A the traces "attention A" (click = query), "query A", "outline A"
+COMPARISON_EVENTS = "comparison_events"  # component, not seen: tells clicks and zooms of the chart
 RESET_ZOOM = "reset_zoom"  # button, where it is zoomed
 AGREEMENT = "agreement"  # data frame: one row a pair of panes
 DOWNLOAD_AGREEMENT = "download_agreement"  # download button: CSV

@@ -91,19 +91,27 @@ def open_compare(**link: str | Sequence[str]) -> AppTest:
 
 
 def click_pane(at: AppTest, *, pane: str, y: float, x: float) -> AppTest:
-    """Click a pane ("A", "B", …) at a point in pixels of the scaled picture, making it the query, and run."""
-    markers = decode_figure(at, keys.COMPARISON)[f"patches {pane}"]
-    nearest = np.argmin(np.hypot(markers["y"] - y, markers["x"] - x))
-    return _click_at(at, keys.COMPARISON, f"patches {pane}", int(nearest))
+    """Click the cell of a pane that holds a point, in pixels of the scaled picture, and run."""
+    drawn = decode_figure(at, keys.COMPARISON)[f"attention {pane}"]
+    rows, cols = np.shape(drawn["z"])
+    row, col = min(int(y // drawn["dy"]), rows - 1), min(int(x // drawn["dx"]), cols - 1)
+    return _tell(at, "point", {"x": drawn["x0"] + col * drawn["dx"], "y": drawn["y0"] + row * drawn["dy"]})
 
 
 def drag_zoom(at: AppTest, *, top: float, left: float, bottom: float, right: float) -> AppTest:
-    """Tell what a browser tells when a box was dragged in any pane, in pixels of the scaled picture, and run."""
-    # As Plotly has it, the y axis goes down.
-    told = [{"event": "box", "value": {"x": [left, right], "y": [bottom, top]}}]
+    """Drag a box in any pane, in pixels of the scaled picture, and run."""
+    return _tell(at, "box", {"x": [left, right], "y": [bottom, top]})  # Plotly's y axis goes down here
+
+
+def _tell(at: AppTest, event: str, value: dict[str, Any]) -> AppTest:
+    """Send what the component that listens to the chart of Compare sends from a browser, and run.
+
+    AppTest has no public way to do this, hence the private names.
+    """
     states = at._tree.get_widget_states()
-    trigger = f"$$STREAMLIT_INTERNAL_KEY_{at.get_by_key(keys.ZOOMER).proto.id}__events"
-    states.widgets.append(WidgetState(id=trigger, json_trigger_value=json.dumps(told)))
+    trigger = f"$$STREAMLIT_INTERNAL_KEY_{at.get_by_key(keys.COMPARISON_EVENTS).proto.id}__events"
+    told = json.dumps([{"event": event, "value": value}])
+    states.widgets.append(WidgetState(id=trigger, json_trigger_value=told))
     return at._run(states)
 
 

@@ -1,4 +1,4 @@
-"""All panes in one Plotly figure: zoomed and moved together, every patch a place to click."""
+"""All panes in one Plotly figure: zoomed and moved together."""
 
 import base64
 import io
@@ -33,8 +33,7 @@ def compare_figure(
 
     frame: the scaled picture (height, width) in pixels, the unit of all axes. zoom: the part that is shown,
     (top, left, bottom, right) in pixels; None for all of it. Traces are named by the pane:
-    "attention A", "patches A" (one transparent marker a cell, with its value: a heatmap takes no clicks),
-    "query A", "outline A".
+    "attention A", whose custom data are the values that hover tells, "query A", "outline A".
     """
     figure = go.Figure()
     for number, panel in enumerate(panels):
@@ -50,7 +49,7 @@ def compare_figure(
         else:
             _draw(figure, panel, axis, opacity)
     figure.update_layout(
-        hovermode="closest", hoverdistance=-1, clickmode="event+select", dragmode="zoom", showlegend=False,
+        hovermode="closest", clickmode="event", dragmode="zoom", showlegend=False,
         margin={"l": 0, "r": 0, "t": 0, "b": 0}, plot_bgcolor="rgba(0,0,0,0)", paper_bgcolor="rgba(0,0,0,0)",
         modebar={"remove": ["select2d", "lasso2d", "toImage", "autoScale2d"]},
     )  # fmt: skip
@@ -96,36 +95,21 @@ def _draw(figure: go.Figure, panel: Panel, axis: str, opacity: float) -> None:
     place = {"xaxis": f"x{axis}", "yaxis": f"y{axis}"}
     size = panel.grid.patch_size
     figure.add_layout_image(_picture(panel.pixels, axis))
+    told = "%{customdata:+.3%}" if panel.difference else "%{customdata:.3%}"
     figure.add_trace(
         go.Heatmap(
-            z=panel.coloured, x0=size / 2, dx=size, y0=size / 2, dy=size, zmin=panel.low, zmax=panel.high,
-            colorscale=panel.stops, opacity=opacity, showscale=False, hoverinfo="skip",
-            name=f"attention {panel.name}", **place,
+            z=panel.coloured, customdata=panel.values, x0=size / 2, dx=size, y0=size / 2, dy=size, zmin=panel.low,
+            zmax=panel.high, colorscale=panel.stops, opacity=opacity, showscale=False, name=f"attention {panel.name}",
+            hovertemplate=f"<b>{panel.name}</b> {panel.unit} {told}<br>patch of {size} px at x %{{x:.0f}}, "
+            "y %{y:.0f} px<extra></extra>",
+            **place,
         )
     )  # fmt: skip
-    figure.add_trace(_cells(panel, panel.grid, place))
     if panel.outlines:
         figure.add_traces(_outline(panel.outlines, panel.name, place))
     if panel.patch is not None and panel.patches is not None:
         figure.add_trace(_query_mark(panel, panel.patches, place))
         figure.add_shape(_patch_edge(panel.patch, panel.patches, axis))
-
-
-def _cells(panel: Panel, grid: TokenGrid, place: dict) -> go.Scatter:
-    """A transparent marker a cell: what is hovered and clicked. What it says is told in the cell's own row and col."""
-    assert panel.values is not None
-    down, across = np.mgrid[: grid.rows, : grid.cols]
-    values = np.ravel(panel.values).astype(np.float32)
-    hidden = {"marker": {"opacity": 0}}
-    told = "%{customdata:+.3%}" if panel.difference else "%{customdata:.3%}"
-    return go.Scatter(
-        x=((across.ravel() + 0.5) * grid.patch_size).astype(np.float32),
-        y=((down.ravel() + 0.5) * grid.patch_size).astype(np.float32),
-        customdata=values, mode="markers", name=f"patches {panel.name}", marker={"size": 6, "opacity": 0},
-        selected=hidden, unselected=hidden, **place,
-        hovertemplate=f"<b>{panel.name}</b> {panel.unit} {told}<br>"
-        f"patch of {grid.patch_size} px at x %{{x:.0f}}, y %{{y:.0f}} px<extra></extra>",
-    )  # fmt: skip
 
 
 def _outline(outlines: Sequence[np.ndarray], name: str, place: dict) -> list[go.Scatter]:

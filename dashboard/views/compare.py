@@ -6,6 +6,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import (
+    chart_events,
     compare_card,
     compare_controls,
     compare_export,
@@ -16,7 +17,6 @@ from dashboard import (
     keys,
     picture_controls,
     services,
-    zooming,
 )
 from dashboard.compare_panes import Panes
 from dashboard.compare_state import NAMES, WHOLE, Comparing, pane_name, zoom_in_pixels, zoom_on
@@ -146,15 +146,15 @@ def _figure(drawn: tuple[Panel, ...], frame: tuple[int, int], choice: Comparing,
     st.session_state[_FRAME] = frame
     with st.container(key="comparison_box"):
         st.plotly_chart(
-            figure, key=keys.COMPARISON, on_select=_choose, selection_mode="points", height="stretch",
-            config=CHART, alt="The panes' attention over the picture, side by side",
+            figure, key=keys.COMPARISON, height="stretch", config=CHART,
+            alt="The panes' attention over the picture, side by side",
         )  # fmt: skip
-    zooming.listen(keys.COMPARISON, key=keys.ZOOMER, on_zoom=_zoom)
+    chart_events.listen(keys.COMPARISON, key=keys.COMPARISON_EVENTS, on_zoom=_zoom, on_click=_ask)
 
 
-def _choose() -> None:
-    """A click is a query; a second click on a patch, which deselects it, changes nothing."""
-    point = controls.clicked(keys.COMPARISON)
+def _ask() -> None:
+    """A click is a query for all panes."""
+    point = chart_events.clicked(keys.COMPARISON_EVENTS)
     if point is not None:
         height, width = st.session_state[_FRAME]
         st.session_state[keys.QUERY] = (round(point["y"] / height, 4), round(point["x"] / width, 4))
@@ -162,7 +162,7 @@ def _choose() -> None:
 
 def _zoom() -> None:
     """What was zoomed or moved to stays, whatever is drawn next."""
-    box = zooming.box(keys.ZOOMER)
+    box = chart_events.zoomed(keys.COMPARISON_EVENTS)
     zoom = zoom_on(box, st.session_state[_FRAME]) if box is not None else None
     if zoom is not None:
         st.session_state[keys.ZOOM] = None if zoom == WHOLE else zoom

@@ -89,7 +89,7 @@ def assert_maps(at: AppTest, *panes: str, queries: tuple[str | tuple[int, int], 
     for letter, pane, query in zip("ABCDEFGH", panes, queries or ("cls",) * len(panes), strict=False):
         values = engine_map(pane, query)
         np.testing.assert_allclose(drawn[f"attention {letter}"]["z"], values, **DETAILS)
-        np.testing.assert_allclose(drawn[f"patches {letter}"]["customdata"], values.ravel(), **DETAILS)
+        np.testing.assert_allclose(drawn[f"attention {letter}"]["customdata"], values, **DETAILS)
         assert_marked(drawn, letter, query, patch=FRAME[0] // values.shape[0])
 
 

@@ -86,7 +86,7 @@ def test_a_logarithmic_scale_has_three_decades() -> None:
         assert high == pytest.approx(np.log10(end / one.size), abs=1e-4)
         assert high - low == pytest.approx(3)
         np.testing.assert_allclose(drawn[f"attention {name}"]["z"], np.log10(np.maximum(one, 10**low)), atol=1e-4)
-        np.testing.assert_allclose(drawn[f"patches {name}"]["customdata"], one.ravel(), **DETAILS)
+        np.testing.assert_allclose(drawn[f"attention {name}"]["customdata"], one, **DETAILS)
 
 
 def test_differences_are_of_shares_on_the_common_grid_and_their_scale_is_centred_on_zero() -> None:
@@ -99,7 +99,7 @@ def test_differences_are_of_shares_on_the_common_grid_and_their_scale_is_centred
     assert abs(drawn["attention B"]["z"].sum()) < 1e-6
     low, high = drawn["attention B"]["zmin"], drawn["attention B"]["zmax"]
     assert -low == high == pytest.approx(abs(expected).max(), rel=1e-4)
-    assert "difference of shares" in drawn["patches B"]["hovertemplate"]
+    assert "difference of shares" in drawn["attention B"]["hovertemplate"]
 
 
 def test_another_reference_turns_the_difference_round() -> None:

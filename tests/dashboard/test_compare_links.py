@@ -138,7 +138,7 @@ def test_a_picture_that_is_no_longer_held_is_told_and_the_rest_is_kept() -> None
     assert panes_of(at) == ["demo_vit_p16:2:1", P16]
     assert (at.query_params["show"], at.query_params["keep"]) == ("mask", "35")
     expected = small_trace(picture=SHARED.picture).attention_map(2, 1, "cls").values
-    np.testing.assert_allclose(figure_of(at)["patches A"]["customdata"], expected.ravel(), **DETAILS)
+    np.testing.assert_allclose(figure_of(at)["attention A"]["customdata"], expected, **DETAILS)
     assert not at.run().warning
 
 

@@ -109,7 +109,7 @@ def test_a_model_that_is_not_here_says_so_in_its_pane_and_nothing_is_fetched_una
     assert not server.asked
     assert sorted(runs) == ["demo_vit_p16", "demo_vit_p8"]
     assert list(at.query_params["pane"]) == [P8, ABSENT, P16]
-    assert (figure_of(at)["patches C"]["customdata"].size, len(runs)) == (engine_map(P16).size, 2)
+    assert (figure_of(at)["attention C"]["customdata"].size, len(runs)) == (engine_map(P16).size, 2)
 
 
 def test_a_download_shows_how_far_it_is_and_its_pane_appears_when_it_has_come(
@@ -147,8 +147,8 @@ def test_a_download_that_fails_says_why_and_can_be_begun_again(server: Server, e
 def test_where_the_reference_is_missing_the_first_pane_that_is_shown_takes_its_place() -> None:
     at = opened(ABSENT, P8, P16, show="difference")
     assert drawn(at) == {"attention B", "attention C"}
-    assert "difference" not in figure_of(at)["patches B"]["hovertemplate"]
-    assert "difference" in figure_of(at)["patches C"]["hovertemplate"]
+    assert "difference" not in figure_of(at)["attention B"]["hovertemplate"]
+    assert "difference" in figure_of(at)["attention C"]["hovertemplate"]
     assert at.dataframe(key=keys.AGREEMENT).value["first"].tolist() == ["B"]
 
 

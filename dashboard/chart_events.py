@@ -1,0 +1,68 @@
+"""What a person does in a chart, told to the server where Streamlit's own charts do not tell it.
+
+They tell neither a zoom nor a click on a heatmap (streamlit#8760). Without the first a chart that is drawn anew, for
+another layer, forgets where it was zoomed; instead of the second a transparent marker for each patch could take the
+clicks, but thousands of markers take the browser seconds to draw.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+# Plotly makes a chart anew at times, so the chart is looked for again and again; a second listener would tell twice.
+_JS = """
+const LOOK = 200;  // milliseconds between two looks for the chart
+
+export default function({ data, setTriggerValue }) {
+  const find = () => document.querySelector(`.st-key-${data.chart} .js-plotly-plot`);
+  const zoomed = (event) => {
+    const chart = find();
+    if (chart && Object.keys(event).some((name) => name.includes('.range'))) {
+      setTriggerValue('box', { x: [...chart.layout.xaxis.range], y: [...chart.layout.yaxis.range] });
+    }
+  };
+  const clicked = (event) => {
+    const point = event.points.find((one) => one.data.type === 'heatmap');
+    if (point) setTriggerValue('point', { x: point.x, y: point.y });
+  };
+  const ignore = (chart) => {
+    chart.removeListener('plotly_relayout', zoomed);
+    chart.removeListener('plotly_click', clicked);
+  };
+  const listen = () => {
+    const chart = find();
+    if (!chart || !chart.on) return;
+    ignore(chart);
+    chart.on('plotly_relayout', zoomed);
+    chart.on('plotly_click', clicked);
+  };
+  listen();
+  const timer = setInterval(listen, LOOK);
+  return () => {
+    clearInterval(timer);
+    const chart = find();
+    if (chart && chart.on) ignore(chart);
+  };
+}
+"""
+_listener = st.components.v2.component("vit_engine.chart_events", js=_JS)
+
+
+def listen(chart: str, *, key: str, on_zoom: Callable[[], None], on_click: Callable[[], None]) -> None:
+    """Call back when the chart of a key was zoomed or moved, and when a cell of a heatmap in it was clicked."""
+    _listener(key=key, data={"chart": chart}, on_box_change=on_zoom, on_point_change=on_click, height="content")
+
+
+def zoomed(key: str) -> dict[str, list[float]] | None:
+    """The ranges {"x": …, "y": …} of the chart's first axes, in their own units; None where nothing was zoomed."""
+    return _told(key, "box")
+
+
+def clicked(key: str) -> dict[str, float] | None:
+    """The middle {"x": …, "y": …} of the clicked cell, in the axes' units; None where nothing was clicked."""
+    return _told(key, "point")
+
+
+def _told(key: str, what: str) -> Any:
+    return st.session_state[key].get(what)
