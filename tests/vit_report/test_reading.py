@@ -130,6 +130,12 @@ def test_what_is_no_json_of_a_record_is_refused(data: bytes) -> None:
         read_record(data)
 
 
+def test_what_is_no_number_of_json_is_refused_wherever_it_stands(run: dict[str, Any]) -> None:
+    for value in (float("nan"), float("-inf")):
+        with pytest.raises(SpecError, match="is no number of JSON"):
+            read_record(changed(run, "look", "opacity", value=value))
+
+
 @pytest.mark.parametrize(
     ("read", "value", "message"),
     [
@@ -176,6 +182,14 @@ def test_files_past_their_limit_are_refused(zipped: bool, tmp_path: Path, monkey
         Bundle(path).read("run.json")
     path.write_bytes(as_zip({"run.json": data[1:]}) if zipped else data[1:])
     assert Bundle(path).read("run.json") == data[1:]
+
+
+def test_of_a_large_file_no_more_is_read_than_the_limit(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)  # of nothing: it takes no room
+    with pytest.raises(SpecError, match="at most 16,777,216 bytes"):
+        Bundle(path).read("run.json")
 
 
 def test_of_a_bomb_no_more_is_unpacked_than_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
