@@ -104,7 +104,11 @@ def drag_zoom(at: AppTest, *, top: float, left: float, bottom: float, right: flo
 
 
 def _tell(at: AppTest, event: str, value: dict[str, Any]) -> AppTest:
-    """Send what the component that listens to the chart of Compare sends from a browser, and run.
+    return telling(at, event, value)()
+
+
+def telling(at: AppTest, event: str, value: dict[str, Any]) -> Callable[[], AppTest]:
+    """What sends, once it is called, what the component that listens to the chart of Compare sends, and runs.
 
     AppTest has no public way to do this, hence the private names.
     """
@@ -112,7 +116,7 @@ def _tell(at: AppTest, event: str, value: dict[str, Any]) -> AppTest:
     trigger = f"$$STREAMLIT_INTERNAL_KEY_{at.get_by_key(keys.COMPARISON_EVENTS).proto.id}__events"
     told = json.dumps([{"event": event, "value": value}])
     states.widgets.append(WidgetState(id=trigger, json_trigger_value=told))
-    return at._run(states)
+    return lambda: at._run(states)
 
 
 def report_tables(at: AppTest) -> list[pd.DataFrame]:

@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Widget
 
 from benchmarks.pages.plan import PATCH, Change, Point, View
-from dashboard.testing import open_app, selecting
+from dashboard.testing import open_app, telling
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,11 @@ def prepared(at: AppTest, view: View, change: Change, turn: int) -> Callable[[],
         return at.run
     assert isinstance(value, tuple)
     y, x = centre(value, view.size)
-    return selecting(at, change.key, {"points": [{"y": y, "x": x}], "point_indices": [0], "box": [], "lasso": []})
+    return telling(at, "point", {"y": y, "x": x})
 
 
 def centre(point: Point, size: int) -> Point:
-    """Where the marker lies that is nearest to a point: the middle of its patch, (y, x) in pixels."""
+    """The middle of the patch that holds a point, (y, x) in pixels."""
     y, x = ((int(part * size) // PATCH + 0.5) * PATCH for part in point)
     return y, x
 

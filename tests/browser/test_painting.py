@@ -58,12 +58,7 @@ def test_the_same_maps_some_of_them_or_unseen_ones_are_not_painted(watched: Page
 
 
 def test_every_widget_of_the_benchmark_makes_the_page_paint(browser: Browser, server: Server) -> None:
-    view = plan.compare(96)
-    by_widget = replace(view, changes=tuple(change for change in view.changes if change.kind != "click"))
-    # Explore's charts count in patches, of which there are 12×12.
-    clicks = View("", "Explore", 12, keys.OVERLAY, 1, (Change("query", "click", keys.OVERLAY, plan.POINTS),),
-                  {"size": ["96"]})  # fmt: skip
-    for one in (by_widget, clicks, plan.heads(96)):
+    for one in (plan.compare(96), plan.heads(96)):
         found = painted.paint(browser, server.url, one, repeats=1)
         assert list(found) == [change.name for change in one.changes]
         for each in found.values():
