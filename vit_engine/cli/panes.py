@@ -8,7 +8,6 @@ from PIL import Image
 
 import vit_engine as ve
 from vit_engine.comparison import Comparison, Pane, Point, Shown, show
-from vit_engine.devices import usable_device
 from vit_engine.image import target_size
 from vit_engine.planning import demand_memory
 from vit_engine.progress import Progress
@@ -98,7 +97,6 @@ def demand_possible(
 
     shape: the picture's (height, width) in pixels. Nothing is run, and nothing is downloaded.
     """
-    usable_device(device)
     specs = {model: sources[model].spec() for model in dict.fromkeys(pane.model for pane in panes)}
     for pane in panes:
         spec = specs[pane.model]

@@ -21,6 +21,7 @@ from vit_engine.cli.panes import file_names
 from vit_engine.comparison import agreement_table, head_table, show
 from vit_engine.comparison.pane import Pane
 from vit_engine.comparison.shown import Comparison
+from vit_engine.planning import BUDGET_VARIABLE
 
 ROOT = Path(__file__).parents[3]
 PANES = ("demo_vit_p8:2:1", "random_vit_tiny_p16:-1:mean", "demo_vit_p8:5:max:raw:cls")
@@ -244,6 +245,7 @@ def no_run(monkeypatch: pytest.MonkeyPatch) -> None:
         (["{picture}", "--clip", "0"], "clip"),
         (["{picture}", "--heads", "demo_vit_p16=4"], "must name a checkpoint of one of the panes: there is none"),
         (["{picture}", "--device", "quantum"], "quantum"),
+        (["{picture}", "--device", "xpu"], "cannot use device 'xpu' on this machine"),
         (["{picture}", "--size", "8"], "16 px"),
         (["{picture}", "--size", "99999999"], "smaller size"),
         (["{picture}", "--out", f"{__file__}/results"], "Not a directory"),
@@ -262,6 +264,21 @@ def test_what_cannot_be_is_one_line_before_anything_runs(
     assert captured.err.count("\n") == 1
     assert message in captured.err
     assert not folder.exists()
+
+
+@pytest.mark.usefixtures("no_run")
+def test_what_does_not_fit_the_memory_is_said_before_anything_runs(
+    picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second model does not; the first would."""
+    texts = ("demo_vit_p16:0", "demo_vit_p8:0")
+    specs = {spec.name: spec for spec in ve.list_models()}
+    small, large = (ve.estimate(specs[text[:-2]], (224, 304), device="cpu").peak_bytes for text in texts)
+    assert small < large
+    monkeypatch.setenv(BUDGET_VARIABLE, str((small + large) // 2))
+    options = ["--size", "224", "304", "--device", "cpu", "--out", str(tmp_path / "out")]
+    assert main(["compare", str(picture), *arguments(*texts), *options]) == 1
+    assert "a run must fit the memory budget" in capsys.readouterr().err
 
 
 def test_a_checkpoint_that_does_not_say_its_heads_asks_for_them(

@@ -42,7 +42,8 @@ def models() -> Iterator[None]:
         return loaded[key]
 
     def attend_once(model: ve.LoadedModel, prepared: ve.PreparedImage, **_: Any) -> ve.AttentionTrace:
-        key = model.report.source, model.report.sha256, model.report.seed, prepared.grid, prepared.sha256
+        report = model.report
+        key = report.source, report.sha256, report.part, report.seed, prepared.grid, prepared.sha256
         if key not in traces:
             traces[key] = attend(model, prepared)
         return traces[key]
@@ -259,7 +260,10 @@ def test_a_picture_that_is_gone_is_asked_for(copied: Path, picture: Path, capsys
 def test_other_weights_are_said_and_so_is_what_they_change(
     picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first, second = (saved(tmp_path / f"{seed}.pth", {"student": vit_state(seed=seed)}) for seed in (1, 2))
+    first, second = (
+        saved(tmp_path / f"{seed}.pth", {"student": vit_state(seed=seed), "teacher": vit_state(seed=9)})
+        for seed in (1, 2)
+    )
     panes = ["--pane", f"{first}#student:1:2", "--pane", "demo_vit_p8:0"]
     out = tmp_path / "out"
     assert main(["compare", str(picture), *panes, "--heads", "3", "--size", "48", "--out", str(out)]) == 0
