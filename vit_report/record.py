@@ -10,6 +10,7 @@ import pandas as pd
 
 from vit_engine.comparison import Comparison, Shown
 from vit_engine.maps import AttentionMap, centre_of_mass
+from vit_engine.maps.entropy import map_entropy
 from vit_engine.versions import versions
 from vit_report.figure import Zoom
 from vit_report.look import Look
@@ -112,17 +113,8 @@ def map_numbers(shown: AttentionMap) -> dict[str, Any]:
     """A map in a few numbers: its sum and maximum, its entropy over the patches, its centre of mass."""
     values = shown.values.astype(np.float64)
     y, x = centre_of_mass(shown)
-    numbers = {"sum": float(values.sum()), "maximum": float(values.max()), "entropy_bits": _entropy_bits(values)}
+    numbers = {"sum": float(values.sum()), "maximum": float(values.max()), "entropy_bits": map_entropy(shown)[0]}
     return {name: _number(value) for name, value in {**numbers, "centre_y_px": y, "centre_x_px": x}.items()}
-
-
-def _entropy_bits(values: np.ndarray) -> float:
-    """−Σ p log₂ p of the values, normalised to sum 1; NaN where they are no distribution."""
-    total = values.sum()
-    if not (np.isfinite(total) and total > 0 and values.min() >= 0):
-        return math.nan
-    p = values[values > 0] / total
-    return float(-(p * np.log2(p)).sum()) + 0.0
 
 
 def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:

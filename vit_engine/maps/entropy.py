@@ -10,11 +10,12 @@ from vit_engine.maps.attention_map import AttentionMap
 def map_entropy(shown: AttentionMap) -> tuple[float, float]:
     """Entropy of a map, normalised to sum 1 over the patches: in bits, and divided by the largest possible, 0..1.
 
-    The second compares across patch sizes. NaNs where the map has no mass; 0 and 0 for a single patch.
+    The second compares across patch sizes. NaNs where the map has no mass, or a value
+    below 0 or that is not finite; 0 and 0 for a single patch.
     """
     values = shown.values.astype(np.float64).ravel()
     total = values.sum()
-    if not total > 0:
+    if not (np.isfinite(total) and total > 0 and values.min() >= 0):
         return math.nan, math.nan
     shares = values[values > 0] / total
     bits = max(0.0, float(-(shares * np.log2(shares)).sum()))

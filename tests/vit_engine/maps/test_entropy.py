@@ -32,6 +32,6 @@ def test_a_single_patch_is_as_focused_as_can_be() -> None:
     assert map_entropy(a_map([0.3])) == (0, 0)
 
 
-@pytest.mark.parametrize("value", [0, math.nan])
-def test_without_mass_there_is_no_number(value: float) -> None:
-    assert all(math.isnan(number) for number in map_entropy(a_map([value, value])))
+@pytest.mark.parametrize("values", [[0, 0], [math.nan, 1], [math.inf, 1], [-0.1, 1]])
+def test_what_is_no_distribution_has_no_number(values: list[float]) -> None:
+    assert all(math.isnan(number) for number in map_entropy(a_map(values)))
