@@ -65,6 +65,7 @@ def _agreement_config(comparison: Comparison) -> dict:
 def heads(comparison: Comparison, choice: Comparing) -> None:
     """Per-head statistics: the table, a column group a pane, and their distribution by layer and model."""
     columns = services.comparable(comparison.shown)
+    st.space("xsmall")  # a caption ends without one
     st.markdown("**Per-head entropy statistics, side by side**")
     column = _statistic_control(columns)
     if len(columns) < len([one for one in COLUMNS if one.unit]):
