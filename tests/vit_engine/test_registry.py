@@ -69,7 +69,7 @@ def test_names_say_the_patch_size_and_titles_the_published_dimensions(spec: Mode
     if match := re.search(r"ViT-(\w+)/", spec.title):
         assert (spec.dim, spec.depth, spec.heads) == SIZES[match[1]]
     else:
-        assert spec.family == "demo"
+        assert spec.name.removeprefix("random_") in {model.name for model in MODELS if model.family == "demo"}
 
 
 @pytest.mark.parametrize("spec", MODELS, ids=lambda spec: spec.name)
@@ -93,7 +93,16 @@ def test_no_two_rows_have_one_file() -> None:
 
 def test_the_published_families_are_all_there() -> None:
     counts = Counter(spec.family for spec in MODELS)
-    assert counts == {"demo": 2, "dino": 5, "dinov2": 8, "deit": 6, "torchvision": 10, "mae": 3, "random": 6}
+    assert counts == {"demo": 2, "dino": 5, "dinov2": 8, "deit": 6, "torchvision": 10, "mae": 3, "random": 8}
+
+
+@pytest.mark.parametrize("patch_size", [8, 16])
+def test_a_demo_model_is_there_without_its_training_too(patch_size: int) -> None:
+    trained, random = find_model(f"demo_vit_p{patch_size}"), find_model(f"random_demo_vit_p{patch_size}")
+    named = {"name", "title", "family", "description", "licence", "weights", "class_names"}
+    differs = {name for name, value in vars(random).items() if value != vars(trained)[name]}
+    assert differs == named
+    assert (random.weights, random.class_names) == (None, ())
 
 
 ENUMS = (ViT_B_16_Weights, ViT_B_32_Weights, ViT_L_16_Weights, ViT_L_32_Weights, ViT_H_14_Weights)
