@@ -24,7 +24,11 @@ export default function({ data, setTriggerValue }) {
   };
   const clicked = (event) => {
     const point = event.points.find((one) => one.data.type === 'heatmap');
-    if (point) setTriggerValue('point', { x: point.x, y: point.y });
+    if (!point) return;
+    const box = find().getBoundingClientRect(), { xaxis, yaxis } = point;  // the pointer's place, not the cell's middle
+    const x = xaxis.p2d(event.event.clientX - box.left - xaxis._offset);
+    const y = yaxis.p2d(event.event.clientY - box.top - yaxis._offset);
+    setTriggerValue('point', { x, y });
   };
   const ignore = (chart) => {
     chart.removeListener('plotly_relayout', zoomed);
@@ -60,7 +64,7 @@ def zoomed(key: str) -> dict[str, list[float]] | None:
 
 
 def clicked(key: str) -> dict[str, float] | None:
-    """The middle {"x": …, "y": …} of the clicked cell, in the axes' units; None where nothing was clicked."""
+    """The clicked point {"x": …, "y": …} in the axes' units; None where nothing was clicked."""
     return _told(key, "point")
 
 

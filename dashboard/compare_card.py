@@ -1,6 +1,6 @@
 """The panes of Compare: the controls of each, and what is done with them: copied, moved, removed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import streamlit as st
@@ -13,14 +13,31 @@ from vit_engine.comparison import MAX_PANES, Pane
 from vit_engine.methods import METHODS
 from vit_engine.trace import REDUCTIONS
 
+_MADE = "_made_panes"  # session state: how often the panes were made others
 _QUERY_TITLES = {"shared": "Shared", "cls": "CLS", "own": "Pin here"}
 
 
 def put(panes: Sequence[Pane], reference: int | None = None) -> None:
-    """Make these the panes; the reference stays, as far as there are so many."""
+    """Make these the panes, in the place of the others; the reference stays, as far as there are so many."""
+    st.session_state[_MADE] = st.session_state.get(_MADE, 0) + 1
     st.session_state[keys.PANES] = tuple(panes)
     last = len(panes) - 1
     st.session_state[keys.REFERENCE] = min(st.session_state[keys.REFERENCE] if reference is None else reference, last)
+
+
+def mark_panes() -> None:
+    """Have the browser say, with all that it sends, which panes it shows.
+
+    Widgets go by the number of their pane. A click that comes before the browser has the new panes brings along what
+    the widgets said of the old ones: that must change nothing.
+    """
+    st.session_state[keys.PANES_SEEN] = st.session_state.get(_MADE, 0)
+    st.number_input("Panes", step=1, key=keys.PANES_SEEN, label_visibility="collapsed")  # hidden by the style sheet
+
+
+def current() -> bool:
+    """Whether what the browser says is of the panes that there are."""
+    return st.session_state.get(keys.PANES_SEEN) in (None, st.session_state.get(_MADE, 0))
 
 
 def show(number: int, specs: Mapping[str, ModelSpec]) -> None:
@@ -66,17 +83,24 @@ def _head_control(number: int, pane: Pane, spec: ModelSpec) -> None:
 
 def _change(number: int, field: str, key: str) -> None:
     """Take a widget's value into its pane."""
+    if not current():
+        return
     value = st.session_state[of_pane(key, number)]
     if field == "head":
         value = int(value) if value.isdecimal() else value
+    pane, specs = st.session_state[keys.PANES][number], services.models()
+    old = specs.get(pane.model)
+    if field == "model" and old is not None and pane.layer == old.depth - 1:
+        pane = replace(pane, layer=-1)  # the layer stays the last one, where it was
+    changed = replace(pane, **{field: value})
+    spec = specs.get(changed.model)  # models can go at any time: that is told when the page is drawn
+    _set(number, changed if spec is None else fitted(changed, spec))
+
+
+def _set(number: int, pane: Pane) -> None:
     panes = list(st.session_state[keys.PANES])
-    panes[number] = fitted(replace(panes[number], **{field: value}), services.models()[panes[number].model])
-    if field == "model":  # the layer stays the last one, where it was
-        old = services.models()[st.session_state[keys.PANES][number].model]
-        last = st.session_state[keys.PANES][number].layer == old.depth - 1
-        spec = services.models()[value]
-        panes[number] = fitted(replace(panes[number], layer=-1) if last else panes[number], spec)
-    put(panes)
+    panes[number] = pane
+    st.session_state[keys.PANES] = tuple(panes)
 
 
 def _menu(number: int, pane: Pane) -> None:
@@ -92,15 +116,21 @@ def _menu(number: int, pane: Pane) -> None:
         )  # fmt: skip
         for title, key, icon, able, act in (
             ("Make it the reference", keys.PANE_REFERENCE, "flag", number != st.session_state[keys.REFERENCE], _refer),
-            ("Duplicate", keys.PANE_DUPLICATE, "content_copy", count < MAX_PANES, duplicate),
+            ("Duplicate", keys.PANE_DUPLICATE, "content_copy", count < MAX_PANES, _duplicate),
             ("Move left", keys.PANE_LEFT, "arrow_back", number > 0, _left),
             ("Move right", keys.PANE_RIGHT, "arrow_forward", number < count - 1, _right),
             ("Remove", keys.PANE_REMOVE, "delete", count > LEAST_PANES, _remove),
         ):
             st.button(
-                title, key=of_pane(key, number), icon=f":material/{icon}:", disabled=not able, on_click=act,
-                args=(number,), width="stretch",
+                title, key=of_pane(key, number), icon=f":material/{icon}:", disabled=not able, on_click=_act,
+                args=(act, number), width="stretch",
             )  # fmt: skip
+
+
+def _act(act: Callable[[int], None], number: int) -> None:
+    """What a button does, where the pane that it stood at is still that one."""
+    if current():
+        act(number)
 
 
 def _method_title(name: str) -> str:
@@ -119,20 +149,25 @@ def _query_control(number: int, pane: Pane) -> None:
 
 
 def _change_query(number: int) -> None:
+    if not current():
+        return
     query = st.session_state[of_pane(keys.PANE_QUERY, number)]
     if query == "own":
         query = st.session_state.get(keys.QUERY) or "cls"
-    panes = list(st.session_state[keys.PANES])
-    panes[number] = replace(panes[number], query=query)
-    put(panes)
+    _set(number, replace(st.session_state[keys.PANES][number], query=query))
 
 
 def _refer(number: int) -> None:
     st.session_state[keys.REFERENCE] = number
 
 
-def duplicate(number: int) -> None:
-    """A copy of a pane, beside it."""
+def add() -> None:
+    """One pane more, a copy of the last."""
+    panes = st.session_state[keys.PANES]
+    put((*panes, panes[-1])[:MAX_PANES])
+
+
+def _duplicate(number: int) -> None:
     panes, reference = list(st.session_state[keys.PANES]), st.session_state[keys.REFERENCE]
     panes.insert(number + 1, panes[number])
     put(panes, reference + (reference > number))

@@ -119,7 +119,7 @@ def toolbar() -> None:
         _keep_control()
         panes = st.session_state[keys.PANES]
         st.button(
-            "Pane", key=keys.ADD_PANE, icon=":material/add:", on_click=compare_card.duplicate, args=(len(panes) - 1,),
+            "Pane", key=keys.ADD_PANE, icon=":material/add:", on_click=compare_card.add,
             disabled=len(panes) >= MAX_PANES, help=f"One more, a copy of the last: at most {MAX_PANES}.",
         )  # fmt: skip
 

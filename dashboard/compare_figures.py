@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboard.figures import HEAD_COLOURS
+from dashboard.figures import HEAD_COLOURS, as_text
 
 
 def distribution_figure(frames: Mapping[str, pd.DataFrame], statistic: str, *, unit: str, kind: str) -> go.Figure:
@@ -17,7 +17,7 @@ def distribution_figure(frames: Mapping[str, pd.DataFrame], statistic: str, *, u
     for number, (name, frame) in enumerate(frames.items()):
         colour = HEAD_COLOURS[number % len(HEAD_COLOURS)]
         common = {
-            "x": frame["layer"], "y": frame[statistic].astype(float), "name": name, "offsetgroup": str(number),
+            "x": frame["layer"], "y": frame[statistic].astype(float), "name": as_text(name), "offsetgroup": str(number),
             "pointpos": 0, "jitter": 0.35, "marker": {"size": 4, "color": colour},
             "line": {"width": 1.4, "color": colour}, "text": [f"head {head}" for head in frame["head"]],
             "hovertemplate": f"layer %{{x}} · %{{text}}<br>%{{y:.3f}} {unit}",

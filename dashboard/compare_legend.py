@@ -56,7 +56,7 @@ def numbers(comparison: Comparison, panel: Panel, look: Look) -> str:
     texts = ["no attention on patches"] if math.isnan(bits) else [f"entropy {bits:.1f} bits", f"{share:.0%} of even"]
     _, base = services.map_entropy(comparison.base)
     if one is not comparison.base and not math.isnan(share - base):
-        texts.append(f"Δ {100 * (share - base):+.0f} points".replace("-", "−"))
+        texts.append(f"Δ {round(100 * (share - base)):+d} points".replace("-", "−"))
     if one.pane.query != "shared":
         texts.append("query CLS" if one.pane.query == "cls" else "query pinned")
     if look.scale == "own":

@@ -45,18 +45,20 @@ def agreement(comparison: Comparison) -> None:
 
 
 def _agreement_config(comparison: Comparison) -> dict:
-    """Bars from nothing to the largest that can be."""
+    """Bars from nothing to the largest that can be; correlations, which have no such nothing, as numbers."""
     height, width = comparison.frame
     config: dict = {}
     for column in AGREEMENT_COLUMNS:
         if not column.unit:
             config[column.name] = st.column_config.TextColumn(column.title, help=column.description, width=60)
             continue
-        low = -1.0 if column.unit == "−1..1" else 0.0
+        if column.unit == "−1..1":
+            config[column.name] = st.column_config.NumberColumn(column.title, help=column.description, format="%.3f")
+            continue
         high = math.hypot(height, width) if column.unit == "px" else 1.0
         title = f"{column.title} ({column.unit})" if column.unit in {"bits", "px"} else column.title
         config[column.name] = st.column_config.ProgressColumn(
-            title, help=column.description, min_value=low, max_value=high,
+            title, help=column.description, min_value=0.0, max_value=high,
             format="%.1f" if column.unit == "px" else "%.3f",
         )  # fmt: skip
     return config

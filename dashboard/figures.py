@@ -5,6 +5,7 @@ a patch or one a cell; the nearest marker takes a click wherever it falls.
 """
 
 import base64
+import html
 import io
 from collections.abc import Sequence
 
@@ -35,6 +36,11 @@ HEAD_COLOURS = (
 )
 MARK = "#ffffff"
 MARK_EDGE = "#111111"
+
+
+def as_text(name: str) -> str:
+    """A name as Plotly shows it letter by letter: it takes tags in legends and titles for marks."""
+    return html.escape(name, quote=False)
 
 
 def overlay_figure(

@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 from PIL import Image
 
-from dashboard.figures import CLICKABLE, HEAD_COLOURS, MARK, MARK_EDGE, bare_axes, colour_stops
+from dashboard.figures import CLICKABLE, HEAD_COLOURS, MARK, MARK_EDGE, as_text, bare_axes, colour_stops
 
 Head = tuple[int, int]  # (layer, head)
 
@@ -84,24 +84,25 @@ def profile_figure(profiles: Sequence[Profile], *, title: str, unit: str) -> go.
         shift = (number - (len(profiles) - 1) / 2) * SPREAD
         at = np.repeat(np.asarray(profile.layers, dtype=np.float32) + np.float32(shift), heads)
         named = np.stack([np.repeat(profile.layers, heads), np.tile(np.arange(heads), depth)], axis=1)
-        group = {"legendgroup": profile.title}
+        model = as_text(profile.title)
+        group = {"legendgroup": model, "meta": model}
         figure.add_trace(
             go.Scatter(
                 x=at, y=profile.values.ravel().astype(np.float32), customdata=named.astype(np.int16), mode="markers",
-                name=f"heads of {profile.title}", showlegend=False, opacity=0.6, **group,
+                name=f"heads of {model}", showlegend=False, opacity=0.6, **group,
                 marker={"size": 7, "color": colour},
                 text=[_hover(title, each, unit) for each in profile.values.ravel()],
-                hovertemplate=f"{profile.title}<br>layer %{{customdata[0]}} · head %{{customdata[1]}}<br>%{{text}}"
+                hovertemplate="%{meta}<br>layer %{customdata[0]} · head %{customdata[1]}<br>%{text}"
                 "<extra></extra>",
             )
         )  # fmt: skip
         means = profile.values.mean(axis=1)
         figure.add_trace(
             go.Scatter(
-                x=list(profile.layers), y=means.astype(np.float32), mode="lines+markers", name=profile.title, **group,
+                x=list(profile.layers), y=means.astype(np.float32), mode="lines+markers", name=model, **group,
                 line={"width": 3, "color": colour}, marker={"size": 6},
                 text=[_hover(title, mean, unit) for mean in means],
-                hovertemplate=f"{profile.title}<br>layer %{{x}} · mean over heads<br>%{{text}}<extra></extra>",
+                hovertemplate="%{meta}<br>layer %{x} · mean over heads<br>%{text}<extra></extra>",
             )
         )  # fmt: skip
     figure.update_xaxes(title="layer", tickmode="linear", dtick=_every(max(max(one.layers) for one in profiles) + 1))

@@ -91,6 +91,7 @@ ZOOM = "zoom"  # None for the whole picture, or (top, left, bottom, right) as fr
 COMPARE_SHOW = "compare_show"  # segmented control: "map" | "difference" | "mask"
 COMPARE_SCALE = "compare_scale"  # segmented control: "shared" | "own" | "log"
 COMPARE_KEEP = "compare_keep"  # select slider: per cent of the mass in masks, one of dashboard.compare_state.KEEPS
+PANES_SEEN = "panes_seen"  # number input, not seen: how often the panes had been made others when the browser got them
 ADD_PANE = "add_pane"  # button: one more, a copy of the last
 PRESET = "preset"  # buttons preset_patches, preset_last, preset_layers, preset_random, preset_supervision, preset_heads
 

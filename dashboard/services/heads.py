@@ -30,7 +30,7 @@ def _rankings() -> Store[tuple[Ranking, ...]]:
 
 def _key(analysis: Analysis, query: Query) -> Hashable:
     trace = analysis.trace
-    return memory.version(trace.spec.name), trace.image_sha256, trace.grid, query
+    return memory.version(trace.spec.name), trace.image_sha256, trace.grid, analysis.frame, query
 
 
 def similarity(analysis: Analysis, query: Query) -> HeadSimilarity:

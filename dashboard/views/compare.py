@@ -47,6 +47,7 @@ def page() -> None:
     corner = _title(picture, frame)
     compare_controls.presets()
     compare_controls.toolbar()
+    compare_card.mark_panes()
     panes = compare_panes.look(choice.panes, picture, size, specs)
     comparison = _comparison(choice, selection, panes)
     look = _look(choice, selection)

@@ -58,7 +58,7 @@ def test_the_shortest_link_names_the_panes_and_what_they_are_of() -> None:
 
 def test_everything_on_the_page_comes_back_from_its_link() -> None:
     at = opened(P8, P16, f"{P16}:raw:cls")
-    at = click_pane(at, pane="B", y=72, x=40)
+    at = click_pane(at, y=72, x=40)
     at = drag_zoom(at, top=20, left=30, bottom=70, right=60)
     press(at, keys.PANE_REFERENCE, 1)
     at.segmented_control(key=keys.COMPARE_SHOW).set_value("mask")

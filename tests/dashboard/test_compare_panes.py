@@ -4,7 +4,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import vit_report.figure
-from dashboard import keys
+from dashboard import keys, services
 from dashboard.keys import of_pane
 from dashboard.testing import open_compare
 from tests.dashboard.comparing import (
@@ -224,3 +224,34 @@ def test_the_first_visit_begins_at_what_explore_shows() -> None:
     link = {**picture_link(), "model": "demo_vit_p16", "layer": "2", "head": "1"}
     at = open_compare(**link)
     assert_panes(at, "demo_vit_p8:2:1", "demo_vit_p16:2:1")
+
+
+def test_what_was_sent_before_the_browser_had_the_new_panes_changes_nothing() -> None:
+    """A click right after another one brings along what the widgets said of the old panes."""
+    at = opened("demo_vit_p16:5:mean", "demo_vit_p8:1:0", "demo_vit_p8:3:1")
+    old = at._tree.get_widget_states()
+    at.button(key=of_pane(keys.PANE_RIGHT, 0)).click().run()
+    moved, reference = at.session_state[keys.PANES], at.session_state[keys.REFERENCE]
+    assert [str(pane) for pane in moved] == ["demo_vit_p8:1:0", "demo_vit_p16:5:mean", "demo_vit_p8:3:1"]
+    at._run(old)
+    assert not at.exception
+    assert (at.session_state[keys.PANES], at.session_state[keys.REFERENCE]) == (moved, reference) == (moved, 1)
+
+
+def test_a_preset_of_fewer_panes_survives_what_was_sent_of_more() -> None:
+    at = opened("demo_vit_p8:1:0", "demo_vit_p8:2:1", "demo_vit_p8:3:2", "demo_vit_p8:4:3")
+    at.slider(key=of_pane(keys.PANE_LAYER, 3)).set_value(0)
+    old = at._tree.get_widget_states()
+    at.button(key=f"{keys.PRESET}_last").click().run()
+    at._run(old)
+    assert not at.exception
+    assert [str(pane) for pane in at.session_state[keys.PANES]] == ["demo_vit_p8:1:0", "demo_vit_p8:5:0"]
+
+
+def test_a_model_that_somebody_removed_can_be_exchanged_in_its_pane(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = opened("random_vit_tiny_p16:1:0", "demo_vit_p8:2:1")
+    left = {name: spec for name, spec in services.models().items() if name != "random_vit_tiny_p16"}
+    monkeypatch.setattr(services, "models", lambda: left)
+    at.selectbox(key=of_pane(keys.PANE_MODEL, 0)).set_value("demo_vit_p16").run()
+    assert not at.exception
+    assert [str(pane) for pane in at.session_state[keys.PANES]] == ["demo_vit_p16:1:0", "demo_vit_p8:2:1"]

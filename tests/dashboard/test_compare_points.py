@@ -24,48 +24,46 @@ HEIGHT, WIDTH = FRAME
 
 
 def test_a_click_in_the_coarse_pane_is_a_point_for_all_and_each_marks_its_own_patch() -> None:
-    """The middle of row 4, column 6 of 16 px is at 72 and 104 px: row 9, column 13 of 8 px."""
-    at = click_pane(opened(P8, P16), pane="B", y=75, x=100)
-    assert_maps(at, P8, P16, queries=((9, 13), (4, 6)))
-    assert at.query_params["query"] == f"{72 / HEIGHT:.4f},{104 / WIDTH:.4f}"
-    at = click_pane(at, pane="A", y=4, x=116)  # beyond the last whole patch of 16 px: the nearest
+    """The point, not the middle of the patch that was clicked, is what the others mark: row 9, column 12 of 8 px."""
+    at = click_pane(opened(P8, P16), y=75, x=100)
+    assert_maps(at, P8, P16, queries=((9, 12), (4, 6)))
+    assert at.query_params["query"] == f"{75 / HEIGHT:.4f},{100 / WIDTH:.4f}"
+    at = click_pane(at, y=4, x=116)  # beyond the last whole patch of 16 px: the nearest
     assert_maps(at, P8, P16, queries=((0, 14), (0, 6)))
 
 
 @pytest.mark.parametrize("show", ["map", "difference", "mask"])
 def test_what_is_drawn_does_not_matter_to_a_click(show: str) -> None:
-    """A difference of the coarse pane is drawn on the fine one's cells."""
-    at = click_pane(opened(P8, P16, show=show), pane="B", y=43, x=27)
+    at = click_pane(opened(P8, P16, show=show), y=43, x=27)
     y, x = at.session_state[keys.QUERY]
-    fine = show == "difference"
-    assert (y * HEIGHT, x * WIDTH) == pytest.approx((44, 28) if fine else (40, 24), abs=0.01)
+    assert (y * HEIGHT, x * WIDTH) == pytest.approx((43, 27), abs=0.01)
     at.segmented_control(key=keys.COMPARE_SHOW).set_value("map").run()
     assert_maps(at, P8, P16, queries=((5, 3), (2, 1)))
 
 
 def test_a_second_click_on_a_point_keeps_it_and_the_way_back_is_a_button() -> None:
-    at = click_pane(opened(P8, P16), pane="B", y=40, x=24)
+    at = click_pane(opened(P8, P16), y=40, x=24)
     at = unclick(at, keys.COMPARISON)
     assert_maps(at, P8, P16, queries=((5, 3), (2, 1)))
     press(at, keys.RESET_QUERY)
     assert_maps(at, P8, P16)
     assert "query" not in at.query_params
     assert keys.RESET_QUERY not in keys_of(at)
-    assert_maps(click_pane(at, pane="B", y=40, x=24), P8, P16, queries=((5, 3), (2, 1)))
+    assert_maps(click_pane(at, y=40, x=24), P8, P16, queries=((5, 3), (2, 1)))
 
 
 def test_panes_with_a_query_of_their_own_stay_where_they_are() -> None:
     panes = (P8, f"{P16}:raw:cls", f"{P8}:raw:0.25,0.75")
-    at = click_pane(opened(*panes), pane="C", y=90, x=4)
+    at = click_pane(opened(*panes), y=90, x=4)
     assert_maps(at, P8, P16, P8, queries=((11, 0), "cls", (3, 11)))
     assert list(at.query_params["pane"]) == [P8, f"{P16}:raw:cls", f"{P8}:raw:0.2500,0.7500"]
 
 
 def test_a_pane_can_be_pinned_at_the_shared_point_asked_of_cls_and_given_back() -> None:
-    at = click_pane(opened(P16, P16), pane="A", y=40, x=24)
+    at = click_pane(opened(P16, P16), y=40, x=24)
     query = at.segmented_control(key=of_pane(keys.PANE_QUERY, 1))
     query.set_value("own").run()
-    at = click_pane(at, pane="A", y=88, x=104)
+    at = click_pane(at, y=88, x=104)
     assert_maps(at, P16, P16, queries=((5, 6), (2, 1)))
     assert at.segmented_control(key=of_pane(keys.PANE_QUERY, 1)).value == "own"
     at.segmented_control(key=of_pane(keys.PANE_QUERY, 1)).set_value("cls").run()
@@ -78,7 +76,7 @@ def test_a_pane_can_be_pinned_at_the_shared_point_asked_of_cls_and_given_back() 
 def test_pinned_without_a_point_a_pane_stays_with_the_cls_token() -> None:
     at = opened(P16, P16)
     at.segmented_control(key=of_pane(keys.PANE_QUERY, 1)).set_value("own").run()
-    at = click_pane(at, pane="A", y=40, x=24)
+    at = click_pane(at, y=40, x=24)
     assert_maps(at, P16, P16, queries=((2, 1), "cls"))
 
 
@@ -110,7 +108,7 @@ def test_a_zoom_stays_while_everything_else_changes() -> None:
     part = shown_part(at)
     assert not whole_view(at)
     at.slider(key=of_pane(keys.PANE_LAYER, 1)).set_value(1).run()
-    at = click_pane(at, pane="A", y=20, x=12)
+    at = click_pane(at, y=20, x=12)
     at.segmented_control(key=keys.COMPARE_SHOW).set_value("difference").run()
     press(at, keys.ADD_PANE)
     assert shown_part(at) == part

@@ -120,7 +120,7 @@ def test_a_download_shows_how_far_it_is_and_its_pane_appears_when_it_has_come(
     assert_works(at)
     assert messages(at) == ["downloading"]
     assert of_pane(keys.PANE_DOWNLOAD, 1) not in keys_of(at)
-    at = click_pane(at, pane="A", y=20, x=12)  # the other panes stay, and answer
+    at = click_pane(at, y=20, x=12)  # the other panes stay, and answer
     assert drawn(at) == {"attention A"}
     server.gate.set()
     assert ended.acquire(timeout=PATIENCE)
