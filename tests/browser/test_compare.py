@@ -190,10 +190,10 @@ def test_moving_one_pane_moves_all(open_page: Callable[..., Page]) -> None:
 
 
 def test_a_click_in_any_pane_asks_all_and_each_marks_its_own_patch(open_page: Callable[..., Page]) -> None:
-    """At 40 and 104 px: of 8 px row 5, column 13; of 16 px row 2, column 6."""
+    """The point at 37 and 106 px: of 8 px row 4, column 13; of 16 px row 2, column 6."""
     page = open_page()
     for axis, (y, x), queries in (
-        ("2", (37, 106), ((5, 13), (2, 6))),  # the middle of its patch is at 40 and 104 px
+        ("2", (37, 106), ((4, 13), (2, 6))),  # the middle of the patch that is clicked would be at 40 and 104 px
         ("", (4, 30), ((0, 3), (0, 1))),
     ):
         click(page, axis=axis, y=y, x=x)
@@ -201,7 +201,7 @@ def test_a_click_in_any_pane_asks_all_and_each_marks_its_own_patch(open_page: Ca
     page.reload()
     assert_shows(settled(page), P8, P16, queries=queries)
     link = link_of(page)
-    for _ in range(2):  # the point that is chosen already: the second click on it deselects it
+    for _ in range(2):  # the point that is chosen already
         point(page, axis="", y=4, x=30)
         assert_shows(settled(page), P8, P16, queries=queries)
     assert link_of(page) == link
