@@ -90,6 +90,7 @@ def test_a_ranked_heads_button_opens_it(place: int) -> None:
     entry = rank_heads(small_trace())[0].entries[place]
     at = open_heads()
     at.button(key=f"{keys.RANKED_HEAD}_{place}").click().run()
+    assert at.main.get_by_key(keys.OVERLAY).key == keys.OVERLAY  # the page's own switch was followed
     assert_drawn(at.switch_page(EXPLORE).run(), small_trace(), layer=entry.layer, head=entry.head)
 
 
