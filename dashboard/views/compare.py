@@ -158,7 +158,9 @@ def _ask() -> None:
     point = chart_events.clicked(keys.COMPARISON_EVENTS)
     if point is not None:
         height, width = st.session_state[_FRAME]
-        st.session_state[keys.QUERY] = (round(point["y"] / height, 4), round(point["x"] / width, 4))
+        # A common grid may end beyond the picture.
+        y, x = (min(max(part, 0.0), 1.0) for part in (point["y"] / height, point["x"] / width))
+        st.session_state[keys.QUERY] = (round(y, 4), round(x, 4))
 
 
 def _zoom() -> None:

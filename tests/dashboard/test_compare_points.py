@@ -5,7 +5,7 @@ import pytest
 
 from dashboard import keys
 from dashboard.keys import of_pane
-from dashboard.testing import click_pane, drag_zoom, unclick
+from dashboard.testing import click_pane, drag_zoom
 from tests.dashboard.comparing import (
     FRAME,
     P8,
@@ -43,13 +43,20 @@ def test_what_is_drawn_does_not_matter_to_a_click(show: str) -> None:
 
 def test_a_second_click_on_a_point_keeps_it_and_the_way_back_is_a_button() -> None:
     at = click_pane(opened(P8, P16), y=40, x=24)
-    at = unclick(at, keys.COMPARISON)
+    at = click_pane(at, y=40, x=24)
     assert_maps(at, P8, P16, queries=((5, 3), (2, 1)))
     press(at, keys.RESET_QUERY)
     assert_maps(at, P8, P16)
     assert "query" not in at.query_params
     assert keys.RESET_QUERY not in keys_of(at)
     assert_maps(click_pane(at, y=40, x=24), P8, P16, queries=((5, 3), (2, 1)))
+
+
+def test_a_click_beyond_the_picture_is_one_on_its_edge() -> None:
+    """The common grid of a difference ends beyond the picture where the finest patches do not divide its side."""
+    at = click_pane(opened(P8, P16), y=HEIGHT + 1.5, x=-0.5)
+    assert_maps(at, P8, P16, queries=((11, 0), (5, 0)))
+    assert at.query_params["query"] == "1.0000,0.0000"
 
 
 def test_panes_with_a_query_of_their_own_stay_where_they_are() -> None:
