@@ -235,7 +235,7 @@ def pictured(page: Page) -> dict[str, object]:
 def test_explore_and_back_keeps_the_comparison_and_the_addresses_are_each_pages_own(
     open_page: Callable[..., Page],
 ) -> None:
-    page = open_page(show="difference", query="0.4,0.7")
+    page = open_page(show="difference", query="0.4,0.7", keep="35")
     link, before = link_of(page), drawn(page, keys.COMPARISON, "attention B")
     page.get_by_role("link", name="Explore").click()
     page.locator(f".st-key-{keys.OVERLAY} .main-svg").first.wait_for(timeout=TIMEOUT)
