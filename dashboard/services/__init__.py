@@ -1,6 +1,6 @@
 """What the pages ask of the engine: models, pictures and traces, shared by all sessions.
 
-The only room with Streamlit caches and the only caller of the engine's functions.
+The only room with caches and the only caller of the engine's functions.
 """
 
 from dashboard.services import limits

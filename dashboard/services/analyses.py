@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import streamlit as st
 
 import vit_engine as ve
 from dashboard.jobs import Jobs, Progress, Store
@@ -13,6 +12,7 @@ from dashboard.samples import SAMPLES
 from dashboard.services import limits, memory
 from dashboard.services.models import models
 from dashboard.services.pictures import Picture, sample_picture, thumbnail
+from dashboard.services.process import once_per_process
 from dashboard.state import DEFAULT
 from vit_engine import comparison
 from vit_engine.image import target_size, with_short_side
@@ -52,12 +52,12 @@ class Cost:
         return in_words(self.peak_bytes)
 
 
-@st.cache_resource(show_spinner=False)
+@once_per_process
 def _traces() -> Store[Analysis]:
     return Store(limits.TRACE_BYTES, size=lambda analysis: analysis.trace.nbytes)
 
 
-@st.cache_resource(show_spinner=False)
+@once_per_process
 def _runs() -> Jobs:
     """One at a time: a run already uses all cores."""
     return Jobs(at_once=1, waiting="waiting for another analysis on this server to finish")

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import streamlit as st
 
 from dashboard.jobs import Progress
 from dashboard.services import limits
 from dashboard.services.folder import SUFFIXES
+from dashboard.services.process import once_per_process
 from vit_engine import CheckpointError
 from vit_engine.planning import in_words
 
@@ -101,7 +101,7 @@ def _copy(source: BinaryIO, target: Path, size: int, progress: Progress) -> str:
     return digest.hexdigest()
 
 
-@st.cache_resource(show_spinner=False)
+@once_per_process
 def uploads() -> Uploads:
     """Of this server."""
     return Uploads(limits.CHECKPOINT_BYTES)

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import streamlit as st
 
 import vit_engine as ve
 from dashboard.jobs import Jobs, Progress, StoppedError
+from dashboard.services.process import once_per_process
 from vit_engine.weights import fetch
 
 
@@ -19,13 +19,13 @@ class Download:
     message: str
 
 
-@st.cache_resource(show_spinner=False)
+@once_per_process
 def _downloads() -> Jobs:
     """They wait for the network, not for cores: several at a time, and never in the way of a run."""
     return Jobs(at_once=4, waiting="waiting for other downloads")
 
 
-@st.cache_resource(show_spinner=False)
+@once_per_process
 def _failures() -> dict[str, str]:
     return {}
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Hashable
 
-import streamlit as st
 
 import vit_engine as ve
 from dashboard.jobs import Progress, Store
@@ -10,6 +9,7 @@ from dashboard.services import memory
 from dashboard.services.analyses import Analysis, analyse, cost
 from dashboard.services.models import is_ready, models
 from dashboard.services.pictures import Picture
+from dashboard.services.process import once_per_process
 from vit_engine.rankings import Ranking, rank_heads
 from vit_engine.similarity import HeadSimilarity, head_similarity
 from vit_engine.spec import Query
@@ -18,12 +18,12 @@ SIMILARITY_BYTES = 1 << 26
 RANKINGS = 500  # sets of them that are kept
 
 
-@st.cache_resource(show_spinner=False)
+@once_per_process
 def _similarities() -> Store[HeadSimilarity]:
     return Store(SIMILARITY_BYTES, size=lambda similarity: similarity.nbytes)
 
 
-@st.cache_resource(show_spinner=False)
+@once_per_process
 def _rankings() -> Store[tuple[Ranking, ...]]:
     return Store(RANKINGS, size=lambda _: 1)
 

@@ -10,6 +10,7 @@ from dashboard.jobs import Progress, Store
 from dashboard.services import limits, own
 from dashboard.services.downloads import fetch_weights
 from dashboard.services.names import parse, taken_apart
+from dashboard.services.process import once_per_process
 from dashboard.services.reading import readers
 from vit_engine.planning import in_words
 from vit_engine.registry import find_model
@@ -25,12 +26,18 @@ class Held:
     device: str
 
 
-@st.cache_resource(show_spinner=False)
-def _held() -> Store[ve.LoadedModel]:
+@once_per_process
+def _store() -> Store[ve.LoadedModel]:
     return Store(limits.MODEL_BYTES, size=lambda loaded: loaded.nbytes)
 
 
 @st.cache_resource(show_spinner=False)
+def _held() -> Store[ve.LoadedModel]:
+    """The store of models; clearing Streamlit's caches drops this reference to it, and no model."""
+    return _store()
+
+
+@once_per_process
 def _reports() -> Store[ve.LoadReport]:
     return Store(256, size=lambda _: 1)
 

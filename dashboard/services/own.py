@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-import streamlit as st
 
 import vit_engine as ve
 from dashboard.jobs import Progress, Store
@@ -15,6 +14,7 @@ from dashboard.services import limits
 from dashboard.services.checkpoint_uploads import uploads
 from dashboard.services.folder import Stamp, find_checkpoint, stamp
 from dashboard.services.names import Name, parse, taken_apart
+from dashboard.services.process import once_per_process
 from dashboard.services.reading import readers
 from dashboard.services.series import place
 from dashboard.state import UPLOADED_PREFIX
@@ -57,12 +57,12 @@ class _Catalogue:
         self.entries: dict[str, Own] = {}
 
 
-@st.cache_resource(show_spinner=False)
+@once_per_process
 def _catalogue() -> _Catalogue:
     return _Catalogue()
 
 
-@st.cache_resource(show_spinner=False)
+@once_per_process
 def _inspected() -> Store[Inspected]:
     return Store(256, size=lambda _: 1)
 

@@ -3,15 +3,16 @@
 import hashlib
 import io
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-import streamlit as st
 from PIL import Image
 
 import vit_engine as ve
 from dashboard.jobs import Jobs, Progress, Store
 from dashboard.samples import SAMPLES, Sample, find_sample
 from dashboard.services import limits
+from dashboard.services.process import once_per_process
 from dashboard.state import UPLOAD_PREFIX
 from vit_engine.demo.scenes import draw_scene
 
@@ -31,17 +32,17 @@ class Picture:
     scene: bool = False
 
 
-@st.cache_resource(show_spinner=False)
+@once_per_process
 def _uploads() -> Store[Picture]:
     return Store(limits.UPLOAD_BYTES, size=lambda picture: len(picture.data))
 
 
-@st.cache_resource(show_spinner=False)
+@once_per_process
 def _readers() -> Jobs:
     return Jobs(at_once=2, waiting="waiting for other pictures")
 
 
-@st.cache_resource(show_spinner=False)
+@lru_cache(len(SAMPLES))
 def sample_picture(name: str) -> Picture:
     """A sample as a picture."""
     sample = find_sample(name) or SAMPLES[0]
@@ -68,7 +69,7 @@ def _sample_pixels(sample: Sample) -> np.ndarray:
     return np.where(pixels, 255, 0).astype(np.uint8) if pixels.dtype == bool else pixels
 
 
-@st.cache_data(show_spinner=False)
+@lru_cache(2 * len(SAMPLES))
 def thumbnail(name: str, side: int = 96) -> bytes:
     """The middle of a sample, a square JPEG of this side in pixels."""
     picture = ve.open_image(sample_picture(name).data)

@@ -4,19 +4,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import streamlit as st
 
 import vit_engine as ve
+from dashboard.testing import clear_caches
 
 
 @pytest.fixture
 def fresh_caches() -> Iterator[None]:
     """Nothing loaded, analysed or uploaded before, and nothing left behind."""
-    st.cache_resource.clear()
-    st.cache_data.clear()
+    clear_caches()
     yield
-    st.cache_resource.clear()
-    st.cache_data.clear()
+    clear_caches()
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 import pytest
-import streamlit as st
 import torch
 from safetensors.torch import save_file
 from streamlit.testing.v1 import AppTest
@@ -14,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 import vit_engine as ve
 from dashboard import keys, services
 from dashboard.services import folder, limits
-from dashboard.testing import choose_model, open_app, open_models, report_tables
+from dashboard.testing import clear_caches, choose_model, open_app, open_models, report_tables
 from tests.dashboard.checkpoints import CHOICES, HEADS, engine_trace_of, save_checkpoint, state_dict
 from tests.dashboard.support import SMALL, assert_drawn, ignore, open_small, small_trace
 
@@ -129,7 +128,7 @@ def test_the_student_is_another_model_that_its_link_opens(root: Path) -> None:
     student = engine_trace_of(f"{path}#student", heads=None)
     assert_drawn(at, student, layer=0)
     assert at.query_params["model"] == "file:full.pth#student"
-    st.cache_resource.clear()
+    clear_caches()
     assert_drawn(open_app(**at.query_params), student, layer=0)
     assert services.load_report("file:full.pth#student").part == "student"
 

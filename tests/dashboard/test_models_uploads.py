@@ -8,13 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 import vit_engine as ve
 from dashboard import keys, serve, services
 from dashboard.services import checkpoint_uploads, limits, own
-from dashboard.testing import open_app, open_models
+from dashboard.testing import clear_caches, open_app, open_models
 from tests.dashboard.checkpoints import HEADS, engine_trace_of, save_checkpoint
 from tests.dashboard.support import SMALL, assert_drawn, ignore, open_small, small_trace
 
@@ -67,7 +66,7 @@ def test_a_damaged_one_is_told_in_the_engines_words(tmp_path: Path, data: bytes)
 
 def test_a_link_to_one_that_is_gone_says_so(file: Path) -> None:
     name = services.add(f"{keep(file.read_bytes())}@{HEADS}", ignore).name
-    st.cache_resource.clear()
+    clear_caches()
     at = open_small(model=name)
     assert "upload it again" in at.warning.values[0]
     assert_drawn(at, small_trace(model="demo_vit_p8"), layer=5)

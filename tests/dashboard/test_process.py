@@ -1,0 +1,59 @@
+"""What the server's process holds for all sessions, and that no session can take it from the others."""
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pytest
+import streamlit as st
+
+from dashboard import services
+from dashboard.services import process
+from dashboard.services.process import once_per_process
+from tests.dashboard.support import SMALL, ignore, noise_png
+
+
+def test_a_value_is_made_once_for_all_threads() -> None:
+    made, together = [], Barrier(8)
+
+    @once_per_process
+    def value() -> object:
+        made.append(1)
+        return object()
+
+    def read() -> object:
+        together.wait()
+        return value()
+
+    with ThreadPoolExecutor(8) as pool:
+        values = {id(each.result()) for each in [pool.submit(read) for _ in range(8)]}
+    assert len(values) == len(made) == 1
+    assert value.__name__ == "value"
+
+
+def test_a_value_may_be_made_of_another_one() -> None:
+    inner = once_per_process(lambda: 7)
+    outer = once_per_process(lambda: inner() + 1)
+    assert outer() == 8
+
+
+def test_forgotten_values_are_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_values", {})
+    value = once_per_process(object)
+    first = value()
+    process.forget_all()
+    assert value() is not first
+
+
+@pytest.mark.usefixtures("fresh_caches")
+def test_clearing_streamlits_caches_takes_nothing_from_anybody(runs: list[str]) -> None:
+    """Any client can send Streamlit's message "clear cache", which does this."""
+    picture = services.keep_upload(noise_png(1), ignore)
+    services.analyse(picture, SMALL["model"], int(SMALL["size"]), ignore)
+    held, traces = services.in_memory(), services.trace_bytes()
+    st.cache_resource.clear()
+    st.cache_data.clear()
+    assert services.find_upload(picture.sha256) is picture
+    assert services.in_memory() == held
+    assert services.trace_bytes() == traces
+    services.analyse(picture, SMALL["model"], int(SMALL["size"]), ignore)
+    assert len(runs) == 1
