@@ -16,12 +16,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import streamlit as st
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from streamlit.testing.v1 import AppTest
 
 from dashboard import keys
-from dashboard.services import pictures, process
+from dashboard.services import process
 
 APP = Path(__file__).with_name("app.py")
 TIMEOUT = 120  # seconds for one run: the first one loads a model
@@ -29,11 +28,7 @@ TIMEOUT = 120  # seconds for one run: the first one loads a model
 
 def clear_caches() -> None:
     """Empty the server: no model loaded, no picture or checkpoint uploaded, nothing analysed."""
-    st.cache_resource.clear()
-    st.cache_data.clear()
     process.forget_all()
-    pictures.sample_picture.cache_clear()
-    pictures.thumbnail.cache_clear()
 
 
 def open_app(**link: str | Sequence[str]) -> AppTest:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-
 from dashboard.jobs import Progress
 from dashboard.services import limits
 from dashboard.services.folder import SUFFIXES

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-
 import vit_engine as ve
 from dashboard.jobs import Jobs, Progress, StoppedError
 from dashboard.services.process import once_per_process

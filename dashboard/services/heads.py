@@ -2,7 +2,6 @@
 
 from collections.abc import Hashable
 
-
 import vit_engine as ve
 from dashboard.jobs import Progress, Store
 from dashboard.services import memory

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-
 import vit_engine as ve
 from dashboard.jobs import Progress, Store
 from dashboard.services import limits

@@ -9,13 +9,15 @@ from collections.abc import Callable
 from functools import wraps
 from typing import TypeVar
 
+import streamlit as st
+
 Value = TypeVar("Value")
 _values: dict[Callable, object] = {}
 _lock = threading.RLock()  # a value may be made of another one
 
 
 def once_per_process(make: Callable[[], Value]) -> Callable[[], Value]:
-    """A function that makes its value at the first call, whichever thread that is in, and returns the same ever after."""
+    """A function that makes its value once, at the first call in any thread, and returns the same ever after."""
 
     @wraps(make)
     def value() -> Value:
@@ -28,6 +30,8 @@ def once_per_process(make: Callable[[], Value]) -> Callable[[], Value]:
 
 
 def forget_all() -> None:
-    """Discard all values; each is made again at its next use: for tests that begin with an empty server."""
+    """Discard all values, Streamlit's caches too; each is made again at its next use. For tests: an empty server."""
+    st.cache_resource.clear()
+    st.cache_data.clear()
     with _lock:
         _values.clear()

@@ -1,6 +1,5 @@
 """The jobs that read weight files: one at a time, because each has a whole file in memory."""
 
-
 from dashboard.jobs import Jobs
 from dashboard.services.process import once_per_process
 

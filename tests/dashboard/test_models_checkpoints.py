@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 import vit_engine as ve
 from dashboard import keys, services
 from dashboard.services import folder, limits
-from dashboard.testing import clear_caches, choose_model, open_app, open_models, report_tables
+from dashboard.testing import choose_model, clear_caches, open_app, open_models, report_tables
 from tests.dashboard.checkpoints import CHOICES, HEADS, engine_trace_of, save_checkpoint, state_dict
 from tests.dashboard.support import SMALL, assert_drawn, ignore, open_small, small_trace
 
