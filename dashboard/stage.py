@@ -6,7 +6,7 @@ import streamlit as st
 from plotly.graph_objects import Figure
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard import picture_controls, services
+from dashboard import download_panel, picture_controls, services
 from dashboard.services import Analysis
 from dashboard.state import Selection
 from dashboard.texts import plain, progress_in
@@ -16,7 +16,16 @@ CHART = {"displayModeBar": False, "scrollZoom": False, "doubleClick": False, "sh
 
 
 def analyse(selection: Selection, stage: DeltaGenerator) -> Analysis | None:
-    """The analysis of what is selected, its progress shown while it runs; None, with the reason shown, if it fails."""
+    """The analysis of what is selected, its progress shown while it runs; None, with the reason shown, if it fails.
+
+    Where the weights are not here, the offer to download them takes its place.
+    """
+    spec = services.models()[selection.model]
+    model = None if services.is_ready(spec) else services.find_row(spec.name)
+    if model is not None and not model.ready:
+        with stage:
+            download_panel.show(model)
+        return None
     bar = stage.empty()
     try:
         picture = services.find_picture(selection.picture)

@@ -8,7 +8,6 @@ import streamlit as st
 import vit_engine as ve
 from dashboard.jobs import Progress, Store
 from dashboard.services import limits, own
-from dashboard.services.downloads import fetch_weights
 from dashboard.services.names import parse, taken_apart
 from dashboard.services.process import once_per_process
 from dashboard.services.reading import readers
@@ -58,7 +57,7 @@ def demand_current(name: str) -> None:
 
 
 def load_model(name: str, progress: Progress) -> ve.LoadedModel:
-    """A model, loaded once for all sessions, after a download where it needs one; VitEngineError where it cannot be."""
+    """A model, loaded once for all sessions; VitEngineError where it cannot be. Nothing is downloaded for it."""
     demand_current(name)
     added, key = own.find(name), version(name)
     held = _held().get(key)
@@ -67,7 +66,7 @@ def load_model(name: str, progress: Progress) -> ve.LoadedModel:
     spec = added.spec if added else find_model(name)
     demand_fit(spec)
     if not added and not works_offline(spec):
-        fetch_weights(spec, progress)
+        raise ve.CheckpointError(f"the weights of {spec.title} are not here yet: download them on the page Models.")
 
     def load(report: Progress) -> ve.LoadedModel:
         if (done := _held().get(key)) is not None:  # by a job that ended between the look above and this one

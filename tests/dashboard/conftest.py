@@ -7,6 +7,9 @@ import pytest
 
 import vit_engine as ve
 from dashboard.testing import clear_caches
+from tests.dashboard.downloads import server, watched
+
+__all__ = ["server", "watched"]  # fixtures
 
 
 @pytest.fixture
