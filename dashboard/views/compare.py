@@ -31,7 +31,10 @@ from vit_report.panels import Panel
 
 Places = list[DeltaGenerator]  # below each pane
 
-CHART = {"displaylogo": False, "scrollZoom": False, "doubleClick": False, "showSendToCloud": False}
+# showTips: Plotly would advise a double click to zoom back, which does nothing here: there is a button for it.
+CHART = {
+    "displaylogo": False, "scrollZoom": False, "doubleClick": False, "showTips": False, "showSendToCloud": False,
+}  # fmt: skip
 PANE_WIDTH = 250  # pixels, at least
 HIGHEST = 640  # pixels, of a pane
 _NOTICES = "_compare_notices"  # session state: what was changed in the link, until the page has its panes

@@ -160,6 +160,20 @@ def test_a_box_in_one_pane_zooms_all_alike_and_stays_after_a_change_and_a_reload
     assert part(settled(page)) == pytest.approx(WHOLE)
 
 
+def test_a_zoom_is_not_followed_by_advice_that_does_not_hold(open_page: Callable[..., Page]) -> None:
+    """Plotly advises a double click to zoom back out, and here a button does it."""
+    page = open_page()
+    page.evaluate(
+        """() => {
+            window.seen = '';
+            const look = () => document.querySelectorAll('.plotly-notifier').forEach(note => seen += note.textContent);
+            new MutationObserver(look).observe(document.body, {childList: true, subtree: true});
+        }"""
+    )
+    zoom(page)
+    assert page.evaluate("window.seen") == ""
+
+
 def test_a_zoomed_picture_can_be_zoomed_further_and_a_click_in_it_finds_its_patch(
     open_page: Callable[..., Page],
 ) -> None:
