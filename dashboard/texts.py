@@ -7,11 +7,17 @@ from streamlit.delta_generator import DeltaGenerator
 
 from dashboard.jobs import Progress
 
+_MARKUP = re.compile(r"([\\`*_\[\]<>#!|$:~&])")
+_BARE_LINKS = re.compile(
+    r"https?:(?=//)|www(?=\.)|@(?=[-\w]+\.)", re.IGNORECASE
+)  # linked by themselves, escaped or not
+
 
 def plain(text: str) -> str:
     """Markdown that shows a text as it is: links and file names come from strangers, and may hold pictures."""
     text = text.encode(errors="backslashreplace").decode()  # bytes that are no UTF-8 would end the page
-    return re.sub(r"([\\`*_\[\]<>#!|$:~&])", r"\\\1", text)
+    text = _BARE_LINKS.sub("\\g<0>\u2060", text)  # an invisible character: no address, and looks the same
+    return _MARKUP.sub(r"\\\1", text)
 
 
 def file_name(text: str) -> str:

@@ -46,3 +46,18 @@ def test_progress_begins_with_a_capital_but_a_name_does_not() -> None:
 @pytest.mark.parametrize("text", ["a\udcffb", "\ud800"])
 def test_what_is_no_unicode_is_spelt_out(text: str) -> None:
     assert plain(text).encode().decode().startswith(("a\\\\udcff", "\\\\ud800"))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://evil.example/x", "https\\:\u2060//evil.example/x"),
+        ("HTTP://evil.example", "HTTP\\:\u2060//evil.example"),
+        ("www.evil.example.pth", "www\u2060.evil.example.pth"),
+        ("me@evil.example.pth", "me@\u2060evil.example.pth"),
+        ("vit@6", "vit@6"),
+        ("file:run/x.pth", "file\\:run/x.pth"),
+    ],
+)
+def test_addresses_are_no_links(text: str, shown: str) -> None:
+    assert plain(text) == shown
