@@ -51,6 +51,6 @@ def progress_in(place: DeltaGenerator) -> Progress:
     """What shows a job's progress, and what it is doing, as a bar in an empty place."""
 
     def progress(fraction: float, message: str) -> None:
-        place.progress(min(max(fraction, 0.0), 1.0), text=capitalised(message))
+        place.progress(min(max(fraction, 0.0), 1.0), text=sentence(message))
 
     return progress

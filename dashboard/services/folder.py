@@ -232,8 +232,9 @@ def _fault_of_folder(entries: Sequence[os.DirEntry], root: str) -> str:
 
 def _is_model_folder(entries: Sequence[os.DirEntry]) -> bool:
     """Whether a folder with these entries is a model as Hugging Face saves it: a config.json and weights."""
+    files = (entry for entry in entries if entry.name.endswith((".safetensors", ".bin")))
     configured = any(entry.name == "config.json" and os.path.isfile(entry.path) for entry in entries)
-    return configured and any(entry.name.endswith((".safetensors", ".bin")) for entry in entries)
+    return configured and any(os.path.isfile(entry.path) for entry in files)
 
 
 def _is_folder(entry: os.DirEntry) -> bool:

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -204,16 +205,21 @@ def _demand_room(catalogue: _Catalogue, name: str) -> None:
 def _spec(found: Inspected, taken: set[str]) -> ve.ModelSpec:
     """With a title of its own: the select box tells models apart by it."""
     assert found.spec is not None
-    title = _title(found)
+    title, taken = _title(found), set(map(_as_read, taken))
     titles = [title, f"{title} · {found.spec.heads} heads", f"{found.shown} · {found.spec.heads} heads", found.name]
     description = f"From {found.shown}: {found.report.format}, {found.spec.heads} heads."
     return replace(
         found.spec,
         name=found.name,
-        title=next(one for one in titles if one not in taken),
+        title=next((one for one in titles if _as_read(one) not in taken), found.name),
         description=description,
         weights=None,
     )
+
+
+def _as_read(title: str) -> str:
+    """The same for titles that look the same: an accent may be a character of its own."""
+    return unicodedata.normalize("NFC", title)
 
 
 def _title(found: Inspected) -> str:

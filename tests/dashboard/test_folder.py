@@ -297,6 +297,16 @@ def test_a_listing_that_is_cut_keeps_no_file_from_being_opened(root: Path, monke
     assert folder.find_checkpoint("2.pth") == root / "2.pth"
 
 
+def test_a_folder_whose_weights_are_no_files_is_no_model(root: Path) -> None:
+    (root / "hub").mkdir()
+    (root / "hub" / "config.json").write_text("{}", encoding="utf-8")
+    os.mkfifo(root / "hub" / "model.safetensors")
+    listed = folder.list_checkpoints()
+    assert listed == folder.Listing((), root.name, left_out=((folder.NOT_ORDINARY, 1),))
+    with pytest.raises(ve.CheckpointError, match=folder.NO_WEIGHTS):
+        folder.find_checkpoint("hub")
+
+
 def test_a_folder_that_is_a_model_itself_is_called_by_its_name(root: Path) -> None:
     hub_folder(root)
     assert folder.list_checkpoints().names == (".",)

@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import shutil
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,29 @@ def test_another_number_of_heads_is_another_model(root: Path) -> None:
     assert specs[two].title != specs[three].title
     assert_drawn(open_small(model=three), engine_trace_of(root / "run" / "last.pth", heads=3), layer=2)
     assert_drawn(open_small(model=two), engine_trace_of(root / "run" / "last.pth", heads=2), layer=2)
+
+
+def test_titles_that_look_the_same_are_told_apart(root: Path) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "é.pth") for form in ("NFC", "NFD"))
+    save_checkpoint(root / composed)
+    save_checkpoint(root / decomposed, 1)
+    titles = [services.add(f"file:{name}@{HEADS}", ignore).title for name in (composed, decomposed)]
+    assert titles[0] == composed.removesuffix(".pth")
+    assert titles[1] == f"{decomposed.removesuffix('.pth')} · {HEADS} heads"
+
+
+@pytest.mark.parametrize("name", ["a#b & c=100%+.pth", "x@4.pth", "im Büro/[a](b) <i>.PTH", "?model=file:x.pth"])
+def test_a_link_opens_a_file_of_any_name_again_in_a_fresh_server(root: Path, name: str) -> None:
+    path = save_checkpoint(root / name, 3)
+    at = pick(opened(), name)
+    at.selectbox(key=keys.CHECKPOINT_HEADS).set_value(HEADS).run()
+    at.button(key=keys.ADD_CHECKPOINT).click().run()
+    at.button(key=keys.OPEN_CHECKPOINT).click().run()
+    assert at.query_params["model"] == f"file:{name}@{HEADS}"
+    clear_caches()
+    at = open_app(**at.query_params)
+    assert not at.warning
+    assert_drawn(at, engine_trace_of(path), layer=2)
 
 
 def test_heads_are_not_taken_over_by_the_next_checkpoint(root: Path) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import io
 import stat
+import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -245,6 +246,16 @@ def test_the_private_folder_goes_with_the_store() -> None:
     del store
     gc.collect()
     assert not root.exists()
+
+
+def test_a_server_that_starts_removes_what_a_killed_one_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = tmp_path / "vit-checkpoints-abc_1234"
+    left.mkdir(mode=0o700)
+    (left / ("ab" * 32)).mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(services, "warm_up", lambda: None)
+    serve._warm_up()
+    assert not left.exists()
 
 
 def test_a_server_that_ends_removes_all_uploads(monkeypatch: pytest.MonkeyPatch) -> None:

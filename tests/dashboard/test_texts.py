@@ -40,7 +40,8 @@ def test_progress_begins_with_a_capital_but_a_name_does_not() -> None:
     place = Place()
     progress_in(place)(0.5, "reading mine.pth")
     progress_in(place)(0.5, "mine.pth: half of it")
-    assert place.texts == ["Reading mine.pth", "mine.pth: half of it"]
+    progress_in(place)(0.5, "reading ![x](y).pth")
+    assert place.texts == ["Reading mine.pth", "mine.pth\\: half of it", "Reading \\!\\[x\\](y).pth"]
 
 
 @pytest.mark.parametrize("text", ["a\udcffb", "\ud800"])
