@@ -94,6 +94,43 @@ def test_the_bound_holds_at_every_moment_while_several_upload_at_once(temporary:
     assert used(temporary) == 3 * SIZE
 
 
+@pytest.mark.parametrize("second", [1, 2], ids=["the same bytes", "other bytes"])
+def test_who_needs_the_room_or_the_bytes_of_one_that_is_being_written_waits_for_it(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch, second: int
+) -> None:
+    store, copy = Uploads(SIZE), checkpoint_uploads._copy
+    begun, waiting, go_on, written = threading.Event(), threading.Event(), threading.Event(), []
+
+    def counting(*arguments: object) -> None:
+        written.append(arguments[1])
+        copy(*arguments)
+
+    def hold(_: float, message: str) -> None:
+        if message.startswith("keeping"):
+            begun.set()
+            assert go_on.wait(timeout=60)
+
+    def look(_: float, message: str) -> None:
+        if message.startswith("waiting"):
+            waiting.set()
+
+    monkeypatch.setattr(checkpoint_uploads, "_copy", counting)
+    with ThreadPoolExecutor(2) as sessions:
+        try:
+            first = sessions.submit(keep, store, 1, progress=hold)
+            assert begun.wait(timeout=60)
+            other = sessions.submit(keep, store, second, progress=look)
+            assert waiting.wait(timeout=60)
+            assert 0 < used(temporary) <= SIZE
+            assert len(written) == 1
+        finally:
+            go_on.set()
+        assert (other.result() == first.result()) == (second == 1)
+    assert len(written) == second
+    assert store.holds(other.result())
+    assert used(temporary) == SIZE
+
+
 def test_room_is_made_before_a_byte_is_written(temporary: Path) -> None:
     store = Uploads(2 * SIZE)
     keep(store, 1)
