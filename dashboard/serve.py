@@ -22,6 +22,7 @@ def _warm_up() -> None:
     from dashboard import services  # noqa: PLC0415  (heavy: not before the server answers)
     from vit_engine import VitEngineError  # noqa: PLC0415
 
+    services.remove_abandoned()
     try:
         services.warm_up()
     except VitEngineError as error:  # a memory budget that is too small, say: every visitor is told the same

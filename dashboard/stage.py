@@ -9,7 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 from dashboard import download_panel, picture_controls, services
 from dashboard.services import Analysis
 from dashboard.state import Selection
-from dashboard.texts import plain, progress_in
+from dashboard.texts import capitalised, plain, progress_in
 from vit_engine import ModelSpec, VitEngineError
 
 CHART = {"displayModeBar": False, "scrollZoom": False, "doubleClick": False, "showSendToCloud": False}
@@ -39,8 +39,8 @@ def analyse(selection: Selection, stage: DeltaGenerator) -> Analysis | None:
 
 def reason(error: VitEngineError, model: str) -> str:
     """Why an analysis in a model of this name failed, as Markdown."""
-    text = plain(str(error)) if services.is_own(model) else str(error)  # files are named by strangers
-    return text[:1].upper() + text[1:]
+    text = capitalised(str(error), services.screen_names(model))
+    return plain(text) if services.is_own(model) else text  # files are named by strangers
 
 
 def title(spec: ModelSpec, selection: Selection, analysis: Analysis | None) -> None:

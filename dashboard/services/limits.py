@@ -14,4 +14,6 @@ UPLOAD_BYTES = 1 << 28  # uploaded pictures in memory
 MAX_PATCHES = 12_000  # of one analysis
 MAX_OWN = 100  # models from files
 MAX_SERIES = 24  # members of a series that are added together
+MAX_UPLOADS = 1000  # uploaded checkpoints: each takes a little more of the disk than its bytes
 MAX_FILES, MAX_DEPTH = 1000, 5  # of the checkpoint folder: names that are listed, folders below each other
+MAX_ENTRIES = 100_000  # of the checkpoint folder: files and folders that a listing looks at

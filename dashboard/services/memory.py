@@ -82,8 +82,9 @@ def load_model(name: str, progress: Progress) -> ve.LoadedModel:
 
 
 def _load_own(name: str, added: own.Own) -> ve.LoadedModel:
-    path, parts = own.demand_unchanged(name, added), taken_apart(name)
-    with own.named(path, added.spec.title):
+    own.demand_unchanged(name, added)
+    parts = taken_apart(name)
+    with own.opened(name, added.shown) as path, own.named(path, added.spec.title):
         loaded = ve.load_model(own.source_of(path, parts), heads=parts.heads)
     if loaded.report.sha256 != added.sha256:
         raise ve.CheckpointError(f"{added.spec.title} was written anew while it was read: add it again.")

@@ -49,11 +49,24 @@ class SeriesAdded:
     left_out: tuple[tuple[str, str], ...]
 
 
+class _Specs(dict[str, ve.ModelSpec]):
+    """Models by name. One that goes while a page is drawn is not among them, but can be looked up until that is done.
+
+    Another session may remove it at any time. The next run of the page's script chooses another model, and says so.
+    """
+
+    def __missing__(self, name: str) -> ve.ModelSpec:
+        known = own.last_known(name)
+        if known is None:
+            raise KeyError(name)
+        return known.spec
+
+
 def models() -> dict[str, ve.ModelSpec]:
     """All models by name, in the order to show them: those from files, then the registry's, families together."""
     families = {spec.family: number for number, spec in reversed(list(enumerate(ve.list_models())))}
     registry = sorted(ve.list_models(), key=lambda spec: families[spec.family])
-    return {name: one.spec for name, one in own.entries().items()} | {spec.name: spec for spec in registry}
+    return _Specs({name: one.spec for name, one in own.entries().items()} | {spec.name: spec for spec in registry})
 
 
 def is_ready(spec: ve.ModelSpec) -> bool:
@@ -189,6 +202,13 @@ def reopen(name: str, progress: Progress) -> str:
     except ve.VitEngineError as error:
         return str(error)
     return ""
+
+
+def screen_names(name: str) -> tuple[str, ...]:
+    """What a model of this name, or its file, is called on the screen."""
+    if parse(name) is not None:
+        return own.screen_names(name)
+    return tuple(spec.title for spec in ve.list_models() if spec.name == name)
 
 
 def report_as_json(report: ve.LoadReport) -> dict:
