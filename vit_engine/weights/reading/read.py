@@ -13,7 +13,7 @@ from vit_engine.weights.reading.folder import NAMES, Source, find_source
 from vit_engine.weights.reading.limits import demand_within_limit
 from vit_engine.weights.reading.safetensors_file import read_safetensors
 from vit_engine.weights.reading.sniff import HEAD, container_of
-from vit_engine.weights.reading.torch_file import demand_torch_zip, read_torch
+from vit_engine.weights.reading.torch_file import read_torch
 
 _PIECE = 1 << 20
 _KINDS = {stat.S_IFIFO: "named pipe", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
@@ -126,6 +126,4 @@ def _demand_keys(path: Path, content: Any, expected: frozenset[str]) -> None:
 def _read(path: Path, container: str) -> Any:
     if container == "safetensors":
         return read_safetensors(path)
-    if container == "torch zip":
-        demand_torch_zip(path)
-    return read_torch(path)
+    return read_torch(path, container)
