@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vit_engine.devices import out_of_memory
 from vit_engine.errors import ResourceError, SpecError
 from vit_engine.image import PreparedImage
 from vit_engine.model import LayerAttention
@@ -81,10 +82,8 @@ def _memory_errors(grid: TokenGrid, loaded: LoadedModel) -> Iterator[None]:
     """Running out of memory as a ResourceError; every other error as it is."""
     try:
         yield
-    except RuntimeError as error:
-        # On a CPU it is no error of its own: its allocator says so, in these words on Linux and macOS, and on Windows.
-        of_memory = any(words in str(error) for words in ("can't allocate memory", "not enough memory"))
-        if not isinstance(error, torch.OutOfMemoryError) and not of_memory:
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
             raise
         raise ResourceError(
             f"not enough memory on {str(loaded.device)!r} for {loaded.spec.name!r} at {grid.height}×{grid.width} px "

@@ -9,18 +9,23 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vit_engine.errors import CheckpointError
+from vit_engine.devices import out_of_memory
+from vit_engine.errors import CheckpointError, ResourceError
 from vit_engine.model import VisionTransformer
 from vit_engine.positions import rope_periods
 from vit_engine.spec import ModelSpec
 from vit_engine.weights.architecture import Heads, Shape, read_spec
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats import FORMATS, Format, Origin, Traits
-from vit_engine.weights.reading.limits import demand_tensors_within_limit
+from vit_engine.weights.reading.limits import demand_names, demand_tensors_within_limit
+from vit_engine.weights.reading.listing import quoted, shorten
 from vit_engine.weights.reading.read import CheckpointFile
 from vit_engine.weights.reading.refuse import demand_plain, demand_weights, diagnosis
 from vit_engine.weights.reading.unwrap import StateDict, find_state_dict, strip_unknown, strip_wrappers
 from vit_engine.weights.report import LoadReport
+
+_MOST_WRAPPERS = 4  # that nobody knows, one in another
+_LONGEST = 4000  # characters of a message; what it quotes is the file's
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,8 @@ class Converted:
     def assemble(self, spec: ModelSpec) -> VisionTransformer:
         """The model with these tensors, in float32. CheckpointError as prove() raises it."""
         model = self.prove(spec)
-        tensors = {name: tensor.float().contiguous() for name, tensor in self._tensors(spec).items()}
+        with about(self.file.path):
+            tensors = {name: tensor.float().contiguous() for name, tensor in self._tensors(spec).items()}
         model.load_state_dict(tensors, assign=True)
         return model
 
@@ -102,12 +108,15 @@ def convert(file: CheckpointFile) -> Converted:
     """CheckpointError, naming the file, where it is of no format that is known here."""
     with about(file.path):
         state = find_state_dict(file.content, file.part)
-        demand_tensors_within_limit(state.tensors)
+        demand_names(state.tensors)
         demand_plain(state.tensors)
+        demand_tensors_within_limit(state.tensors)
         conversion, origin = Conversion(state.tensors), Origin(file.config, file.preprocessor, state.arguments)
         strip_wrappers(conversion)
         kind = _format_of(conversion, origin)
-        while kind is None and strip_unknown(conversion):
+        for _ in range(_MOST_WRAPPERS):
+            if kind is not None or not strip_unknown(conversion):
+                break
             kind = _format_of(conversion, origin)
         if kind is None:
             raise CheckpointError(diagnosis(state.tensors, [each.name for each in FORMATS]))
@@ -124,6 +133,8 @@ def _traits(kind: Format, conversion: Conversion, origin: Origin) -> Traits:
     try:
         return kind.convert(conversion, origin)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
+        if out_of_memory(error):
+            raise
         raise CheckpointError(
             f"it has the names of {kind.name} and not its shapes ({type(error).__name__}: {error})."
         ) from error
@@ -131,13 +142,17 @@ def _traits(kind: Format, conversion: Conversion, origin: Origin) -> Traits:
 
 @contextlib.contextmanager
 def about(path: Path) -> Iterator[None]:
-    """CheckpointErrors that do not name the file yet do so."""
+    """CheckpointErrors and ResourceErrors that do not name the file yet do so, and memory that runs out is one."""
     try:
         yield
-    except CheckpointError as error:
+    except (CheckpointError, ResourceError) as error:
         if str(path) in str(error):
             raise
-        raise CheckpointError(f"{path}: {error}") from error
+        raise type(error)(f"{path}: {shorten(str(error), _LONGEST)}") from error
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        raise ResourceError(f"not enough memory to load {path}. Free some, or load a smaller checkpoint.") from error
 
 
 def build(spec: ModelSpec) -> VisionTransformer:
@@ -174,7 +189,7 @@ def _demand_fit(path: Path, spec: ModelSpec, expected: Mapping[str, Shape], got:
     ]
     if missing or unexpected or shapes:
         raise CheckpointError(
-            f"{path} does not fit {spec.name!r}, and nothing was loaded. Missing: {missing or 'none'}. "
-            f"Unexpected: {unexpected or 'none'}. Wrong shape: {shapes or 'none'}. Save the state_dict() of the model "
-            "alone, or name its part of the file after a '#': PATH#PART."
+            f"{path} does not fit {spec.name!r}, and nothing was loaded. Missing: {quoted(missing, 20)}. "
+            f"Unexpected: {quoted(unexpected, 20)}. Wrong shape: {quoted(shapes, 20)}. Save the state_dict() of the "
+            "model alone, or name its part of the file after a '#': PATH#PART."
         )

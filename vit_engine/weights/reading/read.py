@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vit_engine.errors import CheckpointError
+from vit_engine.errors import CheckpointError, ResourceError
 from vit_engine.weights.reading.folder import NAMES, Source, find_source
-from vit_engine.weights.reading.limits import demand_within_limit
+from vit_engine.weights.reading.limits import demand_within_limit, demand_within_memory
+from vit_engine.weights.reading.listing import quoted
 from vit_engine.weights.reading.safetensors_file import read_safetensors
 from vit_engine.weights.reading.sniff import HEAD, container_of
 from vit_engine.weights.reading.torch_file import read_torch
@@ -64,12 +65,16 @@ def read_checkpoint(path: Path) -> CheckpointFile:
     try:
         source = find_source(path)
         before = [_signature(file) for file in source.files]
-        demand_within_limit(sum(size for _, _, size, _ in before), f"{path} has")
+        size = sum(size for _, _, size, _ in before)
+        demand_within_limit(size, f"{path} has")
+        demand_within_memory(size, f"{path} has")
         sha256 = _sha256(source.files)
         containers = [_container(file) for file in source.files]
         content = _content(source, containers)
         if before != [_signature(file) for file in source.files]:
             raise CheckpointError(f"{path} changed while it was read. Load it again.")
+    except MemoryError as error:
+        raise ResourceError(f"not enough memory to read {path}. Free some, or load a smaller checkpoint.") from error
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}. Check the path.") from error
     return CheckpointFile(path, content, containers[0].split()[0], sha256, source.config, source.preprocessor, part)
@@ -118,8 +123,8 @@ def _demand_keys(path: Path, content: Any, expected: frozenset[str]) -> None:
     if got != expected:
         missing, extra = sorted(expected - got), sorted(map(str, got - expected))
         raise CheckpointError(
-            f"{path} has other tensors than its index says. Missing: {missing[:8] or 'none'}. "
-            f"Unexpected: {extra[:8] or 'none'}. Copy it again."
+            f"{path} has other tensors than its index says. Missing: {quoted(missing)}. "
+            f"Unexpected: {quoted(extra)}. Copy it again."
         )
 
 

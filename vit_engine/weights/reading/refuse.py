@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from vit_engine.errors import CheckpointError
+from vit_engine.weights.reading.listing import listed
 
 Tensors = Mapping[str, Tensor]
 
@@ -178,5 +179,4 @@ def _dtype(tensor: Tensor) -> str:
 
 def _some(names: Collection[str]) -> str:
     """At most six of them."""
-    listed = list(names)
-    return ", ".join(listed[:6]) + ("…" if len(listed) > 6 else "")
+    return listed(names, 6)

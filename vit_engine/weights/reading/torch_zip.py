@@ -12,6 +12,7 @@ from typing import IO, Any
 
 from vit_engine.errors import CheckpointError
 from vit_engine.weights.reading.limits import demand_within_limit
+from vit_engine.weights.reading.listing import listed
 from vit_engine.weights.reading.pickle_names import resolver
 from vit_engine.weights.reading.pickles import Allowance, Limited, Unreadable, unpickle
 from vit_engine.weights.reading.storages import OTHER_ORDER, Storage, StorageType, swap_bytes
@@ -145,8 +146,8 @@ def _other_archive(names: Sequence[str]) -> str:
     if any(name.endswith("model.weights.h5") for name in names):
         return "is a Keras model. Save the model from PyTorch."
     if not any(name.count("/") <= 1 and name.endswith("data.pkl") for name in names):
-        some = f"{', '.join(names[:4])}{'…' if len(names) > 4 else ''}"
         return (
-            f"is a zip archive of {len(names)} files ({some}), and no PyTorch file. Unpack it, and pass what is in it."
+            f"is a zip archive of {len(names)} files ({listed(names, 4)}), and no PyTorch file. Unpack it, and pass "
+            "what is in it."
         )
     return ""
