@@ -1,8 +1,7 @@
 """A weight file brought to the names of VisionTransformer, and proof that it fits a model, tensor by tensor."""
 
-import contextlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vit_engine.devices import out_of_memory
-from vit_engine.errors import CheckpointError, ResourceError
+from vit_engine.errors import CheckpointError
 from vit_engine.model import VisionTransformer
 from vit_engine.positions import rope_periods
 from vit_engine.spec import ModelSpec
@@ -18,14 +17,13 @@ from vit_engine.weights.architecture import Heads, Shape, read_spec
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats import FORMATS, Format, Origin, Traits
 from vit_engine.weights.reading.limits import demand_names, demand_tensors_within_limit
-from vit_engine.weights.reading.listing import quoted, shorten
+from vit_engine.weights.reading.listing import about, quoted
 from vit_engine.weights.reading.read import CheckpointFile
 from vit_engine.weights.reading.refuse import demand_plain, demand_weights, diagnosis
 from vit_engine.weights.reading.unwrap import StateDict, find_state_dict, strip_unknown, strip_wrappers
 from vit_engine.weights.report import LoadReport
 
 _MOST_WRAPPERS = 4  # that nobody knows, one in another
-_LONGEST = 4000  # characters of a message; what it quotes is the file's
 
 
 @dataclass(frozen=True)
@@ -138,21 +136,6 @@ def _traits(kind: Format, conversion: Conversion, origin: Origin) -> Traits:
         raise CheckpointError(
             f"it has the names of {kind.name} and not its shapes ({type(error).__name__}: {error})."
         ) from error
-
-
-@contextlib.contextmanager
-def about(path: Path) -> Iterator[None]:
-    """CheckpointErrors and ResourceErrors that do not name the file yet do so, and memory that runs out is one."""
-    try:
-        yield
-    except (CheckpointError, ResourceError) as error:
-        if str(path) in str(error):
-            raise
-        raise type(error)(f"{path}: {shorten(str(error), _LONGEST)}") from error
-    except (MemoryError, RuntimeError) as error:
-        if not out_of_memory(error):
-            raise
-        raise ResourceError(f"not enough memory to load {path}. Free some, or load a smaller checkpoint.") from error
 
 
 def build(spec: ModelSpec) -> VisionTransformer:

@@ -1,9 +1,18 @@
-"""Names from files, in messages: a few of them, and none longer than a line. Files come from strangers."""
+"""What files say, in messages: a few names and none longer than a line, and which file it was.
 
-from collections.abc import Iterable
+Files come from strangers, and so does what messages quote.
+"""
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from vit_engine.devices import out_of_memory
+from vit_engine.errors import CheckpointError, ResourceError
 
 MOST = 8
-LONGEST = 100  # characters
+LONGEST = 100  # characters of a name
+_LONGEST_MESSAGE = 4000  # characters
 
 
 def shorten(name: object, longest: int = LONGEST) -> str:
@@ -24,3 +33,18 @@ def quoted(names: Iterable[object], most: int = MOST) -> str:
     shown = [shorten(name) for name in all_names[:most]]
     more = f" and {len(all_names) - most:,} more" if len(all_names) > most else ""
     return f"{shown}{more}" if shown else "none"
+
+
+@contextlib.contextmanager
+def about(path: Path) -> Iterator[None]:
+    """CheckpointErrors and ResourceErrors that do not name the file yet do so, and memory that runs out is one."""
+    try:
+        yield
+    except (CheckpointError, ResourceError) as error:
+        if str(path) in str(error):
+            raise
+        raise type(error)(f"{path}: {shorten(str(error), _LONGEST_MESSAGE)}") from error
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        raise ResourceError(f"not enough memory to load {path}. Free some, or load a smaller checkpoint.") from error

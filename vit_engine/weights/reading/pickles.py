@@ -16,9 +16,10 @@ from typing import IO, Any
 from vit_engine.errors import CheckpointError
 
 LONGEST = 64_000_000  # bytes of a file's pickles; a training file of ViT-g has 1 MB
-MOST_STEPS = 2_000_000  # opcodes, and items that calls copy; a tensor takes about 35, and all of them 3 seconds
+MOST_STEPS = 1_000_000  # opcodes, and items that calls copy; a tensor takes about 35, and all of them 2 seconds
 MOST_TUPLE_KEYS = 1000
 _SCALARS = (str, bytes, int, float, bool, type(None))
+_COPIED = (str, bytes, list, tuple, dict, set)
 _ONLY = "Save its state_dict() alone, or as safetensors."
 
 
@@ -136,7 +137,7 @@ class _Machine:
         arguments, function = self.stack.pop(), self.stack.pop()
         if not isinstance(function, Function) or type(arguments) is not tuple:
             raise Unreadable("calls what is no function")
-        self.allowance.spend(sum(len(each) for each in arguments if hasattr(each, "__len__")))
+        self.allowance.spend(sum(len(each) for each in arguments if isinstance(each, _COPIED)))
         self.stack.append(function.call(*arguments))
 
     def append(self, items: Sequence[Any]) -> None:

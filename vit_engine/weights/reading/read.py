@@ -1,17 +1,18 @@
 """Reading checkpoints: safetensors, or PyTorch files by weights-only unpickling. Nothing else, ever."""
 
+import contextlib
 import hashlib
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vit_engine.errors import CheckpointError, ResourceError
+from vit_engine.errors import CheckpointError
 from vit_engine.weights.reading.folder import NAMES, Source, find_source
 from vit_engine.weights.reading.limits import demand_within_limit, demand_within_memory
-from vit_engine.weights.reading.listing import quoted
+from vit_engine.weights.reading.listing import about, quoted
 from vit_engine.weights.reading.safetensors_file import read_safetensors
 from vit_engine.weights.reading.sniff import HEAD, container_of
 from vit_engine.weights.reading.torch_file import read_torch
@@ -62,7 +63,7 @@ def read_checkpoint(path: Path) -> CheckpointFile:
     be read whole and safely.
     """
     path, part = split_part(path)
-    try:
+    with about(path), _readable(path):
         source = find_source(path)
         before = [_signature(file) for file in source.files]
         size = sum(size for _, _, size, _ in before)
@@ -73,11 +74,16 @@ def read_checkpoint(path: Path) -> CheckpointFile:
         content = _content(source, containers)
         if before != [_signature(file) for file in source.files]:
             raise CheckpointError(f"{path} changed while it was read. Load it again.")
-    except MemoryError as error:
-        raise ResourceError(f"not enough memory to read {path}. Free some, or load a smaller checkpoint.") from error
+    return CheckpointFile(path, content, containers[0].split()[0], sha256, source.config, source.preprocessor, part)
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """What the disk refuses as a CheckpointError."""
+    try:
+        yield
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}. Check the path.") from error
-    return CheckpointFile(path, content, containers[0].split()[0], sha256, source.config, source.preprocessor, part)
 
 
 def _signature(path: Path) -> tuple[int, int, int, int]:

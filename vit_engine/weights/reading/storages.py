@@ -3,7 +3,7 @@
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -51,11 +51,8 @@ class Storage(NamedTuple):
     type: StorageType
 
 
-class Storages(Protocol):
-    """Where a kind of file has its storages."""
-
-    def find(self, saved: Any) -> Storage:
-        """The storage that a pickle names, by what it says in the place of it."""
+class PackedTensor(Tensor):
+    """In the place of quantised values, which are not read: they are refused as what they are."""
 
 
 def swap_bytes(values: bytearray | memoryview, kind: StorageType) -> None:
@@ -114,8 +111,7 @@ def _sparse(*_: object) -> Tensor:
 
 
 def _quantised(*_: object) -> Tensor:
-    """An empty one in its place, as for sparse ones."""
-    return torch._empty_affine_quantized([0], scale=1.0, zero_point=0, dtype=torch.qint8)
+    return torch.empty(0).as_subclass(PackedTensor)
 
 
 def _size(sides: Sequence[int] = ()) -> tuple[int, ...]:
