@@ -73,9 +73,10 @@ class Converted:
         with torch.device("meta"):
             model = build(spec)
         expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-        tensors = self._tensors(spec)
-        _demand_fit(self.file.path, spec, expected, {name: tuple(tensor.shape) for name, tensor in tensors.items()})
         with about(self.file.path):
+            tensors = self._tensors(spec)
+            got = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+            _demand_fit(self.file.path, spec, expected, got)
             demand_weights(tensors)
         return model
 

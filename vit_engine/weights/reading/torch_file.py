@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from vit_engine.devices import out_of_memory
 from vit_engine.errors import CheckpointError, ResourceError
 from vit_engine.weights.reading.pickles import UnknownName, Unreadable
 from vit_engine.weights.reading.torch_legacy import read_legacy
@@ -31,7 +32,7 @@ def read_torch(path: Path, container: str) -> Any:
     """
     try:
         return read_zip(path) if container == "torch zip" else read_legacy(path)
-    except (CheckpointError, ResourceError, MemoryError):
+    except (CheckpointError, ResourceError):
         raise
     except UnknownName as error:
         raise CheckpointError(f"{path} {_refusal(str(error))}") from error
@@ -41,6 +42,8 @@ def read_torch(path: Path, container: str) -> Any:
             f"{_SAVE}"
         ) from error
     except Exception as error:  # damaged bytes lead to whatever they stumble over
+        if out_of_memory(error):
+            raise
         raise CheckpointError(
             f"{path} is damaged or not a PyTorch file ({type(error).__name__} while reading it). Copy it again."
         ) from error

@@ -99,9 +99,7 @@ class _Records:
 def _open(path: Path, file: io.BufferedReader) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(file)
-    except CheckpointError:
-        raise
-    except MemoryError:
+    except (CheckpointError, MemoryError):
         raise
     except Exception as error:  # damaged bytes lead zipfile to whatever it stumbles over
         raise CheckpointError(
