@@ -36,7 +36,7 @@ def checkpoint_folder() -> Path | None:
         return None
     folder = Path(configured).expanduser().resolve()
     if not folder.is_dir():
-        raise CheckpointError(f"{VARIABLE} must name a folder; got {configured!r}. Set it anew and start the server.")
+        raise CheckpointError(f"{VARIABLE} must name a folder, and there is none. Set it again and start the server.")
     return folder
 
 

@@ -13,6 +13,7 @@ from dashboard.services import limits
 from dashboard.services.checkpoint_uploads import uploads
 from dashboard.services.folder import Stamp, find_checkpoint, stamp
 from dashboard.services.names import Name, parse, taken_apart
+from dashboard.services.paths import without_paths
 from dashboard.services.process import once_per_process
 from dashboard.services.reading import readers
 from dashboard.services.series import place
@@ -125,7 +126,8 @@ def named(path: Path, title: str) -> Iterator[None]:
     try:
         yield
     except ve.VitEngineError as error:
-        raise type(error)(str(error).replace(str(path), title)) from error
+        text = str(error).replace(str(path), title).replace(f"{path.parent}/", "")
+        raise type(error)(without_paths(text)) from error
 
 
 def add(name: str, progress: Progress) -> ve.ModelSpec:
