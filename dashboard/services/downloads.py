@@ -6,6 +6,7 @@ from pathlib import Path
 
 import vit_engine as ve
 from dashboard.jobs import Jobs, Progress
+from dashboard.services.paths import errors_without_paths
 from dashboard.services.process import once_per_process
 from vit_engine.weights import fetch
 
@@ -56,7 +57,8 @@ def _fetching(spec: ve.ModelSpec) -> Callable[[Progress], Path]:
     def make(report: Progress) -> Path:
         failures.pop(spec.name, None)
         try:
-            return fetch(spec, progress=report)
+            with errors_without_paths():
+                return fetch(spec, progress=report)
         except ve.VitEngineError as error:
             failures[spec.name] = str(error)
             raise

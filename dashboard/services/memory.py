@@ -9,6 +9,7 @@ import vit_engine as ve
 from dashboard.jobs import Progress, Store
 from dashboard.services import limits, own
 from dashboard.services.names import parse, taken_apart
+from dashboard.services.paths import errors_without_paths, without_paths
 from dashboard.services.process import once_per_process
 from dashboard.services.reading import readers
 from vit_engine.planning import in_words
@@ -73,12 +74,19 @@ def load_model(name: str, progress: Progress) -> ve.LoadedModel:
             return done
         report(0.0, f"loading {spec.title}")
         _held().make_room(model_bytes(spec))
-        loaded = ve.load_model(name, progress=report) if added is None else _load_own(name, added)
+        loaded = _load_published(name, report) if added is None else _load_own(name, added)
         _held().put(key, loaded)
         _reports().put(name, loaded.report)
         return loaded
 
     return readers().run(key, load, progress)
+
+
+def _load_published(name: str, progress: Progress) -> ve.LoadedModel:
+    """A model of the registry. Its report names the file and not where it lies."""
+    with errors_without_paths():
+        loaded = ve.load_model(name, progress=progress)
+    return replace(loaded, report=replace(loaded.report, source=without_paths(loaded.report.source)))
 
 
 def _load_own(name: str, added: own.Own) -> ve.LoadedModel:

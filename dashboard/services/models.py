@@ -1,6 +1,7 @@
 """All models: those of the registry and those from files; what is here, what it costs, what is under way."""
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import vit_engine as ve
 from dashboard.jobs import Progress
@@ -8,6 +9,7 @@ from dashboard.services import limits, memory, own
 from dashboard.services.downloads import Download, download_failure, find_download
 from dashboard.services.memory import Held
 from dashboard.services.names import Name, parse, taken_apart
+from dashboard.services.paths import without_paths
 from dashboard.services.series import Place, Series, place, spread
 from vit_engine.spec import Weights
 from vit_engine.weights import weights_path, works_offline
@@ -106,18 +108,26 @@ def _published(spec: ve.ModelSpec, weights: Weights, held: Held | None) -> Model
     path = weights_path(spec)
     origin = "packaged" if weights.packaged else "downloaded" if path.exists() else "absent"
     size = path.stat().st_size if path.exists() else memory.model_bytes(spec)
-    expected = expected_sha256(path, weights)
+    expected, problem = _expected(path, weights)
     return Model(
         spec,
         origin,
         size,
         held,
         download=find_download(spec.name),
-        failure=download_failure(spec.name),
+        failure=download_failure(spec.name) or problem,
         part_bytes=Partial(path).size if origin == "absent" else 0,
         sha256=expected.sha256 if expected else "",
         sha256_source=_who_says(expected) if expected else "",
     )
+
+
+def _expected(path: Path, weights: Weights) -> tuple[Expected | None, str]:
+    """The sha256 that a file must have, and what is wrong with the record of it: one bad file takes no page down."""
+    try:
+        return expected_sha256(path, weights), ""
+    except ve.CheckpointError as error:
+        return None, without_paths(str(error))
 
 
 def _who_says(expected: Expected) -> str:

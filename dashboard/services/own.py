@@ -17,6 +17,7 @@ from dashboard.services import limits
 from dashboard.services.checkpoint_uploads import GONE, Upload, uploads
 from dashboard.services.folder import Stamp, checkpoint_folder, find_checkpoint, stamp
 from dashboard.services.names import Name, parse, taken_apart
+from dashboard.services.paths import without_paths
 from dashboard.services.process import once_per_process
 from dashboard.services.reading import readers
 from dashboard.services.series import place
@@ -170,7 +171,7 @@ def named(path: Path, title: str) -> Iterator[None]:
         words = str(error).replace(str(path), title)
         for folder in (path.parent, checkpoint_folder()):
             words = words.replace(f"{folder}/", "") if folder else words
-        raise type(error)(words) from error
+        raise type(error)(without_paths(words)) from error
 
 
 def add(name: str, progress: Progress) -> ve.ModelSpec:

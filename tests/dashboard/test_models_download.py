@@ -1,12 +1,17 @@
 """Downloads run in the background: every session sees them, any can stop them, and the next goes on from there."""
 
+import errno
+import shutil
+from pathlib import Path
+from typing import Any
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
 import vit_engine as ve
 from dashboard import jobs, keys, services
 from dashboard.testing import choose_model, open_app, open_models
-from tests.dashboard.downloads import HELD, NAME, PATH, PATIENCE, TITLE, UNDER_WAY, Watched
+from tests.dashboard.downloads import HELD, NAME, PATH, PATIENCE, TITLE, UNDER_WAY, Watched, weights
 from tests.dashboard.support import SMALL, assert_drawn, engine_trace, ignore
 from tests.vit_engine.weights.serving import Server
 
@@ -110,3 +115,66 @@ def test_a_failure_says_why_and_can_be_tried_again(server: Server, watched: Watc
 def test_the_sidebar_offers_it_before_it_is_here() -> None:
     at = open_app(**SMALL)
     assert TITLE in at.selectbox(key=keys.MODEL).options
+
+
+def full_disk(_: object) -> Any:
+    return shutil._ntuple_diskusage(1, 1, 0)  # type: ignore[attr-defined]
+
+
+@pytest.mark.usefixtures("fresh_caches")
+@pytest.mark.parametrize("trouble", ["not writable", "no folder", "full", "checksum", "record"])
+def test_a_failure_names_no_folder_of_the_server(
+    server: Server, watched: Watched, trouble: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home of John Doe"
+    home.mkdir()
+    monkeypatch.setenv("VIT_ENGINE_HOME", str(home))
+    expected = {
+        "not writable": "Read-only file system",
+        "no folder": "File exists",
+        "full": "5 MB are needed in the cache folder and 0 MB are free",
+        "checksum": f"expected {'a' * 64}, as recorded in fetched_vit.pth.sha256 when it first came",
+        "record": "fetched_vit.pth.sha256 must begin with the 64 hex digits",
+    }[trouble]
+    if trouble == "not writable":
+        monkeypatch.setattr(Path, "mkdir", ignoring_read_only)
+    elif trouble == "no folder":
+        monkeypatch.setenv("VIT_ENGINE_HOME", str(home / "file"))
+        (home / "file").touch()
+    elif trouble == "full":
+        monkeypatch.setattr(shutil, "disk_usage", full_disk)
+    else:
+        (home / "fetched_vit.pth.sha256").write_text("a" * 64 if trouble == "checksum" else "nonsense")
+    at = opened()
+    if trouble != "record":
+        at.button(key=keys.DOWNLOAD_MODEL).click().run()
+        assert isinstance(watched.wait_for_the_end(), ve.DownloadError)
+        at = opened()
+    (error,) = at.main.error
+    shown = error.value.replace("\\", "")
+    assert expected in shown
+    assert "John" not in shown
+    assert str(tmp_path) not in shown
+    assert "/" not in shown.replace(server.url + PATH, "")
+
+
+def ignoring_read_only(self: Path, *_: object, **__: object) -> None:
+    raise OSError(errno.EROFS, "Read-only file system", str(self))
+
+
+@pytest.mark.usefixtures("fresh_caches", "server")
+def test_weights_that_are_not_those_that_first_came_name_no_folder(tmp_path: Path) -> None:
+    """In Explore, whose analysis loads the model."""
+    (tmp_path / "fetched_vit.pth").write_bytes(weights())
+    (tmp_path / "fetched_vit.pth.sha256").write_text("b" * 64)
+    at = open_app(**SMALL | {"model": NAME})
+    (error,) = at.main.error
+    assert f"expected {'b' * 64}" in error.value
+    assert "etched_vit.pth has sha256" in error.value.replace("\\", "")
+    assert str(tmp_path) not in error.value
+
+
+@pytest.mark.usefixtures("fresh_caches", "server")
+def test_what_a_model_was_loaded_from_is_a_name(tmp_path: Path) -> None:
+    (tmp_path / "fetched_vit.pth").write_bytes(weights())
+    assert services.load_model(NAME, ignore).report.source == "fetched_vit.pth"
