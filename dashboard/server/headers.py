@@ -9,8 +9,9 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 VARIABLE = "VIT_DASHBOARD_FRAME_ANCESTORS"
-_STARTS = {"http.response.start", "websocket.http.response.start"}
-_SOURCE = re.compile(r"'self'|'none'|\*|(?:https?:|(?:https?://)?[a-z0-9*_.:\[\]-]+)", re.IGNORECASE)
+_QUOTED = {"self": "'self'", "none": "'none'"}  # shells eat quotes
+_HOST = r"(?:https?://)?(?:[a-z0-9*_.-]+|\[[0-9a-f:.]+\])(?::(?:\d+|\*))?"
+_SOURCE = re.compile(rf"'self'|'none'|https?:|{_HOST}", re.IGNORECASE | re.ASCII)
 
 
 def frame_ancestors() -> str:
@@ -18,11 +19,12 @@ def frame_ancestors() -> str:
 
     ValueError for what would be another directive.
     """
-    ancestors = os.environ.get(VARIABLE, "").replace(",", " ").split() or ["'self'"]
+    sources = os.environ.get(VARIABLE, "").replace(",", " ").split() or ["self"]
+    ancestors = [_QUOTED.get(source.lower(), source) for source in sources]
     for source in ancestors:
         if not _SOURCE.fullmatch(source):
             raise ValueError(
-                f"{VARIABLE} must list origins such as 'https://lab.example.org', \"'self'\", \"'none'\" or '*'; "
+                f"{VARIABLE} must list origins such as 'https://lab.example.org', 'self', 'none' or '*'; "
                 f"got {source!r}."
             )
     return " ".join(ancestors)
@@ -51,7 +53,7 @@ class ProtectiveHeaders:
 
         async def send_with_headers(message: Message) -> None:
             nonlocal started
-            if message["type"] in _STARTS:
+            if message["type"] == "http.response.start":
                 started = True
                 MutableHeaders(scope=message).update(self._headers)
             await send(message)

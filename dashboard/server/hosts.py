@@ -16,7 +16,10 @@ from streamlit import config
 
 VARIABLE = "VIT_DASHBOARD_ALLOWED_HOSTS"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_HOST = re.compile(r"(?:\[(?P<v6>[0-9a-f:.]+)\]|(?P<name>[a-z0-9_.-]+))(?::(?P<port>\d{1,5}))?", re.IGNORECASE)
+_HOST = re.compile(
+    r"(?:\[(?P<v6>[0-9a-f:.]+)\]|(?P<name>[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?))(?::(?P<port>\d{1,5}))?",
+    re.IGNORECASE | re.ASCII,
+)
 
 Address = IPv4Address | IPv6Address
 
@@ -52,7 +55,7 @@ def hostname(host: str) -> str | None:
         return None
     if match["v6"]:
         return match["v6"].lower() if _address(match["v6"]) else None
-    return match["name"].lower().removesuffix(".") or None
+    return match["name"].lower().removesuffix(".")
 
 
 def _address(name: str) -> Address | None:
