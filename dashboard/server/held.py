@@ -1,6 +1,8 @@
 """The bytes of uploads that Streamlit holds in memory, by session, and when those of a closed tab are let go."""
 
 import asyncio
+import logging
+import os
 import time
 from collections.abc import Mapping
 from typing import cast
@@ -9,8 +11,9 @@ from streamlit import runtime
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.uploaded_file_manager import UploadedFileRec
 
-SWEEP = 5.0  # seconds between two looks
-ABANDONED = 30.0  # seconds without a connection after which a session that holds uploads is closed
+VARIABLE = "VIT_DASHBOARD_RECONNECT_SECONDS"
+RECONNECT = 30.0  # seconds in which a tab that lost its connection finds its session and uploads again
+SWEEP = 2.0  # seconds between two looks
 
 
 def manager() -> MemoryUploadedFileManager:
@@ -35,8 +38,8 @@ class Sweeper:
     until another one comes after two minutes, and what is uploaded after its end for ever.
     """
 
-    def __init__(self, abandoned: float = ABANDONED) -> None:
-        self._abandoned = abandoned
+    def __init__(self, reconnect: float | None = None) -> None:
+        self._reconnect = float(os.environ.get(VARIABLE, RECONNECT)) if reconnect is None else reconnect
         self._gone_since: dict[str, float] = {}
 
     def sweep(self, now: float) -> None:
@@ -45,7 +48,7 @@ class Sweeper:
         gone = [session for session in list(manager().file_storage) if not server.is_active_session(session)]
         self._gone_since = {session: self._gone_since.get(session, now) for session in gone}
         for session, since in self._gone_since.items():
-            if now - since >= self._abandoned:
+            if now - since >= self._reconnect:
                 server.close_session(session)
                 manager().remove_session_files(session)  # of a session that is no longer known
 
@@ -53,4 +56,7 @@ class Sweeper:
         """Look again and again, until it is cancelled."""
         while True:
             await asyncio.sleep(SWEEP)
-            self.sweep(time.monotonic())
+            try:
+                self.sweep(time.monotonic())
+            except Exception:  # of one session's end: the others are still looked after
+                logging.getLogger(__name__).exception("Uploads of closed tabs could not be let go; tried again soon.")

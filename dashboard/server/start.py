@@ -47,5 +47,7 @@ def one_host_check() -> Iterator[None]:
 
     pass_all()
     disconnect = config.on_config_parsed(pass_all, force_connect=True)  # a file of settings that changes is read again
-    yield
-    disconnect()
+    try:
+        yield
+    finally:
+        disconnect()

@@ -96,7 +96,8 @@ class UploadGuard:
         try:
             await self._take(transfer, scope, receive, send)
         except HTTPException as error:
-            await refuse(scope, receive, send, status=HTTPStatus(error.status_code), reason=error.detail)
+            status = HTTPStatus(error.status_code)
+            await refuse(scope, receive, send, status=status, reason=error.detail, headers=error.headers)
         finally:
             self._transfers.discard(transfer)
 
@@ -147,9 +148,10 @@ class UploadGuard:
             for each in self._transfers
             if each.session == transfer.session and each.bounds.kind == bounds.kind
         )
-        if coming > bounds.session + FRAMING:
+        room = bounds.session + FRAMING - coming
+        if room < 0:
             raise HTTPException(HTTPStatus.TOO_MANY_REQUESTS, f"429: too many {bounds.kind} are uploaded at once.")
-        _drop_oldest(transfer, bounds.session - coming)
+        _drop_oldest(transfer, room)
         if held.total_bytes() + size + sum(each.received for each in self._transfers) > bounds.all_sessions:
             reason = "503: the server holds as many uploads as it may. Try again in a minute."
             raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, reason)

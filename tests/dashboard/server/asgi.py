@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from itertools import chain
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -27,7 +28,7 @@ class Inner:
         self.scopes: list[Scope] = []
         self._answers = answers
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
         self.scopes.append(scope)
         for answer in self._answers:
             await send(answer)
@@ -42,10 +43,10 @@ def answer(body: bytes = b"inner", *, status: int = 200, **headers: str) -> list
     ]
 
 
-def call(app: ASGIApp, scope: Scope, *messages: Message) -> list[Message]:
-    """What goes out when these messages come in; after them nothing comes any more."""
+def call(app: ASGIApp, scope: Scope, *messages: Message, more: Iterable[Message] = ()) -> list[Message]:
+    """What goes out when these messages come in, and then more; after them nothing comes any more."""
     sent: list[Message] = []
-    coming = iter(messages)
+    coming = chain(messages, more)
 
     async def receive() -> Message:
         for message in coming:

@@ -29,7 +29,7 @@ def request(url: str, path: str, method: str = "GET", *, body: object = None, **
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=TIMEOUT)
     try:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection.request(method, path, body=body, headers=named)  # type: ignore[arg-type]
+        connection.request(method, urlsplit(url).path + path, body=body, headers=named)  # type: ignore[arg-type]
         response = connection.getresponse()
         text = response.read().decode("utf-8", "replace")
         return Answer(response.status, {name.lower(): value for name, value in response.headers.items()}, text)
@@ -104,10 +104,16 @@ class Session:
 @contextmanager
 def open_session(url: str, query: str = "", *, started: bool = True, **headers: str) -> Iterator[Session]:
     """A session, that has its id if it is started."""
-    address = f"ws://{urlsplit(url).netloc}/_stcore/stream"
+    address = f"ws://{urlsplit(url).netloc}{urlsplit(url).path}/_stcore/stream"
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    with connect(address, additional_headers=named, max_size=None, proxy=None) as socket:
+    with connect(address, additional_headers=named, max_size=None, proxy=None, close_timeout=0.1) as socket:
         session = Session(url, socket)
         if started:
             session.begin(query)
         yield session
+
+
+def handshake(url: str, **headers: str) -> int:
+    """The status of a websocket's handshake, which need not name this server's host."""
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec_WebSocket_Version": "13"}
+    return request(url, "/_stcore/stream", **upgrade, Sec_WebSocket_Key="MDEyMzQ1Njc4OWFiY2RlZg==", **headers).status

@@ -7,7 +7,12 @@ from dashboard.server.documents import SCRIPT, ServerInPage
 from tests.dashboard.server.asgi import Inner, answer, call, headers, http_scope, text
 
 PAGE = b'<head><script>1</script><script type="module" src="./static/js/index.js"></script></head>'
-BROWSER = [("accept", "text/html,*/*;q=0.8"), ("accept-encoding", "gzip"), ("if-none-match", '"1"'), ("range", "bytes=0-")]
+BROWSER = [
+    ("accept", "text/html,*/*;q=0.8"),
+    ("accept-encoding", "gzip"),
+    ("if-none-match", '"1"'),
+    ("range", "bytes=0-"),
+]
 
 
 @pytest.mark.parametrize("path", ["/", "/compare", "/no-page"])
@@ -22,7 +27,9 @@ def test_a_page_names_its_server_before_the_script_that_looks_for_it(path: str) 
 
 def test_a_page_may_come_in_pieces() -> None:
     start, _ = answer(content_type="text/html")
-    pieces = [{"type": "http.response.body", "body": PAGE[n : n + 7], "more_body": True} for n in range(0, len(PAGE), 7)]
+    pieces = [
+        {"type": "http.response.body", "body": PAGE[n : n + 7], "more_body": True} for n in range(0, len(PAGE), 7)
+    ]
     sent = call(ServerInPage(Inner(start, *pieces, {"type": "http.response.body"})), http_scope(headers=BROWSER))
     assert text(sent).count("BACKEND_BASE_URL") == 1
 

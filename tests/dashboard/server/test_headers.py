@@ -1,7 +1,6 @@
 """The headers of every answer."""
 
 import pytest
-from starlette.types import Receive, Scope, Send
 
 from dashboard.server.headers import VARIABLE, ProtectiveHeaders
 from tests.dashboard.server.asgi import Inner, answer, call, headers, http_scope, websocket_scope
@@ -21,7 +20,7 @@ def test_every_answer_has_them_beside_its_own(status: int) -> None:
 
 
 def test_an_error_has_them_and_is_still_raised() -> None:
-    async def broken(scope: Scope, receive: Receive, send: Send) -> None:
+    async def broken(*_: object) -> None:
         raise LookupError("secret")
 
     sent = []
@@ -60,7 +59,9 @@ def test_others_may_be_let_frame_it(
     assert (found["content-security-policy"], found.get("x-frame-options")) == (policy, frames)
 
 
-@pytest.mark.parametrize("value", ["'self'; script-src *", "https://a\r\nSet-Cookie:b", "javascript:x", '"a"', "a;", "é"])
+@pytest.mark.parametrize(
+    "value", ["'self'; script-src *", "https://a\r\nSet-Cookie:b", "javascript:x", '"a"', "a;", "é"]
+)
 def test_what_is_no_source_is_refused_at_the_start(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv(VARIABLE, value)
     with pytest.raises(ValueError, match=r"VIT_DASHBOARD_FRAME_ANCESTORS must list origins such as .*; got "):

@@ -58,7 +58,9 @@ def test_an_open_server_answers_to_addresses_and_to_its_own_names(listen, addres
 
 
 def test_names_are_listed_in_the_variable_and_in_streamlits_option(listen) -> None:
-    allowed = listen("localhost", variable="Vit.example.org, 10.0.0.7 *.Lab.example fd00::7", option=("other.example:81",))
+    allowed = listen(
+        "localhost", variable="Vit.example.org, 10.0.0.7 *.Lab.example fd00::7", option=("other.example:81",)
+    )
     taken = ["vit.example.org:443", "10.0.0.7", "a.lab.example", "a.b.lab.example", "[fd00::7]:1", "OTHER.example"]
     assert [host for host in taken if not allowed.allow(host)] == []
     refused = ["example.org", "a.vit.example.org", "lab.example", "evillab.example", "10.0.0.8", "[fd00::8]"]

@@ -60,7 +60,7 @@ def test_the_application_gets_the_others_in_order() -> None:
     coming += [{"type": "websocket.disconnect", "code": 1001}]
     got: list[Message] = []
 
-    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    async def application(_scope: Scope, receive: Receive, _send: Send) -> None:
         while not got or got[-1]["type"] != "websocket.disconnect":
             got.append(await receive())
 
