@@ -5,6 +5,7 @@ for is not said either, so its name decides: what is not called like a checkpoin
 """
 
 import asyncio
+import logging
 import re
 import time
 from collections.abc import Awaitable
@@ -13,6 +14,7 @@ from http import HTTPStatus
 from typing import TypeVar
 
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import config, runtime
 
@@ -98,6 +100,8 @@ class UploadGuard:
         except HTTPException as error:
             status = HTTPStatus(error.status_code)
             await refuse(scope, receive, send, status=status, reason=error.detail, headers=error.headers)
+        except ClientDisconnect:  # nobody is there to be answered
+            logging.getLogger(__name__).debug("An upload was broken off after %d bytes.", transfer.received)
         finally:
             self._transfers.discard(transfer)
 

@@ -10,6 +10,7 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
 TIMEOUT = 60.0  # seconds
 BOUNDARY = "17wide5high"
@@ -102,14 +103,16 @@ class Session:
 
 
 @contextmanager
-def open_session(url: str, query: str = "", *, started: bool = True, **headers: str) -> Iterator[Session]:
-    """A session, that has its id if it is started."""
+def open_session(url: str, query: str = "", *, resumed: str = "", **headers: str) -> Iterator[Session]:
+    """A session, whose first run has begun. resumed: the id of the one to go on with."""
     address = f"ws://{urlsplit(url).netloc}{urlsplit(url).path}/_stcore/stream"
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    with connect(address, additional_headers=named, max_size=None, proxy=None, close_timeout=0.1) as socket:
+    protocols = [Subprotocol(name) for name in ("streamlit", "token", resumed) if name]
+    with connect(
+        address, additional_headers=named, max_size=None, proxy=None, close_timeout=0.1, subprotocols=protocols
+    ) as socket:
         session = Session(url, socket)
-        if started:
-            session.begin(query)
+        session.begin(query)
         yield session
 
 

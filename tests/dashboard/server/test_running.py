@@ -157,6 +157,15 @@ def test_uploads_are_bounded_and_end_with_their_tab(server: Server) -> None:
     assert held_bytes(server) == 0
 
 
+def test_a_tab_that_lost_its_connection_finds_its_uploads_again(opened: tuple[Server, Path]) -> None:
+    server, _ = opened
+    with open_session(server.url, LINK) as session:
+        assert session.put("f", "a.png", noise_png(1)).status == 204
+    with open_session(server.url, LINK, resumed=session.id) as again:
+        assert again.id == session.id
+        assert held_bytes(server) == len(noise_png(1))
+
+
 def held_bytes(server: Server) -> int:
     """What Streamlit holds of uploads, from its own metrics."""
     lines = request(server.url, "/_stcore/metrics?families=cache_memory_bytes").text.splitlines()

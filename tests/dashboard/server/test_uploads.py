@@ -199,6 +199,14 @@ def test_what_does_not_go_on_ends(guard: UploadGuard, monkeypatch: pytest.Monkey
     assert guard._transfers == set()
 
 
+@pytest.mark.parametrize("received", [0, 20, 200])
+def test_what_is_broken_off_leaves_nothing_behind(guard: UploadGuard, received: int) -> None:
+    data = form("a.png", b"\0" * 500)
+    piece = {"type": "http.request", "body": data[:received], "more_body": True}
+    call(guard, scope("a", "f", len(data)), piece, {"type": "http.disconnect"})
+    assert (kept("a"), guard._transfers) == ({}, set())
+
+
 @pytest.mark.parametrize(
     ("seconds", "received", "patience"),
     [(0, 0, 30), (20, 0, 10), (30, 0, 0), (90, 0, 0), (90, 60 * 4096, 0), (90, 70 * 4096, 10), (90, 1 << 30, 30)],
