@@ -7,7 +7,7 @@ from urllib.parse import SplitResult, urlsplit
 from starlette.types import ASGIApp, Receive, Scope, Send
 from streamlit import config
 
-from dashboard.server.hosts import LOOPBACK, VARIABLE, allowed_hosts, hostname, listed_hosts
+from dashboard.server.hosts import LOOPBACK, VARIABLE, allowed_hosts, collect_hosts, hostname, listed_hosts
 from dashboard.server.responses import header_values, refuse
 
 _DEFAULT_PORTS = {"http": ":80", "https": ":443", "ws": ":80", "wss": ":443"}
@@ -27,7 +27,7 @@ class HostGuard:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._hosts = allowed_hosts()
-        self._listed = frozenset(listed_hosts()) - {*LOOPBACK}
+        self._sites = collect_hosts(host for host in listed_hosts() if host not in {*LOOPBACK, "*"})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in {"http", "websocket"}:
@@ -57,9 +57,8 @@ class HostGuard:
         origin = urlsplit(origins[0])
         if len(origins) != 1 or origin.scheme not in {"http", "https"}:
             return False
-        return _site(origin) == host.lower().removesuffix(_DEFAULT_PORTS[origin.scheme]) or (
-            hostname(origin.netloc) in self._listed | _listed_origins()
-        )
+        same_site = _site(origin) == host.lower().removesuffix(_DEFAULT_PORTS[origin.scheme])
+        return same_site or self._sites.allow(origin.netloc) or hostname(origin.netloc) in _listed_origins()
 
 
 def _site(origin: SplitResult) -> str:

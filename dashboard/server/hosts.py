@@ -100,11 +100,12 @@ def _parse_listed(host: str) -> str:
 def allowed_hosts() -> AllowedHosts:
     """Loopback and what is listed; where other machines are served also HOST, addresses, and this machine's names."""
     if is_open():
-        return _collect((*LOOPBACK, listen_address().lower(), *own_names(), *listed_hosts()), any_address=True)
-    return _collect((*LOOPBACK, listen_address(), *listed_hosts()), any_address=False)
+        return collect_hosts((*LOOPBACK, listen_address().lower(), *own_names(), *listed_hosts()), any_address=True)
+    return collect_hosts((*LOOPBACK, listen_address(), *listed_hosts()))
 
 
-def _collect(hosts: Iterable[str], *, any_address: bool) -> AllowedHosts:
+def collect_hosts(hosts: Iterable[str], *, any_address: bool = False) -> AllowedHosts:
+    """Hosts as listed_hosts() returns them, for comparison."""
     hosts = tuple(filter(None, hosts))
     addresses = frozenset(address for host in hosts if (address := _address(host)))
     names = frozenset(host for host in hosts if not _address(host) and "*" not in host)

@@ -27,7 +27,7 @@ def has_sign_in() -> bool:
 
 def announce() -> None:
     """Log where the dashboard is, and a warning where other machines reach it and nobody has to sign in."""
-    logger = logging.getLogger("dashboard")
+    logger = logging.getLogger("dashboard")  # whose warnings are shown though nobody has set logging up
     logger.warning("The dashboard is at %s", " and ".join(urls()))
     if is_open() and not has_sign_in():
         logger.warning(

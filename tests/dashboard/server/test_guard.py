@@ -114,6 +114,11 @@ def test_a_listed_name_is_a_page_of_this_server_behind_a_proxy_that_changes_the_
     assert opened(inner, ("host", HERE), ("origin", "https://vit.example.org"))
     assert host_of(inner.scopes[-1]) == [b"vit.example.org"], "Streamlit would look this machine's address up"
     assert not opened(inner, ("host", HERE), ("origin", "https://evil.example"))
+    listed(monkeypatch, "*.forwarded.example")
+    assert opened(inner, ("host", HERE), ("origin", "https://a-8501.forwarded.example"))
+    assert not opened(inner, ("host", HERE), ("origin", "https://a-8501.forwarded.example@evil.example"))
+    listed(monkeypatch, "*")
+    assert not opened(inner, ("host", "vit.example.org"), ("origin", "https://evil.example"))
     listed(monkeypatch, "localhost 127.0.0.1")
     assert not opened(inner, ("host", HERE), ("origin", "http://localhost:3000"))
 
