@@ -13,7 +13,6 @@ from dashboard.texts import plain, progress_in
 from vit_engine import ImageError
 
 UPLOAD_TYPES = ("png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff")
-UPLOAD_MEGABYTES = 64
 SAMPLE_TITLES = {sample.name: sample.title for sample in SAMPLES}
 _TAKEN = "_taken"  # session state: (file id, what was wrong with it or None) of the last uploaded file
 _REMOVED = (
@@ -58,7 +57,7 @@ def show() -> None:
     elif source == "upload":
         file = st.file_uploader(
             "Picture file", UPLOAD_TYPES, key=keys.UPLOAD, label_visibility="collapsed",
-            max_upload_size=UPLOAD_MEGABYTES, on_change=_forget_removed, args=(keys.UPLOAD,),
+            max_upload_size=services.limits.PICTURE_MEGABYTES, on_change=_forget_removed, args=(keys.UPLOAD,),
         )  # fmt: skip
         _take(file)
     else:

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import numpy as np
 import pytest
-from playwright.sync_api import ConsoleMessage, Page
+from playwright.sync_api import Page
 
 import vit_engine as ve
 from dashboard import keys, services
@@ -47,12 +47,6 @@ def engine_map(text: str, query: Query) -> np.ndarray:
     return trace.attention_map(pane.layer, pane.head, query).values
 
 
-def streamlit_looks_for_itself(message: ConsoleMessage) -> bool:
-    """Opened by a deep link, it first looks for its server below the page's own name."""
-    asked = urlsplit(message.location["url"]).path
-    return "404" in message.text and asked in {"/compare/_stcore/health", "/compare/_stcore/host-config"}
-
-
 @pytest.fixture
 def open_page(page: Page, server: Server) -> Iterator[Callable[..., Page]]:
     """Opens Compare by a link; at the end nothing was asked from elsewhere, and the console has no errors."""
@@ -61,7 +55,7 @@ def open_page(page: Page, server: Server) -> Iterator[Callable[..., Page]]:
         page.goto(f"{server.url}/compare?{urlencode(LINK | link, doseq=True)}")
         return settled(page)
 
-    with nothing_amiss(page, known=streamlit_looks_for_itself):
+    with nothing_amiss(page):
         yield open_link
 
 
