@@ -12,8 +12,9 @@ ROOT = Path(__file__).parent.parent
 
 # Rooms of the engine from the lowest up. A room imports from lower ones and from itself; "" is the package's own face.
 LEVELS = (
-    ("errors", "progress", "decoding", "demo.shapes"),
-    ("spec", "devices"),
+    ("errors", "progress", "demo.shapes"),
+    ("containers",),
+    ("spec", "devices", "decoding"),
     ("registry", "positions", "streaming", "image", "maps", "statistics"),
     ("model",),
     ("weights", "presets"),

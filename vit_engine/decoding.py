@@ -1,26 +1,26 @@
 """From the bytes of a picture file to an upright RGB picture.
 
-Needs Pillow, imports PyTorch and this package nowhere, and can so be run in a process of its own that starts at once:
-the dashboard decodes what strangers send there, where it can be ended. NumPy is imported for deep greys only.
+Neither this file nor what it imports needs PyTorch, so that a process of its own starts at once: the dashboard decodes
+there what strangers send, where it can be ended. NumPy is imported for deep greys only.
 """
 
 import hashlib
 import io
 import math
-import re
 import struct
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from itertools import product
 from typing import TYPE_CHECKING
 
 from PIL import Image, ImageCms
 
+from vit_engine.containers import check_parts, webp_size, without_metadata
+from vit_engine.errors import ImageError
+
 if TYPE_CHECKING:
     import numpy as np
 
 MAX_PIXELS = 64_000_000
-MAX_SCANNED_PIXELS = 20 * MAX_PIXELS  # pixels × scans of a JPEG: each scan of a progressive one goes over all pixels
-MAX_PARTS = 100_000  # segments of a JPEG, chunks of a PNG: Pillow reads them one by one, in Python
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # no others: Pillow reads EPS by running Ghostscript
 EXPECTED = "PNG, JPEG, WebP, GIF, BMP or TIFF"
 _STRIP = 256  # rows
@@ -41,147 +41,92 @@ _MALFORMED = (
     SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, OSError, AssertionError, struct.error, Warning,
 )  # fmt: skip
 
-_PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
-# What is kept of a file where something in it that is no pixel is malformed: first what may turn or colour the
-# picture too, then the pixels alone. APP1: EXIF. APP2: colour profile. APP14: how colours are coded.
-_PNG_PIXELS = frozenset((b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"))
-_PNG_KEPT = (_PNG_PIXELS | {b"iCCP", b"eXIf"}, _PNG_PIXELS)
-_APP0, _APP1, _APP2, _APP14, _APP15, _COMMENT = 0xE0, 0xE1, 0xE2, 0xEE, 0xEF, 0xFE
-_JPEG_KEPT = (frozenset((_APP1, _APP2, _APP14)), frozenset((_APP14,)), frozenset())
-_END_OF_IMAGE, _START_OF_SCAN = 0xD9, 0xDA
-_WITHOUT_LENGTH = frozenset((0x01, 0xD8))
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0..SOF15: C4, C8 and CC are others
-_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # none of those that stand within a scan's data
+
+class TooManyPixelsError(ImageError):
+    """A picture of more pixels than are allowed."""
 
 
-class UndecodableError(Exception):
-    """A file that is no picture, is damaged, or is too large; says which, and what to do."""
-
-
-def decode(data: bytes, name: str = "the picture file") -> Image.Image:
+def decode(data: bytes, name: str = "the picture file", *, most_pixels: int = MAX_PIXELS) -> Image.Image:
     """An upright RGB picture; its info holds the sha256 of the bytes and nothing else.
 
     EXIF orientation is applied, embedded colour profiles are converted to sRGB, 16-bit greys are scaled,
     transparency is laid on white, and of an animation the first frame is taken. What describes the picture
     (EXIF, colour profile, texts, resolution) is ignored where it is malformed. name: of the file, in errors.
-    Raises UndecodableError for what is no picture, is damaged, has more than MAX_PIXELS pixels or would take
-    MAX_SCANNED_PIXELS or MAX_PARTS (these before anything is decoded); MemoryError.
+    Raises ImageError for what is no picture, is damaged, is in too many parts (vit_engine.containers) or needs more
+    memory than there is; TooManyPixelsError for more than `most_pixels`. All but damage is seen before it is decoded.
     """
     if not data:
-        raise UndecodableError(f"{name} is empty (0 bytes); expected a {EXPECTED} picture.")
-    _check_parts(data, name)
+        raise ImageError(f"{name} is empty (0 bytes); expected a {EXPECTED} picture.")
+    check_parts(data, name)
     try:
-        result = _decode_whole(data, name)
-    except UndecodableError:
-        plainer = (each for each in _without_metadata(data) if len(each) < len(data))
-        result = next((each for each in map(_decode_plain, plainer) if each is not None), None)
-        if result is None:
+        result = _decode_whole(data, name, most_pixels)
+    except TooManyPixelsError:
+        raise
+    except MemoryError as error:
+        raise ImageError(f"{name} needs more memory to decode than there is; scale it down first.") from error
+    except ImageError:
+        plainer = (_decode_plain(each, most_pixels) for each in without_metadata(data) if len(each) < len(data))
+        found = next((each for each in plainer if each is not None), None)
+        if found is None:
             raise
+        result = found
     result.info = {"sha256": hashlib.sha256(data).hexdigest()}
     return result
 
 
-def _decode_plain(data: bytes) -> Image.Image | None:
+def _decode_plain(data: bytes, most_pixels: int) -> Image.Image | None:
     """A picture; None where it cannot be decoded either."""
     try:
-        return _decode_whole(data, "")
-    except UndecodableError:
+        return _decode_whole(data, "", most_pixels)
+    except ImageError:
         return None
 
 
-def _decode_whole(data: bytes, name: str) -> Image.Image:
-    picture = _open(data, name)
+def _decode_whole(data: bytes, name: str, most_pixels: int) -> Image.Image:
+    picture = _open(data, name, most_pixels)
     try:
         picture.load()
         return _to_upright(picture)
     except MemoryError:
         raise
     except Exception as error:  # decoders of damaged bytes raise whatever they stumble over
-        raise UndecodableError(f"{name} is damaged or cut off: {error}. Save or copy it again.") from error
+        raise ImageError(f"{name} is damaged or cut off: {error}. Save or copy it again.") from error
 
 
-def _open(data: bytes, name: str) -> Image.Image:
+def _open(data: bytes, name: str, most_pixels: int) -> Image.Image:
     """The picture, of which only the header is read yet."""
+    _check_pixels(*webp_size(data), name, most_pixels)
     try:
         picture = Image.open(io.BytesIO(data), formats=FORMATS)
     except _BOMB as error:
-        raise UndecodableError(
-            f"{name} has more pixels than the limit of {MAX_PIXELS:,}; scale it down first."
+        raise TooManyPixelsError(
+            f"{name} has more pixels than the limit of {most_pixels:,}; scale it down first."
         ) from error
     except MemoryError:
         raise
     except Exception as error:
-        raise UndecodableError(f"{name} is not a picture that can be read; expected {EXPECTED}.") from error
-    width, height = picture.size
-    if width * height > MAX_PIXELS:
-        raise UndecodableError(
-            f"{name} is {width}×{height} = {width * height:,} pixels; the limit is {MAX_PIXELS:,}. Scale it down first."
-        )
+        raise ImageError(f"{name} is not a picture that can be read; expected {EXPECTED}.") from error
+    _check_pixels(picture.width, picture.height, name, most_pixels)
     return picture
 
 
-def _check_parts(data: bytes, name: str) -> None:
-    """UndecodableError for a file in so many pieces that it would keep a decoder busy for minutes."""
-    scans, pixels = 0, 0
-    for number, (kind, start, _) in enumerate(_parts(data)):
-        if number >= MAX_PARTS:
-            raise UndecodableError(f"{name} has more than {MAX_PARTS:,} parts. Save it again as another PNG or JPEG.")
-        scans += kind == _START_OF_SCAN
-        if kind in _FRAMES:
-            height, width = (int.from_bytes(data[at : at + 2], "big") for at in (start + 5, start + 7))
-            pixels = max(pixels, height * width)
-    if scans * pixels > MAX_SCANNED_PIXELS:
-        raise UndecodableError(
-            f"{name} is a progressive JPEG of {scans:,} scans of {pixels:,} pixels each; at most "
-            f"{MAX_SCANNED_PIXELS // pixels:,} scans of so many are decoded. Save it again as a baseline JPEG or a PNG."
+def _check_pixels(width: int, height: int, name: str, most_pixels: int) -> None:
+    if width * height > most_pixels:
+        raise TooManyPixelsError(
+            f"{name} is {width}×{height} = {width * height:,} pixels; the limit is {most_pixels:,}. "
+            "Scale it down first."
         )
 
 
-def _parts(data: bytes) -> Iterator[tuple[int | bytes, int, int]]:
-    """Kind, start and end of each segment of a JPEG or chunk of a PNG; nothing of other formats."""
-    if data.startswith(_JPEG):
-        yield from _jpeg_segments(data)
-    elif data.startswith(_PNG):
-        yield from _png_chunks(data)
-
-
-def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Marker, start and end of each segment of a JPEG's first picture; of a scan, without its data."""
-    at = 2
-    while (marker := _MARKER.search(data, at)) is not None:
-        kind, end = data[marker.end() - 1], marker.end()
-        if kind == _END_OF_IMAGE:
-            break
-        at = end if kind in _WITHOUT_LENGTH else end + int.from_bytes(data[end : end + 2], "big")
-        yield kind, marker.start(), at
-
-
-def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, start and end of each chunk of a PNG."""
-    at = len(_PNG)
-    while at < len(data):
-        start, at = at, at + 12 + int.from_bytes(data[at : at + 4], "big")
-        yield data[start + 4 : start + 8], start, at
-
-
-def _without_metadata(data: bytes) -> Iterator[bytes]:
-    """A PNG or JPEG with less and less of what is no pixel; nothing of other formats."""
-    if data.startswith(_PNG):
-        for kept in _PNG_KEPT:
-            yield _PNG + b"".join(data[start:end] for kind, start, end in _png_chunks(data) if kind in kept)
-    elif data.startswith(_JPEG):
-        for kept in _JPEG_KEPT:
-            yield _jpeg_with(data, kept)
-
-
-def _jpeg_with(data: bytes, kept: Collection[int]) -> bytes:
-    """A JPEG without comments and application segments but for these."""
-    pieces, copied = [], 0
-    for kind, start, end in _jpeg_segments(data):
-        if (_APP0 <= kind <= _APP15 or kind == _COMMENT) and kind not in kept:
-            pieces.append(data[copied:start])
-            copied = end
-    return b"".join([*pieces, data[copied:]])
+def reduced(picture: Image.Image, most_pixels: int) -> Image.Image:
+    """A picture that has more pixels than these at the same aspect ratio with so many; any other as it is."""
+    pixels = picture.width * picture.height
+    if pixels <= most_pixels:
+        return picture
+    scale = math.sqrt(most_pixels / pixels)
+    width = max(1, int(picture.width * scale))
+    height = max(1, min(int(picture.height * scale), most_pixels // width))
+    return picture.resize((min(width, most_pixels // height), height), Image.Resampling.LANCZOS)
 
 
 def _to_upright(picture: Image.Image) -> Image.Image:
