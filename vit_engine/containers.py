@@ -45,7 +45,7 @@ def _parts(data: bytes) -> Iterator[tuple[int | bytes, int, int]]:
     if data.startswith(_JPEG):
         yield from _jpeg_segments(data)
     elif data.startswith(_PNG):
-        yield from _png_chunks(data)
+        yield from png_chunks(data)
 
 
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
@@ -59,7 +59,7 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
         yield kind, marker.start(), at
 
 
-def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
     """Kind, start and end of each chunk of a PNG."""
     at = len(_PNG)
     while at < len(data):
@@ -71,7 +71,7 @@ def without_metadata(data: bytes) -> Iterator[bytes]:
     """A PNG or JPEG with less and less of what is no pixel; nothing of other formats."""
     if data.startswith(_PNG):
         for chunks in _PNG_KEPT:
-            yield _PNG + b"".join(data[start:end] for kind, start, end in _png_chunks(data) if kind in chunks)
+            yield _PNG + b"".join(data[start:end] for kind, start, end in png_chunks(data) if kind in chunks)
     elif data.startswith(_JPEG):
         for segments in _JPEG_KEPT:
             yield _jpeg_with(data, segments)

@@ -73,11 +73,10 @@ def _large_readers() -> Jobs:
 def sample_picture(name: str) -> Picture:
     """A sample as a picture."""
     sample = find_sample(name) or SAMPLES[0]
-    data = as_png(_sample_pixels(sample))
-    picture = ve.open_image(data)
-    pixels = np.array(picture)
+    pixels = np.array(Image.fromarray(_sample_pixels(sample)).convert("RGB"))
     pixels.setflags(write=False)
-    return Picture(pixels, picture.info["sha256"], sample.title, sample.credit, scene=sample.scene is not None)
+    sha256 = hashlib.sha256(as_png(pixels)).hexdigest()
+    return Picture(pixels, sha256, sample.title, sample.credit, scene=sample.scene is not None)
 
 
 def _sample_pixels(sample: Sample) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A stranger's picture is decoded where it can be ended: exactly, within limits, and by a process that is gone after."""
+"""A stranger's picture is decoded where it can be ended: exactly, within limits, by a process that is gone after."""
 
 import io
 import os
@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import vit_engine as ve
+from dashboard.jobs import AbandonedError
 from dashboard.services import decoder, limits
 from dashboard.services.decoder import LargerPictureError, decode
 from tests.dashboard.slow import HOURS, Processes, slow_bmp
@@ -81,7 +82,10 @@ def test_more_pixels_than_allowed_here_are_another_process_and_what_is_kept_is_b
         (b"", "is empty"),
         (b"<svg/>", "not a picture that can be read"),
         (noise_png(3)[:2000], "damaged or cut off"),
-        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x1f\x40\0\0\x1f\x41\x08\2\0\0\0\x14\x8d\x05\x0e", "64,008,000 pixels|not a"),
+        (
+            b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x1f\x40\0\0\x1f\x41\x08\2\0\0\0\x14\x8d\x05\x0e",
+            "64,008,000 pixels|not a",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_as_the_engine_says_it(data: bytes, message: str) -> None:
@@ -115,14 +119,11 @@ def assert_gone(processes: Processes) -> None:
 
 
 def test_a_process_ends_at_once_when_nobody_waits_for_it(processes: Processes) -> None:
-    class Abandoned(Exception):
-        pass
-
-    def leave(fraction: float, message: str) -> None:
+    def leave(_: float, message: str) -> None:
         if processes.started:
-            raise Abandoned(message)
+            raise AbandonedError(message)
 
-    with pytest.raises(Abandoned, match="reading the picture"):
+    with pytest.raises(AbandonedError, match="reading the picture"):
         decode(HOURS, leave, most_pixels=MOST)
     assert_gone(processes)
 
@@ -142,7 +143,9 @@ def test_the_bound_on_memory_is_the_stated_one() -> None:
     assert decoder.memory_limit(1000, 16_000_000) == 134_217_728 + 4000 + 320_000_000
 
 
-def test_a_process_that_dies_is_said_in_words(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_process_that_dies_is_said_in_words(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(decoder, "_SCRIPT", decoder._SCRIPT.with_name("absent.py"))
     with pytest.raises(ve.ImageError, match="ended its decoder: it is damaged, or too large for this server"):
         decode(noise_png(4), ignore, most_pixels=MOST)

@@ -130,7 +130,7 @@ def test_who_closes_a_tab_ends_the_decoding(processes: Processes, monkeypatch: p
 
     monkeypatch.setattr(processes.popen, "kill", kill)
 
-    def leave(fraction: float, message: str) -> None:
+    def leave(_: float, message: str) -> None:
         if processes.started:
             raise Left(message)
 

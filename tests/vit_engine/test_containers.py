@@ -53,9 +53,7 @@ def refuse_to_decode(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("height", "width", "most"), [(8000, 8000, 20), (4000, 4000, 80), (1000, 2000, 640)])
-def test_scans_times_pixels_are_bounded(
-    height: int, width: int, most: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_scans_times_pixels_are_bounded(height: int, width: int, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """1,280,000,000 / 64,000,000 = 20, and so on."""
     data = with_size(jpeg(progressive=True), height, width)
     has = data.count(b"\xff\xda")

@@ -57,7 +57,7 @@ def test_more_pixels_than_asked_for_are_told_from_damage(monkeypatch: pytest.Mon
 
 
 def test_a_lack_of_memory_is_no_damage(monkeypatch: pytest.MonkeyPatch) -> None:
-    def load(self: object) -> None:
+    def load(_: object) -> None:
         raise MemoryError
 
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", load)

@@ -80,13 +80,15 @@ def _another(picture: Image.Image, record: "Recorded") -> str:
     """How it differs from the recorded one, by its pixels or, where those are not recorded, by its file."""
     if record.pixels_sha256:
         found = pixels_sha256(np.asarray(picture))
-        return "" if found == record.pixels_sha256 else _differing("sha256 of its pixels", found, record.pixels_sha256)
+        return (
+            "" if found == record.pixels_sha256 else _differing("the sha256 of its pixels", found, record.pixels_sha256)
+        )
     found = picture.info["sha256"]
-    return "" if found == record.sha256 else _differing("sha256", found, record.sha256)
+    return "" if found == record.sha256 else _differing("its sha256", found, record.sha256)
 
 
 def _differing(what: str, found: str, recorded: str) -> str:
-    return f"its {what} is {found}, recorded is {recorded}"
+    return f"{what} is {found}, recorded is {recorded}"
 
 
 def _again(arguments: argparse.Namespace, record: "Recorded", picture: Image.Image) -> Comparison:
