@@ -9,7 +9,7 @@ import pandas as pd
 import vit_engine as ve
 from dashboard.jobs import Jobs, Progress, Store
 from dashboard.samples import SAMPLES
-from dashboard.services import limits, memory
+from dashboard.services import limits, memory, process
 from dashboard.services.models import models
 from dashboard.services.pictures import Picture, sample_picture, thumbnail
 from dashboard.services.process import once_per_process
@@ -151,6 +151,7 @@ def warm_up() -> None:
     picture = sample_picture(DEFAULT.picture)
     cost(picture, DEFAULT.model, DEFAULT.size)
     analyse(picture, DEFAULT.model, DEFAULT.size, lambda fraction, message: None)
+    process.freeze_what_stays()
 
 
 def statistics(analysis: Analysis) -> pd.DataFrame:
