@@ -5,6 +5,8 @@ Of what comes it reads only the ids of elements and the values of widgets, so th
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +15,7 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
 from benchmarks.load.plan import CHARTS, LINKS, PATIENCE, Input
 from benchmarks.load.widgets import initial_state
@@ -52,7 +55,6 @@ class Session:
 
     async def open(self) -> Answer:
         """The page's first run."""
-        self.query = LINKS[self.page]
         return await self._run(())
 
     async def act(self, step: Input) -> Answer:
@@ -113,8 +115,8 @@ class Session:
             self._kept[message.ref_hash] = self.runs, element
             return self._take_element(*element)
         elif kind == "delta" and message.delta.WhichOneof("type") == "new_element":
-            name = message.delta.new_element.WhichOneof("type")
-            element = name, _light(name, getattr(message.delta.new_element, name))
+            name = message.delta.new_element.WhichOneof("type") or ""
+            element = str(name), _light(name, getattr(message.delta.new_element, name, None))
             if message.metadata.cacheable:
                 self._kept[message.hash] = self.runs, element
             return self._take_element(*element)
@@ -160,10 +162,13 @@ def _light(kind: str, element: Any) -> Any:
     return str(element.message) if kind == "exception" else _Named(getattr(element, "id", ""))
 
 
-async def open_session(url: str, page: str) -> Session:
-    """A session whose page has been drawn once; the caller closes its socket."""
+@asynccontextmanager
+async def opened(url: str, page: str, link: str | None = None) -> AsyncIterator[Session]:
+    """A session whose page has been drawn once. link: the address's parameters, those of the page's plan if None."""
     address = f"ws://{urlsplit(url).netloc}/_stcore/stream"
-    socket = await connect(address, subprotocols=["streamlit"], max_size=None, compression=None, ping_interval=None)
-    session = Session(socket, url, page)
-    await session.open()
-    return session
+    async with connect(
+        address, subprotocols=[Subprotocol("streamlit")], max_size=None, compression=None, ping_interval=None
+    ) as socket:
+        session = Session(socket, url, page, query=LINKS[page] if link is None else link)
+        await session.open()
+        yield session

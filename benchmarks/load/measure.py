@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 
 from websockets.exceptions import ConnectionClosed
 
-from benchmarks.load.client import Answer, LoadError, Session, open_session
-from benchmarks.load.plan import KINDS, Kind, inputs, page_of, thinks, turns
+from benchmarks.load.client import Answer, LoadError, Session, opened
+from benchmarks.load.plan import HEAD_START, HEAVY_LINK, KINDS, SMALL_LINKS, Kind, inputs, page_of, thinks, turns
 from benchmarks.load.server import Server
+
+SETTLE = 0.2  # seconds: what follows an answer, such as the collection of garbage, is part of its cost
 
 
 @dataclass
@@ -21,6 +23,11 @@ class Alone:
     kind: Kind
     cpu_seconds: list[float] = field(default_factory=list)  # of every round
     answers: list[Answer] = field(default_factory=list)
+
+    def add(self, other: "Alone") -> None:
+        """Another round of the same kind."""
+        self.cpu_seconds += other.cpu_seconds
+        self.answers += other.answers
 
 
 @dataclass
@@ -42,6 +49,14 @@ class Together:
         return self.rss_mib[-1] - self.rss_mib[1]
 
 
+@dataclass(frozen=True)
+class Behind:
+    """Seconds until a page with a small analysis has been drawn: by itself, and while a heavy one runs."""
+
+    alone_seconds: float
+    behind_seconds: float
+
+
 async def warm_up(server: Server) -> None:
     """Open each page once and do each thing once, so that models are there and modules are imported."""
     for kind in KINDS:
@@ -50,34 +65,47 @@ async def warm_up(server: Server) -> None:
 
 async def measure_alone(server: Server, kind: Kind, *, repeats: int) -> Alone:
     """One kind of interaction, again and again, in a session of its own."""
-    session = await open_session(server.url, kind.page)
-    try:
+    async with opened(server.url, kind.page) as session:
         steps, found = turns(kind, random.Random(repeats)), Alone(kind)
         await session.act(next(steps))
         before = server.cpu_seconds()
         found.answers = [await session.act(next(steps)) for _ in range(repeats)]
-        await asyncio.sleep(0.2)  # what follows an answer, such as the collection of garbage, is part of its cost
+        await asyncio.sleep(SETTLE)
         found.cpu_seconds.append((server.cpu_seconds() - before) / repeats)
         return found
-    finally:
-        await session.socket.close()
 
 
 async def measure_together(server: Server, sessions: int, *, seconds: float) -> Together:
     """So many sessions, each at its own pace."""
     found = Together(sessions)
     async with AsyncExitStack() as stack:
-        opened = []
-        for number in range(sessions):
-            session = await open_session(server.url, page_of(number))
-            stack.push_async_callback(session.socket.close)
-            opened.append(session)
+        pages = [await stack.enter_async_context(opened(server.url, page_of(number))) for number in range(sessions)]
         found.rss_mib.append(server.rss_mib())
         before, until = server.cpu_seconds(), time.monotonic() + seconds
-        await asyncio.gather(_watch_memory(server, found, seconds / 2), *_people(opened, found, until))
+        await asyncio.gather(_watch_memory(server, found, seconds / 2), *_people(pages, found, until))
         found.cpu_seconds = server.cpu_seconds() - before
         found.rss_mib.append(server.rss_mib())
     return found
+
+
+async def measure_behind(server: Server) -> Behind:
+    """How long a small analysis takes by itself, and how long while a heavy one of another session runs."""
+    alone = await _first_page(server, SMALL_LINKS[0])
+    heavy = asyncio.create_task(_first_page(server, HEAVY_LINK))
+    await asyncio.sleep(HEAD_START)
+    behind = await _first_page(server, SMALL_LINKS[1])
+    running = not heavy.done()
+    heavy.cancel()
+    await asyncio.gather(heavy, return_exceptions=True)
+    if not running:
+        raise LoadError("the heavy analysis must still run when the small one has ended: make it larger in the plan.")
+    return Behind(alone, behind)
+
+
+async def _first_page(server: Server, link: str) -> float:
+    began = time.perf_counter()
+    async with opened(server.url, "", link):
+        return time.perf_counter() - began
 
 
 async def _watch_memory(server: Server, found: Together, after: float) -> None:

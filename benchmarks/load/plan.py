@@ -13,11 +13,13 @@ SESSIONS = (1, 4, 16)  # at once
 BUSIEST = SESSIONS[-1]
 SECONDS, QUICK_SECONDS = 20.0, 5.0  # of every number of sessions, and of every checkout
 THINK = (1.0, 2.0)  # seconds between the end of a run and the next input: evenly spread
-REPEATS, QUICK_REPEATS = 16, 4  # of every kind of interaction, for the CPU time of each
+ROUNDS = 3  # of the CPU time of each kind of interaction
+REPEATS, QUICK_REPEATS = 10, 4  # of a kind in a round
 PATIENCE = 60.0  # seconds until an input without an answer is an error
 
 EXPLORE_BAR, COMPARE_BAR = 0.12, 0.2  # CPU seconds of the server, an interaction
 MEDIAN_BAR, TAIL_BAR = 1.0, 3.0  # seconds at BUSIEST sessions: the median, and the 95th percentile
+BEHIND_BAR = 3.0  # times what a small analysis takes by itself, behind a heavy one
 GROWTH_BAR = 32.0  # MiB, that the server grows while BUSIEST sessions go on
 
 PATCHES = (28, 42)  # rows and columns of the default picture in the default model
@@ -30,6 +32,10 @@ LINKS = {
         for pane in ("demo_vit_p8:5:mean", "demo_vit_p8:5:0", "random_demo_vit_p8:5:mean", "demo_vit_p8:2:mean")
     ),
 }
+# Analyses that nobody has asked for yet: a heavy one, and small ones of two other pictures of about the same size.
+HEAVY_LINK = "model=random_vit_tiny_p8&size=480&picture=coffee"
+SMALL_LINKS = ("picture=cat", "picture=rocket")
+HEAD_START = 2.0  # seconds, of the heavy one
 CHARTS = {"": keys.OVERLAY, "compare": keys.COMPARISON}  # whose coming is waited for
 TITLES = {"": "Explore", "compare": f"Compare, {PANES} panes"}
 

@@ -47,7 +47,7 @@ def serving(checkout: Path) -> Iterator[Server]:
     options = ["--server.address", "127.0.0.1", "--server.port", str(port)]
     environment = {**os.environ, "PYTHONPATH": str(checkout)}  # before what is installed, perhaps from elsewhere
     with (
-        tempfile.TemporaryFile() if not os.environ.get("LOAD_LOG") else open(os.environ["LOAD_LOG"], "w+b") as output,
+        tempfile.TemporaryFile() as output,
         subprocess.Popen(
             [*command, *options], cwd=checkout, stdout=output, stderr=subprocess.STDOUT, env=environment
         ) as process,

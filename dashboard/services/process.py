@@ -11,6 +11,7 @@ from functools import wraps
 from typing import TypeVar
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 Value = TypeVar("Value")
 _values: dict[Callable, object] = {}
@@ -46,3 +47,9 @@ def freeze_what_stays() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+def session() -> str:
+    """The name of the session whose script runs in this thread; empty in a thread of the server's own."""
+    context = get_script_run_ctx(suppress_warning=True)
+    return "" if context is None else context.session_id
