@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 from cachetools import Cache, LRUCache
 
-from dashboard.lanes import UNKNOWN, Lanes, Size, Ticket, choose
+from dashboard.lanes import UNKNOWN, Lanes, Size, Ticket, Turns, choose
 
 Progress = Callable[[float, str], None]
 Value = TypeVar("Value")
@@ -89,6 +89,7 @@ class Jobs:
         self._jobs: dict[Hashable, Job] = {}
         self._queue: list[Job] = []
         self._running: list[Job] = []
+        self._turns = Turns()
         self._budget = budget
         self._waiting, self._short_of_memory = waiting, short_of_memory
 
@@ -149,6 +150,7 @@ class Jobs:
                 self._queue.append(job)
             job.lasting = job.lasting or lasting
             job.ticket.sessions.add(session)
+            self._turns.join(session)
             self._admit()
             return job
 
@@ -158,7 +160,9 @@ class Jobs:
         while True:
             waiting = {id(job.ticket): job for job in self._queue}
             tickets, running = [job.ticket for job in self._queue], [job.ticket for job in self._running]
-            choice = choose(tickets, running, self._lanes, now=time.monotonic(), budget=self._budget)
+            choice = choose(
+                tickets, running, self._lanes, now=time.monotonic(), budget=self._budget, taken=self._turns.taken
+            )
             short = {id(ticket) for ticket in choice.short_of_memory}
             for job in self._queue:
                 job.message = self._short_of_memory if id(job.ticket) in short else self._waiting
@@ -173,6 +177,7 @@ class Jobs:
         for job in [job for job in self._queue if job.stopped or job.abandoned]:
             self._queue.remove(job)
             self._forget(job)
+            self._turns.end(job.ticket, self._tickets())
             job.future.set_exception(StoppedError(job.message) if job.stopped else AbandonedError(job.message))
 
     def _work(self, job: Job) -> None:
@@ -190,7 +195,11 @@ class Jobs:
         with self._lock:
             self._running.remove(job)
             self._forget(job)
+            self._turns.end(job.ticket, self._tickets())
             self._admit()
+
+    def _tickets(self) -> list[Ticket]:
+        return [job.ticket for job in (*self._queue, *self._running)]
 
     def _forget(self, job: Job) -> None:
         if self._jobs.get(job.ticket.key) is job:  # after a stop, the key may be another job's

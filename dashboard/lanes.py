@@ -3,8 +3,9 @@
 Pure rules over tickets, without threads or clocks: dashboard.jobs runs what is chosen here.
 """
 
-from collections.abc import Callable, Collection, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 OVERDUE = 20.0  # seconds of waiting after which a job is no longer overtaken by smaller ones
 
@@ -52,18 +53,43 @@ class Choice:
     short_of_memory: tuple[Ticket, ...] = ()
 
 
+class Turns:
+    """How many of its jobs each session has had done since it last had none; who comes begins where the least is."""
+
+    def __init__(self) -> None:
+        self.taken: dict[str, int] = {}
+
+    def join(self, session: str) -> None:
+        """A session has a job."""
+        self.taken.setdefault(session, min(self.taken.values(), default=0))
+
+    def end(self, ended: Ticket, others: Iterable[Ticket]) -> None:
+        """A job has ended, these others are waiting or running; sessions without any are forgotten."""
+        there = {session for ticket in others for session in ticket.sessions}
+        self.taken = {
+            session: count + (session in ended.sessions) for session, count in self.taken.items() if session in there
+        }
+
+
 def choose(
-    waiting: Collection[Ticket], running: Collection[Ticket], lanes: Lanes, *, now: float, budget: Callable[[], int]
+    waiting: Collection[Ticket],
+    running: Collection[Ticket],
+    lanes: Lanes,
+    *,
+    now: float,
+    budget: Callable[[], int],
+    taken: Mapping[str, int] = MappingProxyType({}),
 ) -> Choice:
     """The job that begins now, its lane noted in its ticket.
 
-    budget: bytes that all jobs together may take. A job that runs alone is never held back for them. An overdue job
-    that has a lane and only lacks memory lets no other one begin before it.
+    taken: turns that the sessions have had, by Turns. budget: bytes that all jobs together may take. A job that runs
+    alone is never held back for them. An overdue job that has a lane and only lacks memory lets no other one begin
+    before it.
     """
     left = budget() - sum(ticket.size.nbytes for ticket in running) if running and waiting else None
     short: list[Ticket] = []
     for wanted, small_lane in _offers(waiting, running, lanes):
-        for ticket in sorted(wanted, key=_order(waiting, running, now)):
+        for ticket in sorted(wanted, key=_order(waiting, running, now, taken)):
             if left is None or ticket.size.nbytes <= left:
                 ticket.small_lane = small_lane
                 return Choice(ticket)
@@ -92,9 +118,11 @@ def _offers(
         yield small, False
 
 
-def _order(waiting: Collection[Ticket], running: Collection[Ticket], now: float) -> Callable[[Ticket], tuple]:
+def _order(
+    waiting: Collection[Ticket], running: Collection[Ticket], now: float, taken: Mapping[str, int]
+) -> Callable[[Ticket], tuple]:
     """Overdue jobs first, as they came; then every session's first job, the smallest first; then their second …"""
-    turns = _turns(waiting, running)
+    turns = _turns(waiting, running, taken)
 
     def order(ticket: Ticket) -> tuple:
         if now - ticket.since > OVERDUE:
@@ -104,10 +132,10 @@ def _order(waiting: Collection[Ticket], running: Collection[Ticket], now: float)
     return order
 
 
-def _turns(waiting: Collection[Ticket], running: Collection[Ticket]) -> dict[int, int]:
-    """How many jobs of its sessions come before each, at best: those that run, and the smaller ones that wait."""
+def _turns(waiting: Collection[Ticket], running: Collection[Ticket], taken: Mapping[str, int]) -> dict[int, int]:
+    """How many jobs of its sessions come before each, at best: those done, those that run, smaller ones that wait."""
     by_size = sorted(waiting, key=lambda ticket: (ticket.size.seconds, ticket.since))
-    used: dict[str, int] = {}
+    used = dict(taken)
     for ticket in running:
         for session in ticket.sessions:
             used[session] = used.get(session, 0) + 1
