@@ -26,7 +26,7 @@ def distribution_figure(frames: Mapping[str, pd.DataFrame], statistic: str, *, u
 def _heads(number: int, name: str, frame: pd.DataFrame, statistic: str, unit: str) -> Plain:
     colour = HEAD_COLOURS[number % len(HEAD_COLOURS)]
     return {
-        "x": frame["layer"].to_numpy(np.int8), "y": frame[statistic].to_numpy(np.float64), "name": as_text(name),
+        "x": frame["layer"].to_numpy(np.int16), "y": frame[statistic].to_numpy(np.float64), "name": as_text(name),
         "offsetgroup": str(number), "pointpos": 0, "jitter": 0.35, "marker": {"size": 4, "color": colour},
         "line": {"width": 1.4, "color": colour}, "text": [f"head {head}" for head in frame["head"]],
         "hovertemplate": f"layer %{{x}} · %{{text}}<br>%{{y:.3f}} {unit}",
