@@ -4,18 +4,15 @@ A click on a heatmap gives no event, so every figure has a layer of transparent 
 a patch or one a cell; the nearest marker takes a click wherever it falls.
 """
 
-import base64
 import html
-import io
 from collections.abc import Sequence
 
 import numpy as np
-import plotly.graph_objects as go
-from PIL import Image
 
 from vit_report.colours import COLOUR_SCALES as COLOUR_SCALES  # part of what this room offers
 from vit_report.colours import colour_stops as colour_stops
 from vit_report.colours import upper_limit as upper_limit
+from vit_report.plain import Plain, PlainFigure, jpeg_address
 
 AUTO = {"dark": "inferno", "light": "viridis"}
 ACCENT = "#14b8a6"
@@ -36,6 +33,7 @@ HEAD_COLOURS = (
 )
 MARK = "#ffffff"
 MARK_EDGE = "#111111"
+JPEG_QUALITY = 88
 
 
 def as_text(name: str) -> str:
@@ -52,61 +50,68 @@ def overlay_figure(
     opacity: float,
     query: tuple[int, int] | None,
     beside: bool = False,
-) -> go.Figure:
+) -> PlainFigure:
     """Attention over the picture, or beside it; a click on a patch chooses it.
 
     pixels: uint8 (height, width, 3). values: (rows, cols), drawn from 0 to `limit`. opacity: 0..1.
     query: the patch (row, col) to mark, or None for CLS.
     """
     rows, cols = values.shape
-    figure = go.Figure()
-    figure.add_trace(heatmap(values, limit, colours, opacity=1.0 if beside else opacity, beside=beside))
+    traces = [heatmap(values, limit, colours, opacity=1.0 if beside else opacity, beside=beside)]
     for axis in ("", "2") if beside else ("",):
-        figure.add_trace(_patches(values, axis, "patches" if axis == "" else "patches beside"))
+        traces.append(_patches(values, axis, "patches" if axis == "" else "patches beside"))
         if query is not None:
-            figure.add_trace(_query_mark(query, axis))
-    figure.add_layout_image(_picture(pixels, rows, cols))
+            traces.append(_query_mark(query, axis))
     frame = {"rows": rows, "cols": cols}
-    figure.update_layout(**bare_axes("", **frame, domain=(0.0, 0.495) if beside else (0.0, 1.0)), **CLICKABLE)
+    layout = {**CLICKABLE, **bare_axes("", **frame, domain=(0.0, 0.495) if beside else (0.0, 1.0))}
     if beside:
-        figure.update_layout(**bare_axes("2", **frame, domain=(0.505, 1.0)))
-    return figure
+        layout |= bare_axes("2", **frame, domain=(0.505, 1.0))
+    return PlainFigure(traces, {**layout, "images": [_picture(pixels, rows, cols)]})
 
 
-def entropy_figure(entropy: np.ndarray, *, layers: Sequence[int], layer: int, unit: str, most: float) -> go.Figure:
+def entropy_figure(entropy: np.ndarray, *, layers: Sequence[int], layer: int, unit: str, most: float) -> PlainFigure:
     """Entropy by depth: a thin line a head, their mean in bold.
 
     entropy: (layers, heads), in `unit`; the axis runs from 0 to `most`, the entropy of even attention.
     """
-    figure = go.Figure()
-    template = f"layer %{{x}} · %{{fullData.name}}<br>%{{y:.2f}} {unit}<extra></extra>"
-    for head in range(entropy.shape[1]):
-        figure.add_trace(
-            go.Scatter(
-                x=list(layers), y=entropy[:, head].astype(float), name=f"head {head}", mode="lines+markers",
-                line={"width": 1.2, "color": HEAD_COLOURS[head % len(HEAD_COLOURS)]}, marker={"size": 4},
-                opacity=0.75, hovertemplate=template,
-            )
-        )  # fmt: skip
-    figure.add_trace(
-        go.Scatter(
-            x=list(layers), y=entropy.mean(axis=1).astype(float), name="mean", mode="lines+markers",
-            line={"width": 4, "color": ACCENT}, marker={"size": 8}, hovertemplate=template,
-        )
-    )  # fmt: skip
-    figure.add_vline(x=layer, line={"width": 1, "dash": "dot", "color": "#8b8b8b"})
-    figure.add_hline(
-        y=most,
-        line={"width": 1, "dash": "dash", "color": "#8b8b8b"},
-        annotation_text="even attention",
-        annotation_position="top left",
-    )
-    figure.update_xaxes(title="layer", tickmode="linear", dtick=1, fixedrange=True)
-    figure.update_yaxes(title=unit, range=[0, most * 1.08], fixedrange=True)
-    figure.update_layout(
-        margin={"l": 52, "r": 8, "t": 8, "b": 44}, hovermode="closest", legend={"orientation": "h", "y": -0.2}
-    )
-    return figure
+    common = {
+        "type": "scatter", "x": list(layers), "mode": "lines+markers",
+        "hovertemplate": f"layer %{{x}} · %{{fullData.name}}<br>%{{y:.2f}} {unit}<extra></extra>",
+    }  # fmt: skip
+    heads = [
+        {
+            **common, "y": entropy[:, head].astype(float), "name": f"head {head}",
+            "line": {"width": 1.2, "color": HEAD_COLOURS[head % len(HEAD_COLOURS)]}, "marker": {"size": 4},
+            "opacity": 0.75,
+        }
+        for head in range(entropy.shape[1])
+    ]  # fmt: skip
+    mean = {
+        **common, "y": entropy.mean(axis=1).astype(float), "name": "mean",
+        "line": {"width": 4, "color": ACCENT}, "marker": {"size": 8},
+    }  # fmt: skip
+    return PlainFigure([*heads, mean], _entropy_layout(layer, unit, most))
+
+
+def _entropy_layout(layer: int, unit: str, most: float) -> Plain:
+    """Axes, a line at the layer, and one at the entropy of even attention."""
+    dotted, dashed = ({"width": 1, "dash": dash, "color": "#8b8b8b"} for dash in ("dot", "dash"))
+    return {
+        "shapes": [
+            {"type": "line", "x0": layer, "x1": layer, "xref": "x", "y0": 0, "y1": 1, "yref": "y domain",
+             "line": dotted},
+            {"type": "line", "x0": 0, "x1": 1, "xref": "x domain", "y0": most, "y1": most, "yref": "y",
+             "line": dashed},
+        ],
+        "annotations": [
+            {"text": "even attention", "showarrow": False, "x": 0, "xanchor": "left", "xref": "x domain", "y": most,
+             "yanchor": "bottom", "yref": "y"}
+        ],
+        "xaxis": {"title": {"text": "layer"}, "tickmode": "linear", "dtick": 1, "fixedrange": True},
+        "yaxis": {"title": {"text": unit}, "range": [0, most * 1.08], "fixedrange": True},
+        "margin": {"l": 52, "r": 8, "t": 8, "b": 44}, "hovermode": "closest",
+        "legend": {"orientation": "h", "y": -0.2},
+    }  # fmt: skip
 
 
 CLICKABLE = {
@@ -121,44 +126,43 @@ CLICKABLE = {
 }
 
 
-def heatmap(values: np.ndarray, limit: float, colours: str, *, opacity: float, beside: bool = False) -> go.Heatmap:
+def heatmap(values: np.ndarray, limit: float, colours: str, *, opacity: float, beside: bool = False) -> Plain:
     axes = {"xaxis": "x2", "yaxis": "y2"} if beside else {}
-    return go.Heatmap(
-        z=values.astype(np.float32), zmin=0, zmax=limit, colorscale=colour_stops(colours), opacity=opacity,
-        showscale=False, hoverinfo="skip", name="attention", **axes,
-    )  # fmt: skip
+    return {
+        "type": "heatmap", "z": values.astype(np.float32), "zmin": 0, "zmax": limit,
+        "colorscale": colour_stops(colours), "opacity": opacity, "showscale": False, "hoverinfo": "skip",
+        "name": "attention", **axes,
+    }  # fmt: skip
 
 
-def _patches(values: np.ndarray, axis: str, name: str) -> go.Scatter:
+def _patches(values: np.ndarray, axis: str, name: str) -> Plain:
     rows, cols = values.shape
     down, across = np.mgrid[:rows, :cols]
-    return go.Scatter(
-        x=across.ravel().astype(np.int16), y=down.ravel().astype(np.int16),
-        customdata=values.ravel().astype(np.float32), xaxis=f"x{axis}", yaxis=f"y{axis}", mode="markers", name=name,
-        marker={"size": 6, "opacity": 0}, selected={"marker": {"opacity": 0}}, unselected={"marker": {"opacity": 0}},
-        hovertemplate="row %{y}, col %{x}<br>weight %{customdata:.3%}<extra></extra>",
-    )  # fmt: skip
+    return {
+        "type": "scatter", "x": across.ravel().astype(np.int16), "y": down.ravel().astype(np.int16),
+        "customdata": values.ravel().astype(np.float32), "xaxis": f"x{axis}", "yaxis": f"y{axis}", "mode": "markers",
+        "name": name, "marker": {"size": 6, "opacity": 0}, "selected": {"marker": {"opacity": 0}},
+        "unselected": {"marker": {"opacity": 0}},
+        "hovertemplate": "row %{y}, col %{x}<br>weight %{customdata:.3%}<extra></extra>",
+    }  # fmt: skip
 
 
-def _query_mark(query: tuple[int, int], axis: str) -> go.Scatter:
+def _query_mark(query: tuple[int, int], axis: str) -> Plain:
     row, col = query
-    return go.Scatter(
-        x=[col, col], y=[row, row], xaxis=f"x{axis}", yaxis=f"y{axis}", mode="markers", name="query",
-        hoverinfo="skip",
-        marker={
+    return {
+        "type": "scatter", "x": [col, col], "y": [row, row], "xaxis": f"x{axis}", "yaxis": f"y{axis}",
+        "mode": "markers", "name": "query", "hoverinfo": "skip",
+        "marker": {
             "symbol": ["circle-open", "circle-open-dot"], "size": [19, 15], "color": [MARK_EDGE, MARK],
             "line": {"width": [4, 2.5], "color": [MARK_EDGE, MARK]},
         },
-        selected={"marker": {"opacity": 1}}, unselected={"marker": {"opacity": 1}},
-    )  # fmt: skip
+        "selected": {"marker": {"opacity": 1}}, "unselected": {"marker": {"opacity": 1}},
+    }  # fmt: skip
 
 
-def _picture(pixels: np.ndarray, rows: int, cols: int) -> dict:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=88)
-    source = "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+def _picture(pixels: np.ndarray, rows: int, cols: int) -> Plain:
     place = {"xref": "x", "yref": "y", "x": -0.5, "y": -0.5, "sizex": cols, "sizey": rows}
-    return {"source": source, "sizing": "stretch", "layer": "below", **place}
+    return {"source": jpeg_address(pixels, quality=JPEG_QUALITY), "sizing": "stretch", "layer": "below", **place}
 
 
 def bare_axes(axis: str, *, rows: int, cols: int, domain: tuple[float, float], pad: float = 0.0) -> dict:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import plotly.graph_objects as go
 from PIL import Image
 
 from dashboard.figures import CLICKABLE, HEAD_COLOURS, MARK, MARK_EDGE, as_text, bare_axes, colour_stops
+from vit_report.plain import Plain, PlainFigure
 
 Head = tuple[int, int]  # (layer, head)
 
@@ -17,7 +17,8 @@ NAMED_CELLS = 24  # heads whose names have room beside the matrix
 SPREAD = 0.14  # layers, between the dots of two models
 THUMBNAIL_SIDE = 168  # pixels of the longer side, about
 # Their customdata are lists: of a typed array, a click would send an object without an order.
-_MARKERS = {
+_MARKERS: Plain = {
+    "type": "scatter",
     "mode": "markers",
     "name": "cells",
     "marker": {"size": 6, "opacity": 0},
@@ -37,88 +38,93 @@ class Profile:
 
 def statistic_figure(
     values: np.ndarray, *, layers: Sequence[int], title: str, unit: str, colours: str, selected: tuple[int, int | None]
-) -> go.Figure:
+) -> PlainFigure:
     """A statistic of all heads, layers down and heads across, written into the cells; a click opens that head.
 
     values: (layers, heads), coloured from the smallest to the largest. selected: (layer, head or None for all).
     """
     depth, heads = values.shape
-    low, high = float(values.min()), float(values.max())
-    digits = DIGITS[unit]
-    figure = go.Figure(
-        go.Heatmap(
-            z=values.astype(np.float32), zmin=low, zmax=high if high > low else low + 1, name="statistic",
-            colorscale=colour_stops(colours), texttemplate=f"%{{z:.{digits}f}}", hoverinfo="skip", xgap=2, ygap=2,
-            colorbar=_colour_bar(unit),
-        )
-    )  # fmt: skip
-    down, across = np.mgrid[:depth, :heads]
-    named = np.stack([np.repeat(np.asarray(layers), heads), across.ravel()], axis=1)
-    text = [_hover(title, value, unit) for value in values.ravel()]
-    figure.add_trace(
-        go.Scatter(
-            x=across.ravel(), y=down.ravel(), customdata=named.tolist(), text=text, **_MARKERS,
-            hovertemplate="layer %{customdata[0]} · head %{customdata[1]}<br>%{text}<extra></extra>",
-        )
-    )  # fmt: skip
-    figure.update_layout(**CLICKABLE)
-    figure.update_layout(margin={"l": 56, "r": 0, "t": 44, "b": 4})
-    figure.update_xaxes(
-        title={"text": "head", "standoff": 4}, side="top", range=[-0.5, heads - 0.5], **_ticks(range(heads))
-    )
-    figure.update_yaxes(title={"text": "layer", "standoff": 12}, range=[depth - 0.5, -0.5], **_ticks(layers))
+    layout: Plain = {
+        **CLICKABLE,
+        "margin": {"l": 56, "r": 0, "t": 44, "b": 4},
+        "xaxis": {
+            "title": {"text": "head", "standoff": 4}, "side": "top", "range": [-0.5, heads - 0.5],
+            **_ticks(range(heads)),
+        },
+        "yaxis": {"title": {"text": "layer", "standoff": 12}, "range": [depth - 0.5, -0.5], **_ticks(layers)},
+    }  # fmt: skip
     layer, head = selected
     if layer in layers:
         left, right = (0, heads - 1) if head is None else (head, head)
         row = list(layers).index(layer)
-        figure.update_layout(shapes=_frame(left - 0.5, row - 0.5, right + 0.5, row + 0.5))
-    return figure
+        layout["shapes"] = _frame(left - 0.5, row - 0.5, right + 0.5, row + 0.5)
+    return PlainFigure([_statistic_map(values, unit, colours), _statistic_cells(values, layers, title, unit)], layout)
 
 
-def profile_figure(profiles: Sequence[Profile], *, title: str, unit: str) -> go.Figure:
+def _statistic_map(values: np.ndarray, unit: str, colours: str) -> Plain:
+    low, high = float(values.min()), float(values.max())
+    return {
+        "type": "heatmap", "z": values.astype(np.float32), "zmin": low, "zmax": high if high > low else low + 1,
+        "name": "statistic", "colorscale": colour_stops(colours), "texttemplate": f"%{{z:.{DIGITS[unit]}f}}",
+        "hoverinfo": "skip", "xgap": 2, "ygap": 2, "colorbar": _colour_bar(unit),
+    }  # fmt: skip
+
+
+def _statistic_cells(values: np.ndarray, layers: Sequence[int], title: str, unit: str) -> Plain:
+    depth, heads = values.shape
+    down, across = np.mgrid[:depth, :heads]
+    named = np.stack([np.repeat(np.asarray(layers), heads), across.ravel()], axis=1)
+    return {
+        **_MARKERS, "x": across.ravel().astype(np.int16), "y": down.ravel().astype(np.int16),
+        "customdata": named.tolist(), "text": [_hover(title, value, unit) for value in values.ravel()],
+        "hovertemplate": "layer %{customdata[0]} · head %{customdata[1]}<br>%{text}<extra></extra>",
+    }  # fmt: skip
+
+
+def profile_figure(profiles: Sequence[Profile], *, title: str, unit: str) -> PlainFigure:
     """A statistic by depth: a dot a head, the mean of each layer as a line, a colour a model."""
-    figure = go.Figure()
+    traces: list[Plain] = []
     for number, profile in enumerate(profiles):
-        depth, heads = profile.values.shape
-        colour = HEAD_COLOURS[number % len(HEAD_COLOURS)]
         shift = (number - (len(profiles) - 1) / 2) * SPREAD
-        at = np.repeat(np.asarray(profile.layers, dtype=np.float32) + np.float32(shift), heads)
-        named = np.stack([np.repeat(profile.layers, heads), np.tile(np.arange(heads), depth)], axis=1)
-        model = as_text(profile.title)
-        group = {"legendgroup": model, "meta": model}
-        figure.add_trace(
-            go.Scatter(
-                x=at, y=profile.values.ravel().astype(np.float32), customdata=named.astype(np.int16), mode="markers",
-                name=f"heads of {model}", showlegend=False, opacity=0.6, **group,
-                marker={"size": 7, "color": colour},
-                text=[_hover(title, each, unit) for each in profile.values.ravel()],
-                hovertemplate="%{meta}<br>layer %{customdata[0]} · head %{customdata[1]}<br>%{text}"
-                "<extra></extra>",
-            )
-        )  # fmt: skip
-        means = profile.values.mean(axis=1)
-        figure.add_trace(
-            go.Scatter(
-                x=list(profile.layers), y=means.astype(np.float32), mode="lines+markers", name=model, **group,
-                line={"width": 3, "color": colour}, marker={"size": 6},
-                text=[_hover(title, mean, unit) for mean in means],
-                hovertemplate="%{meta}<br>layer %{x} · mean over heads<br>%{text}<extra></extra>",
-            )
-        )  # fmt: skip
-    figure.update_xaxes(title="layer", tickmode="linear", dtick=_every(max(max(one.layers) for one in profiles) + 1))
-    figure.update_yaxes(title=f"{title} ({unit})", rangemode="tozero")
-    figure.update_layout(
-        margin={"l": 56, "r": 8, "t": 8, "b": 44}, hovermode="closest", legend={"orientation": "h", "y": -0.2},
-        showlegend=True, dragmode=False,
-    )  # fmt: skip
-    figure.update_xaxes(fixedrange=True)
-    figure.update_yaxes(fixedrange=True)
-    return figure
+        traces.append(_profile_dots(profile, shift, number=number, title=title, unit=unit))
+        traces.append(_profile_line(profile, number=number, title=title, unit=unit))
+    last = max(max(profile.layers) for profile in profiles)
+    return PlainFigure(traces, {
+        "xaxis": {"title": {"text": "layer"}, "tickmode": "linear", "dtick": _every(last + 1), "fixedrange": True},
+        "yaxis": {"title": {"text": f"{title} ({unit})"}, "rangemode": "tozero", "fixedrange": True},
+        "margin": {"l": 56, "r": 8, "t": 8, "b": 44}, "hovermode": "closest",
+        "legend": {"orientation": "h", "y": -0.2}, "showlegend": True, "dragmode": False,
+    })  # fmt: skip
+
+
+def _profile_dots(profile: Profile, shift: float, *, number: int, title: str, unit: str) -> Plain:
+    depth, heads = profile.values.shape
+    named = np.stack([np.repeat(profile.layers, heads), np.tile(np.arange(heads), depth)], axis=1)
+    model = as_text(profile.title)
+    return {
+        "type": "scatter", "x": np.repeat(np.asarray(profile.layers, dtype=np.float32) + np.float32(shift), heads),
+        "y": profile.values.ravel().astype(np.float32), "customdata": named.astype(np.int16), "mode": "markers",
+        "name": f"heads of {model}", "showlegend": False, "opacity": 0.6, "legendgroup": model, "meta": model,
+        "marker": {"size": 7, "color": HEAD_COLOURS[number % len(HEAD_COLOURS)]},
+        "text": [_hover(title, each, unit) for each in profile.values.ravel()],
+        "hovertemplate": "%{meta}<br>layer %{customdata[0]} · head %{customdata[1]}<br>%{text}<extra></extra>",
+    }  # fmt: skip
+
+
+def _profile_line(profile: Profile, *, number: int, title: str, unit: str) -> Plain:
+    means, model = profile.values.mean(axis=1), as_text(profile.title)
+    return {
+        "type": "scatter", "x": list(profile.layers), "y": means.astype(np.float32), "mode": "lines+markers",
+        "name": model, "legendgroup": model, "meta": model,
+        "line": {"width": 3, "color": HEAD_COLOURS[number % len(HEAD_COLOURS)]}, "marker": {"size": 6},
+        "text": [_hover(title, mean, unit) for mean in means],
+        "hovertemplate": "%{meta}<br>layer %{x} · mean over heads<br>%{text}<extra></extra>",
+    }  # fmt: skip
 
 
 def similarity_figure(
     divergence: np.ndarray, *, heads: Sequence[Head], groups: Sequence[Sequence[Head]], colours: str
-) -> go.Figure:
+) -> PlainFigure:
     """How far apart any two heads are, in bits, from 0; redundant groups are framed; a click opens the row's head.
 
     divergence: (n, n), in the order to draw, and so are heads. groups: of heads; those that stand together get one
@@ -126,23 +132,28 @@ def similarity_figure(
     diagonal takes clicks.
     """
     count = len(heads)
-    figure = go.Figure(
-        go.Heatmap(
-            z=divergence.astype(np.float32), zmin=0, zmax=float(divergence.max()) or 1.0, name="divergence",
-            colorscale=colour_stops(colours), colorbar=_colour_bar("bits"), x=np.arange(count), y=np.arange(count),
-            **(_PAIR_HOVER | {"customdata": _pairs(heads)} if count**2 > MAX_CELLS else {"hoverinfo": "skip"}),
-        )
-    )  # fmt: skip
-    figure.add_trace(_cells(divergence, heads))
-    figure.update_layout(**bare_axes("", rows=count, cols=count, domain=(0.0, 1.0)), **CLICKABLE)
-    figure.update_layout(margin={"l": 44, "r": 0, "t": 4, "b": 44})
+    layout: Plain = {**CLICKABLE, **bare_axes("", rows=count, cols=count, domain=(0.0, 1.0))}
+    layout["margin"] = {"l": 44, "r": 0, "t": 4, "b": 44}
     if count**2 > MAX_CELLS:
-        figure.update_layout(hoverdistance=6)  # further from the diagonal, the heatmap answers
+        layout["hoverdistance"] = 6  # further from the diagonal, the heatmap answers
     ticks = _matrix_ticks(heads)
-    figure.update_xaxes(visible=True, title={"text": "layer·head", "standoff": 4}, **ticks)
-    figure.update_yaxes(visible=True, **ticks)
-    figure.update_layout(shapes=_frames(heads, groups))  # at once: one by one, each checks all before it
-    return figure
+    layout["xaxis"] |= {"visible": True, "title": {"text": "layer·head", "standoff": 4}, **ticks}
+    layout["yaxis"] |= {"visible": True, **ticks}
+    if frames := _frames(heads, groups):
+        layout["shapes"] = frames
+    return PlainFigure([_divergence_map(divergence, heads, colours), _cells(divergence, heads)], layout)
+
+
+def _divergence_map(divergence: np.ndarray, heads: Sequence[Head], colours: str) -> Plain:
+    numbers = np.arange(len(heads), dtype=np.int16)
+    hover: Plain = {"hoverinfo": "skip"}
+    if len(heads) ** 2 > MAX_CELLS:
+        hover = {**_PAIR_HOVER, "customdata": _pairs(heads)}
+    return {
+        "type": "heatmap", "z": divergence.astype(np.float32), "zmin": 0, "zmax": float(divergence.max()) or 1.0,
+        "name": "divergence", "colorscale": colour_stops(colours), "colorbar": _colour_bar("bits"), "x": numbers,
+        "y": numbers, **hover,
+    }  # fmt: skip
 
 
 _PAIR_HOVER = {
@@ -159,16 +170,16 @@ def _pairs(heads: Sequence[Head]) -> np.ndarray:
     return np.concatenate([rows, rows.transpose(1, 0, 2)], axis=2)
 
 
-def _cells(divergence: np.ndarray, heads: Sequence[Head]) -> go.Scatter:
+def _cells(divergence: np.ndarray, heads: Sequence[Head]) -> Plain:
     """A marker a cell; in a large matrix, on its diagonal alone."""
     count = len(heads)
     down, across = np.mgrid[:count, :count]
     kept = np.ones((count, count), dtype=bool) if count**2 <= MAX_CELLS else np.eye(count, dtype=bool)
-    return go.Scatter(
-        x=across[kept].astype(np.int16), y=down[kept].astype(np.int16), customdata=_pairs(heads)[kept].tolist(),
-        text=[f"{bits:.3f}" for bits in divergence[kept]], **_MARKERS,
-        hovertemplate=_PAIR_HOVER["hovertemplate"].replace("%{z:.3f}", "%{text}"),
-    )  # fmt: skip
+    return {
+        **_MARKERS, "x": across[kept].astype(np.int16), "y": down[kept].astype(np.int16),
+        "customdata": _pairs(heads)[kept].tolist(), "text": [f"{bits:.3f}" for bits in divergence[kept]],
+        "hovertemplate": _PAIR_HOVER["hovertemplate"].replace("%{z:.3f}", "%{text}"),
+    }  # fmt: skip
 
 
 def _frames(heads: Sequence[Head], groups: Sequence[Sequence[Head]]) -> list[dict]:

@@ -13,6 +13,8 @@ from typing import Generic, TypeVar
 
 from cachetools import Cache, LRUCache
 
+from dashboard.lanes import UNKNOWN, Lanes, Size, Ticket, Turns, choose
+
 Progress = Callable[[float, str], None]
 Value = TypeVar("Value")
 
@@ -34,9 +36,9 @@ class Job(Generic[Value]):
     lasting: whether it goes on while nobody watches. stopped: whether it ends at its next report.
     """
 
-    future: Future[Value]
-
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, ticket: Ticket, make: Callable[[Progress], Value]) -> None:
+        self.future: Future[Value] = Future()
+        self.ticket, self.make = ticket, make
         self.fraction, self.message = 0.0, message
         self.lasting = self.stopped = False
         self._watched = time.monotonic()
@@ -45,9 +47,14 @@ class Job(Generic[Value]):
         """Called by the work; raises StoppedError if it was stopped, AbandonedError if it is for nobody."""
         if self.stopped:
             raise StoppedError(message)
-        if not self.lasting and time.monotonic() - self._watched > GRACE:
+        if self.abandoned:
             raise AbandonedError(message)
         self.fraction, self.message = fraction, message
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether nobody has watched for a while what should not go on by itself."""
+        return not self.lasting and time.monotonic() - self._watched > GRACE
 
     def watch(self, progress: Progress) -> Value:
         """Wait for the result, telling `progress` again and again; what that raises ends the watching, not the job."""
@@ -60,22 +67,49 @@ class Job(Generic[Value]):
 
 
 class Jobs:
-    """Runs jobs in the background: one of each key at a time, at most `at_once` in all; the others wait."""
+    """Runs jobs in the background: one of each key at a time, `at_once` in all and small ones beside them.
 
-    def __init__(self, *, at_once: int, waiting: str) -> None:
-        self._pool = ThreadPoolExecutor(at_once)
+    The others wait and say so; dashboard.lanes has the rules by which they are chosen.
+    """
+
+    def __init__(
+        self,
+        *,
+        at_once: int,
+        waiting: str,
+        for_small: int = 0,
+        small_seconds: float = 0.0,
+        budget: Callable[[], int] = lambda: 0,
+        short_of_memory: str = "waiting for memory",
+    ) -> None:
+        """waiting, short_of_memory: what those who wait are told. budget: bytes that all jobs together may take."""
+        self._lanes = Lanes(at_once, for_small, small_seconds)
+        self._pool = ThreadPoolExecutor(at_once + for_small)
         self._lock = threading.Lock()
         self._jobs: dict[Hashable, Job] = {}
-        self._waiting = waiting
+        self._queue: list[Job] = []
+        self._running: list[Job] = []
+        self._turns = Turns()
+        self._budget = budget
+        self._waiting, self._short_of_memory = waiting, short_of_memory
 
-    def run(self, key: Hashable, make: Callable[[Progress], Value], progress: Progress) -> Value:
+    def run(
+        self,
+        key: Hashable,
+        make: Callable[[Progress], Value],
+        progress: Progress,
+        *,
+        session: str = "",
+        size: Size = UNKNOWN,
+    ) -> Value:
         """What `make` returns or raises, from the job of this key if there is one. make gets a way to report.
 
-        Raises StoppedError, at once, where somebody stops the job.
+        session: who asks, so that all get their turns. size: what it is expected to take. Raises StoppedError, at
+        once, where somebody stops the job.
         """
         while True:
             try:
-                return self._job(key, make).watch(progress)
+                return self._job(key, make, session=session, size=size).watch(progress)
             except AbandonedError:  # just before this watcher came: begin again
                 continue
 
@@ -96,28 +130,80 @@ class Jobs:
         """End the job of this key, if there is one: for its watchers at once, for itself at its next report."""
         with self._lock:
             job = self._jobs.pop(key, None)
-        if job is not None:
-            job.stopped = True
+            if job is not None:
+                job.stopped = True
+                self._admit()
 
-    def _job(self, key: Hashable, make: Callable[[Progress], Value], *, lasting: bool = False) -> Job[Value]:
+    def _job(
+        self,
+        key: Hashable,
+        make: Callable[[Progress], Value],
+        *,
+        lasting: bool = False,
+        session: str = "",
+        size: Size = UNKNOWN,
+    ) -> Job[Value]:
         with self._lock:
             job = self._jobs.get(key)
-            if job is not None:
-                job.lasting = job.lasting or lasting
-            else:
-                job = self._jobs[key] = Job(self._waiting)
-                job.lasting = lasting
-                job.future = self._pool.submit(self._work, key, job, make)
+            if job is None:
+                job = self._jobs[key] = Job(self._waiting, Ticket(key, size, time.monotonic()), make)
+                self._queue.append(job)
+            job.lasting = job.lasting or lasting
+            job.ticket.sessions.add(session)
+            self._turns.join(session)
+            self._admit()
             return job
 
-    def _work(self, key: Hashable, job: Job[Value], make: Callable[[Progress], Value]) -> Value:
+    def _admit(self) -> None:
+        """Begin whatever may begin now, and have the others say what they wait for; call with the lock held."""
+        self._drop_what_nobody_wants()
+        while True:
+            waiting = {id(job.ticket): job for job in self._queue}
+            tickets, running = [job.ticket for job in self._queue], [job.ticket for job in self._running]
+            choice = choose(
+                tickets, running, self._lanes, now=time.monotonic(), budget=self._budget, taken=self._turns.taken
+            )
+            short = {id(ticket) for ticket in choice.short_of_memory}
+            for job in self._queue:
+                job.message = self._short_of_memory if id(job.ticket) in short else self._waiting
+            if choice.ticket is None:
+                return
+            job = waiting[id(choice.ticket)]
+            self._queue.remove(job)
+            self._running.append(job)
+            self._pool.submit(self._work, job)
+
+    def _drop_what_nobody_wants(self) -> None:
+        for job in [job for job in self._queue if job.stopped or job.abandoned]:
+            self._queue.remove(job)
+            self._forget(job)
+            self._turns.end(job.ticket, self._tickets())
+            job.future.set_exception(StoppedError(job.message) if job.stopped else AbandonedError(job.message))
+
+    def _work(self, job: Job) -> None:
         try:
             job.report(0.0, job.message)
-            return make(job.report)
-        finally:
-            with self._lock:
-                if self._jobs.get(key) is job:  # after a stop, the key may be another job's
-                    del self._jobs[key]
+            value = job.make(job.report)
+        except BaseException as error:  # noqa: BLE001  (told to all who watch, as by any executor)
+            self._end(job)
+            job.future.set_exception(error)
+        else:
+            self._end(job)
+            job.future.set_result(value)
+
+    def _end(self, job: Job) -> None:
+        with self._lock:
+            self._running.remove(job)
+            self._forget(job)
+            self._turns.end(job.ticket, self._tickets())
+            self._admit()
+
+    def _tickets(self) -> list[Ticket]:
+        return [job.ticket for job in (*self._queue, *self._running)]
+
+    def _forget(self, job: Job) -> None:
+        if self._jobs.get(job.ticket.key) is job:  # after a stop, the key may be another job's
+            del self._jobs[job.ticket.key]
 
 
 class Store(Generic[Value]):

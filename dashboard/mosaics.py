@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
-import plotly.graph_objects as go
 
 from dashboard.figures import ACCENT, CLICKABLE, bare_axes, heatmap
+from vit_report.plain import Plain, PlainFigure
 
 GUTTER = 0.07  # of a cell, between the cells of a mosaic
 THUMBNAIL = 32  # patches a side, at most, of a cell of the layers × heads mosaic
@@ -13,7 +13,7 @@ THUMBNAIL = 32  # patches a side, at most, of a cell of the layers × heads mosa
 
 def head_grid_figure(
     maps: np.ndarray, *, limits: np.ndarray, colours: str, labels: Sequence[str], selected: int | None
-) -> go.Figure:
+) -> PlainFigure:
     """All heads of a layer in a grid; a click on a cell chooses its head.
 
     maps: (heads, rows, cols), each drawn from 0 to its entry of `limits` (heads,). labels: a head each.
@@ -25,16 +25,20 @@ def head_grid_figure(
     cells[:heads] = maps / limits[:, None, None]
     places = [divmod(head, across) for head in range(heads)]
     data = [(head,) for head in range(heads)]
-    figure = _mosaic(cells.reshape(down, across, rows, cols), places, data, colours, labels)
-    for head, (row, col) in enumerate(places):
-        x, y = _cell_origin(row, col, rows, cols)
-        figure.add_annotation(
-            x=x, y=y, text=f"<b>{head}</b>", showarrow=False, xanchor="left", yanchor="top",
-            font={"size": 12, "color": "#ffffff"}, bgcolor="rgba(0,0,0,0.55)", borderpad=2,
-        )  # fmt: skip
+    traces, layout = _mosaic(cells.reshape(down, across, rows, cols), places, data, colours, labels)
+    layout["annotations"] = [
+        _number(head, *_cell_origin(row, col, rows, cols)) for head, (row, col) in enumerate(places)
+    ]
     if selected is not None:
-        figure.add_shape(_frame(*places[selected], rows, cols))
-    return figure
+        layout["shapes"] = [_frame(*places[selected], rows, cols)]
+    return PlainFigure(traces, layout)
+
+
+def _number(head: int, x: float, y: float) -> Plain:
+    return {
+        "x": x, "y": y, "text": f"<b>{head}</b>", "showarrow": False, "xanchor": "left", "yanchor": "top",
+        "font": {"size": 12, "color": "#ffffff"}, "bgcolor": "rgba(0,0,0,0.55)", "borderpad": 2,
+    }  # fmt: skip
 
 
 def mosaic_figure(
@@ -45,7 +49,7 @@ def mosaic_figure(
     labels: Sequence[Sequence[str]],
     layers: Sequence[int],
     selected: tuple[int, int | None],
-) -> go.Figure:
+) -> PlainFigure:
     """All heads of all layers in one heatmap; a click on a cell opens that layer and head.
 
     maps: (layers, heads, rows, cols), each drawn from 0 to its entry of `limits` (layers, heads).
@@ -55,23 +59,24 @@ def mosaic_figure(
     scaled = (maps / limits[..., None, None]).astype(np.float32)
     places = [(layer, head) for layer in range(depth) for head in range(heads)]
     data = [(layers[layer], head) for layer, head in places]
-    figure = _mosaic(scaled, places, data, colours, [text for row in labels for text in row])
+    traces, layout = _mosaic(scaled, places, data, colours, [text for row in labels for text in row])
     step_y, step_x = _steps(rows, cols)
-    figure.update_yaxes(
-        visible=True, tickvals=[layer * step_y + (rows - 1) / 2 for layer in range(depth)],
-        ticktext=[str(layer) for layer in layers], title={"text": "layer", "standoff": 4},
-        showgrid=False, zeroline=False,
-    )  # fmt: skip
-    figure.update_xaxes(
-        visible=True, tickvals=[head * step_x + (cols - 1) / 2 for head in range(heads)],
-        ticktext=[str(head) for head in range(heads)], title={"text": "head", "standoff": 4}, side="top",
-        showgrid=False, zeroline=False,
-    )  # fmt: skip
-    figure.update_layout(margin={"l": 44, "r": 4, "t": 44, "b": 4})
+    down = [layer * step_y + (rows - 1) / 2 for layer in range(depth)]
+    across = [head * step_x + (cols - 1) / 2 for head in range(heads)]
+    layout["yaxis"] |= _ticks("layer", down, layers)
+    layout["xaxis"] |= {**_ticks("head", across, range(heads)), "side": "top"}
+    layout["margin"] = {"l": 44, "r": 4, "t": 44, "b": 4}
     layer, head = selected
     first, last = (0, heads - 1) if head is None else (head, head)
-    figure.add_shape(_frame(layer, first, rows, cols, last))
-    return figure
+    layout["shapes"] = [_frame(layer, first, rows, cols, last)]
+    return PlainFigure(traces, layout)
+
+
+def _ticks(title: str, places: Sequence[float], names: Sequence[int]) -> Plain:
+    return {
+        "visible": True, "tickvals": list(places), "ticktext": [str(name) for name in names],
+        "title": {"text": title, "standoff": 4}, "showgrid": False, "zeroline": False,
+    }  # fmt: skip
 
 
 def grid_columns(heads: int, rows: int, cols: int) -> int:
@@ -122,24 +127,23 @@ def _mosaic(
     data: Sequence[tuple[int, ...]],
     colours: str,
     labels: Sequence[str],
-) -> go.Figure:
-    """Cells (down, across, rows, cols), scaled to 0..1, in one heatmap; a marker with `data` at each of the places."""
+) -> tuple[list[Plain], Plain]:
+    """Traces and layout: cells (down, across, rows, cols), scaled to 0..1, in one heatmap, and at each of the places
+    a marker with its `data`.
+    """
     down, across, rows, cols = cells.shape
     step_y, step_x = _steps(rows, cols)
     canvas = np.full((down * step_y, across * step_x), np.nan, dtype=np.float32)
     canvas.reshape(down, step_y, across, step_x)[:, :rows, :, :cols] = cells.transpose(0, 2, 1, 3)
     canvas = canvas[: down * step_y - (step_y - rows), : across * step_x - (step_x - cols)]
-    figure = go.Figure(heatmap(canvas, 1.0, colours, opacity=1.0))
-    figure.add_trace(
-        go.Scatter(
-            x=[col * step_x + (cols - 1) / 2 for _, col in places],
-            y=[row * step_y + (rows - 1) / 2 for row, _ in places],
-            customdata=[list(entry) for entry in data], text=list(labels), mode="markers", name="cells",
-            marker={"size": 6, "opacity": 0}, selected={"marker": {"opacity": 0}},
-            unselected={"marker": {"opacity": 0}}, hovertemplate="%{text}<extra></extra>",
-        )
-    )  # fmt: skip
+    cells_under = heatmap(canvas, 1.0, colours, opacity=1.0)
+    markers = {
+        "type": "scatter", "x": [col * step_x + (cols - 1) / 2 for _, col in places],
+        "y": [row * step_y + (rows - 1) / 2 for row, _ in places], "customdata": [list(entry) for entry in data],
+        "text": list(labels), "mode": "markers", "name": "cells", "marker": {"size": 6, "opacity": 0},
+        "selected": {"marker": {"opacity": 0}}, "unselected": {"marker": {"opacity": 0}},
+        "hovertemplate": "%{text}<extra></extra>",
+    }  # fmt: skip
     high, wide = canvas.shape
     axes = bare_axes("", rows=high, cols=wide, domain=(0.0, 1.0), pad=_frame_pad(rows, cols))
-    figure.update_layout(**axes, **CLICKABLE)
-    return figure
+    return [cells_under, markers], {**CLICKABLE, **axes}

@@ -1,5 +1,7 @@
 """Colour scales: perceptually uniform ones for attention, a diverging one for differences."""
 
+from functools import cache
+
 import numpy as np
 from plotly.colors import get_colorscale, hex_to_rgb
 
@@ -17,10 +19,16 @@ def colour_stops(name: str) -> Stops:
     Never as hex: Streamlit's theme takes colours such as #000004, where inferno begins, for
     placeholders and puts its own in their place.
     """
-    return [
+    return list(_stops(name))
+
+
+@cache
+def _stops(name: str) -> tuple[tuple[float, str], ...]:
+    """Plotly lists all of its scales at each look for one."""
+    return tuple(
         (place, f"rgb{hex_to_rgb(colour)}" if colour.startswith("#") else colour)
         for place, colour in get_colorscale(name)
-    ]
+    )
 
 
 def diverging_stops() -> Stops:

@@ -1,15 +1,12 @@
 """All panes in one Plotly figure: zoomed and moved together."""
 
-import base64
-import io
 from collections.abc import Sequence
 
 import numpy as np
-import plotly.graph_objects as go
-from PIL import Image
 
 from vit_engine.spec import TokenGrid
 from vit_report.panels import Panel
+from vit_report.plain import Plain, PlainFigure, jpeg_address
 
 Zoom = tuple[float, float, float, float]
 
@@ -28,32 +25,40 @@ def figure_aspect(count: int, frame: tuple[int, int]) -> float:
 
 def compare_figure(
     panels: Sequence[Panel], *, frame: tuple[int, int], opacity: float, zoom: Zoom | None = None
-) -> go.Figure:
+) -> PlainFigure:
     """The panes side by side, linked: what zooms or moves one does so to all.
 
     frame: the scaled picture (height, width) in pixels, the unit of all axes. zoom: the part that is shown,
     (top, left, bottom, right) in pixels; None for all of it. Traces are named by the pane:
     "attention A", whose custom data are the values that hover tells, "query A", "outline A".
     """
-    figure = go.Figure()
+    traces: list[Plain] = []
+    layout: Plain = {**_LAYOUT, "images": [], "annotations": [], "shapes": []}
     for number, panel in enumerate(panels):
         axis = "" if number == 0 else str(number + 1)
-        figure.update_layout(_axes(number, len(panels), zoom or (0.0, 0.0, float(frame[0]), float(frame[1]))))
+        layout |= _axes(number, len(panels), zoom or (0.0, 0.0, float(frame[0]), float(frame[1])))
         if panel.message:
-            figure.add_annotation(_message(panel.message, axis))
-            figure.add_shape(_empty(axis))
+            layout["annotations"].append(_message(panel.message, axis))
+            layout["shapes"].append(_empty(axis))
             # Plotly draws no axes, and nothing in their place, where there is no trace.
-            figure.add_trace(
-                go.Scatter(x=[None], y=[None], name=f"no map {panel.name}", xaxis=f"x{axis}", yaxis=f"y{axis}")
-            )
+            traces.append({"type": "scatter", "x": [None], "y": [None], "name": f"no map {panel.name}", **_place(axis)})
         else:
-            _draw(figure, panel, axis, opacity)
-    figure.update_layout(
-        hovermode="closest", clickmode="event", dragmode="zoom", showlegend=False,
-        margin={"l": 0, "r": 0, "t": 0, "b": 0}, plot_bgcolor="rgba(0,0,0,0)", paper_bgcolor="rgba(0,0,0,0)",
-        modebar={"remove": ["select2d", "lasso2d", "toImage", "autoScale2d"]},
-    )  # fmt: skip
-    return figure
+            traces += _traces(panel, axis, opacity)
+            layout["images"].append(_picture(panel, axis))
+            if panel.patch is not None and panel.patches is not None:
+                layout["shapes"].append(_patch_edge(panel.patch, panel.patches, axis))
+    return PlainFigure(traces, {name: value for name, value in layout.items() if value != []})
+
+
+_LAYOUT = {
+    "hovermode": "closest", "clickmode": "event", "dragmode": "zoom", "showlegend": False,
+    "margin": {"l": 0, "r": 0, "t": 0, "b": 0}, "plot_bgcolor": "rgba(0,0,0,0)", "paper_bgcolor": "rgba(0,0,0,0)",
+    "modebar": {"remove": ["select2d", "lasso2d", "toImage", "autoScale2d"]},
+}  # fmt: skip
+
+
+def _place(axis: str) -> Plain:
+    return {"xaxis": f"x{axis}", "yaxis": f"y{axis}"}
 
 
 def pane_domain(number: int, count: int) -> tuple[float, float]:
@@ -87,56 +92,58 @@ def _empty(axis: str) -> dict:
     return {"type": "rect", "fillcolor": "rgba(128, 128, 128, 0.12)", "line": {"width": 0}, "layer": "below", **place}
 
 
-def _draw(figure: go.Figure, panel: Panel, axis: str, opacity: float) -> None:
+def _traces(panel: Panel, axis: str, opacity: float) -> list[Plain]:
+    """A panel's map, its outlines, and its query."""
+    traces = [_map(panel, axis, opacity)]
+    if panel.outlines:
+        traces += _outline(panel.outlines, panel.name, axis)
+    if panel.patch is not None and panel.patches is not None:
+        traces.append(_query_mark(panel, panel.patches, axis))
+    return traces
+
+
+def _map(panel: Panel, axis: str, opacity: float) -> Plain:
     assert panel.grid
-    assert panel.pixels is not None
     assert panel.values is not None
     assert panel.coloured is not None
-    place = {"xaxis": f"x{axis}", "yaxis": f"y{axis}"}
     size = panel.grid.patch_size
-    figure.add_layout_image(_picture(panel.pixels, axis))
     told = "%{customdata:+.3%}" if panel.difference else "%{customdata:.3%}"
-    figure.add_trace(
-        go.Heatmap(
-            z=panel.coloured, customdata=panel.values, x0=size / 2, dx=size, y0=size / 2, dy=size, zmin=panel.low,
-            zmax=panel.high, colorscale=panel.stops, opacity=opacity, showscale=False, name=f"attention {panel.name}",
-            hovertemplate=f"<b>{panel.name}</b> {panel.unit} {told}<br>patch of {size} px at x %{{x:.0f}}, "
-            "y %{y:.0f} px<extra></extra>",
-            **place,
-        )
-    )  # fmt: skip
-    if panel.outlines:
-        figure.add_traces(_outline(panel.outlines, panel.name, place))
-    if panel.patch is not None and panel.patches is not None:
-        figure.add_trace(_query_mark(panel, panel.patches, place))
-        figure.add_shape(_patch_edge(panel.patch, panel.patches, axis))
+    return {
+        "type": "heatmap", "z": panel.coloured, "customdata": panel.values, "x0": size / 2, "dx": size, "y0": size / 2,
+        "dy": size, "zmin": panel.low, "zmax": panel.high, "colorscale": panel.stops, "opacity": opacity,
+        "showscale": False, "name": f"attention {panel.name}",
+        "hovertemplate": f"<b>{panel.name}</b> {panel.unit} {told}<br>patch of {size} px at x %{{x:.0f}}, "
+        "y %{y:.0f} px<extra></extra>",
+        **_place(axis),
+    }  # fmt: skip
 
 
-def _outline(outlines: Sequence[np.ndarray], name: str, place: dict) -> list[go.Scatter]:
+def _outline(outlines: Sequence[np.ndarray], name: str, axis: str) -> list[Plain]:
     """All outlines as one line with gaps, seen on light and on dark: thin and bright over wide and dark."""
     gap = np.full((1, 2), np.nan, dtype=np.float32)
     y, x = np.concatenate([part for outline in outlines for part in (outline, gap)]).T
     return [
-        go.Scatter(
-            x=x, y=y, mode="lines", line={"width": width, "color": colour}, hoverinfo="skip",
-            name=f"outline {name}", **place,
-        )
+        {
+            "type": "scatter", "x": x, "y": y, "mode": "lines", "line": {"width": width, "color": colour},
+            "hoverinfo": "skip", "name": f"outline {name}", **_place(axis),
+        }
         for width, colour in ((4, MARK_EDGE), (1.8, MARK))
     ]  # fmt: skip
 
 
-def _query_mark(panel: Panel, grid: TokenGrid, place: dict) -> go.Scatter:
+def _query_mark(panel: Panel, grid: TokenGrid, axis: str) -> Plain:
     assert panel.patch is not None
     y, x = grid.centre(*panel.patch)
     shown = {"marker": {"opacity": 1}}
-    return go.Scatter(
-        x=[x, x], y=[y, y], mode="markers", name=f"query {panel.name}", hoverinfo="skip",
-        marker={
+    return {
+        "type": "scatter", "x": [x, x], "y": [y, y], "mode": "markers", "name": f"query {panel.name}",
+        "hoverinfo": "skip",
+        "marker": {
             "symbol": ["circle-open", "circle-open-dot"], "size": [19, 15], "color": [MARK_EDGE, MARK],
             "line": {"width": [4, 2.5], "color": [MARK_EDGE, MARK]},
         },
-        selected=shown, unselected=shown, **place,
-    )  # fmt: skip
+        "selected": shown, "unselected": shown, **_place(axis),
+    }  # fmt: skip
 
 
 def _patch_edge(patch: tuple[int, int], grid: TokenGrid, axis: str) -> dict:
@@ -148,12 +155,10 @@ def _patch_edge(patch: tuple[int, int], grid: TokenGrid, axis: str) -> dict:
     }  # fmt: skip
 
 
-def _picture(pixels: np.ndarray, axis: str) -> dict:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=JPEG_QUALITY)
-    source = "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
-    height, width = pixels.shape[:2]
+def _picture(panel: Panel, axis: str) -> Plain:
+    assert panel.pixels is not None
+    height, width = panel.pixels.shape[:2]
     return {
-        "source": source, "sizing": "stretch", "layer": "below", "xref": f"x{axis}", "yref": f"y{axis}", "x": 0, "y": 0,
-        "sizex": width, "sizey": height,
+        "source": jpeg_address(panel.pixels, quality=JPEG_QUALITY), "sizing": "stretch", "layer": "below",
+        "xref": f"x{axis}", "yref": f"y{axis}", "x": 0, "y": 0, "sizex": width, "sizey": height,
     }  # fmt: skip

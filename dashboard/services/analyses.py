@@ -8,8 +8,10 @@ import pandas as pd
 
 import vit_engine as ve
 from dashboard.jobs import Jobs, Progress, Store
+from dashboard.lanes import Size
 from dashboard.samples import SAMPLES
-from dashboard.services import limits, memory
+from dashboard.services import limits, memory, process
+from dashboard.services.budget import budget
 from dashboard.services.models import models
 from dashboard.services.pictures import Picture, sample_picture, thumbnail
 from dashboard.services.process import once_per_process
@@ -17,6 +19,8 @@ from dashboard.state import DEFAULT
 from vit_engine import comparison
 from vit_engine.image import target_size, with_short_side
 from vit_engine.planning import in_words
+
+SMALL = 2.0  # times what a new session opens with, at most: what an analysis may take to run beside another one
 
 
 @dataclass(frozen=True)
@@ -59,19 +63,27 @@ def _traces() -> Store[Analysis]:
 
 @once_per_process
 def _runs() -> Jobs:
-    """One at a time: a run already uses all cores."""
-    return Jobs(at_once=1, waiting="waiting for another analysis on this server to finish")
+    """One at a time, for a run already uses all cores, and beside it a small one: nobody waits long for little."""
+    return Jobs(
+        at_once=1, waiting="waiting for another analysis on this server to finish", for_small=1,
+        small_seconds=SMALL * _estimate(models()[DEFAULT.model], sample_picture(DEFAULT.picture), DEFAULT.size).seconds,
+        budget=budget,
+        short_of_memory="waiting until other analyses on this server leave enough memory",
+    )  # fmt: skip
 
 
 def cost(picture: Picture, model: str, size: int) -> Cost:
     """What analyse() will take; VitEngineError where it cannot be. The first call measures the machine's speed."""
     spec = models()[model]
-    grid = spec.cropped_grid(*target_size(picture.shape, spec, size))
-    estimate = ve.estimate(spec, grid)
+    estimate = _estimate(spec, picture, size)
     key = _key(picture, model, size)
     known = _traces().get(key) is not None or _runs().has(key)  # what runs already has its memory
     refusal = "" if known else memory.too_large(spec) or _refusal(estimate)
-    return Cost(grid, estimate.peak_bytes, estimate.seconds, refusal, estimate.kept_bytes)
+    return Cost(estimate.grid, estimate.peak_bytes, estimate.seconds, refusal, estimate.kept_bytes)
+
+
+def _estimate(spec: ve.ModelSpec, picture: Picture, size: int) -> ve.Estimate:
+    return ve.estimate(spec, spec.cropped_grid(*target_size(picture.shape, spec, size)))
 
 
 def _refusal(estimate: ve.Estimate) -> str:
@@ -118,6 +130,7 @@ def analyse(picture: Picture, model: str, size: int, progress: Progress) -> Anal
     if kept is not None:
         return kept
     loaded = memory.load_model(model, progress)
+    estimate = _estimate(loaded.spec, picture, size)
 
     def run(report: Progress) -> Analysis:
         if (done := _traces().get(key)) is not None:  # by a job that ended between the look above and this one
@@ -130,7 +143,8 @@ def analyse(picture: Picture, model: str, size: int, progress: Progress) -> Anal
         _traces().put(key, analysis)
         return analysis
 
-    return _runs().run(key, run, progress)
+    expected = Size(estimate.seconds, estimate.peak_bytes)
+    return _runs().run(key, run, progress, session=process.session(), size=expected)
 
 
 def _demand_room(spec: ve.ModelSpec, grid: ve.TokenGrid) -> None:
@@ -151,6 +165,7 @@ def warm_up() -> None:
     picture = sample_picture(DEFAULT.picture)
     cost(picture, DEFAULT.model, DEFAULT.size)
     analyse(picture, DEFAULT.model, DEFAULT.size, lambda fraction, message: None)
+    process.freeze_what_stays()
 
 
 def statistics(analysis: Analysis) -> pd.DataFrame:

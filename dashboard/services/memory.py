@@ -7,11 +7,12 @@ import streamlit as st
 
 import vit_engine as ve
 from dashboard.jobs import Progress, Store
+from dashboard.lanes import Size
 from dashboard.services import limits, own
 from dashboard.services.names import parse, taken_apart
 from dashboard.services.paths import errors_without_paths, without_paths
-from dashboard.services.process import once_per_process
-from dashboard.services.reading import readers
+from dashboard.services.process import once_per_process, session
+from dashboard.services.reading import READ_BYTES, readers
 from vit_engine.planning import in_words
 from vit_engine.registry import find_model
 from vit_engine.weights import works_offline
@@ -79,7 +80,9 @@ def load_model(name: str, progress: Progress) -> ve.LoadedModel:
         _reports().put(name, loaded.report)
         return loaded
 
-    return readers().run(key, load, progress)
+    # What is read is in memory twice: as it is in the file, and as the model.
+    expected = Size(model_bytes(spec) / READ_BYTES, 2 * model_bytes(spec))
+    return readers().run(key, load, progress, session=session(), size=expected)
 
 
 def _load_published(name: str, progress: Progress) -> ve.LoadedModel:

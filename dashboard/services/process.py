@@ -4,12 +4,14 @@ Not st.cache_resource: any client can send Streamlit's "clear cache", which woul
 and jobs away. Only models are cached there, and even of those the store is kept here.
 """
 
+import gc
 import threading
 from collections.abc import Callable
 from functools import wraps
 from typing import TypeVar
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 Value = TypeVar("Value")
 _values: dict[Callable, object] = {}
@@ -35,3 +37,19 @@ def forget_all() -> None:
     st.cache_data.clear()
     with _lock:
         _values.clear()
+
+
+def freeze_what_stays() -> None:
+    """Have the garbage collector pass over all that there is now: modules, models, what was made at the start.
+
+    Streamlit collects all garbage after every run of a script, and each time looks at every object there is: with
+    PyTorch and Plotly imported that takes longer than the run itself.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def session() -> str:
+    """The name of the session whose script runs in this thread; empty in a thread of the server's own."""
+    context = get_script_run_ctx(suppress_warning=True)
+    return "" if context is None else context.session_id

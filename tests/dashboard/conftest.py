@@ -1,13 +1,16 @@
 """Fixtures of the dashboard's suites. Caches live as long as the process: loaded models are shared on purpose."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 import vit_engine as ve
+from dashboard import jobs
 from dashboard.testing import clear_caches
 from tests.dashboard.downloads import server, watched
+from tests.dashboard.working import WATCHERS
 
 __all__ = ["server", "watched"]  # fixtures
 
@@ -31,3 +34,16 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(ve, "attend", counting)
     return seen
+
+
+@pytest.fixture
+def watchers() -> Iterator[ThreadPoolExecutor]:
+    """Threads of sessions that watch jobs."""
+    with ThreadPoolExecutor(WATCHERS) as pool:
+        yield pool
+
+
+@pytest.fixture
+def quick_polls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those who watch a job look at it often."""
+    monkeypatch.setattr(jobs, "POLL", 0.01)

@@ -1,84 +1,16 @@
 """Jobs do each piece of work once, whoever watches."""
 
 import threading
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from dashboard import jobs
-from dashboard.jobs import AbandonedError, Jobs, Progress, StoppedError
+from dashboard.jobs import StoppedError
 from tests.dashboard.support import ignore
+from tests.dashboard.working import PATIENCE, WAITING, WATCHERS, Stop, Work, at_once, leave, says, some_jobs
 
-PATIENCE = 30  # seconds until a test that hangs fails
-WATCHERS = 8
-WAITING = "waiting for others"
-
-
-class Stop(BaseException):
-    """As Streamlit ends a script: not an Exception."""
-
-
-class Work:
-    """A make() that says when it runs, goes on when it is told to, and reports before it ends."""
-
-    def __init__(self, value: str = "value", error: Exception | None = None) -> None:
-        self.value, self.error = value, error
-        self.started, self.opened, self.ended = threading.Event(), threading.Event(), threading.Event()
-        self.calls = 0
-        self.abandoned = self.stopped = False
-
-    def make(self, report: Progress) -> str:
-        self.calls += 1
-        report(0.5, "half")
-        self.started.set()
-        try:
-            assert self.opened.wait(PATIENCE)
-            report(1.0, "whole")
-        except AbandonedError:
-            self.abandoned = True
-            raise
-        except StoppedError:
-            self.stopped = True
-            raise
-        finally:
-            self.ended.set()
-        if self.error is not None:
-            raise self.error
-        return self.value
-
-
-@pytest.fixture
-def watchers() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(WATCHERS) as pool:
-        yield pool
-
-
-@pytest.fixture(autouse=True)
-def _quick_polls(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "POLL", 0.01)
-
-
-def some_jobs(*, at_once: int = 1) -> Jobs:
-    return Jobs(at_once=at_once, waiting=WAITING)
-
-
-def says(event: threading.Event, text: str) -> Progress:
-    """A watcher's progress that sets an event once it is told this text."""
-
-    def progress(_: float, message: str) -> None:
-        if message == text:
-            event.set()
-
-    return progress
-
-
-def leave(*_: object) -> None:
-    raise Stop
-
-
-def at_once(value: str = "value") -> Callable[[Progress], str]:
-    return lambda report: value
+pytestmark = pytest.mark.usefixtures("quick_polls")
 
 
 def test_many_sessions_that_want_one_thing_have_it_made_once(watchers: ThreadPoolExecutor) -> None:

@@ -1,7 +1,9 @@
 """What the server's process holds for all sessions, and that no session can take it from the others."""
 
+import gc
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
+from types import SimpleNamespace
 
 import pytest
 import streamlit as st
@@ -57,3 +59,21 @@ def test_clearing_streamlits_caches_takes_nothing_from_anybody(runs: list[str]) 
     assert services.trace_bytes() == traces
     services.analyse(picture, SMALL["model"], int(SMALL["size"]), ignore)
     assert len(runs) == 1
+
+
+def test_what_a_server_begins_with_is_passed_over_when_garbage_is_collected() -> None:
+    gc.unfreeze()
+    try:
+        services.warm_up()
+        assert gc.get_freeze_count() > 100_000  # PyTorch's and Plotly's modules alone are more
+        assert len(gc.get_objects()) < gc.get_freeze_count() / 10
+    finally:
+        gc.unfreeze()
+
+
+def test_work_is_for_the_session_whose_script_asks_and_for_none_in_other_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert process.session() == ""
+    monkeypatch.setattr(process, "get_script_run_ctx", lambda **_: SimpleNamespace(session_id="one"))
+    assert process.session() == "one"

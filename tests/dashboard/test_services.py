@@ -186,3 +186,27 @@ def test_after_the_warm_up_the_first_view_needs_no_run(runs: list[str], monkeypa
     assert runs == [MODEL]
     services.analyse(services.find_picture(DEFAULT.picture), MODEL, 96, ignore)
     assert runs == [MODEL]
+
+
+def test_a_small_analysis_runs_while_a_heavy_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    attend, started, go_on, done = ve.attend, threading.Event(), threading.Event(), threading.Event()
+
+    def held(loaded: ve.LoadedModel, prepared: ve.PreparedImage, *, progress: Progress) -> ve.AttentionTrace:
+        if prepared.grid.height == 256:
+            started.set()
+            assert go_on.wait(30)
+        return attend(loaded, prepared, progress=progress)
+
+    monkeypatch.setattr(ve, "attend", held)
+    heavy = threading.Thread(
+        target=lambda: done.set() if services.analyse(picture(31), "demo_vit_p8", 256, ignore) else None
+    )
+    heavy.start()
+    try:
+        assert started.wait(30)
+        assert services.analyse(picture(32), MODEL, 96, ignore).trace.grid.height == 96
+        assert not done.is_set()
+    finally:
+        go_on.set()
+        heavy.join(30)
+    assert done.is_set()

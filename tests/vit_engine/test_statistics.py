@@ -125,3 +125,13 @@ def test_top_mass_by_hand(weights: list[float], share: float, expected: float) -
 
 def test_the_usual_top_mass_is_that_of_a_tenth() -> None:
     assert top_mass(np.float32([*[1] * 18, 40, 42])).item() == pytest.approx(0.82)
+
+
+def test_a_table_is_its_callers_own() -> None:
+    made = statistics()
+    first = made.to_frame()
+    before = first["cls_gini"].tolist()
+    first.loc[0, "cls_gini"] = 7
+    first["more"] = 1
+    assert made.to_frame()["cls_gini"].tolist() == before
+    assert "more" not in made.to_frame()

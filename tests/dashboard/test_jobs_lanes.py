@@ -1,0 +1,90 @@
+"""Small jobs do not wait for heavy ones, sessions take turns, and memory is shared out: the rules, with threads."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import pytest
+
+from dashboard import jobs
+from dashboard.jobs import AbandonedError, Jobs, Progress
+from dashboard.lanes import Size
+from tests.dashboard.support import ignore
+from tests.dashboard.working import PATIENCE, WAITING, Stop, Work, at_once, leave, says, some_jobs
+
+pytestmark = pytest.mark.usefixtures("quick_polls")
+
+
+def small(*, seconds: float = 1.0, nbytes: int = 0) -> Size:
+    return Size(seconds, nbytes)
+
+
+def two_lanes(**options: Any) -> Jobs:
+    return Jobs(at_once=1, waiting=WAITING, for_small=1, small_seconds=2.0, **options)
+
+
+def test_a_small_job_does_not_wait_for_a_heavy_one(watchers: ThreadPoolExecutor) -> None:
+    some, heavy = two_lanes(), Work("heavy")
+    first = watchers.submit(some.run, "heavy", heavy.make, ignore, session="a", size=Size(60.0, 0))
+    assert heavy.started.wait(PATIENCE)
+    second = watchers.submit(some.run, "small", at_once("small"), ignore, session="b", size=small())
+    assert second.result(PATIENCE) == "small"
+    assert not heavy.ended.is_set()
+    heavy.opened.set()
+    assert first.result(PATIENCE) == "heavy"
+
+
+def test_sessions_take_turns_while_one_has_many_jobs_waiting(watchers: ThreadPoolExecutor) -> None:
+    some, gate, ended = some_jobs(at_once=1), Work(), []
+    watchers.submit(some.run, "gate", gate.make, ignore, session="a", size=small())
+    assert gate.started.wait(PATIENCE)
+    futures, told = [], []
+    for key, session in (("a1", "a"), ("a2", "a"), ("a3", "a"), ("b1", "b"), ("b2", "b")):
+        waits = threading.Event()
+        make = partial(_note, ended, key)
+        futures.append(watchers.submit(some.run, key, make, says(waits, WAITING), session=session, size=small()))
+        assert waits.wait(PATIENCE)  # so that they have come in this order
+        told.append(waits)
+    gate.opened.set()
+    assert [future.result(PATIENCE) for future in futures] == ["a1", "a2", "a3", "b1", "b2"]
+    assert ended == ["b1", "a1", "b2", "a2", "a3"]  # a has had one turn already
+
+
+def _note(ended: list[str], key: str, _: Progress) -> str:
+    ended.append(key)
+    return key
+
+
+def test_what_waits_for_memory_alone_says_so_and_begins_when_there_is_some(watchers: ThreadPoolExecutor) -> None:
+    some, first, told = two_lanes(budget=lambda: 100, short_of_memory="short"), Work("first"), threading.Event()
+    one = watchers.submit(some.run, "one", first.make, ignore, session="a", size=Size(60.0, 80))
+    assert first.started.wait(PATIENCE)
+    two = watchers.submit(some.run, "two", at_once("two"), says(told, "short"), session="b", size=small(nbytes=21))
+    assert told.wait(PATIENCE)
+    fits = watchers.submit(some.run, "fits", at_once("fits"), ignore, session="c", size=small(nbytes=20))
+    assert fits.result(PATIENCE) == "fits"
+    assert not two.done()
+    first.opened.set()
+    assert (one.result(PATIENCE), two.result(PATIENCE)) == ("first", "two")
+
+
+def test_what_waits_and_nobody_watches_any_more_takes_nobody_s_turn(
+    watchers: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some, gate, left = some_jobs(at_once=1), Work(), Work("left")
+    one = watchers.submit(some.run, "gate", gate.make, ignore)
+    assert gate.started.wait(PATIENCE)
+    with pytest.raises(Stop):
+        some.run("left", left.make, leave)
+    waiting = some.find("left")
+    assert waiting is not None
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "GRACE", -1.0)  # nobody's last look is recent enough
+        some.stop("nothing")
+        some.start("lasting", at_once("lasting"))
+        assert isinstance(waiting.future.exception(PATIENCE), AbandonedError)
+    assert not some.has("left")
+    gate.opened.set()
+    assert one.result(PATIENCE) == "value"
+    assert left.calls == 0

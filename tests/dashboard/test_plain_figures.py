@@ -1,0 +1,64 @@
+"""Charts are sent without Plotly's checks, and exactly as they would be with them."""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dashboard.compare_figures import distribution_figure
+from dashboard.figures import entropy_figure, overlay_figure
+from dashboard.heads_figures import MAX_CELLS, Profile, profile_figure, similarity_figure, statistic_figure
+from dashboard.mosaics import head_grid_figure, mosaic_figure
+from tests.vit_report.test_plain import checked, sent
+from vit_report.plain import PlainFigure
+
+VALUES = np.arange(15, dtype=np.float32).reshape(3, 5) / 100
+MAPS = np.arange(2 * 5 * 12, dtype=np.float32).reshape(2, 5, 3, 4)
+PIXELS = np.zeros((24, 40, 3), dtype=np.uint8)
+LETTERS = list("abcde")
+FRAMES = {"A <b>": pd.DataFrame({"layer": [0, 0, 3], "head": [0, 1, 0], "x": np.float32([0.1, 0.2, 0.3])})}
+overlay = partial(overlay_figure, PIXELS, VALUES, limit=0.07, colours="magma", opacity=0.6)
+grid = partial(head_grid_figure, MAPS[0], limits=np.ones(5), colours="viridis", labels=LETTERS)
+mosaic = partial(mosaic_figure, MAPS, limits=np.ones((2, 5)), colours="turbo", labels=[LETTERS, LETTERS], layers=[3, 4])
+statistic = partial(statistic_figure, VALUES, layers=(0, 1, 2), title="Entropy", colours="viridis")
+PROFILES = [Profile("A <b>", (0, 1, 2), VALUES), Profile("B", tuple(range(20)), np.ones((20, 3), dtype=np.float32))]
+FEW = [(layer, head) for layer in range(3) for head in range(2)]
+MANY = [(layer, head) for layer in range(9) for head in range(9)]
+
+
+def similarity(heads: list[tuple[int, int]], groups: list[list[tuple[int, int]]]) -> PlainFigure:
+    divergence = np.arange(len(heads) ** 2, dtype=np.float64).reshape(len(heads), -1)
+    return similarity_figure(divergence, heads=heads, groups=groups, colours="cividis")
+
+
+CHARTS: dict[str, Callable[[], PlainFigure]] = {
+    "over, CLS": partial(overlay, query=None),
+    "over, a patch": partial(overlay, query=(1, 4)),
+    "beside, a patch": partial(overlay, query=(1, 4), beside=True),
+    "grid": partial(grid, selected=None),
+    "grid, a head": partial(grid, selected=3),
+    "mosaic, a layer": partial(mosaic, selected=(1, None)),
+    "mosaic, a head": partial(mosaic, selected=(0, 2)),
+    "entropy": partial(entropy_figure, np.ones((2, 14)), layers=(0, 1), layer=1, unit="bits", most=5.5),
+    "statistic, a head": partial(statistic, unit="bits", selected=(1, 2)),
+    "statistic, a layer": partial(statistic, unit="px", selected=(2, None)),
+    "statistic, nothing": partial(statistic, unit="0..1", selected=(9, None)),
+    "profiles": partial(profile_figure, PROFILES, title="Entropy", unit="bits"),
+    "similarity": partial(similarity, FEW, [FEW[:2], FEW[3:5]]),
+    "similarity, no groups": partial(similarity, FEW[::-1], []),
+    "similarity, large": partial(similarity, MANY, [MANY[:2]]),
+    "box": partial(distribution_figure, FRAMES, "x", unit="bits", kind="box"),
+    "violin": partial(distribution_figure, FRAMES, "x", unit="bits", kind="violin"),
+    "heads by number": partial(distribution_figure, FRAMES, "head", unit="bits", kind="box"),
+}
+
+
+@pytest.mark.parametrize("chart", CHARTS.values(), ids=list(CHARTS))
+def test_a_chart_is_sent_as_plotly_checks_it(chart: Callable[[], PlainFigure]) -> None:
+    assert sent(chart()) == sent(checked(chart()))
+
+
+def test_one_of_the_matrices_is_too_large_for_a_marker_a_cell() -> None:
+    assert len(FEW) ** 2 <= MAX_CELLS < len(MANY) ** 2
