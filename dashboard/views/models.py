@@ -2,10 +2,11 @@
 
 import streamlit as st
 
-from dashboard import checkpoint_controls, keys, model_details, model_table, services
+from dashboard import checkpoint_controls, keys, model_details, model_table, services, widgets
 
 
 def page() -> None:
+    widgets.mark()
     with st.container(key="models_page"):
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             st.markdown("#### Models", width="content")
