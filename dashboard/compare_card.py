@@ -116,25 +116,28 @@ def show(number: int, specs: Mapping[str, ModelSpec]) -> None:
 def _model_control(number: int, pane: Pane, specs: Mapping[str, ModelSpec]) -> None:
     st.selectbox(
         f"Model of pane {number}", list(specs), key=_held(number, pane, "model"), label_visibility="collapsed",
-        format_func=lambda name: specs[name].title,
+        persist_state="session", format_func=lambda name: specs[name].title,
     )  # fmt: skip
     _made(number, "model")
 
 
 def _layer_control(number: int, pane: Pane, spec: ModelSpec) -> None:
     key = _held(number, pane, "layer", spec.depth)
-    st.slider("Layer", 0, max(spec.depth - 1, 1), key=key, disabled=spec.depth == 1)
+    st.slider("Layer", 0, max(spec.depth - 1, 1), key=key, disabled=spec.depth == 1, persist_state="session")
     _made(number, "layer", spec.depth)
 
 
 def _head_control(number: int, pane: Pane, spec: ModelSpec) -> None:
     options = [*REDUCTIONS, *map(str, range(spec.heads))]
-    st.selectbox("Head", options, key=_held(number, pane, "head"), width=100)
+    st.selectbox("Head", options, key=_held(number, pane, "head"), width=100, persist_state="session")
     _made(number, "head")
 
 
 def _held(number: int, pane: Pane, field: str, made_for: int | None = None) -> str:
-    """The key of a pane's widget, which is to say what the pane is."""
+    """The key of a pane's widget, which is to say what the pane is.
+
+    Its state is kept for the session because a widget in a closed menu is told its value only then, when it opens.
+    """
     key = of_pane(_FIELDS[field], number)
     widgets.hold(key, _shown(pane, field), made_for)
     return key
@@ -150,7 +153,11 @@ def _menu(number: int, pane: Pane) -> None:
     with st.popover(":material/more_horiz:", type="tertiary", help="Query, method, order", key=f"pane_menu_{number}"):
         _query_control(number, pane)
         st.selectbox(
-            "Method", [method.name for method in METHODS], key=_held(number, pane, "method"), format_func=_method_title
+            "Method",
+            [method.name for method in METHODS],
+            key=_held(number, pane, "method"),
+            format_func=_method_title,
+            persist_state="session",
         )
         _made(number, "method")
         for title, key, icon, able, act in (
@@ -178,7 +185,7 @@ def _method_title(name: str) -> str:
 def _query_control(number: int, pane: Pane) -> None:
     st.segmented_control(
         "Query", tuple(_QUERY_TITLES), key=_held(number, pane, "query"), required=True,
-        format_func=_QUERY_TITLES.__getitem__,
+        persist_state="session", format_func=_QUERY_TITLES.__getitem__,
         help="Shared: a click in any pane moves it. CLS: always the CLS token. Pin here: stays at the point that is "
         "shared now.",
     )  # fmt: skip

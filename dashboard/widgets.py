@@ -27,6 +27,7 @@ _ASIDE = "_aside"  # session state: key -> what was to be given to those
 _NUMBER = "_given"  # session state: how often a widget was given a value
 _WAITING = "_waiting"  # session state: key -> (number, value, the value before), until the browser has seen it
 _REMEMBERED = "_remembered"  # session state: what all widgets said last
+_JUST_GIVEN = "_just_given"  # session state: keys that callbacks gave values in this run, before its script began
 _AGAIN = "_again"  # session state: whether this run was asked for by the last one, and not by the browser
 
 _NO_WIDGETS = {keys.QUERY, keys.UPLOADED, keys.SHOWN_MODEL, keys.PANES, keys.REFERENCE, keys.ZOOM}
@@ -43,6 +44,7 @@ def begin(page: str) -> None:
         state[_BROUGHT] = browser.brought()
     elif not state.pop(_AGAIN, False):
         _give_again()
+    state[_JUST_GIVEN] = ()
 
 
 def _give_again() -> None:
@@ -52,7 +54,9 @@ def _give_again() -> None:
         now = state.get(key)
         if seen >= number:
             continue
-        if now == value:
+        if key in state.get(_JUST_GIVEN, ()):
+            left[key] = number, value, before
+        elif now == value:
             left[key] = number, value, value  # whatever comes now, a person chose
         else:
             left[key] = _give(key, value if now == before else now, now)
@@ -149,9 +153,19 @@ def again() -> NoReturn:
 
 
 def take(decide: Callable[..., Mapping[str, Any]], *args: Any) -> None:
-    """A callback: give what `decide` returns, all of it, also where a newer input waits.
+    """A callback: give what `decide` returns, all of it, also where a newer input waits."""
+    give_all(lambda: _noted(decide(*args)))
 
-    That ends a callback at any touch of the session state, and what it was to do would be lost.
+
+def _noted(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    st.session_state[_JUST_GIVEN] = (*st.session_state.get(_JUST_GIVEN, ()), *values)
+    return values
+
+
+def give_all(decide: Callable[..., Mapping[str, Any]], *args: Any) -> None:
+    """Give what `decide` returns, all of it, also where a newer input waits.
+
+    That ends a run, and a callback too, at any touch of the session state: what was left to do would be lost.
     """
     newer: list[RerunException] = []
     values = _to_the_end(partial(decide, *args), newer)
