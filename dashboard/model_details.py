@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import download_panel, facts, keys, load_report, services
+from dashboard import download_panel, facts, keys, load_report, services, widgets
 from dashboard.model_table import status
 from dashboard.services import Model
 from dashboard.texts import plain, sentence
@@ -56,13 +56,14 @@ def _buttons(model: Model) -> None:
 def open_button(name: str, *, key: str) -> None:
     """Shows a model in Explore."""
     if st.button(
-        "Open in Explore", key=key, on_click=_choose, args=(name,), icon=":material/blur_on:", type="primary"
+        "Open in Explore", key=key, on_click=widgets.take, args=(_choose, name), icon=":material/blur_on:",
+        type="primary",
     ):  # fmt: skip
         st.switch_page(EXPLORE)
 
 
-def _choose(name: str) -> None:
-    st.session_state[keys.MODEL] = name
+def _choose(name: str) -> dict[str, str]:
+    return {keys.MODEL: name}
 
 
 def _unload(name: str) -> None:

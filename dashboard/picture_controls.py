@@ -5,7 +5,7 @@ import base64
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from dashboard import keys, services
+from dashboard import keys, services, widgets
 from dashboard.samples import SAMPLES
 from dashboard.services import Picture
 from dashboard.state import DEFAULT, UPLOAD_PREFIX
@@ -21,14 +21,11 @@ _REMOVED = (
 _NAMES = "_names"  # session state: sha256 -> file name, of this session's own uploads
 
 
-def restore(name: str) -> None:
-    """Bring a picture that a link names, and that is there, into the controls."""
+def opened(name: str) -> dict[str, object]:
+    """What a link that names this picture, which is there, sets, by the keys of the session state."""
     if name.startswith(UPLOAD_PREFIX):
-        st.session_state[keys.UPLOADED] = name.removeprefix(UPLOAD_PREFIX)
-        st.session_state[keys.SOURCE] = "upload"
-    else:
-        st.session_state[keys.SAMPLE] = name
-        st.session_state[keys.SOURCE] = "samples"
+        return {keys.UPLOADED: name.removeprefix(UPLOAD_PREFIX), keys.SOURCE: "upload"}
+    return {keys.SAMPLE: name, keys.SOURCE: "samples"}
 
 
 def picture_name() -> str:
@@ -46,8 +43,8 @@ def picture_title(picture: Picture) -> str:
 
 def show() -> None:
     """The controls."""
-    st.session_state.setdefault(keys.SOURCE, "samples")
-    st.session_state.setdefault(keys.SAMPLE, DEFAULT.picture)
+    widgets.default(keys.SOURCE, "samples")
+    widgets.default(keys.SAMPLE, DEFAULT.picture)
     source = st.segmented_control(
         "Picture", ("samples", "upload", "camera"), key=keys.SOURCE, required=True, width="stretch",
         format_func=str.capitalize, persist_state="session",

@@ -1,12 +1,14 @@
 """What the pages of one picture in one model share: its analysis, its title, clickable charts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
 
 import streamlit as st
 from plotly.graph_objects import Figure
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard import download_panel, picture_controls, services
+from dashboard import download_panel, picture_controls, services, widgets
 from dashboard.services import Analysis
 from dashboard.state import Selection
 from dashboard.texts import capitalised, plain, progress_in
@@ -60,10 +62,19 @@ def title(spec: ModelSpec, selection: Selection, analysis: Analysis | None) -> N
     )
 
 
-def chart(figure: Figure, key: str, aspect: float, on_select: Callable[[], None], *, alt: str) -> None:
-    """A clickable chart in a box that keeps its aspect (width over height) at every width."""
+def chart(figure: Figure, key: str, aspect: float, on_select: Callable[[], Mapping[str, Any]], *, alt: str) -> None:
+    """A clickable chart in a box that keeps its aspect (width over height) at every width.
+
+    on_select: what a click sets, by the keys of the session state.
+    """
     st.html(f"<style>.st-key-{key}_box {{ aspect-ratio: {aspect:.4f}; }}</style>")
     with st.container(key=f"{key}_box"):
         st.plotly_chart(
-            figure, key=key, on_select=on_select, selection_mode="points", height="stretch", config=CHART, alt=alt
+            figure,
+            key=key,
+            on_select=partial(widgets.take, on_select),
+            selection_mode="points",
+            height="stretch",
+            config=CHART,
+            alt=alt,
         )

@@ -31,10 +31,10 @@ _CELL_TO_PIXELS = """(chart, [row, col]) => {
 }"""
 
 
-def settled(page: Page) -> Page:
-    """Wait until the app's script has run, its charts are drawn, and all stays at rest."""
+def settled(page: Page, quiet: int = QUIET, timeout: int = TIMEOUT) -> Page:
+    """Wait until the app's script has run, its charts are drawn, and all stays at rest, for `quiet` milliseconds."""
     page.evaluate("window.quietSince = null")
-    page.wait_for_function(_IS_QUIET, arg=QUIET, timeout=TIMEOUT)
+    page.wait_for_function(_IS_QUIET, arg=quiet, timeout=timeout)
     return page
 
 
