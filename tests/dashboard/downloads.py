@@ -65,25 +65,30 @@ class Watched:
 
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
-    seen, work, report = Watched(), jobs.Jobs._work, jobs.Job.report
+    seen, start, report = Watched(), jobs.Jobs.start, jobs.Job.report
 
-    def working(some: jobs.Jobs, key: Hashable, job: jobs.Job, make: Callable) -> Any:
-        error: BaseException | None = None
-        try:
-            return work(some, key, job, make)
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            if key == NAME:
+    def starting(some: jobs.Jobs, key: Hashable, make: Callable) -> None:
+        start(some, key, watching(make) if key == NAME else make)
+
+    def watching(make: Callable) -> Callable:
+        def made(progress: jobs.Progress) -> Any:
+            error: BaseException | None = None
+            try:
+                return make(progress)
+            except BaseException as raised:
+                error = raised
+                raise
+            finally:
                 seen.ends.append(error)
                 seen.ended.release()
+
+        return made
 
     def reporting(job: jobs.Job, fraction: float, message: str) -> None:
         report(job, fraction, message)
         if fraction > 0.4:  # of 4.8 MB: at least "2 of 5 MB"
             seen.halfway.set()
 
-    monkeypatch.setattr(jobs.Jobs, "_work", working)
+    monkeypatch.setattr(jobs.Jobs, "start", starting)
     monkeypatch.setattr(jobs.Job, "report", reporting)
     return seen
