@@ -72,7 +72,7 @@ def test_the_bound_holds_at_every_moment_while_several_upload_at_once(temporary:
 def test_who_needs_the_room_or_the_bytes_of_one_that_is_being_written_waits_for_it(
     temporary: Path, monkeypatch: pytest.MonkeyPatch, second: int
 ) -> None:
-    store, copy = Uploads(SIZE), checkpoint_uploads._copy
+    store, copy = Uploads(3 * SIZE if second == 1 else SIZE), checkpoint_uploads._copy
     begun, waiting, go_on, written = threading.Event(), threading.Event(), threading.Event(), []
 
     def counting(*arguments: object) -> None:
