@@ -145,9 +145,7 @@ class Uploads:
     def _prefer_published(self, sha256: str, name: str) -> None:
         with self._changed:
             upload = self._files.get(sha256)
-            if upload is None or _is_published(upload.path, sha256):
-                return
-            if _is_published(upload.path.with_name(name), sha256):
+            if upload is not None and _is_published(upload.path.with_name(name), sha256):
                 self._files[sha256] = replace(upload, path=_named(upload, name))
 
     def _held(self, sha256: str) -> Upload | None:

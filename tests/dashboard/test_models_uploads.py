@@ -149,6 +149,15 @@ def test_a_second_upload_of_the_same_bytes_is_the_same_model_and_leaves_the_firs
     assert services.add(name, ignore) == spec
 
 
+def test_adding_once_more_leaves_a_model_its_title_even_if_a_better_one_is_free_by_now(file: Path) -> None:
+    first = services.add(f"{keep(file.read_bytes())}@{HEADS}", ignore)
+    other = save_checkpoint(file.with_name("other.pth"), 6).read_bytes()
+    second = services.add(f"{keep(other)}@{HEADS}", ignore)
+    assert (first.title, second.title) == ("mine", f"mine · {HEADS} heads")
+    services.remove(first.name)
+    assert services.add(second.name, ignore) == second
+
+
 def test_a_model_whose_file_went_and_came_back_under_another_name_is_as_it_was(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
