@@ -29,8 +29,8 @@ class NumberType:
         self.dtype = np.dtype(code)
 
     def set_state(self, state: Sequence[Any]) -> None:
-        if state[1] in {"<", ">"}:
-            self.dtype = self.dtype.newbyteorder(state[1])
+        if type(state[1]) is str and state[1] in {"<", ">"}:
+            self.dtype = np.dtype(f"{state[1]}{self.dtype.str[1:]}")
 
 
 def resolver(allowance: Allowance) -> Callable[[str], Any]:
@@ -76,7 +76,7 @@ def _containers(allowance: Allowance) -> dict[str, Function]:
 
 def _encode(text: str, encoding: str) -> bytes:
     """How protocol 2 spells bytes."""
-    if type(text) is not str or encoding not in {"latin1", "latin-1"}:
+    if type(text) is not str or type(encoding) is not str or encoding not in {"latin1", "latin-1"}:
         raise Unreadable("encodes text in another way than pickles spell bytes")
     return text.encode("latin-1")
 
@@ -84,7 +84,7 @@ def _encode(text: str, encoding: str) -> bytes:
 def _bytearray(values: bytes = b"") -> bytes:
     """Of bytes; a number would be a length."""
     if type(values) is not bytes:
-        raise Unreadable(f"asks for an array of bytes that is not spelled out ({values!r:.40})")
+        raise Unreadable("asks for an array of bytes that is not spelled out")
     return values
 
 

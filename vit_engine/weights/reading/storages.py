@@ -44,6 +44,13 @@ class StorageType(NamedTuple):
         return count * (self.dtype.itemsize if self.dtype else 1)
 
 
+def storage_key(kind: object, saved: object, key: object) -> str:
+    """Of what a pickle says in the place of a storage. Anything may stand there, and a hash of it may not end."""
+    if type(kind) is not str or kind != "storage" or not isinstance(saved, StorageType) or type(key) is not str:
+        raise Unreadable("holds more than weights")
+    return key
+
+
 class Storage(NamedTuple):
     """The memory of tensors. values: a bytearray, or a part of one."""
 
@@ -120,7 +127,9 @@ def _size(sides: Sequence[int] = ()) -> tuple[int, ...]:
 
 def _name(*parts: object) -> str:
     """Of a device or a layout, which nothing is made of."""
-    return ":".join(f"{part:.20}" if isinstance(part, str) else f"{part!r:.20}" for part in parts)
+    if not all(type(part) in {str, int} for part in parts):
+        raise Unreadable("has a device or a layout without a name")
+    return ":".join(f"{part:.20}" if isinstance(part, str) else f"{part}" for part in parts)
 
 
 def _with_attributes(make: Any, kind: Any, arguments: Sequence[Any], *_: object) -> Tensor:

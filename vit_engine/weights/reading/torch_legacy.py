@@ -7,7 +7,7 @@ from typing import Any
 
 from vit_engine.weights.reading.pickle_names import resolver
 from vit_engine.weights.reading.pickles import Allowance, Limited, Unreadable, unpickle
-from vit_engine.weights.reading.storages import OTHER_ORDER, Storage, StorageType, swap_bytes
+from vit_engine.weights.reading.storages import OTHER_ORDER, Storage, StorageType, storage_key, swap_bytes
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _COUNT = 8  # bytes before each storage, which say how many values it has
@@ -41,9 +41,8 @@ class _Announced:
         self._found: dict[str, Storage] = {}
 
     def find(self, saved: Any) -> Storage:
-        _, kind, key, _, count, part = saved
-        if saved[0] != "storage" or not isinstance(kind, StorageType):
-            raise Unreadable("holds more than weights")
+        word, kind, name, _, count, part = saved
+        key = storage_key(word, kind, name)
         nbytes = kind.nbytes(count)
         if key not in self._found:
             self._left -= nbytes

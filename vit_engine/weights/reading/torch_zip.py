@@ -15,7 +15,7 @@ from vit_engine.weights.reading.limits import demand_within_limit
 from vit_engine.weights.reading.listing import listed
 from vit_engine.weights.reading.pickle_names import resolver
 from vit_engine.weights.reading.pickles import Allowance, Limited, Unreadable, unpickle
-from vit_engine.weights.reading.storages import OTHER_ORDER, Storage, StorageType, swap_bytes
+from vit_engine.weights.reading.storages import OTHER_ORDER, Storage, StorageType, storage_key, swap_bytes
 
 _LONGEST_DIRECTORY = 8_000_000  # bytes of the list of entries: 80,000 of them
 _PIECE = 1 << 20
@@ -60,9 +60,8 @@ class _Records:
         self._swapped = self._byte_order() == OTHER_ORDER
 
     def find(self, saved: Any) -> Storage:
-        _, kind, key, _, count = saved
-        if saved[0] != "storage" or not isinstance(kind, StorageType):
-            raise Unreadable("holds more than weights")
+        word, kind, name, _, count = saved
+        key = storage_key(word, kind, name)
         if key not in self._values:
             self._values[key] = self._read(f"{self._prefix}data/{key}", kind)
         if kind.nbytes(count) != len(self._values[key]):

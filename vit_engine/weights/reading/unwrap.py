@@ -21,6 +21,8 @@ PERHAPS = ("model.", "net.", "network.", "encoder.")
 _TRAINING = r"(criterion|loss(_fn|_func|_function)?|metrics?|(train|val|valid|validation|test)_\w+)(\.\w+)+"
 # What tools leave in the middle of names, one module at a time: no module of a model is called so.
 _WITHIN = re.compile(r"(?<=\.)(?:(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.)+(?=.)")
+_SCALARS = (str, int, float, type(None))
+_LONGEST_LIST = 100
 _ARGUMENTS = ("args", "config", "hyper_parameters", "hparams")  # where runs keep their arguments
 
 
@@ -131,8 +133,25 @@ def _arguments(content: Any) -> Mapping[str, Any]:
         value = content.get(key)
         arguments = vars(value) if isinstance(value, argparse.Namespace) else value
         if isinstance(arguments, Mapping):
-            found = {**{name: each for name, each in arguments.items() if isinstance(name, str)}, **found}
+            found = {**_plain(arguments), **found}
     return found
+
+
+def _plain(arguments: Mapping[Any, Any], depth: int = 1) -> dict[str, Any]:
+    """Those of plain values, lists of them, and dicts of both.
+
+    Others mean nothing here, and may not be looked at: tuples in tuples, each twice, have no end when they are printed
+    or hashed.
+    """
+    plain = {name: each for name, each in arguments.items() if isinstance(name, str) and _is_plain(each)}
+    inner = {name: each for name, each in arguments.items() if isinstance(name, str) and isinstance(each, Mapping)}
+    return plain | {name: _plain(each, depth - 1) for name, each in inner.items() if depth}
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return len(value) <= _LONGEST_LIST and all(isinstance(each, _SCALARS) for each in value)
+    return isinstance(value, _SCALARS)
 
 
 def _what_instead(content: Any) -> str:

@@ -133,7 +133,30 @@ def colliding_tuples() -> bytes:
 
 def deep_key() -> bytes:
     """Python looks at a hash of tuples in tuples with no limit to its depth, and the process ends."""
-    return keyed([(b")" + b"\x85" * 300_000, b"N")])
+    return keyed([(DEEP, b"N")])
+
+
+def doubled() -> bytes:
+    """A tuple of two that are the same tuple, 60 times: nobody has ever printed it."""
+    return packed(text("a"), text("b")) + b"".join(put(100 + each) + get(100 + each) + b"\x86" for each in range(60))
+
+
+def run_with(**arguments: bytes) -> Write:
+    """A training file whose arguments are these."""
+
+    def write(path: Path) -> None:
+        torch.save({"model": vit_state(), "args": "ARGUMENTS"}, path)
+        with zipfile.ZipFile(path) as archive:
+            records = {each: archive.read(each) for each in archive.namelist()}
+        spelled = keyed((text(key), value) for key, value in arguments.items())
+        with zipfile.ZipFile(path, "w") as archive:
+            for each, data in records.items():
+                archive.writestr(each, data.replace(text("ARGUMENTS"), spelled) if each.endswith("data.pkl") else data)
+
+    return write
+
+
+DEEP = b")" + b"\x85" * 300_000  # tuples in tuples: Python hashes them with no look at their depth
 
 
 def lying_record(path: Path) -> None:
@@ -263,6 +286,17 @@ FILES: dict[str, Write] = {
     "deep-key": holding(deep_key()),
     "colliding": holding(colliding()),
     "colliding-tuples": holding(colliding_tuples()),
+    "deep-storage": holding(
+        packed(text("storage"), name("torch", "FloatStorage"), DEEP, text("cpu"), number(4)) + b"Q"
+    ),
+    "deep-word": holding(packed(DEEP, name("torch", "FloatStorage"), text("0"), text("cpu"), number(4)) + b"Q"),
+    "deep-encoding": holding(called(name("_codecs", "encode"), text("a"), DEEP)),
+    "doubled-storage": holding(
+        packed(text("storage"), name("torch", "FloatStorage"), doubled(), text("cpu"), number(4)) + b"Q"
+    ),
+    "doubled-device": holding(called(name("torch", "device"), doubled())),
+    "doubled-bytes": holding(called(name("builtins", "bytearray"), doubled())),
+    "doubled-key": holding(keyed([(doubled(), b"N")])),
     "lying-record": lying_record,
     "many-entries": many_entries,
     "many-names": many_names,
@@ -274,4 +308,11 @@ FILES: dict[str, Write] = {
     "many-layers": saved({f"blocks.{each}.norm1.weight": torch.ones(12) for each in range(600)}),
     "header-length": writing(struct.pack("<Q", 1 << 40) + b"{}"),
     "header-shape": safetensors(b'{"a":{"dtype":"F32","shape":[805306368],"data_offsets":[0,3221225472]}}', b"\0" * 64),
+}
+
+# Loaded as if their arguments were not there.
+HARMLESS: dict[str, Write] = {
+    "doubled-arguments": run_with(arch=doubled(), model=doubled(), data_dir=text("x"), gp=doubled()),
+    "deep-arguments": run_with(arch=DEEP, model=text("vit_tiny_patch16_224"), data_path=text("x"), gp=DEEP),
+    "deep-timm-arguments": run_with(gp=DEEP, img_size=DEEP, model_kwargs=keyed([(text("act_layer"), DEEP)])),
 }
