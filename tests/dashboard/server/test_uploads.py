@@ -36,7 +36,8 @@ class Runtime:
 
     def close_session(self, session: str) -> None:
         self.closed.append(session)
-        self.uploaded_file_mgr.remove_session_files(session)
+        if session != "ended":  # as of one that it does not know any more
+            self.uploaded_file_mgr.remove_session_files(session)
 
 
 @pytest.fixture
@@ -155,6 +156,12 @@ def test_a_sessions_newest_pictures_push_out_its_oldest_and_nothing_else(guard: 
     for file in ("4", "5", "6"):
         assert put(guard, "a", file, "a.png", 1)[0] == 204
     assert kept("a") == {"checkpoint": 1, "4": 1, "5": 1, "6": 1}, "three files of a kind"
+
+
+def test_a_file_that_comes_again_takes_its_own_place(guard: UploadGuard) -> None:
+    for file in ("1", "2", "2"):
+        assert put(guard, "a", file, "a.png", MB)[0] == 204
+    assert kept("a") == {"1": MB, "2": MB}
 
 
 def test_a_second_checkpoint_pushes_out_the_first(guard: UploadGuard) -> None:
