@@ -57,11 +57,15 @@ def _start(file_bytes: int, most_pixels: int) -> subprocess.Popen[bytes]:
     """-P: the script's folder is no place to import from."""
     numbers = (most_pixels, limits.KEPT_PIXELS, limits.PICTURE_SECONDS, memory_limit(file_bytes, most_pixels))
     environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-    return subprocess.Popen(
-        [sys.executable, "-P", str(_SCRIPT), str(Path(ve.__file__).parent), *map(str, numbers)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        env=environment | {"OPENBLAS_NUM_THREADS": "1"},
-    )  # fmt: skip
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-P", str(_SCRIPT), str(Path(ve.__file__).parent), *map(str, numbers)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env=environment | {"OPENBLAS_NUM_THREADS": "1"},
+        )  # fmt: skip
+    except OSError as error:  # too many processes, say: why is for the log, not for a browser
+        _log.error("no process for a picture: %s", error)
+        raise ve.ImageError("The server has no room to decode a picture now: upload it again in a minute.") from error
 
 
 def _watch(process: subprocess.Popen[bytes], report: Progress) -> tuple[bytes, bytes]:

@@ -3,6 +3,7 @@
 import io
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 
 import vit_engine as ve
-from dashboard.jobs import AbandonedError
+from dashboard.jobs import AbandonedError, Progress
 from dashboard.services import decoder, limits
 from dashboard.services.decoder import LargerPictureError, decode
 from tests.dashboard.slow import HOURS, Processes, slow_bmp
@@ -152,13 +153,31 @@ def test_a_process_that_dies_is_said_in_words(
     assert "can't open file" in caplog.text
 
 
+def test_a_process_that_cannot_start_is_said_without_paths(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(decoder.sys, "executable", "/srv/secret/python")
+    with pytest.raises(ve.ImageError, match=r"^The server has no room to decode a picture now: upload it again"):
+        decode(noise_png(4), ignore, most_pixels=MOST)
+    assert "No such file" in caplog.text
+
+
 def test_secrets_of_the_server_are_none_of_a_decoders(processes: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "secret")
     decode(noise_png(4), ignore, most_pixels=MOST)
     assert "HF_TOKEN" not in processes.environments[0]
 
 
-def test_what_c_libraries_say_of_a_file_is_not_in_the_servers_log(capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_c_libraries_say_of_a_file_is_neither_logged_nor_gathered(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch, gathered = decoder._watch, []
+
+    def watched(process: subprocess.Popen[bytes], report: Progress) -> tuple[bytes, bytes]:
+        gathered.append(watch(process, report))
+        return gathered[0]
+
+    monkeypatch.setattr(decoder, "_watch", watched)
     data = bytearray(encoded(NOISE.convert("RGB"), "TIFF", compression="tiff_adobe_deflate"))
     data[8:200] = bytes(192)  # the pixels come first: they are no longer what zlib wrote
     with pytest.raises(ve.ImageError):
@@ -167,6 +186,7 @@ def test_what_c_libraries_say_of_a_file_is_not_in_the_servers_log(capfd: pytest.
     with pytest.raises(ve.ImageError, match="damaged or cut off"):
         decode(bytes(data), ignore, most_pixels=MOST)
     assert capfd.readouterr().err == ""
+    assert gathered[0][1] == b""
 
 
 def test_the_slow_picture_is_a_picture() -> None:
