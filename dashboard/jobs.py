@@ -5,6 +5,7 @@ back to the same job. A job that nobody has watched for a while is given up at i
 it was started to go on by itself; any job can be stopped.
 """
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Hashable
@@ -79,7 +80,7 @@ class Jobs:
         waiting: str,
         for_small: int = 0,
         small_seconds: float = 0.0,
-        budget: Callable[[], int] = lambda: 0,
+        budget: Callable[[], int] = lambda: sys.maxsize,
         short_of_memory: str = "waiting for memory",
     ) -> None:
         """waiting, short_of_memory: what those who wait are told. budget: bytes that all jobs together may take."""

@@ -1,6 +1,6 @@
 """What the server takes of its machine and how long its users wait, with many of them at once.
 
-python -m benchmarks.load                   this checkout, then benchmarks/LOAD.md: three minutes
+python -m benchmarks.load                   this checkout, then benchmarks/LOAD.md: some minutes
 python -m benchmarks.load --against PATH    another checkout too, the two in turns
 python -m benchmarks.load --quick           in less time; prints the tables and writes nothing
 

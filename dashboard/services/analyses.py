@@ -160,12 +160,14 @@ def _demand_room(spec: ve.ModelSpec, grid: ve.TokenGrid) -> None:
 
 def warm_up() -> None:
     """Analyse what a new session opens with, so that the first visitor does not wait for it."""
-    for sample in SAMPLES:
-        thumbnail(sample.name)
-    picture = sample_picture(DEFAULT.picture)
-    cost(picture, DEFAULT.model, DEFAULT.size)
-    analyse(picture, DEFAULT.model, DEFAULT.size, lambda fraction, message: None)
-    process.freeze_what_stays()
+    try:
+        for sample in SAMPLES:
+            thumbnail(sample.name)
+        picture = sample_picture(DEFAULT.picture)
+        cost(picture, DEFAULT.model, DEFAULT.size)
+        analyse(picture, DEFAULT.model, DEFAULT.size, lambda fraction, message: None)
+    finally:
+        process.freeze_what_stays()
 
 
 def statistics(analysis: Analysis) -> pd.DataFrame:

@@ -88,3 +88,10 @@ def test_what_waits_and_nobody_watches_any_more_takes_nobody_s_turn(
     gate.opened.set()
     assert one.result(PATIENCE) == "value"
     assert left.calls == 0
+
+
+def test_without_a_budget_nothing_waits_for_memory(watchers: ThreadPoolExecutor) -> None:
+    some, together = some_jobs(at_once=2), threading.Barrier(2, timeout=PATIENCE)
+    make = lambda _: together.wait()  # noqa: E731
+    futures = [watchers.submit(some.run, key, make, ignore, size=Size(1.0, 10**12)) for key in ("one", "two")]
+    assert {future.result(PATIENCE) for future in futures} == {0, 1}

@@ -12,6 +12,8 @@ from dashboard import services
 from dashboard.services import process
 from dashboard.services.process import once_per_process
 from tests.dashboard.support import SMALL, ignore, noise_png
+from vit_engine import VitEngineError
+from vit_engine.planning import BUDGET_VARIABLE
 
 
 def test_a_value_is_made_once_for_all_threads() -> None:
@@ -77,3 +79,15 @@ def test_work_is_for_the_session_whose_script_asks_and_for_none_in_other_threads
     assert process.session() == ""
     monkeypatch.setattr(process, "get_script_run_ctx", lambda **_: SimpleNamespace(session_id="one"))
     assert process.session() == "one"
+
+
+@pytest.mark.usefixtures("fresh_caches")
+def test_a_server_that_cannot_be_warm_passes_over_its_modules_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    gc.unfreeze()
+    monkeypatch.setenv(BUDGET_VARIABLE, "lots")
+    try:
+        with pytest.raises(VitEngineError):
+            services.warm_up()
+        assert gc.get_freeze_count() > 100_000
+    finally:
+        gc.unfreeze()
