@@ -45,12 +45,15 @@ def find_chromium() -> str | None:
 
 
 @contextmanager
-def running_dashboard(log: Path, environment: Mapping[str, str] | None = None) -> Iterator[Server]:
+def running_dashboard(
+    log: Path, environment: Mapping[str, str] | None = None, *, port: int | None = None
+) -> Iterator[Server]:
     """The dashboard as `make run` starts it, on a free port; RuntimeError with its output if it does not come up.
 
-    environment: variables that it has beside those of this process.
+    environment: variables that it has beside those of this process. port: one to have instead, such as that of a
+    server that has ended.
     """
-    port = _free_port()
+    port = port or _free_port()
     command = [sys.executable, "-m", "streamlit", "run", "dashboard/serve.py"]
     options = ["--server.headless", "true", "--server.address", "127.0.0.1", "--server.port", str(port)]
     with (
