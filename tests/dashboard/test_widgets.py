@@ -15,7 +15,8 @@ def page() -> None:
 
     from dashboard import widgets  # noqa: PLC0415
 
-    widgets.begin("one")
+    if not st.session_state.pop("given_up", False):  # as where a newer input waits already
+        widgets.begin("one")
     widgets.default("level", 5)
     top = st.session_state.get("top", 9)
     widgets.hold("level", min(widgets.value_of("level"), top), top)
@@ -90,7 +91,7 @@ def test_a_callback_is_done_to_the_end_though_a_newer_input_waits(monkeypatch: p
 
     monkeypatch.setattr(widgets, "give", give)
     with pytest.raises(RerunException) as raised:
-        widgets.give_all(lambda: {"layer": 3, "head": 1})
+        widgets.take(lambda: {"layer": 3, "head": 1})
     assert raised.value is newer
     assert done == [("layer", 3), ("head", 1)]
 
@@ -103,3 +104,11 @@ def test_in_explore_a_click_in_a_chart_outlasts_an_input_that_did_not_know_of_it
     at.slider(key=keys.OPACITY).set_value(40).run()
     assert_drawn(at, small_trace(), layer=2, head=1)
     assert at.slider(key=keys.OPACITY).value == 40
+
+
+def test_a_click_whose_run_was_given_up_before_it_began_is_not_undone_either() -> None:
+    at = opened()
+    at.session_state["given_up"] = True
+    at.button(key="two").click().run()
+    stale(at, 5).slider(key="other").set_value(7).run()
+    assert (at.slider(key="level").value, at.slider(key="other").value) == (2, 7)
