@@ -13,6 +13,15 @@ def went_back() -> bool:
     return context is not None and context.is_history_navigation
 
 
+def is_set_since(key: str) -> bool:
+    """Whether the session state was given this value after what the browser sent last: by this run or its callbacks.
+
+    Or by the run before, where that asked for this one and the browser sent nothing between the two.
+    """
+    context = get_script_run_ctx()
+    return context is not None and context.session_state.is_new_state_value(key)
+
+
 def brought() -> frozenset[str]:
     """The keys of the widgets whose values came with a session's first run.
 

@@ -50,7 +50,7 @@ def restore() -> Sequence[str]:
     compare_card.take_widgets()
     link = links.fresh(PART, NAMES)
     if link is not None:
-        widgets.give_all(_opened, link)
+        widgets.take(_opened, link)
     return (*st.session_state.pop(_NOTICES, ()), *_keep_to(services.models()))
 
 

@@ -38,7 +38,7 @@ def restore() -> None:
     """Bring a link that somebody opened into the widgets; call before any of them."""
     link = links.fresh(_PART, _SELECTION_FIELDS)
     if link is not None:
-        widgets.give_all(_opened, link)
+        widgets.take(_opened, link)
 
 
 def _opened(link: links.Parameters) -> dict[str, object]:

@@ -57,7 +57,7 @@ def restore(spec: ModelSpec) -> Sequence[str]:
     """
     link = links.fresh(PAGE, NAMES)
     if link is not None:
-        widgets.give_all(_opened, link, spec)
+        widgets.take(_opened, link, spec)
     for name, key in WIDGETS.items():
         widgets.default(key, [] if name == "overlay" else getattr(DEFAULT, name))
     last, layer = spec.depth - 1, widgets.value_of(keys.HEADS_LAYER)

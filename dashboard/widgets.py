@@ -27,8 +27,7 @@ _ASIDE = "_aside"  # session state: key -> what was to be given to those
 _NUMBER = "_given"  # session state: how often a widget was given a value
 _WAITING = "_waiting"  # session state: key -> (number, value, the value before), until the browser has seen it
 _REMEMBERED = "_remembered"  # session state: what all widgets said last
-_JUST_GIVEN = "_just_given"  # session state: keys that callbacks gave values in this run, before its script began
-_AGAIN = "_again"  # session state: whether this run was asked for by the last one, and not by the browser
+_AGAIN = "_again"  # session state: set where a run asks for the next one
 
 _NO_WIDGETS = {keys.QUERY, keys.UPLOADED, keys.SHOWN_MODEL, keys.PANES, keys.REFERENCE, keys.ZOOM}
 T = TypeVar("T")
@@ -42,9 +41,8 @@ def begin(page: str) -> None:
         state[_PAGE] = page
     if _STARTED not in state:
         state[_BROUGHT] = browser.brought()
-    elif not state.pop(_AGAIN, False):
+    elif not browser.is_set_since(_AGAIN):
         _give_again()
-    state[_JUST_GIVEN] = ()
 
 
 def _give_again() -> None:
@@ -54,7 +52,7 @@ def _give_again() -> None:
         now = state.get(key)
         if seen >= number:
             continue
-        if key in state.get(_JUST_GIVEN, ()):
+        if browser.is_set_since(key):  # by a callback of this run: that is no word of the browser's
             left[key] = number, value, before
         elif now == value:
             left[key] = number, value, value  # whatever comes now, a person chose
@@ -153,19 +151,9 @@ def again() -> NoReturn:
 
 
 def take(decide: Callable[..., Mapping[str, Any]], *args: Any) -> None:
-    """A callback: give what `decide` returns, all of it, also where a newer input waits."""
-    give_all(lambda: _noted(decide(*args)))
+    """Give what `decide` returns, all of it, also where a newer input waits; a callback, and for what a link sets.
 
-
-def _noted(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    st.session_state[_JUST_GIVEN] = (*st.session_state.get(_JUST_GIVEN, ()), *values)
-    return values
-
-
-def give_all(decide: Callable[..., Mapping[str, Any]], *args: Any) -> None:
-    """Give what `decide` returns, all of it, also where a newer input waits.
-
-    That ends a run, and a callback too, at any touch of the session state: what was left to do would be lost.
+    A newer input ends a run, and a callback too, at any touch of the session state: what is left to do would be lost.
     """
     newer: list[RerunException] = []
     values = _to_the_end(partial(decide, *args), newer)

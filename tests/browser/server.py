@@ -51,15 +51,17 @@ def running_dashboard(
     *,
     address: str | None = "127.0.0.1",
     base: str = "",
+    port: int | None = None,
     folder: Path = ROOT,
     script: str = "serve.py",
 ) -> Iterator[Server]:
     """The dashboard as `make run` starts it, on a free port; RuntimeError with its output if it does not come up.
 
     environment: variables that it has beside those of this process. address: where it listens; None for what its
-    settings say. base: its base path, such as "/lab". folder: where it is started. script: of the folder dashboard.
+    settings say. base: its base path, such as "/lab". port: one to have, such as that of a server that has ended.
+    folder: where it is started. script: of the folder dashboard.
     """
-    port = _free_port()
+    port = port or _free_port()
     command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "dashboard" / script)]
     options = ["--server.headless", "true", "--server.port", str(port), "--server.baseUrlPath", base]
     options += ["--server.address", address] if address else []
