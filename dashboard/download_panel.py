@@ -15,7 +15,7 @@ def show(model: Model) -> None:
         progress(model.spec.name)
         return
     if model.failure:
-        st.error(sentence(model.failure), icon=":material/cloud_off:")
+        st.error(sentence(model.failure, links=True), icon=":material/cloud_off:")
     licence = f" Licence: {plain(model.spec.licence)}." if model.spec.licence else ""
     st.info(
         f"**{plain(model.spec.title)}** is not on this server yet. Its weights are a download of about "

@@ -20,7 +20,7 @@ def show(model: Model | None) -> None:
         if model.download is not None:
             download_panel.progress(model.spec.name)
         elif model.failure and not model.ready:
-            st.error(sentence(model.failure), icon=":material/cloud_off:")
+            st.error(sentence(model.failure, links=True), icon=":material/cloud_off:")
         facts.show([*facts.of_spec(model.spec), *_file(model)])
         report = services.load_report(model.spec.name)
         if report is not None:

@@ -13,10 +13,14 @@ _BARE_LINKS = re.compile(
 )  # linked by themselves, escaped or not
 
 
-def plain(text: str) -> str:
-    """Markdown that shows a text as it is: links and file names come from strangers, and may hold pictures."""
+def plain(text: str, *, links: bool = False) -> str:
+    """Markdown that shows a text as it is: links and file names come from strangers, and may hold pictures.
+
+    links: whether addresses in it may be followed, as those may from where weights are downloaded.
+    """
     text = text.encode(errors="backslashreplace").decode()  # bytes that are no UTF-8 would end the page
-    text = _BARE_LINKS.sub("\\g<0>\u2060", text)  # an invisible character: no address, and looks the same
+    if not links:
+        text = _BARE_LINKS.sub("\\g<0>\u2060", text)  # an invisible character: no address, and looks the same
     return _MARKUP.sub(r"\\\1", text)
 
 
@@ -25,9 +29,9 @@ def file_name(text: str) -> str:
     return re.sub(r"[^\w.-]+", "-", text).strip("-.")
 
 
-def sentence(text: str, names: Iterable[str] = ()) -> str:
-    """An error's message as a sentence, as Markdown that shows it as it is; names are as in capitalised()."""
-    return plain(capitalised(text, names))
+def sentence(text: str, names: Iterable[str] = (), *, links: bool = False) -> str:
+    """An error's message as a sentence, as Markdown; names are as in capitalised(), links as in plain()."""
+    return plain(capitalised(text, names), links=links)
 
 
 def capitalised(text: str, names: Iterable[str] = ()) -> str:

@@ -62,3 +62,10 @@ def test_what_is_no_unicode_is_spelt_out(text: str) -> None:
 )
 def test_addresses_are_no_links(text: str, shown: str) -> None:
     assert plain(text) == shown
+
+
+def test_an_address_from_which_weights_are_downloaded_can_be_followed_and_copied() -> None:
+    text = "could not download https://host.example/w.pth: gone"
+    shown = sentence(text, links=True)
+    assert shown.replace("\\", "") == "Could not download https://host.example/w.pth: gone"
+    assert sentence(text) != shown
