@@ -1,4 +1,4 @@
-"""Reading checkpoints: safetensors, or PyTorch files by weights-only unpickling. Nothing else, ever."""
+"""Reading checkpoints: safetensors, or PyTorch files as data. Nothing else, ever, and nothing in them is run."""
 
 import contextlib
 import hashlib
