@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.vit_engine.weights.reading.hostile import called, keyed, name, text, zipped
+from tests.vit_engine.weights.reading.spelling import called, keyed, name, text, zipped
 from tests.vit_engine.weights.states import assert_same, prefixed, vit_state
 from vit_engine.errors import CheckpointError
 from vit_engine.weights import load_model
