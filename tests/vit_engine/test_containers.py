@@ -59,7 +59,7 @@ def test_scans_times_pixels_are_bounded(height: int, width: int, most: int, monk
     has = data.count(b"\xff\xda")
     check_parts(with_scans(data, most - has), "the picture file")
     refuse_to_decode(monkeypatch)
-    message = rf"progressive JPEG of {most + 1} scans of {height * width:,} pixels each; at most {most} scans"
+    message = rf"is a JPEG of {most + 1} scans of {height * width:,} pixels each; at most {most} scans"
     with pytest.raises(ImageError, match=message):
         decode(with_scans(data, most + 1 - has))
 
