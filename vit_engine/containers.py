@@ -35,7 +35,7 @@ def check_parts(data: bytes, name: str) -> None:
             pixels = max(pixels, height * width)
     if scans * pixels > MAX_SCANNED_PIXELS:
         raise ImageError(
-            f"{name} is a progressive JPEG of {scans:,} scans of {pixels:,} pixels each; at most "
+            f"{name} is a JPEG of {scans:,} scans of {pixels:,} pixels each; at most "
             f"{MAX_SCANNED_PIXELS // pixels:,} scans of so many are decoded. Save it again as a baseline JPEG or a PNG."
         )
 

@@ -63,6 +63,8 @@ def _decoded(decoding: ModuleType, data: bytes, most_pixels: int, kept_pixels: i
         return ({"larger": True} if most_pixels < decoding.MAX_PIXELS else {"problem": str(error)}), b""
     except decoding.ImageError as error:
         return {"problem": str(error)}, b""
+    except MemoryError:  # for what comes after decoding
+        return {"problem": "the picture file needs more memory than is allowed here; scale it down first."}, b""
 
 
 if __name__ == "__main__":

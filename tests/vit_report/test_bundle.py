@@ -12,11 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
 from tests.vit_report.made import FRAME, PANES, POINT, SIZE, STATISTIC, a_picture
 from vit_engine.comparison import Comparison, agreement_table, head_table
-from vit_engine.containers import png_chunks
 from vit_engine.errors import SpecError
 from vit_engine.maps import AttentionMap, centre_of_mass, difference
 from vit_engine.spec import TokenGrid
@@ -78,46 +76,6 @@ def test_a_zip_does_not_depend_on_the_order_of_its_files() -> None:
 def test_a_folder_has_the_same_files(made: dict[str, bytes], tmp_path: Path) -> None:
     write_bundle(tmp_path, made)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == made
-
-
-SECRET = "SECRETPLACE"
-XMP = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><dc:creator>{SECRET}</dc:creator></x:xmpmeta>'.encode()
-IPTC = b"Photoshop 3.0\x008BIM\x04\x04\0\0\0\0\0\x10\x1c\x02\x50\0\x0b" + SECRET.encode()
-
-
-def secretive(kind: str) -> dict[str, object]:
-    """Options to save a picture with all that its format can say of its owner."""
-    exif = Image.Exif()
-    exif[0x013B] = exif[0x010F] = SECRET  # artist, maker
-    exif.get_ifd(0x8825)[29] = SECRET  # GPS date
-    texts = PngInfo()
-    texts.add_text("Author", SECRET)
-    texts.add_itxt("Comment", SECRET, zip=False)
-    options: dict[str, dict[str, object]] = {
-        "JPEG": {"comment": SECRET, "xmp": XMP, "extra": b"\xff\xed" + (len(IPTC) + 2).to_bytes(2, "big") + IPTC},
-        "PNG": {"pnginfo": texts},
-        "WEBP": {"xmp": XMP, "lossless": True},
-        "TIFF": {"description": SECRET},
-    }
-    return {**options.get(kind, {}), **({} if kind in {"GIF", "BMP"} else {"exif": exif})} | (
-        {"comment": SECRET} if kind == "GIF" else {}
-    )
-
-
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP"])
-def test_what_a_picture_says_of_its_owner_is_in_no_file(kind: str, comparison: Comparison) -> None:
-    picture = a_picture(kind, **secretive(kind))
-    sha256 = picture.info["sha256"]
-    shown = tuple(replace(one, trace=replace(one.trace, image_sha256=sha256)) for one in comparison.shown)
-    found = files(
-        replace(comparison, shown=shown), LOOK, picture=picture, size=SIZE, statistic=STATISTIC, all_layers=False
-    )
-    assert sorted(found) == FILES
-    assert not [name for name, data in found.items() if SECRET.encode() in data]
-    for name in ("picture.png", "comparison.png"):
-        chunks = {chunk for chunk, _, _ in png_chunks(found[name])}
-        assert chunks == {b"IHDR", b"IDAT", b"IEND"}
-    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(found["picture.png"]))), np.asarray(picture))
 
 
 def test_another_picture_is_refused(comparison: Comparison) -> None:
