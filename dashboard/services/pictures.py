@@ -14,7 +14,7 @@ from dashboard.jobs import Jobs, Progress, Store
 from dashboard.samples import SAMPLES, Sample, find_sample
 from dashboard.services import limits
 from dashboard.services.decoder import LargerPictureError, decode
-from dashboard.services.process import once_per_process
+from dashboard.services.process import once_per_process, session
 from dashboard.state import UPLOAD_PREFIX
 from vit_engine.demo.scenes import draw_scene
 from vit_engine.image import MAX_PIXELS, as_png
@@ -109,9 +109,9 @@ def keep_upload(data: bytes, progress: Progress) -> Picture:
     if (kept := _uploads().get(sha256)) is not None:
         return kept
     try:
-        return _readers().run(sha256, _reader(data, sha256, limits.KEPT_PIXELS), progress)
+        return _readers().run(sha256, _reader(data, sha256, limits.KEPT_PIXELS), progress, session=session())
     except LargerPictureError:
-        return _large_readers().run(sha256, _reader(data, sha256, MAX_PIXELS), progress)
+        return _large_readers().run(sha256, _reader(data, sha256, MAX_PIXELS), progress, session=session())
 
 
 def _reader(data: bytes, sha256: str, most_pixels: int) -> Callable[[Progress], Picture]:
