@@ -7,6 +7,9 @@ BIN := $(VENV)/bin
 # pip's progress is for people.
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install $$(test -t 1 || echo --quiet)
 
+# Processes that tests run in, each with one thread: as many as there are cores, at most four. 0: in pytest's own.
+WORKERS ?= auto
+
 # A browser opens by itself only where there is a screen.
 HEADLESS := $(if $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin,$(shell uname)),false,true)
 
@@ -20,8 +23,8 @@ run: $(VENV)/run.stamp ## open the dashboard; PORT=8502 for another port, HOST=0
 	$(BIN)/python -m streamlit run dashboard/serve.py --server.address $(HOST) $(if $(PORT),--server.port $(PORT)) \
 		--server.headless $(HEADLESS) --server.showEmailPrompt false
 
-test: $(VENV)/dev.stamp ## all tests; ARGS='-k rollout' for pytest's own options, CHROMIUM=… for another browser
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/dev.stamp ## all tests; ARGS='-k rollout' for pytest's own options, CHROMIUM=… for another browser, WORKERS=…
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile $(ARGS)
 
 lint: $(VENV)/dev.stamp ## format, lint rules and types, all without changing a file
 	$(BIN)/ruff format --check .

@@ -1,5 +1,7 @@
 """What a checkpoint is, the question for its heads, and the buttons that make it a model."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from dashboard import facts, keys, load_report, services
@@ -13,8 +15,8 @@ _ASKED = "_heads_asked"  # session state: the checkpoint that the heads were cho
 _DONE = "_checkpoint_done"  # session state: (checkpoint, what came of the last button)
 
 
-def show(name: str) -> None:
-    """The card of a checkpoint, by its name without heads."""
+def show(name: str, listed: Sequence[str] = ()) -> None:
+    """The card of a checkpoint, by its name without heads; listed: names in the server's folder, its own among them."""
     _forget_others(name)
     found = _inspect(name)
     if found is None:
@@ -25,7 +27,7 @@ def show(name: str) -> None:
         if asked is None:
             return
         found = asked
-        _buttons(found)
+        _buttons(found, listed)
         checkpoint, words = st.session_state.get(_DONE, ("", ""))
         if checkpoint == name:
             st.success(words, icon=":material/check:")
@@ -72,7 +74,7 @@ def _inspect(name: str) -> Inspected | None:
     try:
         return services.inspect(name, progress_in(bar))
     except VitEngineError as error:
-        st.error(sentence(str(error)), icon=":material/report:")
+        st.error(sentence(str(error), services.screen_names(name)), icon=":material/report:")
         return None
     finally:
         bar.empty()
@@ -90,8 +92,8 @@ def _ask_heads(found: Inspected) -> int | None:
     )  # fmt: skip
 
 
-def _buttons(found: Inspected) -> None:
-    run = _series_of(found)
+def _buttons(found: Inspected, listed: Sequence[str]) -> None:
+    run = _series_of(found, listed)
     with st.container(horizontal=True):
         if services.is_added(found):
             open_button(found.name, key=keys.OPEN_CHECKPOINT)
@@ -111,12 +113,10 @@ def _buttons(found: Inspected) -> None:
                 _add_series(run, found.name)
 
 
-def _series_of(found: Inspected) -> Series | None:
+def _series_of(found: Inspected, listed: Sequence[str]) -> Series | None:
     if not found.name.startswith(FILE_PREFIX):
         return None
-    return next(
-        (run for run in services.find_series(services.list_checkpoints().names) if found.shown in run.names), None
-    )
+    return next((run for run in services.find_series(listed) if found.shown in run.names), None)
 
 
 def _add(found: Inspected) -> None:
@@ -124,7 +124,7 @@ def _add(found: Inspected) -> None:
     try:
         title = services.add(found.name, progress_in(bar)).title
     except VitEngineError as error:
-        st.error(sentence(str(error)), icon=":material/report:")
+        st.error(sentence(str(error), [found.shown]), icon=":material/report:")
     else:
         _tell(f"Added as **{plain(title)}**: choose it in the sidebar, in every session of this server.")
     finally:
@@ -136,7 +136,7 @@ def _add_series(run: Series, like: str) -> None:
     try:
         added = services.add_series(run, like, progress_in(bar))
     except VitEngineError as error:
-        st.error(sentence(str(error)), icon=":material/report:")
+        st.error(sentence(str(error), run.names), icon=":material/report:")
     else:
         left = "  \n".join(f"Left out: {plain(name)}, {plain(why)}" for name, why in added.left_out)
         _tell(f"Added {len(added.names)} models of **{plain(run.run)}**.  \n{left}".rstrip())

@@ -23,48 +23,57 @@ def show() -> None:
         "Every tensor is accounted for, or the file is refused with the reason. What you add can be chosen by "
         "everybody on this server."
     )
-    st.session_state.setdefault(keys.CHECKPOINT_SOURCE, "folder" if _folder_names() else "upload")
+    listing, problem = _listing()
+    st.session_state.setdefault(keys.CHECKPOINT_SOURCE, "folder" if listing.names else "upload")
     source = st.segmented_control(
         "Where it is", tuple(_SOURCE_TITLES), key=keys.CHECKPOINT_SOURCE, required=True, persist_state="session",
         format_func=_SOURCE_TITLES.__getitem__, label_visibility="collapsed",
     )  # fmt: skip
-    name = _from_folder() if source == "folder" else _from_upload()
+    name = _from_folder(listing, problem) if source == "folder" else _from_upload()
     if name is not None:
-        checkpoint_card.show(name)
+        checkpoint_card.show(name, listing.names)
 
 
-def _folder_names() -> tuple[str, ...]:
+def _listing() -> tuple[services.Listing, str]:
+    """What the folder offers, and what is wrong with the folder itself."""
     try:
-        return services.list_checkpoints().names
-    except CheckpointError:
-        return ()
-
-
-def _from_folder() -> str | None:
-    """The name of a checkpoint that was picked; None where none was, or there is none."""
-    try:
-        folder, listing = services.checkpoint_folder(), services.list_checkpoints()
+        return services.list_checkpoints(), ""
     except CheckpointError as error:
-        st.error(sentence(str(error)), icon=":material/folder_off:")
-        return None
-    if folder is None:
+        return services.Listing(()), str(error)
+
+
+def _from_folder(listing: services.Listing, problem: str) -> str | None:
+    """The name of a checkpoint that was picked; None where none was, or there is none. problem: of the folder."""
+    if problem:
+        st.error(sentence(problem), icon=":material/folder_off:")
+    elif not listing.folder:
         st.info(_NO_FOLDER, icon=":material/folder_off:")
-        return None
-    if not listing.names:
+    elif not listing.names:
         endings = ", ".join(services.SUFFIXES)
         st.info(
-            f"The folder {plain(folder.name)} has no weight files yet: names that end in {endings}, or folders with a "
-            "config.json and weights.",
+            f"The folder {plain(listing.folder)} has no weight files yet: names that end in {endings}, or folders with "
+            "a config.json and weights.",
             icon=":material/folder_open:",
         )
-        return None
+    picked = _pick(listing) if listing.names else None
+    _say_what_is_not_listed(listing)
+    return None if picked is None else FILE_PREFIX + picked
+
+
+def _pick(listing: services.Listing) -> str | None:
     if st.session_state.get(keys.CHECKPOINT_FILE) not in listing.names:
         st.session_state[keys.CHECKPOINT_FILE] = None
-    picked = st.selectbox(
+    return st.selectbox(
         "Checkpoint", listing.names, key=keys.CHECKPOINT_FILE, index=None, persist_state="session",
         placeholder=_found(listing), label_visibility="collapsed",
     )  # fmt: skip
-    return None if picked is None else FILE_PREFIX + picked
+
+
+def _say_what_is_not_listed(listing: services.Listing) -> None:
+    if listing.cut:
+        st.caption("There are more than are listed. A link opens those too: add ?model=file:NAME to the address.")
+    if listing.left_out:
+        st.caption("Left out: " + ", ".join(f"{count:,} × {why}" for why, count in listing.left_out) + ".")
 
 
 def _found(listing: services.Listing) -> str:
@@ -85,6 +94,8 @@ def _from_upload() -> str | None:
         st.session_state[_TAKEN] = (file.file_id, name, problem)
     if problem:
         st.error(sentence(problem), icon=":material/broken_image:")
+    elif name and file is not None and services.held_as(name) not in {"", file.name}:
+        st.caption(f"The same bytes are here already, as {plain(services.held_as(name))}: it is the same model.")
     elif not name:
         kept = services.in_words(services.limits.CHECKPOINT_BYTES)
         st.caption(

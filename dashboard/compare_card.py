@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import streamlit as st
 
-from dashboard import keys, services
+from dashboard import keys, services, widgets
 from dashboard.compare_state import LEAST_PANES, fitted, pane_name
 from dashboard.keys import of_pane
 from vit_engine import ModelSpec
@@ -14,19 +15,25 @@ from vit_engine.methods import METHODS
 from vit_engine.trace import REDUCTIONS
 
 _MADE = "_made_panes"  # session state: how often the panes were made others
+_FIELDS = {
+    "model": keys.PANE_MODEL,
+    "layer": keys.PANE_LAYER,
+    "head": keys.PANE_HEAD,
+    "method": keys.PANE_METHOD,
+    "query": keys.PANE_QUERY,
+}  # a field of a pane: the key of its widget
 _QUERY_TITLES = {"shared": "Shared", "cls": "CLS", "own": "Pin here"}
 
 
-def put(panes: Sequence[Pane], reference: int | None = None) -> None:
-    """Make these the panes, in the place of the others; the reference stays, as far as there are so many."""
-    st.session_state[_MADE] = st.session_state.get(_MADE, 0) + 1
-    st.session_state[keys.PANES] = tuple(panes)
-    last = len(panes) - 1
-    st.session_state[keys.REFERENCE] = min(st.session_state[keys.REFERENCE] if reference is None else reference, last)
+def put(panes: Sequence[Pane], reference: int | None = None) -> dict[str, Any]:
+    """What makes these the panes, in the place of the others; the reference stays, as far as there are so many."""
+    reference = st.session_state[keys.REFERENCE] if reference is None else reference
+    made = st.session_state.get(_MADE, 0) + 1
+    return {_MADE: made, keys.REFERENCE: min(reference, len(panes) - 1), keys.PANES: tuple(panes)}
 
 
 def mark_panes() -> None:
-    """Have the browser say, with all that it sends, which panes it shows.
+    """Have the browser say, with all that it sends, which panes it shows; call after their controls.
 
     Widgets go by the number of their pane. A click that comes before the browser has the new panes brings along what
     the widgets said of the old ones: that must change nothing.
@@ -38,6 +45,56 @@ def mark_panes() -> None:
 def current() -> bool:
     """Whether what the browser says is of the panes that there are."""
     return st.session_state.get(keys.PANES_SEEN) in (None, st.session_state.get(_MADE, 0))
+
+
+def take_widgets() -> bool:
+    """Bring what the panes' widgets say into the panes; returns whether that changes any.
+
+    Each run does this, and no callback: what one is to do is lost where a newer input ends it.
+    """
+    panes, now = st.session_state[keys.PANES], tuple(_now())
+    if now != panes:
+        st.session_state[keys.PANES] = now
+    return now != panes
+
+
+def _now() -> list[Pane]:
+    """The panes with what their widgets say."""
+    panes: tuple[Pane, ...] = st.session_state[keys.PANES]
+    specs = services.models()
+    return [_taken(number, pane, specs) for number, pane in enumerate(panes)] if current() else list(panes)
+
+
+def _taken(number: int, pane: Pane, specs: Mapping[str, ModelSpec]) -> Pane:
+    """A pane with what its widgets say otherwise."""
+    shown = pane
+    for field, key in _FIELDS.items():
+        value = st.session_state.get(of_pane(key, number))
+        if value is not None and value != _shown(shown, field):
+            pane = _changed(pane, field, value, specs)
+    return pane
+
+
+def _shown(pane: Pane, field: str) -> Any:
+    """What the widget of a field says of a pane."""
+    value = getattr(pane, field)
+    if field == "query":
+        return value if isinstance(value, str) else "own"
+    return str(value) if field == "head" else value
+
+
+def _changed(pane: Pane, field: str, value: Any, specs: Mapping[str, ModelSpec]) -> Pane:
+    """A pane after its widget of a field was set to a value."""
+    if field == "head":
+        value = int(value) if value.isdecimal() else value
+    elif field == "query" and value == "own":
+        value = st.session_state.get(keys.QUERY) or "cls"
+    old = specs.get(pane.model)
+    if field == "model" and old is not None and pane.layer == old.depth - 1:
+        pane = replace(pane, layer=-1)  # the layer stays the last one, where it was
+    pane = replace(pane, **{field: value})
+    spec = specs.get(pane.model)  # models can go at any time: that is told when the page is drawn
+    return pane if spec is None else fitted(pane, spec)
 
 
 def show(number: int, specs: Mapping[str, ModelSpec]) -> None:
@@ -57,50 +114,37 @@ def show(number: int, specs: Mapping[str, ModelSpec]) -> None:
 
 
 def _model_control(number: int, pane: Pane, specs: Mapping[str, ModelSpec]) -> None:
-    key = of_pane(keys.PANE_MODEL, number)
-    st.session_state[key] = pane.model
     st.selectbox(
-        f"Model of pane {number}", list(specs), key=key, format_func=lambda name: specs[name].title,
-        label_visibility="collapsed", on_change=_change, args=(number, "model", keys.PANE_MODEL),
+        f"Model of pane {number}", list(specs), key=_held(number, pane, "model"), label_visibility="collapsed",
+        persist_state="session", format_func=lambda name: specs[name].title,
     )  # fmt: skip
+    _made(number, "model")
 
 
 def _layer_control(number: int, pane: Pane, spec: ModelSpec) -> None:
-    key = of_pane(keys.PANE_LAYER, number)
-    st.session_state[key] = pane.layer
-    st.slider(
-        "Layer", 0, max(spec.depth - 1, 1), key=key, disabled=spec.depth == 1,
-        on_change=_change, args=(number, "layer", keys.PANE_LAYER),
-    )  # fmt: skip
+    key = _held(number, pane, "layer", spec.depth)
+    st.slider("Layer", 0, max(spec.depth - 1, 1), key=key, disabled=spec.depth == 1, persist_state="session")
+    _made(number, "layer", spec.depth)
 
 
 def _head_control(number: int, pane: Pane, spec: ModelSpec) -> None:
-    key = of_pane(keys.PANE_HEAD, number)
-    st.session_state[key] = str(pane.head)
     options = [*REDUCTIONS, *map(str, range(spec.heads))]
-    st.selectbox("Head", options, key=key, width=100, on_change=_change, args=(number, "head", keys.PANE_HEAD))
+    st.selectbox("Head", options, key=_held(number, pane, "head"), width=100, persist_state="session")
+    _made(number, "head")
 
 
-def _change(number: int, field: str, key: str) -> None:
-    """Take a widget's value into its pane."""
-    if not current():
-        return
-    value = st.session_state[of_pane(key, number)]
-    if field == "head":
-        value = int(value) if value.isdecimal() else value
-    pane, specs = st.session_state[keys.PANES][number], services.models()
-    old = specs.get(pane.model)
-    if field == "model" and old is not None and pane.layer == old.depth - 1:
-        pane = replace(pane, layer=-1)  # the layer stays the last one, where it was
-    changed = replace(pane, **{field: value})
-    spec = specs.get(changed.model)  # models can go at any time: that is told when the page is drawn
-    _set(number, changed if spec is None else fitted(changed, spec))
+def _held(number: int, pane: Pane, field: str, made_for: int | None = None) -> str:
+    """The key of a pane's widget, which is to say what the pane is.
+
+    Its state is kept for the session because a widget in a closed menu is told its value only then, when it opens.
+    """
+    key = of_pane(_FIELDS[field], number)
+    widgets.hold(key, _shown(pane, field), made_for)
+    return key
 
 
-def _set(number: int, pane: Pane) -> None:
-    panes = list(st.session_state[keys.PANES])
-    panes[number] = pane
-    st.session_state[keys.PANES] = tuple(panes)
+def _made(number: int, field: str, made_for: int | None = None) -> None:
+    widgets.made(of_pane(_FIELDS[field], number), made_for)
 
 
 def _menu(number: int, pane: Pane) -> None:
@@ -108,12 +152,14 @@ def _menu(number: int, pane: Pane) -> None:
     count = len(st.session_state[keys.PANES])
     with st.popover(":material/more_horiz:", type="tertiary", help="Query, method, order", key=f"pane_menu_{number}"):
         _query_control(number, pane)
-        key = of_pane(keys.PANE_METHOD, number)
-        st.session_state[key] = pane.method
         st.selectbox(
-            "Method", [method.name for method in METHODS], key=key, format_func=_method_title,
-            on_change=_change, args=(number, "method", keys.PANE_METHOD),
-        )  # fmt: skip
+            "Method",
+            [method.name for method in METHODS],
+            key=_held(number, pane, "method"),
+            format_func=_method_title,
+            persist_state="session",
+        )
+        _made(number, "method")
         for title, key, icon, able, act in (
             ("Make it the reference", keys.PANE_REFERENCE, "flag", number != st.session_state[keys.REFERENCE], _refer),
             ("Duplicate", keys.PANE_DUPLICATE, "content_copy", count < MAX_PANES, _duplicate),
@@ -122,15 +168,14 @@ def _menu(number: int, pane: Pane) -> None:
             ("Remove", keys.PANE_REMOVE, "delete", count > LEAST_PANES, _remove),
         ):
             st.button(
-                title, key=of_pane(key, number), icon=f":material/{icon}:", disabled=not able, on_click=_act,
-                args=(act, number), width="stretch",
+                title, key=of_pane(key, number), icon=f":material/{icon}:", disabled=not able, on_click=widgets.take,
+                args=(_act, act, number), width="stretch",
             )  # fmt: skip
 
 
-def _act(act: Callable[[int], None], number: int) -> None:
+def _act(act: Callable[[int], dict[str, Any]], number: int) -> dict[str, Any]:
     """What a button does, where the pane that it stood at is still that one."""
-    if current():
-        act(number)
+    return act(number) if current() else {}
 
 
 def _method_title(name: str) -> str:
@@ -138,56 +183,46 @@ def _method_title(name: str) -> str:
 
 
 def _query_control(number: int, pane: Pane) -> None:
-    key = of_pane(keys.PANE_QUERY, number)
-    st.session_state[key] = pane.query if isinstance(pane.query, str) else "own"
     st.segmented_control(
-        "Query", tuple(_QUERY_TITLES), key=key, required=True, format_func=_QUERY_TITLES.__getitem__,
-        on_change=_change_query, args=(number,),
+        "Query", tuple(_QUERY_TITLES), key=_held(number, pane, "query"), required=True,
+        persist_state="session", format_func=_QUERY_TITLES.__getitem__,
         help="Shared: a click in any pane moves it. CLS: always the CLS token. Pin here: stays at the point that is "
         "shared now.",
     )  # fmt: skip
+    _made(number, "query")
 
 
-def _change_query(number: int) -> None:
-    if not current():
-        return
-    query = st.session_state[of_pane(keys.PANE_QUERY, number)]
-    if query == "own":
-        query = st.session_state.get(keys.QUERY) or "cls"
-    _set(number, replace(st.session_state[keys.PANES][number], query=query))
+def _refer(number: int) -> dict[str, Any]:
+    return {keys.REFERENCE: number}
 
 
-def _refer(number: int) -> None:
-    st.session_state[keys.REFERENCE] = number
-
-
-def add() -> None:
+def add() -> dict[str, Any]:
     """One pane more, a copy of the last."""
-    panes = st.session_state[keys.PANES]
-    put((*panes, panes[-1])[:MAX_PANES])
+    panes = _now()
+    return put((*panes, panes[-1])[:MAX_PANES])
 
 
-def _duplicate(number: int) -> None:
-    panes, reference = list(st.session_state[keys.PANES]), st.session_state[keys.REFERENCE]
+def _duplicate(number: int) -> dict[str, Any]:
+    panes, reference = _now(), st.session_state[keys.REFERENCE]
     panes.insert(number + 1, panes[number])
-    put(panes, reference + (reference > number))
+    return put(panes, reference + (reference > number))
 
 
-def _remove(number: int) -> None:
-    panes, reference = list(st.session_state[keys.PANES]), st.session_state[keys.REFERENCE]
+def _remove(number: int) -> dict[str, Any]:
+    panes, reference = _now(), st.session_state[keys.REFERENCE]
     del panes[number]
-    put(panes, reference - 1 if reference > number else 0 if reference == number else reference)
+    return put(panes, reference - 1 if reference > number else 0 if reference == number else reference)
 
 
-def _left(number: int) -> None:
-    _swap(number, number - 1)
+def _left(number: int) -> dict[str, Any]:
+    return _swap(number, number - 1)
 
 
-def _right(number: int) -> None:
-    _swap(number, number + 1)
+def _right(number: int) -> dict[str, Any]:
+    return _swap(number, number + 1)
 
 
-def _swap(first: int, second: int) -> None:
-    panes, reference = list(st.session_state[keys.PANES]), st.session_state[keys.REFERENCE]
+def _swap(first: int, second: int) -> dict[str, Any]:
+    panes, reference = _now(), st.session_state[keys.REFERENCE]
     panes[first], panes[second] = panes[second], panes[first]
-    put(panes, {first: second, second: first}.get(reference, reference))
+    return put(panes, {first: second, second: first}.get(reference, reference))

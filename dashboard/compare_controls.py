@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from dashboard import compare_card, compare_presets, controls, keys, links, services, state
+from dashboard import compare_card, compare_presets, controls, keys, links, services, state, widgets
 from dashboard.compare_state import (
     DEFAULT,
     KEEPS,
@@ -19,6 +19,8 @@ from vit_engine import ModelSpec, SpecError
 from vit_engine.comparison import MAX_PANES, Pane
 from vit_report.look import SCALES, SHOWS
 
+PART = "compare"  # of the link
+_NOTICES = "_link_notices"  # session state: what had to be changed in a link, until it is told
 MODEL = state.DEFAULT.model  # in the place of one that is gone
 _WIDGETS = {
     "show": keys.COMPARE_SHOW,
@@ -37,20 +39,27 @@ _SCALE_TITLES = {"shared": "Shared", "own": "Own", "log": "Log"}
 
 
 def restore() -> Sequence[str]:
-    """Bring the page's part of a link into the widgets; returns what had to be changed in it."""
+    """Bring the panes' widgets into the panes, and the page's part of a link into all of them.
+
+    Returns what had to be changed in the link.
+    """
     if keys.PANES not in st.session_state:
         st.session_state[keys.PANES] = _beginning()
     for field, key in _WIDGETS.items():
-        st.session_state.setdefault(key, getattr(DEFAULT, field))
-    link = links.fresh("compare", NAMES)
-    notices: tuple[str, ...] = ()
+        widgets.default(key, getattr(DEFAULT, field))
+    compare_card.take_widgets()
+    link = links.fresh(PART, NAMES)
     if link is not None:
-        problems = [problem for text in link.get("pane", ())[:MAX_PANES] if (problem := _reopen(text))]
-        chosen, notices = from_link(link, services.models())
-        notices = (*problems, *notices)
-        for field, key in _WIDGETS.items():
-            st.session_state[key] = getattr(chosen, field)
-    return (*notices, *_keep_to(services.models()))
+        widgets.take(_opened, link)
+    return (*st.session_state.pop(_NOTICES, ()), *_keep_to(services.models()))
+
+
+def _opened(link: links.Parameters) -> dict[str, object]:
+    """What a link sets, by the keys of the session state."""
+    problems = [problem for text in link.get("pane", ())[:MAX_PANES] if (problem := _reopen(text))]
+    view, changed = from_link(link, services.models())
+    fields = {key: getattr(view, field) for field, key in _WIDGETS.items()}
+    return {_NOTICES: (*problems, *changed), **fields, **compare_card.put(view.panes, view.reference)}
 
 
 def _beginning() -> tuple[Pane, ...]:
@@ -83,12 +92,12 @@ def _keep_to(specs: Mapping[str, ModelSpec]) -> list[str]:
 
 def chosen() -> Comparing:
     """What the widgets say now."""
-    return Comparing(**{field: st.session_state[key] for field, key in _WIDGETS.items()})
+    return Comparing(**{field: widgets.value_of(key) for field, key in _WIDGETS.items()})
 
 
 def own_link() -> dict[str, list[str]]:
     """The page's part of the link."""
-    return links.own("compare", NAMES, to_link(chosen()))
+    return links.own(PART, NAMES, to_link(chosen()))
 
 
 def presets() -> None:
@@ -98,8 +107,8 @@ def presets() -> None:
     with st.container(horizontal=True, key="presets", gap="small"):
         for preset in compare_presets.presets(base, services.models(), services.ready_models()):
             st.button(
-                preset.title, key=f"{keys.PRESET}_{preset.name}", disabled=not preset.panes, on_click=compare_card.put,
-                args=(preset.panes, 0), help=preset.help if preset.panes else preset.why, type="secondary",
+                preset.title, key=f"{keys.PRESET}_{preset.name}", disabled=not preset.panes, on_click=widgets.take,
+                args=(compare_card.put, preset.panes, 0), help=preset.help if preset.panes else preset.why,
             )  # fmt: skip
 
 
@@ -119,19 +128,20 @@ def toolbar() -> None:
         _keep_control()
         panes = st.session_state[keys.PANES]
         st.button(
-            "Pane", key=keys.ADD_PANE, icon=":material/add:", on_click=compare_card.add,
-            disabled=len(panes) >= MAX_PANES, help=f"One more, a copy of the last: at most {MAX_PANES}.",
+            "Pane", key=keys.ADD_PANE, icon=":material/add:", on_click=widgets.take,
+            args=(compare_card.add,), disabled=len(panes) >= MAX_PANES,
+            help=f"One more, a copy of the last: at most {MAX_PANES}.",
         )  # fmt: skip
 
 
 def _keep_control() -> None:
-    keep = st.session_state[keys.COMPARE_KEEP]
-    st.session_state[keys.COMPARE_KEEP] = keep  # a slider that comes back would begin anew
+    widgets.hold(keys.COMPARE_KEEP, widgets.value_of(keys.COMPARE_KEEP))  # a slider that comes back would begin anew
     with st.container(width=170, key="keep_box"):
         st.select_slider(
             "Mask keeps", KEEPS, key=keys.COMPARE_KEEP, format_func=lambda part: f"{part} %", persist_state="session",
             help="The fewest patches that hold this share of a map's attention: the mask, and what IoU compares.",
         )  # fmt: skip
+    widgets.made(keys.COMPARE_KEEP)
 
 
 def query_line() -> None:

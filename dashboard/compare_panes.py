@@ -68,14 +68,14 @@ def _problem(spec: ModelSpec, picture: Picture, size: int, kept: int) -> Problem
     if not services.is_ready(spec):
         failure = services.download_failure(spec.name)
         size_words = f"{spec.title} is not here yet: about {services.download_size(spec)}."
-        return Problem("download", "not downloaded", sentence(f"{failure} {size_words}".strip()))
+        return Problem("download", "not downloaded", sentence(f"{failure} {size_words}".strip(), links=True))
     failed = _failures().get((picture.sha256, spec.name, size))
     if failed is not None:
-        return Problem("failed", "failed", sentence(failed))
+        return Problem("failed", "failed", sentence(failed, services.screen_names(spec.name)))
     try:
         refusal = _refusal(services.cost(picture, spec.name, size), kept)
     except VitEngineError as error:
-        return Problem("refused", "not possible", sentence(str(error)))
+        return Problem("refused", "not possible", sentence(str(error), services.screen_names(spec.name)))
     return Problem("refused", "too large", f"Too large: {plain(refusal)}.") if refusal else None
 
 

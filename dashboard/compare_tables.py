@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
-from dashboard import keys, services
+from dashboard import keys, services, widgets
 from dashboard.compare_figures import distribution_figure
 from dashboard.compare_state import CHARTS, ORDERS, ROWS, Comparing
 from vit_engine.comparison import AGREEMENT_COLUMNS, Comparison
@@ -82,8 +82,8 @@ def heads(comparison: Comparison, choice: Comparing) -> None:
 def _statistic_control(columns: tuple[Column, ...]) -> Column:
     """Which statistic, and which rows in which order."""
     by_name = {column.name: column for column in columns}
-    if st.session_state[keys.STATISTIC] not in by_name:
-        st.session_state[keys.STATISTIC] = columns[0].name
+    if widgets.value_of(keys.STATISTIC) not in by_name:
+        widgets.give(keys.STATISTIC, columns[0].name)
     with st.container(horizontal=True, vertical_alignment="bottom", key="compare_heads_controls"):
         name = st.selectbox(
             "Statistic", list(by_name), key=keys.STATISTIC, width=300, persist_state="session",

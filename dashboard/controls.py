@@ -5,7 +5,7 @@ from dataclasses import fields
 
 import streamlit as st
 
-from dashboard import keys, links, picture_controls, services
+from dashboard import keys, links, picture_controls, services, widgets
 from dashboard.figures import AUTO, COLOUR_SCALES
 from dashboard.state import (
     CLIPS,
@@ -25,21 +25,24 @@ from dashboard.texts import in_time, plain, progress_in
 from vit_engine import ModelSpec, VitEngineError
 
 _DEPTH = "_depth"  # session state: the layers of the model that was drawn last
-_LINK = "_link"  # session state: the link as this session last read or wrote it
 _NOTICES = "_notices"
 
 
 _SELECTION_FIELDS = frozenset(field.name for field in fields(Selection))
+_PART = "selection"  # of the link
 _VIEW_TITLES = {"over": "Over the picture", "beside": "Beside it"}
 _SCALE_TITLES = {"shared": "Shared", "own": "Own"}
 
 
 def restore() -> None:
-    """Bring a link that this session has not seen yet into the widgets; call before any of them."""
-    link = links.address()
-    if link == st.session_state.get(_LINK):
-        return
-    st.session_state[_LINK] = link
+    """Bring a link that somebody opened into the widgets; call before any of them."""
+    link = links.fresh(_PART, _SELECTION_FIELDS)
+    if link is not None:
+        widgets.take(_opened, link)
+
+
+def _opened(link: links.Parameters) -> dict[str, object]:
+    """What a link sets, by the keys of the session state."""
     asked = {name: values[-1] for name, values in link.items()}
     problem = reopen(asked.get("model", ""))
     specs = services.models()
@@ -48,11 +51,8 @@ def restore() -> None:
     shapes = {name: (spec.depth, spec.heads) for name, spec in specs.items()}
     colours = ("auto", *COLOUR_SCALES)
     values, notices = from_link(asked, depth_and_heads=shapes, colours=colours, held=held, model_problem=problem)
-    st.session_state[_NOTICES] = notices
-    if not _SELECTION_FIELDS.isdisjoint(link):  # a bare address, as after a change of page, changes nothing
-        picture_controls.restore(str(values.get("picture", DEFAULT.picture)))
-        for name, key in WIDGETS.items():
-            st.session_state[key] = values.get(name, getattr(DEFAULT, name))
+    chosen = {key: values.get(name, getattr(DEFAULT, name)) for name, key in WIDGETS.items()}
+    return {_NOTICES: notices, **picture_controls.opened(str(values.get("picture", DEFAULT.picture))), **chosen}
 
 
 def reopen(model: str) -> str:
@@ -75,16 +75,13 @@ def share(selection: Selection, own: Mapping[str, list[str]] | None = None, *, n
     """Put a selection into the URL, and a page's own parameters of these names, as links.own() gives them."""
     ours = _SELECTION_FIELDS.union(names)
     kept = {name: values for name, values in links.address().items() if name not in ours}
-    link = {**kept, **{name: [value] for name, value in to_link(selection).items()}, **(own or {})}
-    if link != st.session_state.get(_LINK):
-        st.session_state[_LINK] = link
-        st.query_params.from_dict(link)
+    links.write({**kept, **links.own(_PART, _SELECTION_FIELDS, to_link(selection)), **(own or {})})
 
 
 def sidebar(*, panes: bool = False) -> None:
     """The shared controls: picture, model, working size, look. panes: a page whose panes have models of their own."""
     for name in ("model", "size", "opacity", "colours", "scale", "clip"):
-        st.session_state.setdefault(WIDGETS[name], getattr(DEFAULT, name))
+        widgets.default(WIDGETS[name], getattr(DEFAULT, name))
     with st.sidebar:
         picture_controls.show()
         if panes:
@@ -131,26 +128,28 @@ def _cost(picture: str, spec: ModelSpec, size: int) -> None:
 
 def _keep_to(specs: Mapping[str, ModelSpec]) -> None:
     """A model can go while it is chosen: its file was deleted, or somebody removed it."""
-    chosen = st.session_state[keys.MODEL]
+    chosen = widgets.value_of(keys.MODEL)
     if chosen not in specs:
         gone = f"The model {chosen!r} is no longer here: add it again on the page Models. Using {DEFAULT.model}."
         st.session_state[_NOTICES] = (*st.session_state.get(_NOTICES, ()), gone)
-        st.session_state[keys.MODEL] = DEFAULT.model
+        widgets.give(keys.MODEL, DEFAULT.model)
 
 
 def _checkpoint_control(model: str) -> None:
     """Steps through the checkpoints of a run, where the model is one of several; everything else stays."""
     members = {name: number for number, name in services.series_of(model)}
     if members:
-        st.session_state[keys.CHECKPOINT_STEP] = model
+        widgets.hold(keys.CHECKPOINT_STEP, model, tuple(members))
         st.select_slider(
             "Checkpoint", list(members), key=keys.CHECKPOINT_STEP, format_func=lambda name: str(members[name]),
-            on_change=_step, help="The training checkpoints of this run that were added on the page Models.",
+            on_change=widgets.take, args=(_step,),
+            help="The training checkpoints of this run that were added on the page Models.",
         )  # fmt: skip
+        widgets.made(keys.CHECKPOINT_STEP, tuple(members))
 
 
-def _step() -> None:
-    st.session_state[keys.MODEL] = st.session_state[keys.CHECKPOINT_STEP]
+def _step() -> dict[str, str]:
+    return {keys.MODEL: st.session_state[keys.CHECKPOINT_STEP]}
 
 
 def _where_from(spec: ModelSpec) -> str:
@@ -197,13 +196,13 @@ def current_spec() -> ModelSpec:
 def settle(spec: ModelSpec) -> None:
     """Keep layer and head within what this model has; call before selection() on a page without their widgets."""
     state = st.session_state
-    state.setdefault(keys.VIEW, DEFAULT.view)
-    wanted = state.get(keys.LAYER), state.get(keys.HEAD)
+    widgets.default(keys.VIEW, DEFAULT.view)
+    wanted = widgets.value_of(keys.LAYER), widgets.value_of(keys.HEAD)
     was_last = state.get(_DEPTH) not in (None, spec.depth) and wanted[0] == state[_DEPTH] - 1
     layer, head = clamp_to_model(None if was_last else wanted[0], wanted[1], depth=spec.depth, heads=spec.heads)
+    widgets.hold(keys.LAYER, layer, spec.depth)
+    widgets.give(keys.HEAD, head)
     state[_DEPTH] = spec.depth
-    # Always assigned: a persisted slider comes back with its old value once its range has changed.
-    state[keys.LAYER], state[keys.HEAD] = layer, head
 
 
 def layer_and_head(spec: ModelSpec) -> None:
@@ -214,6 +213,7 @@ def layer_and_head(spec: ModelSpec) -> None:
         "Layer", 0, max(spec.depth - 1, 1), key=keys.LAYER, help="Counted from 0.", persist_state="session",
         disabled=spec.depth == 1,  # a slider has two ends
     )  # fmt: skip
+    widgets.made(keys.LAYER, spec.depth)
     right.segmented_control(
         "Head", [*REDUCTIONS, *map(str, range(spec.heads))], key=keys.HEAD, required=True, persist_state="session",
         wrap=True,

@@ -1,11 +1,12 @@
 """The table of per-head entropy statistics, a part of Explore."""
 
 import math
+from functools import partial
 
 import pandas as pd
 import streamlit as st
 
-from dashboard import keys, services
+from dashboard import keys, services, widgets
 from dashboard.services import Analysis
 from dashboard.texts import file_name
 from vit_engine import TokenGrid
@@ -26,7 +27,7 @@ def show(analysis: Analysis, *, layer: int) -> None:
     st.dataframe(
         shown[[name for name in order if name in shown]],
         key=keys.HEAD_STATISTICS,
-        on_select=_choose_row,
+        on_select=partial(widgets.take, _choose_row),
         selection_mode="single-cell",
         hide_index=True,
         height="content" if layers == "layer" else 460,
@@ -88,8 +89,9 @@ def _column_config(grid: TokenGrid, order: list[str]) -> dict:
     return config
 
 
-def _choose_row() -> None:
+def _choose_row() -> dict[str, int | str]:
     cells = st.session_state[keys.HEAD_STATISTICS]["selection"]["cells"]
-    if cells:
-        layer, head = st.session_state[_ROWS][cells[0][0]]
-        st.session_state[keys.LAYER], st.session_state[keys.HEAD] = layer, str(head)
+    if not cells:
+        return {}
+    layer, head = st.session_state[_ROWS][cells[0][0]]
+    return {keys.LAYER: layer, keys.HEAD: str(head)}

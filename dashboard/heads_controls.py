@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 import pandas as pd
 import streamlit as st
 
-from dashboard import controls, keys, links, services
+from dashboard import controls, keys, links, services, widgets
 from dashboard.heads_state import (
     DEFAULT,
     MAX_OVERLAY,
@@ -27,6 +27,7 @@ from vit_engine import ModelSpec
 from vit_engine.statistics import Column
 
 PAGE = "heads"
+_NOTICES = "_heads_notices"  # session state: what had to be changed in a link, until it is told
 WIDGETS = {
     "statistic": keys.HEADS_STATISTIC,
     "profile": keys.HEADS_PROFILE,
@@ -54,26 +55,29 @@ def restore(spec: ModelSpec) -> Sequence[str]:
 
     Returns what had to be changed in the link.
     """
-    state, notices = st.session_state, []
     link = links.fresh(PAGE, NAMES)
     if link is not None:
-        problems = [controls.reopen(name) for name in link.get("overlay", ())]
-        view, changed = from_link(link, models=services.models(), model=spec.name)
-        notices = [*filter(None, problems), *changed]
-        for name, key in WIDGETS.items():
-            state[key] = list(view.overlay) if name == "overlay" else getattr(view, name)
+        widgets.take(_opened, link, spec)
     for name, key in WIDGETS.items():
-        state.setdefault(key, [] if name == "overlay" else getattr(DEFAULT, name))
-    # Always assigned: a persisted widget comes back with its old value once its options have changed.
-    last, layer = spec.depth - 1, state[keys.HEADS_LAYER]
-    state[keys.HEADS_LAYER] = last if layer is None else min(layer, last)
-    state[keys.HEADS_OVERLAY] = list(fitting(state[keys.HEADS_OVERLAY], models=services.models(), model=spec.name))
-    return notices
+        widgets.default(key, [] if name == "overlay" else getattr(DEFAULT, name))
+    last, layer = spec.depth - 1, widgets.value_of(keys.HEADS_LAYER)
+    widgets.hold(keys.HEADS_LAYER, last if layer is None else min(layer, last), spec.depth)
+    overlay = fitting(widgets.value_of(keys.HEADS_OVERLAY), models=services.models(), model=spec.name)
+    widgets.give(keys.HEADS_OVERLAY, list(overlay))
+    return st.session_state.pop(_NOTICES, ())
+
+
+def _opened(link: links.Parameters, spec: ModelSpec) -> dict[str, object]:
+    """What a link sets, by the keys of the session state."""
+    problems = [controls.reopen(name) for name in link.get("overlay", ())]
+    view, changed = from_link(link, models=services.models(), model=spec.name)
+    chosen = {key: getattr(view, name) for name, key in WIDGETS.items()}
+    return {_NOTICES: (*filter(None, problems), *changed), **chosen, keys.HEADS_OVERLAY: list(view.overlay)}
 
 
 def view(spec: ModelSpec) -> HeadsView:
     """What the widgets say now."""
-    values = {field.name: st.session_state[WIDGETS[field.name]] for field in fields(HeadsView)}
+    values = {field.name: widgets.value_of(WIDGETS[field.name]) for field in fields(HeadsView)}
     chosen = HeadsView(**values | {"overlay": tuple(values["overlay"])})
     return replace(chosen, layer=None) if chosen.layer == spec.depth - 1 else chosen
 
@@ -128,6 +132,7 @@ def similarity(spec: ModelSpec) -> None:
             "Layer", 0, max(spec.depth - 1, 1), key=keys.HEADS_LAYER, persist_state="session",
             disabled=spec.depth == 1 or st.session_state[keys.HEADS_SCOPE] == "all",  # a slider has two ends
         )  # fmt: skip
+        widgets.made(keys.HEADS_LAYER, spec.depth)
     with right:
         redundant()
 

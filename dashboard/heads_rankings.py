@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from dashboard import controls, figures, heads_controls, heads_figures, keys, opening, services
+from dashboard import controls, figures, heads_controls, heads_figures, keys, opening, services, widgets
 from dashboard.heads_state import HeadsView
 from dashboard.services import Analysis
 from dashboard.state import Selection
@@ -55,8 +55,8 @@ def _entry(
         st.image(small, width=84, alt=f"Attention of layer {entry.layer}, head {entry.head}")
         with st.container(gap=None):
             st.button(
-                f"Layer {entry.layer} · head {entry.head}", key=f"{keys.RANKED_HEAD}_{place}", on_click=opening.choose,
-                args=(entry.layer, entry.head), type="tertiary", icon=":material/open_in_new:",
+                f"Layer {entry.layer} · head {entry.head}", key=f"{keys.RANKED_HEAD}_{place}", on_click=widgets.take,
+                args=(opening.choose, entry.layer, entry.head), type="tertiary", icon=":material/open_in_new:",
                 help="Open in Explore",
             )  # fmt: skip
             st.markdown(f":small[{entry.reason}]")

@@ -39,10 +39,9 @@ def show(analysis: Analysis, selection: Selection, view: HeadsView) -> None:
     )  # fmt: skip
 
 
-def _open() -> None:
+def _open() -> dict[str, object]:
     point = controls.clicked(keys.SIMILARITY)
-    if point is not None:
-        opening.choose(*point["customdata"][:2])
+    return {} if point is None else opening.choose(*point["customdata"][:2])
 
 
 def _groups_in_words(groups: tuple[tuple[tuple[int, int], ...], ...]) -> str:

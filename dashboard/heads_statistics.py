@@ -1,12 +1,13 @@
 """A statistic of all heads, as a map and by depth: parts of the page Heads."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard import controls, heads_controls, keys, opening, services, stage
+from dashboard import controls, heads_controls, keys, opening, services, stage, widgets
 from dashboard.heads_figures import Profile, profile_figure, statistic_figure
 from dashboard.heads_state import STATISTICS, HeadsView, compares
 from dashboard.services import Analysis
@@ -34,8 +35,8 @@ def show_map(analysis: Analysis, selection: Selection) -> None:
     if heads > 6:  # on a telephone their cells have no room for numbers
         st.html("<style>@media (max-width: 640px) { .st-key-statistic_map .heatmap-label { display: none; } }</style>")
     st.plotly_chart(
-        figure, key=keys.STATISTIC_MAP, on_select=_open, selection_mode="points", config=stage.CHART,
-        height=48 + min(max(_ROW * depth, 3 * _ROW), _MOST), alt=f"{column.title} of every head",
+        figure, key=keys.STATISTIC_MAP, on_select=partial(widgets.take, _open), selection_mode="points",
+        config=stage.CHART, height=48 + min(max(_ROW * depth, 3 * _ROW), _MOST), alt=f"{column.title} of every head",
     )  # fmt: skip
     heads_controls.download(
         frame[["layer", "head", column.name]], f"{column.name}-{analysis.trace.spec.name}",
@@ -43,10 +44,9 @@ def show_map(analysis: Analysis, selection: Selection) -> None:
     )  # fmt: skip
 
 
-def _open() -> None:
+def _open() -> dict[str, object]:
     point = controls.clicked(keys.STATISTIC_MAP)
-    if point is not None:
-        opening.choose(*point["customdata"][:2])
+    return {} if point is None else opening.choose(*point["customdata"][:2])
 
 
 def show_profile(analysis: Analysis, selection: Selection, view: HeadsView) -> None:

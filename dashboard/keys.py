@@ -17,6 +17,8 @@ COLOURS = "colours"  # select box: one of dashboard.figures.COLOUR_SCALES, or "a
 SCALE = "scale"  # segmented control: "shared" | "own"
 CLIP = "clip"  # select slider: percentile at which the colour scale ends
 
+SEEN = "seen"  # number input, not seen: which values that the server gave to widgets the browser has
+ADDRESS_SEEN = "address_seen"  # number input, not seen: which of the addresses that were written the browser has
 CHECKPOINT_STEP = "checkpoint_step"  # select slider, where the model is of a series: a name of a member; steps MODEL
 
 # Explore

@@ -2,13 +2,12 @@
 
 import streamlit as st
 
-from dashboard import facts, keys, load_report, services
+from dashboard import download_panel, facts, keys, load_report, services, widgets
 from dashboard.model_table import status
 from dashboard.services import Model
 from dashboard.texts import plain, sentence
 
 EXPLORE = "views/explore.py"
-_REFRESH = 0.5  # seconds between two looks at a download
 
 
 def show(model: Model | None) -> None:
@@ -19,9 +18,9 @@ def show(model: Model | None) -> None:
         _heading(model)
         _buttons(model)
         if model.download is not None:
-            _progress(model.spec.name)
+            download_panel.progress(model.spec.name)
         elif model.failure and not model.ready:
-            st.error(sentence(model.failure), icon=":material/cloud_off:")
+            st.error(sentence(model.failure, links=True), icon=":material/cloud_off:")
         facts.show([*facts.of_spec(model.spec), *_file(model)])
         report = services.load_report(model.spec.name)
         if report is not None:
@@ -41,11 +40,7 @@ def _buttons(model: Model) -> None:
         if model.ready:
             open_button(name, key=keys.OPEN_MODEL)
         elif model.download is None:
-            label = "Try again" if model.failure else "Go on downloading" if model.part_bytes else "Download"
-            st.button(
-                label, key=keys.DOWNLOAD_MODEL, on_click=services.start_download, args=(model.spec,), type="primary",
-                icon=":material/download:", help="In the background: leave this page as you like.",
-            )  # fmt: skip
+            download_panel.button(model)
         if model.held is not None:
             st.button(
                 f"Unload · frees {services.in_words(model.held.nbytes)}", key=keys.UNLOAD_MODEL, on_click=_unload,
@@ -61,13 +56,14 @@ def _buttons(model: Model) -> None:
 def open_button(name: str, *, key: str) -> None:
     """Shows a model in Explore."""
     if st.button(
-        "Open in Explore", key=key, on_click=_choose, args=(name,), icon=":material/blur_on:", type="primary"
+        "Open in Explore", key=key, on_click=widgets.take, args=(_choose, name), icon=":material/blur_on:",
+        type="primary",
     ):  # fmt: skip
         st.switch_page(EXPLORE)
 
 
-def _choose(name: str) -> None:
-    st.session_state[keys.MODEL] = name
+def _choose(name: str) -> dict[str, str]:
+    return {keys.MODEL: name}
 
 
 def _unload(name: str) -> None:
@@ -78,20 +74,6 @@ def _unload(name: str) -> None:
 def _remove(name: str) -> None:
     services.unload(name)
     services.remove(name)
-
-
-@st.fragment(run_every=_REFRESH)
-def _progress(name: str) -> None:
-    """The download of a model; the whole page is drawn anew once it has ended."""
-    download = services.find_download(name)
-    if download is None:
-        st.rerun(scope="app")
-    else:
-        st.progress(download.fraction, text=sentence(download.message))
-        st.button(
-            "Cancel", key=keys.CANCEL_DOWNLOAD, on_click=services.cancel_download, args=(name,),
-            icon=":material/close:", help="What has come is kept: the next download goes on from there.",
-        )  # fmt: skip
 
 
 def _file(model: Model) -> list[tuple[str, str]]:

@@ -8,10 +8,9 @@ EXPLORE = "views/explore.py"
 _WANTED = "_open_in_explore"  # session state: whether a callback of this run asked for it
 
 
-def choose(layer: int, head: int) -> None:
-    """In a callback: make this head of the model in use the one that Explore shows, and ask for Explore."""
-    st.session_state[keys.LAYER], st.session_state[keys.HEAD] = int(layer), str(int(head))
-    st.session_state[_WANTED] = True
+def choose(layer: int, head: int) -> dict[str, object]:
+    """For a callback: what makes this head of the model in use the one that Explore shows, and asks for Explore."""
+    return {keys.LAYER: int(layer), keys.HEAD: str(int(head)), _WANTED: True}
 
 
 def follow() -> None:

@@ -5,7 +5,7 @@ import base64
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from dashboard import keys, services
+from dashboard import keys, services, widgets
 from dashboard.samples import SAMPLES
 from dashboard.services import Picture
 from dashboard.state import DEFAULT, UPLOAD_PREFIX
@@ -13,7 +13,6 @@ from dashboard.texts import plain, progress_in
 from vit_engine import ImageError
 
 UPLOAD_TYPES = ("png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff")
-UPLOAD_MEGABYTES = 64
 SAMPLE_TITLES = {sample.name: sample.title for sample in SAMPLES}
 _TAKEN = "_taken"  # session state: (file id, what was wrong with it or None) of the last uploaded file
 _REMOVED = (
@@ -22,14 +21,11 @@ _REMOVED = (
 _NAMES = "_names"  # session state: sha256 -> file name, of this session's own uploads
 
 
-def restore(name: str) -> None:
-    """Bring a picture that a link names, and that is there, into the controls."""
+def opened(name: str) -> dict[str, object]:
+    """What a link that names this picture, which is there, sets, by the keys of the session state."""
     if name.startswith(UPLOAD_PREFIX):
-        st.session_state[keys.UPLOADED] = name.removeprefix(UPLOAD_PREFIX)
-        st.session_state[keys.SOURCE] = "upload"
-    else:
-        st.session_state[keys.SAMPLE] = name
-        st.session_state[keys.SOURCE] = "samples"
+        return {keys.UPLOADED: name.removeprefix(UPLOAD_PREFIX), keys.SOURCE: "upload"}
+    return {keys.SAMPLE: name, keys.SOURCE: "samples"}
 
 
 def picture_name() -> str:
@@ -47,8 +43,8 @@ def picture_title(picture: Picture) -> str:
 
 def show() -> None:
     """The controls."""
-    st.session_state.setdefault(keys.SOURCE, "samples")
-    st.session_state.setdefault(keys.SAMPLE, DEFAULT.picture)
+    widgets.default(keys.SOURCE, "samples")
+    widgets.default(keys.SAMPLE, DEFAULT.picture)
     source = st.segmented_control(
         "Picture", ("samples", "upload", "camera"), key=keys.SOURCE, required=True, width="stretch",
         format_func=str.capitalize, persist_state="session",
@@ -58,7 +54,7 @@ def show() -> None:
     elif source == "upload":
         file = st.file_uploader(
             "Picture file", UPLOAD_TYPES, key=keys.UPLOAD, label_visibility="collapsed",
-            max_upload_size=UPLOAD_MEGABYTES, on_change=_forget_removed, args=(keys.UPLOAD,),
+            max_upload_size=services.limits.PICTURE_MEGABYTES, on_change=_forget_removed, args=(keys.UPLOAD,),
         )  # fmt: skip
         _take(file)
     else:

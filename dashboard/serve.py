@@ -1,9 +1,10 @@
 """The dashboard as a server that is warm before its first visitor: `streamlit run dashboard/serve.py`.
 
-The same app as app.py. The heavy imports, the default model and the first analysis are done once,
-in the background, when the process starts.
+The same app as app.py, behind the middleware of dashboard/server, which app.py alone does not have. The heavy imports,
+the default model and the first analysis are done once, in the background, when the process starts.
 """
 
+import asyncio
 import logging
 import sys
 import threading
@@ -12,16 +13,29 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import streamlit as st
+from starlette.middleware import Middleware
 
 ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:  # Streamlit puts this file's folder there, not the project's
     sys.path.insert(0, str(ROOT))
+
+from dashboard.server.documents import ServerInPage  # noqa: E402
+from dashboard.server.guard import HostGuard  # noqa: E402
+from dashboard.server.headers import ProtectiveHeaders  # noqa: E402
+from dashboard.server.held import Sweeper  # noqa: E402
+from dashboard.server.messages import MessageFilter  # noqa: E402
+from dashboard.server.start import announce, one_host_check  # noqa: E402
+from dashboard.server.uploads import UploadGuard  # noqa: E402
+
+# From the network inwards: what is refused has the headers too.
+MIDDLEWARE = (ProtectiveHeaders, HostGuard, UploadGuard, MessageFilter, ServerInPage)
 
 
 def _warm_up() -> None:
     from dashboard import services  # noqa: PLC0415  (heavy: not before the server answers)
     from vit_engine import VitEngineError  # noqa: PLC0415
 
+    services.remove_abandoned()
     try:
         services.warm_up()
     except VitEngineError as error:  # a memory budget that is too small, say: every visitor is told the same
@@ -30,11 +44,17 @@ def _warm_up() -> None:
 
 @asynccontextmanager
 async def _lifespan(_: st.App) -> AsyncIterator[None]:
+    announce()
     threading.Thread(target=_warm_up, name="warm-up", daemon=True).start()
-    yield
+    sweeping = asyncio.create_task(Sweeper().run(), name="sweeper")
+    with one_host_check():
+        yield
+    sweeping.cancel()
     from dashboard import services  # noqa: PLC0415  (by now it is there)
 
     services.close_uploads()  # a server that is told to end by a signal runs no other clean-up
 
 
-app = st.App(Path(__file__).with_name("app.py"), lifespan=_lifespan)
+app = st.App(
+    Path(__file__).with_name("app.py"), lifespan=_lifespan, middleware=[Middleware(each) for each in MIDDLEWARE]
+)

@@ -1,22 +1,33 @@
 """What the pages of one picture in one model share: its analysis, its title, clickable charts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
 
 import streamlit as st
 from plotly.graph_objects import Figure
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard import picture_controls, services
+from dashboard import download_panel, picture_controls, services, widgets
 from dashboard.services import Analysis
 from dashboard.state import Selection
-from dashboard.texts import plain, progress_in
+from dashboard.texts import capitalised, plain, progress_in
 from vit_engine import ModelSpec, VitEngineError
 
 CHART = {"displayModeBar": False, "scrollZoom": False, "doubleClick": False, "showSendToCloud": False}
 
 
 def analyse(selection: Selection, stage: DeltaGenerator) -> Analysis | None:
-    """The analysis of what is selected, its progress shown while it runs; None, with the reason shown, if it fails."""
+    """The analysis of what is selected, its progress shown while it runs; None, with the reason shown, if it fails.
+
+    Where the weights are not here, the offer to download them takes its place.
+    """
+    spec = services.models()[selection.model]
+    model = None if services.is_ready(spec) else services.find_row(spec.name)
+    if model is not None and not model.ready:
+        with stage:
+            download_panel.show(model)
+        return None
     bar = stage.empty()
     try:
         picture = services.find_picture(selection.picture)
@@ -30,8 +41,8 @@ def analyse(selection: Selection, stage: DeltaGenerator) -> Analysis | None:
 
 def reason(error: VitEngineError, model: str) -> str:
     """Why an analysis in a model of this name failed, as Markdown."""
-    text = plain(str(error)) if services.is_own(model) else str(error)  # files are named by strangers
-    return text[:1].upper() + text[1:]
+    text = capitalised(str(error), services.screen_names(model))
+    return plain(text) if services.is_own(model) else text  # files are named by strangers
 
 
 def title(spec: ModelSpec, selection: Selection, analysis: Analysis | None) -> None:
@@ -51,10 +62,19 @@ def title(spec: ModelSpec, selection: Selection, analysis: Analysis | None) -> N
     )
 
 
-def chart(figure: Figure, key: str, aspect: float, on_select: Callable[[], None], *, alt: str) -> None:
-    """A clickable chart in a box that keeps its aspect (width over height) at every width."""
+def chart(figure: Figure, key: str, aspect: float, on_select: Callable[[], Mapping[str, Any]], *, alt: str) -> None:
+    """A clickable chart in a box that keeps its aspect (width over height) at every width.
+
+    on_select: what a click sets, by the keys of the session state.
+    """
     st.html(f"<style>.st-key-{key}_box {{ aspect-ratio: {aspect:.4f}; }}</style>")
     with st.container(key=f"{key}_box"):
         st.plotly_chart(
-            figure, key=key, on_select=on_select, selection_mode="points", height="stretch", config=CHART, alt=alt
+            figure,
+            key=key,
+            on_select=partial(widgets.take, on_select),
+            selection_mode="points",
+            height="stretch",
+            config=CHART,
+            alt=alt,
         )

@@ -12,8 +12,10 @@ ROOT = Path(__file__).parent.parent
 
 # Rooms of the engine from the lowest up. A room imports from lower ones and from itself; "" is the package's own face.
 LEVELS = (
-    ("errors", "progress", "demo.shapes"),
-    ("spec", "devices"),
+    ("errors", "progress", "demo.shapes", "planning.cgroup"),
+    ("containers",),
+    ("spec", "devices", "decoding"),
+    ("planning.budget",),
     ("registry", "positions", "streaming", "image", "maps", "statistics"),
     ("model",),
     ("weights", "presets"),
@@ -27,7 +29,18 @@ LEVELS = (
     ("__main__",),
 )
 LEVEL = {room: number for number, rooms in enumerate(LEVELS) for room in rooms}
-WITHOUT_TORCH = ("errors", "progress", "spec", "registry", "maps", "statistics", "demo.shapes", "console", "pictures")
+WITHOUT_TORCH = (
+    "errors",
+    "progress",
+    "decoding",
+    "spec",
+    "registry",
+    "maps",
+    "statistics",
+    "demo.shapes",
+    "console",
+    "pictures",
+)
 
 
 @dataclass(frozen=True)

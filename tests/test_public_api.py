@@ -30,7 +30,15 @@ CLASSES = (
     "TokenGrid",
     "VisionTransformer",
 )
-ERRORS = ("CheckpointError", "DownloadError", "ImageError", "ResourceError", "SpecError", "VitEngineError")
+ERRORS = (
+    "CheckpointError",
+    "DownloadError",
+    "ImageError",
+    "NumericalError",
+    "ResourceError",
+    "SpecError",
+    "VitEngineError",
+)
 FUNCTIONS = (
     "agreement",
     "attend",

@@ -25,3 +25,14 @@ def usable_device(device: str | torch.device) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise SpecError(f"PyTorch cannot use device {str(device)!r} on this machine; use 'auto' or 'cpu'.") from error
     return chosen
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory could not be had: Python's, a GPU's, or PyTorch's on a CPU.
+
+    The last is no error of its own: its allocator says so, in these words on Linux and macOS, and on Windows.
+    """
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    words = ("can't allocate memory", "not enough memory")
+    return isinstance(error, RuntimeError) and any(each in str(error) for each in words)

@@ -5,7 +5,8 @@ VitEngineError                 anything that a user of the engine may want to ca
 ├── CheckpointError            weights that are absent, unreadable, or do not fit the model
 │   └── DownloadError          weights that could not be fetched
 ├── ImageError (ValueError)    bytes that are no image, or one that cannot be used
-└── ResourceError              more memory than there is, or than the given budget
+├── ResourceError              more memory than there is, or than the given budget
+└── NumericalError (ArithmeticError)   activations that overflow, so that attention is no number
 
 Every message says what is wrong, what was expected, what was got, and what to do.
 """
@@ -33,3 +34,7 @@ class ImageError(VitEngineError, ValueError):
 
 class ResourceError(VitEngineError):
     """A request for more memory than there is, or than the budget allows."""
+
+
+class NumericalError(VitEngineError, ArithmeticError):
+    """Activations that overflow: what follows from them is no number."""

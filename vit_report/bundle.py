@@ -12,7 +12,7 @@ from PIL import Image
 
 from vit_engine.comparison import Comparison
 from vit_engine.errors import SpecError
-from vit_engine.image import FORMATS
+from vit_engine.image import as_png, pixels_sha256
 from vit_engine.maps import AttentionMap, difference
 from vit_report.document import document
 from vit_report.figure import Zoom
@@ -20,11 +20,11 @@ from vit_report.legend import caption
 from vit_report.look import Look
 from vit_report.panels import Panel, panels
 from vit_report.picture import picture as draw_picture
-from vit_report.record import Size, record
+from vit_report.record import PictureFile, Size, record
 from vit_report.tables import as_csv, tables
 
 RECORD = "run.json"
-_SUFFIXES = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif"}
+PICTURE = "picture.png"
 _THEN = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say: the same comparison is the same file
 
 
@@ -32,7 +32,7 @@ def bundle(
     comparison: Comparison,
     look: Look,
     *,
-    picture: bytes,
+    picture: Image.Image,
     size: Size,
     statistic: str,
     all_layers: bool,
@@ -69,7 +69,7 @@ def files(
     comparison: Comparison,
     look: Look,
     *,
-    picture: bytes,
+    picture: Image.Image,
     size: Size,
     statistic: str,
     all_layers: bool,
@@ -79,17 +79,20 @@ def files(
 ) -> dict[str, bytes]:
     """What a bundle holds, by name.
 
-    picture: the source file's bytes; size: the working size that was asked for, a short side or (height, width).
+    picture: as open_image() returns it; its pixels are written, and nothing else that its file says, such as where
+    it was taken and by whom. size: the working size that was asked for, a short side or (height, width).
     statistic, all_layers: of the table of heads side by side, as in head_table(). link: what reopens the view.
     zoom: the part that is shown, (top, left, bottom, right) in pixels of the scaled picture. drawn: the panes as
     they are shown, those without a map among them; by default those of the comparison. SpecError where the
     picture is not the comparison's.
     """
     _demand_picture(picture, comparison)
+    pixels = np.asarray(picture)
+    png = as_png(pixels)
+    source = PictureFile(PICTURE, hashlib.sha256(png).hexdigest(), pixels_sha256(pixels))
     drawn = panels(comparison, look) if drawn is None else drawn
     written = tables(comparison, statistic=statistic, all_layers=all_layers)
     agreement, heads = written["agreement.csv"], written["side_by_side.csv"]
-    source = f"picture.{_suffix(picture)}"
     frame, opacity, told = comparison.frame, look.opacity, caption(comparison, look)
     page = document(
         drawn, frame=frame, opacity=opacity, caption=told, agreement=agreement, heads=heads, statistic=statistic,
@@ -104,22 +107,15 @@ def files(
         "comparison.png": draw_picture(drawn, frame=frame, opacity=opacity, caption=told, zoom=zoom),
         "maps.npz": as_npz(arrays(comparison)),
         RECORD: (json.dumps(run, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode(),
-        source: picture,
+        PICTURE: png,
         **{name: as_csv(frame) for name, frame in written.items()},
     }
 
 
-def _demand_picture(picture: bytes, comparison: Comparison) -> None:
-    found, expected = hashlib.sha256(picture).hexdigest(), comparison.shown[0].trace.image_sha256
+def _demand_picture(picture: Image.Image, comparison: Comparison) -> None:
+    found, expected = picture.info.get("sha256"), comparison.shown[0].trace.image_sha256
     if found != expected:
         raise SpecError(f"the picture of a bundle must be the comparison's, sha256 {expected}; got {found}.")
-
-
-def _suffix(picture: bytes) -> str:
-    """Of a picture file, by its content."""
-    with Image.open(io.BytesIO(picture), formats=FORMATS) as opened:
-        kind = opened.format or ""
-    return _SUFFIXES.get(kind, kind.lower())
 
 
 def arrays(comparison: Comparison) -> dict[str, np.ndarray]:

@@ -17,8 +17,8 @@ _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inl
 _CONFIG = {"showSendToCloud": False, "displaylogo": False, "responsive": True, "doubleClick": "reset"}
 
 _STYLE = """
-:root { color-scheme: light dark; --paper: #fbfaf8; --ink: #21201d; --quiet: #6b6862; --line: #dedad3;
-  --alarm: #b3261e; --accent: #0f766e; --on-accent: #fff; }
+:root { color-scheme: light dark; --paper: #fbfaf8; --ink: #131210; --quiet: #6b6862; --line: #dedad3;
+  --alarm: #b3261e; --accent: #0d6d66; --on-accent: #fff; }
 @media (prefers-color-scheme: dark) { :root { --paper: #131316; --ink: #ecebe8; --quiet: #a3a19b; --line: #303038;
   --alarm: #ff8a80; --accent: #2dd4bf; --on-accent: #131316; } }
 body { margin: 0; padding: 24px; background: var(--paper); color: var(--ink);

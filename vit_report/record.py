@@ -1,7 +1,7 @@
 """run.json: everything that another person needs to make a comparison anew, and the numbers to check it by."""
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import PurePath
 from typing import Any
 
@@ -20,11 +20,23 @@ FORMAT, VERSION = "vit-comparison", 1
 Size = int | tuple[int, int]
 
 
+@dataclass(frozen=True)
+class PictureFile:
+    """A picture's file in a bundle: its name, the sha256 of its bytes and that of its pixels.
+
+    The first is of the bundle's own file, which no other has. The second is of any file of the same pixels.
+    """
+
+    file: str
+    sha256: str
+    pixels_sha256: str
+
+
 def record(
     comparison: Comparison,
     look: Look,
     *,
-    picture: str,
+    picture: PictureFile,
     size: Size,
     link: str,
     statistic: str,
@@ -33,7 +45,7 @@ def record(
     agreement: pd.DataFrame,
     side_by_side: pd.DataFrame,
 ) -> dict[str, Any]:
-    """What run.json holds. picture: its file's name in the bundle. agreement, side_by_side: the tables, as numbers.
+    """What run.json holds. picture: as it lies in the bundle. agreement, side_by_side: the tables, as numbers.
 
     Numbers are whole: nothing is rounded. None stands where there is none. Names of files are those of the
     panes; where the files lie is not in it.
@@ -43,7 +55,7 @@ def record(
         "format": FORMAT,
         "version": VERSION,
         "link": link,
-        "picture": {"file": picture, "sha256": shown[0].trace.image_sha256, "size": size, "frame": comparison.frame},
+        "picture": {**asdict(picture), "size": size, "frame": comparison.frame},
         "panes": [pane_record(one) for one in shown],
         "reference": comparison.base.name,
         "point": comparison.point,

@@ -14,6 +14,7 @@ from vit_report.record import FORMAT, VERSION, Size
 
 _ROWS = 100_000  # of a table
 _SIDE = 100_000  # pixels
+_SHA256 = re.compile("[0-9a-f]{64}")
 _PICTURE = re.compile(r"picture\.(png|jpg|webp|gif|bmp|tif)")
 
 Row = dict[str, Any]
@@ -21,10 +22,14 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Recorded:
-    """A run.json. panes: by their number. models, rows of numbers: as they stand in it."""
+    """A run.json. panes: by their number. models, rows of numbers: as they stand in it.
+
+    sha256: of the picture's file. pixels_sha256: of its pixels, empty in bundles that hold the source file itself.
+    """
 
     picture: str
     sha256: str
+    pixels_sha256: str
     size: Size
     frame: tuple[int, int]
     panes: dict[int, Pane]
@@ -53,7 +58,8 @@ def read_record(data: bytes) -> Recorded:
     picture, numbers, told = whole.part("picture"), whole.part("numbers"), _told(whole)
     return Recorded(
         picture=picture.text("file", _PICTURE),
-        sha256=picture.text("sha256", re.compile("[0-9a-f]{64}")),
+        sha256=picture.text("sha256", _SHA256),
+        pixels_sha256=picture.text("pixels_sha256", _SHA256) if "pixels_sha256" in picture.value else "",
         size=_size(picture),
         frame=picture.pair("frame"),
         panes={number: Pane.parse(part.text("pane")) for number, part in told.items()},

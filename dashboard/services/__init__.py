@@ -29,7 +29,7 @@ from dashboard.services.comparisons import (
     ready_models,
 )
 from dashboard.services.downloads import Download, cancel_download, download_failure, find_download, start_download
-from dashboard.services.folder import SUFFIXES, Listing, checkpoint_folder, list_checkpoints
+from dashboard.services.folder import Listing, checkpoint_folder, list_checkpoints
 from dashboard.services.heads import analyse_too, rankings, similarity
 from dashboard.services.memory import Held, in_memory, load_model, load_report, model_bytes, unload
 from dashboard.services.models import (
@@ -42,13 +42,15 @@ from dashboard.services.models import (
     models,
     reopen,
     report_as_json,
+    screen_names,
     series_models,
     series_of,
     table,
 )
-from dashboard.services.names import with_heads, with_part
-from dashboard.services.own import Inspected, add, inspect, is_added, keep_checkpoint, remove
+from dashboard.services.names import SUFFIXES, with_heads, with_part
+from dashboard.services.own import Inspected, add, held_as, inspect, is_added, keep_checkpoint, remove
 from dashboard.services.pictures import Picture, find_picture, find_upload, keep_upload, sample_picture, thumbnail
+from dashboard.services.private_folder import remove_abandoned
 from dashboard.services.series import Series, find_series
 from vit_engine.planning import in_words
 
@@ -87,6 +89,7 @@ __all__ = [
     "find_upload",
     "frame_of",
     "heads_side_by_side",
+    "held_as",
     "in_memory",
     "in_words",
     "inspect",
@@ -106,9 +109,11 @@ __all__ = [
     "rankings",
     "ready_models",
     "remove",
+    "remove_abandoned",
     "reopen",
     "report_as_json",
     "sample_picture",
+    "screen_names",
     "series_models",
     "series_of",
     "similarity",

@@ -136,7 +136,7 @@ def analyse(picture: Picture, model: str, size: int, progress: Progress) -> Anal
         if (done := _traces().get(key)) is not None:  # by a job that ended between the look above and this one
             return done
         report(0.0, "reading the picture")
-        prepared = ve.prepare_image(ve.open_image(picture.data), loaded.spec, size=size)
+        prepared = ve.prepare_image(picture.open(), loaded.spec, size=size)
         _demand_room(loaded.spec, prepared.grid)
         trace = ve.attend(loaded, prepared, progress=lambda share, layer: report(share, f"attention: {layer}"))
         analysis = Analysis(trace, prepared.pixels, loaded.report, frame_of(picture, size))

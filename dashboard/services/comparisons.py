@@ -86,7 +86,7 @@ def export(
 ) -> bytes:
     """A zip of everything on the page, and of what makes it anew. zoom: in pixels of the scaled picture."""
     return bundle(
-        comparison, look, picture=picture.data, size=size, link=link, statistic=statistic, all_layers=all_layers,
+        comparison, look, picture=picture.open(), size=size, link=link, statistic=statistic, all_layers=all_layers,
         zoom=zoom, drawn=drawn,
     )  # fmt: skip
 

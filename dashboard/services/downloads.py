@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import vit_engine as ve
-from dashboard.jobs import Jobs, Progress, StoppedError
+from dashboard.jobs import Jobs, Progress
+from dashboard.services.paths import errors_without_paths
 from dashboard.services.process import once_per_process
 from vit_engine.weights import fetch
 
@@ -27,17 +28,6 @@ def _downloads() -> Jobs:
 @once_per_process
 def _failures() -> dict[str, str]:
     return {}
-
-
-def fetch_weights(spec: ve.ModelSpec, progress: Progress) -> Path:
-    """The file with a model's weights, downloaded where it is not there; DownloadError where it cannot be."""
-    try:
-        return _downloads().run(spec.name, _fetching(spec), progress)
-    except StoppedError as error:
-        raise ve.DownloadError(
-            f"the download of {spec.title} was cancelled. Start it again on the page Models: it goes on from where it "
-            "stopped."
-        ) from error
 
 
 def start_download(spec: ve.ModelSpec) -> None:
@@ -67,7 +57,8 @@ def _fetching(spec: ve.ModelSpec) -> Callable[[Progress], Path]:
     def make(report: Progress) -> Path:
         failures.pop(spec.name, None)
         try:
-            return fetch(spec, progress=report)
+            with errors_without_paths():
+                return fetch(spec, progress=report)
         except ve.VitEngineError as error:
             failures[spec.name] = str(error)
             raise

@@ -9,8 +9,8 @@ import vit_engine as ve
 from dashboard.jobs import Progress, Store
 from dashboard.lanes import Size
 from dashboard.services import limits, own
-from dashboard.services.downloads import fetch_weights
 from dashboard.services.names import parse, taken_apart
+from dashboard.services.paths import errors_without_paths, without_paths
 from dashboard.services.process import once_per_process, session
 from dashboard.services.reading import READ_BYTES, readers
 from vit_engine.planning import in_words
@@ -59,7 +59,7 @@ def demand_current(name: str) -> None:
 
 
 def load_model(name: str, progress: Progress) -> ve.LoadedModel:
-    """A model, loaded once for all sessions, after a download where it needs one; VitEngineError where it cannot be."""
+    """A model, loaded once for all sessions; VitEngineError where it cannot be. Nothing is downloaded for it."""
     demand_current(name)
     added, key = own.find(name), version(name)
     held = _held().get(key)
@@ -68,14 +68,14 @@ def load_model(name: str, progress: Progress) -> ve.LoadedModel:
     spec = added.spec if added else find_model(name)
     demand_fit(spec)
     if not added and not works_offline(spec):
-        fetch_weights(spec, progress)
+        raise ve.CheckpointError(f"the weights of {spec.title} are not here yet: download them on the page Models.")
 
     def load(report: Progress) -> ve.LoadedModel:
         if (done := _held().get(key)) is not None:  # by a job that ended between the look above and this one
             return done
         report(0.0, f"loading {spec.title}")
         _held().make_room(model_bytes(spec))
-        loaded = ve.load_model(name, progress=report) if added is None else _load_own(name, added)
+        loaded = _load_published(name, report) if added is None else _load_own(name, added)
         _held().put(key, loaded)
         _reports().put(name, loaded.report)
         return loaded
@@ -85,9 +85,17 @@ def load_model(name: str, progress: Progress) -> ve.LoadedModel:
     return readers().run(key, load, progress, session=session(), size=expected)
 
 
+def _load_published(name: str, progress: Progress) -> ve.LoadedModel:
+    """A model of the registry. Its report names the file and not where it lies."""
+    with errors_without_paths():
+        loaded = ve.load_model(name, progress=progress)
+    return replace(loaded, report=replace(loaded.report, source=without_paths(loaded.report.source)))
+
+
 def _load_own(name: str, added: own.Own) -> ve.LoadedModel:
-    path, parts = own.demand_unchanged(name, added), taken_apart(name)
-    with own.named(path, added.spec.title):
+    own.demand_unchanged(name, added)
+    parts = taken_apart(name)
+    with own.opened(name, added.shown) as path, own.named(path, added.spec.title):
         loaded = ve.load_model(own.source_of(path, parts), heads=parts.heads)
     if loaded.report.sha256 != added.sha256:
         raise ve.CheckpointError(f"{added.spec.title} was written anew while it was read: add it again.")

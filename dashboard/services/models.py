@@ -1,6 +1,7 @@
 """All models: those of the registry and those from files; what is here, what it costs, what is under way."""
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import vit_engine as ve
 from dashboard.jobs import Progress
@@ -8,6 +9,7 @@ from dashboard.services import limits, memory, own
 from dashboard.services.downloads import Download, download_failure, find_download
 from dashboard.services.memory import Held
 from dashboard.services.names import Name, parse, taken_apart
+from dashboard.services.paths import without_paths
 from dashboard.services.series import Place, Series, place, spread
 from vit_engine.spec import Weights
 from vit_engine.weights import weights_path, works_offline
@@ -49,11 +51,24 @@ class SeriesAdded:
     left_out: tuple[tuple[str, str], ...]
 
 
+class _Specs(dict[str, ve.ModelSpec]):
+    """Models by name. One that goes while a page is drawn is not among them, but can be looked up until that is done.
+
+    Another session may remove it at any time. The next run of the page's script chooses another model, and says so.
+    """
+
+    def __missing__(self, name: str) -> ve.ModelSpec:
+        known = own.last_known(name)
+        if known is None:
+            raise KeyError(name)
+        return known.spec
+
+
 def models() -> dict[str, ve.ModelSpec]:
     """All models by name, in the order to show them: those from files, then the registry's, families together."""
     families = {spec.family: number for number, spec in reversed(list(enumerate(ve.list_models())))}
     registry = sorted(ve.list_models(), key=lambda spec: families[spec.family])
-    return {name: one.spec for name, one in own.entries().items()} | {spec.name: spec for spec in registry}
+    return _Specs({name: one.spec for name, one in own.entries().items()} | {spec.name: spec for spec in registry})
 
 
 def is_ready(spec: ve.ModelSpec) -> bool:
@@ -93,18 +108,26 @@ def _published(spec: ve.ModelSpec, weights: Weights, held: Held | None) -> Model
     path = weights_path(spec)
     origin = "packaged" if weights.packaged else "downloaded" if path.exists() else "absent"
     size = path.stat().st_size if path.exists() else memory.model_bytes(spec)
-    expected = expected_sha256(path, weights)
+    expected, problem = _expected(path, weights)
     return Model(
         spec,
         origin,
         size,
         held,
         download=find_download(spec.name),
-        failure=download_failure(spec.name),
+        failure=download_failure(spec.name) or problem,
         part_bytes=Partial(path).size if origin == "absent" else 0,
         sha256=expected.sha256 if expected else "",
         sha256_source=_who_says(expected) if expected else "",
     )
+
+
+def _expected(path: Path, weights: Weights) -> tuple[Expected | None, str]:
+    """The sha256 that a file must have, and what is wrong with the record of it: one bad file takes no page down."""
+    try:
+        return expected_sha256(path, weights), ""
+    except ve.CheckpointError as error:
+        return None, without_paths(str(error))
 
 
 def _who_says(expected: Expected) -> str:
@@ -189,6 +212,13 @@ def reopen(name: str, progress: Progress) -> str:
     except ve.VitEngineError as error:
         return str(error)
     return ""
+
+
+def screen_names(name: str) -> tuple[str, ...]:
+    """What a model of this name, or its file, is called on the screen."""
+    if parse(name) is not None:
+        return own.screen_names(name)
+    return tuple(spec.title for spec in ve.list_models() if spec.name == name)
 
 
 def report_as_json(report: ve.LoadReport) -> dict:

@@ -8,10 +8,16 @@ import re
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from dashboard.services.folder import SUFFIXES
 from dashboard.state import FILE_PREFIX, OWN_PREFIXES
+from vit_engine import CheckpointError
 
-_PARTS = re.compile(r"(?P<what>.+?)(?P<part>#[^#/@]+)?(?:@(?P<heads>\d{1,4}))?", re.DOTALL)
+SUFFIXES = (".pth", ".pt", ".bin", ".safetensors", ".ckpt", ".tar")  # of weight files, in any case
+_PARTS = re.compile(r"(?P<what>.+?)(?P<part>#[^#/@]+)?(?:@(?P<heads>[0-9]{1,4}))?", re.DOTALL)
+
+
+def has_suffix(name: str) -> bool:
+    """Whether a file of this name may hold weights."""
+    return PurePosixPath(name).suffix.lower() in SUFFIXES
 
 
 class Name(NamedTuple):
@@ -40,15 +46,16 @@ def parse(name: str) -> Name | None:
     if prefix is None or found is None:
         return None
     what, part = found["what"], found["part"] or ""
-    if part.endswith(SUFFIXES) or (part and prefix == FILE_PREFIX and PurePosixPath(what).suffix not in SUFFIXES):
+    if part.lower().endswith(SUFFIXES) or (part and prefix == FILE_PREFIX and not has_suffix(what)):
         what, part = what + part, ""  # a file's own name may have a "#"
     return Name(prefix, what, part[1:], int(found["heads"]) if found["heads"] else None)
 
 
 def taken_apart(name: str) -> Name:
-    """A name that is known to be a file's, taken apart."""
+    """A file's name taken apart; CheckpointError for models that are no files."""
     parts = parse(name)
-    assert parts is not None, name
+    if parts is None:
+        raise CheckpointError(f"{name!r} is no file's name.")
     return parts
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -12,51 +13,70 @@ import vit_engine as ve
 from dashboard.jobs import Jobs, Progress, Store
 from dashboard.samples import SAMPLES, Sample, find_sample
 from dashboard.services import limits
+from dashboard.services.decoder import LargerPictureError, decode
 from dashboard.services.process import once_per_process
 from dashboard.state import UPLOAD_PREFIX
 from vit_engine.demo.scenes import draw_scene
+from vit_engine.image import MAX_PIXELS, as_png
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Picture:
-    """A picture's file, its sha256, its shape (height, width) in pixels, and what to call it.
+    """A picture's upright pixels, uint8 (height, width, 3), the sha256 of its file, and what to call it.
 
-    credit: empty for uploads. scene: whether it was generated.
+    Of an upload nothing else is kept: neither the file nor what it says of its owner. credit: empty for uploads.
+    scene: whether it was generated.
     """
 
-    data: bytes
+    pixels: np.ndarray
     sha256: str
-    shape: tuple[int, int]
     title: str
     credit: str = ""
     scene: bool = False
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        height, width, _ = self.pixels.shape
+        return height, width
+
+    @property
+    def data(self) -> bytes:
+        """The pixels as a PNG, without metadata."""
+        return as_png(self.pixels)
+
+    def open(self) -> Image.Image:
+        """The picture as vit_engine.open_image gives it."""
+        picture = Image.fromarray(self.pixels)
+        picture.info["sha256"] = self.sha256
+        return picture
+
 
 @once_per_process
 def _uploads() -> Store[Picture]:
-    return Store(limits.UPLOAD_BYTES, size=lambda picture: len(picture.data))
+    return Store(limits.UPLOAD_BYTES, size=lambda picture: picture.pixels.nbytes)
 
 
 @once_per_process
 def _readers() -> Jobs:
-    return Jobs(at_once=2, waiting="waiting for other pictures")
+    """Pictures of up to limits.KEPT_PIXELS."""
+    return Jobs(at_once=limits.PICTURES_AT_ONCE, waiting="waiting for other pictures")
+
+
+@once_per_process
+def _large_readers() -> Jobs:
+    """Larger ones, which take a gigabyte and seconds each: one at a time, and never in the way of small ones."""
+    return Jobs(at_once=1, waiting="waiting for other large pictures")
 
 
 @lru_cache(len(SAMPLES))
 def sample_picture(name: str) -> Picture:
     """A sample as a picture."""
     sample = find_sample(name) or SAMPLES[0]
-    buffer = io.BytesIO()
-    Image.fromarray(_sample_pixels(sample)).save(buffer, "PNG")
-    data = buffer.getvalue()
-    picture = ve.open_image(data)
-    return Picture(
-        data, picture.info["sha256"], _shape(picture), sample.title, sample.credit, scene=sample.scene is not None
-    )
-
-
-def _shape(picture: Image.Image) -> tuple[int, int]:
-    return picture.height, picture.width
+    pixels = np.array(Image.fromarray(_sample_pixels(sample)).convert("RGB"))
+    pixels.setflags(write=False)
+    sha256 = hashlib.sha256(as_png(pixels)).hexdigest()
+    return Picture(pixels, sha256, sample.title, sample.credit, scene=sample.scene is not None)
 
 
 def _sample_pixels(sample: Sample) -> np.ndarray:
@@ -72,7 +92,7 @@ def _sample_pixels(sample: Sample) -> np.ndarray:
 @lru_cache(2 * len(SAMPLES))
 def thumbnail(name: str, side: int = 96) -> bytes:
     """The middle of a sample, a square JPEG of this side in pixels."""
-    picture = ve.open_image(sample_picture(name).data)
+    picture = sample_picture(name).open()
     edge = min(picture.size)
     left, top = (picture.width - edge) // 2, (picture.height - edge) // 2
     buffer = io.BytesIO()
@@ -81,16 +101,30 @@ def thumbnail(name: str, side: int = 96) -> bytes:
 
 
 def keep_upload(data: bytes, progress: Progress) -> Picture:
-    """An uploaded file as a picture that links can name as long as it is held; ImageError if it is none."""
-    sha256 = hashlib.sha256(data).hexdigest()
+    """An uploaded file as a picture that links can name as long as it is held; ImageError if it is none.
 
-    def check(report: Progress) -> Picture:
-        report(0.0, "reading the picture")
-        picture = Picture(data, sha256, _shape(ve.open_image(data)), "Uploaded picture")
+    It is decoded once, in a process of its own (dashboard.services.decoder), and not at all if nobody waits for it.
+    """
+    sha256 = hashlib.sha256(data).hexdigest()
+    if (kept := _uploads().get(sha256)) is not None:
+        return kept
+    try:
+        return _readers().run(sha256, _reader(data, sha256, limits.KEPT_PIXELS), progress)
+    except LargerPictureError:
+        return _large_readers().run(sha256, _reader(data, sha256, MAX_PIXELS), progress)
+
+
+def _reader(data: bytes, sha256: str, most_pixels: int) -> Callable[[Progress], Picture]:
+    """Work that decodes a file and keeps its pixels."""
+
+    def read(report: Progress) -> Picture:
+        if (kept := _uploads().get(sha256)) is not None:  # by a job that ended just before
+            return kept
+        picture = Picture(decode(data, report, most_pixels=most_pixels), sha256, "Uploaded picture")
         _uploads().put(sha256, picture)
         return picture
 
-    return _uploads().get(sha256) or _readers().run(sha256, check, progress)
+    return read
 
 
 def find_upload(sha256: str) -> Picture | None:

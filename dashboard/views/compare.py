@@ -1,6 +1,7 @@
 """Compare: maps of one picture side by side, by model, patch size, layer and head, with the numbers between them."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -17,9 +18,10 @@ from dashboard import (
     keys,
     picture_controls,
     services,
+    widgets,
 )
 from dashboard.compare_panes import Panes
-from dashboard.compare_state import NAMES, WHOLE, Comparing, pane_name, zoom_in_pixels, zoom_on
+from dashboard.compare_state import NAMES, WHOLE, Comparing, Zoom, pane_name, zoom_in_pixels, zoom_on
 from dashboard.services import Picture
 from dashboard.state import Selection
 from dashboard.texts import plain
@@ -31,7 +33,10 @@ from vit_report.panels import Panel
 
 Places = list[DeltaGenerator]  # below each pane
 
-CHART = {"displaylogo": False, "scrollZoom": False, "doubleClick": False, "showSendToCloud": False}
+# showTips: Plotly would advise a double click to zoom back, which does nothing here: there is a button for it.
+CHART = {
+    "displaylogo": False, "scrollZoom": False, "doubleClick": False, "showTips": False, "showSendToCloud": False,
+}  # fmt: skip
 PANE_WIDTH = 250  # pixels, at least
 HIGHEST = 640  # pixels, of a pane
 _NOTICES = "_compare_notices"  # session state: what was changed in the link, until the page has its panes
@@ -47,7 +52,6 @@ def page() -> None:
     corner = _title(picture, frame)
     compare_controls.presets()
     compare_controls.toolbar()
-    compare_card.mark_panes()
     panes = compare_panes.look(choice.panes, picture, size, specs)
     comparison = _comparison(choice, selection, panes)
     look = _look(choice, selection)
@@ -61,6 +65,8 @@ def page() -> None:
     if comparison is not None and len(comparison.shown) > 1:
         compare_tables.agreement(comparison)
         compare_tables.heads(comparison, choice)
+    if widgets.differed() and (compare_controls.chosen() != choice or compare_card.take_widgets()):
+        widgets.again()
     controls.share(selection, compare_controls.own_link(), names=NAMES)
     if comparison is not None:
         with corner:
@@ -139,6 +145,8 @@ def _cards(choice: Comparing, specs: Mapping[str, ModelSpec]) -> None:
     for number, column in enumerate(st.columns(len(choice.panes), gap="small", wrap=False)):
         with column:
             compare_card.show(number, specs)
+    compare_card.mark_panes()
+    widgets.mark()
 
 
 def _figure(drawn: tuple[Panel, ...], frame: tuple[int, int], choice: Comparing, look: Look) -> None:
@@ -150,25 +158,30 @@ def _figure(drawn: tuple[Panel, ...], frame: tuple[int, int], choice: Comparing,
             figure, key=keys.COMPARISON, height="stretch", config=CHART,
             alt="The panes' attention over the picture, side by side",
         )  # fmt: skip
-    chart_events.listen(keys.COMPARISON, key=keys.COMPARISON_EVENTS, on_zoom=_zoom, on_click=_ask)
+    chart_events.listen(
+        keys.COMPARISON,
+        key=keys.COMPARISON_EVENTS,
+        on_zoom=partial(widgets.take, _zoom),
+        on_click=partial(widgets.take, _ask),
+    )
 
 
-def _ask() -> None:
+def _ask() -> dict[str, tuple[float, float]]:
     """A click is a query for all panes."""
     point = chart_events.clicked(keys.COMPARISON_EVENTS)
-    if point is not None:
-        height, width = st.session_state[_FRAME]
-        # A common grid may end beyond the picture.
-        y, x = (min(max(part, 0.0), 1.0) for part in (point["y"] / height, point["x"] / width))
-        st.session_state[keys.QUERY] = (round(y, 4), round(x, 4))
+    if point is None:
+        return {}
+    height, width = st.session_state[_FRAME]
+    # A common grid may end beyond the picture.
+    y, x = (min(max(part, 0.0), 1.0) for part in (point["y"] / height, point["x"] / width))
+    return {keys.QUERY: (round(y, 4), round(x, 4))}
 
 
-def _zoom() -> None:
+def _zoom() -> dict[str, Zoom | None]:
     """What was zoomed or moved to stays, whatever is drawn next."""
     box = chart_events.zoomed(keys.COMPARISON_EVENTS)
     zoom = zoom_on(box, st.session_state[_FRAME]) if box is not None else None
-    if zoom is not None:
-        st.session_state[keys.ZOOM] = None if zoom == WHOLE else zoom
+    return {} if zoom is None else {keys.ZOOM: None if zoom == WHOLE else zoom}
 
 
 def _under(
@@ -193,7 +206,7 @@ def _fill(choice: Comparing, panes: Panes, places: Places) -> None:
     for number in panes.waiting[:1]:
         compare_panes.fill(choice.panes[number], panes, places[number])
         st.session_state[_FILLING] = True
-        st.rerun()
+        widgets.again()
 
 
 page()

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import streamlit as st
 
-from dashboard import controls, figures, head_table, keys, mosaics, services, stage
+from dashboard import controls, figures, head_table, keys, mosaics, services, stage, widgets
 from dashboard.services import Analysis, Picture
 from dashboard.state import Selection
 from dashboard.texts import plain
@@ -25,6 +25,7 @@ def page() -> None:
     with header:
         title = st.container(key="title", width="content")
         controls.view_control()
+    widgets.mark()
     selection = controls.selection(spec)
     analysis = stage.analyse(selection, below)
     with title:
@@ -92,29 +93,30 @@ def _overlay(analysis: Analysis, selection: Selection, patch: tuple[int, int] | 
     return limit
 
 
-def _choose_query() -> None:
+def _choose_query() -> dict[str, tuple[float, float]]:
     point = controls.clicked(keys.OVERLAY)
-    if point is not None:
-        grid, (height, width) = st.session_state[_GRID]
-        y, x = grid.centre(int(point["y"]), int(point["x"]))
-        st.session_state[keys.QUERY] = (round(y / height, 4), round(x / width, 4))
+    if point is None:
+        return {}
+    grid, (height, width) = st.session_state[_GRID]
+    y, x = grid.centre(int(point["y"]), int(point["x"]))
+    return {keys.QUERY: (round(y / height, 4), round(x / width, 4))}
 
 
-def _choose_head() -> None:
+def _choose_head() -> dict[str, str]:
     point = controls.clicked(keys.HEAD_GRID)
-    if point is not None:
-        st.session_state[keys.HEAD] = str(point["customdata"][0])
+    return {} if point is None else {keys.HEAD: str(point["customdata"][0])}
 
 
-def _choose_layer_and_head() -> None:
+def _choose_layer_and_head() -> dict[str, int | str]:
     point = controls.clicked(keys.MOSAIC)
-    if point is not None:
-        layer, head = point["customdata"]
-        st.session_state[keys.LAYER], st.session_state[keys.HEAD] = int(layer), str(head)
+    if point is None:
+        return {}
+    layer, head = point["customdata"]
+    return {keys.LAYER: int(layer), keys.HEAD: str(head)}
 
 
-def _reset_query() -> None:
-    st.session_state[keys.QUERY] = None
+def _reset_query() -> dict[str, None]:
+    return {keys.QUERY: None}
 
 
 def _legend(limit: float) -> str:
@@ -134,7 +136,12 @@ def _below_overlay(analysis: Analysis, patch: tuple[int, int] | None, limit: flo
         else:
             st.markdown(f"Query: **patch row {patch[0]}, col {patch[1]}**")
             st.button(
-                "Back to CLS", key=keys.RESET_QUERY, on_click=_reset_query, type="tertiary", icon=":material/undo:"
+                "Back to CLS",
+                key=keys.RESET_QUERY,
+                on_click=widgets.take,
+                args=(_reset_query,),
+                type="tertiary",
+                icon=":material/undo:",
             )
 
 

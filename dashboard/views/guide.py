@@ -3,10 +3,11 @@
 import pandas as pd
 import streamlit as st
 
-from dashboard import services
+from dashboard import services, widgets
 from dashboard.samples import SAMPLES
 from vit_engine.statistics import COLUMNS
 
+widgets.mark()
 st.markdown("#### Guide")
 st.markdown(
     """

@@ -2,7 +2,16 @@
 
 import streamlit as st
 
-from dashboard import controls, heads_controls, heads_rankings, heads_similarity, heads_statistics, opening, stage
+from dashboard import (
+    controls,
+    heads_controls,
+    heads_rankings,
+    heads_similarity,
+    heads_statistics,
+    opening,
+    stage,
+    widgets,
+)
 from dashboard.heads_state import NAMES, HeadsView
 from dashboard.services import Analysis
 from dashboard.state import Selection
@@ -24,6 +33,9 @@ def page() -> None:
     if analysis is not None:
         with below:
             _parts(analysis, selection, view)
+    widgets.mark()
+    if widgets.differed() and heads_controls.view(spec) != view:
+        widgets.again()
 
 
 def _parts(analysis: Analysis, selection: Selection, view: HeadsView) -> None:

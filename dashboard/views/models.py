@@ -2,10 +2,14 @@
 
 import streamlit as st
 
-from dashboard import checkpoint_controls, keys, model_details, model_table, services
+from dashboard import checkpoint_controls, controls, keys, model_details, model_table, services, widgets
+from dashboard.texts import plain
 
 
 def page() -> None:
+    widgets.mark()
+    if notices := controls.notices():
+        st.warning("\n\n".join(map(plain, notices)), icon=":material/link_off:")
     with st.container(key="models_page"):
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             st.markdown("#### Models", width="content")

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tests.browser.server import FLAGS, HOW_TO_GET_ONE, Server, find_chromium, running_dashboard
+from tests.conftest import LEFT_OUT
 
 HERE = Path(__file__).parent
-LEFT_OUT = pytest.StashKey[int]()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -23,12 +23,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in here]
         config.hook.pytest_deselected(items=here)
         config.stash[LEFT_OUT] = len(here)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if count := config.stash.get(LEFT_OUT, 0):
-        terminalreporter.section(f"{count} browser tests were NOT run", yellow=True, bold=True)
-        terminalreporter.write_line(HOW_TO_GET_ONE)
 
 
 @pytest.fixture(scope="session")

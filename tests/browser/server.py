@@ -45,27 +45,39 @@ def find_chromium() -> str | None:
 
 
 @contextmanager
-def running_dashboard(log: Path, environment: Mapping[str, str] | None = None) -> Iterator[Server]:
+def running_dashboard(
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+    *,
+    address: str | None = "127.0.0.1",
+    base: str = "",
+    port: int | None = None,
+    folder: Path = ROOT,
+    script: str = "serve.py",
+) -> Iterator[Server]:
     """The dashboard as `make run` starts it, on a free port; RuntimeError with its output if it does not come up.
 
-    environment: variables that it has beside those of this process.
+    environment: variables that it has beside those of this process. address: where it listens; None for what its
+    settings say. base: its base path, such as "/lab". port: one to have, such as that of a server that has ended.
+    folder: where it is started. script: of the folder dashboard.
     """
-    port = _free_port()
-    command = [sys.executable, "-m", "streamlit", "run", "dashboard/serve.py"]
-    options = ["--server.headless", "true", "--server.address", "127.0.0.1", "--server.port", str(port)]
+    port = port or _free_port()
+    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "dashboard" / script)]
+    options = ["--server.headless", "true", "--server.port", str(port), "--server.baseUrlPath", base]
+    options += ["--server.address", address] if address else []
     with (
         log.open("wb") as output,
         subprocess.Popen(
             [*command, *options],
-            cwd=ROOT,
+            cwd=folder,
             stdout=output,
             stderr=subprocess.STDOUT,
             env={**os.environ, **(environment or {})},
         ) as process,
     ):
         try:
-            _wait_until_healthy(process, port, log)
-            yield Server(f"http://127.0.0.1:{port}", log)
+            _wait_until_healthy(process, port, log, base)
+            yield Server(f"http://127.0.0.1:{port}{base}", log)
         finally:
             _stop(process)
 
@@ -76,20 +88,20 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _wait_until_healthy(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def _wait_until_healthy(process: subprocess.Popen[bytes], port: int, log: Path, base: str) -> None:
     deadline = time.monotonic() + STARTUP
     while process.poll() is None and time.monotonic() < deadline:
-        if _healthy(port):
+        if _healthy(port, base):
             return
         time.sleep(0.1)
     state = "is not healthy" if process.poll() is None else f"ended with {process.returncode}"
     raise RuntimeError(f"the dashboard {state} after {STARTUP:.0f} s at most; it said:\n{log.read_text()}")
 
 
-def _healthy(port: int) -> bool:
+def _healthy(port: int, base: str) -> bool:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
     try:
-        connection.request("GET", "/_stcore/health")
+        connection.request("GET", f"{base}/_stcore/health")
         return connection.getresponse().status == http.HTTPStatus.OK
     except OSError:
         return False

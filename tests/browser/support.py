@@ -1,6 +1,6 @@
 """What browser tests do again and again. `from tests.browser.support import settled`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
@@ -31,10 +31,10 @@ _CELL_TO_PIXELS = """(chart, [row, col]) => {
 }"""
 
 
-def settled(page: Page) -> Page:
-    """Wait until the app's script has run, its charts are drawn, and all stays at rest."""
+def settled(page: Page, quiet: int = QUIET, timeout: int = TIMEOUT) -> Page:
+    """Wait until the app's script has run, its charts are drawn, and all stays at rest, for `quiet` milliseconds."""
     page.evaluate("window.quietSince = null")
-    page.wait_for_function(_IS_QUIET, arg=QUIET, timeout=TIMEOUT)
+    page.wait_for_function(_IS_QUIET, arg=quiet, timeout=timeout)
     return page
 
 
@@ -49,13 +49,13 @@ def drawn(page: Page, key: str, name: str) -> dict[str, list] | None:
 
 
 @contextmanager
-def nothing_amiss(page: Page, *, known: Callable[[ConsoleMessage], bool] = lambda message: False) -> Iterator[None]:
-    """At the end nothing was asked from elsewhere, and the console has no errors but those that are known."""
+def nothing_amiss(page: Page) -> Iterator[None]:
+    """At the end nothing was asked from elsewhere, and the console has no errors."""
     strangers: list[str] = []
     errors: list[str] = []
 
     def look(message: ConsoleMessage) -> None:
-        if message.type == "error" and not known(message):
+        if message.type == "error":
             errors.append(message.text)
 
     page.on("request", lambda request: None if _is_local(request.url) else strangers.append(request.url))

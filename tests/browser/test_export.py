@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, Route
 
-from tests.vit_report.made import FRAME, PANES, SIZE, STATISTIC, compared, picture_bytes
+from tests.vit_report.made import FRAME, PANES, SIZE, STATISTIC, a_picture, compared
 from vit_engine.comparison import Comparison
 from vit_report.bundle import files
 from vit_report.look import Look
@@ -31,7 +31,7 @@ _VALUES = """figure => figure.data.filter(trace => trace.name.startsWith('attent
 
 @pytest.fixture(scope="module")
 def comparison() -> Comparison:
-    return compared(*PANES, picture=picture_bytes(), reference="B", keep=0.5)
+    return compared(*PANES, picture=a_picture(), reference="B", keep=0.5)
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def opened(page: Page, comparison: Comparison, tmp_path: Path) -> Iterator[Calla
     page.on("pageerror", lambda error: errors.append(str(error)))
 
     def open_it(look: Look = Look(), *, drawn: tuple[Panel, ...] | None = None, link: str = "") -> Page:  # noqa: B008
-        options = {"picture": picture_bytes(), "size": SIZE, "statistic": STATISTIC, "all_layers": False}
+        options = {"picture": a_picture(), "size": SIZE, "statistic": STATISTIC, "all_layers": False}
         path.write_bytes(files(comparison, look, **options, drawn=drawn, link=link)["comparison.html"])
         page.goto(path.as_uri())
         page.locator(f"{FIGURE} .main-svg").first.wait_for()

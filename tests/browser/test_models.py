@@ -21,6 +21,7 @@ WEIGHTS = "/dino/dino_deitsmall16_pretrain/dino_deitsmall16_pretrain.pth"
 FETCHED = "DINO ViT-S/16"
 SMALL = "?picture=scene_1&model=demo_vit_p16&size=96"
 ROW = 35  # pixels of a row of a table
+ADDRESS = "www.example.org me@example.org.pth"  # the name of a checkpoint
 
 _VALUES = """(chart) => {
     const z = chart.data?.find(trace => trace.name === 'attention')?.z;
@@ -43,6 +44,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     root = tmp_path_factory.mktemp("models")
     for step in (0, 20, 100):
         save_checkpoint(root / "checkpoints" / "run1" / f"checkpoint{step:04d}.pth", step)
+    save_checkpoint(root / "checkpoints" / ADDRESS)
     with running() as weights:
         temporary = root / "temporary"
         temporary.mkdir()
@@ -173,6 +175,43 @@ def test_a_download_shows_how_far_it_is_stops_and_goes_on(
 def press_now(page: Page, key: str) -> None:
     """Press a button beside something that never rests."""
     by_key(page, key).locator("button:visible").click()
+
+
+def test_names_that_look_like_addresses_are_no_links(page: Page, open_models: Callable[[], Page], site: Site) -> None:
+    open_models()
+    choose(page, keys.CHECKPOINT_FILE, ADDRESS)
+    card = by_key(page, "checkpoint_card")
+    expect(card.get_by_role("heading")).to_contain_text("example.org.pth")
+    assert card.locator("a[href*='://example'], a[href*='www.'], a[href^=mailto]").count() == 0
+    page.goto(f"{site.server.url}/?picture=scene_1&size=96&model=file:https://example.org/x.pth")
+    warning = page.get_by_test_id("stAlert").filter(has_text="there is no checkpoint")
+    expect(warning).to_be_visible(timeout=TIMEOUT)
+    assert warning.locator("a").count() == 0
+
+
+_CONTRAST = """button => {
+    const [ink, paper] = [button.querySelector('p'), document.querySelector('.stApp')].map((element, number) =>
+        getComputedStyle(element)[number ? 'backgroundColor' : 'color'].match(/[0-9.]+/g).map(Number));
+    const alpha = ink[3] ?? 1;
+    const blend = ink.slice(0, 3).map((value, number) => alpha * value + (1 - alpha) * paper[number]);
+    const light = rgb => rgb.slice(0, 3).map(value => value / 255)
+        .map(value => value <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, value, number) => sum + value * [0.2126, 0.7152, 0.0722][number], 0);
+    const [low, high] = [light(blend), light(paper)].sort((one, other) => one - other);
+    return [getComputedStyle(button).backgroundColor, (high + 0.05) / (low + 0.05)];
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_disabled_button_shows_its_label(page: Page, open_models: Callable[[], Page], scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme)
+    open_models()
+    choose(page, keys.CHECKPOINT_FILE, "run1/checkpoint0020.pth")
+    add = by_key(page, keys.ADD_CHECKPOINT).get_by_role("button", name="Add to models")
+    expect(add).to_be_disabled()
+    background, contrast = add.evaluate(_CONTRAST)
+    assert background == "rgba(0, 0, 0, 0)"
+    assert 2 <= contrast < 4.5  # to be read, and not like one that can be pressed
 
 
 @pytest.mark.parametrize("width", [400, 1440])

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import torch
+from streamlit.testing.v1 import AppTest
 
 import vit_engine as ve
-from dashboard import services
+from dashboard import keys, services
+from dashboard.testing import open_models
 from tests.dashboard.support import SMALL
 from vit_engine.trace import attend
 
@@ -32,3 +34,30 @@ def engine_trace_of(path: Path | str, *, heads: int | None = HEADS) -> ve.Attent
     loaded = ve.load_model(path, heads=heads)
     picture = ve.open_image(services.sample_picture(SMALL["picture"]).data)
     return attend(loaded, ve.prepare_image(picture, loaded.spec, size=int(SMALL["size"])))
+
+
+def touch(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"weights")
+    return path
+
+
+def hub_folder(path: Path) -> Path:
+    """A folder as Hugging Face saves models."""
+    touch(path / "model.safetensors")
+    (path / "config.json").write_text("{}", encoding="utf-8")
+    return path
+
+
+def opened() -> AppTest:
+    """The page Models."""
+    at = open_models(**SMALL)
+    assert not at.exception
+    return at
+
+
+def pick(at: AppTest, name: str) -> AppTest:
+    """Choose a checkpoint of the server's folder."""
+    at.selectbox(key=keys.CHECKPOINT_FILE).set_value(name).run()
+    assert not at.exception
+    return at

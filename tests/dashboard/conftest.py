@@ -9,7 +9,10 @@ import pytest
 import vit_engine as ve
 from dashboard import jobs
 from dashboard.testing import clear_caches
+from tests.dashboard.downloads import server, watched
 from tests.dashboard.working import WATCHERS
+
+__all__ = ["server", "watched"]  # fixtures
 
 
 @pytest.fixture

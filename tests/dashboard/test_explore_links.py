@@ -1,8 +1,9 @@
 """A link reopens what it was made from; what it cannot have is told once and brought to what there is."""
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
-from dashboard import keys, services
+from dashboard import browser, keys, services
 from dashboard.state import DEFAULT
 from dashboard.testing import click_layer_and_head, click_patch, open_app
 from tests.dashboard.support import (
@@ -161,3 +162,64 @@ def test_parameters_of_others_stay_in_the_address() -> None:
     at.slider(key=keys.LAYER).set_value(2).run()
     assert at.query_params["utm_source"] == "mail"
     assert at.query_params["layer"] == "2"
+
+
+def come_back(at: AppTest, link: dict[str, str]) -> AppTest:
+    """An address as the browser sends it with what it does next."""
+    at.query_params.clear()
+    for name, value in link.items():
+        at.query_params[name] = value
+    return at
+
+
+def test_an_older_address_that_comes_with_an_input_is_no_link() -> None:
+    at = open_small(layer="1")
+    older = dict(at.query_params)
+    at.slider(key=keys.LAYER).set_value(2).run()
+    come_back(at, older).segmented_control(key=keys.HEAD).set_value("3").run()
+    assert_drawn(at, small_trace(), layer=2, head=3)
+    assert at.query_params == {**SMALL, "layer": "2", "head": "3"}
+
+
+def test_an_older_address_of_a_browser_that_has_not_got_the_last_one_is_no_link() -> None:
+    at = open_small(layer="1")
+    older, seen = dict(at.query_params), at.number_input(key=keys.ADDRESS_SEEN).value
+    at.slider(key=keys.LAYER).set_value(2).run()
+    come_back(at, older).number_input(key=keys.ADDRESS_SEEN).set_value(seen).run()
+    assert_drawn(at, small_trace(), layer=2)
+    assert at.query_params == {**SMALL, "layer": "2"}
+
+
+def test_an_older_address_that_comes_alone_is_a_link() -> None:
+    at = open_small(layer="1")
+    older = dict(at.query_params)
+    at.slider(key=keys.LAYER).set_value(2).run()
+    come_back(at, older).run()
+    assert_drawn(at, small_trace(), layer=1)
+    assert at.query_params == older
+
+
+def test_an_older_address_is_a_link_where_the_browser_went_there_through_its_history(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    at = open_small(layer="1")
+    older, seen = dict(at.query_params), at.number_input(key=keys.ADDRESS_SEEN).value
+    at.slider(key=keys.LAYER).set_value(2).run()
+    monkeypatch.setattr(browser, "went_back", lambda: True)
+    come_back(at, older).number_input(key=keys.ADDRESS_SEEN).set_value(seen).run()
+    assert_drawn(at, small_trace(), layer=1)
+
+
+def test_a_link_that_nobody_wrote_yet_is_one_also_beside_an_input() -> None:
+    at = open_small(layer="1")
+    come_back(at, {**SMALL, "layer": "4"}).run()
+    assert_drawn(at, small_trace(), layer=4)
+
+
+def test_an_address_that_may_be_under_way_is_written_again() -> None:
+    at = open_small(layer="1")
+    at.slider(key=keys.LAYER).set_value(2).run()
+    first = dict(at.query_params)
+    come_back(at, SMALL | {"layer": "1"}).slider(key=keys.LAYER).set_value(1).run()
+    assert at.query_params == SMALL | {"layer": "1"} != first
+    assert_drawn(at, small_trace(), layer=1)

@@ -8,7 +8,7 @@ import pytest
 import vit_engine as ve
 from dashboard import services
 from dashboard.services import folder, limits, own
-from tests.dashboard.checkpoints import save_checkpoint
+from tests.dashboard.checkpoints import hub_folder, save_checkpoint, touch
 from tests.dashboard.support import ignore
 
 
@@ -20,19 +20,6 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     save_checkpoint(tmp_path / "secret.pth")
     monkeypatch.setenv(folder.VARIABLE, str(inside))
     return inside
-
-
-def touch(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"weights")
-    return path
-
-
-def hub_folder(path: Path) -> Path:
-    """A folder as Hugging Face saves models."""
-    touch(path / "model.safetensors")
-    (path / "config.json").write_text("{}", encoding="utf-8")
-    return path
 
 
 def test_weight_files_and_model_folders_are_listed_as_people_count(root: Path) -> None:
@@ -105,10 +92,17 @@ def test_links_within_the_folder_are_followed(root: Path) -> None:
     assert services.inspect("file:best.pth", ignore).shown == "best.pth"
 
 
-def test_names_that_end_like_heads_are_not_offered(root: Path) -> None:
+def test_names_that_links_would_take_apart_are_not_offered(root: Path) -> None:
     hub_folder(root / "vit@336")
+    hub_folder(root / "vit.pth#2")
     hub_folder(root / "vit")
-    assert folder.list_checkpoints().names == ("vit",)
+    touch(root / "run@2" / "x@4.pth")
+    listed = folder.list_checkpoints()
+    assert listed.names == ("run@2/x@4.pth", "vit")
+    assert listed.left_out == ((folder.AMBIGUOUS, 2),)
+    for name in ("vit@336", "vit.pth#2"):
+        with pytest.raises(ve.CheckpointError, match=folder.AMBIGUOUS):
+            folder.find_checkpoint(name)
 
 
 def test_errors_name_the_file_as_the_folder_has_it_and_never_its_place(root: Path) -> None:

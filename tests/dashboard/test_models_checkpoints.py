@@ -13,8 +13,8 @@ from streamlit.testing.v1 import AppTest
 import vit_engine as ve
 from dashboard import keys, services
 from dashboard.services import folder, limits
-from dashboard.testing import choose_model, clear_caches, open_app, open_models, report_tables
-from tests.dashboard.checkpoints import CHOICES, HEADS, engine_trace_of, save_checkpoint, state_dict
+from dashboard.testing import choose_model, clear_caches, open_app, report_tables
+from tests.dashboard.checkpoints import CHOICES, HEADS, engine_trace_of, opened, pick, save_checkpoint, state_dict
 from tests.dashboard.support import SMALL, assert_drawn, ignore, open_small, small_trace
 
 pytestmark = pytest.mark.usefixtures("fresh_caches")
@@ -27,18 +27,6 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv(folder.VARIABLE, str(tmp_path))
     save_checkpoint(tmp_path / "run" / "last.pth")
     return tmp_path
-
-
-def opened() -> AppTest:
-    at = open_models(**SMALL)
-    assert not at.exception
-    return at
-
-
-def pick(at: AppTest, name: str) -> AppTest:
-    at.selectbox(key=keys.CHECKPOINT_FILE).set_value(name).run()
-    assert not at.exception
-    return at
 
 
 def button_keys(at: AppTest) -> set[str | None]:

@@ -4,6 +4,8 @@ import asyncio
 import gc
 import io
 import stat
+import tempfile
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from dashboard.services import checkpoint_uploads, limits, own
 from dashboard.testing import clear_caches, open_app, open_models
 from tests.dashboard.checkpoints import HEADS, engine_trace_of, save_checkpoint
 from tests.dashboard.support import SMALL, assert_drawn, ignore, open_small, small_trace
+from vit_engine.registry import find_model
+from vit_engine.weights.locate import weights_path
 
 pytestmark = pytest.mark.usefixtures("fresh_caches")
 
@@ -114,12 +118,121 @@ def test_only_names_of_weight_files_are_taken(title: str) -> None:
         keep(b"data", title)
 
 
-def test_the_same_bytes_are_kept_once_under_the_last_name() -> None:
+def test_the_same_bytes_are_kept_once_under_the_first_name() -> None:
     first = keep(b"data", "a.pth")
     assert keep(b"data", "b.safetensors") == first
     path = own.path_of(first)
-    assert path.name == "b.safetensors"
-    assert [one.name for one in path.parent.iterdir()] == ["b.safetensors"]
+    assert path.name == "a.pth"
+    assert [one.name for one in path.parent.iterdir()] == ["a.pth"]
+
+
+def add_uploaded(at: AppTest) -> AppTest:
+    at.selectbox(key=keys.CHECKPOINT_HEADS).set_value(HEADS).run()
+    at.button(key=keys.ADD_CHECKPOINT).click().run()
+    assert not at.exception
+    return at
+
+
+def test_a_second_upload_of_the_same_bytes_is_the_same_model_and_leaves_the_first_owners_as_it_is(file: Path) -> None:
+    first = add_uploaded(upload(open_models(**SMALL), file.read_bytes(), "mine.pth"))
+    name, spec = next((name, spec) for name, spec in services.models().items() if name.startswith("upload:"))
+    assert spec.title == "mine"
+    second = upload(open_models(**SMALL), file.read_bytes(), "yours.pth")
+    assert any("already" in caption.value and "mine.pth" in caption.value for caption in second.main.caption)
+    second.selectbox(key=keys.CHECKPOINT_HEADS).set_value(HEADS).run()
+    second.button(key=keys.OPEN_CHECKPOINT).click().run()
+    assert second.query_params["model"] == name
+    assert_drawn(second, engine_trace_of(file), layer=2)
+    assert services.models()[name] == spec
+    first.button(key=keys.OPEN_CHECKPOINT).click().run()
+    assert_drawn(first, engine_trace_of(file), layer=2)
+    assert services.add(name, ignore) == spec
+
+
+def test_adding_once_more_leaves_a_model_its_title_even_if_a_better_one_is_free_by_now(file: Path) -> None:
+    first = services.add(f"{keep(file.read_bytes())}@{HEADS}", ignore)
+    other = save_checkpoint(file.with_name("other.pth"), 6).read_bytes()
+    second = services.add(f"{keep(other)}@{HEADS}", ignore)
+    assert (first.title, second.title) == ("mine", f"mine · {HEADS} heads")
+    services.remove(first.name)
+    assert services.add(second.name, ignore) == second
+
+
+def test_a_model_whose_file_went_and_came_back_under_another_name_is_as_it_was(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = file.read_bytes()
+    monkeypatch.setattr(limits, "CHECKPOINT_BYTES", len(data))
+    name = services.add(f"{keep(data)}@{HEADS}", ignore).name
+    keep(b"another file")
+    assert name not in services.models()
+    keep(data, "yours.pth")
+    assert services.models()[name].title == "mine"
+    assert_drawn(open_small(model=name), engine_trace_of(file), layer=2)
+
+
+def test_published_weights_are_known_by_their_name_even_if_they_came_under_another_first() -> None:
+    """Nothing in the demo model's file says its heads: only the name under which it was published does."""
+    spec = find_model("demo_vit_p16")
+    published = weights_path(spec)
+    first = keep(published.read_bytes(), "mine.safetensors")
+    assert services.inspect(first, ignore).spec is None
+    mine = services.add(f"{first}@1", ignore)
+    assert keep(published.read_bytes(), published.name) == first
+    recognised = services.inspect(first, ignore)
+    assert recognised.shown == published.name
+    assert recognised.spec is not None
+    assert recognised.spec.heads == spec.heads
+    assert services.load_model(mine.name, ignore).spec == mine
+    assert (mine.title, mine.heads) == ("mine", 1)
+    assert keep(published.read_bytes(), "third.safetensors") == first
+    assert own.path_of(first).name == published.name
+
+
+def test_a_published_name_on_other_weights_takes_no_other_names_place() -> None:
+    first = keep(b"data", "mine.safetensors")
+    assert keep(b"data", "demo_vit_p16.safetensors") == first
+    assert own.path_of(first).name == "mine.safetensors"
+
+
+def test_two_sessions_that_add_and_remove_at_once_never_fail(file: Path) -> None:
+    name = f"{keep(file.read_bytes())}@{HEADS}"
+    together = threading.Barrier(2)
+
+    def session(_: int) -> None:
+        together.wait(timeout=60)
+        for _ in range(20):
+            services.add(name, ignore)
+            services.table()
+            services.series_of(name)
+            services.unload(name)
+            services.remove(name)
+
+    with ThreadPoolExecutor(2) as sessions:
+        list(sessions.map(session, range(2)))
+    assert name not in services.models()
+
+
+def test_a_model_that_another_session_removes_while_a_page_is_drawn_is_known_until_that_is_done(file: Path) -> None:
+    name = services.add(f"{keep(file.read_bytes())}@{HEADS}", ignore).name
+    services.remove(name)
+    specs = services.models()
+    assert name not in specs
+    assert name not in list(specs)
+    assert specs[name].title == "mine"
+    with pytest.raises(KeyError):
+        specs["upload:never"]
+
+
+def test_models_whose_files_are_gone_take_nobodys_place(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_OWN", 1)
+    data = file.read_bytes()
+    monkeypatch.setattr(limits, "CHECKPOINT_BYTES", 3 * len(data) // 2)
+    services.add(f"{keep(data)}@{HEADS}", ignore)
+    other = save_checkpoint(file.with_name("other.pth"), 6).read_bytes()
+    name = f"{keep(other)}@{HEADS}"
+    assert services.add(name, ignore).name == name
+    assert next(iter(services.models())) == name
 
 
 def test_a_copy_that_is_broken_off_leaves_nothing() -> None:
@@ -142,6 +255,16 @@ def test_the_private_folder_goes_with_the_store() -> None:
     del store
     gc.collect()
     assert not root.exists()
+
+
+def test_a_server_that_starts_removes_what_a_killed_one_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = tmp_path / "vit-checkpoints-abc_1234"
+    left.mkdir(mode=0o700)
+    (left / ("ab" * 32)).mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(services, "warm_up", lambda: None)
+    serve._warm_up()
+    assert not left.exists()
 
 
 def test_a_server_that_ends_removes_all_uploads(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,7 +108,7 @@ def test_deep_greys_are_the_same_tile_by_tile(monkeypatch: pytest.MonkeyPatch, k
         picture = Image.frombytes("I;16B", (11, 7), values.astype(">u2").tobytes())
     data = encoded(picture, "TIFF")
     low, high = (0, 65535) if dtype == np.uint16 else (values.min(), values.max())
-    monkeypatch.setattr("vit_engine.image._TILE", 3)
+    monkeypatch.setattr("vit_engine.decoding._TILE", 3)
     np.testing.assert_array_equal(pixels_of(data)[..., 1], np.round((values - low) * (255 / (high - low))))
 
 

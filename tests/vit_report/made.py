@@ -20,25 +20,24 @@ PANES = ("demo_vit_p8:2:1", "demo_vit_p16:5:mean", "random_vit_tiny_p16:3:max")
 STATISTIC = "cls_entropy_normalised"
 
 
-def picture_bytes(kind: str = "PNG") -> bytes:
-    """A bright disc on a slope of colours."""
+def a_picture(kind: str = "PNG", **options: Any) -> Image.Image:
+    """A bright disc on a slope of colours, from a file of this kind."""
     y, x = np.mgrid[:192, :272]
     pixels = np.stack([x * 255 // 272, y * 255 // 192, (x + y) * 255 // 464], axis=-1)
     pixels[(y - 90) ** 2 + (x - 150) ** 2 < 1600] = (250, 240, 60)
     buffer = io.BytesIO()
-    Image.fromarray(pixels.astype(np.uint8)).save(buffer, kind)
-    return buffer.getvalue()
+    Image.fromarray(pixels.astype(np.uint8)).save(buffer, kind, **options)
+    return ve.open_image(buffer.getvalue())
 
 
-def compared(*texts: str, picture: bytes, **options: Any) -> Comparison:
+def compared(*texts: str, picture: Image.Image, **options: Any) -> Comparison:
     """What the engine shows of panes, a run each."""
-    opened = ve.open_image(picture)
     shown = []
     for number, text in enumerate(texts):
         pane = Pane.parse(text)
         loaded = ve.load_model(pane.model, device="cpu")
-        prepared = ve.prepare_image(opened, loaded.spec, size=SIZE)
-        frame = target_size((opened.height, opened.width), loaded.spec, SIZE)
+        prepared = ve.prepare_image(picture, loaded.spec, size=SIZE)
+        frame = target_size((picture.height, picture.width), loaded.spec, SIZE)
         trace = ve.attend(loaded, prepared)
         shown.append(show(number, pane, trace, prepared.pixels, loaded.report, frame=frame, point=POINT))
     return Comparison(tuple(shown), FRAME, point=POINT, **options)

@@ -12,9 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
-from tests.vit_report.made import FRAME, PANES, POINT, SIZE, STATISTIC, picture_bytes
+from tests.vit_report.made import FRAME, PANES, POINT, SIZE, STATISTIC, a_picture
 from vit_engine.comparison import Comparison, agreement_table, head_table
+from vit_engine.containers import png_chunks
 from vit_engine.errors import SpecError
 from vit_engine.maps import AttentionMap, centre_of_mass, difference
 from vit_engine.spec import TokenGrid
@@ -42,7 +44,7 @@ HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>&amp;"
 
 
 @pytest.fixture(scope="module")
-def made(comparison: Comparison, picture: bytes) -> dict[str, bytes]:
+def made(comparison: Comparison, picture: Image.Image) -> dict[str, bytes]:
     return files(comparison, LOOK, picture=picture, size=SIZE, statistic=STATISTIC, all_layers=False, link=LINK)
 
 
@@ -51,12 +53,14 @@ def run(made: dict[str, bytes]) -> dict:
     return json.loads(made["run.json"])
 
 
-def test_a_bundle_has_these_files(made: dict[str, bytes], picture: bytes) -> None:
+def test_a_bundle_has_these_files(made: dict[str, bytes], picture: Image.Image) -> None:
     assert sorted(made) == FILES
-    assert made["picture.png"] == picture
+    with Image.open(io.BytesIO(made["picture.png"])) as written_picture:
+        np.testing.assert_array_equal(np.asarray(written_picture), np.asarray(picture))
+        assert written_picture.info == {}
 
 
-def test_the_zip_is_the_same_for_the_same_comparison(comparison: Comparison, picture: bytes) -> None:
+def test_the_zip_is_the_same_for_the_same_comparison(comparison: Comparison, picture: Image.Image) -> None:
     options = {"picture": picture, "size": SIZE, "statistic": STATISTIC, "all_layers": False, "link": LINK}
     first, second = (bundle(comparison, LOOK, **options) for _ in range(2))
     assert first == second
@@ -76,20 +80,49 @@ def test_a_folder_has_the_same_files(made: dict[str, bytes], tmp_path: Path) -> 
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == made
 
 
-@pytest.mark.parametrize(("kind", "suffix"), [("JPEG", "jpg"), ("TIFF", "tif"), ("WEBP", "webp"), ("BMP", "bmp")])
-def test_the_picture_has_the_suffix_of_its_content(kind: str, suffix: str, comparison: Comparison) -> None:
-    data = picture_bytes(kind)
-    sha256 = hashlib.sha256(data).hexdigest()
+SECRET = "SECRETPLACE"
+XMP = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><dc:creator>{SECRET}</dc:creator></x:xmpmeta>'.encode()
+IPTC = b"Photoshop 3.0\x008BIM\x04\x04\0\0\0\0\0\x10\x1c\x02\x50\0\x0b" + SECRET.encode()
+
+
+def secretive(kind: str) -> dict[str, object]:
+    """Options to save a picture with all that its format can say of its owner."""
+    exif = Image.Exif()
+    exif[0x013B] = exif[0x010F] = SECRET  # artist, maker
+    exif.get_ifd(0x8825)[29] = SECRET  # GPS date
+    texts = PngInfo()
+    texts.add_text("Author", SECRET)
+    texts.add_itxt("Comment", SECRET, zip=False)
+    options: dict[str, dict[str, object]] = {
+        "JPEG": {"comment": SECRET, "xmp": XMP, "extra": b"\xff\xed" + (len(IPTC) + 2).to_bytes(2, "big") + IPTC},
+        "PNG": {"pnginfo": texts},
+        "WEBP": {"xmp": XMP, "lossless": True},
+        "TIFF": {"description": SECRET},
+    }
+    return {**options.get(kind, {}), **({} if kind in {"GIF", "BMP"} else {"exif": exif})} | (
+        {"comment": SECRET} if kind == "GIF" else {}
+    )
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP"])
+def test_what_a_picture_says_of_its_owner_is_in_no_file(kind: str, comparison: Comparison) -> None:
+    picture = a_picture(kind, **secretive(kind))
+    sha256 = picture.info["sha256"]
     shown = tuple(replace(one, trace=replace(one.trace, image_sha256=sha256)) for one in comparison.shown)
-    options = {"picture": data, "size": SIZE, "statistic": STATISTIC, "all_layers": False}
-    found = files(replace(comparison, shown=shown), LOOK, **options)
-    assert found[f"picture.{suffix}"] == data
-    assert json.loads(found["run.json"])["picture"]["file"] == f"picture.{suffix}"
+    found = files(
+        replace(comparison, shown=shown), LOOK, picture=picture, size=SIZE, statistic=STATISTIC, all_layers=False
+    )
+    assert sorted(found) == FILES
+    assert not [name for name, data in found.items() if SECRET.encode() in data]
+    for name in ("picture.png", "comparison.png"):
+        chunks = {chunk for chunk, _, _ in png_chunks(found[name])}
+        assert chunks == {b"IHDR", b"IDAT", b"IEND"}
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(found["picture.png"]))), np.asarray(picture))
 
 
 def test_another_picture_is_refused(comparison: Comparison) -> None:
     with pytest.raises(SpecError, match=r"must be the comparison's, sha256 [0-9a-f]{64}; got [0-9a-f]{64}\."):
-        bundle(comparison, LOOK, picture=b"another", size=SIZE, statistic=STATISTIC, all_layers=False)
+        bundle(comparison, LOOK, picture=a_picture("JPEG"), size=SIZE, statistic=STATISTIC, all_layers=False)
 
 
 def test_the_maps_are_those_of_the_engine(made: dict[str, bytes], comparison: Comparison) -> None:
@@ -127,7 +160,7 @@ def test_the_tables_are_those_of_the_engine(made: dict[str, bytes], comparison: 
         )
 
 
-def test_all_layers_side_by_side_are_asked_for(comparison: Comparison, picture: bytes) -> None:
+def test_all_layers_side_by_side_are_asked_for(comparison: Comparison, picture: Image.Image) -> None:
     found = files(comparison, LOOK, picture=picture, size=SIZE, statistic="distance_px", all_layers=True)
     expected = head_table(comparison, "distance_px", all_layers=True)
     frame = pd.read_csv(io.BytesIO(found["side_by_side.csv"]))
@@ -137,9 +170,11 @@ def test_all_layers_side_by_side_are_asked_for(comparison: Comparison, picture: 
     assert len(record["numbers"]["side_by_side"]) == len(expected)
 
 
-def test_the_record_says_how_to_repeat_it(run: dict, picture: bytes) -> None:
-    sha256 = hashlib.sha256(picture).hexdigest()
-    assert run["picture"] == {"file": "picture.png", "sha256": sha256, "size": SIZE, "frame": list(FRAME)}
+def test_the_record_says_how_to_repeat_it(run: dict, made: dict[str, bytes], picture: Image.Image) -> None:
+    sha256 = hashlib.sha256(made["picture.png"]).hexdigest()
+    by_hand = hashlib.sha256((192).to_bytes(4, "big") + (272).to_bytes(4, "big") + picture.tobytes()).hexdigest()
+    expected = {"file": "picture.png", "sha256": sha256, "pixels_sha256": by_hand}
+    assert run["picture"] == {**expected, "size": SIZE, "frame": list(FRAME)}
     assert [one["pane"] for one in run["panes"]] == list(PANES)
     assert [one["query"] for one in run["panes"]] == [[4, 9], [2, 4], [2, 4]]
     assert [one["size"] for one in run["panes"]] == [[96, 136], [96, 128], [96, 128]]
@@ -188,7 +223,7 @@ def test_a_map_in_numbers() -> None:
     assert empty == {"sum": 0.0, "maximum": 0.0, **nothing}
 
 
-def test_where_files_lie_is_in_no_file(comparison: Comparison, picture: bytes) -> None:
+def test_where_files_lie_is_in_no_file(comparison: Comparison, picture: Image.Image) -> None:
     first = comparison.shown[0]
     moved = replace(first, report=replace(first.report, source="/home/somebody/secret/demo.pth"))
     shown = (moved, *comparison.shown[1:])
@@ -199,7 +234,7 @@ def test_where_files_lie_is_in_no_file(comparison: Comparison, picture: bytes) -
     assert json.loads(found["run.json"])["models"][0]["weights"]["source"] == "demo.pth"
 
 
-def test_a_model_of_ones_own_keeps_the_name_of_its_pane(comparison: Comparison, picture: bytes) -> None:
+def test_a_model_of_ones_own_keeps_the_name_of_its_pane(comparison: Comparison, picture: Image.Image) -> None:
     first, name = comparison.shown[0], "file:run1/last.pth@4"
     own = replace(first, pane=replace(first.pane, model=name), report=replace(first.report, source=name))
     found = files(
@@ -211,7 +246,7 @@ def test_a_model_of_ones_own_keeps_the_name_of_its_pane(comparison: Comparison, 
     assert run["models"][0]["weights"]["source"] == name
 
 
-def test_numbers_that_there_are_not_are_null(comparison: Comparison, picture: bytes) -> None:
+def test_numbers_that_there_are_not_are_null(comparison: Comparison, picture: Image.Image) -> None:
     """The random model has three heads, the others four."""
     found = files(comparison, LOOK, picture=picture, size=SIZE, statistic=STATISTIC, all_layers=False)
     rows = json.loads(found["run.json"])["numbers"]["side_by_side"]
@@ -248,7 +283,7 @@ def test_a_cell_is_written_for_people(value: object, text: str) -> None:
     assert written(value) == text
 
 
-def test_names_of_strangers_are_text(comparison: Comparison, picture: bytes) -> None:
+def test_names_of_strangers_are_text(comparison: Comparison, picture: Image.Image) -> None:
     first = comparison.shown[0]
     spec = replace(first.trace.spec, title=HOSTILE)
     hostile = replace(first, trace=replace(first.trace, spec=spec), pane=replace(first.pane, model=HOSTILE))
@@ -270,7 +305,7 @@ def test_cells_are_text(comparison: Comparison) -> None:
     assert "<script" not in agreement_html(frame)
 
 
-def test_panes_are_drawn_as_they_are_given(comparison: Comparison, picture: bytes) -> None:
+def test_panes_are_drawn_as_they_are_given(comparison: Comparison, picture: Image.Image) -> None:
     drawn = (*panels(comparison, LOOK), Panel("D", "DINO ViT-S/8", message="not here yet"))
     zoom = (8.0, 16.0, 56.0, 88.0)
     options = {"picture": picture, "size": SIZE, "statistic": STATISTIC, "all_layers": False}

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.vit_report.made import SIZE, STATISTIC
 from vit_engine.comparison import Comparison, Pane
@@ -26,7 +27,7 @@ FOUND = {"A": np.arange(6, dtype=np.float32).reshape(2, 3), "A_grid": np.array([
 
 
 @pytest.fixture(scope="module")
-def run(comparison: Comparison, picture: bytes) -> dict[str, Any]:
+def run(comparison: Comparison, picture: Image.Image) -> dict[str, Any]:
     made = files(comparison, Look(), picture=picture, size=SIZE, statistic=STATISTIC, all_layers=False)
     return json.loads(made["run.json"])
 

@@ -84,15 +84,14 @@ def run(arguments: argparse.Namespace) -> None:
     _demand_statistic(arguments.statistic)
     with console.staged(arguments.out) as scratch:
         with console.progress_bar() as progress:
-            data = read_picture(arguments.image)
-            picture = ve.open_image(data)
+            picture = ve.open_image(arguments.image)
             sources = runs.sources_of(panes, arguments.heads, arguments.seed)
             options: dict[str, Any] = {"size": arguments.size, "device": arguments.device}
             runs.demand_possible(panes, sources, (picture.height, picture.width), **options)
             options |= {"point": arguments.point, "reference": arguments.reference, "keep": arguments.keep}
             comparison = runs.compared(dict(enumerate(panes)), sources, picture, **options, progress=progress)
         kept = {"size": arguments.size, "statistic": arguments.statistic, "all_layers": arguments.all_layers}
-        made = report.files(comparison, look, picture=data, **kept)
+        made = report.files(comparison, look, picture=picture, **kept)
         record = json.loads(made[report.RECORD])
         made = {ARCHIVE: report.as_zip(made)} if arguments.zip else made
         report.write_bundle(scratch, made)
@@ -120,15 +119,6 @@ def _panes(arguments: argparse.Namespace) -> list[Pane]:
     if arguments.reference not in names:
         raise SpecError(f"reference must be one of {', '.join(names)}; got {arguments.reference!r}.")
     return panes
-
-
-def read_picture(path: str) -> bytes:
-    """The picture's bytes, which the bundle holds too."""
-    try:
-        return Path(path).read_bytes()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ve.ImageError(f"{path!r} cannot be read: {reason}. Check the path.") from error
 
 
 def _demand_statistic(name: str) -> None:

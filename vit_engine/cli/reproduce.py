@@ -1,16 +1,19 @@
 """A comparison made anew from its record, and whether the numbers are the same."""
 
 import argparse
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
 
 import vit_engine as ve
 from vit_engine import console
 from vit_engine.cli import panes as runs
-from vit_engine.cli.compare import read_picture, reports
+from vit_engine.cli.compare import reports
 from vit_engine.comparison import Comparison
 from vit_engine.errors import SpecError
+from vit_engine.image import pixels_sha256
 from vit_engine.registry import list_models
 from vit_engine.versions import versions
 from vit_engine.weights.reading.read import split_part
@@ -47,12 +50,11 @@ def run(arguments: argparse.Namespace) -> None:
 
     bundle = reading.Bundle(arguments.record)
     record = recorded.read_record(_there(bundle.read(bundle.record), f"{bundle.record} of {str(bundle.path)!r}"))
-    data = read_picture(arguments.image) if arguments.image else _beside(bundle, record)
-    found = hashlib.sha256(data).hexdigest()
-    problem = "" if found == record.sha256 else f"its sha256 is {found}, recorded is {record.sha256}"
+    picture = ve.open_image(arguments.image or _beside(bundle, record))
+    problem = _another(picture, record)
     checks = [closeness.Check("picture", problem=problem)]
     if not problem:  # the numbers of another picture would say nothing
-        checks += check.check(record, bundle, _again(arguments, record, data))
+        checks += check.check(record, bundle, _again(arguments, record, picture))
     _report(arguments, record, checks)
 
 
@@ -68,15 +70,30 @@ def _beside(bundle: "Bundle", record: "Recorded") -> bytes:
     if data is None:
         raise ve.ImageError(
             f"the picture of {str(bundle.path)!r}, {record.picture}, does not lie beside it: pass --image PATH. "
-            f"Its sha256 is {record.sha256}."
+            f"The sha256 of its {'pixels' if record.pixels_sha256 else 'file'} is "
+            f"{record.pixels_sha256 or record.sha256}."
         )
     return data
 
 
-def _again(arguments: argparse.Namespace, record: "Recorded", data: bytes) -> Comparison:
+def _another(picture: Image.Image, record: "Recorded") -> str:
+    """How it differs from the recorded one, by its pixels or, where those are not recorded, by its file."""
+    if record.pixels_sha256:
+        found = pixels_sha256(np.asarray(picture))
+        return (
+            "" if found == record.pixels_sha256 else _differing("the sha256 of its pixels", found, record.pixels_sha256)
+        )
+    found = picture.info["sha256"]
+    return "" if found == record.sha256 else _differing("its sha256", found, record.sha256)
+
+
+def _differing(what: str, found: str, recorded: str) -> str:
+    return f"{what} is {found}, recorded is {recorded}"
+
+
+def _again(arguments: argparse.Namespace, record: "Recorded", picture: Image.Image) -> Comparison:
     """The comparison with the recorded settings."""
     sources = _sources(arguments, record)
-    picture = ve.open_image(data)
     options: dict[str, Any] = {"size": record.size, "device": arguments.device}
     runs.demand_possible(list(record.panes.values()), sources, (picture.height, picture.width), **options)
     options |= {"point": record.point, "reference": record.reference, "keep": record.keep}

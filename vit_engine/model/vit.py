@@ -195,10 +195,12 @@ class VisionTransformer(nn.Module):
         plan_of: Callable[[int], AttentionPlan | None],
         on_layer: Callable[[int, LayerAttention | None], None],
         *,
+        on_tokens: Callable[[int, Tensor], None] = lambda layer, tokens: None,
         output: bool = True,
     ) -> Tensor | None:
         """As forward; each layer's record is handed to `on_layer(layer, record)`. No gradients are kept.
 
+        `on_tokens(layer, tokens)` sees the tokens that a layer leaves, and with layer -1 those of the embedding.
         `plan_of(layer)` says what is wanted of a layer; None runs it plainly and its record is None.
         Records are handed over one by one and then let go, so that the caller decides what stays in
         memory. With `output` False only records are wanted: the run ends in the attention of the last
@@ -209,10 +211,12 @@ class VisionTransformer(nn.Module):
         if not output and last < 0:
             return None
         x, rotation = self.embed(images), self.rotation(images)
+        on_tokens(-1, x)
         for layer, (block, plan) in enumerate(zip(cast(Sequence[Block], self.blocks), plans, strict=True)):
             if plan is None:
                 x = block(x, rotation)
                 on_layer(layer, None)
+                on_tokens(layer, x)
                 continue
             needed = output or layer < last
             record = block.attn.record(block.norm1(x), replace(plan, output=needed), rotation)
@@ -222,6 +226,7 @@ class VisionTransformer(nn.Module):
             if mixed is None:
                 return None
             x = block.add(x, block.attn.project(mixed))
+            on_tokens(layer, x)
         return self.classify(x)
 
     def get_last_selfattention(self, x: Float[Tensor, "B C height width"]) -> Float[Tensor, "B H N N"]:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vit_engine.devices import out_of_memory
 from vit_engine.errors import ResourceError, SpecError
 from vit_engine.image import PreparedImage
 from vit_engine.model import LayerAttention
@@ -17,6 +18,7 @@ from vit_engine.progress import Progress
 from vit_engine.spec import ModelSpec, TokenGrid
 from vit_engine.statistics import HeadStatistics, gini, top_mass
 from vit_engine.streaming import AttentionPlan
+from vit_engine.trace.overflow import Overflow
 from vit_engine.trace.record import AttentionTrace, LayerTrace, Prediction
 from vit_engine.weights import LoadedModel
 
@@ -39,7 +41,7 @@ def attend(
     each layer's attention; what it raises stops the run. Safe to call from many threads at once. Raises
     SpecError for layers or statistics that do not exist, or an image prepared for another patch size;
     ResourceError, before anything is run, where the run needs more than memory_budget(), and where memory
-    runs out all the same.
+    runs out all the same; NumericalError where the activations overflow.
     """
     started = time.perf_counter()
     spec, grid = loaded.spec, prepared.grid
@@ -50,8 +52,13 @@ def attend(
         keeper = _Keeper(loaded, grid, traced, plan, progress)
         images = prepared.tensor.unsqueeze(0).to(loaded.device, loaded.dtype)
         output = loaded.model.forward_with_attention(
-            images, lambda layer: plan if layer in traced else None, keeper.keep, output=bool(spec.class_names)
+            images,
+            lambda layer: plan if layer in traced else None,
+            keeper.keep,
+            on_tokens=keeper.overflow.add,
+            output=bool(spec.class_names),
         )
+        keeper.overflow.demand_none(output, loaded)
         head_statistics = None if statistics == "none" else keeper.statistics()
         predictions = () if output is None else _predictions(output[0], spec)
         if loaded.device.type != "cpu":
@@ -82,9 +89,7 @@ def _memory_errors(grid: TokenGrid, loaded: LoadedModel) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        # On a CPU it is no error of its own: its allocator says so, in these words on Linux and macOS, and on Windows.
-        of_memory = any(words in str(error) for words in ("can't allocate memory", "not enough memory"))
-        if not isinstance(error, torch.OutOfMemoryError) and not of_memory:
+        if not out_of_memory(error):
             raise
         raise ResourceError(
             f"not enough memory on {str(loaded.device)!r} for {loaded.spec.name!r} at {grid.height}×{grid.width} px "
@@ -110,6 +115,7 @@ class _Keeper:
     ) -> None:
         spec = loaded.spec
         self.spec, self.grid, self.progress = spec, grid, progress
+        self.overflow = Overflow()
         self.last = spec.depth - 1 if spec.class_names else max(traced)  # predictions need every layer
         self.layers: dict[int, LayerTrace] = {}
         empty = partial(torch.empty, device=loaded.device)
@@ -130,6 +136,7 @@ class _Keeper:
     def keep(self, layer: int, record: LayerAttention | None) -> None:
         if record is not None:
             streamed = record.streamed
+            self.overflow.add(layer, streamed.log_normaliser)
             queries, keys, log_normalisers = self.store.pop(layer)
             for name, values in self.per_query.items():
                 values[len(self.layers)] = getattr(streamed, name)[0]

@@ -10,8 +10,11 @@ from vit_engine.errors import CheckpointError, SpecError
 from vit_engine.spec import GATED_MLPS, ModelSpec
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats import Traits
+from vit_engine.weights.reading.listing import listed
 
 Shape = tuple[int, ...]
+MOST_LAYERS = 256  # the deepest that are published have 60
+MOST_CLASSES = 100_000  # ImageNet-21k has 21,843
 
 # The tensors that show the architecture, with their axes.
 _TELLING = {
@@ -43,11 +46,12 @@ def read_spec(conversion: Conversion, traits: Traits, *, name: str, heads: int) 
     tensors = conversion.tensors
     shapes = _telling_shapes(tensors)
     dim, _, patch_size, _ = shapes["patch_embed.proj.weight"]
+    depth = _depth(conversion)
     distilled = "dist_token" in tensors
     rotary = "rope_periods" in tensors or traits.rope_base is not None
     gated = "blocks.0.mlp.w3.weight" in shapes
     hidden = shapes["blocks.0.mlp.w3.weight"][1] if gated else shapes["blocks.0.mlp.fc1.weight"][0]
-    classes = shapes.get("head.weight", (0,))[0]
+    classes = _classes(shapes)
     if traits.class_names is not None and len(traits.class_names) != classes:
         raise CheckpointError(f"{len(traits.class_names)} classes are named, and its classifier has {classes}.")
     try:
@@ -57,7 +61,7 @@ def read_spec(conversion: Conversion, traits: Traits, *, name: str, heads: int) 
             family=traits.family,
             patch_size=patch_size,
             dim=dim,
-            depth=len(list(conversion.layers())),
+            depth=depth,
             heads=heads,
             native_size=_native_size(shapes, traits, patch_size, 1 + distilled),
             registers=shapes.get("register_tokens", (0, 0))[1],
@@ -79,6 +83,23 @@ def read_spec(conversion: Conversion, traits: Traits, *, name: str, heads: int) 
         raise CheckpointError(str(error)) from error
 
 
+def _depth(conversion: Conversion) -> int:
+    """Layers. Each is built before it is proven, and so are the names of classes."""
+    depth = len(list(conversion.layers()))
+    if depth > MOST_LAYERS:
+        raise CheckpointError(f"it has {depth:,} layers; at most {MOST_LAYERS} are taken. Pass a Vision Transformer.")
+    return depth
+
+
+def _classes(shapes: Mapping[str, Shape]) -> int:
+    classes = shapes.get("head.weight", (0,))[0]
+    if classes > MOST_CLASSES:
+        raise CheckpointError(
+            f"its classifier has {classes:,} classes; at most {MOST_CLASSES:,} are taken. Save it with num_classes=0."
+        )
+    return classes
+
+
 def possible_heads(dim: int) -> tuple[int, ...]:
     """Numbers of heads that divide the dimensions, the likeliest, of 64 dimensions each, first."""
     # To the root alone: a tensor that repeats one value can claim billions of dimensions.
@@ -94,9 +115,7 @@ def _telling_shapes(tensors: Mapping[str, Tensor]) -> dict[str, Shape]:
     needed = {**_TELLING, mlp: _MLP[mlp]}
     missing = [name for name in needed if name not in tensors]
     if missing:
-        raise CheckpointError(
-            f"a Vision Transformer's {', '.join(missing)} is missing; got {', '.join(sorted(tensors)[:8])}…"
-        )
+        raise CheckpointError(f"a Vision Transformer's {', '.join(missing)} is missing; got {listed(sorted(tensors))}.")
     axes = {name: each for name, each in (needed | _OPTIONAL).items() if name in tensors}
     shapes = {name: tuple(tensors[name].shape) for name in axes}
     wrong = [name for name, shape in shapes.items() if len(shape) != len(axes[name]) or 0 in shape]

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from vit_engine.devices import out_of_memory
 from vit_engine.errors import CheckpointError
+from vit_engine.weights.reading.listing import listed, shorten
 
 Rules = Sequence[tuple[str, str]]  # (pattern of a whole name, its replacement), the first that matches
 
@@ -30,7 +32,7 @@ class Conversion:
     def __getitem__(self, name: str) -> Tensor:
         """CheckpointError where there is no such tensor: a file of this format has it."""
         if name not in self.tensors:
-            raise CheckpointError(f"{name!r} is missing; there are {', '.join(sorted(self.tensors)[:6])}…")
+            raise CheckpointError(f"{name!r} is missing; there are {listed(sorted(self.tensors))}.")
         return self.tensors[name]
 
     def rename(self, rules: Rules) -> None:
@@ -41,6 +43,11 @@ class Conversion:
                 if match := pattern.fullmatch(name):
                     self._move(name, match.expand(replacement))
                     break
+
+    def rename_all(self, change: Callable[[str], str]) -> None:
+        """Every name becomes what `change` makes of it."""
+        for name in list(self.tensors):
+            self._move(name, change(name))
 
     def strip(self, *prefixes: str) -> None:
         """Prefixes, each at most once and in this order, are taken from the names that begin with them."""
@@ -65,6 +72,8 @@ class Conversion:
         try:
             made = make(*parts)
         except (RuntimeError, IndexError) as error:
+            if out_of_memory(error):
+                raise
             shapes = ", ".join(f"{name} {tuple(part.shape)}" for name, part in zip(names, parts, strict=True))
             raise CheckpointError(f"{to!r} cannot be made of {shapes}: {error}") from error
         origins = tuple(key for name in names for key in self._origins[name])
@@ -104,6 +113,6 @@ class Conversion:
     def _put(self, name: str, tensor: Tensor, origins: tuple[str, ...]) -> None:
         if name in self.tensors:
             keys = sorted({*self._origins[name], *origins})
-            raise CheckpointError(f"two tensors of the file are {name!r} here: {', '.join(keys)}.")
+            raise CheckpointError(f"two tensors of the file are {shorten(name)!r} here: {listed(keys)}.")
         self.tensors[name] = tensor
         self._origins[name] = origins

@@ -1,14 +1,14 @@
 """A weight file brought to the names of VisionTransformer, and proof that it fits a model, tensor by tensor."""
 
-import contextlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from vit_engine.devices import out_of_memory
 from vit_engine.errors import CheckpointError
 from vit_engine.model import VisionTransformer
 from vit_engine.positions import rope_periods
@@ -16,11 +16,14 @@ from vit_engine.spec import ModelSpec
 from vit_engine.weights.architecture import Heads, Shape, read_spec
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats import FORMATS, Format, Origin, Traits
-from vit_engine.weights.reading.limits import demand_tensors_within_limit
+from vit_engine.weights.reading.limits import demand_names, demand_tensors_within_limit
+from vit_engine.weights.reading.listing import about, quoted
 from vit_engine.weights.reading.read import CheckpointFile
 from vit_engine.weights.reading.refuse import demand_plain, demand_weights, diagnosis
 from vit_engine.weights.reading.unwrap import StateDict, find_state_dict, strip_unknown, strip_wrappers
 from vit_engine.weights.report import LoadReport
+
+_MOST_WRAPPERS = 4  # that nobody knows, one in another
 
 
 @dataclass(frozen=True)
@@ -70,16 +73,18 @@ class Converted:
         with torch.device("meta"):
             model = build(spec)
         expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-        tensors = self._tensors(spec)
-        _demand_fit(self.file.path, spec, expected, {name: tuple(tensor.shape) for name, tensor in tensors.items()})
         with about(self.file.path):
+            tensors = self._tensors(spec)
+            got = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+            _demand_fit(self.file.path, spec, expected, got)
             demand_weights(tensors)
         return model
 
     def assemble(self, spec: ModelSpec) -> VisionTransformer:
         """The model with these tensors, in float32. CheckpointError as prove() raises it."""
         model = self.prove(spec)
-        tensors = {name: tensor.float().contiguous() for name, tensor in self._tensors(spec).items()}
+        with about(self.file.path):
+            tensors = {name: tensor.float().contiguous() for name, tensor in self._tensors(spec).items()}
         model.load_state_dict(tensors, assign=True)
         return model
 
@@ -102,12 +107,15 @@ def convert(file: CheckpointFile) -> Converted:
     """CheckpointError, naming the file, where it is of no format that is known here."""
     with about(file.path):
         state = find_state_dict(file.content, file.part)
-        demand_tensors_within_limit(state.tensors)
+        demand_names(state.tensors)
         demand_plain(state.tensors)
+        demand_tensors_within_limit(state.tensors)
         conversion, origin = Conversion(state.tensors), Origin(file.config, file.preprocessor, state.arguments)
         strip_wrappers(conversion)
         kind = _format_of(conversion, origin)
-        while kind is None and strip_unknown(conversion):
+        for _ in range(_MOST_WRAPPERS):
+            if kind is not None or not strip_unknown(conversion):
+                break
             kind = _format_of(conversion, origin)
         if kind is None:
             raise CheckpointError(diagnosis(state.tensors, [each.name for each in FORMATS]))
@@ -124,20 +132,11 @@ def _traits(kind: Format, conversion: Conversion, origin: Origin) -> Traits:
     try:
         return kind.convert(conversion, origin)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
+        if out_of_memory(error):
+            raise
         raise CheckpointError(
             f"it has the names of {kind.name} and not its shapes ({type(error).__name__}: {error})."
         ) from error
-
-
-@contextlib.contextmanager
-def about(path: Path) -> Iterator[None]:
-    """CheckpointErrors that do not name the file yet do so."""
-    try:
-        yield
-    except CheckpointError as error:
-        if str(path) in str(error):
-            raise
-        raise CheckpointError(f"{path}: {error}") from error
 
 
 def build(spec: ModelSpec) -> VisionTransformer:
@@ -174,7 +173,7 @@ def _demand_fit(path: Path, spec: ModelSpec, expected: Mapping[str, Shape], got:
     ]
     if missing or unexpected or shapes:
         raise CheckpointError(
-            f"{path} does not fit {spec.name!r}, and nothing was loaded. Missing: {missing or 'none'}. "
-            f"Unexpected: {unexpected or 'none'}. Wrong shape: {shapes or 'none'}. Save the state_dict() of the model "
-            "alone, or name its part of the file after a '#': PATH#PART."
+            f"{path} does not fit {spec.name!r}, and nothing was loaded. Missing: {quoted(missing, 20)}. "
+            f"Unexpected: {quoted(unexpected, 20)}. Wrong shape: {quoted(shapes, 20)}. Save the state_dict() of the "
+            "model alone, or name its part of the file after a '#': PATH#PART."
         )

@@ -16,6 +16,7 @@ from vit_engine.weights.fetching.checksum import verify
 from vit_engine.weights.fetching.fetch import fetch
 from vit_engine.weights.identify import demand_heads, identify
 from vit_engine.weights.locate import weights_path
+from vit_engine.weights.reading.listing import about
 from vit_engine.weights.reading.read import read_checkpoint, split_part
 from vit_engine.weights.report import LoadedModel, LoadReport
 
@@ -41,7 +42,8 @@ def load_model(
     device: "auto" takes a GPU if there is one.
 
     Loading is strict: SpecError for a name or heads that do not exist, CheckpointError with the lists of
-    keys where a file does not fit, DownloadError where weights cannot be fetched.
+    keys where a file does not fit, DownloadError where weights cannot be fetched, ResourceError where they need
+    more than memory_budget().
     """
     report = progress or (lambda fraction, message: None)
     target = usable_device(device)
@@ -104,11 +106,13 @@ def _load_as(spec: ModelSpec, path: Path, device: torch.device) -> LoadedModel:
     converted = convert(file)
     demand_heads(converted, spec.heads, of=repr(spec.name))
     report = converted.report(spec, heads_from=f"the model {spec.name}")
-    return _finish(spec, converted.assemble(spec), report, device)
+    with about(path):
+        return _finish(spec, converted.assemble(spec), report, device)
 
 
 def _load_bare(path: Path, heads: int | None, device: torch.device) -> LoadedModel:
     """A file that has to say itself what it is."""
     converted = convert(read_checkpoint(path))
     spec, heads_from = identify(converted, heads=heads)
-    return _finish(spec, converted.assemble(spec), converted.report(spec, heads_from=heads_from), device)
+    with about(path):
+        return _finish(spec, converted.assemble(spec), converted.report(spec, heads_from=heads_from), device)

@@ -21,6 +21,7 @@ from vit_engine.cli.panes import file_names
 from vit_engine.comparison import agreement_table, head_table, show
 from vit_engine.comparison.pane import Pane
 from vit_engine.comparison.shown import Comparison
+from vit_engine.image import pixels_sha256
 
 ROOT = Path(__file__).parents[3]
 PANES = ("demo_vit_p8:2:1", "random_vit_tiny_p16:-1:mean", "demo_vit_p8:5:max:raw:cls")
@@ -84,13 +85,14 @@ def test_numbers_are_those_of_the_api(run: Path, expected: Comparison) -> None:
         pd.testing.assert_frame_equal(pd.read_csv(run / name), frame, rtol=1e-4, atol=1e-6, check_dtype=False)
 
 
-def test_the_record_says_what_was_asked_for(record: dict[str, Any], picture: Path) -> None:
+def test_the_record_says_what_was_asked_for(record: dict[str, Any], run: Path, picture: Path) -> None:
     assert [one["pane"] for one in record["panes"]] == [
         "demo_vit_p8:2:1", "random_vit_tiny_p16:11:mean", "demo_vit_p8:5:max:raw:cls",
     ]  # fmt: skip
     assert [one["query"] for one in record["panes"]] == [[2, 9], [1, 4], "cls"]
     assert record["picture"]["size"] == record["picture"]["frame"] == [48, 80]
-    assert record["picture"]["sha256"] == hashlib.sha256(picture.read_bytes()).hexdigest()
+    assert record["picture"]["sha256"] == hashlib.sha256((run / "picture.png").read_bytes()).hexdigest()
+    assert record["picture"]["pixels_sha256"] == pixels_sha256(np.asarray(ve.open_image(picture)))
     assert (record["reference"], record["point"], record["keep"]) == ("B", [0.4, 0.9], 0.45)
     assert (record["statistic"], record["all_layers"], record["link"]) == ("distance_px", True, "")
     assert record["look"] == {
@@ -239,7 +241,8 @@ def test_other_commands_need_no_plotly() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_picture_in_the_bundle_is_the_file_as_it_is(run: Path, picture: Path) -> None:
-    assert (run / "picture.png").read_bytes() == picture.read_bytes()
+def test_the_picture_in_the_bundle_has_the_pixels_of_the_file(run: Path, picture: Path) -> None:
+    found, expected = ve.open_image(run / "picture.png"), ve.open_image(picture)
+    np.testing.assert_array_equal(np.asarray(found), np.asarray(expected))
     with np.load(io.BytesIO((run / "maps.npz").read_bytes()), allow_pickle=False) as arrays:
         assert "A_minus_B" in arrays

@@ -11,6 +11,8 @@ from vit_engine.errors import CheckpointError, SpecError
 from vit_engine.spec import Preprocessing
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.format import Origin
+from vit_engine.weights.formats.numbers import is_number, is_whole, same
+from vit_engine.weights.reading.listing import shorten
 
 HALF = (0.5, 0.5, 0.5)  # transformers' IMAGENET_STANDARD_MEAN and _STD
 _ACTIVATIONS = {
@@ -51,9 +53,9 @@ class Config:
     def mlp(self) -> str:
         """The kind of an ungated MLP; CheckpointError for an activation that is not known here."""
         activation = self["hidden_act"]
-        if activation not in _ACTIVATIONS:
+        if not isinstance(activation, str) or activation not in _ACTIVATIONS:
             raise CheckpointError(
-                f"its config.json has the activation (hidden_act) {activation!r}; known here are "
+                f"its config.json has the activation (hidden_act) {shorten(repr(activation))}; known here are "
                 f"{', '.join(_ACTIVATIONS)}."
             )
         return _ACTIVATIONS[activation]
@@ -61,9 +63,11 @@ class Config:
     def whole(self, key: str) -> int:
         """CheckpointError unless this is a number that counts something."""
         value = self[key]
-        if not isinstance(value, int) or value < 1:
-            raise CheckpointError(f"its config.json's {key} must be a whole number above 0; got {value!r}.")
-        return value
+        if not is_whole(value):
+            raise CheckpointError(
+                f"its config.json's {key} must be a whole number above 0; got {shorten(repr(value))}."
+            )
+        return int(value)
 
     def assumed(self, *what: str) -> tuple[str, ...]:
         """For the report, where there is no config.json to say it."""
@@ -72,16 +76,18 @@ class Config:
     def number(self, key: str) -> float:
         """CheckpointError unless this is a number above 0."""
         value = self[key]
-        if not isinstance(value, int | float) or not 0 < value < float("inf"):
-            raise CheckpointError(f"its config.json's {key} must be a number above 0; got {value!r}.")
+        if not is_number(value) or value <= 0:
+            raise CheckpointError(f"its config.json's {key} must be a number above 0; got {shorten(repr(value))}.")
         return float(value)
 
     def pair(self, key: str) -> tuple[int, int]:
         """(height, width), of one number or two; CheckpointError unless they are whole and above 0."""
         value = self[key]
         sides = tuple(value) if isinstance(value, list | tuple) else (value, value)
-        if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
-            raise CheckpointError(f"its config.json's {key} must be a whole number above 0, or two; got {value!r}.")
+        if len(sides) != 2 or not all(map(is_whole, sides)):
+            raise CheckpointError(
+                f"its config.json's {key} must be a whole number above 0, or two; got {shorten(repr(value))}."
+            )
         return sides
 
     def native_size(self, conversion: Conversion) -> tuple[int, int] | None:
@@ -110,7 +116,7 @@ class Config:
         }
         self._demand("patch_size", self["patch_size"], self.pair("patch_size") == kernel, f"kernels of {kernel}")
         for key, value in found.items():
-            self._demand(key, self[key], self[key] == value, repr(value))
+            self._demand(key, self[key], same(self[key], value), repr(value))
 
     def class_names(self, conversion: Conversion) -> tuple[str, ...] | None:
         """Of id2label, in order; None where there is no classifier, or another number of classes."""
@@ -124,7 +130,9 @@ class Config:
     def _demand(self, key: str, says: object, agrees: bool, got: str) -> None:
         default = "" if key in self.given else " (transformers' default)"
         if not agrees:
-            raise CheckpointError(f"its config.json has {key} {says}{default}, its tensors {got}. {_RIGHT_FILE}")
+            raise CheckpointError(
+                f"its config.json has {key} {shorten(str(says))}{default}, its tensors {got}. {_RIGHT_FILE}"
+            )
 
 
 def read_config(origin: Origin, defaults: Mapping[str, Mapping[str, Any]]) -> Config:
@@ -135,12 +143,14 @@ def read_config(origin: Origin, defaults: Mapping[str, Mapping[str, Any]]) -> Co
     """
     config = origin.config.get("vision_config", origin.config)
     if not isinstance(config, Mapping):
-        raise CheckpointError(f"its config.json's vision_config must have names and values; got {config!r}.")
+        raise CheckpointError(
+            f"its config.json's vision_config must have names and values; got {shorten(repr(config))}."
+        )
     first = next(iter(defaults))
     kind = config.get("model_type", origin.config.get("model_type", first))
-    if kind not in defaults:
+    if not isinstance(kind, str) or kind not in defaults:
         raise CheckpointError(
-            f"its config.json is of the model type {kind!r}, and its tensors have the names of "
+            f"its config.json is of the model type {shorten(repr(kind))}, and its tensors have the names of "
             f"{' or '.join(defaults)}: a type that is not known here may compute something else with the same names. "
             "If that config.json is of another model, put the one that came with these weights beside them."
         )
@@ -152,7 +162,9 @@ def read_preprocessing(origin: Origin, default: Preprocessing) -> Preprocessing:
     try:
         return _preprocessing(origin.preprocessor, default)
     except (SpecError, IndexError, TypeError, ValueError, ZeroDivisionError) as error:
-        raise CheckpointError(f"its preprocessor_config.json asks for what is not known here: {error}") from error
+        raise CheckpointError(
+            f"its preprocessor_config.json asks for what is not known here: {shorten(str(error), 200)}"
+        ) from error
 
 
 def assumed_pictures(origin: Origin, default: Preprocessing) -> tuple[str, ...]:
@@ -168,17 +180,32 @@ def assumed_pictures(origin: Origin, default: Preprocessing) -> tuple[str, ...]:
 
 def _preprocessing(given: Mapping[str, Any], default: Preprocessing) -> Preprocessing:
     # Means and deviations are of pixels in 0..1 here, and of rescaled ones there.
-    scale = 255 * given.get("rescale_factor", 1 / 255) if given.get("do_rescale", True) else 255
+    factor = given.get("rescale_factor", 1 / 255)
+    if not is_number(factor) or factor <= 0:
+        raise ValueError(f"a rescale_factor of {factor!r:.100}")
+    scale = 255 * factor if _said(given, "do_rescale") else 255
     mean, std = (0.0,) * 3, (1.0,) * 3
-    if given.get("do_normalize", True):
+    if _said(given, "do_normalize"):
         mean, std = _triple(given.get("image_mean", default.mean)), _triple(given.get("image_std", default.std))
     number = given.get("resample", _FILTERS.index(default.interpolation))
-    return Preprocessing(_scaled(mean, scale), _scaled(std, scale), _FILTERS[int(number)])
+    if type(number) is not int or not 0 <= number < len(_FILTERS):
+        raise ValueError(f"a resample of {number!r:.100}")
+    return Preprocessing(_scaled(mean, scale), _scaled(std, scale), _FILTERS[number])
+
+
+def _said(given: Mapping[str, Any], key: str) -> bool:
+    """True where nothing is said."""
+    value = given.get(key, True)
+    if type(value) is not bool:
+        raise TypeError(f"a {key} of {value!r:.100}")
+    return value
 
 
 def _triple(values: Any) -> tuple[float, float, float]:
     """One number a channel, or the same for all."""
-    red, green, blue = [values] * 3 if isinstance(values, int | float) else values
+    red, green, blue = [values] * 3 if is_number(values) else values
+    if not all(map(is_number, (red, green, blue))):
+        raise ValueError(f"a mean or std of {values!r:.100}")
     return float(red), float(green), float(blue)
 
 

@@ -87,9 +87,9 @@ def _convert(conversion: Conversion, origin: Origin) -> Traits:
 def _gated_mlp(config: Config) -> str:
     """By the gates' activation; CheckpointError for one that is not known here. GELU is transformers' default."""
     activation = config["hidden_act"] if config.given else "silu"
-    if activation not in _GATES:
+    if not isinstance(activation, str) or activation not in _GATES:
         raise CheckpointError(
-            f"its MLP is gated by the activation (hidden_act) {activation!r}; known here are {', '.join(_GATES)}."
+            f"its MLP is gated by the activation (hidden_act) {activation!r:.100}; known here are {', '.join(_GATES)}."
         )
     return _GATES[activation]
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from vit_engine.errors import CheckpointError
 from vit_engine.weights.formats.format import Origin
+from vit_engine.weights.formats.numbers import is_whole
 
 CONFIG = "open_clip_config.json"
 _DEFAULTS = {"layers": 12, "width": 768, "head_width": 64, "patch_size": 16, "image_size": 224}  # CLIPVisionCfg
@@ -33,10 +34,10 @@ def in_hugging_faces_words(origin: Origin) -> Origin:
 
 def _architecture(model: Mapping[str, Any], vision: Mapping[str, Any]) -> dict[str, Any]:
     width, head_width = vision["width"], vision["head_width"]
-    if not isinstance(vision["layers"], int) or not head_width or width % head_width:
+    if not all(map(is_whole, (vision["layers"], width, head_width))) or width % head_width:
         raise CheckpointError(
             f"its {CONFIG} must be of a Vision Transformer whose width is a multiple of its head_width; got "
-            f"{vision['layers']} layers, width {width}, head_width {head_width}."
+            f"{vision['layers']!r:.40} layers, width {width!r:.40}, head_width {head_width!r:.40}."
         )
     smooth = (vision.get("act_kwargs") or {}).get("approximate") == "tanh"
     return {

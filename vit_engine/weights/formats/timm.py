@@ -26,6 +26,7 @@ from vit_engine.weights.formats.plain import (
     without_cls_position,
 )
 from vit_engine.weights.formats.timm_config import Description, class_names, describe, preprocessing
+from vit_engine.weights.reading.limits import demand_within_memory
 
 _TELLING = {"head.weight", "reg_token", "blocks.0.ls1.gamma", "norm_pre.weight"}
 _MLPS = {"gelu": "gelu", "gelu_tanh": "gelu_tanh", "quick_gelu": "quick_gelu", "silu": "swiglu", "swish": "swiglu"}
@@ -117,11 +118,13 @@ def _equations(said: Description | None, architecture: Architecture | None, *, g
     if said is None or architecture is None:
         return "gelu", 1e-6
     act, norm = said.options.get("act_layer"), said.options.get("norm_layer")
-    mlp = _MLPS.get(act) if act else "swiglu" if gated else architecture.mlp
+    mlp = _MLPS.get(str(act)) if act else "swiglu" if gated else architecture.mlp
     if mlp is None or gated != (mlp == "swiglu"):
-        raise CheckpointError(f"its activation must be one of {', '.join(_MLPS)}, silu in gated MLPs; got {act!r}.")
-    if norm not in {None, "layernorm"}:
-        raise CheckpointError(f"its norm_layer must be 'layernorm'; got {norm!r}.")
+        raise CheckpointError(
+            f"its activation must be one of {', '.join(_MLPS)}, silu in gated MLPs; got {act!r:.100}."
+        )
+    if norm is not None and norm != "layernorm":
+        raise CheckpointError(f"its norm_layer must be 'layernorm'; got {norm!r:.100}.")
     return mlp, 1e-6 if norm else architecture.norm_eps
 
 
@@ -147,7 +150,7 @@ def _said_pooling(said: Description, *, moved: bool) -> str:
     if said.pooling not in poolings or (said.pooling == "avg" and said.options.get("pool_include_prefix")):
         raise CheckpointError(
             f"its classifier must see the CLS token (global_pool 'token') or the mean of the patches ('avg'); "
-            f"got {said.pooling!r} in {said.source}"
+            f"got {said.pooling!r:.100} in {said.source}"
             f"{', prefix tokens included' if said.options.get('pool_include_prefix') else ''}. "
             "Save it with num_classes=0 and global_pool='token'."
         )
@@ -190,7 +193,9 @@ def _supply_positions(conversion: Conversion, said: Description | None) -> None:
     rows = 1 + (height // patch) * (width // patch)
     if "reg_token" in conversion:
         rows += conversion["reg_token"].shape[1]
-    conversion.set("pos_embed", torch.zeros(1, rows, conversion["cls_token"].shape[-1]))
+    dim = conversion["cls_token"].shape[-1]
+    demand_within_memory(4 * rows * dim, f"the positions of {height}×{width} px, as {said.source} says, have")
+    conversion.set("pos_embed", torch.zeros(1, rows, dim))
 
 
 def _grid(conversion: Conversion, said: Description | None, before: int) -> tuple[tuple[int, int] | None, bool]:

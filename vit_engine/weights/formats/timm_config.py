@@ -11,6 +11,7 @@ from typing import Any
 from vit_engine.errors import CheckpointError
 from vit_engine.spec import INTERPOLATIONS, Preprocessing
 from vit_engine.weights.formats.format import Origin
+from vit_engine.weights.formats.numbers import is_number, is_whole
 
 ASSUMED_NORMALISATION = "Pictures are normalised with ImageNet's mean and std."
 _TRAINING = {"model", "data_dir"}  # arguments of timm's train.py; those of DeiT and MAE have data_path
@@ -45,7 +46,7 @@ class Description:
         if certain is not None:
             return [_pair(certain)]
         size = self.picture.get("input_size")
-        return [_pair(size[-2:])] if size else []
+        return [_pair(size[-2:] if isinstance(size, Sequence) else size)] if size else []
 
     @property
     def certain_size(self) -> bool:
@@ -80,7 +81,7 @@ def _of_training(arguments: Mapping[str, Any]) -> Description:
 def _mapping(within: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     value = within.get(key)
     if value is not None and not isinstance(value, Mapping):
-        raise CheckpointError(f"{key}, which came with it, must have names and values; got {value!r}.")
+        raise CheckpointError(f"{key}, which came with it, must have names and values; got {value!r:.100}.")
     return value or {}
 
 
@@ -93,10 +94,10 @@ def preprocessing(description: Description | None) -> tuple[Preprocessing, tuple
         said = Preprocessing(mean=tuple(mean or ()), std=tuple(std or ()))
     else:
         assumed.append(f"{ASSUMED_NORMALISATION} AugReg's and Google's models were trained with 0.5 for all of them.")
-    if resize in INTERPOLATIONS:
+    if isinstance(resize, str) and resize in INTERPOLATIONS:
         return replace(said, interpolation=resize), tuple(assumed)
     if resize:
-        assumed.append(f"Pictures are resized with a {said.interpolation} filter in place of {resize!r}.")
+        assumed.append(f"Pictures are resized with a {said.interpolation} filter in place of {resize!r:.100}.")
     return said, tuple(assumed)
 
 
@@ -111,11 +112,16 @@ def class_names(labels: Any) -> tuple[str, ...] | None:
 
 
 def _three(values: Any) -> bool:
-    return isinstance(values, Sequence) and len(values) == 3
+    """Whether these are one number a channel; False where nothing is said, CheckpointError where it is nonsense."""
+    if values is None:
+        return False
+    if not isinstance(values, Sequence) or len(values) != 3 or not all(map(is_number, values)):
+        raise CheckpointError(f"the mean and std of pictures must be three numbers each; got {values!r:.100}.")
+    return True
 
 
 def _pair(size: Any) -> tuple[int, int]:
-    pair = (size, size) if isinstance(size, int) else tuple(size)
-    if len(pair) != 2 or not all(isinstance(side, int) for side in pair):
-        raise CheckpointError(f"the native size must be a number or (height, width) in pixels; got {size!r}.")
+    pair = tuple(size) if isinstance(size, Sequence) else (size, size)
+    if len(pair) != 2 or not all(map(is_whole, pair)):
+        raise CheckpointError(f"the native size must be a number or (height, width) in pixels; got {size!r:.100}.")
     return pair

@@ -8,12 +8,13 @@ my_run.pth is of something else. open_clip has names of its own, and open_clip_c
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vit_engine.errors import CheckpointError
+from vit_engine.weights.reading.listing import listed, shorten
 
 CONFIG, PREPROCESSOR, PROCESSOR = "config.json", "preprocessor_config.json", "processor_config.json"
 NAMES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
@@ -26,7 +27,8 @@ _DISTRIBUTED = (
     "a distributed checkpoint (torch.distributed.checkpoint), in pieces for many processes. Make it one file: "
     "python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER FILE."
 )
-_LARGEST_JSON = 50_000_000  # bytes
+_LARGEST_JSON = 8_000_000  # bytes; as objects they take thirty times as many
+_MOST_SHARDS = 1000
 
 
 @dataclass(frozen=True)
@@ -110,11 +112,11 @@ def _main_file(folder: Path) -> Path:
     if files:
         raise CheckpointError(
             f"{folder} holds {len(files)} files that may be weights, and none has one of the names {', '.join(NAMES)}: "
-            f"{_some(path.name for path in files)}. Pass one of them."
+            f"{listed(path.name for path in files)}. Pass one of them."
         )
     raise CheckpointError(
         f"{folder} holds no weights: looked for {', '.join(NAMES)}, or a single file whose name ends in "
-        f"{', '.join(sorted(_SUFFIXES))}; got {_some(sorted(path.name for path in folder.iterdir()))}. "
+        f"{', '.join(sorted(_SUFFIXES))}; got {listed(sorted(path.name for path in folder.iterdir()))}. "
         f"{_deeper(folder)}"
     )
 
@@ -127,7 +129,9 @@ def _deeper(folder: Path) -> str:
     """Folders in a folder that do hold weights: runs have one a step, the hub's cache one a version."""
     found = [path.parent for depth in ("*", "*/*") for name in NAMES for path in folder.glob(f"{depth}/{name}")]
     inner = sorted({str(path.relative_to(folder)) for path in found})
-    return f"Pass a folder in it that does: {_some(inner)}." if inner else "Pass the file, or the folder that holds it."
+    return (
+        f"Pass a folder in it that does: {listed(inner)}." if inner else "Pass the file, or the folder that holds it."
+    )
 
 
 def _refuse_other_folders(folder: Path) -> None:
@@ -163,16 +167,21 @@ def _shards(index: Path) -> dict[Path, frozenset[str]]:
     mapping = read_json(index).get("weight_map")
     if not isinstance(mapping, dict) or not mapping or not all(isinstance(name, str) for name in mapping.values()):
         raise CheckpointError(f"{index} must have a weight_map from tensors to files. Copy it again.")
-    names = sorted(set(mapping.values()))
+    shards: dict[str, set[str]] = {}
+    for key, name in mapping.items():
+        shards.setdefault(name, set()).add(key)
+    names = sorted(shards)
+    if len(names) > _MOST_SHARDS:
+        raise CheckpointError(f"{index} names {len(names):,} files; at most {_MOST_SHARDS:,} are read. Copy it again.")
     for name in names:
         _demand_inside(index, name)
     missing = [name for name in names if not (index.parent / name).is_file()]
     if missing:
         raise CheckpointError(
-            f"{index.parent} lacks {len(missing)} of the {len(names)} files that {index.name} names: {_some(missing)}. "
-            "Copy them, too."
+            f"{index.parent} lacks {len(missing)} of the {len(names)} files that {index.name} names: "
+            f"{listed(missing)}. Copy them, too."
         )
-    return {index.parent / name: frozenset(key for key, file in mapping.items() if file == name) for name in names}
+    return {index.parent / name: frozenset(keys) for name, keys in shards.items()}
 
 
 def _demand_inside(index: Path, name: str) -> None:
@@ -185,13 +194,9 @@ def _demand_inside(index: Path, name: str) -> None:
     try:
         target = (folder / name).resolve()
     except ValueError as error:  # a name that no file can have
-        raise CheckpointError(f"{index} names {name!r}, which no file can be called. Copy it again.") from error
+        raise CheckpointError(
+            f"{index} names {shorten(name)!r}, which no file can be called. Copy it again."
+        ) from error
     allowed = target.parent == folder or (cached and target.parent == folder.parent.parent / "blobs")
     if Path(name).name != name or not allowed:
-        raise CheckpointError(f"{index} names {name!r}, which is outside of its folder. Do not trust it.")
-
-
-def _some(names: Iterable[str]) -> str:
-    """At most eight of them."""
-    listed = list(names)
-    return ", ".join(listed[:8]) + ("…" if len(listed) > 8 else "") if listed else "nothing"
+        raise CheckpointError(f"{index} names {shorten(name)!r}, which is outside of its folder. Do not trust it.")

@@ -1,6 +1,7 @@
 """The parts of what a training run saved: its state dicts, by name, and everything else."""
 
 import argparse
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -8,6 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
+
+from vit_engine.errors import CheckpointError
+from vit_engine.weights.reading.listing import shorten
 
 Tensors = Mapping[str, Tensor]
 
@@ -21,6 +25,8 @@ ROLES = ("teacher", "model_ema", "ema_model", "ema", "student", "base_encoder", 
 TOOLS = ("_orig_mod.", "module.", "_fsdp_wrapped_module.")
 _ROLE = re.compile(rf"(?:(?:{'|'.join(map(re.escape, (*TOOLS, 'model.')))}))*?({'|'.join(ROLES)})\.(?=.)")
 _DEEPEST = 3  # levels of dicts in dicts
+MOST_PARTS = 100
+MOST_ENTRIES = 100  # of what is left out, an entry each
 
 
 @dataclass(frozen=True)
@@ -61,8 +67,11 @@ def sees_pictures(tensors: Tensors) -> bool:
 
 
 def find_parts(content: Any) -> list[Part]:
-    """All state dicts in what a file holds, in its order."""
-    return list(_walk(content, (), set()))
+    """All state dicts in what a file holds, in its order. CheckpointError for more of them than runs save."""
+    parts = list(itertools.islice(_walk(content, (), set()), MOST_PARTS + 1))
+    if len(parts) > MOST_PARTS:
+        raise CheckpointError(f"it holds over {MOST_PARTS} state dicts. Save the one of the model alone.")
+    return parts
 
 
 def _walk(content: Any, path: tuple[str, ...], seen: set[int]) -> Iterator[Part]:
@@ -106,22 +115,29 @@ def begins_with(part: Part, beginning: str) -> Part | None:
 
 
 def left_out(content: Any, part: Part) -> tuple[tuple[str, str], ...]:
-    """What else a file holds, an entry each: (its name and what it is, why it was left out)."""
-    entries: list[tuple[str, str]] = []
+    """What else a file holds, an entry each: (its name and what it is, why it was left out).
+
+    Beyond MOST_ENTRIES they are counted in one.
+    """
+    entries = _left_out(content, part)
+    first = tuple(itertools.islice(entries, MOST_ENTRIES))
+    more = sum(1 for _ in entries)
+    rest = (f"{more:,} more entries", "of the training run, not of the model")
+    return (*first, rest) if more else first
+
+
+def _left_out(content: Any, part: Part) -> Iterator[tuple[str, str]]:
     level, above = content, ""
     for key in part.path:
-        entries += [_entry(f"{above}{other}", value, part) for other, value in level.items() if other != key]
+        yield from (
+            _entry(f"{above}{shorten(str(other))}", value, part) for other, value in level.items() if other != key
+        )
         level, above = level[key], f"{above}{key}."
     if level is not part.tensors:
         others = [(other, value) for other, value in level.items() if not _is_named_tensor(other, value)]
-        entries += [_entry(f"{above}{other}", value, part) for other, value in others]
-    return (
-        *entries,
-        *(
-            (f"{above}{group}: {counted(count, 'tensor', 'tensors')}", _beside(part))
-            for group, count in part.rest.items()
-        ),
-    )
+        yield from (_entry(f"{above}{shorten(str(other))}", value, part) for other, value in others)
+    for group, count in part.rest.items():
+        yield f"{above}{group}: {counted(count, 'tensor', 'tensors')}", _beside(part)
 
 
 def _entry(name: str, value: Any, part: Part) -> tuple[str, str]:

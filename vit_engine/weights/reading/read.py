@@ -1,19 +1,21 @@
-"""Reading checkpoints: safetensors, or PyTorch files by weights-only unpickling. Nothing else, ever."""
+"""Reading checkpoints: safetensors, or PyTorch files as data. Nothing else, ever, and nothing in them is run."""
 
+import contextlib
 import hashlib
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vit_engine.errors import CheckpointError
 from vit_engine.weights.reading.folder import NAMES, Source, find_source
-from vit_engine.weights.reading.limits import demand_within_limit
+from vit_engine.weights.reading.limits import demand_within_limit, demand_within_memory
+from vit_engine.weights.reading.listing import about, quoted
 from vit_engine.weights.reading.safetensors_file import read_safetensors
 from vit_engine.weights.reading.sniff import HEAD, container_of
-from vit_engine.weights.reading.torch_file import demand_torch_zip, read_torch
+from vit_engine.weights.reading.torch_file import read_torch
 
 _PIECE = 1 << 20
 _KINDS = {stat.S_IFIFO: "named pipe", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
@@ -61,18 +63,27 @@ def read_checkpoint(path: Path) -> CheckpointFile:
     be read whole and safely.
     """
     path, part = split_part(path)
-    try:
+    with about(path), _readable(path):
         source = find_source(path)
         before = [_signature(file) for file in source.files]
-        demand_within_limit(sum(size for _, _, size, _ in before), f"{path} has")
+        size = sum(size for _, _, size, _ in before)
+        demand_within_limit(size, f"{path} has")
+        demand_within_memory(size, f"{path} has")
         sha256 = _sha256(source.files)
         containers = [_container(file) for file in source.files]
         content = _content(source, containers)
         if before != [_signature(file) for file in source.files]:
             raise CheckpointError(f"{path} changed while it was read. Load it again.")
+    return CheckpointFile(path, content, containers[0].split()[0], sha256, source.config, source.preprocessor, part)
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """What the disk refuses as a CheckpointError."""
+    try:
+        yield
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}. Check the path.") from error
-    return CheckpointFile(path, content, containers[0].split()[0], sha256, source.config, source.preprocessor, part)
 
 
 def _signature(path: Path) -> tuple[int, int, int, int]:
@@ -118,14 +129,12 @@ def _demand_keys(path: Path, content: Any, expected: frozenset[str]) -> None:
     if got != expected:
         missing, extra = sorted(expected - got), sorted(map(str, got - expected))
         raise CheckpointError(
-            f"{path} has other tensors than its index says. Missing: {missing[:8] or 'none'}. "
-            f"Unexpected: {extra[:8] or 'none'}. Copy it again."
+            f"{path} has other tensors than its index says. Missing: {quoted(missing)}. "
+            f"Unexpected: {quoted(extra)}. Copy it again."
         )
 
 
 def _read(path: Path, container: str) -> Any:
     if container == "safetensors":
         return read_safetensors(path)
-    if container == "torch zip":
-        demand_torch_zip(path)
-    return read_torch(path)
+    return read_torch(path, container)

@@ -9,6 +9,8 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from vit_engine.errors import CheckpointError
+from vit_engine.weights.reading.listing import listed
+from vit_engine.weights.reading.storages import PackedTensor
 
 Tensors = Mapping[str, Tensor]
 
@@ -71,9 +73,9 @@ SIGNS = (
 )
 # Tensors without values to compute with.
 _NO_VALUES: tuple[tuple[Callable[[Tensor], bool], str, str], ...] = (
+    (lambda tensor: isinstance(tensor, PackedTensor) or tensor.is_quantized, "quantised values", _UNQUANTISED),
     (lambda tensor: type(tensor) not in {Tensor, Parameter}, "values of a class of their own", _GATHER),
     (lambda tensor: tensor.is_meta, "no values (meta tensors)", "Save the model after its weights are loaded."),
-    (lambda tensor: tensor.is_quantized, "quantised values", _UNQUANTISED),
     (lambda tensor: tensor.layout != torch.strided, "sparse or nested values", "Save them with .to_dense()."),
 )
 _HEAD = re.compile(
@@ -105,7 +107,7 @@ def demand_weights(tensors: Tensors) -> None:
             "quantised or converted."
         )
     broken = {name: _broken_values(tensor) for name, tensor in tensors.items()}
-    found = [f"{name} ({count} of {tensors[name].numel()})" for name, count in broken.items() if count]
+    found = [f"{name} ({count} of {stored_once(tensors[name]).numel()})" for name, count in broken.items() if count]
     if found:
         raise CheckpointError(
             f"values that are NaN or infinite as float32 are in {len(found)} of its {len(tensors)} tensors: "
@@ -116,8 +118,13 @@ def demand_weights(tensors: Tensors) -> None:
 
 def _broken_values(tensor: Tensor) -> int:
     """How many are NaN or infinite as float32. A sum has those of its terms, and takes a tenth of the time."""
-    values = tensor.float()
+    values = stored_once(tensor).float()
     return 0 if values.sum().isfinite() else int((~values.isfinite()).sum())
+
+
+def stored_once(tensor: Tensor) -> Tensor:
+    """Without the axes along which it repeats its values."""
+    return tensor[tuple(slice(0, 1) if stride == 0 else slice(None) for stride in tensor.stride())]
 
 
 def diagnosis(tensors: Tensors, known: Collection[str]) -> str:
@@ -178,5 +185,4 @@ def _dtype(tensor: Tensor) -> str:
 
 def _some(names: Collection[str]) -> str:
     """At most six of them."""
-    listed = list(names)
-    return ", ".join(listed[:6]) + ("…" if len(listed) > 6 else "")
+    return listed(names, 6)

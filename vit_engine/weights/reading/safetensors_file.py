@@ -15,9 +15,11 @@ import torch
 from torch import Tensor
 
 from vit_engine.errors import CheckpointError
+from vit_engine.weights.reading.limits import demand_names
+from vit_engine.weights.reading.listing import shorten
 from vit_engine.weights.reading.sniff import SAFETENSORS_HEADER
 
-_LONGEST_HEADER = 100_000_000  # bytes; the library's own limit
+_LONGEST_HEADER = 8_000_000  # bytes; the library takes 100 MB, which become 3 GB of objects. A tensor has about 100
 _LARGEST = (1 << 63) - 1
 _DTYPES = {
     "F64": torch.float64,
@@ -53,8 +55,9 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         file.seek(0)
         try:
             header, start = _header(file, size)
+            demand_names(header)
             entries = {name: _entry(name, each, size - start) for name, each in header.items()}
-            _demand_apart(entries, size - start)
+            _demand_contiguous(entries, size - start)
         except CheckpointError as error:
             raise CheckpointError(f"{path} is not a whole safetensors file: {error} Copy it again.") from error
         return {name: _tensor(path, file, start, entry) for name, entry in entries.items()}
@@ -64,8 +67,10 @@ def _header(file: BufferedReader, size: int) -> tuple[Mapping[str, Any], int]:
     """What it says of every tensor, and where the tensors begin."""
     length = int.from_bytes(file.read(SAFETENSORS_HEADER), "little")
     start = SAFETENSORS_HEADER + length
-    if start > size or length > _LONGEST_HEADER:
+    if start > size:
         raise CheckpointError(f"its header should have {length:,} bytes, and the file has {size:,}.")
+    if length > _LONGEST_HEADER:
+        raise CheckpointError(f"its header has {length:,} bytes, and at most {_LONGEST_HEADER:,} are read.")
     try:
         header = json.loads(file.read(length))
     except (ValueError, RecursionError) as error:
@@ -88,7 +93,7 @@ def _entry(name: str, said: Any, available: int) -> _Entry:
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"its header says nothing sensible of {name!r}.") from error
     if not isinstance(kind, str) or kind not in _DTYPES:
-        raise CheckpointError(f"{name!r} is of the type {kind!r}; known are {', '.join(_DTYPES)}.")
+        raise CheckpointError(f"{name!r} is of the type {shorten(repr(kind))}; known are {', '.join(_DTYPES)}.")
     if end > available:
         raise CheckpointError(f"{name!r} should end {end:,} bytes after the header, and there are {available:,}.")
     if end - begin != math.prod(shape) * _DTYPES[kind].itemsize:
@@ -96,11 +101,16 @@ def _entry(name: str, said: Any, available: int) -> _Entry:
     return _Entry(_DTYPES[kind], shape, begin, end)
 
 
-def _demand_apart(entries: Mapping[str, _Entry], available: int) -> None:
-    """Bytes that belong to many tensors would be read for each, and take many times the memory of the file."""
-    claimed = sum(entry.end - entry.begin for entry in entries.values())
-    if claimed > available:
-        raise CheckpointError(f"its tensors should have {claimed:,} bytes, and it has {available:,} for them.")
+def _demand_contiguous(entries: Mapping[str, _Entry], available: int) -> None:
+    """As the format has it, tensors lie one behind the other, and all bytes are some tensor's."""
+    expected = 0
+    for name, entry in sorted(entries.items(), key=lambda item: (item[1].begin, item[1].end)):
+        if entry.begin != expected:
+            overlap = "overlaps the one before it" if entry.begin < expected else "leaves bytes free before it"
+            raise CheckpointError(f"{name!r} {overlap}: it begins at {entry.begin:,}, expected {expected:,}.")
+        expected = entry.end
+    if expected != available:
+        raise CheckpointError(f"its tensors have {expected:,} bytes, and the file has {available:,} for them.")
 
 
 def _tensor(path: Path, file: BufferedReader, start: int, entry: _Entry) -> Tensor:

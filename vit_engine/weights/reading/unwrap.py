@@ -9,6 +9,7 @@ from torch import Tensor
 
 from vit_engine.errors import CheckpointError
 from vit_engine.weights.conversion import Conversion
+from vit_engine.weights.reading.listing import shorten
 from vit_engine.weights.reading.parts import TOOLS, Part, begins_with, counted, find_parts, left_out
 
 # What training wraps names in. These are no names in any format:
@@ -16,10 +17,12 @@ WRAPPERS = (*TOOLS, "backbone.")
 # These are: Hugging Face's DINOv3 has "model.layer.0", its ViT "encoder.layer.0". They are wrappers where the patch
 # projection, which is outside of it in those formats, is in it, too.
 PERHAPS = ("model.", "net.", "network.", "encoder.")
-# What tools leave in the middle of names, one module at a time: no module of a model is called so.
 # What Lightning modules, and those written like them, have beside the model.
 _TRAINING = r"(criterion|loss(_fn|_func|_function)?|metrics?|(train|val|valid|validation|test)_\w+)(\.\w+)+"
-_WITHIN = (r"(.+?\.)(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.(.+)", r"\1\2")
+# What tools leave in the middle of names, one module at a time: no module of a model is called so.
+_WITHIN = re.compile(r"(?<=\.)(?:(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.)+(?=.)")
+_SCALARS = (str, int, float, type(None))
+_LONGEST_LIST = 100
 _ARGUMENTS = ("args", "config", "hyper_parameters", "hparams")  # where runs keep their arguments
 
 
@@ -52,8 +55,7 @@ def find_state_dict(content: Any, part: str = "") -> StateDict:
 
 def strip_wrappers(conversion: Conversion) -> None:
     """Take what training wraps names in from their beginning, however deep it is wrapped."""
-    while any(re.fullmatch(_WITHIN[0], name) for name in conversion.tensors):
-        conversion.rename((_WITHIN,))
+    conversion.rename_all(lambda name: _WITHIN.sub("", name))
     while wrapper := _wrapper_of(conversion.tensors):
         conversion.strip(wrapper)
     conversion.drop(r"n_averaged", "counter of torch.optim.swa_utils.AveragedModel")
@@ -91,12 +93,13 @@ def _wrapper_of(tensors: Mapping[str, Tensor]) -> str | None:
 
 
 def _likeliest(parts: Sequence[Part]) -> Part:
-    first = min(parts, key=lambda part: part.rank)
-    equal = [part for part in parts if part.rank == first.rank]
+    ranks = [part.rank for part in parts]
+    first = parts[ranks.index(min(ranks))]
+    equal = [part for part, rank in zip(parts, ranks, strict=True) if rank == min(ranks)]
     if len(equal) > 1:
         raise CheckpointError(
             f"it holds several state dicts, and none has a usual name: {_listed(equal)}. Say which, after a '#': "
-            f"PATH#{equal[0].name}"
+            f"PATH#{shorten(equal[0].name)}"
         )
     return first
 
@@ -110,12 +113,13 @@ def _named(parts: Sequence[Part], asked: str) -> Part:
     for part in sorted(parts, key=lambda part: part.rank):
         if chosen := begins_with(part, asked.removeprefix(f"{part.name}.")):
             return chosen
-    raise CheckpointError(f"it has no part {asked!r}; got {_listed(parts)}.")
+    raise CheckpointError(f"it has no part {shorten(asked)!r}; got {_listed(parts)}.")
 
 
 def _listed(parts: Sequence[Part]) -> str:
     return ", ".join(
-        f"{part.name or '(the file itself)'} ({counted(len(part.tensors), 'tensor', 'tensors')})" for part in parts[:8]
+        f"{shorten(part.name) or '(the file itself)'} ({counted(len(part.tensors), 'tensor', 'tensors')})"
+        for part in parts[:8]
     )
 
 
@@ -129,8 +133,25 @@ def _arguments(content: Any) -> Mapping[str, Any]:
         value = content.get(key)
         arguments = vars(value) if isinstance(value, argparse.Namespace) else value
         if isinstance(arguments, Mapping):
-            found = {**{name: each for name, each in arguments.items() if isinstance(name, str)}, **found}
+            found = {**_plain(arguments), **found}
     return found
+
+
+def _plain(arguments: Mapping[Any, Any], depth: int = 1) -> dict[str, Any]:
+    """Those of plain values, lists of them, and dicts of both.
+
+    Others mean nothing here, and may not be looked at: tuples in tuples, each twice, have no end when they are printed
+    or hashed.
+    """
+    plain = {name: each for name, each in arguments.items() if isinstance(name, str) and _is_plain(each)}
+    inner = {name: each for name, each in arguments.items() if isinstance(name, str) and isinstance(each, Mapping)}
+    return plain | {name: _plain(each, depth - 1) for name, each in inner.items() if depth}
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return len(value) <= _LONGEST_LIST and all(isinstance(each, _SCALARS) for each in value)
+    return isinstance(value, _SCALARS)
 
 
 def _what_instead(content: Any) -> str:
@@ -138,5 +159,5 @@ def _what_instead(content: Any) -> str:
     wanted = "expected a state dict (names to tensors), or one under 'teacher', 'model' or 'state_dict'"
     if isinstance(content, Mapping) and ("param_groups" in content or "optimizer" in content):
         return f"it is the state of an optimizer, without the model; {wanted}. Save the model's state_dict(), too."
-    found = sorted(map(str, content))[:8] if isinstance(content, Mapping) else type(content).__name__
+    found = [*map(shorten, sorted(map(str, content))[:8])] if isinstance(content, Mapping) else type(content).__name__
     return f"{wanted}; got {found}. Save the model's state_dict()."

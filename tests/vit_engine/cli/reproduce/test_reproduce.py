@@ -43,7 +43,7 @@ def test_another_picture_is_said_and_nothing_is_run(
     Image.new("RGB", (70, 50), "red").save(copied / "picture.png")
     code, lines, err = told(copied, capsys)
     assert (code, err) == (1, "")
-    assert lines[0].startswith("picture: DOES NOT MATCH: its sha256 is ")
+    assert lines[0].startswith("picture: DOES NOT MATCH: the sha256 of its pixels is ")
     assert lines[1:] == ["1 of 1 do not match"]
 
 
@@ -52,7 +52,7 @@ def test_a_picture_that_is_gone_is_asked_for(copied: Path, picture: Path, capsys
     code, lines, err = told(copied, capsys)
     assert (code, lines) == (1, [])
     assert err.count("\n") == 1
-    assert "pass --image PATH. Its sha256 is " in err
+    assert "pass --image PATH. The sha256 of its pixels is " in err
     assert told(copied, capsys, "--image", str(picture))[0] == 0
     assert "missing.png" in told(copied, capsys, "--image", "missing.png")[2]
 

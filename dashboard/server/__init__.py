@@ -1,0 +1,1 @@
+"""What stands between the network and Streamlit: which hosts are answered, with which headers, how much is uploaded."""

@@ -1,0 +1,70 @@
+"""Middleware that tells the page where its server is, so that the browser does not have to try.
+
+Streamlit's page asks at /compare/_stcore/health first, and then at /_stcore/health: two requests that fail, and two
+errors in the console, at each direct load of a page. Where `window.__streamlit` names the server, it asks there.
+"""
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from streamlit import config
+
+from dashboard.server.responses import header_values
+
+# Pages are one level below the root, wherever a proxy has put that: their folder is the root.
+SCRIPT = b'<script>window.__streamlit = { BACKEND_BASE_URL: new URL("./", location.href).href };</script>'
+_BEFORE = b'<script type="module"'
+_CONDITIONS = {b"accept-encoding", b"if-none-match", b"if-modified-since", b"if-range", b"range"}
+
+
+class ServerInPage:
+    """Adds SCRIPT to Streamlit's page, before the script that looks for its server."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "GET" and _wants_page(scope):
+            headers = [(name, value) for name, value in scope["headers"] if name not in _CONDITIONS]
+            await self._app({**scope, "headers": headers}, receive, _Rewriter(send).send)
+        else:
+            await self._app(scope, receive, send)
+
+
+def _wants_page(scope: Scope) -> bool:
+    """Whether a browser asks for a page: nothing that is deeper than one is Streamlit's own document."""
+    base = config.get_option("server.baseUrlPath").strip("/")
+    path = scope["path"].strip("/").removeprefix(base).strip("/")
+    return "/" not in path and any("text/html" in value for value in header_values(scope, b"accept"))
+
+
+class _Rewriter:
+    """Holds a page back until it is whole; sends everything else as it comes."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._start: Message | None = None
+        self._body = b""
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and _is_page(message):
+            self._start = message
+        elif self._start is None:
+            await self._send(message)
+        else:
+            self._body += message.get("body", b"")
+            if not message.get("more_body", False):
+                await self._send_page(self._start)
+
+    async def _send_page(self, start: Message) -> None:
+        body = self._body.replace(_BEFORE, SCRIPT + _BEFORE, 1)
+        headers = MutableHeaders(raw=list(start["headers"]))
+        headers["content-length"] = str(len(body))
+        for name in ("etag", "last-modified", "accept-ranges"):  # of the file as it was
+            del headers[name]
+        await self._send({**start, "headers": headers.raw})
+        await self._send({"type": "http.response.body", "body": body})
+
+
+def _is_page(message: Message) -> bool:
+    headers = Headers(raw=message["headers"])
+    return message["status"] == 200 and headers.get("content-type", "").startswith("text/html")

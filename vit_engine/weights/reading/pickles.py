@@ -1,0 +1,220 @@
+"""Pickles as data: the values that a pickle spells out; nothing of it is run, and no number in it takes memory.
+
+PyTorch's own weights-only unpickler runs nothing either, and yet a kilobyte may ask it for any amount of memory:
+bytearray(n), torch.FloatTensor(n) and encode() upon encode() are calls that it allows. Here a name stands for a value
+or a function of this package, or for nothing, and all that is made is counted. The opcodes are those that it knows,
+which are all that torch.save() writes. Reference: pickletools, in the standard library.
+"""
+
+import argparse
+import pickletools
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import IO, Any
+
+from vit_engine.errors import CheckpointError
+
+LONGEST = 64_000_000  # bytes of a file's pickles; a training file of ViT-g has 1 MB
+MOST_STEPS = 1_000_000  # opcodes, and items that calls copy; a tensor takes about 35, and all of them 2 seconds
+MOST_TUPLE_KEYS = 1000
+_SCALARS = (str, bytes, int, float, bool, type(None))
+_COPIED = (str, bytes, list, tuple, dict, set)
+_ONLY = "Save its state_dict() alone, or as safetensors."
+
+
+class Unreadable(Exception):  # noqa: N818
+    """What is wrong with a pickle, as the rest of a sentence on its file."""
+
+
+class UnknownName(Unreadable):
+    """A name that stands for nothing here; it is the message."""
+
+
+@dataclass(frozen=True)
+class Function:
+    """What a pickle may call."""
+
+    call: Callable[..., Any]
+
+
+class Limited:
+    """A file that gives no more bytes than are left to it, whatever a pickle says of the length of a string."""
+
+    def __init__(self, file: IO[bytes], left: int = LONGEST) -> None:
+        self._file, self._left = file, left
+
+    def read(self, size: int) -> bytes:
+        return self._spend(self._file.read(min(size, self._left + 1)))
+
+    def readline(self) -> bytes:
+        return self._spend(self._file.readline(self._left + 1))
+
+    def _spend(self, data: bytes) -> bytes:
+        self._left -= len(data)
+        if self._left < 0:
+            raise CheckpointError(f"it holds more than weights: a pickle of over {LONGEST:,} bytes. {_ONLY}")
+        return data
+
+
+class Allowance:
+    """What the pickles of a file may still make, all together; CheckpointError beyond it."""
+
+    def __init__(self) -> None:
+        self._steps, self._tuple_keys = MOST_STEPS, MOST_TUPLE_KEYS
+
+    def spend(self, steps: int = 1) -> None:
+        self._steps -= steps
+        if self._steps < 0:
+            raise CheckpointError(f"it holds more than weights: over {MOST_STEPS:,} steps of a pickle. {_ONLY}")
+
+    def check_key(self, key: Any) -> None:
+        """Keys whose hashes nobody can choose, or few others: a dict of colliding keys takes the square of the time.
+
+        Tuples are flat, because Python hashes those in tuples with no look at how deep they are.
+        """
+        if type(key) is tuple:
+            self._tuple_keys -= 1
+        flat = key if type(key) is tuple else (key,)
+        small = all(type(each) is not int or abs(each) < 1 << 63 for each in flat)
+        if not small or self._tuple_keys < 0 or not all(type(each) in _SCALARS for each in flat):
+            raise Unreadable(f"has keys that are no names or numbers ({type(key).__name__})")
+
+
+def unpickle(
+    file: Limited, allowance: Allowance, *, resolve: Callable[[str], Any], storage: Callable[[Any], Any]
+) -> Any:
+    """The value of the pickle that a file goes on with; the file then stands behind it.
+
+    resolve(name): the Function or the value that a global stands for. storage(id): what a persistent id stands for.
+    Unreadable for what they do not know, and for what torch.save() does not write; damage leads to whatever
+    it leads to: ValueError, LookupError, TypeError, AttributeError.
+    """
+    machine = _Machine(allowance, resolve, storage)
+    for opcode, argument, _ in pickletools.genops(file):  # type: ignore[arg-type]  # it has what genops needs
+        allowance.spend()
+        step = _STEPS.get(opcode.name)
+        if step is None:
+            raise Unreadable(f"has an opcode of another kind of pickle ({opcode.name})")
+        step(machine, argument)
+    (value,) = machine.stack
+    return value
+
+
+class _Machine:
+    """The stack of a pickle, the stacks below its marks, and its memo."""
+
+    def __init__(self, allowance: Allowance, resolve: Callable[[str], Any], storage: Callable[[Any], Any]) -> None:
+        self.allowance, self.resolve, self.storage = allowance, resolve, storage
+        self.stack: list[Any] = []
+        self.marks: list[list[Any]] = []
+        self.memo: dict[int, Any] = {}
+
+    def mark(self) -> None:
+        self.marks.append(self.stack)
+        self.stack = []
+
+    def pop_mark(self) -> list[Any]:
+        items, self.stack = self.stack, self.marks.pop()
+        return items
+
+    def pop_item(self) -> list[Any]:
+        value, key = self.stack.pop(), self.stack.pop()
+        return [key, value]
+
+    def pack_marked(self) -> None:
+        items = tuple(self.pop_mark())
+        self.stack.append(items)
+
+    def pack(self, count: int) -> None:
+        """The last values become a tuple."""
+        first = len(self.stack) - count
+        if first < 0:
+            raise IndexError("a tuple of values that are not there")
+        self.stack[first:] = [tuple(self.stack[first:])]
+
+    def call(self) -> None:
+        arguments, function = self.stack.pop(), self.stack.pop()
+        if not isinstance(function, Function) or type(arguments) is not tuple:
+            raise Unreadable("calls what is no function")
+        self.allowance.spend(sum(len(each) for each in arguments if isinstance(each, _COPIED)))
+        self.stack.append(function.call(*arguments))
+
+    def append(self, items: Sequence[Any]) -> None:
+        target = self.stack[-1]
+        if type(target) is not list:
+            raise Unreadable(f"appends to a {type(target).__name__}")
+        target.extend(items)
+
+    def set_items(self, items: Sequence[Any]) -> None:
+        target = self.stack[-1]
+        if type(target) not in {dict, OrderedDict, Counter}:
+            raise Unreadable(f"puts items into a {type(target).__name__}")
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            self.allowance.check_key(key)
+            target[key] = value
+
+    def build(self) -> None:
+        """Attributes: arguments have them, and those of anything else are let go."""
+        state, target = self.stack.pop(), self.stack[-1]
+        if isinstance(target, argparse.Namespace):
+            self.allowance.spend(len(state))
+            vars(target).update({key: value for key, value in state.items() if type(key) is str})
+        elif hasattr(target, "set_state"):
+            target.set_state(state)
+        elif not isinstance(target, OrderedDict | Counter):
+            raise Unreadable(f"sets attributes of a {type(target).__name__}")
+
+
+Step = Callable[[_Machine, Any], object]
+
+
+def _push(make: Callable[[Any], Any]) -> Step:
+    """Of what an opcode's argument becomes."""
+    return lambda machine, argument: machine.stack.append(make(argument))
+
+
+def _same(argument: Any) -> Any:
+    return argument
+
+
+def _put(machine: _Machine, index: int) -> None:
+    machine.memo[index] = machine.stack[-1]
+
+
+_STEPS: Mapping[str, Step] = {
+    "PROTO": lambda machine, _: None,
+    "STOP": lambda machine, _: None,
+    "MARK": lambda machine, _: machine.mark(),
+    "NONE": _push(lambda _: None),
+    "NEWTRUE": _push(lambda _: True),
+    "NEWFALSE": _push(lambda _: False),
+    "EMPTY_TUPLE": _push(lambda _: ()),
+    "EMPTY_LIST": _push(lambda _: []),
+    "EMPTY_DICT": _push(lambda _: {}),
+    "EMPTY_SET": _push(lambda _: set()),
+    "BININT": _push(_same),
+    "BININT1": _push(_same),
+    "BININT2": _push(_same),
+    "LONG1": _push(_same),
+    "BINFLOAT": _push(_same),
+    "BINUNICODE": _push(_same),
+    "SHORT_BINSTRING": _push(lambda text: text.encode("latin-1").decode()),  # of Python 2
+    "GLOBAL": lambda machine, name: machine.stack.append(machine.resolve(name.replace(" ", ".", 1))),
+    "BINPERSID": lambda machine, _: machine.stack.append(machine.storage(machine.stack.pop())),
+    "BINGET": lambda machine, index: machine.stack.append(machine.memo[index]),
+    "LONG_BINGET": lambda machine, index: machine.stack.append(machine.memo[index]),
+    "BINPUT": _put,
+    "LONG_BINPUT": _put,
+    "TUPLE": lambda machine, _: machine.pack_marked(),
+    "TUPLE1": lambda machine, _: machine.pack(1),
+    "TUPLE2": lambda machine, _: machine.pack(2),
+    "TUPLE3": lambda machine, _: machine.pack(3),
+    "APPEND": lambda machine, _: machine.append([machine.stack.pop()]),
+    "APPENDS": lambda machine, _: machine.append(machine.pop_mark()),
+    "SETITEM": lambda machine, _: machine.set_items(machine.pop_item()),
+    "SETITEMS": lambda machine, _: machine.set_items(machine.pop_mark()),
+    "REDUCE": lambda machine, _: machine.call(),
+    "NEWOBJ": lambda machine, _: machine.call(),
+    "BUILD": lambda machine, _: machine.build(),
+}
