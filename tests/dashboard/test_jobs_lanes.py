@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from dashboard import jobs
+import vit_engine as ve
+from dashboard import jobs, services
 from dashboard.jobs import AbandonedError, Jobs, Progress
 from dashboard.lanes import Size
 from tests.dashboard.support import ignore
 from tests.dashboard.working import PATIENCE, WAITING, Stop, Work, at_once, leave, says, some_jobs
+from vit_engine.planning import BUDGET_VARIABLE
 
 pytestmark = pytest.mark.usefixtures("quick_polls")
 
@@ -95,3 +97,27 @@ def test_without_a_budget_nothing_waits_for_memory(watchers: ThreadPoolExecutor)
     make = lambda _: together.wait()  # noqa: E731
     futures = [watchers.submit(some.run, key, make, ignore, size=Size(1.0, 10**12)) for key in ("one", "two")]
     assert {future.result(PATIENCE) for future in futures} == {0, 1}
+
+
+@pytest.mark.usefixtures("fresh_caches")
+def test_a_small_weight_file_is_read_while_a_large_one_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    load, started, go_on = ve.load_model, threading.Event(), threading.Event()
+
+    def held(name: str, **options: Any) -> ve.LoadedModel:
+        if name == "random_vit_base_p16":
+            started.set()
+            assert go_on.wait(PATIENCE)
+            name = "random_vit_tiny_p16"
+        return load(name, **options)
+
+    monkeypatch.setattr(ve, "load_model", held)
+    monkeypatch.setenv(BUDGET_VARIABLE, "100GB")
+    large = threading.Thread(target=services.load_model, args=("random_vit_base_p16", ignore))
+    large.start()
+    try:
+        assert started.wait(PATIENCE)
+        assert services.load_model("demo_vit_p16", ignore).spec.name == "demo_vit_p16"
+        assert large.is_alive()
+    finally:
+        go_on.set()
+        large.join(PATIENCE)
