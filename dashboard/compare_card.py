@@ -44,7 +44,7 @@ def mark_panes() -> None:
 
 def current() -> bool:
     """Whether what the browser says is of the panes that there are."""
-    return st.session_state.get(keys.PANES_SEEN) in (None, st.session_state.get(_MADE, 0))
+    return st.session_state.get(keys.PANES_SEEN) == st.session_state.get(_MADE, 0)
 
 
 def take_widgets() -> bool:

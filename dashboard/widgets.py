@@ -30,6 +30,7 @@ _REMEMBERED = "_remembered"  # session state: what all widgets said last
 _AGAIN = "_again"  # session state: set where a run asks for the next one
 
 _NO_WIDGETS = {keys.QUERY, keys.UPLOADED, keys.SHOWN_MODEL, keys.PANES, keys.REFERENCE, keys.ZOOM}
+_NOT_MADE = object()
 T = TypeVar("T")
 
 
@@ -108,10 +109,11 @@ def differed() -> bool:
 
 
 def remember() -> None:
-    """Know what all widgets say but buttons that are pressed, to see whether an input comes with the next run."""
+    """Know what widgets say, to see whether an input comes with the next run: no files, and no buttons pressed."""
     state = st.session_state
     said = {str(key): state[key] for key in state if not str(key).startswith("_")}
-    state[_REMEMBERED] = {key: value for key, value in said.items() if value is not True}
+    plain = str | int | float | tuple | list | None
+    state[_REMEMBERED] = {key: value for key, value in said.items() if isinstance(value, plain) and value is not True}
 
 
 def changed() -> bool:
@@ -126,7 +128,7 @@ def hold(key: str, value: Any, made_for: Hashable = None) -> None:
     A widget that is made for the first time is always given its value: it does not know the one of another.
     """
     made: dict[str, Hashable] = st.session_state[_MADE]
-    if made.get(key, _never) == made_for:
+    if made.get(key, _NOT_MADE) == made_for:
         give(key, value)
     else:
         _begin_with(key, value)
@@ -169,7 +171,3 @@ def _to_the_end(act: Callable[[], T], newer: list[RerunException]) -> T:
             return act()
         except RerunException as error:
             newer.append(error)
-
-
-def _never() -> None:
-    """Nothing is made for this."""

@@ -17,6 +17,7 @@ from tests.dashboard.comparing import (
     picture_link,
     press,
 )
+from vit_engine.comparison import Pane
 
 THREE = ("demo_vit_p16:0:0", "demo_vit_p16:1:1", "demo_vit_p8:2:2")
 A, B, C = THREE
@@ -255,3 +256,30 @@ def test_a_model_that_somebody_removed_can_be_exchanged_in_its_pane(monkeypatch:
     at.selectbox(key=of_pane(keys.PANE_MODEL, 0)).set_value("demo_vit_p16").run()
     assert not at.exception
     assert [str(pane) for pane in at.session_state[keys.PANES]] == ["demo_vit_p16:1:0", "demo_vit_p8:2:1"]
+
+
+def test_panes_that_were_put_while_the_page_was_left_are_there_on_the_way_back() -> None:
+    at = opened(P8, P16)
+    at.session_state[keys.PANES] = (Pane("demo_vit_p8", 2, 1), Pane("demo_vit_p16", 3, 0))
+    at.session_state["_made_panes"] = at.session_state["_made_panes"] + 1  # the page was left before it drew them
+    at.switch_page("views/explore.py").run()
+    at.switch_page("views/compare.py").run()
+    assert panes_of(at) == ["demo_vit_p8:2:1", "demo_vit_p16:3:0"]
+
+
+@pytest.mark.parametrize("marked", [False, True])
+def test_what_widgets_said_of_panes_before_they_moved_changes_none_of_them(marked: bool) -> None:
+    """marked: the browser knows that there are others, and has not got what all widgets say of them."""
+    at = opened(f"{P8}:raw:0.3,0.4", P16)
+    seen = at.number_input(key=keys.PANES_SEEN).value
+    press(at, keys.PANE_DUPLICATE, 1)
+    press(at, keys.PANE_RIGHT, 0)
+    assert at.query_params["pane"] == [P16, f"{P8}:raw:0.3000,0.4000", P16]
+    for number, query in enumerate(("own", "shared")):  # as a browser that has not got them yet
+        at.segmented_control(key=of_pane(keys.PANE_QUERY, number)).set_value(query)
+    if not marked:
+        at.number_input(key=keys.PANES_SEEN).set_value(seen)
+    at.number_input(key=keys.SEEN).set_value(0)
+    at.segmented_control(key=keys.COMPARE_SCALE).set_value("own").run()
+    assert at.query_params["pane"] == [P16, f"{P8}:raw:0.3000,0.4000", P16]
+    assert at.query_params["pane_scale"] == "own"
