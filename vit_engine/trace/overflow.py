@@ -6,6 +6,9 @@ from torch import Tensor
 from vit_engine.errors import NumericalError
 from vit_engine.weights import LoadedModel
 
+CLASSIFIER, EMBEDDING = -2, -1  # where there is no layer
+_PLACES = {CLASSIFIER: "the classifier", EMBEDDING: "the embedding of patches"}
+
 
 class Overflow:
     """Norms of what each layer leaves. They stay on the device, and are looked at once, after the run.
@@ -14,23 +17,26 @@ class Overflow:
     are finite: every variance is infinite, and every map uniform.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, loaded: LoadedModel) -> None:
+        """Room for two norms a layer is made before the run: what is kept among its tensors leaves holes in memory."""
+        widened = torch.promote_types(loaded.dtype, torch.float32)
         self._layers: list[int] = []
-        self._norms: list[Tensor] = []
+        self._norms = torch.empty(2 * loaded.spec.depth + 2, dtype=widened, device=loaded.device)
 
     def add(self, layer: int, values: Tensor) -> None:
-        """Of a layer, -1 for the embedding; in float32 at least, because half precision ends at 65,504."""
-        widened = torch.promote_types(values.dtype, torch.float32)
+        """Of a layer, or EMBEDDING; in float32 at least, because half precision ends at 65,504."""
+        place = self._norms[len(self._layers)]
+        torch.linalg.vector_norm(values, dtype=self._norms.dtype, out=place)
         self._layers.append(layer)
-        self._norms.append(torch.linalg.vector_norm(values, dtype=widened))
 
     def demand_none(self, output: Tensor | None, loaded: LoadedModel) -> None:
         """NumericalError naming the first layer whose norm is no number, or the classifier. output: its logits."""
-        norms = self._norms if output is None else [*self._norms, torch.linalg.vector_norm(output.float())]
-        finite = torch.stack(norms).isfinite().tolist()
+        if output is not None:
+            self.add(CLASSIFIER, output)
+        finite = self._norms[: len(self._layers)].isfinite().tolist()
         if all(finite):
             return
-        places = [*map(_place, self._layers), "the classifier"]
+        place = _PLACES.get(first := self._layers[finite.index(False)], f"layer {first}")
         narrow = torch.finfo(loaded.dtype).bits < 32
         remedy = (
             "Run the model in float32: loaded.model.float()."
@@ -38,10 +44,6 @@ class Overflow:
             else "Its weights are damaged, or of a training run that has diverged: load another checkpoint."
         )
         raise NumericalError(
-            f"the activations of {loaded.spec.name!r} overflow in {places[finite.index(False)]}: from there on they "
+            f"the activations of {loaded.spec.name!r} overflow in {place}: from there on they "
             f"are too large for {str(loaded.dtype).removeprefix('torch.')}, and attention is no number. {remedy}"
         )
-
-
-def _place(layer: int) -> str:
-    return "the embedding of patches" if layer < 0 else f"layer {layer}"

@@ -115,7 +115,7 @@ class _Keeper:
     ) -> None:
         spec = loaded.spec
         self.spec, self.grid, self.progress = spec, grid, progress
-        self.overflow = Overflow()
+        self.overflow = Overflow(loaded)
         self.last = spec.depth - 1 if spec.class_names else max(traced)  # predictions need every layer
         self.layers: dict[int, LayerTrace] = {}
         empty = partial(torch.empty, device=loaded.device)
