@@ -65,10 +65,15 @@ class Watched:
 
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
-    seen, start, report = Watched(), jobs.Jobs.start, jobs.Job.report
+    return watch_downloads(monkeypatch, NAME)
+
+
+def watch_downloads(monkeypatch: pytest.MonkeyPatch, name: str) -> Watched:
+    """What happens to downloads of a model of this name, from now on."""
+    seen, start, end, report = Watched(), jobs.Jobs.start, jobs.Jobs._end, jobs.Job.report
 
     def starting(some: jobs.Jobs, key: Hashable, make: Callable) -> None:
-        start(some, key, watching(make) if key == NAME else make)
+        start(some, key, watching(make) if key == name else make)
 
     def watching(make: Callable) -> Callable:
         def made(progress: jobs.Progress) -> Any:
@@ -80,9 +85,13 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
                 raise
             finally:
                 seen.ends.append(error)
-                seen.ended.release()
 
         return made
+
+    def ending(some: jobs.Jobs, job: jobs.Job) -> None:
+        end(some, job)
+        if job.ticket.key == name:
+            seen.ended.release()  # not before nobody finds the download any more
 
     def reporting(job: jobs.Job, fraction: float, message: str) -> None:
         report(job, fraction, message)
@@ -90,5 +99,6 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
             seen.halfway.set()
 
     monkeypatch.setattr(jobs.Jobs, "start", starting)
+    monkeypatch.setattr(jobs.Jobs, "_end", ending)
     monkeypatch.setattr(jobs.Job, "report", reporting)
     return seen

@@ -2,7 +2,7 @@
 
 import io
 import threading
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 import vit_engine as ve
-from dashboard import jobs, keys, services
+from dashboard import keys, services
 from dashboard.compare_panes import MOST_IN_A_ROW
 from dashboard.keys import of_pane
 from dashboard.testing import click_pane, open_compare
@@ -30,6 +30,7 @@ from tests.dashboard.comparing import (
     picture_link,
     press,
 )
+from tests.dashboard.downloads import watch_downloads
 from tests.dashboard.support import ignore
 from tests.vit_engine.weights.serving import Served, Server, running
 from vit_engine import registry
@@ -70,17 +71,7 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
 @pytest.fixture
 def ended(monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
     """Released at the end of each download."""
-    work, seen = jobs.Jobs._work, threading.Semaphore(0)
-
-    def working(some: jobs.Jobs, key: Hashable, job: jobs.Job, make: Callable) -> Any:
-        try:
-            return work(some, key, job, make)
-        finally:
-            if key == NAME:
-                seen.release()
-
-    monkeypatch.setattr(jobs.Jobs, "_work", working)
-    return seen
+    return watch_downloads(monkeypatch, NAME).ended
 
 
 def messages(at: AppTest) -> list[str]:
