@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard import keys, services
+from dashboard import download_panel, keys, services
 from dashboard.keys import of_pane
 from dashboard.services import Analysis, Cost, Picture
 from dashboard.texts import plain, progress_in, sentence
@@ -16,7 +16,6 @@ from vit_engine.comparison import MAX_PANES, Pane
 _FAILED = "_failed_panes"  # session state: (picture, model, size) -> why its analysis failed
 _IN_A_ROW = "_fills_in_a_row"  # session state: analyses since the page last had all its panes
 MOST_IN_A_ROW = 2 * MAX_PANES  # panes that others' analyses push out of memory again and again are given up
-_REFRESH = 1.0  # seconds between two looks at a download
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ def tell(number: int, panes: Panes, spec: ModelSpec) -> None:
     """A problem in its pane's place, and what can be done about it."""
     problem = panes.problems[number]
     if problem.kind == "downloading":
-        _download(spec.name)
+        download_panel.progress(spec.name, cancel=False)  # two panes may wait for the same one
         return
     if problem.kind == "download":
         st.info(problem.text, icon=":material/download:")
@@ -117,16 +116,6 @@ def tell(number: int, panes: Panes, spec: ModelSpec) -> None:
 
 def _forget(key: tuple[str, str, int]) -> None:
     _failures().pop(key, None)
-
-
-@st.fragment(run_every=_REFRESH)
-def _download(name: str) -> None:
-    """The download of a pane's model; the whole page is drawn anew once it has ended."""
-    download = services.find_download(name)
-    if download is None:
-        st.rerun(scope="app")
-    else:
-        st.progress(download.fraction, text=sentence(download.message))
 
 
 def fill(pane: Pane, panes: Panes, place: DeltaGenerator) -> None:

@@ -35,13 +35,13 @@ def button(model: Model) -> None:
 
 
 @st.fragment(run_every=_REFRESH)
-def progress(name: str) -> None:
-    """The download of a model; the whole page is drawn again once it has ended."""
+def progress(name: str, *, cancel: bool = True) -> None:
+    """The download of a model; the whole page is drawn again once it has ended. cancel: whether it can be stopped."""
     download = services.find_download(name)
     if download is None:
         st.rerun(scope="app")
-    else:
-        st.progress(download.fraction, text=sentence(download.message))
+    st.progress(download.fraction, text=sentence(download.message))
+    if cancel:
         st.button(
             "Cancel", key=keys.CANCEL_DOWNLOAD, on_click=services.cancel_download, args=(name,),
             icon=":material/close:", help="What has come is kept: the next download goes on from there.",

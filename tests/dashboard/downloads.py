@@ -58,6 +58,21 @@ class Watched:
     ends: list[BaseException | None] = dataclasses.field(default_factory=list)
     ended: threading.Semaphore = dataclasses.field(default_factory=lambda: threading.Semaphore(0))
 
+    def watching(self, make: Callable) -> Callable:
+        """The same work, whose end is known."""
+
+        def made(progress: jobs.Progress) -> Any:
+            error: BaseException | None = None
+            try:
+                return make(progress)
+            except BaseException as raised:
+                error = raised
+                raise
+            finally:
+                self.ends.append(error)
+
+        return made
+
     def wait_for_the_end(self) -> BaseException | None:
         assert self.ended.acquire(timeout=PATIENCE)
         return self.ends[-1]
@@ -73,20 +88,7 @@ def watch_downloads(monkeypatch: pytest.MonkeyPatch, name: str) -> Watched:
     seen, start, end, report = Watched(), jobs.Jobs.start, jobs.Jobs._end, jobs.Job.report
 
     def starting(some: jobs.Jobs, key: Hashable, make: Callable) -> None:
-        start(some, key, watching(make) if key == name else make)
-
-    def watching(make: Callable) -> Callable:
-        def made(progress: jobs.Progress) -> Any:
-            error: BaseException | None = None
-            try:
-                return make(progress)
-            except BaseException as raised:
-                error = raised
-                raise
-            finally:
-                seen.ends.append(error)
-
-        return made
+        start(some, key, seen.watching(make) if key == name else make)
 
     def ending(some: jobs.Jobs, job: jobs.Job) -> None:
         end(some, job)
