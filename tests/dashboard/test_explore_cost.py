@@ -57,6 +57,7 @@ def test_what_is_there_or_under_way_is_never_refused(monkeypatch: pytest.MonkeyP
         during.append([cost().refusal for cost in refusals])
         return small_trace()
 
+    services.load_model(model, ignore)  # reading it takes memory, too
     monkeypatch.setattr(ve, "attend", attend)
     monkeypatch.setenv(BUDGET_VARIABLE, "1")
     refused = "only 1 B may be taken now"
