@@ -158,14 +158,11 @@ def test_a_zoom_is_not_followed_by_advice_that_does_not_hold(open_page: Callable
     """Plotly advises a double click to zoom back out, and here a button does it."""
     page = open_page()
     page.evaluate(
-        """() => {
-            window.seen = '';
-            const look = () => document.querySelectorAll('.plotly-notifier').forEach(note => seen += note.textContent);
-            new MutationObserver(look).observe(document.body, {childList: true, subtree: true});
-        }"""
+        """() => new MutationObserver(() => window.advice ??= document.querySelector('.plotly-notifier')?.textContent)
+            .observe(document.body, {childList: true, subtree: true})"""
     )
     zoom(page)
-    assert page.evaluate("window.seen") == ""
+    assert page.evaluate("window.advice") is None
 
 
 def test_a_zoomed_picture_can_be_zoomed_further_and_a_click_in_it_finds_its_patch(
@@ -192,7 +189,6 @@ def test_moving_one_pane_moves_all(open_page: Callable[..., Page]) -> None:
     figure.locator("[data-title=Pan]").click()
     drag(page, axis="2", start=(36, 80), end=(42, 70))
     moved = (top - 6, left + 10, bottom - 6, right + 10)
-    assert part(page) == pytest.approx(moved, abs=1)
     page.wait_for_function("address => location.href !== address", arg=before, timeout=TIMEOUT)
     assert part(settled(page)) == pytest.approx(moved, abs=1)
 
