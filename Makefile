@@ -2,6 +2,11 @@
 
 PYTHON ?= python3
 HOST ?= localhost
+ifeq ($(origin HOST),environment) # of shells and compilers it is a name, and would open the dashboard unasked
+ifneq ($(shell printf %s '$(HOST)' | tr -d '0-9.:'),)
+HOST := localhost
+endif
+endif
 VENV := .venv
 BIN := $(VENV)/bin
 # pip's progress is for people.
@@ -31,13 +36,13 @@ lint: $(VENV)/dev.stamp ## format, lint rules and types, all without changing a 
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-lock: $(VENV)/run.stamp ## both lock files anew, with the newest versions that pyproject.toml allows
+lock: $(VENV)/run.stamp ## regenerate both lock files, with the newest versions that pyproject.toml allows
 	$(BIN)/python tools/lock.py
 
-screenshots: $(VENV)/dev.stamp ## the README's pictures anew, from the running dashboard
+screenshots: $(VENV)/dev.stamp ## retake the README's pictures, from the running dashboard
 	$(BIN)/python tools/screenshots.py
 
-bench: $(VENV)/dev.stamp ## time and memory beside other ways, and the README's table anew; ARGS=--quick for some minutes
+bench: $(VENV)/dev.stamp ## time and memory beside other ways, and the README's table; ARGS=--quick for some minutes
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 bench-pages: $(VENV)/dev.stamp ## what a change on Compare and Heads costs, on the server and until it is painted; ARGS=--quick

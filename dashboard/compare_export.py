@@ -21,7 +21,7 @@ def button(
         "Export", _maker(comparison, look, drawn, choice=choice, picture=picture, size=size), "comparison.zip",
         "application/zip", key=keys.DOWNLOAD_BUNDLE, icon=":material/archive:", on_click="ignore",
         help="A zip: the picture as shown, an interactive page that works offline, the tables, the maps as arrays, and "
-        "run.json, from which `python -m vit_engine reproduce` makes the numbers anew.",
+        "run.json, from which `python -m vit_engine reproduce` recomputes the numbers.",
     )  # fmt: skip
 
 

@@ -154,7 +154,7 @@ def screen_names(name: str) -> tuple[str, ...]:
     """What a model of this name, or its file, is called on the screen, as far as it is known."""
     parts, added = taken_apart(name), find(name)
     names = (added.spec.title, added.shown) if added else ()
-    return (*names, parts.what) if parts.in_folder else names
+    return (*names, parts.what if parts.in_folder else held_as(name))
 
 
 def source_of(path: Path, parts: Name) -> str:

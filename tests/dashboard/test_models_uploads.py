@@ -68,6 +68,12 @@ def test_a_damaged_one_is_told_in_the_engines_words(tmp_path: Path, data: bytes)
     assert keys.ADD_CHECKPOINT not in {button.key for button in at.button}
 
 
+def test_a_damaged_one_is_called_by_its_name_as_it_is() -> None:
+    at = upload(open_models(**SMALL), b"PK\x03\x04cut off", title="my bad.pth")
+    (error,) = at.main.error
+    assert error.value.replace("\\", "").startswith("my bad.pth ")
+
+
 def test_a_link_to_one_that_is_gone_says_so(file: Path) -> None:
     name = services.add(f"{keep(file.read_bytes())}@{HEADS}", ignore).name
     clear_caches()
