@@ -95,4 +95,4 @@ def test_large_activations_of_real_models_are_no_overflow(small_spec: ModelSpec)
     tokens[:] = 100
     tokens[0, 0, :8] = 60_000
     overflow.add(0, tokens)
-    overflow.demand_none(None, loaded)
+    overflow.require_none(None, loaded)

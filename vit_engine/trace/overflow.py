@@ -29,7 +29,7 @@ class Overflow:
         torch.linalg.vector_norm(values, dtype=self._norms.dtype, out=place)
         self._layers.append(layer)
 
-    def demand_none(self, output: Tensor | None, loaded: LoadedModel) -> None:
+    def require_none(self, output: Tensor | None, loaded: LoadedModel) -> None:
         """NumericalError naming the first layer whose norm is no number, or the classifier. output: its logits."""
         if output is not None:
             self.add(CLASSIFIER, output)

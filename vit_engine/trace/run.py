@@ -58,7 +58,7 @@ def attend(
             on_tokens=keeper.overflow.add,
             output=bool(spec.class_names),
         )
-        keeper.overflow.demand_none(output, loaded)
+        keeper.overflow.require_none(output, loaded)
         head_statistics = None if statistics == "none" else keeper.statistics()
         predictions = () if output is None else _predictions(output[0], spec)
         if loaded.device.type != "cpu":

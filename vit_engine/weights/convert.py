@@ -16,7 +16,7 @@ from vit_engine.spec import ModelSpec
 from vit_engine.weights.architecture import Heads, Shape, read_spec
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats import FORMATS, Format, Origin, Traits
-from vit_engine.weights.reading.limits import demand_names, demand_tensors_within_limit
+from vit_engine.weights.reading.limits import check_names, demand_tensors_within_limit
 from vit_engine.weights.reading.listing import about, quoted
 from vit_engine.weights.reading.read import CheckpointFile
 from vit_engine.weights.reading.refuse import demand_plain, demand_weights, diagnosis
@@ -107,7 +107,7 @@ def convert(file: CheckpointFile) -> Converted:
     """CheckpointError, naming the file, where it is of no format that is known here."""
     with about(file.path):
         state = find_state_dict(file.content, file.part)
-        demand_names(state.tensors)
+        check_names(state.tensors)
         demand_plain(state.tensors)
         demand_tensors_within_limit(state.tensors)
         conversion, origin = Conversion(state.tensors), Origin(file.config, file.preprocessor, state.arguments)

@@ -26,7 +26,7 @@ from vit_engine.weights.formats.plain import (
     without_cls_position,
 )
 from vit_engine.weights.formats.timm_config import Description, class_names, describe, preprocessing
-from vit_engine.weights.reading.limits import demand_within_memory
+from vit_engine.weights.reading.limits import check_within_memory
 
 _TELLING = {"head.weight", "reg_token", "blocks.0.ls1.gamma", "norm_pre.weight"}
 _MLPS = {"gelu": "gelu", "gelu_tanh": "gelu_tanh", "quick_gelu": "quick_gelu", "silu": "swiglu", "swish": "swiglu"}
@@ -194,7 +194,7 @@ def _supply_positions(conversion: Conversion, said: Description | None) -> None:
     if "reg_token" in conversion:
         rows += conversion["reg_token"].shape[1]
     dim = conversion["cls_token"].shape[-1]
-    demand_within_memory(4 * rows * dim, f"the positions of {height}×{width} px, as {said.source} says, have")
+    check_within_memory(4 * rows * dim, f"the positions of {height}×{width} px, as {said.source} says, have")
     conversion.set("pos_embed", torch.zeros(1, rows, dim))
 
 

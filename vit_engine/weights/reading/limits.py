@@ -41,7 +41,7 @@ def demand_within_limit(size: int, what: str) -> None:
         )
 
 
-def demand_within_memory(size: int, what: str) -> None:
+def check_within_memory(size: int, what: str) -> None:
     """ResourceError for more bytes than memory_budget(). what: with a verb, "w.pth has"."""
     budget = memory_budget("cpu")
     if size > budget:
@@ -51,7 +51,7 @@ def demand_within_memory(size: int, what: str) -> None:
         )
 
 
-def demand_names(names: Collection[str]) -> None:
+def check_names(names: Collection[str]) -> None:
     """CheckpointError for more tensors than any model has, or for names that are none."""
     if len(names) > MOST_TENSORS:
         raise CheckpointError(
@@ -80,7 +80,7 @@ def demand_tensors_within_limit(tensors: Mapping[str, Tensor]) -> None:
             f"its tensors have {claimed:,} bytes as float32, and the file has values for {stored:,}: they repeat them. "
             "Save them as they are, with .contiguous()."
         )
-    demand_within_memory(claimed, "its tensors have")
+    check_within_memory(claimed, "its tensors have")
 
 
 def _stored(tensors: Mapping[str, Tensor]) -> dict[int, int]:

@@ -4,6 +4,7 @@ Files come from strangers, and so does what messages quote.
 """
 
 import contextlib
+import reprlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -12,13 +13,42 @@ from vit_engine.errors import CheckpointError, ResourceError
 
 MOST = 8
 LONGEST = 100  # characters of a name
-_LONGEST_MESSAGE = 4000  # characters
+_LONGEST_MESSAGE = 7000  # characters
+
+
+class _Repr(reprlib.Repr):
+    """repr() of the beginning of a value only: it may hold one text a million times, or itself.
+
+    What is neither a container nor a scalar is its type's name: a tensor may claim any size.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxstring = 3, 2 * LONGEST
+        self.maxtuple = self.maxlist = self.maxdict = self.maxset = self.maxfrozenset = MOST
+
+    def repr_str(self, x: str, level: int) -> str:  # noqa: ARG002  # as reprlib has it
+        return repr(x[: self.maxstring])
+
+    def repr_bytes(self, x: bytes, level: int) -> str:  # noqa: ARG002
+        return repr(x[: self.maxstring])
+
+    def repr_instance(self, x: object, level: int) -> str:  # noqa: ARG002
+        return repr(x) if isinstance(x, float | complex | bool | None) else type(x).__name__
+
+
+def represent(value: object, longest: int = LONGEST) -> str:
+    """As Python writes a value, cut where it is longer than that; no more of it is looked at."""
+    return shorten(_REPR.repr(value), longest)
 
 
 def shorten(name: object, longest: int = LONGEST) -> str:
     """A name as text, cut where it is longer than that."""
-    text = name if isinstance(name, str) else repr(name)
+    text = name if isinstance(name, str) else _REPR.repr(name)
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+_REPR = _Repr()
 
 
 def listed(names: Iterable[object], most: int = MOST) -> str:
@@ -41,9 +71,11 @@ def about(path: Path) -> Iterator[None]:
     try:
         yield
     except (CheckpointError, ResourceError) as error:
-        if str(path) in str(error):
+        message = str(error)
+        named = str(path) in message
+        if named and len(message) <= _LONGEST_MESSAGE:
             raise
-        raise type(error)(f"{path}: {shorten(str(error), _LONGEST_MESSAGE)}") from error
+        raise type(error)(f"{'' if named else f'{path}: '}{shorten(message, _LONGEST_MESSAGE)}") from error
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise

@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from vit_engine.errors import CheckpointError
-from vit_engine.weights.reading.listing import shorten
+from vit_engine.weights.reading.listing import represent, shorten
 
 Tensors = Mapping[str, Tensor]
 
@@ -129,13 +129,11 @@ def left_out(content: Any, part: Part) -> tuple[tuple[str, str], ...]:
 def _left_out(content: Any, part: Part) -> Iterator[tuple[str, str]]:
     level, above = content, ""
     for key in part.path:
-        yield from (
-            _entry(f"{above}{shorten(str(other))}", value, part) for other, value in level.items() if other != key
-        )
+        yield from (_entry(f"{above}{shorten(other)}", value, part) for other, value in level.items() if other != key)
         level, above = level[key], f"{above}{key}."
     if level is not part.tensors:
         others = [(other, value) for other, value in level.items() if not _is_named_tensor(other, value)]
-        yield from (_entry(f"{above}{shorten(str(other))}", value, part) for other, value in others)
+        yield from (_entry(f"{above}{shorten(other)}", value, part) for other, value in others)
     for group, count in part.rest.items():
         yield f"{above}{group}: {counted(count, 'tensor', 'tensors')}", _beside(part)
 
@@ -159,7 +157,7 @@ def _in_words(value: Any) -> str:
         return "arguments"
     if isinstance(value, Mapping | list | tuple):
         return counted(len(value), "entry", "entries")
-    return repr(value)[:60] if isinstance(value, str | int | float | None) else type(value).__name__
+    return represent(value, 60) if isinstance(value, str | int | float | None) else type(value).__name__
 
 
 def counted(count: int, one: str, many: str) -> str:

@@ -6,14 +6,14 @@ They are those that DINO's own training files, timm's and Lightning's hold besid
 import argparse
 import re
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 
 from vit_engine.weights.reading.listing import shorten
-from vit_engine.weights.reading.pickles import Allowance, Function, UnknownName, Unreadable
+from vit_engine.weights.reading.pickles import Allowance, Function, UnknownName, Unreadable, sequence
 from vit_engine.weights.reading.storages import STORAGE_TYPES, TENSORS, StorageType
 
 _STORAGE = re.compile(r"torch\.(?:cuda\.|storage\.)?(\w+Storage)")
@@ -28,9 +28,10 @@ class NumberType:
             raise Unreadable("has NumPy values that are no plain numbers")
         self.dtype = np.dtype(code)
 
-    def set_state(self, state: Sequence[Any]) -> None:
-        if type(state[1]) is str and state[1] in {"<", ">"}:
-            self.dtype = np.dtype(f"{state[1]}{self.dtype.str[1:]}")
+    def set_state(self, state: object) -> None:
+        said = sequence(state)
+        if type(said[1]) is str and said[1] in {"<", ">"}:
+            self.dtype = np.dtype(f"{said[1]}{self.dtype.str[1:]}")
 
 
 def resolver(allowance: Allowance) -> Callable[[str], Any]:
@@ -55,14 +56,15 @@ def resolver(allowance: Allowance) -> Callable[[str], Any]:
 def _containers(allowance: Allowance) -> dict[str, Function]:
     def pairs(items: Any = ()) -> dict[Any, Any]:
         made: dict[Any, Any] = {}
-        for key, value in items.items() if isinstance(items, Mapping) else items:
+        listed = list(items.items()) if isinstance(items, Mapping) else sequence(items)
+        for key, value in map(sequence, listed):
             allowance.check_key(key)
             made[key] = value
         return made
 
-    def make_set(items: Iterable[Any] = ()) -> set[Any]:
+    def make_set(items: object = ()) -> set[Any]:
         made = set()
-        for each in items:
+        for each in sequence(items):
             allowance.check_key(each)
             made.add(each)
         return made
@@ -90,7 +92,7 @@ def _bytearray(values: bytes = b"") -> bytes:
 
 def _number(kind: NumberType, values: bytes) -> Any:
     """A scalar of NumPy; without its bytes it would be as long as its type says."""
-    if len(values) != kind.dtype.itemsize:
+    if type(kind) is not NumberType or type(values) is not bytes or len(values) != kind.dtype.itemsize:
         raise Unreadable("has NumPy numbers of another length than their type's")
     return np.frombuffer(values, kind.dtype)[0]
 

@@ -13,11 +13,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
+from torch import Tensor
+
 from vit_engine.errors import CheckpointError
 
 LONGEST = 64_000_000  # bytes of a file's pickles; a training file of ViT-g has 1 MB
 MOST_STEPS = 1_000_000  # opcodes, and items that calls copy; a tensor takes about 35, and all of them 2 seconds
 MOST_TUPLE_KEYS = 1000
+MOST_KEY_PARTS = 16  # of a tuple that is a key
+LONGEST_KEY = 10_000  # characters of a key, all of its parts together
 _SCALARS = (str, bytes, int, float, bool, type(None))
 _COPIED = (str, bytes, list, tuple, dict, set)
 _ONLY = "Save its state_dict() alone, or as safetensors."
@@ -33,9 +37,19 @@ class UnknownName(Unreadable):
 
 @dataclass(frozen=True)
 class Function:
-    """What a pickle may call."""
+    """What a pickle may call. tensors: whether any of its arguments may be a tensor.
+
+    A tensor may claim any number of rows in a file of 200 bytes, and Python makes a tensor of each to iterate over it.
+    """
 
     call: Callable[..., Any]
+    tensors: bool = False
+
+    def apply(self, arguments: Sequence[Any]) -> Any:
+        """call(*arguments); Unreadable for tensors in the place of what is counted or copied."""
+        if not self.tensors and any(isinstance(each, Tensor) for each in arguments):
+            raise Unreadable("has a tensor in the place of numbers or names")
+        return self.call(*arguments)
 
 
 class Limited:
@@ -76,9 +90,14 @@ class Allowance:
         if type(key) is tuple:
             self._tuple_keys -= 1
         flat = key if type(key) is tuple else (key,)
-        small = all(type(each) is not int or abs(each) < 1 << 63 for each in flat)
-        if not small or self._tuple_keys < 0 or not all(type(each) in _SCALARS for each in flat):
+        short = self._tuple_keys >= 0 and len(flat) <= MOST_KEY_PARTS
+        if not short or not all(type(each) in _SCALARS for each in flat):
             raise Unreadable(f"has keys that are no names or numbers ({type(key).__name__})")
+        if any(type(each) is int and abs(each) >= 1 << 63 for each in flat):
+            raise Unreadable("has a key that is too large a number, which must be below 2 to the 63rd")
+        length = sum(len(each) for each in flat if isinstance(each, str | bytes))
+        if length > LONGEST_KEY:
+            raise Unreadable(f"has a key of {length:,} characters, and at most {LONGEST_KEY:,} are read")
 
 
 def unpickle(
@@ -138,7 +157,14 @@ class _Machine:
         if not isinstance(function, Function) or type(arguments) is not tuple:
             raise Unreadable("calls what is no function")
         self.allowance.spend(sum(len(each) for each in arguments if isinstance(each, _COPIED)))
-        self.stack.append(function.call(*arguments))
+        self.stack.append(function.apply(arguments))
+
+    def find_storage(self) -> None:
+        """Of a persistent id, which torch.save() writes as a tuple."""
+        saved = self.stack.pop()
+        if type(saved) is not tuple or any(isinstance(each, Tensor) for each in saved):
+            raise Unreadable("names a storage in another way than torch.save() does")
+        self.stack.append(self.storage(saved))
 
     def append(self, items: Sequence[Any]) -> None:
         target = self.stack[-1]
@@ -158,6 +184,8 @@ class _Machine:
         """Attributes: arguments have them, and those of anything else are let go."""
         state, target = self.stack.pop(), self.stack[-1]
         if isinstance(target, argparse.Namespace):
+            if type(state) is not dict:
+                raise Unreadable(f"has arguments that are no dict ({type(state).__name__})")
             self.allowance.spend(len(state))
             vars(target).update({key: value for key, value in state.items() if type(key) is str})
         elif hasattr(target, "set_state"):
@@ -167,6 +195,13 @@ class _Machine:
 
 
 Step = Callable[[_Machine, Any], object]
+
+
+def sequence(value: object) -> Sequence[Any]:
+    """A tuple or a list as it is; Unreadable for anything else that can be iterated over."""
+    if type(value) not in {tuple, list}:
+        raise Unreadable(f"has a {type(value).__name__} in the place of a tuple or a list")
+    return value  # type: ignore[return-value]  # it is one of the two
 
 
 def _push(make: Callable[[Any], Any]) -> Step:
@@ -201,7 +236,7 @@ _STEPS: Mapping[str, Step] = {
     "BINUNICODE": _push(_same),
     "SHORT_BINSTRING": _push(lambda text: text.encode("latin-1").decode()),  # of Python 2
     "GLOBAL": lambda machine, name: machine.stack.append(machine.resolve(name.replace(" ", ".", 1))),
-    "BINPERSID": lambda machine, _: machine.stack.append(machine.storage(machine.stack.pop())),
+    "BINPERSID": lambda machine, _: machine.find_storage(),
     "BINGET": lambda machine, index: machine.stack.append(machine.memo[index]),
     "LONG_BINGET": lambda machine, index: machine.stack.append(machine.memo[index]),
     "BINPUT": _put,

@@ -11,8 +11,8 @@ from typing import Any
 
 from vit_engine.errors import CheckpointError
 from vit_engine.weights.reading.folder import NAMES, Source, find_source
-from vit_engine.weights.reading.limits import demand_within_limit, demand_within_memory
-from vit_engine.weights.reading.listing import about, quoted
+from vit_engine.weights.reading.limits import check_within_memory, demand_within_limit
+from vit_engine.weights.reading.listing import about, quoted, shorten
 from vit_engine.weights.reading.safetensors_file import read_safetensors
 from vit_engine.weights.reading.sniff import HEAD, container_of
 from vit_engine.weights.reading.torch_file import read_torch
@@ -68,7 +68,7 @@ def read_checkpoint(path: Path) -> CheckpointFile:
         before = [_signature(file) for file in source.files]
         size = sum(size for _, _, size, _ in before)
         demand_within_limit(size, f"{path} has")
-        demand_within_memory(size, f"{path} has")
+        check_within_memory(size, f"{path} has")
         sha256 = _sha256(source.files)
         containers = [_container(file) for file in source.files]
         content = _content(source, containers)
@@ -127,7 +127,7 @@ def _content(source: Source, containers: Sequence[str]) -> Any:
 def _demand_keys(path: Path, content: Any, expected: frozenset[str]) -> None:
     got = set(content) if isinstance(content, Mapping) else set()
     if got != expected:
-        missing, extra = sorted(expected - got), sorted(map(str, got - expected))
+        missing, extra = sorted(expected - got), sorted(map(shorten, got - expected))
         raise CheckpointError(
             f"{path} has other tensors than its index says. Missing: {quoted(missing)}. "
             f"Unexpected: {quoted(extra)}. Copy it again."

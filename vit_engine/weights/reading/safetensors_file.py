@@ -15,12 +15,13 @@ import torch
 from torch import Tensor
 
 from vit_engine.errors import CheckpointError
-from vit_engine.weights.reading.limits import demand_names
-from vit_engine.weights.reading.listing import shorten
+from vit_engine.weights.reading.limits import check_names
+from vit_engine.weights.reading.listing import represent
 from vit_engine.weights.reading.sniff import SAFETENSORS_HEADER
 
 _LONGEST_HEADER = 8_000_000  # bytes; the library takes 100 MB, which become 3 GB of objects. A tensor has about 100
 _LARGEST = (1 << 63) - 1
+_MOST_SIDES = 16  # of a shape
 _DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -55,9 +56,9 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         file.seek(0)
         try:
             header, start = _header(file, size)
-            demand_names(header)
+            check_names(header)
             entries = {name: _entry(name, each, size - start) for name, each in header.items()}
-            _demand_contiguous(entries, size - start)
+            _check_contiguous(entries, size - start)
         except CheckpointError as error:
             raise CheckpointError(f"{path} is not a whole safetensors file: {error} Copy it again.") from error
         return {name: _tensor(path, file, start, entry) for name, entry in entries.items()}
@@ -85,6 +86,8 @@ def _entry(name: str, said: Any, available: int) -> _Entry:
     """What the header says of a tensor, held to what the file can have."""
     try:
         (begin, end), shape, kind = said["data_offsets"], tuple(said["shape"]), said["dtype"]
+        if len(shape) > _MOST_SIDES:  # the product of a million sides takes minutes
+            raise ValueError
         numbers = (*shape, begin, end)
         if not all(type(number) is int and 0 <= number <= _LARGEST for number in numbers):
             raise ValueError
@@ -93,7 +96,7 @@ def _entry(name: str, said: Any, available: int) -> _Entry:
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"its header says nothing sensible of {name!r}.") from error
     if not isinstance(kind, str) or kind not in _DTYPES:
-        raise CheckpointError(f"{name!r} is of the type {shorten(repr(kind))}; known are {', '.join(_DTYPES)}.")
+        raise CheckpointError(f"{name!r} is of the type {represent(kind)}; known are {', '.join(_DTYPES)}.")
     if end > available:
         raise CheckpointError(f"{name!r} should end {end:,} bytes after the header, and there are {available:,}.")
     if end - begin != math.prod(shape) * _DTYPES[kind].itemsize:
@@ -101,7 +104,7 @@ def _entry(name: str, said: Any, available: int) -> _Entry:
     return _Entry(_DTYPES[kind], shape, begin, end)
 
 
-def _demand_contiguous(entries: Mapping[str, _Entry], available: int) -> None:
+def _check_contiguous(entries: Mapping[str, _Entry], available: int) -> None:
     """As the format has it, tensors lie one behind the other, and all bytes are some tensor's."""
     expected = 0
     for name, entry in sorted(entries.items(), key=lambda item: (item[1].begin, item[1].end)):

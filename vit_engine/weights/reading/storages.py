@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from vit_engine.weights.reading.pickles import Function, Unreadable
+from vit_engine.weights.reading.pickles import Function, Unreadable, sequence
 
 STORAGE_TYPES: Mapping[str, torch.dtype | None] = {
     "UntypedStorage": None,
@@ -87,7 +87,7 @@ def _view(
     storage: Storage, offset: int, size: Sequence[int], stride: Sequence[int], dtype: torch.dtype | None
 ) -> Tensor:
     """No memory of its own, whatever shape it claims; RuntimeError where that goes beyond the storage."""
-    _check_sizes(offset, *size, *stride)
+    _check_sizes((offset,), size, stride)
     if dtype is None or math.prod(max(side, 1) for side in size) > _LARGEST:
         raise Unreadable("has a tensor without a type, or of more values than can be counted")
     count = len(storage.values) // dtype.itemsize
@@ -95,9 +95,11 @@ def _view(
     return whole.as_strided(tuple(size), tuple(stride), offset)
 
 
-def _check_sizes(*numbers: object) -> None:
-    if len(numbers) > 3 * _MOST_AXES or not all(type(number) is int and 0 <= number <= _LARGEST for number in numbers):
-        raise Unreadable("has a tensor whose shape is no shape")
+def _check_sizes(*sizes: object) -> None:
+    for numbers in map(sequence, sizes):
+        whole = all(type(number) is int and 0 <= number <= _LARGEST for number in numbers[:_MOST_AXES])
+        if len(numbers) > _MOST_AXES or not whole:
+            raise Unreadable("has a tensor whose shape is no shape")
 
 
 def _parameter(data: Any, *_: object) -> Tensor:
@@ -108,7 +110,7 @@ def _parameter(data: Any, *_: object) -> Tensor:
 
 
 def _without_values(dtype: torch.dtype, size: Sequence[int], *_: object) -> Tensor:
-    _check_sizes(*size)
+    _check_sizes(size)
     return torch.empty(tuple(size), dtype=dtype, device="meta")
 
 
@@ -121,8 +123,8 @@ def _quantised(*_: object) -> Tensor:
     return torch.empty(0).as_subclass(PackedTensor)
 
 
-def _size(sides: Sequence[int] = ()) -> tuple[int, ...]:
-    return tuple(sides)
+def _size(sides: object = ()) -> tuple[int, ...]:
+    return tuple(sequence(sides))
 
 
 def _name(*parts: object) -> str:
@@ -134,9 +136,9 @@ def _name(*parts: object) -> str:
 
 def _with_attributes(make: Any, kind: Any, arguments: Sequence[Any], *_: object) -> Tensor:
     """A tensor on which somebody has set attributes, which are let go."""
-    if make not in _MAKERS.values() or kind not in _CLASSES.values():
+    if not isinstance(make, Function) or make not in _MAKERS.values() or kind not in _CLASSES.values():
         raise Unreadable("has tensors of a class of their own")
-    made: Tensor = make.call(*arguments)
+    made: Tensor = make.apply(sequence(arguments))
     return made
 
 
@@ -144,14 +146,17 @@ _MAKERS = {
     "torch._utils._rebuild_tensor": Function(_tensor),
     "torch._utils._rebuild_tensor_v2": Function(_tensor),
     "torch._utils._rebuild_tensor_v3": Function(_typed_tensor),
-    "torch._utils._rebuild_parameter": Function(_parameter),
-    "torch._utils._rebuild_parameter_with_state": Function(_parameter),
-    "torch._utils._rebuild_device_tensor_from_cpu_tensor": Function(_parameter),
+    "torch._utils._rebuild_parameter": Function(_parameter, tensors=True),
+    "torch._utils._rebuild_parameter_with_state": Function(_parameter, tensors=True),
+    "torch._utils._rebuild_device_tensor_from_cpu_tensor": Function(_parameter, tensors=True),
     "torch._utils._rebuild_meta_tensor_no_storage": Function(_without_values),
     "torch._utils._rebuild_sparse_tensor": Function(_sparse),
     "torch._utils._rebuild_qtensor": Function(_quantised),
 }
-_CLASSES = {"torch.Tensor": Function(_parameter), "torch.nn.parameter.Parameter": Function(_parameter)}
+_CLASSES = {
+    "torch.Tensor": Function(_parameter, tensors=True),
+    "torch.nn.parameter.Parameter": Function(_parameter, tensors=True),
+}
 _QUANTISERS = {
     f"torch.{name}": name
     for name in (

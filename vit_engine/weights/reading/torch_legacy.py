@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vit_engine.weights.reading.pickle_names import resolver
-from vit_engine.weights.reading.pickles import Allowance, Limited, Unreadable, unpickle
+from vit_engine.weights.reading.pickles import Allowance, Limited, Unreadable, sequence, unpickle
 from vit_engine.weights.reading.storages import OTHER_ORDER, Storage, StorageType, storage_key, swap_bytes
 
 _MAGIC = 0x1950A86A20F9469CFC6C
@@ -19,9 +19,12 @@ def read_legacy(path: Path) -> Any:
         size = path.stat().st_size
         storages = _Announced(size)
         pickles = _pickles(file, storages)
-        if next(pickles) != _MAGIC:
+        magic = next(pickles)
+        if type(magic) is not int or magic != _MAGIC:
             raise Unreadable("is a pickle, and not as torch.save() writes it")
         _, system, content, keys = next(pickles), next(pickles), next(pickles), next(pickles)
+        if type(system) is not dict:
+            raise Unreadable("does not say which machine it is from")
         storages.fill(file, keys, swapped=system.get("little_endian") is (OTHER_ORDER == "little"))
         return content
 
@@ -54,10 +57,11 @@ class _Announced:
             raise Unreadable("claims one storage with two lengths")
         return Storage(whole if part is None else _part(whole, part, kind), kind)
 
-    def fill(self, file: io.BufferedReader, keys: list[str], *, swapped: bool) -> None:
-        if sorted(keys) != sorted(self._found):
+    def fill(self, file: io.BufferedReader, keys: object, *, swapped: bool) -> None:
+        names = sequence(keys)
+        if not all(type(name) is str for name in names) or sorted(names) != sorted(self._found):
             raise Unreadable("has other storages than its tensors need")
-        for key in keys:
+        for key in names:
             values, kind = self._found[key]
             count = int.from_bytes(file.read(_COUNT), "big" if swapped else "little")
             if kind.nbytes(count) != len(values) or file.readinto(values) != len(values):
@@ -68,7 +72,7 @@ class _Announced:
 
 def _part(values: bytearray | memoryview, part: Any, kind: StorageType) -> memoryview:
     """Of a storage, which PyTorch's first versions wrote: (key, where it begins, how many values)."""
-    _, first, count = part
+    _, first, count = sequence(part)
     begin, length = kind.nbytes(first), kind.nbytes(count)
     if begin + length > len(values):
         raise Unreadable("has a part of a storage that ends behind it")

@@ -27,14 +27,20 @@ def read_zip(path: Path) -> Any:
     Unreadable, zipfile.BadZipFile, or what damage leads to, where it is not whole.
     """
     with _ShortReads(path.open("rb", buffering=0)) as file, _open(path, file) as archive:
-        prefix = _demand_torch_zip(path, archive, path.stat().st_size)
+        prefix = _check_torch_zip(path, archive, path.stat().st_size)
         storages = _Records(archive, prefix)
         allowance = Allowance()
         with storages.open(f"{prefix}data.pkl") as pickled:
             content = unpickle(Limited(pickled), allowance, resolve=resolver(allowance), storage=storages.find)
-            while pickled.read(_PIECE):  # the CRC-32 is verified at its end
-                pass
+            _read_out(pickled)
+        storages.verify_others()
         return content
+
+
+def _read_out(record: IO[bytes]) -> None:
+    """To its end, where zipfile verifies its CRC-32."""
+    while record.read(_PIECE):
+        pass
 
 
 class _ShortReads(io.BufferedReader):
@@ -57,6 +63,7 @@ class _Records:
         self._archive, self._prefix = archive, prefix
         self._unchecked = all(not entry.CRC for entry in archive.infolist())
         self._values: dict[str, bytearray] = {}
+        self._opened: set[int] = set()  # where the entries begin that were read
         self._swapped = self._byte_order() == OTHER_ORDER
 
     def find(self, saved: Any) -> Storage:
@@ -69,7 +76,17 @@ class _Records:
         return Storage(self._values[key], kind)
 
     def open(self, name: str) -> IO[bytes]:
-        entry = self._archive.getinfo(name)
+        return self._open(self._archive.getinfo(name))
+
+    def verify_others(self) -> None:
+        """The CRC-32 of what nothing asked for: versions, and storages of no tensor. BadZipFile where one is wrong."""
+        for entry in self._archive.infolist():
+            if entry.header_offset not in self._opened:
+                with self._open(entry) as record:
+                    _read_out(record)
+
+    def _open(self, entry: zipfile.ZipInfo) -> IO[bytes]:
+        self._opened.add(entry.header_offset)
         if self._unchecked:  # torch.serialization.set_crc32_options(False) writes 0 for all of them
             del entry.CRC
         return self._archive.open(entry)
@@ -92,7 +109,9 @@ class _Records:
         if name not in self._archive.NameToInfo:
             return "little"  # as PyTorch takes it
         with self.open(name) as record:
-            return record.read(_PIECE).decode()
+            order = record.read(_PIECE).decode()
+            _read_out(record)
+        return order
 
 
 def _open(path: Path, file: io.BufferedReader) -> zipfile.ZipFile:
@@ -106,7 +125,7 @@ def _open(path: Path, file: io.BufferedReader) -> zipfile.ZipFile:
         ) from error
 
 
-def _demand_torch_zip(path: Path, archive: zipfile.ZipFile, size: int) -> str:
+def _check_torch_zip(path: Path, archive: zipfile.ZipFile, size: int) -> str:
     """How its entries' names begin. CheckpointError unless torch.save() may have written it.
 
     An entry can claim any size; those that are stored as they are have as many bytes as the file has for them.

@@ -23,6 +23,7 @@ _TRAINING = r"(criterion|loss(_fn|_func|_function)?|metrics?|(train|val|valid|va
 _WITHIN = re.compile(r"(?<=\.)(?:(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.)+(?=.)")
 _SCALARS = (str, int, float, type(None))
 _LONGEST_LIST = 100
+_LONGEST_TEXT = 10_000  # characters; a list may hold one text a hundred times, and messages quote it
 _ARGUMENTS = ("args", "config", "hyper_parameters", "hparams")  # where runs keep their arguments
 
 
@@ -150,8 +151,12 @@ def _plain(arguments: Mapping[Any, Any], depth: int = 1) -> dict[str, Any]:
 
 def _is_plain(value: Any) -> bool:
     if isinstance(value, list | tuple):
-        return len(value) <= _LONGEST_LIST and all(isinstance(each, _SCALARS) for each in value)
-    return isinstance(value, _SCALARS)
+        return len(value) <= _LONGEST_LIST and all(map(_is_scalar, value))
+    return _is_scalar(value)
+
+
+def _is_scalar(value: Any) -> bool:
+    return isinstance(value, _SCALARS) and not (isinstance(value, str) and len(value) > _LONGEST_TEXT)
 
 
 def _what_instead(content: Any) -> str:
@@ -159,5 +164,5 @@ def _what_instead(content: Any) -> str:
     wanted = "expected a state dict (names to tensors), or one under 'teacher', 'model' or 'state_dict'"
     if isinstance(content, Mapping) and ("param_groups" in content or "optimizer" in content):
         return f"it is the state of an optimizer, without the model; {wanted}. Save the model's state_dict(), too."
-    found = [*map(shorten, sorted(map(str, content))[:8])] if isinstance(content, Mapping) else type(content).__name__
+    found = [*sorted(map(shorten, content))[:8]] if isinstance(content, Mapping) else type(content).__name__
     return f"{wanted}; got {found}. Save the model's state_dict()."

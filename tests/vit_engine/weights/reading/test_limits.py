@@ -11,7 +11,7 @@ from vit_engine.errors import CheckpointError, ResourceError
 from vit_engine.planning.budget import BUDGET_VARIABLE
 from vit_engine.weights import inspect_checkpoint, load_model
 from vit_engine.weights.reading import limits
-from vit_engine.weights.reading.limits import demand_names, demand_tensors_within_limit
+from vit_engine.weights.reading.limits import check_names, demand_tensors_within_limit
 from vit_engine.weights.reading.read import read_checkpoint
 
 MEBI = 1 << 20
@@ -115,10 +115,10 @@ def test_memory_that_python_lacks_is_a_resource_error(tmp_path: Path, monkeypatc
 
 
 def test_names_are_bounded_in_number_and_length() -> None:
-    demand_names([f"{each:0500}" for each in range(limits.MOST_TENSORS)])
+    check_names([f"{each:0500}" for each in range(limits.MOST_TENSORS)])
     with pytest.raises(CheckpointError, match=r"it has 20,001 tensors; at most 20,000 are read"):
-        demand_names([str(each) for each in range(20_001)])
+        check_names([str(each) for each in range(20_001)])
     for name, shown in (("x" * 501, "got 501, 'xxx"), ("a\nb", "got 3, 'a\\nb'"), ("a\u202eb", "got 3, 'a\\u202eb'")):
         with pytest.raises(CheckpointError, match="at most 500 printable characters") as refusal:
-            demand_names([name])
+            check_names([name])
         assert shown in str(refusal.value)

@@ -8,7 +8,7 @@ import torch
 from tests.vit_engine.weights.states import saved, vit_state
 from vit_engine.errors import CheckpointError
 from vit_engine.weights import inspect_checkpoint, load_model
-from vit_engine.weights.reading.listing import listed, quoted, shorten
+from vit_engine.weights.reading.listing import about, listed, quoted, represent, shorten
 
 
 def test_lists_are_cut() -> None:
@@ -21,6 +21,24 @@ def test_lists_are_cut() -> None:
     assert shorten("x" * 101) == "x" * 99 + "…"
     assert shorten("x" * 100) == "x" * 100
     assert shorten((1, 2)) == "(1, 2)"
+
+
+def test_no_more_of_a_value_is_looked_at_than_is_shown() -> None:
+    text = "a" * 1_000_000
+    assert represent((text,) * 1_000_000) == "('" + "a" * 97 + "…"
+    assert shorten((text,) * 1_000_000) == represent((text,) * 1_000_000)
+    assert represent("it's") == '"it\'s"'
+    assert represent([1.5, True, None, 2j, b"a"]) == "[1.5, True, None, 2j, b'a']"
+    assert represent(text.encode(), 5) == "b'aa…"
+    assert represent(torch.zeros(1).expand(1 << 40)) == "Tensor"
+
+
+@pytest.mark.parametrize("words", ["", "w.pth: "])
+def test_a_message_is_cut_whether_or_not_it_names_the_file(words: str) -> None:
+    with pytest.raises(CheckpointError) as caught, about(Path("w.pth")):
+        raise CheckpointError(words + "x" * 4_000_000)
+    assert str(caught.value).startswith("w.pth: xxx")
+    assert len(str(caught.value)) <= 7007
 
 
 MANY = {f"{'y' * 100}.{each}": torch.ones(1) for each in range(5000)}

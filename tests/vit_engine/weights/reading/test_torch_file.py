@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.vit_engine.weights.reading.spelling import called, keyed, name, text, zipped
+from tests.vit_engine.weights.reading.spelling import called, keyed, name, number, packed, text, zipped
 from tests.vit_engine.weights.states import assert_same, prefixed, vit_state
 from vit_engine.errors import CheckpointError
 from vit_engine.weights import load_model
@@ -124,21 +124,28 @@ def records(path: Path) -> Iterator[tuple[str, int, int]]:
             yield entry.filename, begin, begin + entry.file_size
 
 
-def test_a_changed_byte_of_a_tensor_or_of_the_pickle_is_damage(tmp_path: Path) -> None:
+def test_a_changed_byte_of_any_record_is_damage(tmp_path: Path) -> None:
     path = tmp_path / "w.pth"
     torch.save(vit_state(depth=1), path)
     data, changed = path.read_bytes(), 0
     for record, begin, end in list(records(path)):
-        if "/data" not in record or record.endswith("serialization_id"):
-            continue
         for place in {begin, (begin + end) // 2, end - 1}:
             path.write_bytes(data[:place] + bytes([data[place] ^ 0x10]) + data[place + 1 :])
             with pytest.raises(CheckpointError, match=r"w\.pth.*(Copy it again|Save its state_dict\(\) alone)"):
-                read_checkpoint(path)
+                pytest.fail(f"{record} was read: {read_checkpoint(path)}")
             changed += 1
     assert changed > 50
     path.write_bytes(data)
     assert load_model(path, heads=3, device="cpu").spec.depth == 1
+
+
+def test_a_changed_byte_of_a_storage_that_no_tensor_needs_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "w.pth"
+    zipped(keyed([]), {"0": b"needless"})(path)
+    assert read_checkpoint(path).content == {}
+    path.write_bytes(path.read_bytes().replace(b"needless", b"Needless"))
+    with pytest.raises(CheckpointError, match=r"BadZipFile while reading it\)\. Copy it again"):
+        read_checkpoint(path)
 
 
 def test_a_changed_checksum_is_damage(tmp_path: Path) -> None:
@@ -196,6 +203,28 @@ def test_a_name_that_is_not_known_is_refused_by_name(tmp_path: Path, value: byte
     with pytest.raises(CheckpointError) as refusal:
         read_checkpoint(tmp_path / "w.pth")
     assert f"nothing of it was run (it asks for {asked})" in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        (number((1 << 63) - 1), None),
+        (number(1 << 63), "has a key that is too large a number, which must be below 2 to the 63rd"),
+        (packed(text("a"), number(-(1 << 63))), "has a key that is too large a number, which must be below"),
+        (packed(*[number(1)] * 16), None),
+        (packed(*[number(1)] * 17), r"has keys that are no names or numbers \(tuple\)"),
+        (text("a" * 10_000), None),
+        (text("a" * 10_001), "has a key of 10,001 characters, and at most 10,000 are read"),
+        (packed(text("a" * 5000), text("b" * 5001)), "has a key of 10,001 characters"),
+    ],
+)
+def test_keys_are_bounded(tmp_path: Path, key: bytes, reason: str | None) -> None:
+    zipped(keyed([(key, b"N")]))(tmp_path / "w.pth")
+    if reason is None:
+        assert list(read_checkpoint(tmp_path / "w.pth").content.values()) == [None]
+        return
+    with pytest.raises(CheckpointError, match=f"nothing of it was run: it {reason}"):
+        read_checkpoint(tmp_path / "w.pth")
 
 
 def test_a_pickle_longer_than_any_models_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
