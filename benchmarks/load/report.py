@@ -42,7 +42,7 @@ Where two checkouts are measured, they take turns in one run."""
 
 @dataclass
 class Measured:
-    """A checkout by its title, its commit, and what it took: by kind, by number of sessions, behind a heavy analysis."""
+    """A checkout, by its title and commit, and what it took: by kind, by number of sessions, behind a heavy one."""
 
     title: str
     commit: str = ""
