@@ -5,6 +5,7 @@ Needs nothing but the standard library, as vit_engine.decoding does, for the sam
 
 import re
 from collections.abc import Collection, Iterator
+from itertools import islice
 
 from vit_engine.errors import ImageError
 
@@ -25,19 +26,41 @@ _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # none of those that stand w
 
 def check_parts(data: bytes, name: str) -> None:
     """ImageError for a file in so many pieces that it would keep a decoder busy for minutes."""
-    scans, pixels = 0, 0
-    for number, (kind, start, _) in enumerate(_parts(data)):
-        if number >= MAX_PARTS:
-            raise ImageError(f"{name} has more than {MAX_PARTS:,} parts. Save it again as another PNG or JPEG.")
-        scans += kind == _START_OF_SCAN
-        if kind in _FRAMES:
-            height, width = (int.from_bytes(data[at : at + 2], "big") for at in (start + 5, start + 7))
-            pixels = max(pixels, height * width)
+    if sum(1 for _ in islice(_parts(data), MAX_PARTS + 1)) > MAX_PARTS:
+        raise ImageError(f"{name} has more than {MAX_PARTS:,} parts. Save it again as another PNG or JPEG.")
+    scans, pixels = _scans(data)
     if scans * pixels > MAX_SCANNED_PIXELS:
         raise ImageError(
             f"{name} is a JPEG of {scans:,} scans of {pixels:,} pixels each; at most "
             f"{MAX_SCANNED_PIXELS // pixels:,} scans of so many are decoded. Save it again as a baseline JPEG or a PNG."
         )
+
+
+def decoded_pixels(data: bytes) -> int | None:
+    """Pixels that decoding goes over, those of a JPEG once for each scan; None where headers do not tell.
+
+    Nothing is decoded. The headers may lie: this is for estimates of time, not for limits.
+    """
+    if data.startswith(_JPEG):
+        if sum(1 for _ in islice(_jpeg_segments(data), MAX_PARTS + 1)) > MAX_PARTS:
+            return None
+        scans, pixels = _scans(data)
+        return scans * pixels
+    if data.startswith(_PNG):
+        return int.from_bytes(data[16:20], "big") * int.from_bytes(data[20:24], "big")
+    width, height = webp_size(data)
+    return width * height or None
+
+
+def _scans(data: bytes) -> tuple[int, int]:
+    """How many scans a JPEG has, and how many pixels each goes over; (0, 0) of other files."""
+    scans, pixels = 0, 0
+    for kind, start, _ in _jpeg_segments(data) if data.startswith(_JPEG) else ():
+        scans += kind == _START_OF_SCAN
+        if kind in _FRAMES:
+            height, width = (int.from_bytes(data[at : at + 2], "big") for at in (start + 5, start + 7))
+            pixels = max(pixels, height * width)
+    return scans, pixels
 
 
 def _parts(data: bytes) -> Iterator[tuple[int | bytes, int, int]]:

@@ -1,7 +1,7 @@
 """What the server takes of its machine and how long its users wait, with many of them at once.
 
-python -m benchmarks.load                   this checkout, then benchmarks/LOAD.md: some minutes
-python -m benchmarks.load --against PATH    another checkout too, the two in turns
+python -m benchmarks.load                   this checkout, then benchmarks/LOAD.md: four minutes
+python -m benchmarks.load --against PATH    another checkout too, the two in turns: eight minutes
 python -m benchmarks.load --quick           in less time; prints the tables and writes nothing
 
 Everything is on loopback. Nothing else should run meanwhile.
@@ -9,6 +9,7 @@ Everything is on loopback. Nothing else should run meanwhile.
 
 import argparse
 import asyncio
+import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -19,7 +20,17 @@ from typing import Any
 from tqdm import tqdm
 
 from benchmarks.load.measure import measure_alone, measure_behind, measure_together, warm_up
-from benchmarks.load.plan import KINDS, QUICK_REPEATS, QUICK_SECONDS, REPEATS, ROUNDS, SECONDS, SESSIONS
+from benchmarks.load.plan import (
+    BUSIEST,
+    BUSIEST_SECONDS,
+    KINDS,
+    QUICK_REPEATS,
+    QUICK_SECONDS,
+    REPEATS,
+    ROUNDS,
+    SECONDS,
+    SESSIONS,
+)
 from benchmarks.load.report import Measured, full_report
 from benchmarks.load.server import Server, serving
 from benchmarks.results import describe_machine
@@ -62,7 +73,10 @@ def parse() -> argparse.Namespace:
 def measure(checkouts: dict[str, Path], *, quick: bool) -> list[Measured]:
     """Every checkout, by its title. All their servers are up all the time, and take turns."""
     with ExitStack() as stack:
-        pairs = [(stack.enter_context(serving(path)), Measured(title)) for title, path in checkouts.items()]
+        pairs = [
+            (stack.enter_context(serving(path)), Measured(title, describe_commit(path)))
+            for title, path in checkouts.items()
+        ]
         asyncio.run(_measure(pairs, quick=quick))
         return [measured for _, measured in pairs]
 
@@ -73,9 +87,8 @@ async def _measure(pairs: Sequence[Pair], *, quick: bool) -> None:
     await _measure_alone(pairs, rounds=1 if quick else ROUNDS, repeats=QUICK_REPEATS if quick else REPEATS)
     for sessions in tqdm(SESSIONS, desc="many", unit="number of sessions"):
         for server, measured in pairs:
-            measured.together[sessions] = await measure_together(
-                server, sessions, seconds=QUICK_SECONDS if quick else SECONDS
-            )
+            seconds = QUICK_SECONDS if quick else BUSIEST_SECONDS if sessions == BUSIEST else SECONDS
+            measured.together[sessions] = await measure_together(server, sessions, seconds=seconds)
     for server, measured in tqdm(pairs, desc="heavy and small", unit="server"):
         measured.behind = await measure_behind(server)
 
@@ -88,6 +101,22 @@ async def _measure_alone(pairs: Sequence[Pair], *, rounds: int, repeats: int) ->
                 kept = measured.alone.setdefault(kind, found)
                 if kept is not found:
                     kept.add(found)
+
+
+def describe_commit(checkout: Path) -> str:
+    """The short name of the commit that a checkout is at, and whether files of it were changed since."""
+    if not (commit := _git(checkout, "rev-parse", "--short", "HEAD")):
+        return "not under version control"
+    return f"{commit} with changes" if _git(checkout, "status", "--porcelain") else commit
+
+
+def _git(checkout: Path, *words: str) -> str:
+    """What git says; empty where this is no repository, or there is no git."""
+    try:
+        done = subprocess.run(["git", "-C", str(checkout), *words], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def describe_load_machine() -> dict[str, Any]:

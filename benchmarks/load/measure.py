@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import statistics
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -10,10 +11,23 @@ from dataclasses import dataclass, field
 from websockets.exceptions import ConnectionClosed
 
 from benchmarks.load.client import Answer, LoadError, Session, opened
-from benchmarks.load.plan import HEAD_START, HEAVY_LINK, KINDS, SMALL_LINKS, Kind, inputs, page_of, thinks, turns
-from benchmarks.load.server import Server
+from benchmarks.load.plan import (
+    FIRST_LINK,
+    GROWTH_INTERACTIONS,
+    HEAD_START,
+    HEAVY_LINK,
+    KINDS,
+    SMALL_LINKS,
+    Kind,
+    inputs,
+    page_of,
+    thinks,
+    turns,
+)
+from benchmarks.load.server import MIB, Server
 
 SETTLE = 0.2  # seconds: what follows an answer, such as the collection of garbage, is part of its cost
+LOOKS = 90  # at the server's memory, in the time of many sessions
 
 
 @dataclass
@@ -34,19 +48,26 @@ class Alone:
 class Together:
     """Many sessions at once, for some seconds.
 
-    cpu_seconds: of the server, in all. rss_mib: of the server, when all pages were open, in the middle, at the end.
+    cpu_seconds: of the server, in all. memory: again and again, from when all pages were open until the end, how many
+    interactions there had been and what was resident, in MiB.
     """
 
     sessions: int
     answers: list[Answer] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     cpu_seconds: float = 0.0
-    rss_mib: list[float] = field(default_factory=list)
+    memory: list[tuple[int, float]] = field(default_factory=list)
 
     @property
-    def growth_mib(self) -> float:
-        """Between the middle and the end: what is kept once everything has been seen."""
-        return self.rss_mib[-1] - self.rss_mib[1]
+    def growth_kb(self) -> float | None:
+        """kB an interaction, by least squares over the last two thirds, once everything has been seen.
+
+        None where there were too few interactions to tell it from what comes and goes.
+        """
+        done, resident = zip(*self.memory[len(self.memory) // 3 :], strict=True)
+        if done[-1] - done[0] < GROWTH_INTERACTIONS:
+            return None
+        return statistics.linear_regression(done, resident).slope * MIB / 1e3
 
 
 @dataclass(frozen=True)
@@ -80,16 +101,15 @@ async def measure_together(server: Server, sessions: int, *, seconds: float) -> 
     found = Together(sessions)
     async with AsyncExitStack() as stack:
         pages = [await stack.enter_async_context(opened(server.url, page_of(number))) for number in range(sessions)]
-        found.rss_mib.append(server.rss_mib())
         before, until = server.cpu_seconds(), time.monotonic() + seconds
-        await asyncio.gather(_watch_memory(server, found, seconds / 2), *_people(pages, found, until))
+        await asyncio.gather(_watch_memory(server, found, seconds), *_people(pages, found, until))
         found.cpu_seconds = server.cpu_seconds() - before
-        found.rss_mib.append(server.rss_mib())
     return found
 
 
 async def measure_behind(server: Server) -> Behind:
     """How long a small analysis takes by itself, and how long while a heavy one of another session runs."""
+    await _first_page(server, FIRST_LINK)
     alone = await _first_page(server, SMALL_LINKS[0])
     heavy = asyncio.create_task(_first_page(server, HEAVY_LINK))
     await asyncio.sleep(HEAD_START)
@@ -107,9 +127,11 @@ async def _first_page(server: Server, link: str) -> float:
         return time.perf_counter() - began
 
 
-async def _watch_memory(server: Server, found: Together, after: float) -> None:
-    await asyncio.sleep(after)
-    found.rss_mib.append(server.rss_mib())
+async def _watch_memory(server: Server, found: Together, seconds: float) -> None:
+    for _ in range(LOOKS):
+        found.memory.append((len(found.answers), server.rss_mib()))
+        await asyncio.sleep(seconds / LOOKS)
+    found.memory.append((len(found.answers), server.rss_mib()))
 
 
 def _people(sessions: Sequence[Session], found: Together, until: float) -> list:

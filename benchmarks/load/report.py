@@ -9,6 +9,7 @@ from benchmarks.bars import Bar
 from benchmarks.load.measure import Alone, Behind, Together
 from benchmarks.load.plan import (
     BEHIND_BAR,
+    BEHIND_SECONDS_BAR,
     BUSIEST,
     COMPARE_BAR,
     EXPLORE_BAR,
@@ -33,16 +34,18 @@ session opens with; Compare has four panes. Traces are in memory, but for the la
 - **chart**, **end**: seconds from the input until the page's first chart has come, and until the script has ended.
 - **sessions**: half on Explore, half on Compare; each thinks {least:.0f} to {most:.0f} s, does something, and waits for
   its end. Server and clients share the machine.
-- **memory**: resident, when all pages were open, halfway, and at the end.
+- **memory**: resident, when all pages were open, after a third of the time, and at the end; what it grows an
+  interaction is the slope of a line through the last two thirds, by least squares.
 
 Where two checkouts are measured, they take turns in one run."""
 
 
 @dataclass
 class Measured:
-    """A checkout by its title, and what it took: by kind, by number of sessions, and behind a heavy analysis."""
+    """A checkout, by its title and commit, and what it took: by kind, by number of sessions, behind a heavy one."""
 
     title: str
+    commit: str = ""
     alone: dict[Kind, Alone] = field(default_factory=dict)
     together: dict[int, Together] = field(default_factory=dict)
     behind: Behind | None = None
@@ -60,6 +63,7 @@ def full_report(found: Sequence[Measured], machine: Mapping[str, Any]) -> str:
     return "\n\n".join([
         INTRODUCTION.format(least=least, most=most),
         machine_line(machine),
+        commits_line(found),
         "## Bars",
         bars_table(list(bars(found[0]))),
         "## An interaction, one session",
@@ -79,6 +83,10 @@ def machine_line(machine: Mapping[str, Any]) -> str:
     )
 
 
+def commits_line(found: Sequence[Measured]) -> str:
+    return "Checkouts: " + "; ".join(f"{one.title}, {one.commit}" for one in found) + "."
+
+
 def bars(one: Measured) -> Iterator[Bar]:
     """Of what was measured: CPU time of each kind, waiting and memory at BUSIEST sessions, a small analysis."""
     for kind, alone in one.alone.items():
@@ -90,10 +98,14 @@ def bars(one: Measured) -> Iterator[Bar]:
         where = f"{BUSIEST} sessions"
         yield Bar("end, median", where, 1e3 * percentile(seconds, 0.5), 1e3 * MEDIAN_BAR, "ms")
         yield Bar("end, 95th percentile", where, 1e3 * percentile(seconds, 0.95), 1e3 * TAIL_BAR, "ms")
-        yield Bar("memory, growth", where, busiest.growth_mib, GROWTH_BAR, "MiB")
+        if busiest.growth_kb is not None:
+            yield Bar("memory, growth an interaction", where, busiest.growth_kb, GROWTH_BAR, "kB")
     if one.behind is not None:
         ratio = one.behind.behind_seconds / one.behind.alone_seconds
         yield Bar("behind a heavy one / alone", "a small analysis", ratio, BEHIND_BAR, "×")
+        yield Bar(
+            "behind a heavy one", "a small analysis", 1e3 * one.behind.behind_seconds, 1e3 * BEHIND_SECONDS_BAR, "ms"
+        )
 
 
 def alone_table(found: Sequence[Measured]) -> str:
@@ -112,7 +124,8 @@ def _alone_cells(alone: Alone) -> list[str]:
 
 def together_table(found: Sequence[Measured]) -> str:
     """A row a number of sessions and checkout."""
-    header = ("sessions", "", "done", "errors", "median s", "p95 s", "most s", "chart, p95 s", "CPU s each", "MiB")
+    waited = ("median s", "p95 s", "most s", "chart, p95 s")
+    header = ("sessions", "", "done", "errors", *waited, "CPU s each", "MiB", "kB each")
     rows = [
         [str(sessions), one.title, *_together_cells(one.together[sessions])]
         for sessions in found[0].together
@@ -122,14 +135,16 @@ def together_table(found: Sequence[Measured]) -> str:
 
 
 def _together_cells(together: Together) -> list[str]:
-    memory = ", ".join(f"{mib:,.0f}" for mib in together.rss_mib)
+    looks = [together.memory[at][1] for at in (0, len(together.memory) // 3, -1)]
+    growth = "–" if together.growth_kb is None else f"{together.growth_kb:,.1f}"
+    memory = [", ".join(f"{mib:,.0f}" for mib in looks), growth]
     done, errors = len(together.answers), str(len(together.errors))
     if not done:
-        return ["0", errors, *["–"] * 5, memory]
+        return ["0", errors, *["–"] * 5, *memory]
     ends = [answer.seconds for answer in together.answers]
     charts = [answer.chart_seconds for answer in together.answers]
     times = percentile(ends, 0.5), percentile(ends, 0.95), max(ends), percentile(charts, 0.95)
-    return [str(done), errors, *(f"{time:.2f}" for time in times), f"{together.cpu_seconds / done:.3f}", memory]
+    return [str(done), errors, *(f"{time:.2f}" for time in times), f"{together.cpu_seconds / done:.3f}", *memory]
 
 
 def behind_table(found: Sequence[Measured]) -> str:

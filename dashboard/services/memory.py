@@ -12,7 +12,7 @@ from dashboard.services import limits, own
 from dashboard.services.names import parse, taken_apart
 from dashboard.services.paths import errors_without_paths, without_paths
 from dashboard.services.process import once_per_process, session
-from dashboard.services.reading import READ_BYTES, readers
+from dashboard.services.reading import READ_BYTES, SMALL_SECONDS, readers
 from vit_engine.planning import in_words
 from vit_engine.registry import find_model
 from vit_engine.weights import works_offline
@@ -80,9 +80,17 @@ def load_model(name: str, progress: Progress) -> ve.LoadedModel:
         _reports().put(name, loaded.report)
         return loaded
 
-    # What is read is in memory twice: as it is in the file, and as the model.
-    expected = Size(model_bytes(spec) / READ_BYTES, 2 * model_bytes(spec))
+    expected = _expected(spec, from_registry=added is None)
     return readers().run(key, load, progress, session=session(), size=expected)
+
+
+def _expected(spec: ve.ModelSpec, *, from_registry: bool) -> Size:
+    """What is read is in memory twice, as it is in the file and as the model.
+
+    Models of the registry always count as small, so that they never wait for a stranger's large file.
+    """
+    seconds = model_bytes(spec) / READ_BYTES
+    return Size(min(seconds, SMALL_SECONDS) if from_registry else seconds, 2 * model_bytes(spec))
 
 
 def _load_published(name: str, progress: Progress) -> ve.LoadedModel:

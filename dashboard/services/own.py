@@ -13,13 +13,14 @@ from cachetools import LRUCache
 
 import vit_engine as ve
 from dashboard.jobs import Progress, Store
+from dashboard.lanes import Size
 from dashboard.services import limits
 from dashboard.services.checkpoint_uploads import GONE, Upload, uploads
 from dashboard.services.folder import Stamp, checkpoint_folder, find_checkpoint, stamp
 from dashboard.services.names import Name, parse, taken_apart
 from dashboard.services.paths import without_paths
-from dashboard.services.process import once_per_process
-from dashboard.services.reading import readers
+from dashboard.services.process import once_per_process, session
+from dashboard.services.reading import READ_BYTES, readers
 from dashboard.services.series import place
 from dashboard.state import UPLOADED_PREFIX
 
@@ -124,7 +125,15 @@ def inspect(name: str, progress: Progress) -> Inspected:
         _inspected().put(key, found)
         return found
 
-    return _inspected().get(key) or readers().run(("inspect", *key), read, progress)
+    return _inspected().get(key) or readers().run(
+        ("inspect", *key), read, progress, session=session(), size=_expected(key[2])
+    )
+
+
+def _expected(files: Stamp) -> Size:
+    """What reading files takes: they are in memory as they are on the disk, and as tensors."""
+    nbytes = sum(size for _, _, size in files)
+    return Size(nbytes / READ_BYTES, 2 * nbytes)
 
 
 def _inspect(name: str, title: str) -> Inspected:

@@ -11,13 +11,18 @@ from PIL import Image
 
 import vit_engine as ve
 from dashboard.jobs import Jobs, Progress, Store
+from dashboard.lanes import UNKNOWN, Size
 from dashboard.samples import SAMPLES, Sample, find_sample
 from dashboard.services import limits
-from dashboard.services.decoder import LargerPictureError, decode
+from dashboard.services.decoder import LargerPictureError, decode, memory_limit
 from dashboard.services.process import once_per_process, session
 from dashboard.state import UPLOAD_PREFIX
+from vit_engine.containers import decoded_pixels
 from vit_engine.demo.scenes import draw_scene
 from vit_engine.image import MAX_PIXELS, as_png
+
+SMALL_SECONDS = 1.0  # that a picture is expected to take, at most, to have a place kept free for it
+_PIXELS, _BYTES = 2e7, 1e7  # decoded a second, about, on a slow machine; a progressive JPEG's once for each scan
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +64,10 @@ def _uploads() -> Store[Picture]:
 
 @once_per_process
 def _readers() -> Jobs:
-    """Pictures of up to limits.KEPT_PIXELS."""
-    return Jobs(at_once=limits.PICTURES_AT_ONCE, waiting="waiting for other pictures")
+    """Pictures of up to limits.KEPT_PIXELS, with a place for small ones that slow ones never take."""
+    return Jobs(
+        at_once=limits.PICTURES_AT_ONCE, waiting="waiting for other pictures", for_small=1, small_seconds=SMALL_SECONDS
+    )
 
 
 @once_per_process
@@ -109,9 +116,18 @@ def keep_upload(data: bytes, progress: Progress) -> Picture:
     if (kept := _uploads().get(sha256)) is not None:
         return kept
     try:
-        return _readers().run(sha256, _reader(data, sha256, limits.KEPT_PIXELS), progress, session=session())
+        read = _reader(data, sha256, limits.KEPT_PIXELS)
+        return _readers().run(sha256, read, progress, session=session(), size=_expected(data))
     except LargerPictureError:
         return _large_readers().run(sha256, _reader(data, sha256, MAX_PIXELS), progress, session=session())
+
+
+def _expected(data: bytes) -> Size:
+    """What decoding a file takes, as far as its headers tell; those of large files are not even looked at."""
+    seconds = len(data) / _BYTES
+    if seconds > SMALL_SECONDS or (pixels := decoded_pixels(data)) is None:
+        return UNKNOWN
+    return Size(seconds + pixels / _PIXELS, memory_limit(len(data), limits.KEPT_PIXELS))
 
 
 def _reader(data: bytes, sha256: str, most_pixels: int) -> Callable[[Progress], Picture]:

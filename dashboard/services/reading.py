@@ -1,4 +1,7 @@
-"""The jobs that read weight files: a large one at a time, because each has a whole file in memory."""
+"""The jobs that read weight files: a large one at a time, because each has a whole file in memory.
+
+Beside it there is a place for small files and for the registry's models, whatever their size.
+"""
 
 from dashboard.jobs import Jobs
 from dashboard.services.budget import budget

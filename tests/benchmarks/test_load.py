@@ -1,6 +1,7 @@
 """The load benchmark: its plan, its client against a small app, and its report by hand."""
 
 import asyncio
+import subprocess
 import sys
 from dataclasses import replace
 from itertools import islice, pairwise
@@ -10,7 +11,7 @@ import pytest
 from streamlit.proto.Slider_pb2 import Slider
 
 from benchmarks.load import __main__ as command
-from benchmarks.load import plan, report
+from benchmarks.load import measure, plan, report
 from benchmarks.load.client import Answer, LoadError, opened
 from benchmarks.load.measure import Alone, Behind, Together, measure_together
 from benchmarks.load.plan import KINDS, Input
@@ -20,6 +21,7 @@ from benchmarks.load.widgets import initial_state, segment, slider
 from tests.benchmarks.support import MACHINE
 
 EXPLORE = KINDS[0]
+AUTHOR = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
 APP = """
 import streamlit as st
 
@@ -86,7 +88,8 @@ def test_an_error_on_the_page_and_a_widget_that_is_not_there_are_told(
     assert len(found.answers) == 1
     (error,) = found.errors
     assert error.startswith("session 1, Explore: layer: the page shows an exception")
-    assert len(found.rss_mib) == 3
+    assert [done for done, _ in found.memory][:: measure.LOOKS] == [0, 1]
+    assert all(mib > 10 for _, mib in found.memory)
     assert found.cpu_seconds > 0
 
 
@@ -137,11 +140,12 @@ def test_a_percentile_is_one_of_the_values(values: list[float], share: float, ex
 def measured(title: str, factor: float) -> Measured:
     """Everything takes factor times what it takes in the first."""
     answers = [Answer(0.05 * factor, seconds * factor, 120_000) for seconds in (0.1, 0.2, 0.9)]
-    found = Measured(title)
+    found = Measured(title, f"commit of {title}")
+    memory = [(0, 700.0), *((100 * at, 800.0 + at) for at in range(1, 4))]  # 1 MiB for 100 interactions
     for kind in KINDS:
         found.alone[kind] = Alone(kind, [0.06 * factor, 0.05 * factor, 0.09 * factor], answers)
     for sessions in plan.SESSIONS:
-        found.together[sessions] = Together(sessions, answers, ["lost"] * (factor > 1), 0.6 * factor, [800, 810, 815])
+        found.together[sessions] = Together(sessions, answers, ["lost"] * (factor > 1), 0.6 * factor, memory)
     found.behind = Behind(0.5, 0.75 * factor)
     return found
 
@@ -154,11 +158,13 @@ def test_the_report_has_the_bars_of_the_first_and_the_numbers_of_both() -> None:
     assert "| CPU | Compare, 4 panes: show | 60.00 ms | ≤ 200.00 ms | met, 70.0% to spare |" in text
     assert "| end, median | 16 sessions | 200.00 ms | ≤ 1000.00 ms | met, 80.0% to spare |" in text
     assert "| end, 95th percentile | 16 sessions | 900.00 ms | ≤ 3000.00 ms | met, 70.0% to spare |" in text
-    assert "| memory, growth | 16 sessions | 5 MiB | ≤ 32 MiB | met, 84.4% to spare |" in text
+    assert "| memory, growth an interaction | 16 sessions | 10 kB | ≤ 40 kB | met, 73.8% to spare |" in text
+    assert "| behind a heavy one | a small analysis | 750.00 ms | ≤ 3000.00 ms | met, 75.0% to spare |" in text
+    assert "\n\nCheckouts: this, commit of this; the other, commit of the other.\n\n" in text
     assert "| behind a heavy one / alone | a small analysis | 1.50× | ≤ 3.00× | met, 50.0% to spare |" in text
     assert "| Explore: head | 0.060 | 0.050 | 0.200 | 120 | 0.240 | 0.200 | 0.800 | 120 |" in text
-    assert "| 16 | this | 3 | 0 | 0.20 | 0.90 | 0.90 | 0.05 | 0.200 | 800, 810, 815 |" in text
-    assert "| 16 | the other | 3 | 1 | 0.80 | 3.60 | 3.60 | 0.20 | 0.800 | 800, 810, 815 |" in text
+    assert "| 16 | this | 3 | 0 | 0.20 | 0.90 | 0.90 | 0.05 | 0.200 | 700, 801, 803 | 10.5 |" in text
+    assert "| 16 | the other | 3 | 1 | 0.80 | 3.60 | 3.60 | 0.20 | 0.800 | 700, 801, 803 | 10.5 |" in text
     assert "| the other | 0.50 | 3.00 |" in text
 
 
@@ -167,8 +173,32 @@ def test_what_had_no_answer_at_all_is_shown_without_times() -> None:
     for sessions, together in found.together.items():
         found.together[sessions] = replace(together, answers=[], errors=["gone", "gone"])
     text = report.full_report([found], MACHINE | {"streamlit": "1", "plotly": "7"})
-    assert "| 4 | this | 0 | 2 | – | – | – | – | – | 800, 810, 815 |" in text
+    assert "| 4 | this | 0 | 2 | – | – | – | – | – | 700, 801, 803 | 10.5 |" in text
     assert "end, median" not in text
+
+
+def test_growth_is_that_of_the_last_two_thirds_and_of_enough_interactions() -> None:
+    """The first third grows by 90 MiB; then there are 2, 4, 3 and 5 MiB at 0, 50, 100 and 150 interactions more.
+
+    By hand: mean 75 and 3.5; Σxy = 75·1.5 - 25·0.5 - 25·0.5 + 75·1.5 = 200, Σxx = 12500, slope 0.016 MiB.
+    """
+    memory = [(0, 10.0), (10, 100.0), (20, 102.0), (70, 104.0), (120, 103.0), (170, 105.0)]
+    assert Together(16, memory=memory).growth_kb == pytest.approx(0.016 * 1048.576)
+    few = [(done // 2, mib) for done, mib in memory]
+    assert Together(16, memory=few).growth_kb is None
+
+
+def test_the_commit_of_a_checkout_is_told_and_whether_it_was_changed(tmp_path: Path) -> None:
+    assert command.describe_commit(tmp_path) == "not under version control"
+    for words in (["init", "-q"], [*AUTHOR, "commit", "-q", "--allow-empty", "-m", "Begin"]):
+        subprocess.run(["git", "-C", str(tmp_path), *words], check=True)
+    head = (tmp_path / ".git" / "HEAD").read_text(encoding="utf-8").removeprefix("ref: ").strip()
+    name = (tmp_path / ".git" / head).read_text(encoding="utf-8")
+    assert name.startswith(command.describe_commit(tmp_path))
+    (tmp_path / "more").touch()
+    commit, changed = command.describe_commit(tmp_path).split(" ", 1)
+    assert name.startswith(commit)
+    assert changed == "with changes"
 
 
 def test_the_command_writes_one_file_the_quick_one_none_and_errors_end_it(

@@ -71,6 +71,41 @@ def test_a_slow_picture_holds_up_no_other(monkeypatch: pytest.MonkeyPatch, sessi
     assert [future.result(PATIENCE).shape for future in waiting] == [(31, 41)] * len(slow)
 
 
+def test_as_many_slow_pictures_as_have_places_hold_up_no_small_one(
+    monkeypatch: pytest.MonkeyPatch, sessions: ThreadPoolExecutor
+) -> None:
+    """Slow by its scans, by its bytes, by its pixels, and one whose headers say nothing."""
+    monkeypatch.setattr(limits, "PICTURES_AT_ONCE", 4)
+    slow = [with_scans(80), bytes(11_000_000), noise_png(1, height=1, width=1), b"BM"]
+    slow[2] = slow[2][:16] + (5000).to_bytes(4, "big") * 2 + slow[2][24:]
+    started, go_on = threading.Semaphore(0), threading.Event()
+
+    def held(data: bytes, *_: object, **__: object) -> np.ndarray:
+        if data in slow:
+            started.release()
+            assert go_on.wait(PATIENCE)
+        return np.zeros((1, 2, 3), np.uint8)
+
+    monkeypatch.setattr(pictures, "decode", held)
+    waiting = [sessions.submit(services.keep_upload, data, ignore) for data in slow]
+    assert all(started.acquire(timeout=PATIENCE) for _ in slow)
+    more = sessions.submit(services.keep_upload, slow[0] + b"more", ignore)
+    assert sessions.submit(services.keep_upload, noise_png(9), ignore).result(PATIENCE).shape == (1, 2)
+    assert not any(future.done() for future in (*waiting, more))
+    go_on.set()
+    assert [future.result(PATIENCE).shape for future in (*waiting, more)] == [(1, 2)] * 5
+
+
+def with_scans(count: int) -> bytes:
+    """A JPEG of a few bytes that states 4000×4000 pixels and has so many scans, all but one of them empty."""
+    buffer = io.BytesIO()
+    Image.new("L", (8, 8)).save(buffer, "JPEG")
+    data = buffer.getvalue()
+    frame = data.index(b"\xff\xc0") + 5
+    scans = b"\xff\xda\x00\x08\x01\x01\x00\x00\x00\x00" * (count - 1)
+    return data[:frame] + (4000).to_bytes(2, "big") * 2 + data[frame + 4 : -2] + scans + data[-2:]
+
+
 def test_large_pictures_wait_for_one_another_and_hold_up_no_small_one(
     monkeypatch: pytest.MonkeyPatch, sessions: ThreadPoolExecutor
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from vit_engine import containers
-from vit_engine.containers import check_parts, webp_size, without_metadata
+from vit_engine.containers import check_parts, decoded_pixels, webp_size, without_metadata
 from vit_engine.decoding import TooManyPixelsError, decode
 from vit_engine.errors import ImageError
 
@@ -62,6 +62,17 @@ def test_scans_times_pixels_are_bounded(height: int, width: int, most: int, monk
     message = rf"is a JPEG of {most + 1} scans of {height * width:,} pixels each; at most {most} scans"
     with pytest.raises(ImageError, match=message):
         decode(with_scans(data, most + 1 - has))
+
+
+def test_pixels_that_decoding_goes_over_are_told_by_headers(monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse_to_decode(monkeypatch)
+    assert decoded_pixels(with_size(jpeg(), 300, 200)) == 60_000
+    assert decoded_pixels(with_scans(with_size(jpeg(), 300, 200), 2)) == 180_000
+    assert decoded_pixels(png()) == 48 * 40
+    assert decoded_pixels(b"RIFF\0\0\0\0WEBPVP8X" + bytes(8) + b"\x09\0\0\x13\0\0") == 10 * 20
+    assert decoded_pixels(b"BM" + bytes(60)) is None
+    monkeypatch.setattr(containers, "MAX_PARTS", 10)
+    assert decoded_pixels(with_scans(jpeg(), 10)) is None
 
 
 def test_ordinary_progressive_pictures_of_the_largest_size_have_few_enough_scans() -> None:
