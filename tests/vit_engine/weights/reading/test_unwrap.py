@@ -183,6 +183,12 @@ def test_arguments_of_the_run_are_taken_from_where_runs_keep_them(
     assert find_state_dict({"model": A, **content}).arguments == arguments
 
 
+def test_arguments_that_are_long_texts_are_left() -> None:
+    longest, longer = "a" * 10_000, "a" * 10_001
+    found = find_state_dict({"model": A, "args": {"kept": [longest], "text": longer, "listed": [longer] * 100}})
+    assert found.arguments == {"kept": [longest]}
+
+
 @pytest.mark.parametrize(
     ("content", "found"),
     [
