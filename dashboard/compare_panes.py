@@ -100,9 +100,11 @@ def tell(number: int, panes: Panes, spec: ModelSpec) -> None:
         download_panel.progress(spec.name, cancel=False)  # two panes may wait for the same one
         return
     if problem.kind == "download":
-        st.info(problem.text, icon=":material/download:")
+        failed = services.download_failure(spec.name)
+        show = st.error if failed else st.info
+        show(problem.text, icon=":material/cloud_off:" if failed else ":material/download:")
         st.button(
-            "Download", key=of_pane(keys.PANE_DOWNLOAD, number), icon=":material/download:",
+            "Try again" if failed else "Download", key=of_pane(keys.PANE_DOWNLOAD, number), icon=":material/download:",
             on_click=services.start_download, args=(spec,), help="In the background; the other panes stay.",
         )  # fmt: skip
         return

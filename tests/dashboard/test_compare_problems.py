@@ -126,7 +126,7 @@ def test_a_download_that_fails_says_why_and_can_be_begun_again(server: Server, e
     at = press(opened(P8, ABSENT), keys.PANE_DOWNLOAD, 1)
     assert ended.acquire(timeout=PATIENCE)
     at.run()
-    (told,) = [one.value for one in at.info]
+    (told,) = [one.value for one in at.error]
     assert "no such file" in told
     server.files[PATH].status = 200
     press(at, keys.PANE_DOWNLOAD, 1)

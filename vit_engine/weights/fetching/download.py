@@ -40,7 +40,8 @@ def download(url: str, target: Path, *, expected: Expected | None = None, progre
                 _fetch(urls, Partial(target), expected, report)
     except Failure as failure:
         raise DownloadError(
-            f"could not download {url}: {failure}. Without internet, fetch it elsewhere and put it at {target}."
+            f"could not download {url}: {failure}. Without internet, fetch it elsewhere and put it "
+            f"into {target.parent} as {target.name}."
         ) from failure
     return target
 

@@ -73,13 +73,13 @@ def demand_tensors_within_limit(tensors: Mapping[str, Tensor]) -> None:
     ResourceError for more than the memory budget. Tensors without memory (meta, sparse) are refused elsewhere.
     """
     claimed = sum(each.numel() * max(each.element_size(), _WIDE) for each in tensors.values())
-    demand_within_limit(claimed, "its tensors have")
     stored = sum(_stored(tensors).values())
     if claimed > max(_SHARED * stored, _FREE):
         raise CheckpointError(
-            f"its tensors have {claimed:,} bytes as float32, and the file has values for {stored:,}: they repeat them. "
-            "Save them as they are, with .contiguous()."
+            f"its tensors claim {claimed:,} bytes as float32, and the values that are stored for them make {stored:,}: "
+            "the same few are repeated. It is damaged, or made to exhaust memory; of your own, save them .contiguous()."
         )
+    demand_within_limit(claimed, "its tensors have")
     check_within_memory(claimed, "its tensors have")
 
 

@@ -86,7 +86,7 @@ def _encode(text: str, encoding: str) -> bytes:
 def _bytearray(values: bytes = b"") -> bytes:
     """Of bytes; a number would be a length."""
     if type(values) is not bytes:
-        raise Unreadable("asks for an array of bytes that is not spelled out")
+        raise Unreadable("asks for an array of bytes that it does not contain")
     return values
 
 

@@ -97,7 +97,8 @@ def test_what_the_server_refuses_is_told_and_not_asked_for_again(
     with pytest.raises(DownloadError) as failure:
         download(f"{server.url}/w.pth", target)
     assert str(failure.value) == (
-        f"could not download {server.url}/w.pth: {reason}. Without internet, fetch it elsewhere and put it at {target}."
+        f"could not download {server.url}/w.pth: {reason}. Without internet, fetch it elsewhere and put it "
+        f"into {target.parent} as {target.name}."
     )
     assert files_under(tmp_path) == [".w.pth.lock"]
     assert server.asked == [Asked("/w.pth")]
@@ -193,7 +194,9 @@ def test_without_a_server_the_error_says_what_to_do(tmp_path: Path, url: str) ->
         with pytest.raises(DownloadError) as failure:
             download(url, target)
     assert str(failure.value).startswith(f"could not download {url}: ")
-    assert str(failure.value).endswith(f"Without internet, fetch it elsewhere and put it at {target}.")
+    assert str(failure.value).endswith(
+        f"Without internet, fetch it elsewhere and put it into {target.parent} as {target.name}."
+    )
     assert not target.exists()
 
 

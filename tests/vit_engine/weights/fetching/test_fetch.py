@@ -102,7 +102,8 @@ def test_offline_the_error_names_the_models_that_work(remote: Callable[..., Mode
     message = str(failure.value)
     assert spec.weights is not None
     assert f"could not download {spec.weights.url}: " in message
-    assert f"put it at {weights_path(spec)}. These models work without it: " in message
+    path = weights_path(spec)
+    assert f"put it into {path.parent} as {path.name}. These models work without it: " in message
     assert "random_vit_tiny_p16" in message
     assert "dino_vits16" not in message
 
