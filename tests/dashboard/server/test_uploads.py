@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.types import Message
 from streamlit import config
 from streamlit import runtime as streamlit_runtime
@@ -95,14 +96,14 @@ def test_a_file_is_taken_up_to_its_kinds_size(guard: UploadGuard, name: str, lar
     assert kept("a") == {"f": largest}
     status, said = put(guard, "a", "g", name, MB + 1 if largest == MB else 2 * MB + 1, claimed=claimed)
     assert status == 413
-    assert said.strip() == ("413: pictures are taken up to 1 MB." if largest == MB else "File too large")
+    assert said.strip() == ("413: pictures may be at most 1 MB." if largest == MB else "File too large")
     assert "g" not in kept("a")
 
 
 def test_a_length_that_is_too_long_is_refused_before_the_file_comes(guard: UploadGuard) -> None:
     data = form("a.png", b"\0" * 50)
     sent = call(guard, scope("a", "f", 3 * MB), {"type": "http.request", "body": data[:90], "more_body": True})
-    assert (sent[0]["status"], text(sent)) == (413, "413: pictures are taken up to 1 MB.\n")
+    assert (sent[0]["status"], text(sent)) == (413, "413: pictures may be at most 1 MB.\n")
 
 
 def test_a_body_without_end_is_cut_off_where_it_is_too_long(guard: UploadGuard) -> None:
@@ -144,6 +145,73 @@ def test_a_file_is_held_to_the_name_under_which_streamlit_keeps_it(guard: Upload
     data = disguised + b"\0" * (MB + 1) + f"\r\n--{BOUNDARY}--\r\n".encode()
     assert call(guard, scope("a", "f", len(data)), *bodies(data))[0]["status"] == 413
     assert kept("a") == {}
+
+
+def part(disposition: str, data: bytes = b"1") -> bytes:
+    return f"--{BOUNDARY}\r\nContent-Disposition: form-data; {disposition}\r\n\r\n".encode() + data + b"\r\n"
+
+
+END = f"--{BOUNDARY}--\r\n".encode()
+FILE = 'name="f"; filename="a.pth"'
+
+
+@pytest.mark.parametrize("piece", [1, 65536])
+@pytest.mark.parametrize("second", ['name="f"; filename="b.png"', 'name="g"; filename="b.pth"', 'name="g"', "x=1"])
+def test_a_second_part_is_refused_as_soon_as_it_begins(guard: UploadGuard, second: str, piece: int) -> None:
+    for first in (FILE, 'name="g"'):
+        data = part(first) + part(second)[:-4]
+        pieces = [message | {"more_body": True} for message in bodies(data, piece)]
+        sent = call(guard, scope("a", "f", None), *pieces)
+        assert (sent[0]["status"], text(sent)[:28]) == (400, "400: a form with one file an")
+    assert (kept("a"), guard._transfers) == ({}, set())
+
+
+@pytest.mark.parametrize("piece", [1, 7, 65536])
+def test_a_file_may_hold_what_looks_like_another_form(guard: UploadGuard, piece: int) -> None:
+    inner = (
+        form("b.png", b"2").replace(BOUNDARY.encode(), b"another") + f"\r\n--{BOUNDARY}5\r\n--{BOUNDARY[:-1]}".encode()
+    )
+    data = part(FILE, inner) + END
+    assert call(guard, scope("a", "f", len(data)), *bodies(data, piece))[0]["status"] == 204
+    assert held.files_of("a")["f"].data == inner
+
+
+@pytest.mark.parametrize(
+    ("disposition", "name"),
+    [
+        ('name="f"; filename="a.pth"; filename*=utf-8\'\'b.png', "a.pth"),
+        ('name="f"; filename*=utf-8\'\'b.pth; filename="é.png"', "é.png"),
+        ("name=\"f\"; filename*=utf-8''b.pth", None),
+        ('name="f"', None),
+        ('filename="a.pth"', None),
+    ],
+)
+def test_a_files_name_is_its_plain_one(guard: UploadGuard, disposition: str, name: str | None) -> None:
+    data = part(disposition) + END
+    assert call(guard, scope("a", "f", len(data)), *bodies(data))[0]["status"] == (400 if name is None else 204)
+    assert [record.name for record in held.files_of("a").values()] == ([] if name is None else [name])
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["", "text/plain", "multipart/form-data", f"multipart/form-data; boundary={BOUNDARY}; charset=cp037",
+     "multipart/form-data; boundary=" + "x" * 999],
+)  # fmt: skip
+def test_what_is_not_said_to_be_a_form_is_refused(guard: UploadGuard, kind: str) -> None:
+    other = http_scope("/_stcore/upload_file/a/f", "PUT", headers=[("content-type", kind)])
+    assert call(guard, other, *bodies(form("a.png", b"1")))[0]["status"] == 400
+
+
+def test_what_is_kept_is_held_to_the_name_and_the_bounds_of_what_came(runtime: Runtime) -> None:
+    store = runtime.uploaded_file_mgr
+    for file in ("1", "2", "f"):
+        store.add_file("a", UploadedFileRec(file, "a.png", "image/png", b"\0" * MB))
+    transfer = Transfer("a", "f", uploads.bounds_of("a.png"))
+    uploads._check_kept(transfer, "a.png")
+    assert kept("a") == {"2": MB, "f": MB}, "2 MB of pictures"
+    with pytest.raises(HTTPException) as refused:
+        uploads._check_kept(transfer, "a.pth")
+    assert (refused.value.status_code, kept("a")) == (400, {"2": MB})
 
 
 def test_a_sessions_newest_pictures_push_out_its_oldest_and_nothing_else(guard: UploadGuard) -> None:
