@@ -1,89 +1,16 @@
 """Uploads are bounded on the server, in front of Streamlit's own route: by file, session, all sessions, and speed."""
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import pytest
-from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.types import Message
-from streamlit import config
-from streamlit import runtime as streamlit_runtime
-from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.uploaded_file_manager import UploadedFileRec
-from streamlit.web.server.starlette import starlette_routes
 
 from dashboard.server import held, uploads
 from dashboard.server.uploads import Bounds, Transfer, UploadGuard
-from dashboard.services import limits
 from tests.dashboard.server.asgi import call, http_scope, text
 from tests.dashboard.server.client import BOUNDARY, form
-
-MB = 1 << 20
-CHECKPOINT = 2 * MB - 512  # Streamlit's own limit is for a whole form
-
-
-@dataclass
-class Runtime:
-    """What of Streamlit's runtime uploads have to do with. Sessions "a" and "b" are connected."""
-
-    uploaded_file_mgr: MemoryUploadedFileManager
-    active: set[str] = field(default_factory=lambda: {"a", "b"})
-    closed: list[str] = field(default_factory=list)
-
-    def is_active_session(self, session: str) -> bool:
-        return session in self.active
-
-    def close_session(self, session: str) -> None:
-        self.closed.append(session)
-        if session != "ended":  # as of one that it does not know any more
-            self.uploaded_file_mgr.remove_session_files(session)
-
-
-@pytest.fixture
-def runtime(monkeypatch: pytest.MonkeyPatch) -> Runtime:
-    """Pictures of 1 MB, checkpoints of 2 MB; a session holds 3 files and 2 MB of pictures, all hold 7 MB."""
-    running = Runtime(MemoryUploadedFileManager("/_stcore/upload_file"))
-    read = config.get_option
-    monkeypatch.setattr(streamlit_runtime, "get_instance", lambda: running)
-    monkeypatch.setattr(starlette_routes, "is_xsrf_enabled", lambda: False)
-    monkeypatch.setattr(config, "get_option", lambda name: 2 if name == "server.maxUploadSize" else read(name))
-    monkeypatch.setattr(limits, "PICTURE_MEGABYTES", 1)
-    monkeypatch.setattr(limits, "SESSION_PICTURE_BYTES", 2 * MB)
-    monkeypatch.setattr(limits, "SESSION_FILES", 3)
-    monkeypatch.setattr(limits, "RECEIVED_BYTES", 7 * MB)
-    return running
-
-
-@pytest.fixture
-def guard(runtime: Runtime) -> UploadGuard:
-    """In front of Streamlit's own route."""
-    manager = runtime.uploaded_file_mgr
-    return UploadGuard(Starlette(routes=starlette_routes.create_upload_routes(runtime, manager, None)))  # type: ignore[arg-type]
-
-
-def bodies(data: bytes, piece: int = 65536) -> Iterator[Message]:
-    for start in range(0, len(data), piece):
-        more = start + piece < len(data)
-        yield {"type": "http.request", "body": data[start : start + piece], "more_body": more}
-
-
-def scope(session: str, file: str, length: int | None):
-    headers = [("content-type", f"multipart/form-data; boundary={BOUNDARY}")]
-    headers += [] if length is None else [("content-length", str(length))]
-    return http_scope(f"/_stcore/upload_file/{session}/{file}", "PUT", headers=headers)
-
-
-def put(guard: UploadGuard, session: str, file: str, name: str, size: int, *, claimed: bool = True) -> tuple[int, str]:
-    """Upload `size` bytes; status and text of the answer."""
-    data = form(name, b"\0" * size)
-    sent = call(guard, scope(session, file, len(data) if claimed else None), *bodies(data))
-    return sent[0]["status"], text(sent)
-
-
-def kept(session: str) -> dict[str, int]:
-    return {file: len(record.data) for file, record in held.files_of(session).items()}
+from tests.dashboard.server.receiving import CHECKPOINT, MB, Runtime, bodies, kept, put, scope
 
 
 @pytest.mark.parametrize("claimed", [True, False])
@@ -145,61 +72,6 @@ def test_a_file_is_held_to_the_name_under_which_streamlit_keeps_it(guard: Upload
     data = disguised + b"\0" * (MB + 1) + f"\r\n--{BOUNDARY}--\r\n".encode()
     assert call(guard, scope("a", "f", len(data)), *bodies(data))[0]["status"] == 413
     assert kept("a") == {}
-
-
-def part(disposition: str, data: bytes = b"1") -> bytes:
-    return f"--{BOUNDARY}\r\nContent-Disposition: form-data; {disposition}\r\n\r\n".encode() + data + b"\r\n"
-
-
-END = f"--{BOUNDARY}--\r\n".encode()
-FILE = 'name="f"; filename="a.pth"'
-
-
-@pytest.mark.parametrize("piece", [1, 65536])
-@pytest.mark.parametrize("second", ['name="f"; filename="b.png"', 'name="g"; filename="b.pth"', 'name="g"', "x=1"])
-def test_a_second_part_is_refused_as_soon_as_it_begins(guard: UploadGuard, second: str, piece: int) -> None:
-    for first in (FILE, 'name="g"'):
-        data = part(first) + part(second)[:-4]
-        pieces = [message | {"more_body": True} for message in bodies(data, piece)]
-        sent = call(guard, scope("a", "f", None), *pieces)
-        assert (sent[0]["status"], text(sent)[:28]) == (400, "400: a form with one file an")
-    assert (kept("a"), guard._transfers) == ({}, set())
-
-
-@pytest.mark.parametrize("piece", [1, 7, 65536])
-def test_a_file_may_hold_what_looks_like_another_form(guard: UploadGuard, piece: int) -> None:
-    inner = (
-        form("b.png", b"2").replace(BOUNDARY.encode(), b"another") + f"\r\n--{BOUNDARY}5\r\n--{BOUNDARY[:-1]}".encode()
-    )
-    data = part(FILE, inner) + END
-    assert call(guard, scope("a", "f", len(data)), *bodies(data, piece))[0]["status"] == 204
-    assert held.files_of("a")["f"].data == inner
-
-
-@pytest.mark.parametrize(
-    ("disposition", "name"),
-    [
-        ('name="f"; filename="a.pth"; filename*=utf-8\'\'b.png', "a.pth"),
-        ('name="f"; filename*=utf-8\'\'b.pth; filename="é.png"', "é.png"),
-        ("name=\"f\"; filename*=utf-8''b.pth", None),
-        ('name="f"', None),
-        ('filename="a.pth"', None),
-    ],
-)
-def test_a_files_name_is_its_plain_one(guard: UploadGuard, disposition: str, name: str | None) -> None:
-    data = part(disposition) + END
-    assert call(guard, scope("a", "f", len(data)), *bodies(data))[0]["status"] == (400 if name is None else 204)
-    assert [record.name for record in held.files_of("a").values()] == ([] if name is None else [name])
-
-
-@pytest.mark.parametrize(
-    "kind",
-    ["", "text/plain", "multipart/form-data", f"multipart/form-data; boundary={BOUNDARY}; charset=cp037",
-     "multipart/form-data; boundary=" + "x" * 999],
-)  # fmt: skip
-def test_what_is_not_said_to_be_a_form_is_refused(guard: UploadGuard, kind: str) -> None:
-    other = http_scope("/_stcore/upload_file/a/f", "PUT", headers=[("content-type", kind)])
-    assert call(guard, other, *bodies(form("a.png", b"1")))[0]["status"] == 400
 
 
 def test_what_is_kept_is_held_to_the_name_and_the_bounds_of_what_came(runtime: Runtime) -> None:
