@@ -78,7 +78,7 @@ class Transfer:
 
 
 class UploadGuard:
-    """413 for a file that is too long, 429 and 503 where too many come at once, 408 for one that does not go on."""
+    """413 for a file that is too long, 429 and 503 where too many come at once, 408 for one that stalls."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -106,9 +106,7 @@ class UploadGuard:
             self._transfers.discard(transfer)
 
     async def _take(self, transfer: Transfer, scope: Scope, receive: Receive, send: Send) -> None:
-        head = await _in_time(transfer, read_head(receive))
-        if head is None:
-            raise HTTPException(HTTPStatus.BAD_REQUEST, "400: a form with one file was expected.")
+        head = await _in_time(transfer, read_head(scope, receive))
         transfer.bounds = bounds_of(head.name)
         self._make_room(transfer, _claimed(scope, head))
         replies: list[Message] = []
@@ -117,7 +115,7 @@ class UploadGuard:
             replies.append(message)
 
         await self._app(scope, self._counting(transfer, head, receive), keep)
-        _check_kept(transfer)
+        _check_kept(transfer, head.name)
         for reply in replies:
             await send(reply)
 
@@ -130,13 +128,14 @@ class UploadGuard:
             if message is None:
                 message = await _in_time(transfer, receive())
                 size = len(message.get("body", b""))
+                head.form.feed(message.get("body", b""))
             else:
                 size = 0
             self._make_room(transfer, size)
             transfer.received += size
             return message
 
-        transfer.received = max(0, sum(len(message.get("body", b"")) for message in head.messages) - head.length)
+        transfer.received = head.form.data
         return counted
 
     def _make_room(self, transfer: Transfer, size: int) -> None:
@@ -180,7 +179,7 @@ async def _in_time(transfer: Transfer, piece: Awaitable[Piece]) -> Piece:
             return await piece
     except TimeoutError:
         closing = {"connection": "close"}
-        raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, "408: the upload did not go on.", closing) from None
+        raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, "408: the upload stalled.", closing) from None
 
 
 def _claimed(scope: Scope, head: Head) -> int:
@@ -190,17 +189,21 @@ def _claimed(scope: Scope, head: Head) -> int:
     return max(0, length - head.length - FRAMING)
 
 
-def _check_kept(transfer: Transfer) -> None:
-    """Streamlit reads the form by itself: what it took out of it is held to its own name."""
+def _check_kept(transfer: Transfer, name: str) -> None:
+    """Streamlit reads the form by itself: what it took out of it is held to the name and bounds of what came in."""
     record = held.files_of(transfer.session).get(transfer.file)
     if record is None:
         return
-    bounds = bounds_of(record.name)
-    if len(record.data) > bounds.file:
-        held.manager().remove_file(transfer.session, transfer.file)
-        raise _too_long(bounds)
+    size = len(record.data)
+    if record.name == name and size <= transfer.bounds.file:
+        _drop_oldest(transfer, transfer.bounds.session - size)
+        return
+    held.manager().remove_file(transfer.session, transfer.file)
+    if record.name == name:
+        raise _too_long(transfer.bounds)
+    raise HTTPException(HTTPStatus.BAD_REQUEST, "400: the form's file was read under two names.")
 
 
 def _too_long(bounds: Bounds) -> HTTPException:
-    reason = f"413: {bounds.kind} are taken up to {bounds.file >> 20:,} MB."
+    reason = f"413: {bounds.kind} may be at most {bounds.file >> 20:,} MB."
     return HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, reason)

@@ -215,8 +215,7 @@ def _disk_failures(name: str) -> Iterator[None]:
         known = os.strerror(error.errno) if error.errno else "the disk failed"  # the error's own words may have a path
         why = "the disk of this server is full" if error.errno in _FULL else known
         raise CheckpointError(
-            f"{name!r} cannot be kept here: {why}. Nothing of it was kept. Try again later, or ask whoever runs this "
-            "server."
+            f"{name!r} could not be saved: {why}. Try again later, or ask whoever runs this server."
         ) from error
 
 

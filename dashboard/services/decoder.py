@@ -97,7 +97,9 @@ def _ended(code: int, errors: bytes) -> str:
     if code == -getattr(signal, "SIGXCPU", 0):
         return _too_slow()
     _log.error("a picture's process ended with %d: %s", code, errors[-2000:].decode(errors="replace"))
-    return "the picture file ended its decoder: it is damaged, or too large for this server. Save it again, or smaller."
+    return (
+        "the picture file could not be decoded: it is damaged, or too large for this server. Save it again, or smaller."
+    )
 
 
 def _too_slow() -> str:

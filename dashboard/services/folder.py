@@ -24,7 +24,7 @@ _SHOWN_IN_ERRORS = 80  # characters of a name that a link asks for
 # Why something is not offered, as it stands after "left out:" and after "there is no checkpoint 'x':".
 HIDDEN = "hidden"
 UNPRINTABLE = "name with a backslash, or with characters that cannot be shown"
-AMBIGUOUS = "name that reads like a part of a file or a number of heads"
+AMBIGUOUS = "ambiguous name"
 NOT_ORDINARY = "no ordinary file"
 NOT_READABLE = "no permission to read it"
 STRAY_LINK = "link that leads nowhere, or out of the folder"

@@ -148,7 +148,7 @@ def test_a_process_that_dies_is_said_in_words(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(decoder, "_SCRIPT", decoder._SCRIPT.with_name("absent.py"))
-    with pytest.raises(ve.ImageError, match="ended its decoder: it is damaged, or too large for this server"):
+    with pytest.raises(ve.ImageError, match="could not be decoded: it is damaged, or too large for this server"):
         decode(noise_png(4), ignore, most_pixels=MOST)
     assert "can't open file" in caplog.text
 

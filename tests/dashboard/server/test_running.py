@@ -149,7 +149,7 @@ def test_uploads_are_bounded_and_end_with_their_tab(server: Server) -> None:
         assert session.put("f", "a.png", noise_png(1)).status == 204
         head = b'--17wide5high\r\nContent-Disposition: form-data; name="f"; filename="a.png"\r\n\r\n'
         answer = session.put_body("g", head, Content_Length=str(300 << 20))
-        assert (answer.status, answer.text) == (413, "413: pictures are taken up to 64 MB.\n")
+        assert (answer.status, answer.text) == (413, "413: pictures may be at most 64 MB.\n")
         assert held_bytes(server) > 0
     deadline = time.monotonic() + 60
     while held_bytes(server) and time.monotonic() < deadline:

@@ -1,88 +1,16 @@
 """Uploads are bounded on the server, in front of Streamlit's own route: by file, session, all sessions, and speed."""
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import pytest
-from starlette.applications import Starlette
-from starlette.types import Message
-from streamlit import config
-from streamlit import runtime as streamlit_runtime
-from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+from starlette.exceptions import HTTPException
 from streamlit.runtime.uploaded_file_manager import UploadedFileRec
-from streamlit.web.server.starlette import starlette_routes
 
 from dashboard.server import held, uploads
 from dashboard.server.uploads import Bounds, Transfer, UploadGuard
-from dashboard.services import limits
 from tests.dashboard.server.asgi import call, http_scope, text
 from tests.dashboard.server.client import BOUNDARY, form
-
-MB = 1 << 20
-CHECKPOINT = 2 * MB - 512  # Streamlit's own limit is for a whole form
-
-
-@dataclass
-class Runtime:
-    """What of Streamlit's runtime uploads have to do with. Sessions "a" and "b" are connected."""
-
-    uploaded_file_mgr: MemoryUploadedFileManager
-    active: set[str] = field(default_factory=lambda: {"a", "b"})
-    closed: list[str] = field(default_factory=list)
-
-    def is_active_session(self, session: str) -> bool:
-        return session in self.active
-
-    def close_session(self, session: str) -> None:
-        self.closed.append(session)
-        if session != "ended":  # as of one that it does not know any more
-            self.uploaded_file_mgr.remove_session_files(session)
-
-
-@pytest.fixture
-def runtime(monkeypatch: pytest.MonkeyPatch) -> Runtime:
-    """Pictures of 1 MB, checkpoints of 2 MB; a session holds 3 files and 2 MB of pictures, all hold 7 MB."""
-    running = Runtime(MemoryUploadedFileManager("/_stcore/upload_file"))
-    read = config.get_option
-    monkeypatch.setattr(streamlit_runtime, "get_instance", lambda: running)
-    monkeypatch.setattr(starlette_routes, "is_xsrf_enabled", lambda: False)
-    monkeypatch.setattr(config, "get_option", lambda name: 2 if name == "server.maxUploadSize" else read(name))
-    monkeypatch.setattr(limits, "PICTURE_MEGABYTES", 1)
-    monkeypatch.setattr(limits, "SESSION_PICTURE_BYTES", 2 * MB)
-    monkeypatch.setattr(limits, "SESSION_FILES", 3)
-    monkeypatch.setattr(limits, "RECEIVED_BYTES", 7 * MB)
-    return running
-
-
-@pytest.fixture
-def guard(runtime: Runtime) -> UploadGuard:
-    """In front of Streamlit's own route."""
-    manager = runtime.uploaded_file_mgr
-    return UploadGuard(Starlette(routes=starlette_routes.create_upload_routes(runtime, manager, None)))  # type: ignore[arg-type]
-
-
-def bodies(data: bytes, piece: int = 65536) -> Iterator[Message]:
-    for start in range(0, len(data), piece):
-        more = start + piece < len(data)
-        yield {"type": "http.request", "body": data[start : start + piece], "more_body": more}
-
-
-def scope(session: str, file: str, length: int | None):
-    headers = [("content-type", f"multipart/form-data; boundary={BOUNDARY}")]
-    headers += [] if length is None else [("content-length", str(length))]
-    return http_scope(f"/_stcore/upload_file/{session}/{file}", "PUT", headers=headers)
-
-
-def put(guard: UploadGuard, session: str, file: str, name: str, size: int, *, claimed: bool = True) -> tuple[int, str]:
-    """Upload `size` bytes; status and text of the answer."""
-    data = form(name, b"\0" * size)
-    sent = call(guard, scope(session, file, len(data) if claimed else None), *bodies(data))
-    return sent[0]["status"], text(sent)
-
-
-def kept(session: str) -> dict[str, int]:
-    return {file: len(record.data) for file, record in held.files_of(session).items()}
+from tests.dashboard.server.receiving import CHECKPOINT, MB, Runtime, bodies, kept, put, scope
 
 
 @pytest.mark.parametrize("claimed", [True, False])
@@ -95,14 +23,14 @@ def test_a_file_is_taken_up_to_its_kinds_size(guard: UploadGuard, name: str, lar
     assert kept("a") == {"f": largest}
     status, said = put(guard, "a", "g", name, MB + 1 if largest == MB else 2 * MB + 1, claimed=claimed)
     assert status == 413
-    assert said.strip() == ("413: pictures are taken up to 1 MB." if largest == MB else "File too large")
+    assert said.strip() == ("413: pictures may be at most 1 MB." if largest == MB else "File too large")
     assert "g" not in kept("a")
 
 
 def test_a_length_that_is_too_long_is_refused_before_the_file_comes(guard: UploadGuard) -> None:
     data = form("a.png", b"\0" * 50)
     sent = call(guard, scope("a", "f", 3 * MB), {"type": "http.request", "body": data[:90], "more_body": True})
-    assert (sent[0]["status"], text(sent)) == (413, "413: pictures are taken up to 1 MB.\n")
+    assert (sent[0]["status"], text(sent)) == (413, "413: pictures may be at most 1 MB.\n")
 
 
 def test_a_body_without_end_is_cut_off_where_it_is_too_long(guard: UploadGuard) -> None:
@@ -144,6 +72,18 @@ def test_a_file_is_held_to_the_name_under_which_streamlit_keeps_it(guard: Upload
     data = disguised + b"\0" * (MB + 1) + f"\r\n--{BOUNDARY}--\r\n".encode()
     assert call(guard, scope("a", "f", len(data)), *bodies(data))[0]["status"] == 413
     assert kept("a") == {}
+
+
+def test_what_is_kept_is_held_to_the_name_and_the_bounds_of_what_came(runtime: Runtime) -> None:
+    store = runtime.uploaded_file_mgr
+    for file in ("1", "2", "f"):
+        store.add_file("a", UploadedFileRec(file, "a.png", "image/png", b"\0" * MB))
+    transfer = Transfer("a", "f", uploads.bounds_of("a.png"))
+    uploads._check_kept(transfer, "a.png")
+    assert kept("a") == {"2": MB, "f": MB}, "2 MB of pictures"
+    with pytest.raises(HTTPException) as refused:
+        uploads._check_kept(transfer, "a.pth")
+    assert (refused.value.status_code, kept("a")) == (400, {"2": MB})
 
 
 def test_a_sessions_newest_pictures_push_out_its_oldest_and_nothing_else(guard: UploadGuard) -> None:
