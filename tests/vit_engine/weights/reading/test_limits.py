@@ -30,9 +30,7 @@ MEBI = 1 << 20
     ],
 )
 def test_values_that_are_repeated_beyond_measure_are_refused(tensors: dict[str, Tensor], claimed: int) -> None:
-    with pytest.raises(
-        CheckpointError, match=rf"its tensors claim {claimed:,} bytes as float32, and the values"
-    ):
+    with pytest.raises(CheckpointError, match=rf"its tensors claim {claimed:,} bytes as float32, and the values"):
         demand_tensors_within_limit(tensors)
 
 
