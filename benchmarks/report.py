@@ -41,7 +41,7 @@ README_TEXT = """\
 What attention analysis costs: CPU time with one thread, as a multiple of that of a plain forward pass, which shows no
 attention, and peak memory above the loaded model and the picture. `attend()` leaves the statistics of every layer and
 head, and any query's map for a read. These models predict no class, so it ends in the last layer's attention; the
-others run that layer to its end. Run `make bench` to measure anew.
+others run that layer to its end. Run `make bench` to measure it yourself.
 [benchmarks/RESULTS.md](benchmarks/RESULTS.md) has all cases, two threads, and the bars that the project sets itself."""
 INTRODUCTION = """\
 # Benchmark

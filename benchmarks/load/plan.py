@@ -24,7 +24,7 @@ BEHIND_BAR, BEHIND_SECONDS_BAR = 3.0, 3.0  # a small analysis behind a heavy one
 # kB of memory an interaction, while BUSIEST sessions go on. One that kept its figure would add 170 kB or more: that is
 # what the smallest takes as it is sent.
 GROWTH_BAR = 40.0
-GROWTH_INTERACTIONS = 100  # of fewer no growth is told
+GROWTH_INTERACTIONS = 100  # with fewer, no growth is given
 
 PATCHES = (28, 42)  # rows and columns of the default picture in the default model
 FRAME = (224.0, 336.0)  # its height and width at the default short side

@@ -58,7 +58,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def full_report(found: Sequence[Measured], machine: Mapping[str, Any]) -> str:
-    """The whole of LOAD.md. found: the checkout whose bars are told first, and any that it is compared with."""
+    """The whole of LOAD.md. found: the checkout whose bars come first, and any that it is compared with."""
     least, most = THINK
     return "\n\n".join([
         INTRODUCTION.format(least=least, most=most),
