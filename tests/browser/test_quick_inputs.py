@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, TimeoutError
 import vit_engine as ve
 from dashboard import keys, services
 from dashboard.keys import of_pane
-from tests.browser.lag import LAG, busy_machine, lagging
+from tests.browser.lag import LAG, Connection, busy_machine, lagging
 from tests.browser.server import Server
 from tests.browser.support import TIMEOUT, TRACE, cell_to_pixels, chart, drawn, settled
 
@@ -140,6 +140,21 @@ def test_of_heads_that_are_clicked_quickly_the_last_one_is_shown(open_page: Call
     for head in ("0", "3", "max", "1", "2"):
         segment(page, keys.HEAD, head)
     assert_explore(page, layer=5, head=2)
+
+
+def test_what_was_shown_before_comes_back_while_a_run_is_on_its_way(page: Page, server: Server) -> None:
+    """A run may name no message that the page drops before that run's own messages come."""
+    connection = Connection(page)
+    page.goto(f"{server.url}/?{urlencode(SMALL)}")
+    settled(page, timeout=3 * TIMEOUT)
+    segment(page, keys.HEAD, "0")
+    assert_explore(page, layer=5, head=0)
+    connection.hold()
+    segment(page, keys.HEAD, "1")
+    connection.wait_for_finished_run()
+    segment(page, keys.HEAD, "mean")
+    connection.release()
+    assert_explore(page, layer=5)
 
 
 def test_clicks_on_many_controls_without_a_pause_all_count(open_page: Callable[..., Page]) -> None:
