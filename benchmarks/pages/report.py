@@ -26,7 +26,7 @@ Each change is made {repeats} times, each time to another value.
   press of the mouse until two frames after the chart's new colours were in the page. The way to the server and back,
   the browser's work, and the time that Streamlit waits for another key are in it.
 - **chart**, **page**: bytes of the chart's JSON, and of all elements of page and sidebar, the most of any run.
-  **sent**: bytes that came over the browser's websocket, the most of any run; what the browser has is not sent again.
+  **sent**: bytes that came over the browser's websocket, the most of any run.
 
 Times are medians in milliseconds, with the worst behind them. 1 kB is 1,000 bytes. The bars are the slowest change's
 median, and the worst of all runs of all changes. Those of Compare hold for Heads too."""

@@ -18,6 +18,7 @@ from benchmarks.load.plan import KINDS, Input
 from benchmarks.load.report import Measured
 from benchmarks.load.server import Server, serving
 from benchmarks.load.widgets import initial_state, segment, slider
+from tests.asynchronous import finished
 from tests.benchmarks.support import MACHINE
 
 EXPLORE = KINDS[0]
@@ -63,7 +64,7 @@ def test_two_sessions_have_their_own_inputs_answered(small_app: Path) -> None:
             return [one.query, other.query]
 
     with serving(small_app) as server:
-        queries = asyncio.run(drive(server))
+        queries = finished(drive(server))
         assert server.cpu_seconds() > 0
         assert server.rss_mib() > 10
     assert queries == ["layer=2&head=mean&points=%5B1%5D", "layer=0&head=3&points=%5B%5D"]
@@ -84,7 +85,7 @@ def test_an_error_on_the_page_and_a_widget_that_is_not_there_are_told(
     monkeypatch.setattr("benchmarks.load.measure.inputs", lambda number: iter([act("layer", slider(4 * number))]))
     monkeypatch.setattr("benchmarks.load.measure.thinks", lambda number: iter([0.0]))
     with serving(small_app) as server:
-        found = asyncio.run(drive(server))
+        found = finished(drive(server))
     assert len(found.answers) == 1
     (error,) = found.errors
     assert error.startswith("session 1, Explore: layer: the page shows an exception")

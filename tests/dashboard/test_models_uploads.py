@@ -1,6 +1,5 @@
 """An uploaded checkpoint is kept in a private folder, bounded in bytes, and becomes a model like any other."""
 
-import asyncio
 import gc
 import io
 import stat
@@ -16,6 +15,7 @@ import vit_engine as ve
 from dashboard import keys, serve, services
 from dashboard.services import checkpoint_uploads, limits, own
 from dashboard.testing import clear_caches, open_app, open_models
+from tests.asynchronous import finished
 from tests.dashboard.checkpoints import HEADS, engine_trace_of, save_checkpoint
 from tests.dashboard.support import SMALL, assert_drawn, ignore, open_small, small_trace
 from vit_engine.registry import find_model
@@ -281,6 +281,5 @@ def test_a_server_that_ends_removes_all_uploads(monkeypatch: pytest.MonkeyPatch)
         async with serve._lifespan(serve.app):
             assert root.exists()
 
-    with ThreadPoolExecutor(1) as elsewhere:  # browser tests leave an event loop in this thread
-        elsewhere.submit(asyncio.run, live()).result()
+    finished(live())
     assert not root.exists()

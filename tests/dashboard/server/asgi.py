@@ -6,6 +6,8 @@ from itertools import chain
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tests.asynchronous import finished
+
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -57,7 +59,7 @@ def call(app: ASGIApp, scope: Scope, *messages: Message, more: Iterable[Message]
     async def send(message: Message) -> None:
         sent.append(message)
 
-    asyncio.run(app(scope, receive, send))  # type: ignore[arg-type]
+    finished(app(scope, receive, send))  # type: ignore[arg-type]
     return sent
 
 

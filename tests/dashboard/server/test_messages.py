@@ -1,12 +1,11 @@
 """Messages that reach beyond the sender's session do not arrive."""
 
-import asyncio
-
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from dashboard.server.messages import MAX_FILES, MessageFilter, refusal
+from tests.asynchronous import finished
 
 
 def files(count: int) -> BackMsg:
@@ -69,5 +68,5 @@ def test_the_application_gets_the_others_in_order() -> None:
     async def receive() -> Message:
         return next(messages)
 
-    asyncio.run(MessageFilter(application)({"type": "websocket"}, receive, None))  # type: ignore[arg-type]
+    finished(MessageFilter(application)({"type": "websocket"}, receive, None))  # type: ignore[arg-type]
     assert got == [coming[0], coming[2], *coming[5:]]
