@@ -1,5 +1,7 @@
 """What all tests share."""
 
+import sys
+
 import pytest
 from hypothesis import settings
 
@@ -8,7 +10,14 @@ from tests.browser.server import HOW_TO_GET_ONE
 settings.register_profile("deterministic", derandomize=True, deadline=None, database=None)
 settings.load_profile("deterministic")
 
+MAIN = sys.modules["__main__"]
 LEFT_OUT = pytest.StashKey[int]()  # browser tests that were collected and left out, as there is no browser
+
+
+@pytest.fixture(autouse=True)
+def own_main_module() -> None:
+    """AppTest leaves its script as `__main__`, and processes that multiprocessing starts run their parent's again."""
+    sys.modules["__main__"] = MAIN
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
