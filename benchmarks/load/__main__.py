@@ -1,7 +1,7 @@
 """What the server takes of its machine and how long its users wait, with many of them at once.
 
-python -m benchmarks.load                   this checkout, then benchmarks/LOAD.md: four minutes
-python -m benchmarks.load --against PATH    another checkout too, the two in turns: eight minutes
+python -m benchmarks.load                   this checkout, then benchmarks/LOAD.md: seven minutes
+python -m benchmarks.load --against PATH    another checkout too, the two in turns: thirteen minutes
 python -m benchmarks.load --quick           in less time; prints the tables and writes nothing
 
 Everything is on loopback. Nothing else should run meanwhile.

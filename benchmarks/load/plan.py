@@ -12,7 +12,7 @@ from dashboard.keys import of_pane
 SESSIONS = (1, 4, 16)  # at once
 BUSIEST = SESSIONS[-1]
 SECONDS, QUICK_SECONDS = 15.0, 5.0  # of every number of sessions but BUSIEST, and of every checkout
-BUSIEST_SECONDS = 90.0  # long enough for what a leak adds to stand out of what comes and goes
+BUSIEST_SECONDS = 300.0  # two thirds of it come after all caches have filled: what grows then is a leak
 THINK = (1.0, 2.0)  # seconds between the end of a run and the next input: evenly spread
 ROUNDS = 3  # of the CPU time of each kind of interaction
 REPEATS, QUICK_REPEATS = 10, 4  # of a kind in a round
