@@ -2,7 +2,7 @@
 
 python -m benchmarks            every run, then benchmarks/RESULTS.md, docs/benchmark.svg and the README's table
 python -m benchmarks --resume   the runs that a killed benchmark did not come to, then the same
-python -m benchmarks --report   no runs, only the tables and the plot, anew from benchmarks/results.json
+python -m benchmarks --report   no runs, only the tables and the plot, from benchmarks/results.json
 python -m benchmarks --quick    what the bars need, in few runs; prints the tables and writes nothing
 
 python -m benchmarks.pages      another benchmark: what a change on a page costs, into benchmarks/PAGES.md

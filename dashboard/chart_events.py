@@ -1,6 +1,6 @@
-"""What a person does in a chart, told to the server where Streamlit's own charts do not tell it.
+"""Chart events that Streamlit's own charts do not report to the server.
 
-They tell neither a zoom nor a click on a heatmap (streamlit#8760). Without the first a chart that is drawn anew, for
+They report neither a zoom nor a click on a heatmap (streamlit#8760). Without the first a chart that is redrawn, for
 another layer, forgets where it was zoomed; instead of the second a transparent marker for each patch could take the
 clicks, but thousands of markers take the browser seconds to draw.
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-# Plotly makes a chart anew at times, so the chart is looked for again and again; a second listener would tell twice.
+# Plotly recreates a chart at times, so it is looked for repeatedly; a second listener would report events twice.
 _JS = """
 const LOOK = 200;  // milliseconds between two looks for the chart
 

@@ -145,6 +145,6 @@ def _add_series(run: Series, like: str) -> None:
 
 
 def _tell(words: str) -> None:
-    """Draw the page anew, with the models that are there now, and say what was done."""
+    """Redraw the page with the current models, and say what was done."""
     st.session_state[_DONE] = (st.session_state[_ASKED], words)
     st.rerun()

@@ -93,7 +93,7 @@ def _changed(pane: Pane, field: str, value: Any, specs: Mapping[str, ModelSpec])
     if field == "model" and old is not None and pane.layer == old.depth - 1:
         pane = replace(pane, layer=-1)  # the layer stays the last one, where it was
     pane = replace(pane, **{field: value})
-    spec = specs.get(pane.model)  # models can go at any time: that is told when the page is drawn
+    spec = specs.get(pane.model)  # models can disappear at any time: the page says so when it is drawn
     return pane if spec is None else fitted(pane, spec)
 
 

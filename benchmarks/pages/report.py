@@ -21,7 +21,7 @@ Each change is made {repeats} times, each time to another value.
 
 - **server**: one run of the app's script by Streamlit's AppTest, in the benchmark's own process, from the changed
   widget until all elements are there. This is somewhat more than a server takes: AppTest reads and compiles the
-  scripts anew in every run, and reads the elements back.
+  scripts again in every run, and parses the elements back.
 - **painted**: in a real, headless Chromium without a GPU, beside the server on the same machine: from the key or the
   press of the mouse until two frames after the chart's new colours were in the page. The way to the server and back,
   the browser's work, and the time that Streamlit waits for another key are in it.
