@@ -10,7 +10,8 @@ ASSETS = ROOT / "dashboard" / "assets"
 if str(ROOT) not in sys.path:  # Streamlit puts this file's folder there, not the project's
     sys.path.insert(0, str(ROOT))
 
-from dashboard import controls, widgets  # noqa: E402
+from dashboard.links import widgets  # noqa: E402
+from dashboard.shell import sidebar  # noqa: E402
 
 st.set_page_config(page_title="ViT attention", page_icon=str(ASSETS / "icon.png"), layout="wide")
 st.html(ASSETS / "style.css")
@@ -24,6 +25,6 @@ page = st.navigation(
     ]
 )
 widgets.begin(page.url_path)
-controls.restore()
-controls.sidebar(panes=page.url_path == "compare")
+sidebar.restore()
+sidebar.sidebar(panes=page.url_path == "compare")
 page.run()

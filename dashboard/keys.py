@@ -11,9 +11,9 @@ UPLOAD = "upload"  # file uploader
 CAMERA = "camera"  # camera input
 REMOVE_UPLOAD = "remove_upload"  # button, where an uploaded picture is shown and its file is not
 MODEL = "model"  # select box: a name from vit_engine.list_models(), or of a file: "file:…", "upload:…"
-SIZE = "size"  # select box: short side in pixels, one of dashboard.state.SIZES
+SIZE = "size"  # select box: short side in pixels, one of dashboard.links.selection.SIZES
 OPACITY = "opacity"  # slider: 0..100 %, of the attention over the picture
-COLOURS = "colours"  # select box: one of dashboard.figures.COLOUR_SCALES, or "auto"
+COLOURS = "colours"  # select box: one of dashboard.charts.COLOUR_SCALES, or "auto"
 SCALE = "scale"  # segmented control: "shared" | "own"
 CLIP = "clip"  # select slider: percentile at which the colour scale ends
 
@@ -62,7 +62,7 @@ DOWNLOAD_INSPECTED = "download_inspected"  # download button: its report as JSON
 OPEN_CHECKPOINT = "open_checkpoint"  # button, where it is a model: in Explore
 
 # Heads: which heads to look at
-HEADS_STATISTIC = "heads_statistic"  # select box: a column of vit_engine.statistics.COLUMNS but layer and head
+HEADS_STATISTIC = "heads_statistic"  # select box: a column of vit_engine.trace.statistics.COLUMNS but layer and head
 HEADS_PROFILE = "heads_profile"  # segmented control: "statistic" | "entropy" | "distance"
 HEADS_OVERLAY = "heads_overlay"  # multi-select: names of models, besides the one in use
 HEADS_RANKING = "heads_ranking"  # segmented control: "focused" | "local" | "global" | "unlike" | "redundant"
@@ -70,7 +70,7 @@ RANKED_HEAD = "ranked_head"  # buttons ranked_head_0, ranked_head_1, …: open t
 HEADS_SCOPE = "heads_scope"  # segmented control: "layer" | "all"
 HEADS_LAYER = "heads_layer"  # slider, where the scope is one layer: 0..depth - 1
 HEADS_ORDER = "heads_order"  # segmented control: "cluster" | "number"
-HEADS_REDUNDANT = "heads_redundant"  # select slider: bits, one of dashboard.heads_state.THRESHOLDS
+HEADS_REDUNDANT = "heads_redundant"  # select slider: bits, one of dashboard.heads.state.THRESHOLDS
 
 # Heads: what is drawn
 STATISTIC_MAP = "statistic_map"  # plotly chart; traces "statistic", "cells" (click = open that head)
@@ -85,14 +85,14 @@ DOWNLOAD_SIMILARITY = "download_similarity"  # download button: one row a pair o
 QUERY = "query"  # None for CLS, or (y, x): the point, as fractions 0..1 of the scaled picture's height and width
 UPLOADED = "uploaded"  # sha256 of the uploaded picture in use, or None
 SHOWN_MODEL = "shown_model"  # name of the model whose details the page Models shows; None for the one in use
-PANES = "panes"  # tuple of vit_engine.comparison.Pane: what Compare shows
+PANES = "panes"  # tuple of vit_engine.analysis.comparison.Pane: what Compare shows
 REFERENCE = "reference"  # number of the pane that Compare compares with
 ZOOM = "zoom"  # None for the whole picture, or (top, left, bottom, right) as fractions of the scaled picture
 
 # Compare: above the panes
 COMPARE_SHOW = "compare_show"  # segmented control: "map" | "difference" | "mask"
 COMPARE_SCALE = "compare_scale"  # segmented control: "shared" | "own" | "log"
-COMPARE_KEEP = "compare_keep"  # select slider: per cent of the mass in masks, one of dashboard.compare_state.KEEPS
+COMPARE_KEEP = "compare_keep"  # select slider: per cent of the mass in masks, one of dashboard.compare.state.KEEPS
 PANES_SEEN = "panes_seen"  # number input, not seen: how often the panes had been made others when the browser got them
 ADD_PANE = "add_pane"  # button: one more, a copy of the last
 PRESET = "preset"  # buttons preset_patches, preset_last, preset_layers, preset_random, preset_supervision, preset_heads
@@ -101,7 +101,7 @@ PRESET = "preset"  # buttons preset_patches, preset_last, preset_layers, preset_
 PANE_MODEL = "pane_model"  # select box: a model's name
 PANE_LAYER = "pane_layer"  # slider: 0..depth - 1
 PANE_HEAD = "pane_head"  # select box: "mean" | "max" | "min" | "0" | "1" | ...
-PANE_METHOD = "pane_method"  # select box: a name in vit_engine.methods.METHODS
+PANE_METHOD = "pane_method"  # select box: a name in vit_engine.analysis.methods.METHODS
 PANE_QUERY = "pane_query"  # segmented control: "shared" | "cls" | "own", the point that was shared when it was chosen
 PANE_REFERENCE = "pane_reference"  # button: compare the others with this one
 PANE_DUPLICATE = "pane_duplicate"  # button
@@ -117,7 +117,7 @@ COMPARISON_EVENTS = "comparison_events"  # component, not seen: tells clicks and
 RESET_ZOOM = "reset_zoom"  # button, where it is zoomed
 AGREEMENT = "agreement"  # data frame: one row a pair of panes
 DOWNLOAD_AGREEMENT = "download_agreement"  # download button: CSV
-STATISTIC = "statistic"  # select box: a column of vit_engine.statistics.COLUMNS that means the same in all panes
+STATISTIC = "statistic"  # select box: a column of vit_engine.trace.statistics.COLUMNS that means the same in all panes
 COMPARE_ROWS = "compare_rows"  # segmented control: "layer" | "all"
 COMPARE_ORDER = "compare_order"  # segmented control: "head" | "difference"
 COMPARE_HEADS = "compare_heads"  # data frame: one row a head, a column group a pane

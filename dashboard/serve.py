@@ -26,18 +26,20 @@ from dashboard.server.held import Sweeper  # noqa: E402
 from dashboard.server.messages import MessageFilter  # noqa: E402
 from dashboard.server.start import announce, one_host_check  # noqa: E402
 from dashboard.server.uploads import UploadGuard  # noqa: E402
+from dashboard.services import analyses  # noqa: E402
+from dashboard.services.checkpoints import private_folder, uploads  # noqa: E402
 
 # From the network inwards: what is refused has the headers too.
 MIDDLEWARE = (ProtectiveHeaders, HostGuard, UploadGuard, MessageFilter, ServerInPage)
 
 
 def _warm_up() -> None:
-    from dashboard import services  # noqa: PLC0415  (heavy: not before the server answers)
+
     from vit_engine import VitEngineError  # noqa: PLC0415
 
-    services.remove_abandoned()
+    private_folder.remove_abandoned()
     try:
-        services.warm_up()
+        analyses.warm_up()
     except VitEngineError as error:  # a memory budget that is too small, say: every visitor is told the same
         logging.getLogger(__name__).warning("Nothing is warm: %s", error)
 
@@ -50,9 +52,8 @@ async def _lifespan(_: st.App) -> AsyncIterator[None]:
     with one_host_check():
         yield
     sweeping.cancel()
-    from dashboard import services  # noqa: PLC0415  (by now it is there)
 
-    services.close_uploads()  # a server that is told to end by a signal runs no other clean-up
+    uploads.close_uploads()  # a server that is told to end by a signal runs no other clean-up
 
 
 app = st.App(

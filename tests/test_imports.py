@@ -10,37 +10,33 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-# Rooms of the engine from the lowest up. A room imports from lower ones and from itself; "" is the package's own face.
-LEVELS = (
-    ("errors", "progress", "demo.shapes", "planning.cgroup"),
-    ("containers",),
-    ("spec", "devices", "decoding"),
-    ("planning.budget",),
-    ("registry", "positions", "streaming", "image", "maps", "statistics"),
-    ("model",),
-    ("weights", "presets"),
+# The engine, floor by floor from the ground up: a room imports lower floors and itself; "" is the package's own face.
+ENGINE = (
+    ("errors", "progress"),
+    ("spec", "devices", "containers"),
+    ("resources", "decoding"),
+    ("image", "registry", "model"),
+    ("weights",),
     ("planning",),
     ("trace",),
-    ("methods", "similarity"),
-    ("comparison", "rankings"),
+    ("analysis",),
     ("",),
-    ("console", "pictures", "versions"),
-    ("demo", "cli"),
-    ("__main__",),
+    ("report",),
+    ("cli",),
+    ("demo", "__main__"),
 )
-LEVEL = {room: number for number, rooms in enumerate(LEVELS) for room in rooms}
-WITHOUT_TORCH = (
-    "errors",
-    "progress",
-    "decoding",
-    "spec",
-    "registry",
-    "maps",
-    "statistics",
-    "demo.shapes",
-    "console",
-    "pictures",
+# The dashboard. Pages stand side by side on one floor: they never import one another.
+DASHBOARD = (
+    ("", "keys", "samples", "charts"),
+    ("links",),
+    ("services",),
+    ("shell", "server"),
+    ("explore", "compare", "heads", "models", "guide"),
+    ("views",),
+    ("app", "serve"),
+    ("testing",),
 )
+WITH_PLOTLY = {Path(f"vit_engine/report/{name}.py") for name in ("colours", "plain")}
 
 
 @dataclass(frozen=True)
@@ -81,96 +77,58 @@ def _from(root: Path, where: tuple[Path, int], module: str, names: list[str]) ->
         yield Import(*where, module, rest)
 
 
+def rooms_are_floors(root: Path, package: str, floors: tuple[tuple[str, ...], ...]) -> list[Import]:
+    """Imports that lead up, or across to another room of the same floor."""
+    floor = {room: number for number, rooms in enumerate(floors) for room in rooms}
+    up = []
+    for each in imports_under(root, package):
+        if each.is_of(package):
+            importer, imported = room_of(module_of(each.path)), room_of(each.module)
+            for room in (importer, imported):
+                assert room in floor, f"{each.path}: give the room {room!r} of {package} its floor in this test"
+            if importer != imported and floor[imported] >= floor[importer]:
+                up.append(each)
+    return up
+
+
 def room_of(module: str) -> str:
-    """The room of a module of the engine: "weights" of "vit_engine.weights.load"."""
-    parts = module.split(".")[1:]
-    two = ".".join(parts[:2])
-    return two if two in LEVEL else ".".join(parts[:1])
+    """The room of a module: "weights" of "vit_engine.weights.load"."""
+    return ".".join(module.split(".")[1:2])
 
 
 def module_of(path: Path) -> str:
     return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
 
 
-def engine_is_alone(root: Path) -> list[Import]:
-    return [found for found in imports_under(root, "vit_engine") if found.is_of("dashboard", "streamlit", "plotly")]
+def engine_has_floors(root: Path) -> list[Import]:
+    return rooms_are_floors(root, "vit_engine", ENGINE)
 
 
-def engine_has_layers(root: Path) -> list[Import]:
-    found = []
-    for each in imports_under(root, "vit_engine"):
-        if each.is_of("vit_engine"):
-            above, below = room_of(module_of(each.path)), room_of(each.module)
-            for room in (above, below):
-                assert room in LEVEL, f"{each.path}: give the room {room!r} its place in LEVELS of this test"
-            if above != below and LEVEL[below] >= LEVEL[above]:
-                found.append(each)
-    return found
+def dashboard_has_floors(root: Path) -> list[Import]:
+    return rooms_are_floors(root, "dashboard", DASHBOARD)
 
 
-def rooms_without_torch(root: Path) -> list[Import]:
-    imports = imports_under(root, "vit_engine")
-    return [each for each in imports if each.is_of("torch") and room_of(module_of(each.path)) in WITHOUT_TORCH]
+def libraries_have_their_places(root: Path) -> list[Import]:
+    """No Streamlit in the engine; Plotly in few files of its reports, which know no PyTorch, and of the dashboard only
+    the services do.
+    """
+    every = (each for package in ("vit_engine", "dashboard") for each in imports_under(root, package))
+    return [each for each in every if _is_out_of_place(each)]
 
 
-def reports_draw_only(root: Path) -> list[Import]:
-    """What writes comparisons down knows no page and runs no model."""
-    forbidden = ("streamlit", "dashboard", "torch", "torchvision")
-    return [each for each in imports_under(root, "vit_report") if each.is_of(*forbidden)]
+def _is_out_of_place(each: Import) -> bool:
+    in_engine = each.path.is_relative_to("vit_engine")
+    if each.is_of("streamlit", "dashboard"):
+        return in_engine
+    if each.is_of("plotly"):
+        return in_engine and each.path not in WITH_PLOTLY
+    if each.is_of("torch", "torchvision"):
+        reports = each.path.is_relative_to("vit_engine/report") and each.path.name != "versions.py"
+        return reports or not (in_engine or "services" in each.path.parts)
+    return False
 
 
-def two_commands_write_reports(root: Path) -> list[Import]:
-    """Of the engine, only these may import what needs Plotly."""
-    writers = {Path("vit_engine/cli/compare.py"), Path("vit_engine/cli/reproduce.py")}
-    return [each for each in imports_under(root, "vit_engine") if each.is_of("vit_report") and each.path not in writers]
-
-
-def figures_draw_only(root: Path) -> list[Import]:
-    return [
-        each
-        for each in imports_under(root, "dashboard")
-        if each.path.name.endswith(("figures.py", "mosaics.py")) or "figures" in each.path.parts
-        if each.is_of("streamlit", "torch", "dashboard.services", "dashboard.controls", "dashboard.views")
-    ]
-
-
-def views_stand_on_top(root: Path) -> list[Import]:
-    """Nobody imports the entry or the tests' support, and only pages import parts of pages."""
-    entries = ("dashboard.app", "dashboard.serve", "dashboard.testing")
-    return [
-        each
-        for each in imports_under(root, "dashboard")
-        if each.path.name not in {"app.py", "serve.py", "testing.py"}
-        if each.is_of(*entries) or (each.is_of("dashboard.views") and "views" not in each.path.parts)
-    ]
-
-
-def calls_the_engine(path: Path) -> bool:
-    """Whether a file of the dashboard is of the room that calls the engine, or the tests' support."""
-    return "services" in path.parts or path.name == "testing.py"
-
-
-def only_services_call_the_engine(root: Path) -> list[Import]:
-    """Others may import its types and constants, which begin with a capital, but neither functions nor modules."""
-    return [
-        each
-        for each in imports_under(root, "dashboard")
-        if not calls_the_engine(each.path)
-        if each.is_of("torch")
-        or (each.is_of("vit_engine") and not (each.names and all(name[0].isupper() for name in each.names)))
-    ]
-
-
-RULES = (
-    engine_is_alone,
-    engine_has_layers,
-    rooms_without_torch,
-    reports_draw_only,
-    two_commands_write_reports,
-    figures_draw_only,
-    views_stand_on_top,
-    only_services_call_the_engine,
-)
+RULES = (engine_has_floors, libraries_have_their_places, dashboard_has_floors)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
@@ -186,56 +144,41 @@ def test_only_services_have_caches() -> None:
 
 def test_the_walk_finds_what_is_there() -> None:
     found = list(imports_under(ROOT, "vit_engine"))
-    assert any(each.module == "vit_engine.streaming" and "stream_attention" in each.names for each in found)
+    assert any(each.module == "vit_engine.model.streaming" and "stream_attention" in each.names for each in found)
     assert {each.path for each in found} >= {Path("vit_engine/trace/run.py"), Path("vit_engine/weights/load.py")}
 
 
 @pytest.mark.parametrize(
     ("rule", "path", "code"),
     [
-        (engine_is_alone, "vit_engine/trace.py", "import streamlit as st"),
-        (engine_is_alone, "vit_engine/methods/rollout.py", "def f():\n    from plotly.graph_objects import Figure"),
-        (engine_is_alone, "vit_engine/cli.py", "from dashboard import services"),
-        (engine_has_layers, "vit_engine/spec.py", "from vit_engine.image import open_image"),
-        (engine_has_layers, "vit_engine/registry.py", "from vit_engine.maps import AttentionMap"),
-        (engine_has_layers, "vit_engine/registry.py", "from vit_engine.demo import scenes"),
-        (engine_has_layers, "vit_engine/weights/load.py", "from vit_engine import trace"),
-        (engine_has_layers, "vit_engine/model.py", "import vit_engine as ve"),
-        (engine_has_layers, "vit_engine/model.py", "import vit_engine.weights.load"),
-        (rooms_without_torch, "vit_engine/statistics.py", "from torch import Tensor"),
-        (reports_draw_only, "vit_report/figure.py", "import streamlit as st"),
-        (reports_draw_only, "vit_report/figure.py", "from dashboard.figures import heatmap"),
-        (reports_draw_only, "vit_report/record.py", "def f():\n    import torch"),
-        (two_commands_write_reports, "vit_engine/cli/attend.py", "from vit_report import picture"),
-        (two_commands_write_reports, "vit_engine/comparison/compare.py", "def f():\n    import vit_report.bundle"),
-        (figures_draw_only, "dashboard/figures.py", "import torch.nn"),
-        (figures_draw_only, "dashboard/figures.py", "from streamlit import cache_data"),
-        (figures_draw_only, "dashboard/mosaics.py", "import torch"),
-        (figures_draw_only, "dashboard/heads_figures.py", "import streamlit as st"),
-        (figures_draw_only, "dashboard/figures/maps.py", "from dashboard import services"),
-        (views_stand_on_top, "dashboard/figures.py", "from dashboard.views import explore"),
-        (views_stand_on_top, "dashboard/controls.py", "from dashboard import app"),
-        (views_stand_on_top, "dashboard/services/models.py", "from dashboard.testing import press"),
-        (only_services_call_the_engine, "dashboard/views/explore.py", "from vit_engine import ModelSpec, attend"),
-        (only_services_call_the_engine, "dashboard/controls.py", "import vit_engine as ve"),
-        (only_services_call_the_engine, "dashboard/state.py", "from vit_engine import registry"),
-        (only_services_call_the_engine, "dashboard/views/explore.py", "import torch"),
+        (engine_has_floors, "vit_engine/spec.py", "from vit_engine.image import open_image"),
+        (engine_has_floors, "vit_engine/registry.py", "from vit_engine.model import Block"),
+        (engine_has_floors, "vit_engine/registry.py", "def f():\n    from vit_engine.demo import scenes"),
+        (engine_has_floors, "vit_engine/weights/load.py", "from vit_engine import trace"),
+        (engine_has_floors, "vit_engine/trace/record.py", "from vit_engine.analysis.maps import agreement"),
+        (engine_has_floors, "vit_engine/model/vit.py", "import vit_engine as ve"),
+        (engine_has_floors, "vit_engine/model/vit.py", "import vit_engine.weights.load"),
+        (engine_has_floors, "vit_engine/report/record.py", "from vit_engine.cli import console"),
+        (libraries_have_their_places, "vit_engine/trace.py", "import streamlit as st"),
+        (libraries_have_their_places, "vit_engine/cli/attend.py", "from dashboard import services"),
+        (libraries_have_their_places, "vit_engine/report/bundle.py", "from plotly.graph_objects import Figure"),
+        (libraries_have_their_places, "vit_engine/analysis/maps/mask.py", "def f():\n    import plotly"),
+        (libraries_have_their_places, "vit_engine/report/record.py", "def f():\n    import torch"),
+        (libraries_have_their_places, "dashboard/charts.py", "import torch.nn"),
+        (libraries_have_their_places, "dashboard/explore/page.py", "from torch import Tensor"),
+        (dashboard_has_floors, "dashboard/charts.py", "from dashboard.services import analyses"),
+        (dashboard_has_floors, "dashboard/links/address.py", "from dashboard import services"),
+        (dashboard_has_floors, "dashboard/services/catalogue.py", "from dashboard.shell import sidebar"),
+        (dashboard_has_floors, "dashboard/shell/sidebar.py", "from dashboard import app"),
+        (dashboard_has_floors, "dashboard/heads/page.py", "from dashboard.compare import state"),
+        (dashboard_has_floors, "dashboard/compare/page.py", "from dashboard.views import explore"),
+        (dashboard_has_floors, "dashboard/services/catalogue.py", "from dashboard.testing import press"),
     ],
 )
 def test_a_planted_violation_is_found(
     tmp_path: Path, rule: Callable[[Path], list[Import]], path: str, code: str
 ) -> None:
-    others = (
-        "vit_engine/registry",
-        "vit_engine/trace",
-        "vit_engine/demo/scenes",
-        "dashboard/app",
-        "dashboard/services/__init__",
-    )
-    for module in (*others, path.removesuffix(".py")):
-        (tmp_path / module).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / f"{module}.py").touch()
-    (tmp_path / path).write_text(code, encoding="utf-8")
+    plant(tmp_path, path, code)
     assert [str(each.path) for each in rule(tmp_path)] == [path]
 
 
@@ -243,17 +186,37 @@ def test_a_planted_violation_is_found(
     ("path", "code"),
     [
         ("vit_engine/weights/load.py", "import torch\nfrom vit_engine.weights.reading.read import read_checkpoint"),
-        ("vit_engine/trace.py", "from vit_engine.model import Block\nimport torch"),
-        ("vit_engine/cli.py", "import vit_engine as ve"),
-        ("vit_engine/cli/compare.py", "def f():\n    from vit_report.bundle import bundle"),
-        ("vit_report/record.py", "from vit_engine.versions import versions\nimport plotly"),
-        ("dashboard/services/models.py", "import vit_engine as ve\nfrom vit_engine import attend"),
+        ("vit_engine/trace/run.py", "from vit_engine.model import Block\nimport torch"),
+        ("vit_engine/cli/attend.py", "import vit_engine as ve\nfrom vit_engine.report import sheets"),
+        ("vit_engine/report/colours.py", "import plotly"),
+        ("dashboard/services/memory.py", "import torch\nfrom vit_engine import attend"),
         ("dashboard/testing.py", "from vit_engine import load_model\nfrom dashboard import app"),
-        ("dashboard/views/explore.py", "from dashboard.views import head_table"),
-        ("dashboard/views/explore.py", "from dashboard import controls\nfrom vit_engine.statistics import COLUMNS"),
+        ("dashboard/explore/page.py", "from dashboard.explore import mosaics\nimport streamlit"),
+        ("dashboard/views/explore.py", "from dashboard.explore.page import page"),
     ],
 )
 def test_what_is_allowed_is_let_through(tmp_path: Path, path: str, code: str) -> None:
-    (tmp_path / path).parent.mkdir(parents=True)
-    (tmp_path / path).write_text(code, encoding="utf-8")
+    plant(tmp_path, path, code)
     assert [each for rule in RULES for each in rule(tmp_path)] == []
+
+
+def plant(root: Path, path: str, code: str) -> None:
+    """A file of this code among empty modules, which stand for the rooms that it imports."""
+    for module in (
+        "vit_engine/registry/__init__",
+        "vit_engine/trace/__init__",
+        "vit_engine/demo/scenes",
+        "vit_engine/report/sheets",
+        "vit_engine/cli/console",
+        "dashboard/app",
+        "dashboard/testing",
+        "dashboard/services/analyses",
+        "dashboard/shell/sidebar",
+        "dashboard/compare/state",
+        "dashboard/explore/mosaics",
+        "dashboard/views/explore",
+        path.removesuffix(".py"),
+    ):
+        (root / module).parent.mkdir(parents=True, exist_ok=True)
+        (root / f"{module}.py").touch()
+    (root / path).write_text(code, encoding="utf-8")

@@ -9,6 +9,9 @@ trace.attention_map(layer=-1, head="mean", query="cls").values
 trace.statistics.to_frame()
 """
 
+from vit_engine.analysis.maps import Agreement, agreement, difference, mass_mask
+from vit_engine.analysis.rankings import RankedHead, Ranking, rank_heads
+from vit_engine.analysis.similarity import HeadSimilarity, head_similarity
 from vit_engine.errors import (
     CheckpointError,
     DownloadError,
@@ -19,16 +22,15 @@ from vit_engine.errors import (
     VitEngineError,
 )
 from vit_engine.image import PreparedImage, open_image, prepare_image
-from vit_engine.maps import Agreement, AttentionMap, agreement, difference, mass_mask
 from vit_engine.model import VisionTransformer
-from vit_engine.planning import Estimate, estimate, memory_budget
-from vit_engine.presets import vit_base, vit_small, vit_tiny
-from vit_engine.rankings import RankedHead, Ranking, rank_heads
+from vit_engine.model.presets import vit_base, vit_small, vit_tiny
+from vit_engine.planning import Estimate, estimate
 from vit_engine.registry import list_models
-from vit_engine.similarity import HeadSimilarity, head_similarity
+from vit_engine.resources.budget import memory_budget
 from vit_engine.spec import ModelSpec, Preprocessing, TokenGrid
-from vit_engine.statistics import HeadStatistics
 from vit_engine.trace import AttentionTrace, attend
+from vit_engine.trace.attention_map import AttentionMap
+from vit_engine.trace.statistics import HeadStatistics
 from vit_engine.weights import Inspection, LoadedModel, LoadReport, inspect_checkpoint, load_model
 
 __version__ = "0.1.0"

@@ -109,7 +109,7 @@ Query = str | tuple[int, int]
 MLP_KINDS = ("gelu", "gelu_tanh", "quick_gelu", "swiglu", "geglu")
 GATED_MLPS = ("swiglu", "geglu")  # whose first layer gives gates and values
 POSITIONS = ("learned", "rope")
-# How learned positions come to other grids, in words; the functions are in vit_engine.positions.
+# How learned positions come to other grids, in words; the functions are in vit_engine.model.positions.
 RESAMPLINGS = {
     "dino": "bicubic, with DINO's offset of 0.1 patch",
     "bicubic": "bicubic",

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 from dashboard import keys
-from dashboard.heads_controls import titled
-from dashboard.heads_state import STATISTICS
+from dashboard.heads.controls import titled
+from dashboard.heads.state import STATISTICS
 from dashboard.keys import of_pane
 
 PICTURE, PATCH = "astronaut", 8  # a square picture; patches in pixels

@@ -7,18 +7,18 @@ import numpy as np
 import pandas as pd
 
 import vit_engine as ve
-from dashboard.jobs import Jobs, Progress, Store
-from dashboard.lanes import Size
+from dashboard.links.selection import DEFAULT
 from dashboard.samples import SAMPLES
 from dashboard.services import limits, memory, process
 from dashboard.services.budget import budget
-from dashboard.services.models import models
+from dashboard.services.catalogue import models
+from dashboard.services.jobs import Jobs, Progress, Store
+from dashboard.services.lanes import Size
 from dashboard.services.pictures import Picture, sample_picture, thumbnail
 from dashboard.services.process import once_per_process
-from dashboard.state import DEFAULT
-from vit_engine import comparison
+from vit_engine.analysis import comparison
 from vit_engine.image import target_size, with_short_side
-from vit_engine.planning import in_words
+from vit_engine.resources.budget import in_words
 
 SMALL = 2.0  # times what a new session opens with, at most: what an analysis may take to run beside another one
 
@@ -171,7 +171,7 @@ def warm_up() -> None:
 
 
 def statistics(analysis: Analysis) -> pd.DataFrame:
-    """The table of all heads; its columns are vit_engine.statistics.COLUMNS."""
+    """The table of all heads; its columns are vit_engine.trace.statistics.COLUMNS."""
     return analysis.trace.statistics.to_frame()
 
 

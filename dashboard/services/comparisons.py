@@ -7,10 +7,10 @@ import pandas as pd
 import vit_engine as ve
 from dashboard.services import memory
 from dashboard.services.analyses import Analysis
+from dashboard.services.catalogue import is_ready, models
 from dashboard.services.memory import model_bytes
-from dashboard.services.models import is_ready, models
 from dashboard.services.pictures import Picture
-from vit_engine.comparison import (
+from vit_engine.analysis.comparison import (
     Comparison,
     Pane,
     Point,
@@ -21,13 +21,13 @@ from vit_engine.comparison import (
     letter,
     show,
 )
-from vit_engine.maps import entropy
-from vit_engine.planning import in_words
-from vit_engine.statistics import Column
-from vit_report.bundle import bundle
-from vit_report.figure import Zoom
-from vit_report.look import Look
-from vit_report.panels import Panel, panels
+from vit_engine.analysis.maps import entropy
+from vit_engine.report.bundle import bundle
+from vit_engine.report.figure import Zoom
+from vit_engine.report.panels import Panel, panels
+from vit_engine.report.style import Look
+from vit_engine.resources.budget import in_words
+from vit_engine.trace.statistics import Column
 
 
 def compare(
@@ -53,7 +53,7 @@ def drawn(comparison: Comparison, look: Look) -> tuple[Panel, ...]:
 
 
 def agreement(comparison: Comparison) -> pd.DataFrame:
-    """How much the maps of each pair agree; its columns are vit_engine.comparison.AGREEMENT_COLUMNS."""
+    """How much the maps of each pair agree; its columns are vit_engine.analysis.comparison.AGREEMENT_COLUMNS."""
     return agreement_table(comparison)
 
 

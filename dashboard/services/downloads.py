@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import vit_engine as ve
-from dashboard.jobs import Jobs, Progress
-from dashboard.services.paths import errors_without_paths
+from dashboard.services.checkpoints.paths import errors_without_paths
+from dashboard.services.jobs import Jobs, Progress
 from dashboard.services.process import once_per_process
 from vit_engine.weights import fetch
 

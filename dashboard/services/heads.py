@@ -3,14 +3,14 @@
 from collections.abc import Hashable
 
 import vit_engine as ve
-from dashboard.jobs import Progress, Store
 from dashboard.services import memory
 from dashboard.services.analyses import Analysis, analyse, cost
-from dashboard.services.models import is_ready, models
+from dashboard.services.catalogue import is_ready, models
+from dashboard.services.jobs import Progress, Store
 from dashboard.services.pictures import Picture
 from dashboard.services.process import once_per_process
-from vit_engine.rankings import Ranking, rank_heads
-from vit_engine.similarity import HeadSimilarity, head_similarity
+from vit_engine.analysis.rankings import Ranking, rank_heads
+from vit_engine.analysis.similarity import HeadSimilarity, head_similarity
 from vit_engine.spec import Query
 
 SIMILARITY_BYTES = 1 << 26

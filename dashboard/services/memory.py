@@ -6,15 +6,16 @@ from dataclasses import dataclass, replace
 import streamlit as st
 
 import vit_engine as ve
-from dashboard.jobs import Progress, Store
-from dashboard.lanes import Size
-from dashboard.services import limits, own
-from dashboard.services.names import parse, taken_apart
-from dashboard.services.paths import errors_without_paths, without_paths
+from dashboard.services import limits
+from dashboard.services.checkpoints import user_models
+from dashboard.services.checkpoints.names import parse, taken_apart
+from dashboard.services.checkpoints.paths import errors_without_paths, without_paths
+from dashboard.services.checkpoints.reading import READ_BYTES, SMALL_SECONDS, readers
+from dashboard.services.jobs import Progress, Store
+from dashboard.services.lanes import Size
 from dashboard.services.process import once_per_process, session
-from dashboard.services.reading import READ_BYTES, SMALL_SECONDS, readers
-from vit_engine.planning import in_words
 from vit_engine.registry import find_model
+from vit_engine.resources.budget import in_words
 from vit_engine.weights import works_offline
 
 
@@ -45,15 +46,15 @@ def _reports() -> Store[ve.LoadReport]:
 
 def version(name: str) -> Hashable:
     """What tells a model from an earlier one of the same name: files can be written anew."""
-    added = own.find(name)
+    added = user_models.find(name)
     return (name, added.stamp if added else None)
 
 
 def demand_current(name: str) -> None:
     """CheckpointError for a model from a file that was not added, or whose file is gone or another by now."""
-    added = own.find(name)
+    added = user_models.find(name)
     if added is not None:
-        own.demand_unchanged(name, added)
+        user_models.demand_unchanged(name, added)
     elif parse(name) is not None:
         raise ve.CheckpointError(f"{name!r} is not among the models: add it on the page Models.")
 
@@ -61,7 +62,7 @@ def demand_current(name: str) -> None:
 def load_model(name: str, progress: Progress) -> ve.LoadedModel:
     """A model, loaded once for all sessions; VitEngineError where it cannot be. Nothing is downloaded for it."""
     demand_current(name)
-    added, key = own.find(name), version(name)
+    added, key = user_models.find(name), version(name)
     held = _held().get(key)
     if held is not None:
         return held
@@ -100,11 +101,11 @@ def _load_published(name: str, progress: Progress) -> ve.LoadedModel:
     return replace(loaded, report=replace(loaded.report, source=without_paths(loaded.report.source)))
 
 
-def _load_own(name: str, added: own.Own) -> ve.LoadedModel:
-    own.demand_unchanged(name, added)
+def _load_own(name: str, added: user_models.Own) -> ve.LoadedModel:
+    user_models.demand_unchanged(name, added)
     parts = taken_apart(name)
-    with own.opened(name, added.shown) as path, own.named(path, added.spec.title):
-        loaded = ve.load_model(own.source_of(path, parts), heads=parts.heads)
+    with user_models.opened(name, added.shown) as path, user_models.named(path, added.spec.title):
+        loaded = ve.load_model(user_models.source_of(path, parts), heads=parts.heads)
     if loaded.report.sha256 != added.sha256:
         raise ve.CheckpointError(f"{added.spec.title} was written anew while it was read: add it again.")
     report = replace(loaded.report, source=name)

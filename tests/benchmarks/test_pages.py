@@ -15,10 +15,11 @@ from benchmarks.pages.painted import Painted
 from benchmarks.pages.plan import Step, View
 from benchmarks.pages.report import Measured
 from benchmarks.pages.served import Served
-from dashboard import compare_state, heads_state
+from dashboard.compare import state as compare_state
+from dashboard.heads import state as heads_state
 from dashboard.testing import open_app
 from tests.benchmarks.support import MACHINE
-from vit_engine.comparison import Pane
+from vit_engine.analysis.comparison import Pane
 
 CHROMIUM = "7.8.9"
 

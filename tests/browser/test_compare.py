@@ -10,11 +10,12 @@ import pytest
 from playwright.sync_api import Page
 
 import vit_engine as ve
-from dashboard import keys, services
+from dashboard import keys
 from dashboard.keys import of_pane
+from dashboard.services import pictures
 from tests.browser.server import Server, running_dashboard
 from tests.browser.support import TIMEOUT, chart, drawn, nothing_amiss, settled
-from vit_engine.comparison import Pane
+from vit_engine.analysis.comparison import Pane
 from vit_engine.spec import Query
 
 P8, P16 = "demo_vit_p8:5:mean", "demo_vit_p16:2:1"
@@ -42,7 +43,7 @@ def engine_map(text: str, query: Query) -> np.ndarray:
     """What the engine says a pane shows."""
     pane = Pane.parse(text)
     loaded = ve.load_model(pane.model)
-    picture = ve.open_image(services.sample_picture("scene_1").data)
+    picture = ve.open_image(pictures.sample_picture("scene_1").data)
     trace = ve.attend(loaded, ve.prepare_image(picture, loaded.spec, size=96))
     return trace.attention_map(pane.layer, pane.head, query).values
 

@@ -12,7 +12,8 @@ import pytest
 from playwright.sync_api import Page, TimeoutError
 
 import vit_engine as ve
-from dashboard import keys, services
+from dashboard import keys
+from dashboard.services import pictures
 from tests.browser.server import Server
 from tests.browser.support import TRACE, chart, click_cell, drawn, nothing_amiss, settled
 
@@ -31,7 +32,7 @@ _DRAWS = f"""([selector, values]) => {{
 def engine_trace() -> ve.AttentionTrace:
     """What the engine says about the view of LINK."""
     loaded = ve.load_model(LINK["model"])
-    picture = ve.open_image(services.sample_picture(LINK["picture"]).data)
+    picture = ve.open_image(pictures.sample_picture(LINK["picture"]).data)
     return ve.attend(loaded, ve.prepare_image(picture, loaded.spec, size=int(LINK["size"])))
 
 

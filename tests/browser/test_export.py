@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.vit_report.made import FRAME, PANES, SIZE, STATISTIC, a_picture, compared
-from vit_engine.comparison import Comparison
-from vit_report.bundle import files
-from vit_report.look import Look
-from vit_report.panels import Panel, panels
+from tests.vit_engine.report.builders import FRAME, PANES, SIZE, STATISTIC, a_picture, compared
+from vit_engine.analysis.comparison import Comparison
+from vit_engine.report.bundle import files
+from vit_engine.report.panels import Panel, panels
+from vit_engine.report.style import Look
 
 HOSTILE = "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>"
 FIGURE = "#comparison"

@@ -10,8 +10,9 @@ import pytest
 from playwright.sync_api import Locator, Page, TimeoutError
 
 import vit_engine as ve
-from dashboard import keys, services
+from dashboard import keys
 from dashboard.keys import of_pane
+from dashboard.services import pictures
 from tests.browser.lag import LAG, Connection, busy_machine, lagging
 from tests.browser.server import Server
 from tests.browser.support import TIMEOUT, TRACE, cell_to_pixels, chart, drawn, settled
@@ -48,7 +49,7 @@ def open_page(page: Page, server: Server) -> Iterator[Callable[..., Page]]:
 def engine_map(model: str, layer: int, head: int | str) -> np.ndarray:
     """What the engine says about scene_1."""
     loaded = ve.load_model(model)
-    picture = ve.open_image(services.sample_picture("scene_1").data)
+    picture = ve.open_image(pictures.sample_picture("scene_1").data)
     trace = ve.attend(loaded, ve.prepare_image(picture, loaded.spec, size=96))
     return trace.attention_map(layer, head, "cls").values
 

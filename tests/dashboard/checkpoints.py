@@ -6,7 +6,8 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 import vit_engine as ve
-from dashboard import keys, services
+from dashboard import keys
+from dashboard.services import pictures
 from dashboard.testing import open_models
 from tests.dashboard.support import SMALL
 from vit_engine.trace import attend
@@ -32,7 +33,7 @@ def save_checkpoint(path: Path, seed: int = 0, *, depth: int = DEPTH) -> Path:
 def engine_trace_of(path: Path | str, *, heads: int | None = HEADS) -> ve.AttentionTrace:
     """What the engine says about the view of SMALL in a model from a file, not through the dashboard."""
     loaded = ve.load_model(path, heads=heads)
-    picture = ve.open_image(services.sample_picture(SMALL["picture"]).data)
+    picture = ve.open_image(pictures.sample_picture(SMALL["picture"]).data)
     return attend(loaded, ve.prepare_image(picture, loaded.spec, size=int(SMALL["size"])))
 
 

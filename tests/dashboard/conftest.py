@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import vit_engine as ve
-from dashboard import jobs
+from dashboard.services import jobs
 from dashboard.testing import clear_caches
 from tests.dashboard.downloads import server, watched
 from tests.dashboard.working import WATCHERS

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import vit_engine as ve
-from dashboard import jobs
+from dashboard.services import jobs
 from tests.vit_engine.weights.serving import Served, Server, running
 from vit_engine import registry
 from vit_engine.spec import Weights

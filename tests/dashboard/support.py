@@ -9,8 +9,9 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 import vit_engine as ve
-from dashboard import keys, services
-from dashboard.mosaics import THUMBNAIL, thumbnails
+from dashboard import keys
+from dashboard.explore.mosaics import THUMBNAIL, thumbnails
+from dashboard.services import pictures
 from dashboard.testing import decode_figure, open_app
 from vit_engine.trace import attend  # by itself: tests count the calls of ve.attend
 
@@ -54,7 +55,7 @@ def open_small(**link: str) -> AppTest:
 
 def small_trace(*, picture: str = SMALL["picture"], model: str = SMALL["model"], size: int = 96) -> ve.AttentionTrace:
     """What the engine says about a sample."""
-    return engine_trace(services.sample_picture(picture).data, model, size)
+    return engine_trace(pictures.sample_picture(picture).data, model, size)
 
 
 def assert_works(at: AppTest) -> None:

@@ -4,8 +4,8 @@ import io
 import os
 from pathlib import Path
 
-from dashboard.jobs import Progress
-from dashboard.services.checkpoint_uploads import Uploads
+from dashboard.services.checkpoints.uploads import Uploads
+from dashboard.services.jobs import Progress
 from tests.dashboard.support import ignore
 
 SIZE = 40_000  # bytes of a file

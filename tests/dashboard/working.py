@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 
-from dashboard.jobs import AbandonedError, Jobs, Progress, StoppedError
+from dashboard.services.jobs import AbandonedError, Jobs, Progress, StoppedError
 
 PATIENCE = 30  # seconds until a test that hangs fails
 WATCHERS = 8

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from vit_engine.image import PreparedImage
+from vit_engine.model.streaming import AttentionPlan, stream_attention
 from vit_engine.spec import ModelSpec, TokenGrid
-from vit_engine.streaming import AttentionPlan, stream_attention
 from vit_engine.trace import attend
 from vit_engine.weights import load_model
 

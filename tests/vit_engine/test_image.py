@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from vit_engine.decoding import MAX_PIXELS
 from vit_engine.errors import ImageError
-from vit_engine.image import MAX_PIXELS, open_image
+from vit_engine.image import open_image
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 EXIF_ORIENTATION = 0x0112

@@ -20,8 +20,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import vit_engine as ve
-from vit_engine import console
-from vit_engine.cli import attend, compare, download, estimate, inspect, models, reproduce
+from vit_engine.cli import attend, compare, console, download, estimate, inspect, models, reproduce
 
 _NUMBERS_AFTER = {"--size": 2, "--layers": 1, "--query": 1}  # how many, as console.join_values() wants them
 

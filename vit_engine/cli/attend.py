@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 import vit_engine as ve
-from vit_engine import console, pictures
+from vit_engine.cli import console
 from vit_engine.image import PreparedImage
+from vit_engine.report import sheets
+from vit_engine.report.versions import versions
 from vit_engine.spec import Query
 from vit_engine.trace import AttentionTrace
-from vit_engine.versions import versions
 from vit_engine.weights import LoadedModel
 
 
@@ -81,12 +82,12 @@ def _write_pictures(folder: Path, prepared: PreparedImage, trace: AttentionTrace
     marked = None if isinstance(query, str) else query
     mean = trace.attention_map(layer, "mean", query)
     name = trace.spec.name
-    picture = pictures.overlay(
+    picture = sheets.overlay(
         prepared.pixels, mean.values, caption=f"{name} · {mean.label}", warning=warning, marked=marked
     )
     picture.save(folder / "overlay.png")
     caption = f"{name} · {mean.label.replace('head mean', 'all heads')}"
-    sheet = pictures.head_sheet(trace.head_maps(layer, query), caption=caption, warning=warning, marked=marked)
+    sheet = sheets.head_sheet(trace.head_maps(layer, query), caption=caption, warning=warning, marked=marked)
     sheet.save(folder / "heads.png")
 
 

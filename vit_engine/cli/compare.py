@@ -8,18 +8,11 @@ from types import ModuleType
 from typing import Any
 
 import vit_engine as ve
-from vit_engine import console
+from vit_engine.analysis.comparison import MAX_PANES, Comparison, Pane, Point, comparable_columns, letter
+from vit_engine.cli import console
 from vit_engine.cli import panes as runs
-from vit_engine.comparison import (
-    MAX_PANES,
-    Comparison,
-    Pane,
-    Point,
-    comparable_columns,
-    letter,
-)
 from vit_engine.errors import SpecError
-from vit_engine.statistics import COLUMNS
+from vit_engine.trace.statistics import COLUMNS
 
 ARCHIVE = "comparison.zip"
 
@@ -101,7 +94,7 @@ def run(arguments: argparse.Namespace) -> None:
 def reports() -> ModuleType:
     """The room that writes comparisons; VitEngineError where Plotly, which it draws with, is not installed."""
     try:
-        from vit_report import bundle  # noqa: PLC0415  (other commands need no Plotly)
+        from vit_engine.report import bundle  # noqa: PLC0415  (other commands need no Plotly)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "plotly":
             raise

@@ -5,9 +5,10 @@ from dataclasses import asdict
 from typing import Any
 
 import vit_engine as ve
-from vit_engine import console
-from vit_engine.planning import STATISTICS, in_words, largest_size
+from vit_engine.cli import console
+from vit_engine.planning import STATISTICS, largest_size
 from vit_engine.registry import find_model
+from vit_engine.resources.budget import in_words
 from vit_engine.weights.load import checkpoint_path
 
 

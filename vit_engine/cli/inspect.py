@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 import vit_engine as ve
-from vit_engine import console
+from vit_engine.cli import console
 from vit_engine.spec import RESAMPLINGS
 
 _SHOWN = 3  # of many keys or names

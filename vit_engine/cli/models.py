@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 import vit_engine as ve
-from vit_engine import console
+from vit_engine.cli import console
 from vit_engine.weights import works_offline
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 import vit_engine as ve
-from vit_engine.comparison import Comparison, Pane, Point, Shown, show
+from vit_engine.analysis.comparison import Comparison, Pane, Point, Shown, show
 from vit_engine.image import target_size
 from vit_engine.planning import demand_memory
 from vit_engine.progress import Progress

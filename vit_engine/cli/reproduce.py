@@ -8,20 +8,20 @@ import numpy as np
 from PIL import Image
 
 import vit_engine as ve
-from vit_engine import console
+from vit_engine.analysis.comparison import Comparison
+from vit_engine.cli import console
 from vit_engine.cli import panes as runs
 from vit_engine.cli.compare import reports
-from vit_engine.comparison import Comparison
 from vit_engine.errors import SpecError
 from vit_engine.image import pixels_sha256
 from vit_engine.registry import list_models
-from vit_engine.versions import versions
+from vit_engine.report.versions import versions
 from vit_engine.weights.reading.read import split_part
 
 if TYPE_CHECKING:  # they need Plotly, which no other command does
-    from vit_report.closeness import Check
-    from vit_report.reading import Bundle
-    from vit_report.recorded import Recorded
+    from vit_engine.report.reproduction.closeness import Check
+    from vit_engine.report.reproduction.reading import Bundle
+    from vit_engine.report.reproduction.recorded import Recorded
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +46,7 @@ def _checkpoint(text: str) -> str:
 def run(arguments: argparse.Namespace) -> None:
     """Make the numbers anew and say of each whether it matches; exit code 1 where one does not."""
     reports()
-    from vit_report import check, closeness, reading, recorded  # noqa: PLC0415  (other commands need no Plotly)
+    from vit_engine.report.reproduction import check, closeness, reading, recorded  # noqa: PLC0415  (other commands need no Plotly)
 
     bundle = reading.Bundle(arguments.record)
     record = recorded.read_record(_there(bundle.read(bundle.record), f"{bundle.record} of {str(bundle.path)!r}"))
@@ -103,7 +103,7 @@ def _again(arguments: argparse.Namespace, record: "Recorded", picture: Image.Ima
 
 def _sources(arguments: argparse.Namespace, record: "Recorded") -> dict[str, runs.Source]:
     """Where each pane's model is from: known by name, or a file that --checkpoint names."""
-    from vit_report.recorded import heads_of, seed_of, weights_of  # noqa: PLC0415
+    from vit_engine.report.reproduction.recorded import heads_of, seed_of, weights_of  # noqa: PLC0415
 
     sources, known = {}, {spec.name for spec in list_models()}
     for name in dict.fromkeys(pane.model for pane in record.panes.values()):

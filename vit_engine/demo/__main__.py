@@ -17,13 +17,13 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from vit_engine import console
+from vit_engine.cli import console
 from vit_engine.demo.evaluation import load_candidates
 from vit_engine.demo.report import as_json, evaluate, markdown
 from vit_engine.demo.scenes import Size, draw_scene
-from vit_engine.demo.shapes import CLASSES
 from vit_engine.demo.training import RECIPES, Recipe, Trainer
 from vit_engine.errors import CheckpointError
+from vit_engine.registry.shapes import CLASSES
 
 _NUMBERS_AFTER = {"--size": 2}
 SMALLEST_SIDE = 32  # pixels: below it outlines are blurs

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from vit_engine import image
 from vit_engine.demo.scenes import Scene, Size, draw_scene
-from vit_engine.demo.shapes import CLASSES
+from vit_engine.registry.shapes import CLASSES
 from vit_engine.spec import Preprocessing
 
 TRAINING_SEED = 1_000_000  # scenes below this seed are never trained on

@@ -21,11 +21,11 @@ from torch import Tensor
 
 from vit_engine.demo.data import TRAINING_SEED, normalise, patch_shares
 from vit_engine.demo.scenes import Scene
-from vit_engine.demo.shapes import CLASSES
 from vit_engine.errors import CheckpointError, SpecError
 from vit_engine.model import Block, VisionTransformer
+from vit_engine.model.streaming import explicit_weights
 from vit_engine.registry import find_model
-from vit_engine.streaming import explicit_weights
+from vit_engine.registry.shapes import CLASSES
 from vit_engine.weights import build, load_model
 from vit_engine.weights.reading.read import read_checkpoint
 

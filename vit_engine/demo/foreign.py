@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from vit_engine.demo.scenes import Rng, Scene, Size
-from vit_engine.demo.shapes import CLASSES
+from vit_engine.registry.shapes import CLASSES
 
 FOREIGN_SIZE = (160, 160)
 NOISES = ("uniform", "gaussian", "grey")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from vit_engine.demo.shapes import CLASSES, SHAPES
+from vit_engine.registry.shapes import CLASSES, SHAPES
 
 Rng = np.random.Generator
 Size = tuple[int, int]

@@ -21,9 +21,9 @@ from tqdm import tqdm
 
 from vit_engine.demo.data import Batch, SceneStream
 from vit_engine.demo.scenes import Size
-from vit_engine.demo.shapes import CLASSES
 from vit_engine.errors import CheckpointError
 from vit_engine.model import VisionTransformer
+from vit_engine.registry.shapes import CLASSES
 
 EMA_DECAY = 0.999
 SAVE_EVERY = 200  # steps

@@ -17,8 +17,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vit_engine.positions import Rotation, rotate
-from vit_engine.streaming import AttentionPlan, StreamedAttention, stream_attention
+from vit_engine.model.positions import Rotation, rotate
+from vit_engine.model.streaming import AttentionPlan, StreamedAttention, stream_attention
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 
 import torch
 
+from vit_engine.decoding import MAX_PIXELS
 from vit_engine.errors import ResourceError, SpecError
-from vit_engine.image import MAX_PIXELS, target_size, with_short_side
-from vit_engine.planning.budget import BUDGET_VARIABLE, in_words, memory_budget
+from vit_engine.image import target_size, with_short_side
 from vit_engine.planning.peak import kept_bytes, peak_bytes
 from vit_engine.planning.run import Layers, Run
 from vit_engine.planning.speed import Work, rates, work_of
+from vit_engine.resources.budget import BUDGET_VARIABLE, in_words, memory_budget
 from vit_engine.spec import ModelSpec, TokenGrid
 
 

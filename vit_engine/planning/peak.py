@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import torch
 
+from vit_engine.model.streaming import chunk_bytes
 from vit_engine.planning.run import STATISTICS, Run
 from vit_engine.spec import GATED_MLPS, TokenGrid
-from vit_engine.streaming import chunk_bytes
 
 _FLOAT32 = 4  # bytes: what sums run in, whatever the model is in
 _CHUNKS = 4  # scores, their exponentials, and scores in float64, where they are large; distances are one more

@@ -8,8 +8,8 @@ import torch
 
 from vit_engine.devices import named_device
 from vit_engine.errors import SpecError
+from vit_engine.model.streaming import AttentionPlan
 from vit_engine.spec import ModelSpec, TokenGrid
-from vit_engine.streaming import AttentionPlan
 
 Layers = str | int | Sequence[int]
 

@@ -13,9 +13,9 @@ from torch.nn import functional
 
 from vit_engine.errors import ResourceError
 from vit_engine.model import Block
+from vit_engine.model.streaming import stream_attention
 from vit_engine.planning.run import STATISTICS, Run, attention_plan
 from vit_engine.spec import GATED_MLPS, ModelSpec, TokenGrid
-from vit_engine.streaming import stream_attention
 from vit_engine.weights import load_model
 
 PLAIN = "plain"  # a layer that is not traced; the others are called by their statistics

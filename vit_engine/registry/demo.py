@@ -1,6 +1,6 @@
 """The models that come along."""
 
-from vit_engine.demo.shapes import CLASSES
+from vit_engine.registry.shapes import CLASSES
 from vit_engine.spec import ModelSpec, Weights
 
 

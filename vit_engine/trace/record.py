@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from vit_engine.errors import ResourceError, SpecError
-from vit_engine.maps import AttentionMap
+from vit_engine.model.streaming import explicit_weights
 from vit_engine.spec import ModelSpec, Query, TokenGrid
-from vit_engine.statistics import HeadStatistics
-from vit_engine.streaming import explicit_weights
+from vit_engine.trace.attention_map import AttentionMap
+from vit_engine.trace.statistics import HeadStatistics
 
 WEIGHTS_BUDGET = 2 << 30  # bytes of one layer's whole matrices, on request
 ROWS = 256  # of a matrix at a time, in float64

@@ -13,13 +13,13 @@ from vit_engine.devices import out_of_memory
 from vit_engine.errors import ResourceError, SpecError
 from vit_engine.image import PreparedImage
 from vit_engine.model import LayerAttention
+from vit_engine.model.streaming import AttentionPlan
 from vit_engine.planning import attention_plan, demand_memory
 from vit_engine.progress import Progress
 from vit_engine.spec import ModelSpec, TokenGrid
-from vit_engine.statistics import HeadStatistics, gini, top_mass
-from vit_engine.streaming import AttentionPlan
 from vit_engine.trace.overflow import Overflow
 from vit_engine.trace.record import AttentionTrace, LayerTrace, Prediction
+from vit_engine.trace.statistics import HeadStatistics, gini, top_mass
 from vit_engine.weights import LoadedModel
 
 PER_QUERY = ("entropy", "patch_entropy", "prefix_mass", "maximum")  # what a plan with entropy streams

@@ -11,15 +11,15 @@ from torch import Tensor
 from vit_engine.devices import out_of_memory
 from vit_engine.errors import CheckpointError
 from vit_engine.model import VisionTransformer
-from vit_engine.positions import rope_periods
+from vit_engine.model.positions import rope_periods
 from vit_engine.spec import ModelSpec
 from vit_engine.weights.architecture import Heads, Shape, read_spec
 from vit_engine.weights.conversion import Conversion
+from vit_engine.weights.diagnosis import demand_plain, demand_weights, diagnosis
 from vit_engine.weights.formats import FORMATS, Format, Origin, Traits
 from vit_engine.weights.reading.limits import check_names, demand_tensors_within_limit
 from vit_engine.weights.reading.listing import about, quoted
 from vit_engine.weights.reading.read import CheckpointFile
-from vit_engine.weights.reading.refuse import demand_plain, demand_weights, diagnosis
 from vit_engine.weights.reading.unwrap import StateDict, find_state_dict, strip_unknown, strip_wrappers
 from vit_engine.weights.report import LoadReport
 

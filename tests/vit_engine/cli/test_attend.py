@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 import vit_engine as ve
-from tests.vit_engine.weights.states import saved, vit_state
-from vit_engine import pictures
+from tests.vit_engine.weights.fixtures_states import saved, vit_state
 from vit_engine.cli import main
+from vit_engine.report import sheets
 
 MODEL = "random_vit_tiny_p16"
 FILES = ["attention.npz", "heads.csv", "heads.png", "overlay.png", "run.json"]
@@ -75,7 +75,7 @@ def test_run_json_says_how_to_repeat_the_run(run: Path, picture: Path):
 def test_pictures_are_large_and_say_that_the_weights_are_random(run: Path):
     for name, panels in (("overlay.png", 2), ("heads.png", 3)):
         with Image.open(run / name) as sheet:
-            assert sheet.width >= panels * pictures.MINIMUM_SIDE
+            assert sheet.width >= panels * sheets.MINIMUM_SIDE
             assert (np.asarray(sheet) == ALARM).all(axis=-1).sum() > 100, name
 
 
@@ -120,9 +120,9 @@ def test_layers(text: str, layers: list[int], picture: Path, tmp_path: Path):
 
 def test_pictures_show_the_deepest_layer(picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     captions = []
-    real = pictures.head_sheet
+    real = sheets.head_sheet
     monkeypatch.setattr(
-        pictures, "head_sheet", lambda maps, **options: captions.append(options["caption"]) or real(maps, **options)
+        sheets, "head_sheet", lambda maps, **options: captions.append(options["caption"]) or real(maps, **options)
     )
     arguments = ["attend", str(picture), "--model", MODEL, "--size", "32", "--layers", "5,2", "--out", str(tmp_path)]
     assert main(arguments) == 0
@@ -167,7 +167,7 @@ def test_a_full_disk_leaves_earlier_results_as_they_were(
         raise OSError(errno.ENOSPC, "No space left on device", "heads.png")
 
     (tmp_path / "attention.npz").write_text("earlier")
-    monkeypatch.setattr(pictures, "head_sheet", full)
+    monkeypatch.setattr(sheets, "head_sheet", full)
     assert main(["attend", str(picture), "--model", MODEL, "--size", "32", "--out", str(tmp_path)]) == 1
     assert capsys.readouterr().err == "vit-engine: error: heads.png: No space left on device.\n"
     assert [path.name for path in tmp_path.iterdir()] == ["attention.npz"]

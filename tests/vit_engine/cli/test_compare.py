@@ -14,13 +14,13 @@ import pandas as pd
 import pytest
 
 import vit_engine as ve
-from tests.vit_engine.weights.states import saved, vit_state
+from tests.vit_engine.weights.fixtures_states import saved, vit_state
+from vit_engine.analysis.comparison import agreement_table, head_table, show
+from vit_engine.analysis.comparison.pane import Pane
+from vit_engine.analysis.comparison.shown import Comparison
 from vit_engine.cli import main
 from vit_engine.cli.compare import ARCHIVE, agreement_in_words
 from vit_engine.cli.panes import file_names
-from vit_engine.comparison import agreement_table, head_table, show
-from vit_engine.comparison.pane import Pane
-from vit_engine.comparison.shown import Comparison
 from vit_engine.image import pixels_sha256
 
 ROOT = Path(__file__).parents[3]
@@ -236,7 +236,7 @@ def test_without_plotly_it_is_said_in_one_line(command: str, tmp_path: Path) -> 
 
 
 def test_other_commands_need_no_plotly() -> None:
-    code = "import sys, vit_engine.cli; assert not {'plotly', 'vit_report'} & set(sys.modules)"
+    code = "import sys, vit_engine.cli; assert not {'plotly', 'vit_engine.report'} & set(sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 import vit_engine as ve
-from tests.vit_engine.weights.states import saved, vit_state
+from tests.vit_engine.weights.fixtures_states import saved, vit_state
 from vit_engine.cli import main
-from vit_engine.planning import BUDGET_VARIABLE
+from vit_engine.resources.budget import BUDGET_VARIABLE
 
 
 def arguments(*texts: str) -> list[str]:
@@ -119,7 +119,7 @@ def test_a_failure_leaves_earlier_results_as_they_were(
         raise OSError(28, "No space left on device", "maps.npz")
 
     (tmp_path / "run.json").write_text("earlier")
-    monkeypatch.setattr("vit_report.bundle.write_bundle", full)
+    monkeypatch.setattr("vit_engine.report.bundle.write_bundle", full)
     fixed = [*arguments("demo_vit_p8:0", "demo_vit_p8:1"), "--size", "48", "--out", str(tmp_path)]
     assert main(["compare", str(picture), *fixed]) == 1
     assert capsys.readouterr().err == "vit-engine: error: maps.npz: No space left on device.\n"

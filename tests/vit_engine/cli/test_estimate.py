@@ -10,8 +10,9 @@ import torch
 import vit_engine as ve
 from vit_engine.cli import main
 from vit_engine.cli.estimate import in_time
-from vit_engine.planning import BUDGET_VARIABLE, in_words, largest_size, speed
+from vit_engine.planning import largest_size, speed
 from vit_engine.planning.speed import Rates
+from vit_engine.resources.budget import BUDGET_VARIABLE, in_words
 
 MODEL = "random_vit_tiny_p16"
 SPEC = next(spec for spec in ve.list_models() if spec.name == MODEL)

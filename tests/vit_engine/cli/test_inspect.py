@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.vit_engine.weights.states import prefixed, saved, vit_state
+from tests.vit_engine.weights.fixtures_states import prefixed, saved, vit_state
 from vit_engine.cli import main
 from vit_engine.weights import inspect_checkpoint
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vit_engine import console
-from vit_engine.cli import COMMANDS, Command, main
+from vit_engine.cli import COMMANDS, Command, console, main
 
 MODEL = "random_vit_tiny_p16"
 

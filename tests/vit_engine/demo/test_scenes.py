@@ -8,7 +8,7 @@ from vit_engine.demo import data
 from vit_engine.demo.data import TRAINING_SEED, SceneStream, normalise, patch_shares
 from vit_engine.demo.foreign import NOISES, draw_foreign
 from vit_engine.demo.scenes import Scene, draw_scene
-from vit_engine.demo.shapes import CLASSES, SHAPES
+from vit_engine.registry.shapes import CLASSES, SHAPES
 
 SIZE = (48, 80)
 

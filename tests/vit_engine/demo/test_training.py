@@ -9,10 +9,10 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from vit_engine.demo.shapes import CLASSES
 from vit_engine.demo.training import RECIPES, Mix, Recipe, Trainer, build_model
 from vit_engine.errors import CheckpointError
 from vit_engine.registry import find_model
+from vit_engine.registry.shapes import CLASSES
 from vit_engine.spec import ModelSpec
 from vit_engine.weights import build, load_model
 

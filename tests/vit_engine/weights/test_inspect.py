@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.vit_engine.weights.states import SPEC, State, prefixed, saved, vit_state
+from tests.vit_engine.weights.fixtures_states import SPEC, State, prefixed, saved, vit_state
 from vit_engine.errors import CheckpointError, SpecError
 from vit_engine.model import VisionTransformer
 from vit_engine.spec import Weights

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.vit_engine.weights.states import State, saved, vit_state
+from tests.vit_engine.weights.fixtures_states import State, saved, vit_state
 from vit_engine.errors import CheckpointError, SpecError
 from vit_engine.registry import list_models
 from vit_engine.spec import ModelSpec, Weights

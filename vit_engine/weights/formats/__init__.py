@@ -15,7 +15,7 @@ from vit_engine.weights.formats import (
     timm,
     torchvision,
 )
-from vit_engine.weights.formats.format import Format, Origin, Traits
+from vit_engine.weights.formats.common.format import Format, Origin, Traits
 
 # Asked in this order; the first that recognises a file converts it. Those with telling names come first.
 FORMATS: tuple[Format, ...] = (

@@ -9,7 +9,10 @@ positions are resampled as Hugging Face's CLIP does it, bicubic, and open_clip's
 
 from vit_engine.errors import CheckpointError
 from vit_engine.weights.conversion import Conversion
-from vit_engine.weights.formats.format import Format, Origin, Traits
+from vit_engine.weights.formats.common.format import Format, Origin, Traits
+from vit_engine.weights.formats.common.hf_config import Config, read_preprocessing
+from vit_engine.weights.formats.common.hf_names import has
+from vit_engine.weights.formats.common.open_clip import CONFIG, in_hugging_faces_words, is_open_clips
 from vit_engine.weights.formats.hf_clip import (
     PREPROCESSING,
     WHY_PROJECTION,
@@ -18,9 +21,6 @@ from vit_engine.weights.formats.hf_clip import (
     add_axes,
     read_clip_config,
 )
-from vit_engine.weights.formats.hf_config import Config, read_preprocessing
-from vit_engine.weights.formats.hf_names import has
-from vit_engine.weights.formats.open_clip import CONFIG, in_hugging_faces_words, is_open_clips
 
 PUBLISHED = {(768, 12): 12, (1024, 24): 16}
 _OTHERS = ((1280, 32), (1408, 40), (1664, 48))  # H, g and bigG of open_clip: (dim, depth)

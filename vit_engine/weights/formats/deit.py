@@ -13,10 +13,10 @@ refused.
 from collections.abc import Set
 
 from vit_engine.weights.conversion import Conversion
-from vit_engine.weights.formats.architectures import PUBLISHED, known_architecture
-from vit_engine.weights.formats.format import Format, Origin, Traits
-from vit_engine.weights.formats.plain import canonical, is_square, refuse_unusual, without_cls_position
-from vit_engine.weights.formats.timm_config import describe
+from vit_engine.weights.formats.common.architectures import PUBLISHED, known_architecture
+from vit_engine.weights.formats.common.format import Format, Origin, Traits
+from vit_engine.weights.formats.common.plain import canonical, is_square, refuse_unusual, without_cls_position
+from vit_engine.weights.formats.common.timm_config import describe
 
 ASSUMED_PLAIN = "It is DeiT-III's and rotates no queries and keys: RoPE-ViT's files can have the same names."
 ASSUMED_RESAMPLING = "Positions are resampled as DeiT does it: timm has the same names, and antialiases."

@@ -5,8 +5,8 @@ head, of self-supervised training, is left out.
 """
 
 from vit_engine.weights.conversion import Conversion
-from vit_engine.weights.formats.format import Format, Origin, Traits
-from vit_engine.weights.formats.plain import refuse_unusual
+from vit_engine.weights.formats.common.format import Format, Origin, Traits
+from vit_engine.weights.formats.common.plain import refuse_unusual
 
 WHY_HEAD = "projection head of self-supervised training"
 ASSUMED_DINO = (

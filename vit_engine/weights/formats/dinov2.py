@@ -9,8 +9,8 @@ import re
 from collections.abc import Set
 
 from vit_engine.weights.conversion import Conversion
-from vit_engine.weights.formats.format import Format, Origin, Traits
-from vit_engine.weights.formats.hf_names import WHY_MASK
+from vit_engine.weights.formats.common.format import Format, Origin, Traits
+from vit_engine.weights.formats.common.hf_names import WHY_MASK
 
 PUBLISHED = {(384, 12): 6, (768, 12): 12, (1024, 24): 16, (1536, 40): 24}
 _CHUNKED = re.compile(r"blocks\.\d+\.(\d+)\.(.*)")

@@ -9,8 +9,8 @@ from torch import Tensor
 from vit_engine.errors import CheckpointError
 from vit_engine.spec import Preprocessing
 from vit_engine.weights.conversion import Conversion
+from vit_engine.weights.formats.common.format import Format, Origin, Traits
 from vit_engine.weights.formats.dinov2 import drop_training, take_classifier
-from vit_engine.weights.formats.format import Format, Origin, Traits
 from vit_engine.weights.formats.hf_dinov3 import PUBLISHED, native_size
 
 _RULES = (

@@ -7,9 +7,9 @@ so a file without its config.json is refused.
 from vit_engine.errors import CheckpointError
 from vit_engine.spec import Preprocessing
 from vit_engine.weights.conversion import Conversion
-from vit_engine.weights.formats.format import Format, Origin, Traits
-from vit_engine.weights.formats.hf_config import Config, read_config, read_preprocessing
-from vit_engine.weights.formats.hf_names import LAYER, has, join_projections
+from vit_engine.weights.formats.common.format import Format, Origin, Traits
+from vit_engine.weights.formats.common.hf_config import Config, read_config, read_preprocessing
+from vit_engine.weights.formats.common.hf_names import LAYER, has, join_projections
 
 PREPROCESSING = Preprocessing(mean=(0.48145466, 0.4578275, 0.40821073), std=(0.26862954, 0.26130258, 0.27577711))
 WHY_TEXT = "text tower: what is looked at here are pictures"

@@ -3,9 +3,9 @@
 from functools import partial
 
 from vit_engine.spec import Preprocessing
-from vit_engine.weights.formats.format import Format
-from vit_engine.weights.formats.hf_config import HALF
-from vit_engine.weights.formats.hf_names import has
+from vit_engine.weights.formats.common.format import Format
+from vit_engine.weights.formats.common.hf_config import HALF
+from vit_engine.weights.formats.common.hf_names import has
 from vit_engine.weights.formats.hf_vit import DEFAULTS, convert
 
 PUBLISHED = {(192, 12): 3, (384, 12): 6, (768, 12): 12}

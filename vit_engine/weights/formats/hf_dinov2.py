@@ -6,9 +6,9 @@ size, without its offset; with registers both antialias.
 
 from vit_engine.spec import Preprocessing
 from vit_engine.weights.conversion import Conversion
-from vit_engine.weights.formats.format import Format, Origin, Traits
-from vit_engine.weights.formats.hf_config import Config, read_config, read_preprocessing
-from vit_engine.weights.formats.hf_names import (
+from vit_engine.weights.formats.common.format import Format, Origin, Traits
+from vit_engine.weights.formats.common.hf_config import Config, read_config, read_preprocessing
+from vit_engine.weights.formats.common.hf_names import (
     ATTENTION,
     DINO_LAYER,
     EMBEDDINGS,

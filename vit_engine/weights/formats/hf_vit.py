@@ -9,9 +9,9 @@ from typing import Any
 
 from vit_engine.spec import Preprocessing
 from vit_engine.weights.conversion import Conversion
-from vit_engine.weights.formats.format import Format, Origin, Traits
-from vit_engine.weights.formats.hf_config import HALF, assumed_pictures, read_config, read_preprocessing
-from vit_engine.weights.formats.hf_names import ATTENTION, EMBEDDINGS, LAYER, WHY_MASK, has, join_projections
+from vit_engine.weights.formats.common.format import Format, Origin, Traits
+from vit_engine.weights.formats.common.hf_config import HALF, assumed_pictures, read_config, read_preprocessing
+from vit_engine.weights.formats.common.hf_names import ATTENTION, EMBEDDINGS, LAYER, WHY_MASK, has, join_projections
 
 PUBLISHED = {(192, 12): 3, (384, 12): 6, (768, 12): 12, (1024, 24): 16, (1280, 32): 16}
 DEFAULTS = {

@@ -11,10 +11,10 @@ Positions are resampled bicubically, without antialiasing (util/pos_embed.py, in
 from collections.abc import Set
 
 from vit_engine.weights.conversion import Conversion
-from vit_engine.weights.formats.architectures import known_architecture
-from vit_engine.weights.formats.format import Format, Origin, Traits
-from vit_engine.weights.formats.plain import canonical, refuse_unusual
-from vit_engine.weights.formats.timm_config import describe
+from vit_engine.weights.formats.common.architectures import known_architecture
+from vit_engine.weights.formats.common.format import Format, Origin, Traits
+from vit_engine.weights.formats.common.plain import canonical, refuse_unusual
+from vit_engine.weights.formats.common.timm_config import describe
 
 PUBLISHED = {(768, 12): 12, (1024, 24): 16, (1280, 32): 16}
 WHY_DECODER = "decoder, of training by filling in masked patches"

@@ -16,16 +16,16 @@ import torch
 
 from vit_engine.errors import CheckpointError
 from vit_engine.weights.conversion import Conversion
-from vit_engine.weights.formats.architectures import PUBLISHED, Architecture, known_architecture
-from vit_engine.weights.formats.format import Format, Origin, Traits
-from vit_engine.weights.formats.plain import (
+from vit_engine.weights.formats.common.architectures import PUBLISHED, Architecture, known_architecture
+from vit_engine.weights.formats.common.format import Format, Origin, Traits
+from vit_engine.weights.formats.common.plain import (
     canonical,
     is_square,
     refuse_unusual,
     unflatten_patches,
     without_cls_position,
 )
-from vit_engine.weights.formats.timm_config import Description, class_names, describe, preprocessing
+from vit_engine.weights.formats.common.timm_config import Description, class_names, describe, preprocessing
 from vit_engine.weights.reading.limits import check_within_memory
 
 _TELLING = {"head.weight", "reg_token", "blocks.0.ls1.gamma", "norm_pre.weight"}

@@ -3,7 +3,7 @@
 from vit_engine.errors import CheckpointError
 from vit_engine.spec import Preprocessing
 from vit_engine.weights.conversion import Conversion
-from vit_engine.weights.formats.format import Format, Origin, Traits
+from vit_engine.weights.formats.common.format import Format, Origin, Traits
 
 _LAYER = r"encoder\.layers\.encoder_layer_(\d+)\."
 RULES = (

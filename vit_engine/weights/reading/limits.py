@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from torch import Tensor
 
 from vit_engine.errors import CheckpointError, ResourceError, SpecError
-from vit_engine.planning.budget import BUDGET_VARIABLE, in_words, memory_budget
+from vit_engine.resources.budget import BUDGET_VARIABLE, in_words, memory_budget
 from vit_engine.weights.reading.listing import shorten
 
 LIMIT_VARIABLE = "VIT_ENGINE_MAX_CHECKPOINT_BYTES"

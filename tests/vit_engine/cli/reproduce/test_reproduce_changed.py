@@ -10,12 +10,13 @@ import pytest
 
 import vit_engine as ve
 from tests.vit_engine.cli.reproduce.support import PANES, change, larger, told
+from vit_engine.analysis.comparison import Comparison, Pane
 from vit_engine.cli.panes import Source, compared
-from vit_engine.comparison import Comparison, Pane
-from vit_report import check, record
-from vit_report.bundle import as_npz
-from vit_report.check import ON_CPUS, WITH_GPU, agreement_limits, tolerance
-from vit_report.recorded import read_record
+from vit_engine.report import record
+from vit_engine.report.bundle import as_npz
+from vit_engine.report.reproduction import check
+from vit_engine.report.reproduction.check import ON_CPUS, WITH_GPU, agreement_limits, tolerance
+from vit_engine.report.reproduction.recorded import read_record
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from tests.vit_engine.cli.reproduce.support import change, told
 from vit_engine.cli import main
-from vit_report.bundle import as_zip
+from vit_engine.report.bundle import as_zip
 
 
 @pytest.mark.parametrize(

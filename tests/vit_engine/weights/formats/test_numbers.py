@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 import torch
 
+from tests.vit_engine.weights.fixtures_states import saved, vit_state
 from tests.vit_engine.weights.formats.hugging_face import assert_refuses
 from tests.vit_engine.weights.formats.test_hf_vit import classifier
-from tests.vit_engine.weights.states import saved, vit_state
 from vit_engine.errors import CheckpointError, ResourceError
-from vit_engine.planning.budget import BUDGET_VARIABLE
+from vit_engine.resources.budget import BUDGET_VARIABLE
 from vit_engine.spec import Preprocessing
 from vit_engine.weights import load_model
-from vit_engine.weights.formats.format import Origin
-from vit_engine.weights.formats.hf_config import Config, read_preprocessing
-from vit_engine.weights.formats.open_clip import in_hugging_faces_words
-from vit_engine.weights.formats.timm_config import describe, preprocessing
+from vit_engine.weights.formats.common.format import Origin
+from vit_engine.weights.formats.common.hf_config import Config, read_preprocessing
+from vit_engine.weights.formats.common.open_clip import in_hugging_faces_words
+from vit_engine.weights.formats.common.timm_config import describe, preprocessing
 
 NAN, INFINITE = float("nan"), float("inf")
 NO_COUNTS = (True, False, 3.0, 1e300, NAN, INFINITE, -3, 0, "3", 1 << 70, 10**400, None, [3], {})

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from tests.vit_engine.weights.fixtures_states import vit_state
 from tests.vit_engine.weights.reading.spelling import (
     Write,
     called,
@@ -24,7 +25,6 @@ from tests.vit_engine.weights.reading.spelling import (
     writing,
     zipped,
 )
-from tests.vit_engine.weights.states import vit_state
 
 HUGE = 3 << 30
 

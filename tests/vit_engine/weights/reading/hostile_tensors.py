@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from tests.vit_engine.weights.fixtures_states import vit_state
 from tests.vit_engine.weights.reading.hostile import holding, safetensors
 from tests.vit_engine.weights.reading.spelling import (
     Write,
@@ -27,7 +28,6 @@ from tests.vit_engine.weights.reading.spelling import (
     writing,
     zipped,
 )
-from tests.vit_engine.weights.states import vit_state
 
 ROWS = 2_000_000  # which take 1 GB as tensors
 LARGE = tensor(storage(4), [ROWS], [0])

@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import ViTConfig, ViTModel
 
-from tests.vit_engine.weights.states import assert_same, prefixed, saved, sharded, vit_state
+from tests.vit_engine.weights.fixtures_states import assert_same, prefixed, saved, sharded, vit_state
 from vit_engine.errors import CheckpointError
 from vit_engine.weights import load_model
 from vit_engine.weights.reading.read import read_checkpoint

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.vit_engine.weights.states import assert_same, saved, vit_state
+from tests.vit_engine.weights.fixtures_states import assert_same, saved, vit_state
 from vit_engine.errors import CheckpointError, ResourceError
-from vit_engine.planning.budget import BUDGET_VARIABLE
+from vit_engine.resources.budget import BUDGET_VARIABLE
 from vit_engine.weights import inspect_checkpoint, load_model
 from vit_engine.weights.reading import limits
 from vit_engine.weights.reading.limits import check_names, demand_tensors_within_limit

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.vit_engine.weights.states import saved, vit_state
+from tests.vit_engine.weights.fixtures_states import saved, vit_state
 from vit_engine.errors import CheckpointError
 from vit_engine.weights import inspect_checkpoint, load_model
 from vit_engine.weights.reading.listing import about, listed, quoted, represent, shorten

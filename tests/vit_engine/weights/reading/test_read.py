@@ -15,8 +15,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.vit_engine.weights.states import assert_same
-from tests.vit_engine.weights.states import saved as saved_as
+from tests.vit_engine.weights.fixtures_states import assert_same
+from tests.vit_engine.weights.fixtures_states import saved as saved_as
 from vit_engine.errors import CheckpointError, SpecError
 from vit_engine.weights.reading.limits import LIMIT_VARIABLE
 from vit_engine.weights.reading.read import read_checkpoint, split_part

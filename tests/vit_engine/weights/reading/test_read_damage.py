@@ -9,7 +9,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.vit_engine.weights.states import prefixed, saved, vit_state
+from tests.vit_engine.weights.fixtures_states import prefixed, saved, vit_state
 from vit_engine.errors import CheckpointError
 from vit_engine.weights import inspect_checkpoint
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.vit_engine.weights.states import saved
+from tests.vit_engine.weights.fixtures_states import saved
 from vit_engine.errors import CheckpointError
 from vit_engine.weights.reading.read import read_checkpoint
 

@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.vit_engine.weights.fixtures_states import assert_same, prefixed, vit_state
 from tests.vit_engine.weights.reading.spelling import called, keyed, name, number, packed, text, zipped
-from tests.vit_engine.weights.states import assert_same, prefixed, vit_state
 from vit_engine.errors import CheckpointError
 from vit_engine.weights import load_model
 from vit_engine.weights.reading import pickles

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.vit_engine.weights.states import State, assert_same, prefixed, saved, vit_state
+from tests.vit_engine.weights.fixtures_states import State, assert_same, prefixed, saved, vit_state
 from vit_engine.errors import CheckpointError
 from vit_engine.weights import load_model
 from vit_engine.weights.reading.unwrap import find_state_dict

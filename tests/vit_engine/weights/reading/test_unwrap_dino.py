@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.vit_engine.weights.states import SPEC
+from tests.vit_engine.weights.fixtures_states import SPEC
 from vit_engine.errors import CheckpointError
 from vit_engine.weights import LoadedModel, load_model
 from vit_engine.weights.reading.unwrap import find_state_dict

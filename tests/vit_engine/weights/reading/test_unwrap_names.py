@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.vit_engine.weights.states import SPEC, assert_same, prefixed, saved, vit_state
+from tests.vit_engine.weights.fixtures_states import SPEC, assert_same, prefixed, saved, vit_state
 from vit_engine.errors import CheckpointError
 from vit_engine.weights import load_model
 from vit_engine.weights.conversion import Conversion

@@ -1,0 +1,230 @@
+"""The panes of Compare: the controls of each, and what is done with them: copied, moved, removed."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import streamlit as st
+
+from dashboard import keys
+from dashboard.compare.state import LEAST_PANES, fitted, pane_name
+from dashboard.keys import of_pane
+from dashboard.links import widgets
+from dashboard.services import catalogue
+from vit_engine import ModelSpec
+from vit_engine.analysis.comparison import MAX_PANES, Pane
+from vit_engine.analysis.methods import METHODS
+from vit_engine.trace import REDUCTIONS
+
+_MADE = "_made_panes"  # session state: how often the panes were made others
+_FIELDS = {
+    "model": keys.PANE_MODEL,
+    "layer": keys.PANE_LAYER,
+    "head": keys.PANE_HEAD,
+    "method": keys.PANE_METHOD,
+    "query": keys.PANE_QUERY,
+}  # a field of a pane: the key of its widget
+_QUERY_TITLES = {"shared": "Shared", "cls": "CLS", "own": "Pin here"}
+
+
+def put(panes: Sequence[Pane], reference: int | None = None) -> dict[str, Any]:
+    """What makes these the panes, in the place of the others; the reference stays, as far as there are so many."""
+    reference = st.session_state[keys.REFERENCE] if reference is None else reference
+    made = st.session_state.get(_MADE, 0) + 1
+    return {_MADE: made, keys.REFERENCE: min(reference, len(panes) - 1), keys.PANES: tuple(panes)}
+
+
+def mark_panes() -> None:
+    """Have the browser say, with all that it sends, which panes it shows; call after their controls.
+
+    Widgets go by the number of their pane. A click that comes before the browser has the new panes brings along what
+    the widgets said of the old ones: that must change nothing.
+    """
+    st.session_state[keys.PANES_SEEN] = st.session_state.get(_MADE, 0)
+    st.number_input("Panes", step=1, key=keys.PANES_SEEN, label_visibility="collapsed")  # hidden by the style sheet
+
+
+def current() -> bool:
+    """Whether what the browser says is of the panes that there are."""
+    return st.session_state.get(keys.PANES_SEEN) == st.session_state.get(_MADE, 0)
+
+
+def take_widgets() -> bool:
+    """Bring what the panes' widgets say into the panes; returns whether that changes any.
+
+    Each run does this, and no callback: what one is to do is lost where a newer input ends it.
+    """
+    panes, now = st.session_state[keys.PANES], tuple(_now())
+    if now != panes:
+        st.session_state[keys.PANES] = now
+    return now != panes
+
+
+def _now() -> list[Pane]:
+    """The panes with what their widgets say."""
+    panes: tuple[Pane, ...] = st.session_state[keys.PANES]
+    specs = catalogue.models()
+    return [_taken(number, pane, specs) for number, pane in enumerate(panes)] if current() else list(panes)
+
+
+def _taken(number: int, pane: Pane, specs: Mapping[str, ModelSpec]) -> Pane:
+    """A pane with what its widgets say otherwise."""
+    shown = pane
+    for field, key in _FIELDS.items():
+        value = st.session_state.get(of_pane(key, number))
+        if value is not None and value != _shown(shown, field):
+            pane = _changed(pane, field, value, specs)
+    return pane
+
+
+def _shown(pane: Pane, field: str) -> Any:
+    """What the widget of a field says of a pane."""
+    value = getattr(pane, field)
+    if field == "query":
+        return value if isinstance(value, str) else "own"
+    return str(value) if field == "head" else value
+
+
+def _changed(pane: Pane, field: str, value: Any, specs: Mapping[str, ModelSpec]) -> Pane:
+    """A pane after its widget of a field was set to a value."""
+    if field == "head":
+        value = int(value) if value.isdecimal() else value
+    elif field == "query" and value == "own":
+        value = st.session_state.get(keys.QUERY) or "cls"
+    old = specs.get(pane.model)
+    if field == "model" and old is not None and pane.layer == old.depth - 1:
+        pane = replace(pane, layer=-1)  # the layer stays the last one, where it was
+    pane = replace(pane, **{field: value})
+    spec = specs.get(pane.model)  # models can disappear at any time: the page says so when it is drawn
+    return pane if spec is None else fitted(pane, spec)
+
+
+def show(number: int, specs: Mapping[str, ModelSpec]) -> None:
+    """The controls of one pane."""
+    pane: Pane = st.session_state[keys.PANES][number]
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
+        reference = number == st.session_state[keys.REFERENCE]
+        name = pane_name(number)
+        mark = f":green-badge[:material/flag: {name}]" if reference else f"**{name}**"
+        st.markdown(mark, width="content", help="The others are compared with this one." if reference else None)
+        _model_control(number, pane, specs)
+        _menu(number, pane)
+    spec = specs[pane.model]
+    with st.container(horizontal=True, gap="small", wrap=False, key=f"pane_row_{number}"):
+        _layer_control(number, pane, spec)
+        _head_control(number, pane, spec)
+
+
+def _model_control(number: int, pane: Pane, specs: Mapping[str, ModelSpec]) -> None:
+    st.selectbox(
+        f"Model of pane {number}", list(specs), key=_held(number, pane, "model"), label_visibility="collapsed",
+        persist_state="session", format_func=lambda name: specs[name].title,
+    )  # fmt: skip
+    _made(number, "model")
+
+
+def _layer_control(number: int, pane: Pane, spec: ModelSpec) -> None:
+    key = _held(number, pane, "layer", spec.depth)
+    st.slider("Layer", 0, max(spec.depth - 1, 1), key=key, disabled=spec.depth == 1, persist_state="session")
+    _made(number, "layer", spec.depth)
+
+
+def _head_control(number: int, pane: Pane, spec: ModelSpec) -> None:
+    options = [*REDUCTIONS, *map(str, range(spec.heads))]
+    st.selectbox("Head", options, key=_held(number, pane, "head"), width=100, persist_state="session")
+    _made(number, "head")
+
+
+def _held(number: int, pane: Pane, field: str, made_for: int | None = None) -> str:
+    """The key of a pane's widget, which is to say what the pane is.
+
+    Its state is kept for the session because a widget in a closed menu is told its value only then, when it opens.
+    """
+    key = of_pane(_FIELDS[field], number)
+    widgets.hold(key, _shown(pane, field), made_for)
+    return key
+
+
+def _made(number: int, field: str, made_for: int | None = None) -> None:
+    widgets.made(of_pane(_FIELDS[field], number), made_for)
+
+
+def _menu(number: int, pane: Pane) -> None:
+    """What is done with a pane, and what it seldom changes."""
+    count = len(st.session_state[keys.PANES])
+    with st.popover(":material/more_horiz:", type="tertiary", help="Query, method, order", key=f"pane_menu_{number}"):
+        _query_control(number, pane)
+        st.selectbox(
+            "Method",
+            [method.name for method in METHODS],
+            key=_held(number, pane, "method"),
+            format_func=_method_title,
+            persist_state="session",
+        )
+        _made(number, "method")
+        for title, key, icon, able, act in (
+            ("Make it the reference", keys.PANE_REFERENCE, "flag", number != st.session_state[keys.REFERENCE], _refer),
+            ("Duplicate", keys.PANE_DUPLICATE, "content_copy", count < MAX_PANES, _duplicate),
+            ("Move left", keys.PANE_LEFT, "arrow_back", number > 0, _left),
+            ("Move right", keys.PANE_RIGHT, "arrow_forward", number < count - 1, _right),
+            ("Remove", keys.PANE_REMOVE, "delete", count > LEAST_PANES, _remove),
+        ):
+            st.button(
+                title, key=of_pane(key, number), icon=f":material/{icon}:", disabled=not able, on_click=widgets.take,
+                args=(_act, act, number), width="stretch",
+            )  # fmt: skip
+
+
+def _act(act: Callable[[int], dict[str, Any]], number: int) -> dict[str, Any]:
+    """What a button does, where the pane that it stood at is still that one."""
+    return act(number) if current() else {}
+
+
+def _method_title(name: str) -> str:
+    return next(method.title for method in METHODS if method.name == name)
+
+
+def _query_control(number: int, pane: Pane) -> None:
+    st.segmented_control(
+        "Query", tuple(_QUERY_TITLES), key=_held(number, pane, "query"), required=True,
+        persist_state="session", format_func=_QUERY_TITLES.__getitem__,
+        help="Shared: a click in any pane moves it. CLS: always the CLS token. Pin here: stays at the point that is "
+        "shared now.",
+    )  # fmt: skip
+    _made(number, "query")
+
+
+def _refer(number: int) -> dict[str, Any]:
+    return {keys.REFERENCE: number}
+
+
+def add() -> dict[str, Any]:
+    """One pane more, a copy of the last."""
+    panes = _now()
+    return put((*panes, panes[-1])[:MAX_PANES])
+
+
+def _duplicate(number: int) -> dict[str, Any]:
+    panes, reference = _now(), st.session_state[keys.REFERENCE]
+    panes.insert(number + 1, panes[number])
+    return put(panes, reference + (reference > number))
+
+
+def _remove(number: int) -> dict[str, Any]:
+    panes, reference = _now(), st.session_state[keys.REFERENCE]
+    del panes[number]
+    return put(panes, reference - 1 if reference > number else 0 if reference == number else reference)
+
+
+def _left(number: int) -> dict[str, Any]:
+    return _swap(number, number - 1)
+
+
+def _right(number: int) -> dict[str, Any]:
+    return _swap(number, number + 1)
+
+
+def _swap(first: int, second: int) -> dict[str, Any]:
+    panes, reference = _now(), st.session_state[keys.REFERENCE]
+    panes[first], panes[second] = panes[second], panes[first]
+    return put(panes, {first: second, second: first}.get(reference, reference))

@@ -1,0 +1,164 @@
+"""The widgets of the page Compare, and what they choose."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import streamlit as st
+
+from dashboard import keys
+from dashboard.compare import card
+from dashboard.compare import presets as compare_presets
+from dashboard.compare.state import DEFAULT, KEEPS, NAMES, Comparing, fitted, from_link, to_link
+from dashboard.links import address, selection, widgets
+from dashboard.services import catalogue, comparisons
+from dashboard.shell import sidebar
+from vit_engine import ModelSpec, SpecError
+from vit_engine.analysis.comparison import MAX_PANES, Pane
+from vit_engine.report.style import SCALES, SHOWS
+
+PART = "compare"  # of the link
+_NOTICES = "_link_notices"  # session state: what had to be changed in a link, until it is told
+MODEL = selection.DEFAULT.model  # in the place of one that is gone
+_WIDGETS = {
+    "show": keys.COMPARE_SHOW,
+    "scale": keys.COMPARE_SCALE,
+    "keep": keys.COMPARE_KEEP,
+    "statistic": keys.STATISTIC,
+    "rows": keys.COMPARE_ROWS,
+    "order": keys.COMPARE_ORDER,
+    "chart": keys.COMPARE_CHART,
+    "reference": keys.REFERENCE,
+    "panes": keys.PANES,
+    "zoom": keys.ZOOM,
+}  # a field of Comparing: its key
+_SHOW_TITLES = {"map": "Maps", "difference": "Difference", "mask": "Mask"}
+_SCALE_TITLES = {"shared": "Shared", "own": "Own", "log": "Log"}
+
+
+def restore() -> Sequence[str]:
+    """Bring the panes' widgets into the panes, and the page's part of a link into all of them.
+
+    Returns what had to be changed in the link.
+    """
+    if keys.PANES not in st.session_state:
+        st.session_state[keys.PANES] = _beginning()
+    for field, key in _WIDGETS.items():
+        widgets.default(key, getattr(DEFAULT, field))
+    card.take_widgets()
+    link = address.fresh(PART, NAMES)
+    if link is not None:
+        widgets.take(_opened, link)
+    return (*st.session_state.pop(_NOTICES, ()), *_keep_to(catalogue.models()))
+
+
+def _opened(link: address.Parameters) -> dict[str, object]:
+    """What a link sets, by the keys of the session state."""
+    problems = [problem for text in link.get("pane", ())[:MAX_PANES] if (problem := _reopen(text))]
+    view, changed = from_link(link, catalogue.models())
+    fields = {key: getattr(view, field) for field, key in _WIDGETS.items()}
+    return {_NOTICES: (*problems, *changed), **fields, **card.put(view.panes, view.reference)}
+
+
+def _beginning() -> tuple[Pane, ...]:
+    """What is compared at first: the view of Explore with its model in another patch size, or with its last layer."""
+    specs, name = catalogue.models(), st.session_state.get(keys.MODEL, MODEL)
+    name = name if name in specs else MODEL  # its file may have been deleted since
+    layer, head = st.session_state.get(keys.LAYER), st.session_state.get(keys.HEAD, "mean")
+    pane = Pane(name, -1 if layer is None else layer, int(head) if head.isdecimal() else head)
+    offered = compare_presets.presets(fitted(pane, specs[name]), specs, comparisons.ready_models())
+    found = {preset.name: preset.panes for preset in offered if preset.panes}
+    return found.get("patches") or found.get("last") or DEFAULT.panes
+
+
+def _reopen(text: str) -> str:
+    """Read the checkpoint that a pane of a link names, if it names one; returns why that cannot be."""
+    try:
+        return sidebar.reopen(Pane.parse(text).model)
+    except SpecError:
+        return ""  # told as a pane that was left out
+
+
+def _keep_to(specs: Mapping[str, ModelSpec]) -> list[str]:
+    """Models can go while panes show them: their file was deleted, or somebody removed them."""
+    panes: tuple[Pane, ...] = st.session_state[keys.PANES]
+    gone = sorted({pane.model for pane in panes if pane.model not in specs})
+    kept = [pane if pane.model in specs else replace(pane, model=MODEL) for pane in panes]
+    st.session_state[keys.PANES] = tuple(fitted(pane, specs[pane.model]) for pane in kept)
+    return [f"The model {name!r} is no longer here: showing {MODEL} in its place." for name in gone]
+
+
+def chosen() -> Comparing:
+    """What the widgets say now."""
+    return Comparing(**{field: widgets.value_of(key) for field, key in _WIDGETS.items()})
+
+
+def own_link() -> dict[str, list[str]]:
+    """The page's part of the link."""
+    return address.own(PART, NAMES, to_link(chosen()))
+
+
+def presets() -> None:
+    """A button a preset; those that cannot be had say why."""
+    choice = chosen()
+    base = choice.panes[choice.reference]
+    with st.container(horizontal=True, key="presets", gap="small"):
+        for preset in compare_presets.presets(base, catalogue.models(), comparisons.ready_models()):
+            st.button(
+                preset.title, key=f"{keys.PRESET}_{preset.name}", disabled=not preset.panes, on_click=widgets.take,
+                args=(card.put, preset.panes, 0), help=preset.help if preset.panes else preset.why,
+            )  # fmt: skip
+
+
+def toolbar() -> None:
+    """How all panes are drawn."""
+    with st.container(horizontal=True, key="compare_toolbar", vertical_alignment="bottom", gap="medium"):
+        st.segmented_control(
+            "Show", SHOWS, key=keys.COMPARE_SHOW, required=True, format_func=_SHOW_TITLES.__getitem__,
+            persist_state="session", help="The maps; what each has more or less of than the reference; or the patches "
+            "that hold most of the attention.",
+        )  # fmt: skip
+        st.segmented_control(
+            "Scale", SCALES, key=keys.COMPARE_SCALE, required=True, format_func=_SCALE_TITLES.__getitem__,
+            persist_state="session", help="Shared: the same colour is the same attention per area in all panes. "
+            "Own: each pane uses the whole scale. Log: shared, over three decades.",
+        )  # fmt: skip
+        _keep_control()
+        panes = st.session_state[keys.PANES]
+        st.button(
+            "Pane", key=keys.ADD_PANE, icon=":material/add:", on_click=widgets.take,
+            args=(card.add,), disabled=len(panes) >= MAX_PANES,
+            help=f"One more, a copy of the last: at most {MAX_PANES}.",
+        )  # fmt: skip
+
+
+def _keep_control() -> None:
+    widgets.hold(keys.COMPARE_KEEP, widgets.value_of(keys.COMPARE_KEEP))  # a slider that comes back would begin anew
+    with st.container(width=170, key="keep_box"):
+        st.select_slider(
+            "Mask keeps", KEEPS, key=keys.COMPARE_KEEP, format_func=lambda part: f"{part} %", persist_state="session",
+            help="The fewest patches that hold this share of a map's attention: the mask, and what IoU compares.",
+        )  # fmt: skip
+    widgets.made(keys.COMPARE_KEEP)
+
+
+def query_line() -> None:
+    """Whose attention all panes show, and the ways back to the CLS token and to the whole picture."""
+    query = st.session_state.get(keys.QUERY)
+    with st.container(horizontal=True, vertical_alignment="center", key="compare_query", width="content"):
+        if query is None:
+            st.markdown("Query: **CLS token** · :small[click a patch to ask all panes where *it* attends]")
+        else:
+            st.markdown(f"Query: **point {query[0]:.0%} down, {query[1]:.0%} across**")
+            _back("Back to CLS", keys.RESET_QUERY, keys.QUERY, "undo")
+        if st.session_state[keys.ZOOM] is not None:
+            _back("Whole picture", keys.RESET_ZOOM, keys.ZOOM, "zoom_out_map")
+        else:
+            st.markdown(":small[drag a box to zoom all panes]")
+
+
+def _back(title: str, key: str, what: str, icon: str) -> None:
+    st.button(title, key=key, on_click=_reset, args=(what,), type="tertiary", icon=f":material/{icon}:")
+
+
+def _reset(key: str) -> None:
+    st.session_state[key] = None

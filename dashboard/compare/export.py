@@ -1,0 +1,46 @@
+"""The export of Compare: everything on the page in one zip."""
+
+from collections.abc import Callable
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from dashboard import keys
+from dashboard.compare.state import Comparing, zoom_in_pixels
+from dashboard.services import comparisons
+from dashboard.services.pictures import Picture
+from vit_engine.analysis.comparison import Comparison
+from vit_engine.report.panels import Panel
+from vit_engine.report.style import Look
+
+
+def button(
+    comparison: Comparison, look: Look, drawn: tuple[Panel, ...], *, choice: Comparing, picture: Picture, size: int
+) -> None:
+    """Makes the zip once it is clicked."""
+    st.download_button(
+        "Export", _maker(comparison, look, drawn, choice=choice, picture=picture, size=size), "comparison.zip",
+        "application/zip", key=keys.DOWNLOAD_BUNDLE, icon=":material/archive:", on_click="ignore",
+        help="A zip: the picture as shown, an interactive page that works offline, the tables, the maps as arrays, and "
+        "run.json, from which `python -m vit_engine reproduce` recomputes the numbers.",
+    )  # fmt: skip
+
+
+def _maker(
+    comparison: Comparison, look: Look, drawn: tuple[Panel, ...], *, choice: Comparing, picture: Picture, size: int
+) -> Callable[[], bytes]:
+    link = _link()
+
+    def make() -> bytes:
+        return comparisons.export(
+            comparison, look, drawn, picture=picture, size=size, link=link, statistic=choice.statistic,
+            all_layers=choice.rows == "all", zoom=zoom_in_pixels(choice.zoom, comparison.frame),
+        )  # fmt: skip
+
+    return make
+
+
+def _link() -> str:
+    """The page's address with all that it shows, as it stands in the browser."""
+    parameters = [(name, value) for name in st.query_params for value in st.query_params.get_all(name)]
+    return f"{(st.context.url or '').partition('?')[0]}?{urlencode(parameters)}"

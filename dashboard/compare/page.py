@@ -1,0 +1,201 @@
+"""Compare: maps of one picture side by side, by model, patch size, layer and head, with the numbers between them."""
+
+from collections.abc import Mapping
+from functools import partial
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from dashboard import keys
+from dashboard.compare import card, controls, export, legend, tables
+from dashboard.compare import panes as compare_panes
+from dashboard.compare.panes import Panes
+from dashboard.compare.state import NAMES, WHOLE, Comparing, Zoom, pane_name, zoom_in_pixels, zoom_on
+from dashboard.links import widgets
+from dashboard.links.selection import Selection
+from dashboard.services import analyses, catalogue, comparisons, pictures
+from dashboard.services.pictures import Picture
+from dashboard.shell import clicks, picture_controls, sidebar
+from dashboard.shell.formatting import plain
+from vit_engine import ModelSpec
+from vit_engine.analysis.comparison import Comparison
+from vit_engine.report.figure import GAP, compare_figure, figure_aspect
+from vit_engine.report.panels import Panel
+from vit_engine.report.style import Look
+
+Places = list[DeltaGenerator]  # below each pane
+
+# showTips: Plotly would advise a double click to zoom back, which does nothing here: there is a button for it.
+CHART = {
+    "displaylogo": False, "scrollZoom": False, "doubleClick": False, "showTips": False, "showSendToCloud": False,
+}  # fmt: skip
+PANE_WIDTH = 250  # pixels, at least
+HIGHEST = 640  # pixels, of a pane
+_NOTICES = "_compare_notices"  # session state: what was changed in the link, until the page has its panes
+_FILLING = "_filling"  # session state: whether the page runs again by itself, to show one pane more
+_FRAME = "_frame"  # session state: the frame that the callback of the drawn figure needs to know
+
+
+def page() -> None:
+    _tell_notices()
+    choice, selection = controls.chosen(), sidebar.shared_selection()
+    picture, size = pictures.find_picture(selection.picture), selection.size
+    frame, specs = analyses.frame_of(picture, size), catalogue.models()
+    corner = _title(picture, frame)
+    controls.presets()
+    controls.toolbar()
+    panes = compare_panes.look(choice.panes, picture, size, specs)
+    comparison = _comparison(choice, selection, panes)
+    look = _look(choice, selection)
+    drawn = _drawn(choice, comparison, panes, look)
+    _above(comparison, drawn, look)
+    strip = _strip(len(choice.panes), frame)
+    with strip:
+        _cards(choice, specs)
+        _figure(drawn, frame, choice, look)
+        places = _under(choice, panes, comparison, drawn, look)
+    if comparison is not None and len(comparison.shown) > 1:
+        tables.agreement(comparison)
+        tables.heads(comparison, choice)
+    if widgets.differed() and (controls.chosen() != choice or card.take_widgets()):
+        widgets.again()
+    sidebar.share(selection, controls.own_link(), names=NAMES)
+    if comparison is not None:
+        with corner:
+            now = controls.chosen()  # the tables' controls settle on a statistic that all panes have
+            export.button(comparison, look, drawn, choice=now, picture=picture, size=size)
+    _fill(choice, panes, places)
+
+
+def _tell_notices() -> None:
+    """What was changed in a link stays told while the page fills its panes by itself."""
+    kept = st.session_state.pop(_NOTICES, ()) if st.session_state.pop(_FILLING, False) else ()
+    notices = (*kept, *sidebar.notices(), *controls.restore())
+    st.session_state[_NOTICES] = notices
+    if notices:
+        st.warning("\n\n".join(map(plain, notices)), icon=":material/link_off:")
+
+
+def _title(picture: Picture, frame: tuple[int, int]) -> DeltaGenerator:
+    """The page's title, and beside it the place for the export, which it returns."""
+    header = st.container(key="header", horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute")
+    with header.container(width="content", gap="xsmall"):
+        st.markdown("#### Compare")
+        credit = f" ({picture.credit})" if picture.credit else ""
+        st.caption(f"{picture_controls.picture_title(picture)}{credit} · {frame[0]}×{frame[1]} px")
+    return header.container(width="content")
+
+
+def _comparison(choice: Comparing, selection: Selection, panes: Panes) -> Comparison | None:
+    """What the panes show that are analysed; None where none is."""
+    if not panes.analyses:
+        return None
+    return comparisons.compare(
+        dict(enumerate(choice.panes)), panes.analyses, reference=choice.reference, point=selection.query,
+        keep=choice.keep / 100,
+    )  # fmt: skip
+
+
+def _look(choice: Comparing, selection: Selection) -> Look:
+    return Look(
+        show=choice.show, scale=choice.scale, colours=sidebar.colours(), opacity=selection.opacity / 100,
+        clip=float(selection.clip),
+    )  # fmt: skip
+
+
+def _drawn(choice: Comparing, comparison: Comparison | None, panes: Panes, look: Look) -> tuple[Panel, ...]:
+    """A panel a pane: its map, or in few words why there is none."""
+    there = {} if comparison is None else {panel.name: panel for panel in comparisons.drawn(comparison, look)}
+    drawn = []
+    for number in range(len(choice.panes)):
+        name = pane_name(number)
+        problem = panes.problems.get(number)
+        drawn.append(there.get(name) or Panel(name, "", message=problem.brief if problem else "…"))
+    return tuple(drawn)
+
+
+def _above(comparison: Comparison | None, drawn: tuple[Panel, ...], look: Look) -> None:
+    """Whose attention this is, and what the colours mean."""
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key="above"):
+        controls.query_line()
+        if comparison is not None:
+            st.html(legend.legend(comparison, drawn, look), width="content")
+
+
+def _strip(count: int, frame: tuple[int, int]) -> DeltaGenerator:
+    """The panes with what stands above and below each: as wide as fits, scrolled sideways where that is not enough."""
+    aspect, gap = figure_aspect(count, frame), 100 * GAP / (count + GAP * (count - 1))
+    wide = f"min-width: {count * PANE_WIDTH}px; max-width: {HIGHEST * aspect:.0f}px"
+    st.html(
+        f"<style>.st-key-compare_strip > div {{ {wide}; }} .st-key-comparison_box {{ aspect-ratio: {aspect:.4f}; }} "
+        f".st-key-compare_strip > div > [data-testid=stHorizontalBlock] {{ gap: {gap:.3f}%; }}</style>"
+    )
+    return st.container(key="compare_strip")
+
+
+def _cards(choice: Comparing, specs: Mapping[str, ModelSpec]) -> None:
+    for number, column in enumerate(st.columns(len(choice.panes), gap="small", wrap=False)):
+        with column:
+            card.show(number, specs)
+    card.mark_panes()
+    widgets.mark()
+
+
+def _figure(drawn: tuple[Panel, ...], frame: tuple[int, int], choice: Comparing, look: Look) -> None:
+    zoom = zoom_in_pixels(choice.zoom, frame)
+    figure = compare_figure(drawn, frame=frame, opacity=look.opacity, zoom=zoom)
+    st.session_state[_FRAME] = frame
+    with st.container(key="comparison_box"):
+        st.plotly_chart(
+            figure, key=keys.COMPARISON, height="stretch", config=CHART,
+            alt="The panes' attention over the picture, side by side",
+        )  # fmt: skip
+    clicks.listen(
+        keys.COMPARISON,
+        key=keys.COMPARISON_EVENTS,
+        on_zoom=partial(widgets.take, _zoom),
+        on_click=partial(widgets.take, _ask),
+    )
+
+
+def _ask() -> dict[str, tuple[float, float]]:
+    """A click is a query for all panes."""
+    point = clicks.clicked(keys.COMPARISON_EVENTS)
+    if point is None:
+        return {}
+    height, width = st.session_state[_FRAME]
+    # A common grid may end beyond the picture.
+    y, x = (min(max(part, 0.0), 1.0) for part in (point["y"] / height, point["x"] / width))
+    return {keys.QUERY: (round(y, 4), round(x, 4))}
+
+
+def _zoom() -> dict[str, Zoom | None]:
+    """What was zoomed or moved to stays, whatever is drawn next."""
+    box = clicks.zoomed(keys.COMPARISON_EVENTS)
+    zoom = zoom_on(box, st.session_state[_FRAME]) if box is not None else None
+    return {} if zoom is None else {keys.ZOOM: None if zoom == WHOLE else zoom}
+
+
+def _under(
+    choice: Comparing, panes: Panes, comparison: Comparison | None, drawn: tuple[Panel, ...], look: Look
+) -> Places:
+    """Below each pane its numbers, its problem, or the place for its progress; returns these places."""
+    specs, places = catalogue.models(), []
+    for number, column in enumerate(st.columns(len(choice.panes), gap="small", wrap=False)):
+        with column:
+            if number in panes.problems:
+                compare_panes.tell(number, panes, specs[choice.panes[number].model])
+            elif number in panes.analyses and comparison is not None:
+                st.caption(legend.numbers(comparison, drawn[number], look))
+            places.append(st.empty())
+    return places
+
+
+def _fill(choice: Comparing, panes: Panes, places: Places) -> None:
+    """Have the next missing pane analysed and draw the page anew: so the panes come one after another."""
+    for number in panes.waiting[1:]:
+        places[number].progress(0.0, text="Waiting")
+    for number in panes.waiting[:1]:
+        compare_panes.fill(choice.panes[number], panes, places[number])
+        st.session_state[_FILLING] = True
+        widgets.again()

@@ -1,0 +1,128 @@
+"""Comparisons in one click, each begun at a pane. Pure functions."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+from dashboard.compare.state import fitted
+from vit_engine import ModelSpec
+from vit_engine.analysis.comparison import MAX_PANES, Pane
+
+SUPERVISED = ("deit", "torchvision")
+SELF_SUPERVISED = ("dino", "dinov2", "mae")
+SWEEP = 4  # layers
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A comparison: its panes, or why it cannot be had from this pane."""
+
+    name: str
+    title: str
+    help: str
+    panes: tuple[Pane, ...] = ()
+    why: str = ""
+
+
+def presets(base: Pane, specs: Mapping[str, ModelSpec], ready: Collection[str]) -> tuple[Preset, ...]:
+    """What can be had from a pane, the reference. ready: models that need no download."""
+    spec = specs[base.model]
+    others = [one for name, one in specs.items() if name in ready and name != base.model]
+    return (
+        _patches(base, spec, others),
+        _last(base, spec),
+        _layers(base, spec),
+        _random(base, spec, others),
+        _supervised(base, spec, others),
+        _heads(base, spec),
+    )
+
+
+def _patches(base: Pane, spec: ModelSpec, others: list[ModelSpec]) -> Preset:
+    sizes = {spec.patch_size: spec}
+    for other in others:
+        if _size(other) == _size(spec) and other.family == spec.family:
+            sizes.setdefault(other.patch_size, other)
+    patches = sorted(sizes) if len(sizes) > 1 else [8, 16]
+    return Preset(
+        "patches",
+        f"Patch {' against '.join(map(str, patches))}",
+        "The same model with other patches.",
+        _panes(base, [sizes[patch] for patch in sorted(sizes)]),
+        f"{spec.title} is not here with other patches: see the page Models.",
+    )
+
+
+def _last(base: Pane, spec: ModelSpec) -> Preset:
+    last = spec.depth - 1
+    other = last if base.layer != last else last // 2
+    pair = sorted({base.layer, other})
+    return Preset(
+        "last",
+        "This layer against the last",
+        "What the layers between them change.",
+        tuple(replace(base, layer=layer) for layer in pair) if len(pair) > 1 else (),
+        f"{spec.title} has one layer.",
+    )
+
+
+def _layers(base: Pane, spec: ModelSpec) -> Preset:
+    count = min(SWEEP, spec.depth)
+    numbers = [step * (spec.depth - 1) // max(count - 1, 1) for step in range(count)]
+    return Preset(
+        "layers",
+        f"Layers {' '.join(map(str, numbers))}",
+        "A sweep through the model, at this head.",
+        tuple(replace(base, layer=layer) for layer in numbers) if count > 1 else (),
+        f"{spec.title} has one layer.",
+    )
+
+
+def _random(base: Pane, spec: ModelSpec, others: list[ModelSpec]) -> Preset:
+    shape = _size(spec), spec.patch_size
+    peers = [one for one in others if (_size(one), one.patch_size) == shape and _untrained(one) != _untrained(spec)]
+    return Preset(
+        "random",
+        "Trained against random",
+        "What training made of it: the same architecture with random weights.",
+        _panes(base, sorted([spec, *peers[:1]], key=_untrained)),
+        f"No model of the shape of {spec.title} is here with and without training.",
+    )
+
+
+def _supervised(base: Pane, spec: ModelSpec, others: list[ModelSpec]) -> Preset:
+    mine, theirs = (SUPERVISED, SELF_SUPERVISED) if spec.family in SUPERVISED else (SELF_SUPERVISED, SUPERVISED)
+    known = spec.family in mine
+    shape = _size(spec), spec.patch_size
+    peers = [one for one in others if known and one.family in theirs and (_size(one), one.patch_size) == shape]
+    return Preset(
+        "supervision",
+        "Supervised against self-supervised",
+        "The same architecture, trained with labels and without.",
+        _panes(base, sorted([spec, *peers[:1]], key=lambda one: one.family not in SUPERVISED)),
+        "Choose a DINO, DINOv2, MAE, DeiT or torchvision model for the reference, and have one of the other kind and "
+        "of the same size here: see the page Models.",
+    )
+
+
+def _heads(base: Pane, spec: ModelSpec) -> Preset:
+    count = min(spec.heads, MAX_PANES)
+    return Preset(
+        "heads",
+        f"Heads 0 … {count - 1}",
+        "All heads of this layer." if count == spec.heads else f"The first {count} heads of this layer.",
+        tuple(replace(base, head=head) for head in range(count)) if count > 1 else (),
+        f"{spec.title} has one head.",
+    )
+
+
+def _size(spec: ModelSpec) -> tuple[int, int, int]:
+    return spec.dim, spec.depth, spec.heads
+
+
+def _untrained(spec: ModelSpec) -> bool:
+    return spec.family == "random"
+
+
+def _panes(base: Pane, models: list[ModelSpec]) -> tuple[Pane, ...]:
+    """The same pane of several models; none where there is one model only."""
+    return tuple(fitted(replace(base, model=spec.name), spec) for spec in models) if len(models) > 1 else ()

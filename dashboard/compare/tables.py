@@ -1,0 +1,166 @@
+"""The numbers of Compare: how much the panes agree, and their heads' statistics side by side."""
+
+import math
+from collections.abc import Mapping
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import keys
+from dashboard.compare.figures import distribution_figure
+from dashboard.compare.state import CHARTS, ORDERS, ROWS, Comparing
+from dashboard.links import widgets
+from dashboard.services import comparisons
+from vit_engine.analysis.comparison import AGREEMENT_COLUMNS, Comparison
+from vit_engine.trace.statistics import COLUMNS, Column
+
+_ROWS_TITLES = {"layer": "This layer", "all": "All layers"}
+_ORDER_TITLES = {"head": "By head", "difference": "Largest Δ first"}
+_CHART = {"displayModeBar": False, "scrollZoom": False, "doubleClick": False, "showSendToCloud": False}
+NORMALISED_ONLY = (
+    "These panes have different numbers of tokens: an entropy in bits grows with them, so only normalised entropies "
+    "(divided by the largest possible one) and distances compare."
+)
+
+
+def agreement(comparison: Comparison) -> None:
+    """The table of all pairs, with what each number means."""
+    frame = comparisons.agreement(comparison)
+    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
+        st.markdown(
+            f"**Agreement** :small[on a common grid, each map normalised · IoU of the patches that hold "
+            f"{comparison.keep:.0%}]", width="content",
+        )  # fmt: skip
+        st.download_button(
+            "CSV", frame.to_csv(index=False), "agreement.csv", "text/csv", key=keys.DOWNLOAD_AGREEMENT,
+            icon=":material/download:", on_click="ignore",
+        )  # fmt: skip
+    st.dataframe(
+        frame, key=keys.AGREEMENT, hide_index=True, height="content", column_config=_agreement_config(comparison),
+        on_select="rerun", selection_mode="multi-cell",
+    )  # fmt: skip
+    st.caption(
+        "**Pearson** follows the strongest patches, **Spearman** the order of all; **JSD** is 0 for the same "
+        "distribution and 1 bit for nothing in common; **IoU** compares the masks; **centre shift** is how far the "
+        "middle of the attention moves."
+    )
+
+
+def _agreement_config(comparison: Comparison) -> dict:
+    """Bars from nothing to the largest that can be; correlations, which have no such nothing, as numbers."""
+    height, width = comparison.frame
+    config: dict = {}
+    for column in AGREEMENT_COLUMNS:
+        if not column.unit:
+            config[column.name] = st.column_config.TextColumn(column.title, help=column.description, width=60)
+            continue
+        if column.unit == "−1..1":
+            config[column.name] = st.column_config.NumberColumn(column.title, help=column.description, format="%.3f")
+            continue
+        high = math.hypot(height, width) if column.unit == "px" else 1.0
+        title = f"{column.title} ({column.unit})" if column.unit in {"bits", "px"} else column.title
+        config[column.name] = st.column_config.ProgressColumn(
+            title, help=column.description, min_value=0.0, max_value=high,
+            format="%.1f" if column.unit == "px" else "%.3f",
+        )  # fmt: skip
+    return config
+
+
+def heads(comparison: Comparison, choice: Comparing) -> None:
+    """Per-head statistics: the table, a column group a pane, and their distribution by layer and model."""
+    columns = comparisons.comparable(comparison.shown)
+    st.space("xsmall")  # a caption ends without one
+    st.markdown("**Per-head entropy statistics, side by side**")
+    column = _statistic_control(columns)
+    if len(columns) < len([one for one in COLUMNS if one.unit]):
+        st.caption(f":material/info: {NORMALISED_ONLY}")
+    titles = {one.name: f"{one.name} · {one.trace.spec.title}" for one in comparison.shown}
+    if choice.rows == "layer":
+        titles = {one.name: f"{titles[one.name]} · layer {one.pane.layer}" for one in comparison.shown}
+    _table(comparison, column, choice, titles)
+    _distribution(comparison, column, choice)
+
+
+def _statistic_control(columns: tuple[Column, ...]) -> Column:
+    """Which statistic, and which rows in which order."""
+    by_name = {column.name: column for column in columns}
+    if widgets.value_of(keys.STATISTIC) not in by_name:
+        widgets.give(keys.STATISTIC, columns[0].name)
+    with st.container(horizontal=True, vertical_alignment="bottom", key="compare_heads_controls"):
+        name = st.selectbox(
+            "Statistic", list(by_name), key=keys.STATISTIC, width=300, persist_state="session",
+            format_func=lambda name: f"{by_name[name].title} ({by_name[name].unit})",
+        )  # fmt: skip
+        st.segmented_control(
+            "Rows", ROWS, key=keys.COMPARE_ROWS, required=True, format_func=_ROWS_TITLES.__getitem__,
+            persist_state="session", help="The heads of each pane's own layer, or all heads of its model.",
+        )  # fmt: skip
+        st.segmented_control(
+            "Order", ORDERS, key=keys.COMPARE_ORDER, required=True, format_func=_ORDER_TITLES.__getitem__,
+            persist_state="session", help="A click on a column's head sorts by it too.",
+        )  # fmt: skip
+    st.caption(by_name[name].description)
+    return by_name[name]
+
+
+def _table(comparison: Comparison, column: Column, choice: Comparing, titles: Mapping[str, str]) -> None:
+    frame = comparisons.heads_side_by_side(comparison, column.name, all_layers=choice.rows == "all")
+    if choice.order == "difference":
+        differences = frame[[name for name in frame if "−" in str(name)]].abs().max(axis=1)
+        frame = frame.loc[differences.sort_values(ascending=False, kind="stable").index]
+    st.dataframe(
+        _grouped(frame, comparison, column, titles), key=keys.COMPARE_HEADS, hide_index=True, on_select="rerun",
+        selection_mode="multi-cell", height="content" if len(frame) <= 12 else 460,
+        column_config=_table_config(frame, comparison, column),
+    )  # fmt: skip
+    st.download_button(
+        "CSV", frame.to_csv(index=False), f"heads-{column.name}.csv", "text/csv", key=keys.DOWNLOAD_COMPARE_HEADS,
+        icon=":material/download:", on_click="ignore",
+    )  # fmt: skip
+
+
+def _grouped(frame: pd.DataFrame, comparison: Comparison, column: Column, titles: Mapping[str, str]) -> pd.DataFrame:
+    """The same table under two rows of titles: the pane, and the statistic or its difference to the reference."""
+    base = comparison.base.name
+    tops = []
+    for name in frame.columns:
+        pane, _, other = str(name).partition(" − ")
+        tops.append(("", pane) if pane not in titles else (titles[pane], f"Δ to {base}" if other else column.title))
+    return frame.set_axis(pd.MultiIndex.from_tuples(tops), axis=1)
+
+
+def _table_config(frame: pd.DataFrame, comparison: Comparison, column: Column) -> dict:
+    """By position: bars for the statistic, signed numbers for differences."""
+    digits = 1 if column.unit in ("px", "tokens") else 3 if column.unit == "0..1" else 2
+    shown = frame[[one.name for one in comparison.shown]].to_numpy()
+    most = 1.0 if column.unit == "0..1" else float(pd.DataFrame(shown).max().max())
+    config: dict = {}
+    for place, name in enumerate(map(str, frame.columns), start=1):  # the index, which is hidden, is place 0
+        if name in ("layer", "head"):
+            config[place] = st.column_config.NumberColumn(width=60, pinned=True)
+        elif "−" in name:
+            config[place] = st.column_config.NumberColumn(format=f"%+.{digits}f")
+        else:
+            config[place] = st.column_config.ProgressColumn(
+                format=f"%.{digits}f", min_value=0.0, max_value=most, help=column.description
+            )
+    return config
+
+
+def _distribution(comparison: Comparison, column: Column, choice: Comparing) -> None:
+    """All heads of each layer, a box or a violin per layer and model."""
+    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
+        st.markdown(f"**{column.title} by layer** :small[all heads of each model]", width="content")
+        st.segmented_control(
+            "Chart", CHARTS, key=keys.COMPARE_CHART, required=True, format_func=str.capitalize,
+            label_visibility="collapsed", persist_state="session",
+        )  # fmt: skip
+    models: dict[str, list[str]] = {}
+    for one in comparison.shown:
+        models.setdefault(one.pane.model, []).append(one.name)
+    frames = {}
+    for names in models.values():
+        one = next(shown for shown in comparison.shown if shown.name == names[0])
+        frames[f"{', '.join(names)} · {one.trace.spec.title}"] = one.trace.statistics.to_frame()
+    figure = distribution_figure(frames, column.name, unit=column.unit, kind=choice.chart)
+    st.plotly_chart(figure, key=keys.DISTRIBUTION, height=380, config=_CHART, alt=f"{column.title} by layer and model")

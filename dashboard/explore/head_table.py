@@ -1,0 +1,99 @@
+"""The table of per-head entropy statistics, a part of Explore."""
+
+import math
+from functools import partial
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import keys
+from dashboard.links import widgets
+from dashboard.services import analyses
+from dashboard.services.analyses import Analysis
+from dashboard.shell.formatting import file_name
+from vit_engine import TokenGrid
+from vit_engine.trace.statistics import COLUMNS
+
+_ROWS = "_table_rows"  # session state: (layer, head) of the rows on screen, for the callback
+_LAYERS_TITLES = {"layer": "This layer", "all": "All layers"}
+_KEYS_TITLES = {"all": "All keys", "patches": "Patches only"}
+
+
+def show(analysis: Analysis, *, layer: int) -> None:
+    """The table's controls, its download, and the table of one layer or of all."""
+    frame = analyses.statistics(analysis)
+    layers, over = _controls(frame, analysis.trace.spec.name)
+    shown = frame if layers == "all" else frame[frame["layer"] == layer]
+    order = _table_columns("patch_" if over == "patches" else "")
+    st.session_state[_ROWS] = list(zip(shown["layer"].tolist(), shown["head"].tolist(), strict=True))
+    st.dataframe(
+        shown[[name for name in order if name in shown]],
+        key=keys.HEAD_STATISTICS,
+        on_select=partial(widgets.take, _choose_row),
+        selection_mode="single-cell",
+        hide_index=True,
+        height="content" if layers == "layer" else 460,
+        column_config=_column_config(analysis.trace.grid, order),
+    )
+
+
+def _controls(frame: pd.DataFrame, model: str) -> tuple[str, str]:
+    """Which layers and which keys to show; beside them the download of everything."""
+    with st.container(
+        horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute", key="table_head"
+    ):
+        st.markdown("**Per-head entropy statistics** :small[a click on a row opens its head]", width="content")
+        with st.container(horizontal=True, width="content", key="table_controls"):
+            layers = st.segmented_control(
+                "Layers", ("layer", "all"), key=keys.TABLE_LAYERS, default="layer", required=True,
+                label_visibility="collapsed", persist_state="session",
+                format_func=_LAYERS_TITLES.__getitem__,
+            )  # fmt: skip
+            over = st.segmented_control(
+                "Keys", ("all", "patches"), key=keys.TABLE_KEYS, default="all", required=True,
+                label_visibility="collapsed", persist_state="session",
+                format_func=_KEYS_TITLES.__getitem__,
+                help="Entropies over all keys, or over patch keys renormalised to sum to 1.",
+            )  # fmt: skip
+            st.download_button(
+                "CSV", frame.to_csv(index=False), f"heads-{file_name(model)}.csv", "text/csv",
+                key=keys.DOWNLOAD_STATISTICS, icon=":material/download:", on_click="ignore",
+                help="All layers, heads and columns.",
+            )  # fmt: skip
+    return layers, over
+
+
+def _table_columns(which: str) -> list[str]:
+    entropies = [
+        f"cls_{which}entropy_bits", f"cls_{which}entropy_normalised", f"cls_{which}effective_tokens",
+        f"mean_{which}entropy_bits", f"mean_{which}entropy_normalised",
+    ]  # fmt: skip
+    others = ["distance_px", "distance_fraction", "mean_prefix_mass", "cls_maximum", "cls_to_cls", "cls_top10_mass"]
+    others += ["cls_gini"]
+    return ["layer", "head", *entropies, *others]
+
+
+def _column_config(grid: TokenGrid, order: list[str]) -> dict:
+    """Bars in the cells, each column's length its largest possible value."""
+    most = {"bits": math.log2(grid.tokens), "0..1": 1.0, "px": grid.diagonal, "tokens": float(grid.tokens)}
+    config = {}
+    for column in COLUMNS:
+        if column.name not in order:
+            continue
+        if not column.unit:
+            config[column.name] = st.column_config.NumberColumn(column.title, help=column.description, width=60)
+            continue
+        title = column.title if column.unit == "0..1" else f"{column.title} ({column.unit})"
+        number = "%.1f" if column.unit in ("px", "tokens") else "%.3f" if column.unit == "0..1" else "%.2f"
+        config[column.name] = st.column_config.ProgressColumn(
+            title, help=column.description, format=number, min_value=0.0, max_value=most[column.unit]
+        )
+    return config
+
+
+def _choose_row() -> dict[str, int | str]:
+    cells = st.session_state[keys.HEAD_STATISTICS]["selection"]["cells"]
+    if not cells:
+        return {}
+    layer, head = st.session_state[_ROWS][cells[0][0]]
+    return {keys.LAYER: layer, keys.HEAD: str(head)}

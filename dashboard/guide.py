@@ -1,0 +1,52 @@
+"""Guide: what is shown and how it is defined."""
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.links import widgets
+from dashboard.samples import SAMPLES
+from dashboard.services import catalogue
+from vit_engine.trace.statistics import COLUMNS
+
+_TEXT = """
+A Vision Transformer cuts a picture into patches and turns each into a *token*; a *CLS token* in front gathers the
+whole. In every *layer*, each *head* lets every token look at all others with weights that sum to 1: its *attention*.
+The maps show, for one query token, the weights that it gives to the patches.
+
+**Query.** CLS to begin with. Click a patch in the large picture to see where that patch attends.
+**Layer and head.** The slider and the row of heads, or a click on a small map. Mean, maximum and minimum are taken
+over heads, patch by patch. Layers and heads count from 0, as in the API.
+**Colour.** From 0 to a percentile of the values. On the shared scale the same colour is the same weight in every head
+of a layer; on its own scale each head's pattern is seen best.
+**Compare.** Panes of one picture share one query *point*: each model takes the patch that it falls in. On the shared
+scale the same colour is the same attention per area, because a weight is one patch's, and patches differ in size. For
+differences and agreement each map is normalised to sum 1 over the patches and brought to a common grid, each patch
+shared out by area, so that no mass is lost. A mask is the smallest set of patches that holds the chosen share of the
+mass; patches of equal weight stay together.
+**Heads.** Distances between heads are Jensen-Shannon divergences of their maps for the query, in bits; groups are
+clustered by average linkage on its square root.
+**The link** in the address bar reopens exactly this view. An uploaded picture stays with this server for a while.
+
+Nothing here is an approximation: every row is the softmax of the model's own scores, and the statistics are of all
+queries of all heads, computed in one streamed pass without ever holding the attention matrix.
+"""
+
+
+def page() -> None:
+    widgets.mark()
+    st.markdown("#### Guide")
+    st.markdown(_TEXT)
+    st.markdown("##### Statistics")
+    st.table(
+        pd.DataFrame(
+            [{"column": c.name, "unit": c.unit, "meaning": c.description} for c in COLUMNS],
+        ).set_index("column")
+    )
+    st.markdown("##### Models")
+    st.markdown(
+        f"{len(catalogue.models())} are known by name, and any other Vision Transformer can be opened from its weight "
+        "file: what each one is, what it costs and what was done with its tensors stands on their page."
+    )
+    st.page_link("views/models.py", label="All models", icon=":material/deployed_code:")
+    st.markdown("##### Pictures")
+    st.markdown("\n".join(f"- {sample.title}: {sample.credit}" for sample in SAMPLES))

@@ -1,0 +1,165 @@
+"""The widgets of the page Heads, the view that they make, and its part of the address."""
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import keys
+from dashboard.heads.state import (
+    DEFAULT,
+    MAX_OVERLAY,
+    NAMES,
+    ORDERS,
+    PROFILES,
+    RANKINGS,
+    SCOPES,
+    STATISTICS,
+    THRESHOLDS,
+    HeadsView,
+    fitting,
+    from_link,
+    to_link,
+)
+from dashboard.links import address, widgets
+from dashboard.services import catalogue
+from dashboard.shell import sidebar
+from dashboard.shell.formatting import file_name
+from vit_engine import ModelSpec
+from vit_engine.trace.statistics import Column
+
+PAGE = "heads"
+_NOTICES = "_heads_notices"  # session state: what had to be changed in a link, until it is told
+WIDGETS = {
+    "statistic": keys.HEADS_STATISTIC,
+    "profile": keys.HEADS_PROFILE,
+    "overlay": keys.HEADS_OVERLAY,
+    "ranking": keys.HEADS_RANKING,
+    "scope": keys.HEADS_SCOPE,
+    "layer": keys.HEADS_LAYER,
+    "order": keys.HEADS_ORDER,
+    "redundant": keys.HEADS_REDUNDANT,
+}
+_PROFILE_TITLES = {"statistic": "This statistic", "entropy": "Entropy", "distance": "Attention distance"}
+_RANKING_TITLES = {
+    "focused": "Focused",
+    "local": "Local",
+    "global": "Global",
+    "unlike": "Unlike",
+    "redundant": "Redundant",
+}
+_SCOPE_TITLES = {"layer": "One layer", "all": "All layers"}
+_ORDER_TITLES = {"cluster": "By likeness", "number": "By number"}
+
+
+def restore(spec: ModelSpec) -> Sequence[str]:
+    """Bring a link's part for this page into the widgets, and them to what the model has; call before any of them.
+
+    Returns what had to be changed in the link.
+    """
+    link = address.fresh(PAGE, NAMES)
+    if link is not None:
+        widgets.take(_opened, link, spec)
+    for name, key in WIDGETS.items():
+        widgets.default(key, [] if name == "overlay" else getattr(DEFAULT, name))
+    last, layer = spec.depth - 1, widgets.value_of(keys.HEADS_LAYER)
+    widgets.hold(keys.HEADS_LAYER, last if layer is None else min(layer, last), spec.depth)
+    overlay = fitting(widgets.value_of(keys.HEADS_OVERLAY), models=catalogue.models(), model=spec.name)
+    widgets.give(keys.HEADS_OVERLAY, list(overlay))
+    return st.session_state.pop(_NOTICES, ())
+
+
+def _opened(link: address.Parameters, spec: ModelSpec) -> dict[str, object]:
+    """What a link sets, by the keys of the session state."""
+    problems = [sidebar.reopen(name) for name in link.get("overlay", ())]
+    view, changed = from_link(link, models=catalogue.models(), model=spec.name)
+    chosen = {key: getattr(view, name) for name, key in WIDGETS.items()}
+    return {_NOTICES: (*filter(None, problems), *changed), **chosen, keys.HEADS_OVERLAY: list(view.overlay)}
+
+
+def view(spec: ModelSpec) -> HeadsView:
+    """What the widgets say now."""
+    values = {field.name: widgets.value_of(WIDGETS[field.name]) for field in fields(HeadsView)}
+    chosen = HeadsView(**values | {"overlay": tuple(values["overlay"])})
+    return replace(chosen, layer=None) if chosen.layer == spec.depth - 1 else chosen
+
+
+def own_link(spec: ModelSpec) -> address.Parameters:
+    """The page's part of the address, noted as its own writing."""
+    return address.own(PAGE, NAMES, to_link(view(spec)))
+
+
+def statistic() -> Column:
+    """Which statistic is mapped."""
+    name = st.selectbox(
+        "Statistic", list(STATISTICS), key=keys.HEADS_STATISTIC, persist_state="session",
+        format_func=lambda option: titled(STATISTICS[option]), label_visibility="collapsed",
+    )  # fmt: skip
+    return STATISTICS[name]
+
+
+def titled(column: Column) -> str:
+    """A statistic's title with its unit."""
+    return column.title if column.unit == "0..1" else f"{column.title} ({column.unit})"
+
+
+def profile() -> None:
+    """Which statistic is drawn by depth."""
+    _segments("Profile", tuple(PROFILES), keys.HEADS_PROFILE, _PROFILE_TITLES)
+
+
+def overlay(spec: ModelSpec) -> None:
+    """Which models are drawn beside the one in use."""
+    specs = catalogue.models()
+    st.multiselect(
+        "Models beside it", [name for name in specs if name != spec.name], key=keys.HEADS_OVERLAY,
+        format_func=lambda name: specs[name].title, max_selections=MAX_OVERLAY, persist_state="session",
+        placeholder="Overlay other models on the same picture", label_visibility="collapsed", wrap=True,
+    )  # fmt: skip
+
+
+def ranking() -> None:
+    """What heads are ranked by."""
+    _segments("Ranking", RANKINGS, keys.HEADS_RANKING, _RANKING_TITLES)
+
+
+def similarity(spec: ModelSpec) -> None:
+    """Which heads the matrix is of, and in which order."""
+    with st.container(horizontal=True, vertical_alignment="bottom", key="similarity_controls"):
+        _segments("Heads", SCOPES, keys.HEADS_SCOPE, _SCOPE_TITLES)
+        _segments("Order", ORDERS, keys.HEADS_ORDER, _ORDER_TITLES)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.slider(
+            "Layer", 0, max(spec.depth - 1, 1), key=keys.HEADS_LAYER, persist_state="session",
+            disabled=spec.depth == 1 or st.session_state[keys.HEADS_SCOPE] == "all",  # a slider has two ends
+        )  # fmt: skip
+        widgets.made(keys.HEADS_LAYER, spec.depth)
+    with right:
+        redundant()
+
+
+def redundant() -> None:
+    """How near heads must be to be a redundant group."""
+    st.select_slider(
+        "Redundant up to", THRESHOLDS, key=keys.HEADS_REDUNDANT, format_func=lambda bits: f"{bits:g} bits",
+        persist_state="session",
+        help="In a redundant group no two heads are further apart than this. 0 bits: the same map; 1 bit: no patch "
+        "in common.",
+    )  # fmt: skip
+
+
+def download(frame: pd.DataFrame, name: str, *, key: str, help: str) -> None:
+    """A button that gives a table as a CSV file of this name."""
+    st.download_button(
+        "CSV", frame.to_csv(index=False), f"{file_name(name)}.csv", "text/csv", key=key, icon=":material/download:",
+        on_click="ignore", type="tertiary", help=help,
+    )  # fmt: skip
+
+
+def _segments(label: str, options: Sequence[str], key: str, titles: dict[str, str]) -> None:
+    st.segmented_control(
+        label, options, key=key, required=True, format_func=titles.__getitem__, persist_state="session",
+        label_visibility="collapsed", wrap=True,
+    )  # fmt: skip

@@ -1,0 +1,45 @@
+"""Heads: all heads of a model at once; which to look at, and which say the same."""
+
+import streamlit as st
+
+from dashboard.heads import controls, rankings, similarity, statistics
+from dashboard.heads.state import NAMES, HeadsView
+from dashboard.links import widgets
+from dashboard.links.selection import Selection
+from dashboard.services.analyses import Analysis
+from dashboard.shell import analysis_panel, opening, sidebar
+from dashboard.shell.formatting import plain
+
+
+def page() -> None:
+    opening.follow()
+    spec = sidebar.current_spec()
+    sidebar.settle(spec)
+    if notices := (*sidebar.notices(), *controls.restore(spec)):
+        st.warning("\n\n".join(map(plain, notices)), icon=":material/link_off:")
+    title, below = st.container(key="title"), st.container(key="heads")
+    selection, view = sidebar.selection(spec), controls.view(spec)
+    sidebar.share(selection, controls.own_link(spec), names=NAMES)
+    analysis = analysis_panel.analyse(selection, below)
+    with title:
+        analysis_panel.title(spec, selection, analysis)
+    if analysis is not None:
+        with below:
+            _parts(analysis, selection, view)
+    widgets.mark()
+    if widgets.differed() and controls.view(spec) != view:
+        widgets.again()
+
+
+def _parts(analysis: Analysis, selection: Selection, view: HeadsView) -> None:
+    """Two by two; what may have to wait for other models comes last, in its place."""
+    left, right = st.columns(2, gap="large")
+    with left:
+        statistics.show_map(analysis, selection)
+    below_left, below_right = st.columns([2, 3], gap="large")
+    with below_left:
+        rankings.show(analysis, selection, view)
+    with below_right:
+        similarity.show(analysis, selection, view)
+    with right:
+        statistics.show_profile(analysis, selection, view)

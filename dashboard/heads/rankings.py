@@ -1,0 +1,86 @@
+"""Which head to look at, and why: a part of the page Heads."""
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import keys
+from dashboard.heads import controls, figures
+from dashboard.heads.state import HeadsView
+from dashboard.links import widgets
+from dashboard.links.selection import Selection
+from dashboard.services import analyses, heads
+from dashboard.services.analyses import Analysis
+from dashboard.shell import opening, sidebar
+from vit_engine.analysis.rankings import RankedHead, Ranking
+from vit_engine.report.colours import upper_limit
+
+COUNT = 5  # heads that a ranking names
+_NONE = {
+    "focused": "A picture of one patch has nothing to focus on.",
+    "local": "There are no distances in this analysis.",
+    "global": "There are no distances in this analysis.",
+    "unlike": "Every layer of this model has one head alone.",
+    "redundant": "No two heads are that near to each other.",
+}
+
+
+def show(analysis: Analysis, selection: Selection, view: HeadsView) -> None:
+    """The chosen ranking: of each head a small map, the reason, and a button that opens it in Explore."""
+    st.markdown("**Which head should I look at?**")
+    controls.ranking()
+    patch = analyses.query_patch(selection.query, analysis)
+    query = "cls" if patch is None else patch
+    rankings = heads.rankings(analysis, query, count=COUNT, redundant_bits=view.redundant)
+    chosen = next(ranking for ranking in rankings if ranking.name == view.ranking)
+    of_query = "" if chosen.name in ("local", "global") else f" Query: {in_words(patch)}."
+    st.caption(f"{chosen.meaning}{of_query}")
+    if not chosen.entries:
+        st.info(_NONE[chosen.name], icon=":material/filter_list_off:")
+    for place, entry in enumerate(chosen.entries):
+        _entry(place, entry, analysis, query, selection)
+    controls.download(
+        _table(rankings), f"rankings-{analysis.trace.spec.name}", key=keys.DOWNLOAD_RANKINGS, help="All five rankings."
+    )
+
+
+def in_words(patch: tuple[int, int] | None) -> str:
+    """A query, for people."""
+    return "CLS token" if patch is None else f"patch row {patch[0]}, col {patch[1]}"
+
+
+def _entry(
+    place: int, entry: RankedHead, analysis: Analysis, query: str | tuple[int, int], selection: Selection
+) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", wrap=False, key=f"ranked_{place}"):
+        values = analysis.trace.attention_map(entry.layer, entry.head, query).values
+        limit = upper_limit(values, selection.clip)
+        small = figures.thumbnail(
+            analysis.pixels, values, limit=limit, colours=sidebar.colours(), opacity=selection.opacity / 100
+        )
+        st.image(small, width=84, alt=f"Attention of layer {entry.layer}, head {entry.head}")
+        with st.container(gap=None):
+            st.button(
+                f"Layer {entry.layer} · head {entry.head}", key=f"{keys.RANKED_HEAD}_{place}", on_click=widgets.take,
+                args=(opening.choose, entry.layer, entry.head), type="tertiary", icon=":material/open_in_new:",
+                help="Open in Explore",
+            )  # fmt: skip
+            st.markdown(f":small[{entry.reason}]")
+
+
+def _table(rankings: tuple[Ranking, ...]) -> pd.DataFrame:
+    """One row an entry of any ranking."""
+    rows = [
+        {
+            "ranking": ranking.name,
+            "place": place,
+            "layer": entry.layer,
+            "head": entry.head,
+            "value": entry.value,
+            "unit": entry.unit,
+            "reason": entry.reason,
+            "group": " ".join(f"{layer}:{head}" for layer, head in entry.group),
+        }
+        for ranking in rankings
+        for place, entry in enumerate(ranking.entries)
+    ]
+    return pd.DataFrame(rows, columns=["ranking", "place", "layer", "head", "value", "unit", "reason", "group"])

@@ -1,0 +1,70 @@
+"""How alike heads are, as a matrix: a part of the page Heads."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from dashboard import keys
+from dashboard.heads import controls
+from dashboard.heads.figures import MAX_CELLS, similarity_figure
+from dashboard.heads.rankings import in_words
+from dashboard.heads.state import HeadsView
+from dashboard.links.selection import Selection
+from dashboard.services import analyses
+from dashboard.services.analyses import Analysis
+from dashboard.services.heads import similarity
+from dashboard.shell import analysis_panel, opening, sidebar
+from vit_engine.analysis.similarity import HeadSimilarity
+
+
+def show(analysis: Analysis, selection: Selection, view: HeadsView) -> None:
+    """The matrix of divergences, its order and redundant groups; a click opens the row's head in Explore."""
+    st.markdown("**Head similarity** :small[click to open the row's head in Explore]")
+    controls.similarity(analysis.trace.spec)
+    patch = analyses.query_patch(selection.query, analysis)
+    found = similarity(analysis, "cls" if patch is None else patch)
+    if view.scope == "layer":
+        found = found.of_layer(max(analysis.trace.layers) if view.layer is None else view.layer)
+    groups = found.groups(view.redundant)
+    order = found.order if view.order == "cluster" else tuple(range(len(found.heads)))
+    figure = similarity_figure(
+        found.divergence[np.ix_(order, order)], heads=[found.heads[place] for place in order], groups=groups,
+        colours=sidebar.colours(),
+    )  # fmt: skip
+    diagonal = " Of so many heads, a click on the diagonal opens one." if len(order) ** 2 > MAX_CELLS else ""
+    st.caption(
+        f"Jensen-Shannon divergence of their maps over patches, in bits: 0 is the same map, 1 no patch in common. "
+        f"Query: {in_words(patch)}. {_groups_in_words(groups)}{diagonal}"
+    )
+    analysis_panel.chart(figure, keys.SIMILARITY, 1.08, _open, alt="Divergence of every two heads")
+    controls.download(
+        _table(found), f"similarity-{analysis.trace.spec.name}", key=keys.DOWNLOAD_SIMILARITY,
+        help="One row a pair of heads.",
+    )  # fmt: skip
+
+
+def _open() -> dict[str, object]:
+    point = sidebar.clicked(keys.SIMILARITY)
+    return {} if point is None else opening.choose(*point["customdata"][:2])
+
+
+def _groups_in_words(groups: tuple[tuple[tuple[int, int], ...], ...]) -> str:
+    if not groups:
+        return "No redundant group."
+    heads = sum(map(len, groups))
+    return f"{len(groups)} redundant group{'s'[: len(groups) > 1]} of {heads} heads, framed."
+
+
+def _table(similarity: HeadSimilarity) -> pd.DataFrame:
+    """One row a pair of heads."""
+    first, second = np.triu_indices(len(similarity.heads), 1)
+    numbers = np.asarray(similarity.heads)
+    return pd.DataFrame(
+        {
+            "layer": numbers[first, 0],
+            "head": numbers[first, 1],
+            "other_layer": numbers[second, 0],
+            "other_head": numbers[second, 1],
+            "divergence_bits": similarity.divergence[first, second],
+        }
+    )

@@ -1,0 +1,115 @@
+"""A statistic of all heads, as a map and by depth: parts of the page Heads."""
+
+from collections.abc import Mapping
+from functools import partial
+
+import pandas as pd
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from dashboard import keys
+from dashboard.heads import controls
+from dashboard.heads.figures import Profile, profile_figure, statistic_figure
+from dashboard.heads.state import STATISTICS, HeadsView, compares
+from dashboard.links import widgets
+from dashboard.links.selection import Selection
+from dashboard.services import catalogue, pictures
+from dashboard.services.analyses import Analysis, statistics
+from dashboard.services.heads import analyse_too
+from dashboard.shell import analysis_panel, opening, sidebar
+from dashboard.shell.formatting import plain, progress_in
+from vit_engine import VitEngineError
+from vit_engine.trace.statistics import Column
+
+_ROW, _MOST = 44, 620  # pixels: of a layer in the map, of all layers at most
+
+
+def show_map(analysis: Analysis, selection: Selection) -> None:
+    """The layers × heads map of the chosen statistic; a click opens that head in Explore."""
+    st.markdown("**Layers × heads** :small[click to open a head in Explore]")
+    column = controls.statistic()
+    frame = statistics(analysis)
+    st.caption(plain(column.description))
+    profile = _profile(analysis, column.name)
+    depth, heads = profile.values.shape
+    head = int(selection.head) if selection.head.isdigit() else None
+    figure = statistic_figure(
+        profile.values, layers=profile.layers, title=column.title, unit=column.unit, colours=sidebar.colours(),
+        selected=(depth - 1 if selection.layer is None else selection.layer, head),
+    )  # fmt: skip
+    if heads > 6:  # on a telephone their cells have no room for numbers
+        st.html("<style>@media (max-width: 640px) { .st-key-statistic_map .heatmap-label { display: none; } }</style>")
+    st.plotly_chart(
+        figure, key=keys.STATISTIC_MAP, on_select=partial(widgets.take, _open), selection_mode="points",
+        config=analysis_panel.CHART, height=48 + min(max(_ROW * depth, 3 * _ROW), _MOST),
+        alt=f"{column.title} of every head",
+    )  # fmt: skip
+    controls.download(
+        frame[["layer", "head", column.name]], f"{column.name}-{analysis.trace.spec.name}",
+        key=keys.DOWNLOAD_STATISTIC, help="One row a head.",
+    )  # fmt: skip
+
+
+def _open() -> dict[str, object]:
+    point = sidebar.clicked(keys.STATISTIC_MAP)
+    return {} if point is None else opening.choose(*point["customdata"][:2])
+
+
+def show_profile(analysis: Analysis, selection: Selection, view: HeadsView) -> None:
+    """The statistic by depth, of the model in use and of those laid over it, which are analysed one after another."""
+    column = STATISTICS[view.profiled]
+    st.markdown("**Profile by depth** :small[a dot a head, the line is their mean]")
+    controls.profile()
+    controls.overlay(analysis.trace.spec)
+    st.caption(plain(column.description))
+    bar, drawn, told = st.empty(), st.container(), st.container()
+    analyses = {analysis.trace.spec.name: analysis, **_others(selection, view, bar, told)}
+    figure = profile_figure(
+        [_profile(one, column.name) for one in analyses.values()], title=column.title, unit=column.unit
+    )
+    drawn.plotly_chart(
+        figure, key=keys.PROFILE, height=400, config=analysis_panel.CHART, alt=f"{column.title} of every head by layer"
+    )
+    with told:
+        _comparability(column, analyses)
+        controls.download(
+            _table(analyses, column.name), f"profile-{column.name}", key=keys.DOWNLOAD_PROFILE, help="One row a head."
+        )
+
+
+def _others(selection: Selection, view: HeadsView, bar: DeltaGenerator, told: DeltaGenerator) -> dict[str, Analysis]:
+    """The picture in the models to overlay; of one that fails, the reason is told and the others stay."""
+    found: dict[str, Analysis] = {}
+    picture, specs = pictures.find_picture(selection.picture), catalogue.models()
+    for name in view.overlay:
+        try:
+            found[name] = analyse_too(picture, name, selection.size, progress_in(bar))
+        except VitEngineError as error:
+            told.warning(
+                f"{plain(specs[name].title)}: {analysis_panel.reason(error, name)}", icon=":material/layers_clear:"
+            )
+    bar.empty()
+    return found
+
+
+def _profile(analysis: Analysis, statistic: str) -> Profile:
+    table = statistics(analysis).pivot(index="layer", columns="head", values=statistic)
+    return Profile(analysis.trace.spec.title, tuple(table.index.tolist()), table.to_numpy())
+
+
+def _comparability(column: Column, analyses: Mapping[str, Analysis]) -> None:
+    """Say so where the models' numbers mean different things."""
+    grids = [one.trace.grid for one in analyses.values()]
+    if not compares(column.name, [(grid.tokens, grid.patches) for grid in grids]):
+        counts = ", ".join(f"{plain(one.trace.spec.title)} {one.trace.grid.tokens:,}" for one in analyses.values())
+        st.info(
+            f"These models cut the picture into different numbers of tokens: {counts}. What is reckoned in tokens, "
+            f"such as {column.title}, does not compare; normalised entropies and distances do.",
+            icon=":material/rule:",
+        )
+
+
+def _table(analyses: Mapping[str, Analysis], statistic: str) -> pd.DataFrame:
+    """One row a head of any of the models."""
+    frames = [statistics(one)[["layer", "head", statistic]].assign(model=name) for name, one in analyses.items()]
+    return pd.concat(frames)[["model", "layer", "head", statistic]]

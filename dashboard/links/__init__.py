@@ -1,0 +1,1 @@
+"""What a link says, and what the browser has seen of it."""

@@ -1,0 +1,155 @@
+"""What a checkpoint is, the question for its heads, and the buttons that make it a model."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from dashboard import keys
+from dashboard.links.selection import FILE_PREFIX
+from dashboard.models import load_report, model_facts
+from dashboard.models.details import open_button
+from dashboard.services import catalogue
+from dashboard.services.checkpoints import series, user_models
+from dashboard.services.checkpoints.names import with_heads, with_part
+from dashboard.services.checkpoints.series import Series
+from dashboard.services.checkpoints.user_models import Inspected
+from dashboard.shell.formatting import plain, progress_in, sentence
+from vit_engine import VitEngineError
+
+_ASKED = "_heads_asked"  # session state: the checkpoint that the heads were chosen for
+_DONE = "_checkpoint_done"  # session state: (checkpoint, what came of the last button)
+
+
+def show(name: str, listed: Sequence[str] = ()) -> None:
+    """The card of a checkpoint, by its name without heads; listed: names in the server's folder, its own among them."""
+    _forget_others(name)
+    found = _inspect(name)
+    if found is None:
+        return
+    with st.container(border=True, key="checkpoint_card"):
+        st.markdown(f"##### {plain(found.shown)} :blue-badge[{plain(found.report.format)}]")
+        asked = _ask(found)
+        if asked is None:
+            return
+        found = asked
+        _buttons(found, listed)
+        checkpoint, words = st.session_state.get(_DONE, ("", ""))
+        if checkpoint == name:
+            st.success(words, icon=":material/check:")
+        model_facts.show(model_facts.of_spec(found.architecture, heads=found.spec is not None))
+        with st.expander("What was done with every tensor", icon=":material/fact_check:", expanded=True):
+            load_report.show(
+                found.report, found.architecture, key=keys.INSPECTED_REPORT, download_key=keys.DOWNLOAD_INSPECTED
+            )
+
+
+def _ask(found: Inspected) -> Inspected | None:
+    """What nothing says: which part of the file, how many heads. None, with the reason shown, for what is no model."""
+    part = _ask_part(found)
+    chosen = found if part == found.report.part else _inspect(with_part(found.name, part))
+    if chosen is None or chosen.spec is not None:
+        return chosen
+    heads = _ask_heads(chosen)
+    return chosen if heads is None else _inspect(with_heads(chosen.name, heads))
+
+
+def _ask_part(found: Inspected) -> str:
+    """The part of the file; the likeliest to begin with."""
+    if len(found.parts) < 2:
+        return found.report.part
+    if st.session_state.get(keys.CHECKPOINT_PART) not in found.parts:
+        st.session_state[keys.CHECKPOINT_PART] = found.report.part
+    return st.selectbox(
+        "Part of the file", found.parts, key=keys.CHECKPOINT_PART, persist_state="session",
+        format_func=lambda part: part or "the file itself", help="What a training run saved side by side.",
+    )  # fmt: skip
+
+
+def _forget_others(name: str) -> None:
+    """Heads are chosen for one checkpoint, and so is its part; never taken over by the next."""
+    if st.session_state.get(_ASKED) != name:
+        st.session_state[_ASKED] = name
+        st.session_state[keys.CHECKPOINT_HEADS] = st.session_state[keys.CHECKPOINT_PART] = None
+        st.session_state.pop(_DONE, None)
+
+
+def _inspect(name: str) -> Inspected | None:
+    """What a checkpoint is; None, with the reason shown, where it is none."""
+    bar = st.empty()
+    try:
+        return user_models.inspect(name, progress_in(bar))
+    except VitEngineError as error:
+        st.error(sentence(str(error), catalogue.screen_names(name)), icon=":material/report:")
+        return None
+    finally:
+        bar.empty()
+
+
+def _ask_heads(found: Inspected) -> int | None:
+    st.info(
+        f"How many heads does each layer have? Nothing in the file says it, and every map would be wrong with another "
+        f"number. {plain(found.advice)}",
+        icon=":material/help:",
+    )
+    return st.selectbox(
+        "Heads", found.choices, key=keys.CHECKPOINT_HEADS, index=None, placeholder="Choose the number of heads",
+        format_func=lambda heads: f"{heads} head{'s'[: heads != 1]}", persist_state="session",
+    )  # fmt: skip
+
+
+def _buttons(found: Inspected, listed: Sequence[str]) -> None:
+    run = _series_of(found, listed)
+    with st.container(horizontal=True):
+        if user_models.is_added(found):
+            open_button(found.name, key=keys.OPEN_CHECKPOINT)
+        elif st.button(
+            "Add to models", key=keys.ADD_CHECKPOINT, disabled=found.spec is None, type="primary",
+            icon=":material/add:",
+        ):  # fmt: skip
+            _add(found)
+        names = catalogue.series_models(run, found.name) if run else ()
+        if run is not None and not catalogue.models().keys() >= set(names):
+            count = len(names)
+            label = f"Add all {count} of {run.run}" if count == len(run.names) else f"Add {count} of {len(run.names)}"
+            if st.button(
+                plain(label), key=keys.ADD_SERIES, disabled=found.spec is None, icon=":material/timeline:",
+                help=f"Checkpoints {run.numbers[0]} to {run.numbers[-1]} of one run: a slider steps through them.",
+            ):  # fmt: skip
+                _add_series(run, found.name)
+
+
+def _series_of(found: Inspected, listed: Sequence[str]) -> Series | None:
+    if not found.name.startswith(FILE_PREFIX):
+        return None
+    return next((run for run in series.find_series(listed) if found.shown in run.names), None)
+
+
+def _add(found: Inspected) -> None:
+    bar = st.empty()
+    try:
+        title = user_models.add(found.name, progress_in(bar)).title
+    except VitEngineError as error:
+        st.error(sentence(str(error), [found.shown]), icon=":material/report:")
+    else:
+        _tell(f"Added as **{plain(title)}**: choose it in the sidebar, in every session of this server.")
+    finally:
+        bar.empty()
+
+
+def _add_series(run: Series, like: str) -> None:
+    bar = st.empty()
+    try:
+        added = catalogue.add_series(run, like, progress_in(bar))
+    except VitEngineError as error:
+        st.error(sentence(str(error), run.names), icon=":material/report:")
+    else:
+        left = "  \n".join(f"Left out: {plain(name)}, {plain(why)}" for name, why in added.left_out)
+        _tell(f"Added {len(added.names)} models of **{plain(run.run)}**.  \n{left}".rstrip())
+    finally:
+        bar.empty()
+
+
+def _tell(words: str) -> None:
+    """Redraw the page with the current models, and say what was done."""
+    st.session_state[_DONE] = (st.session_state[_ASKED], words)
+    st.rerun()

@@ -1,0 +1,125 @@
+"""The user's own checkpoints, a part of the page Models: from the server's folder, or uploaded."""
+
+import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+from dashboard import keys
+from dashboard.links.selection import FILE_PREFIX
+from dashboard.models import checkpoint_card
+from dashboard.services import limits
+from dashboard.services.checkpoints import folder, names, series, user_models
+from dashboard.shell.formatting import plain, progress_in, sentence
+from vit_engine import CheckpointError
+from vit_engine.planning import in_words
+
+UPLOAD_MEGABYTES = 2048
+_TAKEN = "_checkpoint_taken"  # session state: (file id, its name here or "", what was wrong with it or "")
+_SOURCE_TITLES = {"folder": "From the server's folder", "upload": "Upload"}
+_NO_FOLDER = """No folder is configured. Whoever runs this server can offer one: set the environment variable
+`VIT_ENGINE_CHECKPOINTS` to a folder of weight files and start it again. Until then, upload a file."""
+
+
+def show() -> None:
+    """Choose a checkpoint; see what it is; make it a model."""
+    st.markdown("##### Your own checkpoints")
+    st.caption(
+        "Any Vision Transformer's weights: DINO, DINOv2, DINOv3, torchvision, timm, Hugging Face, MAE, DeiT, CLIP. "
+        "Every tensor is accounted for, or the file is refused with the reason. What you add can be chosen by "
+        "everybody on this server."
+    )
+    listing, problem = _listing()
+    st.session_state.setdefault(keys.CHECKPOINT_SOURCE, "folder" if listing.names else "upload")
+    source = st.segmented_control(
+        "Where it is", tuple(_SOURCE_TITLES), key=keys.CHECKPOINT_SOURCE, required=True, persist_state="session",
+        format_func=_SOURCE_TITLES.__getitem__, label_visibility="collapsed",
+    )  # fmt: skip
+    name = _from_folder(listing, problem) if source == "folder" else _from_upload()
+    if name is not None:
+        checkpoint_card.show(name, listing.names)
+
+
+def _listing() -> tuple[folder.Listing, str]:
+    """What the folder offers, and what is wrong with the folder itself."""
+    try:
+        return folder.list_checkpoints(), ""
+    except CheckpointError as error:
+        return folder.Listing(()), str(error)
+
+
+def _from_folder(listing: folder.Listing, problem: str) -> str | None:
+    """The name of a checkpoint that was picked; None where none was, or there is none. problem: of the folder."""
+    if problem:
+        st.error(sentence(problem), icon=":material/folder_off:")
+    elif not listing.folder:
+        st.info(_NO_FOLDER, icon=":material/folder_off:")
+    elif not listing.names:
+        endings = ", ".join(names.SUFFIXES)
+        st.info(
+            f"The folder {plain(listing.folder)} has no weight files yet: names that end in {endings}, or folders with "
+            "a config.json and weights.",
+            icon=":material/folder_open:",
+        )
+    picked = _pick(listing) if listing.names else None
+    _say_what_is_not_listed(listing)
+    return None if picked is None else FILE_PREFIX + picked
+
+
+def _pick(listing: folder.Listing) -> str | None:
+    if st.session_state.get(keys.CHECKPOINT_FILE) not in listing.names:
+        st.session_state[keys.CHECKPOINT_FILE] = None
+    return st.selectbox(
+        "Checkpoint", listing.names, key=keys.CHECKPOINT_FILE, index=None, persist_state="session",
+        placeholder=_found(listing), label_visibility="collapsed",
+    )  # fmt: skip
+
+
+def _say_what_is_not_listed(listing: folder.Listing) -> None:
+    if listing.cut:
+        st.caption("There are more than are listed. A link opens those too: add ?model=file:NAME to the address.")
+    if listing.left_out:
+        st.caption("Left out: " + ", ".join(f"{count:,} × {why}" for why, count in listing.left_out) + ".")
+
+
+def _found(listing: folder.Listing) -> str:
+    count = f"{'the first ' if listing.cut else ''}{len(listing.names):,} checkpoint{'s'[: len(listing.names) > 1]}"
+    runs = len(series.find_series(listing.names))
+    return f"Choose one of {count}" + (f", {runs} training run{'s'[: runs > 1]} among them" if runs else "")
+
+
+def _from_upload() -> str | None:
+    """The name of an uploaded file, kept by the server; None where there is none, or it is refused."""
+    file = st.file_uploader(
+        "Checkpoint file", [suffix[1:] for suffix in names.SUFFIXES], key=keys.CHECKPOINT_UPLOAD,
+        max_upload_size=UPLOAD_MEGABYTES, label_visibility="collapsed", on_change=_forget_removed,
+    )  # fmt: skip
+    taken, name, problem = st.session_state.get(_TAKEN, ("", "", ""))
+    if file is not None and taken != file.file_id:
+        name, problem = _keep(file)
+        st.session_state[_TAKEN] = (file.file_id, name, problem)
+    if problem:
+        st.error(sentence(problem), icon=":material/broken_image:")
+    elif name and file is not None and user_models.held_as(name) not in {"", file.name}:
+        st.caption(f"The same bytes are here already, as {plain(user_models.held_as(name))}: it is the same model.")
+    elif not name:
+        kept = in_words(limits.CHECKPOINT_BYTES)
+        st.caption(
+            f"Up to {UPLOAD_MEGABYTES / 1024:.0f} GB. It goes to a private folder of this server, which keeps {kept} "
+            "of them, the last used, until it ends. A model folder of Hugging Face has to be in the server's folder."
+        )
+    return name or None
+
+
+def _forget_removed() -> None:
+    if st.session_state[keys.CHECKPOINT_UPLOAD] is None:
+        st.session_state.pop(_TAKEN, None)
+
+
+def _keep(file: UploadedFile) -> tuple[str, str]:
+    """Hand a file to the server; its name there, or what is wrong with it."""
+    bar = st.empty()
+    try:
+        return user_models.keep_checkpoint(file, title=file.name, size=file.size, progress=progress_in(bar)), ""
+    except CheckpointError as error:
+        return "", str(error)
+    finally:
+        bar.empty()

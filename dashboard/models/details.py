@@ -1,0 +1,95 @@
+"""One model in detail, a part of the page Models: what it is, its download, its load report."""
+
+import streamlit as st
+
+from dashboard import keys
+from dashboard.links import widgets
+from dashboard.models import load_report, model_facts
+from dashboard.models.table import status
+from dashboard.services import catalogue, memory
+from dashboard.services.catalogue import Model
+from dashboard.services.checkpoints import user_models
+from dashboard.shell import download_panel
+from dashboard.shell.formatting import plain, sentence
+from vit_engine.planning import in_words
+
+EXPLORE = "views/explore.py"
+
+
+def show(model: Model | None) -> None:
+    """The details and what can be done; nothing where the model has just gone."""
+    if model is None:
+        return
+    with st.container(border=True, key="model_details"):
+        _heading(model)
+        _buttons(model)
+        if model.download is not None:
+            download_panel.progress(model.spec.name)
+        elif model.failure and not model.ready:
+            st.error(sentence(model.failure, links=True), icon=":material/cloud_off:")
+        model_facts.show([*model_facts.of_spec(model.spec), *_file(model)])
+        report = memory.load_report(model.spec.name)
+        if report is not None:
+            with st.expander("Load report", icon=":material/fact_check:"):
+                load_report.show(report, model.spec, key=keys.LOAD_REPORT, download_key=keys.DOWNLOAD_REPORT)
+
+
+def _heading(model: Model) -> None:
+    colour = "green" if model.held else "blue" if model.ready else "orange" if model.download else "gray"
+    st.markdown(f"##### {plain(model.spec.title)} :{colour}-badge[{plain(status(model))}]")
+    st.caption(plain(model.spec.description))
+
+
+def _buttons(model: Model) -> None:
+    name = model.spec.name
+    with st.container(horizontal=True):
+        if model.ready:
+            open_button(name, key=keys.OPEN_MODEL)
+        elif model.download is None:
+            download_panel.button(model)
+        if model.held is not None:
+            st.button(
+                f"Unload · frees {in_words(model.held.nbytes)}", key=keys.UNLOAD_MODEL, on_click=_unload,
+                args=(name,), icon=":material/eject:", help="Out of memory. It is loaded again when it is next used.",
+            )  # fmt: skip
+        if catalogue.is_own(name):
+            st.button(
+                "Remove", key=keys.REMOVE_MODEL, on_click=_remove, args=(name,), icon=":material/close:",
+                help="No longer among the models. The file stays where it is.",
+            )  # fmt: skip
+
+
+def open_button(name: str, *, key: str) -> None:
+    """Shows a model in Explore."""
+    if st.button(
+        "Open in Explore", key=key, on_click=widgets.take, args=(_choose, name), icon=":material/blur_on:",
+        type="primary",
+    ):  # fmt: skip
+        st.switch_page(EXPLORE)
+
+
+def _choose(name: str) -> dict[str, str]:
+    return {keys.MODEL: name}
+
+
+def _unload(name: str) -> None:
+    freed = memory.unload(name)
+    st.toast(f"Unloaded: {in_words(freed)} of memory are free again.", icon=":material/eject:")
+
+
+def _remove(name: str) -> None:
+    memory.unload(name)
+    user_models.remove(name)
+
+
+def _file(model: Model) -> list[tuple[str, str]]:
+    weights = model.spec.weights
+    source = f"{weights.url}" if weights and weights.url else "comes with this program" if weights else ""
+    digits = f"{model.sha256} {model.sha256_source}".strip() if model.sha256 else ""
+    unknown = "not published: recorded when the file first comes" if weights and not digits else ""
+    return [
+        ("Licence", model.spec.licence),
+        ("Source", source),
+        ("sha256", digits or unknown),
+        ("On disk", in_words(model.disk_bytes) if model.ready and model.disk_bytes else ""),
+    ]

@@ -1,0 +1,69 @@
+"""Names of models from files, as they stand in links.
+
+"file:run1/last.pth" is from the folder of checkpoints, "upload:SHA256" was uploaded. "#student" names a part of the
+file, where it has several; "@6" the number of heads, where nothing in the file says it and its user did.
+"""
+
+import re
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from dashboard.links.selection import FILE_PREFIX, OWN_PREFIXES
+from vit_engine import CheckpointError
+
+SUFFIXES = (".pth", ".pt", ".bin", ".safetensors", ".ckpt", ".tar")  # of weight files, in any case
+_PARTS = re.compile(r"(?P<what>.+?)(?P<part>#[^#/@]+)?(?:@(?P<heads>[0-9]{1,4}))?", re.DOTALL)
+
+
+def has_suffix(name: str) -> bool:
+    """Whether a file of this name may hold weights."""
+    return PurePosixPath(name).suffix.lower() in SUFFIXES
+
+
+class Name(NamedTuple):
+    """A name, taken apart: its prefix, the relative name or the sha256, the part ("" for none named), the heads."""
+
+    prefix: str
+    what: str
+    part: str = ""
+    heads: int | None = None
+
+    @property
+    def text(self) -> str:
+        part = f"#{self.part}" if self.part else ""
+        return f"{self.prefix}{self.what}{part}{'' if self.heads is None else f'@{self.heads}'}"
+
+    @property
+    def in_folder(self) -> bool:
+        """Whether it is from the folder of checkpoints."""
+        return self.prefix == FILE_PREFIX
+
+
+def parse(name: str) -> Name | None:
+    """A name taken apart; None for models that are no files."""
+    prefix = next((prefix for prefix in OWN_PREFIXES if name.startswith(prefix)), None)
+    found = _PARTS.fullmatch(name.removeprefix(prefix)) if prefix is not None else None
+    if prefix is None or found is None:
+        return None
+    what, part = found["what"], found["part"] or ""
+    if part.lower().endswith(SUFFIXES) or (part and prefix == FILE_PREFIX and not has_suffix(what)):
+        what, part = what + part, ""  # a file's own name may have a "#"
+    return Name(prefix, what, part[1:], int(found["heads"]) if found["heads"] else None)
+
+
+def taken_apart(name: str) -> Name:
+    """A file's name taken apart; CheckpointError for models that are no files."""
+    parts = parse(name)
+    if parts is None:
+        raise CheckpointError(f"{name!r} is no file's name.")
+    return parts
+
+
+def with_heads(name: str, heads: int | None) -> str:
+    """The same part of the same file with so many heads; None for those that the file says."""
+    return taken_apart(name)._replace(heads=heads).text
+
+
+def with_part(name: str, part: str) -> str:
+    """Another part of the same file, whose heads nobody has said yet."""
+    return taken_apart(name)._replace(part=part, heads=None).text

@@ -1,0 +1,87 @@
+"""No server path in anything that a browser shows: of a file its name is enough."""
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import vit_engine as ve
+from dashboard.services.checkpoints.folder import VARIABLE
+from vit_engine.weights import cache_folder
+
+_MIRRORS = "VIT_ENGINE_MIRROR"
+_PART = r"[^\s/\\'\"`,;()]"  # a character of a folder's name
+_TEXT = re.compile(
+    "|".join(
+        (
+            r"(?P<url>\b(?!file:)[a-z][a-z0-9+.-]{1,20}://[^\s'\"`]*)",  # stays
+            # Between quotes a path may have spaces in it; of the last part the name is what no slash follows.
+            r"(?<!\w)(?P<quote>['\"`])(?:file:)?(?=[\\/]|[a-z]:[\\/])(?P<quoted>(?:(?!(?P=quote))[^\n])+)(?P=quote)",
+            rf"\bfile:/+(?:{_PART}+/+)*(?P<file>{_PART}*)",
+            rf"(?<!\w)(?:[a-z]:[\\/]|\\\\(?=\w))(?:{_PART}+[\\/]+)*(?P<windows>{_PART}*)",
+            rf"(?<![\w/.])(?:/{_PART}+)+/(?P<name>{_PART}*)",  # two parts at least: not of "and/or", "/4"
+        )
+    ),
+    re.IGNORECASE,
+)
+
+
+def without_paths(text: str) -> str:
+    """A message with the last part of each absolute path in it alone; folders that are known are called what they are.
+
+    They come first, because a path may have spaces in it. URLs stay, except those of files.
+    """
+    for folder, words in _known():
+        text = re.sub(rf"{re.escape(folder)}/(?=[^\s/])", "", text)
+        text = re.sub(rf"{re.escape(folder)}/?(?![\w/])", words, text)
+    return _TEXT.sub(_shown, text)
+
+
+def _shown(match: re.Match[str]) -> str:
+    """What a browser sees of a path or a URL."""
+    if match["url"] is not None:
+        return match["url"]
+    if match["quoted"] is not None:
+        parts = [part for part in re.split(r"[\\/]+", match["quoted"]) if part]
+        return match[0] if len(parts) < 2 else f"{match['quote']}{parts[-1]}{match['quote']}"
+    return match["file"] or match["windows"] or match["name"] or ""
+
+
+def _known() -> list[tuple[str, str]]:
+    """Folders that messages may name, and what to call each; the longest first, as one may be in another."""
+    folders = {
+        Path.home(): "the home folder",
+        Path(tempfile.gettempdir()): "the temporary folder",
+        Path(ve.__file__).parent: "the engine's folder",
+        cache_folder(): "the cache folder",
+        **_configured(),
+    }
+    known = {str(each): words for folder, words in folders.items() for each in (folder, folder.resolve())}
+    absolute = (each for each in known.items() if each[0].startswith("/") and each[0].count("/") > 1)
+    return sorted(absolute, key=lambda each: -len(each[0]))
+
+
+def _configured() -> dict[Path, str]:
+    """Folders that the environment names: that of checkpoints, and mirrors that are no URL of the web."""
+    folders: dict[Path, str] = {}
+    if checkpoints := os.environ.get(VARIABLE):
+        folders[Path(os.path.expanduser(checkpoints))] = "the checkpoint folder"
+    for mirror in os.environ.get(_MIRRORS, "").split():
+        path = re.sub("^file:/*", "/", mirror, flags=re.IGNORECASE)
+        if path.startswith("/"):
+            folders[Path(path)] = "the mirror"
+    return folders
+
+
+@contextmanager
+def errors_without_paths() -> Iterator[None]:
+    """Errors of the engine as they may be shown."""
+    try:
+        yield
+    except ve.VitEngineError as error:
+        text = without_paths(str(error))
+        if text == str(error):
+            raise
+        raise type(error)(text) from error

@@ -1,0 +1,272 @@
+"""Uploaded checkpoints: files in a private folder on disk, bounded in bytes, gone when the server ends."""
+
+import errno
+import hashlib
+import os
+import shutil
+import threading
+from collections import Counter, OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+from dashboard.services import limits
+from dashboard.services.checkpoints.names import SUFFIXES, has_suffix
+from dashboard.services.checkpoints.private_folder import PrivateFolder, remove_abandoned
+from dashboard.services.jobs import POLL, Progress
+from dashboard.services.process import once_per_process
+from vit_engine import CheckpointError
+from vit_engine.registry import model_of_file
+from vit_engine.resources.budget import in_words
+from vit_engine.weights.fetching.checksum import expected_sha256
+
+GONE = "the uploaded checkpoint is no longer held here: upload it again."
+_PIECE = 1 << 22
+_LONGEST_NAME = 255  # bytes: of what Linux, macOS and Windows allow
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file that was uploaded: where it is, under the name that it came with first, and its bytes."""
+
+    path: Path
+    size: int
+
+
+class Uploads:
+    """Files by sha256, the least recently used out first.
+
+    The bound holds on disk at every moment: what is being written counts from its first byte, and a file that is
+    being read is not removed, because its space would only be free once it is closed. Whoever needs that room waits.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._folder: PrivateFolder | None = None
+        self._files: OrderedDict[str, Upload] = OrderedDict()
+        self._writing: dict[str, int] = {}  # bytes by sha256
+        self._reading: Counter[str] = Counter()
+        self._changed = threading.Condition()  # guards all of these
+
+    def close(self) -> None:
+        """Remove all files; at the latest this happens when the process ends, unless a signal ends it."""
+        with self._changed:
+            if self._folder is not None:
+                self._folder.remove()
+
+    def keep(self, source: BinaryIO, *, title: str, size: int, progress: Progress) -> str:
+        """Copy a file piece by piece, unless its bytes are held; returns its sha256.
+
+        source: can be read twice. CheckpointError for one that is too large or of no kind, or where the disk fails;
+        nothing is left of it then. The first name that it comes with stays, and what was made of it under that name;
+        but weights that were published are known by their name, so that takes the place of another.
+        """
+        name = _checked(title)
+        self._demand_fit(name, size)
+        sha256, size = _digest(source, size, progress)
+        self._demand_fit(name, size)
+        with _disk_failures(name):
+            if self._reserve(sha256, size, progress):
+                self._write(source, sha256, name, size, progress)
+            self._prefer_published(sha256, name)
+        return sha256
+
+    def _demand_fit(self, name: str, size: int) -> None:
+        if size > self._max_bytes:
+            raise CheckpointError(
+                f"{name!r} has {in_words(size)}, and {in_words(self._max_bytes)} of uploaded checkpoints are kept "
+                "here: put it into the server's folder of checkpoints, or raise VIT_DASHBOARD_CHECKPOINT_BYTES."
+            )
+
+    def _reserve(self, sha256: str, size: int, progress: Progress) -> bool:
+        """Wait for room and take it; False where the bytes are held, perhaps since another session brought them."""
+        while True:
+            with self._changed:
+                if self._held(sha256) is not None:
+                    return False
+                if sha256 not in self._writing and self._make_room(size):
+                    self._writing[sha256] = size
+                    return True
+                self._changed.wait(POLL)
+            progress(0.5, "waiting for other checkpoints that are being kept or read")
+
+    def _make_room(self, size: int) -> bool:
+        """Whether so many more bytes are within the bound, after the least recently used files have gone if need be."""
+        fixed = sum(self._writing.values()) + sum(self._files[sha256].size for sha256 in self._in_use())
+        if fixed + size > self._max_bytes:
+            return False
+        for sha256 in [each for each in self._files if each not in self._in_use()]:
+            if self._used() + size <= self._max_bytes and len(self._files) < limits.MAX_UPLOADS:
+                break
+            self._drop(sha256)
+        return True
+
+    def _in_use(self) -> set[str]:
+        return self._reading.keys() & self._files.keys()
+
+    def _used(self) -> int:
+        return sum(file.size for file in self._files.values()) + sum(self._writing.values())
+
+    def _drop(self, sha256: str) -> None:
+        """OSError where the disk does not let it go: it still takes its space, and counts."""
+        folder = self._files[sha256].path.parent
+        if folder.exists():
+            shutil.rmtree(folder)
+        del self._files[sha256]
+
+    def _write(self, source: BinaryIO, sha256: str, name: str, size: int, progress: Progress) -> None:
+        """Copy the file into the room that was reserved for it; what is unfinished goes, whatever ends it."""
+        folder = upload = None
+        try:
+            folder = self._root() / sha256
+            folder.mkdir()
+            _copy(source, folder / name, size, progress)
+            upload = Upload(folder / name, size)
+        finally:
+            if upload is None and folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+            with self._changed:
+                del self._writing[sha256]
+                if upload is not None:
+                    self._files[sha256] = upload
+                self._changed.notify_all()
+
+    def _root(self) -> Path:
+        """The private folder; made at its first use, and again where somebody has removed it."""
+        with self._changed:
+            if self._folder is None or not self._folder.path.is_dir():
+                remove_abandoned()
+                self._folder = PrivateFolder()
+            return self._folder.path
+
+    def _prefer_published(self, sha256: str, name: str) -> None:
+        with self._changed:
+            upload = self._files.get(sha256)
+            if upload is not None and _is_published(upload.path.with_name(name), sha256):
+                self._files[sha256] = replace(upload, path=_named(upload, name))
+
+    def _held(self, sha256: str) -> Upload | None:
+        """A file that is there, counted as used; forgotten where somebody has removed it from the disk."""
+        upload = self._files.get(sha256)
+        if upload is not None and not upload.path.exists():
+            self._drop(sha256)
+            return None
+        if upload is not None:
+            self._files.move_to_end(sha256)
+        return upload
+
+    def find(self, sha256: str) -> Upload | None:
+        """A file that is still held, or None."""
+        with self._changed:
+            return self._held(sha256)
+
+    def holds(self, sha256: str) -> bool:
+        """Whether a file is still held; no use of it."""
+        with self._changed:
+            return sha256 in self._files and self._files[sha256].path.exists()
+
+    @contextmanager
+    def reading(self, sha256: str, name: str) -> Iterator[Path]:
+        """The path of a file under a name that it came with once; it stays there as long as this lasts.
+
+        CheckpointError where it is no longer held.
+        """
+        with self._changed:
+            upload = self._held(sha256)
+            if upload is None:
+                raise CheckpointError(GONE)
+            with _disk_failures(name):
+                path = _named(upload, name)
+            self._reading[sha256] += 1
+        try:
+            yield path
+        finally:
+            with self._changed:
+                self._reading[sha256] -= 1
+                if not self._reading[sha256]:
+                    del self._reading[sha256]
+                self._changed.notify_all()
+
+
+def _checked(title: str) -> str:
+    """The name that a file came with, without folders. CheckpointError for one that no weight file can have here."""
+    name = title.replace("\\", "/").rpartition("/")[2]
+    if not has_suffix(name):
+        raise CheckpointError(f"the name of a checkpoint must end in {', '.join(SUFFIXES)}; got {name[-80:]!r}.")
+    if not name.isprintable():
+        raise CheckpointError(f"{name[:80]!r} has characters that cannot be shown: rename the file.")
+    if len(os.fsencode(name)) > _LONGEST_NAME:
+        raise CheckpointError(
+            f"the name '{name[:40]}…' has {len(os.fsencode(name))} bytes; a file's name may have {_LONGEST_NAME}: "
+            "rename the file."
+        )
+    return name
+
+
+@contextmanager
+def _disk_failures(name: str) -> Iterator[None]:
+    """CheckpointError for what the disk does not do, without a word on where things lie."""
+    try:
+        yield
+    except OSError as error:
+        known = os.strerror(error.errno) if error.errno else "the disk failed"  # the error's own words may have a path
+        why = "the disk of this server is full" if error.errno in _FULL else known
+        raise CheckpointError(
+            f"{name!r} could not be saved: {why}. Try again later, or ask whoever runs this server."
+        ) from error
+
+
+def _digest(source: BinaryIO, size: int, progress: Progress) -> tuple[str, int]:
+    """The sha256 of a file and its bytes, as they are and not as somebody says."""
+    digest, done = hashlib.sha256(), 0
+    for piece in _pieces(source):
+        digest.update(piece)
+        done += len(piece)
+        progress(0.5 * min(done / max(size, 1), 1.0), f"reading the file: {in_words(done)} of {in_words(size)}")
+    return digest.hexdigest(), done
+
+
+def _copy(source: BinaryIO, target: Path, size: int, progress: Progress) -> None:
+    done = 0
+    with target.open("xb") as file:
+        for piece in _pieces(source):
+            file.write(piece)
+            done += len(piece)
+            progress(0.5 + 0.5 * done / size, f"keeping the file: {in_words(done)} of {in_words(size)}")
+
+
+def _pieces(source: BinaryIO) -> Iterator[bytes]:
+    source.seek(0)
+    while piece := source.read(_PIECE):
+        yield piece
+
+
+def _named(upload: Upload, name: str) -> Path:
+    """The path of a file under another of its names."""
+    path = upload.path.with_name(name)
+    if not os.path.lexists(path):
+        path.symlink_to(os.path.basename(os.path.realpath(upload.path)))
+    return path
+
+
+def _is_published(path: Path, sha256: str) -> bool:
+    """Whether weights were published under the name of this file, and can be these bytes."""
+    spec = model_of_file(path)
+    if spec is None or spec.weights is None:
+        return False
+    expected = expected_sha256(path, spec.weights)
+    return expected is None or expected.allows(sha256)
+
+
+@once_per_process
+def uploads() -> Uploads:
+    """Of this server."""
+    return Uploads(limits.CHECKPOINT_BYTES)
+
+
+def close_uploads() -> None:
+    """Remove all uploaded checkpoints of this server: it ends."""
+    uploads().close()

@@ -1,0 +1,296 @@
+"""Models from files of the user: inspected, added for all sessions, and found again by their names."""
+
+import os
+import threading
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from cachetools import LRUCache
+
+import vit_engine as ve
+from dashboard.links.selection import UPLOADED_PREFIX
+from dashboard.services import limits
+from dashboard.services.checkpoints.folder import Stamp, checkpoint_folder, find_checkpoint, stamp
+from dashboard.services.checkpoints.names import Name, parse, taken_apart
+from dashboard.services.checkpoints.paths import without_paths
+from dashboard.services.checkpoints.reading import READ_BYTES, readers
+from dashboard.services.checkpoints.series import place
+from dashboard.services.checkpoints.uploads import GONE, Upload, uploads
+from dashboard.services.jobs import Progress, Store
+from dashboard.services.lanes import Size
+from dashboard.services.process import once_per_process, session
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """What a checkpoint is, by its name, and what to call it.
+
+    spec: None while nobody says how many heads there are; all but that is in architecture. choices: numbers of
+    heads that are possible, the likeliest first; advice: what is known of them, in words. parts: of the file, the
+    likeliest first. stamp: of the files as they were read.
+    """
+
+    name: str
+    shown: str
+    spec: ve.ModelSpec | None
+    architecture: ve.ModelSpec
+    report: ve.LoadReport
+    choices: tuple[int, ...]
+    advice: str
+    parts: tuple[str, ...]
+    stamp: Stamp
+
+
+@dataclass(frozen=True)
+class Own:
+    """A model from a file, as it was added; shown: the name that the file had then."""
+
+    spec: ve.ModelSpec
+    sha256: str | None
+    stamp: Stamp
+    shown: str
+
+
+class _Catalogue:
+    """Models that were added, by name, and what the last ones that went were."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.entries: dict[str, Own] = {}
+        self.gone: LRUCache[str, Own] = LRUCache(limits.MAX_OWN)
+
+    def remove(self, name: str) -> None:
+        """No error for one that is not there: two sessions may do this at once. Call with the lock held."""
+        if name in self.entries:
+            self.gone[name] = self.entries.pop(name)
+
+
+@once_per_process
+def _catalogue() -> _Catalogue:
+    return _Catalogue()
+
+
+@once_per_process
+def _inspected() -> Store[Inspected]:
+    return Store(256, size=lambda _: 1)
+
+
+def path_of(name: str) -> Path:
+    """The file or folder of a model's name; CheckpointError where it is not, or no longer, here."""
+    parts = taken_apart(name)
+    return find_checkpoint(parts.what) if parts.in_folder else _upload(parts.what).path
+
+
+def _upload(sha256: str) -> Upload:
+    upload = uploads().find(sha256)
+    if upload is None:
+        raise ve.CheckpointError(GONE)
+    return upload
+
+
+@contextmanager
+def opened(name: str, title: str) -> Iterator[Path]:
+    """The path of a model's file, as it was shown, for reading; an upload stays there as long as this lasts."""
+    parts = taken_apart(name)
+    if parts.in_folder:
+        yield find_checkpoint(parts.what)
+    else:
+        with uploads().reading(parts.what, title) as path:
+            yield path
+
+
+def stamp_of(name: str) -> Stamp:
+    """What changes when a model's file does: nothing of an upload, which is named by its bytes."""
+    parts = taken_apart(name)
+    return stamp(path_of(name)) if parts.in_folder else ((parts.what, 0, _upload(parts.what).size),)
+
+
+def keep_checkpoint(file: BinaryIO, *, title: str, size: int, progress: Progress) -> str:
+    """An uploaded file of this name and of so many bytes, by its name here; CheckpointError where it is refused."""
+    return UPLOADED_PREFIX + uploads().keep(file, title=title, size=size, progress=progress)
+
+
+def inspect(name: str, progress: Progress) -> Inspected:
+    """What a checkpoint is; CheckpointError, in the engine's words, where it is no model."""
+    title = shown(name)
+    key = (name, title, stamp_of(name))
+
+    def read(report: Progress) -> Inspected:
+        report(0.0, f"reading {title}")
+        found = _inspect(name, title)
+        _inspected().put(key, found)
+        return found
+
+    return _inspected().get(key) or readers().run(
+        ("inspect", *key), read, progress, session=session(), size=_expected(key[2])
+    )
+
+
+def _expected(files: Stamp) -> Size:
+    """What reading files takes: they are in memory as they are on the disk, and as tensors."""
+    nbytes = sum(size for _, _, size in files)
+    return Size(nbytes / READ_BYTES, 2 * nbytes)
+
+
+def _inspect(name: str, title: str) -> Inspected:
+    parts = taken_apart(name)
+    with opened(name, title) as path, named(path, title):
+        before = stamp_of(name)
+        found = ve.inspect_checkpoint(source_of(path, parts), heads=parts.heads)
+    report = replace(found.report, source=title)
+    return Inspected(
+        name, title, found.spec, found.architecture, report, found.heads_choices, found.advice, found.parts, before
+    )
+
+
+def shown(name: str) -> str:
+    """What to call a file on the screen: never where it lies on the server."""
+    parts = taken_apart(name)
+    return parts.what if parts.in_folder and parts.what != "." else path_of(name).name
+
+
+def held_as(name: str) -> str:
+    """The name that an uploaded file is held under, which is of whoever brought it first; empty where it is gone."""
+    upload = uploads().find(taken_apart(name).what)
+    return upload.path.name if upload is not None else ""
+
+
+def screen_names(name: str) -> tuple[str, ...]:
+    """What a model of this name, or its file, is called on the screen, as far as it is known."""
+    parts, added = taken_apart(name), find(name)
+    names = (added.spec.title, added.shown) if added else ()
+    return (*names, parts.what if parts.in_folder else held_as(name))
+
+
+def source_of(path: Path, parts: Name) -> str:
+    """A file, and which part of it, as the engine takes them."""
+    return f"{path}#{parts.part}" if parts.part else str(path)
+
+
+@contextmanager
+def named(path: Path, title: str) -> Iterator[None]:
+    """Errors that speak of a path, or of one beside it, speak of its name on the screen instead."""
+    try:
+        yield
+    except ve.VitEngineError as error:
+        words = str(error).replace(str(path), title)
+        for folder in (path.parent, checkpoint_folder()):
+            words = words.replace(f"{folder}/", "") if folder else words
+        raise type(error)(without_paths(words)) from error
+
+
+def add(name: str, progress: Progress) -> ve.ModelSpec:
+    """Make a checkpoint a model that every session can choose; CheckpointError where it cannot be one.
+
+    One that is a model already, and has not changed since, stays as it is, whoever brought it.
+    """
+    found = inspect(name, progress)
+    if found.spec is None:
+        raise ve.CheckpointError(f"{found.shown} does not say how many heads it has: choose them. {found.advice}")
+    catalogue = _catalogue()
+    with catalogue.lock:
+        known = catalogue.entries.get(name)
+        if known is not None and known.stamp == found.stamp:
+            return known.spec
+        _demand_room(catalogue, name)
+        titles = {own.spec.title for own in catalogue.entries.values() if own.spec.name != name}
+        spec = _spec(found, titles | {spec.title for spec in ve.list_models()})
+        catalogue.entries[name] = Own(spec, found.report.sha256, found.stamp, found.shown)
+    return spec
+
+
+def _demand_room(catalogue: _Catalogue, name: str) -> None:
+    """Forget models whose files are gone, if need be: nobody sees them, so nobody could remove them."""
+    if len(catalogue.entries) >= limits.MAX_OWN:
+        for gone in [each for each in catalogue.entries if not _is_there(each)]:
+            catalogue.remove(gone)
+    if len(catalogue.entries) >= limits.MAX_OWN and name not in catalogue.entries:
+        raise ve.CheckpointError(f"{limits.MAX_OWN} models from files are here already: remove some.")
+
+
+def _spec(found: Inspected, taken: set[str]) -> ve.ModelSpec:
+    """With a title of its own: the select box tells models apart by it."""
+    assert found.spec is not None
+    title, taken = _title(found), set(map(_as_read, taken))
+    titles = [title, f"{title} · {found.spec.heads} heads", f"{found.shown} · {found.spec.heads} heads", found.name]
+    description = f"From {found.shown}: {found.report.format}, {found.spec.heads} heads."
+    return replace(
+        found.spec,
+        name=found.name,
+        title=next((one for one in titles if _as_read(one) not in taken), found.name),
+        description=description,
+        weights=None,
+    )
+
+
+def _as_read(title: str) -> str:
+    """The same for titles that look the same: an accent may be a character of its own."""
+    return unicodedata.normalize("NFC", title)
+
+
+def _title(found: Inspected) -> str:
+    parts = taken_apart(found.name)
+    where = place(parts.what) if parts.in_folder else None
+    path = PurePosixPath(found.shown)
+    title = where.title if where else str(path.parent / path.stem) if path.suffix else found.shown
+    return f"{title} · {parts.part}" if parts.part else title
+
+
+def remove(name: str) -> None:
+    """No longer a model; its file stays."""
+    with _catalogue().lock:
+        _catalogue().remove(name)
+
+
+def last_known(name: str) -> Own | None:
+    """A model that was added, even if it, or its file, has gone since."""
+    catalogue = _catalogue()
+    with catalogue.lock:
+        return catalogue.entries.get(name) or catalogue.gone.get(name)
+
+
+def entries() -> dict[str, Own]:
+    """Models from files that are still there, by name, those of a run in the order of their numbers."""
+    with _catalogue().lock:
+        found = dict(_catalogue().entries)
+    return dict(sorted(((name, own) for name, own in found.items() if _is_there(name)), key=_order))
+
+
+def _order(entry: tuple[str, Own]) -> tuple[str, str, int]:
+    parts = taken_apart(entry[0])
+    where = place(parts.what) if parts.in_folder else None
+    return (parts.prefix, where.pattern, where.number) if where else (parts.prefix, parts.what, 0)
+
+
+def _is_there(name: str) -> bool:
+    parts = parse(name)
+    if parts is None or not parts.in_folder:
+        return parts is not None and uploads().holds(parts.what)
+    try:
+        root = checkpoint_folder()
+    except ve.CheckpointError:
+        return False
+    return root is not None and os.path.exists(root / parts.what)
+
+
+def find(name: str) -> Own | None:
+    """A model from a file, if it was added."""
+    with _catalogue().lock:
+        return _catalogue().entries.get(name)
+
+
+def is_added(found: Inspected) -> bool:
+    """Whether a checkpoint, as it was inspected, is among the models."""
+    added = find(found.name)
+    return added is not None and added.stamp == found.stamp
+
+
+def demand_unchanged(name: str, own: Own) -> Path:
+    """The path of a model's file; CheckpointError where it is gone, or another than was added."""
+    if stamp_of(name) != own.stamp:
+        raise ve.CheckpointError(f"{own.shown} has changed since it was added: add it again on the page Models.")
+    return path_of(name)

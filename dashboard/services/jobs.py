@@ -1,0 +1,248 @@
+"""Long work for many sessions at once: done in the background, once for each key, watched from sessions.
+
+A session that watches a job draws its progress and stays free to leave: a rerun of its script comes
+back to the same job. A job that nobody has watched for a while is given up at its next report, unless
+it was started to go on by itself; any job can be stopped.
+"""
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Generic, TypeVar
+
+from cachetools import Cache, LRUCache
+
+from dashboard.services.lanes import UNKNOWN, Lanes, Size, Ticket, Turns, choose
+
+Progress = Callable[[float, str], None]
+Value = TypeVar("Value")
+
+POLL = 0.1  # seconds between two looks at a job
+GRACE = 5.0  # seconds without a watcher after which a job is given up: long enough for a rerun
+
+
+class AbandonedError(Exception):
+    """Nobody watches this job any more."""
+
+
+class StoppedError(Exception):
+    """Somebody stopped this job."""
+
+
+class Job(Generic[Value]):
+    """Work under way, how far it is (0..1), and what is being done.
+
+    lasting: whether it goes on while nobody watches. stopped: whether it ends at its next report.
+    """
+
+    def __init__(self, message: str, ticket: Ticket, make: Callable[[Progress], Value]) -> None:
+        self.future: Future[Value] = Future()
+        self.ticket, self.make = ticket, make
+        self.fraction, self.message = 0.0, message
+        self.lasting = self.stopped = False
+        self._watched = time.monotonic()
+
+    def report(self, fraction: float, message: str) -> None:
+        """Called by the work; raises StoppedError if it was stopped, AbandonedError if it is for nobody."""
+        if self.stopped:
+            raise StoppedError(message)
+        if self.abandoned:
+            raise AbandonedError(message)
+        self.fraction, self.message = fraction, message
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether nobody has watched for a while what should not go on by itself."""
+        return not self.lasting and time.monotonic() - self._watched > GRACE
+
+    def watch(self, progress: Progress) -> Value:
+        """Wait for the result, telling `progress` again and again; what that raises ends the watching, not the job."""
+        while not wait([self.future], timeout=POLL).done:
+            if self.stopped:
+                raise StoppedError(self.message)
+            self._watched = time.monotonic()
+            progress(self.fraction, self.message)
+        return self.future.result()
+
+
+class Jobs:
+    """Runs jobs in the background: one of each key at a time, `at_once` in all and small ones beside them.
+
+    The others wait and say so; dashboard.services.lanes has the rules by which they are chosen.
+    """
+
+    def __init__(
+        self,
+        *,
+        at_once: int,
+        waiting: str,
+        for_small: int = 0,
+        small_seconds: float = 0.0,
+        budget: Callable[[], int] = lambda: sys.maxsize,
+        short_of_memory: str = "waiting for memory",
+    ) -> None:
+        """waiting, short_of_memory: what those who wait are told. budget: bytes that all jobs together may take."""
+        self._lanes = Lanes(at_once, for_small, small_seconds)
+        self._pool = ThreadPoolExecutor(at_once + for_small)
+        self._lock = threading.Lock()
+        self._jobs: dict[Hashable, Job] = {}
+        self._queue: list[Job] = []
+        self._running: list[Job] = []
+        self._turns = Turns()
+        self._budget = budget
+        self._waiting, self._short_of_memory = waiting, short_of_memory
+
+    def run(
+        self,
+        key: Hashable,
+        make: Callable[[Progress], Value],
+        progress: Progress,
+        *,
+        session: str = "",
+        size: Size = UNKNOWN,
+    ) -> Value:
+        """What `make` returns or raises, from the job of this key if there is one. make gets a way to report.
+
+        session: who asks, so that all get their turns. size: what it is expected to take. Raises StoppedError, at
+        once, where somebody stops the job.
+        """
+        while True:
+            try:
+                return self._job(key, make, session=session, size=size).watch(progress)
+            except AbandonedError:  # just before this watcher came: begin again
+                continue
+
+    def start(self, key: Hashable, make: Callable[[Progress], Value]) -> None:
+        """Have it done whether or not anybody watches; a job of this key that there is goes on likewise."""
+        self._job(key, make, lasting=True)
+
+    def find(self, key: Hashable) -> Job | None:
+        """The job of this key that is under way or waiting, or None."""
+        with self._lock:
+            return self._jobs.get(key)
+
+    def has(self, key: Hashable) -> bool:
+        """Whether a job of this key is under way or waiting."""
+        return self.find(key) is not None
+
+    def stop(self, key: Hashable) -> None:
+        """End the job of this key, if there is one: for its watchers at once, for itself at its next report."""
+        with self._lock:
+            job = self._jobs.pop(key, None)
+            if job is not None:
+                job.stopped = True
+                self._admit()
+
+    def _job(
+        self,
+        key: Hashable,
+        make: Callable[[Progress], Value],
+        *,
+        lasting: bool = False,
+        session: str = "",
+        size: Size = UNKNOWN,
+    ) -> Job[Value]:
+        with self._lock:
+            job = self._jobs.get(key)
+            if job is None:
+                job = self._jobs[key] = Job(self._waiting, Ticket(key, size, time.monotonic()), make)
+                self._queue.append(job)
+            job.lasting = job.lasting or lasting
+            job.ticket.sessions.add(session)
+            self._turns.join(session)
+            self._admit()
+            return job
+
+    def _admit(self) -> None:
+        """Begin whatever may begin now, and have the others say what they wait for; call with the lock held."""
+        self._drop_what_nobody_wants()
+        while True:
+            waiting = {id(job.ticket): job for job in self._queue}
+            tickets, running = [job.ticket for job in self._queue], [job.ticket for job in self._running]
+            choice = choose(
+                tickets, running, self._lanes, now=time.monotonic(), budget=self._budget, taken=self._turns.taken
+            )
+            short = {id(ticket) for ticket in choice.short_of_memory}
+            for job in self._queue:
+                job.message = self._short_of_memory if id(job.ticket) in short else self._waiting
+            if choice.ticket is None:
+                return
+            job = waiting[id(choice.ticket)]
+            self._queue.remove(job)
+            self._running.append(job)
+            self._pool.submit(self._work, job)
+
+    def _drop_what_nobody_wants(self) -> None:
+        for job in [job for job in self._queue if job.stopped or job.abandoned]:
+            self._queue.remove(job)
+            self._forget(job)
+            self._turns.end(job.ticket, self._tickets())
+            job.future.set_exception(StoppedError(job.message) if job.stopped else AbandonedError(job.message))
+
+    def _work(self, job: Job) -> None:
+        try:
+            job.report(0.0, job.message)
+            value = job.make(job.report)
+        except BaseException as error:  # noqa: BLE001  (told to all who watch, as by any executor)
+            self._end(job)
+            job.future.set_exception(error)
+        else:
+            self._end(job)
+            job.future.set_result(value)
+
+    def _end(self, job: Job) -> None:
+        with self._lock:
+            self._running.remove(job)
+            self._forget(job)
+            self._turns.end(job.ticket, self._tickets())
+            self._admit()
+
+    def _tickets(self) -> list[Ticket]:
+        return [job.ticket for job in (*self._queue, *self._running)]
+
+    def _forget(self, job: Job) -> None:
+        if self._jobs.get(job.ticket.key) is job:  # after a stop, the key may be another job's
+            del self._jobs[job.ticket.key]
+
+
+class Store(Generic[Value]):
+    """Values shared by all sessions, bounded in bytes, the least recently used out first."""
+
+    def __init__(self, max_bytes: int, *, size: Callable[[Value], int]) -> None:
+        self._values: LRUCache[Hashable, Value] = LRUCache(max_bytes, getsizeof=size)
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable) -> Value | None:
+        """The value of a key, or None."""
+        with self._lock:
+            return self._values.get(key)
+
+    def put(self, key: Hashable, value: Value) -> None:
+        """Keep a value, unless it alone is over the bound."""
+        with self._lock:
+            if self._values.getsizeof(value) <= self._values.maxsize:
+                self._values[key] = value
+
+    def pop(self, key: Hashable) -> Value | None:
+        """Take a value out and return it; None where there is none."""
+        with self._lock:
+            return self._values.pop(key, None)
+
+    def make_room(self, size: int) -> None:
+        """Take values out, the least recently used first, until so many more bytes are within the bound."""
+        with self._lock:
+            while self._values and self._values.currsize + size > self._values.maxsize:
+                self._values.popitem()
+
+    def entries(self) -> tuple[tuple[Hashable, Value], ...]:
+        """All keys and values, none of them counted as used."""
+        with self._lock:
+            return tuple((key, Cache.__getitem__(self._values, key)) for key in self._values)  # LRUCache's own counts
+
+    @property
+    def size(self) -> int:
+        """Bytes of all values."""
+        with self._lock:
+            return int(self._values.currsize)

@@ -1,0 +1,82 @@
+"""What the pages of one picture in one model share: its analysis, its title, clickable charts."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import streamlit as st
+from plotly.graph_objects import Figure
+from streamlit.delta_generator import DeltaGenerator
+
+from dashboard.links import widgets
+from dashboard.links.selection import Selection
+from dashboard.services import analyses, catalogue, pictures
+from dashboard.services.analyses import Analysis
+from dashboard.shell import download_panel, picture_controls
+from dashboard.shell.formatting import capitalised, plain, progress_in
+from vit_engine import ModelSpec, VitEngineError
+
+CHART = {"displayModeBar": False, "scrollZoom": False, "doubleClick": False, "showSendToCloud": False}
+
+
+def analyse(selection: Selection, stage: DeltaGenerator) -> Analysis | None:
+    """The analysis of what is selected, its progress shown while it runs; None, with the reason shown, if it fails.
+
+    Where the weights are not here, the offer to download them takes its place.
+    """
+    spec = catalogue.models()[selection.model]
+    model = None if catalogue.is_ready(spec) else catalogue.find_row(spec.name)
+    if model is not None and not model.ready:
+        with stage:
+            download_panel.show(model)
+        return None
+    bar = stage.empty()
+    try:
+        picture = pictures.find_picture(selection.picture)
+        return analyses.analyse(picture, selection.model, selection.size, progress_in(bar))
+    except VitEngineError as error:
+        stage.error(reason(error, selection.model), icon=":material/error:")
+        return None
+    finally:
+        bar.empty()
+
+
+def reason(error: VitEngineError, model: str) -> str:
+    """Why an analysis in a model of this name failed, as Markdown."""
+    text = capitalised(str(error), catalogue.screen_names(model))
+    return plain(text) if catalogue.is_own(model) else text  # files are named by strangers
+
+
+def title(spec: ModelSpec, selection: Selection, analysis: Analysis | None) -> None:
+    """Which model and, where there is an analysis, which picture, at which size and cost."""
+    badge = " :blue-badge[:material/folder_open: from a file]" if catalogue.is_own(spec.name) else ""
+    if analysis is None:
+        st.markdown(f"#### {plain(spec.title)}{badge}")
+        return
+    trace, grid, picture = analysis.trace, analysis.trace.grid, pictures.find_picture(selection.picture)
+    warning = " :orange-badge[:material/casino: random weights]" if trace.random else ""
+    st.markdown(f"#### {plain(spec.title)}{badge}{warning}", help=f"Loaded from {plain(str(analysis.report))}.")
+    credit = f" ({picture.credit})" if picture.credit else ""
+    name = picture_controls.picture_title(picture)
+    st.caption(
+        f"{name}{credit} · {grid.height}×{grid.width} px · {grid.rows}×{grid.cols} patches · "
+        f"{trace.seconds:.1f} s · {trace.nbytes / 1e6:.0f} MB"
+    )
+
+
+def chart(figure: Figure, key: str, aspect: float, on_select: Callable[[], Mapping[str, Any]], *, alt: str) -> None:
+    """A clickable chart in a box that keeps its aspect (width over height) at every width.
+
+    on_select: what a click sets, by the keys of the session state.
+    """
+    st.html(f"<style>.st-key-{key}_box {{ aspect-ratio: {aspect:.4f}; }}</style>")
+    with st.container(key=f"{key}_box"):
+        st.plotly_chart(
+            figure,
+            key=key,
+            on_select=partial(widgets.take, on_select),
+            selection_mode="points",
+            height="stretch",
+            config=CHART,
+            alt=alt,
+        )

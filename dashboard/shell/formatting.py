@@ -1,0 +1,60 @@
+"""Texts on the screen: as they are, and how far long work is."""
+
+import re
+from collections.abc import Iterable
+
+from streamlit.delta_generator import DeltaGenerator
+
+from dashboard.services.jobs import Progress
+
+_MARKUP = re.compile(r"([\\`*_\[\]<>#!|$:~&])")
+_BARE_LINKS = re.compile(
+    r"https?:(?=//)|www(?=\.)|@(?=[-\w]+\.)", re.IGNORECASE
+)  # linked by themselves, escaped or not
+
+
+def plain(text: str, *, links: bool = False) -> str:
+    """Markdown that shows a text as it is: links and file names come from strangers, and may hold pictures.
+
+    links: whether addresses in it may be followed, as those may from where weights are downloaded.
+    """
+    text = text.encode(errors="backslashreplace").decode()  # bytes that are no UTF-8 would end the page
+    if not links:
+        text = _BARE_LINKS.sub("\\g<0>\u2060", text)  # an invisible character: no address, and looks the same
+    return _MARKUP.sub(r"\\\1", text)
+
+
+def file_name(text: str) -> str:
+    """A part of a file's name made of any text."""
+    return re.sub(r"[^\w.-]+", "-", text).strip("-.")
+
+
+def sentence(text: str, names: Iterable[str] = (), *, links: bool = False) -> str:
+    """An error's message as a sentence, as Markdown; names are as in capitalised(), links as in plain()."""
+    return plain(capitalised(text, names), links=links)
+
+
+def capitalised(text: str, names: Iterable[str] = ()) -> str:
+    """A text with a capital to begin with, unless it begins with a name: files and models are called as they are.
+
+    names: of files and models that the text may speak of; whatever is no plain word counts as a name, too.
+    """
+    first = text.split(maxsplit=1)[:1]
+    is_name = not (first and first[0].rstrip(":,").isalpha()) or any(name and text.startswith(name) for name in names)
+    return text if is_name else text[:1].upper() + text[1:]
+
+
+def in_time(seconds: float) -> str:
+    """A duration that is only roughly known: "0.4 s", "12 s", "3 min"."""
+    if seconds < 9.95:
+        return f"{max(seconds, 0.1):.1f} s"
+    return f"{seconds:.0f} s" if seconds < 99.5 else f"{seconds / 60:.0f} min"
+
+
+def progress_in(place: DeltaGenerator) -> Progress:
+    """What shows a job's progress, and what it is doing, as a bar in an empty place."""
+
+    def progress(fraction: float, message: str) -> None:
+        place.progress(min(max(fraction, 0.0), 1.0), text=sentence(message))
+
+    return progress

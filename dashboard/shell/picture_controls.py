@@ -1,0 +1,130 @@
+"""The sidebar's choice of a picture: samples, upload, camera."""
+
+import base64
+
+import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+from dashboard import keys
+from dashboard.links import widgets
+from dashboard.links.selection import DEFAULT, UPLOAD_PREFIX
+from dashboard.samples import SAMPLES
+from dashboard.services import limits, pictures
+from dashboard.services.pictures import Picture
+from dashboard.shell.formatting import plain, progress_in
+from vit_engine import ImageError
+
+UPLOAD_TYPES = ("png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff")
+SAMPLE_TITLES = {sample.name: sample.title for sample in SAMPLES}
+_TAKEN = "_taken"  # session state: (file id, what was wrong with it or None) of the last uploaded file
+_REMOVED = (
+    "_removed"  # session state: sha256 of the upload that was removed last: a bad one in its place brings it back
+)
+_NAMES = "_names"  # session state: sha256 -> file name, of this session's own uploads
+
+
+def opened(name: str) -> dict[str, object]:
+    """What a link that names this picture, which is there, sets, by the keys of the session state."""
+    if name.startswith(UPLOAD_PREFIX):
+        return {keys.UPLOADED: name.removeprefix(UPLOAD_PREFIX), keys.SOURCE: "upload"}
+    return {keys.SAMPLE: name, keys.SOURCE: "samples"}
+
+
+def picture_name() -> str:
+    """The picture in use: a sample's name, or "sha256:…" once something was uploaded."""
+    uploaded = st.session_state.get(keys.UPLOADED)
+    if st.session_state.get(keys.SOURCE) != "samples" and uploaded and pictures.find_upload(uploaded):
+        return UPLOAD_PREFIX + uploaded
+    return st.session_state.get(keys.SAMPLE) or DEFAULT.picture
+
+
+def picture_title(picture: Picture) -> str:
+    """What to call a picture, as Markdown: an upload by its file's name, but only to the session that it is from."""
+    return plain(st.session_state.get(_NAMES, {}).get(picture.sha256, picture.title))
+
+
+def show() -> None:
+    """The controls."""
+    widgets.default(keys.SOURCE, "samples")
+    widgets.default(keys.SAMPLE, DEFAULT.picture)
+    source = st.segmented_control(
+        "Picture", ("samples", "upload", "camera"), key=keys.SOURCE, required=True, width="stretch",
+        format_func=str.capitalize, persist_state="session",
+    )  # fmt: skip
+    if source == "samples":
+        _samples()
+    elif source == "upload":
+        file = st.file_uploader(
+            "Picture file", UPLOAD_TYPES, key=keys.UPLOAD, label_visibility="collapsed",
+            max_upload_size=limits.PICTURE_MEGABYTES, on_change=_forget_removed, args=(keys.UPLOAD,),
+        )  # fmt: skip
+        _take(file)
+    else:
+        file = st.camera_input(
+            "Photograph", key=keys.CAMERA, label_visibility="collapsed", on_change=_forget_removed, args=(keys.CAMERA,)
+        )
+        _take(file)
+
+
+def _samples() -> None:
+    """A button a sample, which shows it."""
+    rules = []
+    for number, sample in enumerate(SAMPLES, start=1):
+        data = base64.b64encode(pictures.thumbnail(sample.name)).decode()
+        button = f".st-key-{keys.SAMPLE} button:nth-of-type({number})"
+        rules.append(f"{button} {{ background-image: url(data:image/jpeg;base64,{data}); }}")
+    st.html(f"<style>{''.join(rules)}</style>")
+    st.pills(
+        "Samples", list(SAMPLE_TITLES), key=keys.SAMPLE, required=True, label_visibility="collapsed",
+        format_func=SAMPLE_TITLES.__getitem__, persist_state="session",
+    )  # fmt: skip
+
+
+def _forget() -> None:
+    st.session_state[keys.UPLOADED] = None
+
+
+def _forget_removed(key: str) -> None:
+    """A file that its owner removed is no longer the picture in use; one that is replaced is removed first."""
+    if st.session_state[key] is None:
+        st.session_state[_REMOVED] = st.session_state.get(keys.UPLOADED)
+        _forget()
+
+
+def _take(file: UploadedFile | None) -> None:
+    """Make an uploaded file the picture in use; a bad one is told and changes nothing."""
+    if file is None:
+        _offer_removal()
+        return
+    taken, problem = st.session_state.get(_TAKEN, ("", None))
+    uploaded = st.session_state.get(keys.UPLOADED)
+    pushed_out = problem is None and uploaded is not None and pictures.find_upload(uploaded) is None
+    if taken != file.file_id or pushed_out:
+        problem = _keep(file)
+        st.session_state[_TAKEN] = (file.file_id, problem)
+    if problem is not None:
+        st.error(problem, icon=":material/broken_image:")
+
+
+def _keep(file: UploadedFile) -> str | None:
+    """Hand a file to the server and choose it; returns what is wrong with it instead, if anything is."""
+    bar = st.empty()
+    try:
+        picture = pictures.keep_upload(file.getvalue(), progress_in(bar))
+    except ImageError as error:
+        st.session_state[keys.UPLOADED] = st.session_state.get(keys.UPLOADED) or st.session_state.get(_REMOVED)
+        return str(error)
+    finally:
+        bar.empty()
+    st.session_state[keys.UPLOADED] = picture.sha256
+    st.session_state.setdefault(_NAMES, {})[picture.sha256] = file.name
+    return None
+
+
+def _offer_removal() -> None:
+    """An upload that came by a link, or before the page was changed, has no cross of its own."""
+    uploaded = st.session_state.get(keys.UPLOADED)
+    picture = pictures.find_upload(uploaded) if uploaded else None
+    if picture is not None:
+        st.caption(f"Showing {picture_title(picture)}.")
+        st.button("Remove", key=keys.REMOVE_UPLOAD, on_click=_forget, icon=":material/close:", type="tertiary")

@@ -1,0 +1,267 @@
+"""The widgets of the sidebar and of Explore, and the Selection that they make."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields
+
+import streamlit as st
+
+from dashboard import keys
+from dashboard.charts import AUTO
+from dashboard.links import address, widgets
+from dashboard.links.selection import (
+    CLIPS,
+    DEFAULT,
+    REDUCTIONS,
+    SCALES,
+    SIZES,
+    UPLOAD_PREFIX,
+    VIEWS,
+    WIDGETS,
+    Selection,
+    clamp_to_model,
+    from_link,
+    to_link,
+)
+from dashboard.services import analyses, catalogue, pictures
+from dashboard.shell import picture_controls
+from dashboard.shell.formatting import in_time, plain, progress_in
+from vit_engine import ModelSpec, VitEngineError
+from vit_engine.report.colours import COLOUR_SCALES
+
+_DEPTH = "_depth"  # session state: the layers of the model that was drawn last
+_NOTICES = "_notices"
+
+
+_SELECTION_FIELDS = frozenset(field.name for field in fields(Selection))
+_PART = "selection"  # of the link
+_VIEW_TITLES = {"over": "Over the picture", "beside": "Beside it"}
+_SCALE_TITLES = {"shared": "Shared", "own": "Own"}
+
+
+def restore() -> None:
+    """Bring a link that somebody opened into the widgets; call before any of them."""
+    link = address.fresh(_PART, _SELECTION_FIELDS)
+    if link is not None:
+        widgets.take(_opened, link)
+
+
+def _opened(link: address.Parameters) -> dict[str, object]:
+    """What a link sets, by the keys of the session state."""
+    asked = {name: values[-1] for name, values in link.items()}
+    problem = reopen(asked.get("model", ""))
+    specs = catalogue.models()
+    wanted = asked.get("picture", "").removeprefix(UPLOAD_PREFIX)
+    held = frozenset({wanted} if wanted and pictures.find_upload(wanted) else ())
+    shapes = {name: (spec.depth, spec.heads) for name, spec in specs.items()}
+    colours = ("auto", *COLOUR_SCALES)
+    values, notices = from_link(asked, depth_and_heads=shapes, colours=colours, held=held, model_problem=problem)
+    chosen = {key: values.get(name, getattr(DEFAULT, name)) for name, key in WIDGETS.items()}
+    return {_NOTICES: notices, **picture_controls.opened(str(values.get("picture", DEFAULT.picture))), **chosen}
+
+
+def reopen(model: str) -> str:
+    """Read the checkpoint that a link names, if it names one; returns why that cannot be, or an empty text."""
+    if model in catalogue.models() or not catalogue.is_own(model):
+        return ""
+    bar = st.empty()
+    try:
+        return catalogue.reopen(model, progress_in(bar))
+    finally:
+        bar.empty()
+
+
+def notices() -> Sequence[str]:
+    """What had to be changed in the link, told once."""
+    return st.session_state.pop(_NOTICES, ())
+
+
+def share(selection: Selection, own: Mapping[str, list[str]] | None = None, *, names: Collection[str] = ()) -> None:
+    """Put a selection into the URL, and a page's own parameters of these names, as links.own() gives them."""
+    ours = _SELECTION_FIELDS.union(names)
+    kept = {name: values for name, values in address.address().items() if name not in ours}
+    address.write({**kept, **address.own(_PART, _SELECTION_FIELDS, to_link(selection)), **(own or {})})
+
+
+def sidebar(*, panes: bool = False) -> None:
+    """The shared controls: picture, model, working size, look. panes: a page whose panes have models of their own."""
+    for name in ("model", "size", "opacity", "colours", "scale", "clip"):
+        widgets.default(WIDGETS[name], getattr(DEFAULT, name))
+    with st.sidebar:
+        picture_controls.show()
+        if panes:
+            _size_control()
+        else:
+            _model_controls()
+        _look_controls(scale=not panes)
+
+
+def _model_controls() -> None:
+    specs = catalogue.models()
+    _keep_to(specs)
+    name = st.selectbox(
+        "Model", list(specs), key=keys.MODEL, format_func=lambda option: specs[option].title, persist_state="session",
+        help="Type to search. The page Models says what each one is, what is here and what it costs.",
+    )  # fmt: skip
+    spec = specs[name]
+    _checkpoint_control(name)
+    st.caption(_where_from(spec))
+    size = _size_control()
+    _cost(picture_controls.picture_name(), spec, size)
+
+
+def _size_control() -> int:
+    return st.selectbox(
+        "Short side", SIZES, key=keys.SIZE, format_func=lambda side: f"{side} px", persist_state="session",
+        help="The picture is scaled to this short side, its aspect ratio kept. More pixels: more patches, more time.",
+    )  # fmt: skip
+
+
+def _cost(picture: str, spec: ModelSpec, size: int) -> None:
+    """What an analysis at this size will take, before it is run."""
+    try:
+        cost = analyses.cost(pictures.find_picture(picture), spec.name, size)
+    except VitEngineError:
+        return  # the page tells it, in the place of the analysis
+    takes = f"needs {cost.memory}"
+    takes = f":red[{takes}: {cost.refusal}]" if cost.refusal else f"{takes} · about {in_time(cost.seconds)}"
+    st.caption(
+        f"{cost.grid.rows}×{cost.grid.cols} patches of {spec.patch_size} px  \n{takes}",
+        help="Memory beside the model, at most, and the time that this machine is expected to take.",
+    )
+
+
+def _keep_to(specs: Mapping[str, ModelSpec]) -> None:
+    """A model can go while it is chosen: its file was deleted, or somebody removed it."""
+    chosen = widgets.value_of(keys.MODEL)
+    if chosen not in specs:
+        gone = f"The model {chosen!r} is no longer here: add it again on the page Models. Using {DEFAULT.model}."
+        st.session_state[_NOTICES] = (*st.session_state.get(_NOTICES, ()), gone)
+        widgets.give(keys.MODEL, DEFAULT.model)
+
+
+def _checkpoint_control(model: str) -> None:
+    """Steps through the checkpoints of a run, where the model is one of several; everything else stays."""
+    members = {name: number for number, name in catalogue.series_of(model)}
+    if members:
+        widgets.hold(keys.CHECKPOINT_STEP, model, tuple(members))
+        st.select_slider(
+            "Checkpoint", list(members), key=keys.CHECKPOINT_STEP, format_func=lambda name: str(members[name]),
+            on_change=widgets.take, args=(_step,),
+            help="The training checkpoints of this run that were added on the page Models.",
+        )  # fmt: skip
+        widgets.made(keys.CHECKPOINT_STEP, tuple(members))
+
+
+def _step() -> dict[str, str]:
+    return {keys.MODEL: st.session_state[keys.CHECKPOINT_STEP]}
+
+
+def _where_from(spec: ModelSpec) -> str:
+    if catalogue.is_own(spec.name):
+        return f":material/folder_open: {plain(spec.description)}"
+    if spec.weights is None:
+        return f":material/casino: {spec.description}"
+    if catalogue.is_ready(spec):
+        return f":material/check: {spec.description}"
+    return f":material/download: {spec.description} About {4 * spec.parameter_count / 1e6:.0f} MB."
+
+
+def _look_controls(*, scale: bool) -> None:
+    with st.expander("Look", expanded=True, key="look", type="compact"):
+        st.slider("Opacity", 0, 100, key=keys.OPACITY, format="%d %%", persist_state="session")
+        st.selectbox(
+            "Colours", ("auto", *COLOUR_SCALES), key=keys.COLOURS, format_func=str.capitalize, persist_state="session",
+            help="Auto takes inferno on a dark page and viridis on a light one.",
+        )  # fmt: skip
+        if scale:
+            st.segmented_control(
+                "Colour scale of each head", SCALES, key=keys.SCALE, required=True, width="stretch",
+                format_func=_SCALE_TITLES.__getitem__, persist_state="session",
+                help="Shared: the same colour is the same weight everywhere, heads can be compared. "
+                "Own: every head uses the whole scale, its pattern is seen best.",
+            )  # fmt: skip
+        st.select_slider(
+            "Scale ends at percentile", CLIPS, key=keys.CLIP, persist_state="session",
+            help="A single hot patch would blacken the rest: values above this percentile get the last colour.",
+        )  # fmt: skip
+
+
+def colours() -> str:
+    """The colour scale in use: a name in figures.COLOUR_SCALES."""
+    chosen = st.session_state[keys.COLOURS]
+    return AUTO.get(st.context.theme.type or "light", "viridis") if chosen == "auto" else chosen
+
+
+def current_spec() -> ModelSpec:
+    """The specification of the model in use."""
+    return catalogue.models()[st.session_state[keys.MODEL]]
+
+
+def settle(spec: ModelSpec) -> None:
+    """Keep layer and head within what this model has; call before selection() on a page without their widgets."""
+    state = st.session_state
+    widgets.default(keys.VIEW, DEFAULT.view)
+    wanted = widgets.value_of(keys.LAYER), widgets.value_of(keys.HEAD)
+    was_last = state.get(_DEPTH) not in (None, spec.depth) and wanted[0] == state[_DEPTH] - 1
+    layer, head = clamp_to_model(None if was_last else wanted[0], wanted[1], depth=spec.depth, heads=spec.heads)
+    widgets.hold(keys.LAYER, layer, spec.depth)
+    widgets.give(keys.HEAD, head)
+    state[_DEPTH] = spec.depth
+
+
+def layer_and_head(spec: ModelSpec) -> None:
+    """The two controls that walk through a model; keeps them within what it has."""
+    settle(spec)
+    left, right = st.columns([2, 3], gap="medium", vertical_alignment="top")
+    left.slider(
+        "Layer", 0, max(spec.depth - 1, 1), key=keys.LAYER, help="Counted from 0.", persist_state="session",
+        disabled=spec.depth == 1,  # a slider has two ends
+    )  # fmt: skip
+    widgets.made(keys.LAYER, spec.depth)
+    right.segmented_control(
+        "Head", [*REDUCTIONS, *map(str, range(spec.heads))], key=keys.HEAD, required=True, persist_state="session",
+        wrap=True,
+        help="One head, or the mean, maximum or minimum over all heads, patch by patch.",
+    )  # fmt: skip
+
+
+def view_control() -> None:
+    """Attention over the picture, or beside it."""
+    st.segmented_control(
+        "View", VIEWS, key=keys.VIEW, required=True, label_visibility="collapsed", persist_state="session",
+        format_func=_VIEW_TITLES.__getitem__,
+    )  # fmt: skip
+
+
+def selection(spec: ModelSpec) -> Selection:
+    """What the widgets say now."""
+    state = st.session_state
+    layer = state[keys.LAYER]
+    return Selection(
+        picture=picture_controls.picture_name(),
+        model=state[keys.MODEL],
+        size=state[keys.SIZE],
+        layer=None if layer == spec.depth - 1 else layer,
+        head=state[keys.HEAD],
+        query=state.get(keys.QUERY),
+        view=state[keys.VIEW],
+        opacity=state[keys.OPACITY],
+        colours=state[keys.COLOURS],
+        scale=state[keys.SCALE],
+        clip=state[keys.CLIP],
+    )
+
+
+def shared_selection() -> Selection:
+    """What the sidebar says now, where panes have models of their own."""
+    state = st.session_state
+    return Selection(
+        picture=picture_controls.picture_name(), size=state[keys.SIZE], query=state.get(keys.QUERY),
+        opacity=state[keys.OPACITY], colours=state[keys.COLOURS], clip=state[keys.CLIP],
+    )  # fmt: skip
+
+
+def clicked(key: str) -> dict | None:
+    """The point of a chart that was just clicked, or None: a second click on a point deselects it."""
+    points = st.session_state[key].selection.points
+    return points[0] if points else None

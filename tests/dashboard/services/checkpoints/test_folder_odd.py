@@ -1,0 +1,298 @@
+"""Whatever lies in the folder: the listing works, and what it leaves out does not open, for the same reason."""
+
+import os
+import shutil
+import socket
+import tempfile
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import vit_engine as ve
+from dashboard.services import catalogue, limits
+from dashboard.services.checkpoints import folder, user_models
+from tests.dashboard.checkpoints import hub_folder, save_checkpoint, touch
+from tests.dashboard.support import ignore
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The configured folder, with a secret beside it."""
+    inside = tmp_path / "checkpoints"
+    inside.mkdir()
+    save_checkpoint(tmp_path / "secret.pth")
+    monkeypatch.setenv(folder.VARIABLE, str(inside))
+    return inside
+
+
+def pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def device(path: Path) -> None:
+    """What a device is told from a file by: making one needs rights, linking to one does not."""
+    path.symlink_to("/dev/zero")
+
+
+def listening(path: Path) -> None:
+    """A socket. Its path may be longer than an address can be, so it is made from within its folder."""
+    before = os.getcwd()
+    os.chdir(path.parent)
+    try:
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(path.name)
+    finally:
+        os.chdir(before)
+
+
+def to_nowhere(path: Path) -> None:
+    path.symlink_to("gone.pth")
+
+
+def in_a_circle(path: Path) -> None:
+    path.symlink_to("b_circle")
+    path.with_name("b_circle").symlink_to(path.name)
+
+
+def out_of_the_folder(path: Path) -> None:
+    path.symlink_to(path.parent.parent / "secret.pth")
+
+
+def to_a_folder(path: Path) -> None:
+    touch(path.parent / "real" / "x.pth")
+    path.symlink_to("real")
+
+
+def in_a_file(path: Path) -> None:
+    touch(path)
+
+
+ODD = [
+    (b"pipe.pth", pipe, folder.NOT_ORDINARY),
+    (b"socket.pth", listening, folder.NOT_ORDINARY),
+    (b"device.pth", device, folder.STRAY_LINK),
+    (b"nowhere.pth", to_nowhere, folder.STRAY_LINK),
+    (b"itself.pth", lambda path: path.symlink_to(path.name), folder.STRAY_LINK),
+    (b"circle.pth", in_a_circle, folder.STRAY_LINK),
+    (b"out.pth", out_of_the_folder, folder.STRAY_LINK),
+    (b"linked", to_a_folder, folder.FOLDER_LINK),
+    (b"a\xffb.pth", in_a_file, folder.UNPRINTABLE),
+    (b"\xed\xa0\x80.pth", in_a_file, folder.UNPRINTABLE),
+    (b"a\nb.pth", in_a_file, folder.UNPRINTABLE),
+    (b"a\rb.pth", in_a_file, folder.UNPRINTABLE),
+    (b"a\x1b[31mb.pth", in_a_file, folder.UNPRINTABLE),
+    (b"a\\b.pth", in_a_file, folder.UNPRINTABLE),
+    ("a\u202ehtp.pth".encode(), in_a_file, folder.UNPRINTABLE),
+    ("a\u2028b.pth".encode(), in_a_file, folder.UNPRINTABLE),
+    ("a\x85b.pth".encode(), in_a_file, folder.UNPRINTABLE),
+]
+
+
+@pytest.mark.parametrize(("name", "make", "why"), ODD, ids=lambda value: getattr(value, "__name__", None))
+def test_what_cannot_be_offered_is_left_out_and_a_link_says_why(
+    root: Path, name: bytes, make: Callable[[Path], None], why: str
+) -> None:
+    touch(root / "good.pth")
+    make(root / os.fsdecode(name))
+    listed = folder.list_checkpoints()
+    assert set(listed.names) - {"real/x.pth"} == {"good.pth"}
+    assert listed.left_out == ((why, 1),)
+    with pytest.raises(ve.CheckpointError) as refused:
+        folder.find_checkpoint(os.fsdecode(name))
+    assert str(refused.value).startswith("there is no checkpoint ")
+    assert str(refused.value).endswith(f": {why}.")
+    assert str(refused.value).isprintable()
+    assert str(root) not in str(refused.value)
+    assert catalogue.reopen(f"file:{os.fsdecode(name)}@2", ignore) == str(refused.value)
+
+
+@pytest.mark.parametrize("name", [b"a\xff", b"a\nb"])
+def test_folders_of_such_names_are_left_out_with_all_that_they_hold(root: Path, name: bytes) -> None:
+    touch(root / "good.pth")
+    touch(root / os.fsdecode(name) / "x.pth")
+    listed = folder.list_checkpoints()
+    assert listed.names == ("good.pth",)
+    assert listed.left_out == ((folder.UNPRINTABLE, 1),)
+    with pytest.raises(ve.CheckpointError, match=folder.UNPRINTABLE):
+        folder.find_checkpoint(f"{os.fsdecode(name)}/x.pth")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "x" * 251 + ".pth", "100%.pth", "%2e%2e.pth", "a#b.pth", "x@4.pth", "a&b=c.pth", "[a](b).pth", "<b>x.pth",
+        "www.example.org.pth", ":material-delete:.pth", "UPPER.PTH", "mixed.SafeTensors", "-rf.pth", "$(x) `y`.pth",
+        "im Büro.pth", "模型.pth", "model 😀.pth", "a.pth#student.pth", "x..pth",
+    ],
+)  # fmt: skip
+def test_any_other_name_is_listed_opens_and_is_read_as_what_it_is(root: Path, name: str) -> None:
+    path = touch(root / name)
+    assert folder.list_checkpoints().names == (name,)
+    assert folder.find_checkpoint(name) == path
+    with pytest.raises(ve.CheckpointError) as refused:  # it holds no weights
+        user_models.inspect(f"file:{name}@2", ignore)
+    assert str(refused.value).startswith(name)
+
+
+def test_names_that_differ_in_their_normal_form_alone_are_two_files(root: Path) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "é.pth") for form in ("NFC", "NFD"))
+    touch(root / composed).write_bytes(b"first")
+    touch(root / decomposed).write_bytes(b"second")
+    assert set(folder.list_checkpoints().names) == {composed, decomposed}
+    assert folder.find_checkpoint(composed).read_bytes() == b"first"
+    assert folder.find_checkpoint(decomposed).read_bytes() == b"second"
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        (".secret.pth", folder.HIDDEN),
+        (".hidden/x.pth", folder.HIDDEN),
+        ("run/.hidden/x.pth", folder.HIDDEN),
+        (".hidden", folder.HIDDEN),
+        ("hub/model.safetensors", folder.OF_A_MODEL_FOLDER),
+        ("hub/checkpoint-1/x.pth", folder.OF_A_MODEL_FOLDER),
+        ("linked/x.pth", folder.FOLDER_LINK),
+        ("1/2/3/4/5/7/x.pth", folder.TOO_DEEP),
+        ("1/2/3/4/5/6", folder.TOO_DEEP),
+        ("run/notes.txt", folder.NO_WEIGHTS),
+        ("run", folder.NO_WEIGHTS),
+        (".", folder.NO_WEIGHTS),
+    ],
+)
+def test_what_is_not_listed_does_not_open(root: Path, name: str, why: str) -> None:
+    for other in (".secret.pth", ".hidden/x.pth", "run/.hidden/x.pth", "hub/checkpoint-1/x.pth", "run/notes.txt"):
+        touch(root / other)
+    touch(root / "1/2/3/4/5/7/x.pth")
+    hub_folder(root / ".hidden")
+    hub_folder(root / "1/2/3/4/5/6")
+    hub_folder(root / "hub")
+    touch(root / "run" / "x.pth")
+    (root / "linked").symlink_to("run")
+    listed = folder.list_checkpoints()
+    assert listed.names == ("hub", "run/x.pth")
+    assert listed.left_out == ((folder.FOLDER_LINK, 1),)  # nobody needs to hear of what is hidden
+    with pytest.raises(ve.CheckpointError, match=why):
+        folder.find_checkpoint(name)
+
+
+def test_a_folder_at_the_greatest_depth_is_listed_and_opens(root: Path) -> None:
+    touch(root / "1/2/3/4/5/x.pth")
+    assert folder.list_checkpoints().names == ("1/2/3/4/5/x.pth",)
+    assert folder.find_checkpoint("1/2/3/4/5/x.pth").name == "x.pth"
+
+
+def test_a_listing_that_is_cut_keeps_no_file_from_being_opened(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        touch(root / f"{number}.pth")
+    monkeypatch.setattr(limits, "MAX_FILES", 1)
+    assert folder.list_checkpoints() == folder.Listing(("0.pth",), root.name, cut=True)
+    assert folder.find_checkpoint("2.pth") == root / "2.pth"
+
+
+def test_a_folder_whose_weights_are_no_files_is_no_model(root: Path) -> None:
+    (root / "hub").mkdir()
+    (root / "hub" / "config.json").write_text("{}", encoding="utf-8")
+    os.mkfifo(root / "hub" / "model.safetensors")
+    listed = folder.list_checkpoints()
+    assert listed == folder.Listing((), root.name, left_out=((folder.NOT_ORDINARY, 1),))
+    with pytest.raises(ve.CheckpointError, match=folder.NO_WEIGHTS):
+        folder.find_checkpoint("hub")
+
+
+def test_a_folder_that_is_a_model_itself_is_called_by_its_name(root: Path) -> None:
+    hub_folder(root)
+    assert folder.list_checkpoints().names == (".",)
+    assert folder.find_checkpoint(".") == root
+    assert user_models.shown("file:.") == root.name
+
+
+@contextmanager
+def nobody() -> Iterator[None]:
+    """Without the rights of root, who may read everything."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_what_the_server_may_not_read_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        root.chmod(0o755)
+        touch(root / "good.pth")
+        touch(root / "closed.pth").chmod(0)
+        touch(root / "folder" / "x.pth")
+        (root / "folder").chmod(0)
+        monkeypatch.setenv(folder.VARIABLE, name)
+        with nobody():
+            listed = folder.list_checkpoints()
+            with pytest.raises(ve.CheckpointError, match=folder.NOT_READABLE):
+                folder.find_checkpoint("closed.pth")
+            with pytest.raises(ve.CheckpointError, match="there is no checkpoint"):
+                folder.find_checkpoint("folder/x.pth")
+        (root / "folder").chmod(0o755)
+    assert listed.names == ("good.pth",)
+    assert listed.left_out == ((folder.NOT_READABLE, 2),)
+
+
+def test_a_file_that_goes_between_two_looks_is_an_error_in_words(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = touch(root / "run" / "x.pth")
+    monkeypatch.setattr(user_models, "find_checkpoint", lambda name: path.with_name("gone.pth"))
+    with pytest.raises(ve.CheckpointError, match=r"'gone\.pth' cannot be read: No such file") as error:
+        user_models.inspect("file:run/x.pth", ignore)
+    assert str(root) not in str(error.value)
+
+
+def test_a_folder_that_goes_while_it_is_listed_is_left_out(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(root / "a" / "x.pth")
+    touch(root / "b" / "x.pth")
+    scan = os.scandir
+
+    def late(path: str):
+        if path == str(root / "a"):
+            shutil.rmtree(path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", late)
+    assert folder.list_checkpoints().names == ("b/x.pth",)
+
+
+@pytest.mark.parametrize("configured", ["{root}/gone", "{root}/x.pth", "{root}/loop", "~nobody-of-this-name/x", "."])
+def test_a_configured_folder_that_is_none_is_told_without_its_path(
+    root: Path, monkeypatch: pytest.MonkeyPatch, configured: str
+) -> None:
+    touch(root / "x.pth")
+    (root / "loop").symlink_to("loop")
+    gone = root / "here"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    monkeypatch.setenv(folder.VARIABLE, configured.format(root=root) if configured != "." else str(gone))
+    for ask in (folder.list_checkpoints, lambda: folder.find_checkpoint("x.pth")):
+        with pytest.raises(ve.CheckpointError, match="must name a folder") as error:
+            ask()
+        assert str(root) not in str(error.value)
+
+
+def test_a_very_large_folder_is_listed_within_bounds(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of the hub's names are read with those beside them: each is looked at once, not once for each other."""
+    for number in range(60):
+        touch(root / f"model-{number}-of-60.safetensors")
+        touch(root / "many" / str(number) / "x.pth")
+    monkeypatch.setattr(limits, "MAX_ENTRIES", 100)
+    looks: list[str] = []
+    scan, real = os.scandir, os.path.realpath
+    monkeypatch.setattr(os, "scandir", lambda path: looks.append(path) or scan(path))
+    monkeypatch.setattr(os.path, "realpath", lambda path, **options: looks.append(path) or real(path, **options))
+    listed = folder.list_checkpoints()
+    assert listed.cut
+    assert 1 < len(listed.names) <= 100
+    assert len(looks) <= 102

@@ -1,0 +1,291 @@
+"""What a run will take: counted by hand, refused above the budget, and the largest size that fits."""
+
+import math
+import re
+from dataclasses import FrozenInstanceError, replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+import vit_engine as ve
+from vit_engine.decoding import MAX_PIXELS
+from vit_engine.image import with_short_side
+from vit_engine.model.streaming import CPU_CHUNK_BYTES, GPU_CHUNK_BYTES
+from vit_engine.planning import demand_memory, largest_size
+from vit_engine.resources.budget import BUDGET_VARIABLE, in_words
+from vit_engine.weights import LoadedModel
+
+SPEC = ve.ModelSpec(
+    name="prime", title="", family="", patch_size=7, dim=22, depth=5, heads=11, native_size=(21, 35), registers=2
+)
+GRID = ve.TokenGrid(prefix=3, rows=13, cols=29, patch_size=7)  # 380 tokens
+CPU: dict[str, Any] = {"device": "cpu"}
+MIB = 1 << 20
+
+shapes = st.tuples(st.integers(1, 6000), st.integers(1, 6000)).filter(lambda shape: max(shape) <= 12 * min(shape))
+options = st.fixed_dictionaries(
+    {
+        "layers": st.sampled_from(["all", -1, [0, 3]]),
+        "statistics": st.sampled_from(["all", "entropy", "none"]),
+        "dtype": st.sampled_from([torch.float32, torch.bfloat16]),
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("size", "rows_cols"), [(30, (4, 4)), (7, (1, 1)), ((30, 50), (4, 7)), ((35, 21), (5, 3)), (GRID, (13, 29))]
+)
+def test_the_grid_is_that_of_a_picture_prepared_to_this_size(size: Any, rows_cols: tuple[int, int]) -> None:
+    assert ve.estimate(SPEC, size, **CPU).grid == ve.TokenGrid(3, *rows_cols, 7)
+
+
+def test_numpys_integers_are_sizes_too_and_do_not_overflow() -> None:
+    expected = ve.estimate(SPEC, 8400, **CPU).peak_bytes
+    assert expected > 2**31
+    for size in (np.int32(8400), (np.int16(8400), np.int32(8400))):
+        assert ve.estimate(SPEC, size, **CPU).peak_bytes == expected
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        (6, "each at least one patch of 7 px; got 6"),
+        ((30, 6), r"each at least one patch of 7 px; got \(30, 6\)"),
+        (30.5, "must be a short side or"),
+        (replace(GRID, prefix=1), "must have 3 prefix tokens and patches of 7 px; got 1 and 7 px"),
+        (replace(GRID, patch_size=8), "must have 3 prefix tokens and patches of 7 px; got 3 and 8 px"),
+    ],
+)
+def test_a_size_that_cannot_be_prepared_is_refused(size: Any, message: str) -> None:
+    with pytest.raises(ve.SpecError, match=message):
+        ve.estimate(SPEC, size, **CPU)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"layers": 5}, "layer must be in 0..4"),
+        ({"statistics": "some"}, "statistics must be one of 'all', 'entropy', 'none'; got 'some'"),
+        ({"device": "quantum"}, "'quantum'"),
+    ],
+)
+def test_what_a_run_refuses_has_no_estimate(wrong: dict[str, Any], message: str) -> None:
+    calls = (
+        lambda: ve.estimate(SPEC, GRID, **{**CPU, **wrong}),
+        lambda: largest_size(SPEC, (1, 1), budget=MIB, **{**CPU, **wrong}),
+        lambda: demand_memory(SPEC, GRID, **{**CPU, **wrong}),
+    )
+    for call in calls:
+        with pytest.raises(ve.SpecError, match=message):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("layers", "dtype", "expected"),
+    [
+        # 380 tokens · (2 · 22 dimensions · itemsize + 11 heads · 4 bytes) a layer
+        (2, torch.float32, 380 * (176 + 44)),
+        ("all", torch.float32, 5 * 380 * (176 + 44)),
+        ([0, -1], torch.float16, 2 * 380 * (88 + 44)),
+    ],
+)
+def test_kept_bytes_by_hand(layers: Any, dtype: torch.dtype, expected: int) -> None:
+    assert ve.estimate(SPEC, GRID, layers=layers, dtype=dtype, **CPU).kept_bytes == expected
+
+
+@pytest.mark.parametrize("layers", ["all", -1])
+def test_kept_bytes_are_those_of_the_trace(layers: Any, small: LoadedModel, prepared: ve.PreparedImage) -> None:
+    trace = ve.attend(small, prepared, layers=layers)
+    assert ve.estimate(small.spec, prepared.grid, layers=layers, **CPU).kept_bytes == trace.nbytes
+
+
+# Bytes by hand for 380 tokens of 22 dimensions, 11 heads, 13×29 patches.
+STREAM, VECTOR = 380 * 22 * 4, 380 * 11 * 4
+CHUNKS = 5 * CPU_CHUNK_BYTES
+VECTORS = (5 + 12 + 3 * 3) * VECTOR  # three prefix tokens
+LIBRARIES = 8 * MIB
+
+
+@pytest.fixture
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever this machine has."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize(
+    ("spec", "asked", "layers", "at_work", "holes"),
+    [
+        # attention is the most, and all layers but the last one leave holes
+        (SPEC, {}, 5, 8 * STREAM + VECTORS + CHUNKS, 8 * STREAM + VECTORS + CHUNKS),
+        (
+            SPEC,
+            {"statistics": "none", "layers": [1, 4]},
+            2,
+            8 * STREAM + VECTORS + CHUNKS - CPU_CHUNK_BYTES,
+            8 * STREAM + VECTORS + CHUNKS - CPU_CHUNK_BYTES,
+        ),
+        # the only layer, whose output nobody needs
+        (SPEC, {"layers": 0}, 1, 7 * STREAM + VECTORS + CHUNKS, 0),
+        # an MLP of 22 · 4000 hidden dimensions, in five layers where there is a classifier, and in four without
+        (replace(SPEC, mlp_ratio=4000, class_names=("ant",)), {}, 5, (5 + 8000) * STREAM, 80 * MIB),
+        (replace(SPEC, mlp_ratio=4000), {}, 5, (5 + 8000) * STREAM, 64 * MIB),
+        (replace(SPEC, mlp_ratio=4000, depth=9), {}, 9, (5 + 8000) * STREAM, 96 * MIB),
+        (replace(SPEC, mlp_ratio=4000), {"layers": 0}, 1, 7 * STREAM + VECTORS + CHUNKS, 0),
+        # other MLPs have more steps
+        (replace(SPEC, mlp_ratio=4000, mlp="swiglu"), {}, 5, (5 + 16000) * STREAM, 64 * MIB),
+        (replace(SPEC, mlp_ratio=4000, mlp="quick_gelu"), {}, 5, (5 + 16000) * STREAM, 64 * MIB),
+    ],
+)
+def test_the_peak_by_hand(spec: ve.ModelSpec, asked: dict[str, Any], layers: int, at_work: int, holes: int) -> None:
+    per_query = 0 if asked.get("statistics") == "none" else 5 * VECTOR  # four numbers of entropy, and a distance
+    of_layers = layers * (2 * STREAM + VECTOR + per_query)
+    assert ve.estimate(spec, GRID, **CPU, **asked).peak_bytes == of_layers + at_work + holes + LIBRARIES
+
+
+def test_rotated_queries_and_keys_are_copies_made_of_two_more() -> None:
+    learned, rotary = (
+        ve.estimate(replace(SPEC, dim=44, positions=positions), GRID, layers=0, **CPU).peak_bytes
+        for positions in ("learned", "rope")
+    )
+    assert rotary - learned == 4 * 2 * STREAM
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_in_half_precision_sums_and_what_they_are_of_are_wide() -> None:
+    picture = 3 * 91 * 203 * 2  # a copy, since pictures are prepared in float32
+    at_work = 5 * STREAM // 2 + 5 * STREAM + VECTORS + CHUNKS
+    of_a_layer = STREAM + VECTOR + 5 * VECTOR
+    half: dict[str, Any] = {"dtype": torch.float16, **CPU}
+    assert ve.estimate(SPEC, GRID, layers=0, **half).peak_bytes == picture + of_a_layer + at_work + LIBRARIES
+    wide_mlp = (5 + 8000) * STREAM // 2
+    expected = picture + 5 * of_a_layer + wide_mlp + 64 * MIB + LIBRARIES
+    assert ve.estimate(replace(SPEC, mlp_ratio=4000), GRID, **half).peak_bytes == expected
+
+
+def test_every_thread_has_its_part_of_a_chunk_and_small_pictures_need_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    def peak(threads: int, size: Any) -> int:
+        monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+        return ve.estimate(SPEC, size, layers=0, **CPU).peak_bytes
+
+    assert peak(3, GRID) - peak(1, GRID) == 2 * CHUNKS
+    assert peak(3, 7) == peak(1, 7)
+
+
+def test_on_a_gpu_the_picture_is_a_copy_and_chunks_are_large() -> None:
+    chunks = 5 * 380 * 11 * 377 * 4  # all pairs of all heads
+    expected = 3 * 91 * 203 * 4 + 2 * STREAM + 6 * VECTOR + 7 * STREAM + VECTORS + chunks + LIBRARIES
+    assert ve.estimate(SPEC, GRID, device="cuda", layers=0).peak_bytes == expected
+    assert ve.estimate(SPEC, 1400, device="cuda").peak_bytes > 5 * GPU_CHUNK_BYTES
+
+
+@given(st.integers(1, 40), st.integers(1, 40), options)
+def test_the_peak_grows_with_the_picture_and_holds_what_is_kept(rows: int, cols: int, asked: dict[str, Any]) -> None:
+    grid = replace(GRID, rows=rows, cols=cols)
+    taller, wider = replace(grid, rows=rows + 1), replace(grid, cols=cols + 1)
+    one, *more = (ve.estimate(SPEC, each, **CPU, **asked) for each in (grid, taller, wider))
+    assert one.kept_bytes < one.peak_bytes < min(each.peak_bytes for each in more)
+
+
+def test_the_peak_grows_with_layers_statistics_and_precision() -> None:
+    def peak(**asked: Any) -> int:
+        return ve.estimate(SPEC, 700, **CPU, **asked).peak_bytes
+
+    assert peak(layers=0) <= peak(layers=-1) < peak(layers=[0, -1]) < peak()
+    assert peak(statistics="none") <= peak(statistics="entropy") < peak()
+    assert peak(dtype=torch.float16) < peak() < peak(dtype=torch.float64)
+
+
+def test_an_estimate_is_frozen_and_short_in_print() -> None:
+    expected = ve.estimate(SPEC, 30, **CPU)
+    with pytest.raises(FrozenInstanceError):
+        expected.peak_bytes = 0  # type: ignore[misc]
+    assert "work" not in repr(expected)
+
+
+@given(shapes, st.integers(0, 200 * MIB), options)
+def test_the_largest_size_fits_and_the_next_one_does_not(
+    shape: tuple[int, int], budget: int, asked: dict[str, Any]
+) -> None:
+    def fits(short: int) -> bool:
+        sides = with_short_side(shape, short)
+        return ve.estimate(SPEC, SPEC.cropped_grid(*sides), **CPU, **asked).peak_bytes <= budget
+
+    largest = largest_size(SPEC, shape, budget=budget, **CPU, **asked)
+    if largest is not None:
+        assert largest % 7 == 0
+        assert fits(largest)
+    assert not fits((largest or 0) + 7)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (300, 400), (1000, 90)])
+def test_the_largest_size_can_be_prepared(shape: tuple[int, int]) -> None:
+    largest = largest_size(SPEC, shape, budget=1 << 60, **CPU)
+    assert largest is not None
+    (height, width), (above, beyond) = (with_short_side(shape, largest + more) for more in (0, 7))
+    assert height * width <= MAX_PIXELS < above * beyond
+
+
+def refusal(grid: ve.TokenGrid, **asked: Any) -> str:
+    with pytest.raises(ve.ResourceError) as caught:
+        demand_memory(SPEC, grid, **CPU, **asked)
+    return str(caught.value)
+
+
+def test_a_refusal_says_how_much_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    grid = SPEC.grid(1400, 1400)
+    budget, needed = (ve.estimate(SPEC, side, **CPU).peak_bytes for side in (700, 1400))
+    monkeypatch.setenv(BUDGET_VARIABLE, str(budget))
+    assert refusal(grid) == (
+        f"a run must fit the memory budget of {in_words(budget)} on 'cpu'; 'prime' at 1400×1400 px (40,003 tokens) "
+        f"needs {in_words(needed)}. Use a smaller size: at this aspect a short side of 700 px is the largest that "
+        "fits, or set VIT_ENGINE_MEMORY_BUDGET where more is free."
+    )
+
+
+def test_where_nothing_fits_the_refusal_names_no_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(BUDGET_VARIABLE, "1 B")
+    assert (
+        "Not even one patch fits: use a smaller model, or set VIT_ENGINE_MEMORY_BUDGET where more is free."
+        in refusal(GRID)
+    )
+
+
+@given(shapes, st.integers(20, 2000), st.integers(1, 300), options)
+@example((133, 113), 315, 17, {"statistics": "none"})
+@example((104, 192), 140, 13, {"statistics": "none"})
+def test_the_size_that_a_refusal_names_is_taken(
+    shape: tuple[int, int], short: int, patches: int, asked: dict[str, Any]
+) -> None:
+    """By any picture that was cropped to the refused grid, though its own shape is not known any more."""
+    assume(math.prod(with_short_side(shape, short)) <= MAX_PIXELS)
+    tight = 7 * min(patches, short // 7 - 1)  # the smallest picture that just does not fit
+
+    def grid_at(side: int) -> ve.TokenGrid:
+        return SPEC.cropped_grid(*with_short_side(shape, side))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(BUDGET_VARIABLE, str(ve.estimate(SPEC, grid_at(tight), **CPU, **asked).peak_bytes - 1))
+        named = re.search(r"short side of (\d+) px", refusal(grid_at(short), **asked))
+        if named is not None:
+            assert int(named[1]) < tight
+            demand_memory(SPEC, grid_at(int(named[1])), **CPU, **asked)
+
+
+def test_what_fits_to_the_byte_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    needed = ve.estimate(SPEC, GRID, **CPU).peak_bytes
+    monkeypatch.setenv(BUDGET_VARIABLE, str(needed))
+    demand_memory(SPEC, GRID, **CPU)
+    monkeypatch.setenv(BUDGET_VARIABLE, str(needed - 1))
+    refusal(GRID)
+
+
+def test_the_budget_is_that_of_the_models_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr("vit_engine.planning.estimates.memory_budget", lambda device: asked.append(device) or 1 << 50)
+    demand_memory(SPEC, GRID, device="cuda:1")
+    assert asked == [torch.device("cuda", 1)]

@@ -1,0 +1,1 @@
+"""What is made of a trace: maps, methods, comparisons, similarity and rankings of heads."""

@@ -1,0 +1,126 @@
+"""A pane: what one of several maps is of, and how it is written in links and on the command line."""
+
+import re
+from dataclasses import dataclass
+
+from vit_engine.analysis import methods
+from vit_engine.errors import SpecError
+from vit_engine.spec import Query, TokenGrid
+from vit_engine.trace import REDUCTIONS
+
+MAX_PANES = 8
+Point = tuple[float, float]  # (y, x) as fractions of the scaled picture's height and width, before the crop to patches
+FIXED_QUERIES = ("shared", "cls")
+DECIMALS = 4  # of a point: a tenth of a pixel in a thousand
+
+_LAYER = r":(?P<layer>-?[0-9]{1,9})"
+_NUMBER = r"-?[0-9]{1,20}(?:\.[0-9]{1,20})?"
+# As above but for words that nothing is called: only read to say which of them is wrong.
+_MISSPELT = re.compile(
+    rf"(?P<model>.+?){_LAYER}:(?P<head>[0-9]{{1,9}}|[a-zA-Z]\w*)(?::(?P<method>\w+))?(?::(?P<query>.+))?", re.DOTALL
+)
+
+
+@dataclass(frozen=True)
+class Pane:
+    """What one map of several is of.
+
+    model: a model's name, or a checkpoint's. layer: from 0; negative from the last. head: a number from 0,
+    or "mean", "max", "min" over heads. method: a name in vit_engine.analysis.methods. query: "shared" (what all panes
+    share: the CLS token, or a point of the picture), "cls", or a point of its own, rounded to four decimals,
+    as it is written. SpecError for a model, method, head or query that cannot be.
+    """
+
+    model: str
+    layer: int = -1
+    head: int | str = "mean"
+    method: str = "raw"
+    query: str | Point = "shared"
+
+    def __post_init__(self) -> None:
+        if not self.model:
+            raise SpecError("a pane needs the name of a model; got an empty one.")
+        methods.find_method(self.method)
+        known = self.head in REDUCTIONS if isinstance(self.head, str) else self.head >= 0
+        if not known:
+            raise SpecError(
+                f"a pane's head must be a number from 0 or one of {', '.join(REDUCTIONS)}; got {self.head!r}."
+            )
+        object.__setattr__(self, "query", _checked(self.query))
+
+    def __str__(self) -> str:
+        """MODEL:LAYER:HEAD, and :METHOD and :QUERY where they are not the usual ones."""
+        query = self.query if isinstance(self.query, str) else ",".join(f"{part:.{DECIMALS}f}" for part in self.query)
+        parts = [self.model, str(self.layer), str(self.head)]
+        if query != "shared":
+            parts += [self.method, query]
+        elif self.method != "raw":
+            parts.append(self.method)
+        return ":".join(parts)
+
+    @classmethod
+    def parse(cls, text: str) -> "Pane":
+        """A pane as __str__ writes it; ":HEAD", ":METHOD" and ":QUERY" may be left out. SpecError for anything else.
+
+        A model's name may have colons and numbers in it, as 'C:\\\\vit:3.pth': what is read as layer, head and
+        the rest is the last that can be. 'a:3:7' is head 7 of layer 3 of 'a'; layer 7 of a model called 'a:3' is
+        'a:3:7:mean'.
+        """
+        found = _read(text) or _MISSPELT.fullmatch(text)
+        if found is None:
+            raise SpecError(
+                f"a pane is MODEL:LAYER, MODEL:LAYER:HEAD, and perhaps :METHOD and :QUERY, as 'dino_vits8:11:mean'; "
+                f"got {text!r}."
+            )
+        head, query = found["head"] or "mean", found["query"] or "shared"
+        return cls(
+            found["model"],
+            int(found["layer"]),
+            int(head) if head.isdecimal() else head,
+            found["method"] or "raw",
+            _point(query) if re.fullmatch(rf"{_NUMBER},{_NUMBER}", query) else query,
+        )
+
+
+def _read(text: str) -> re.Match[str] | None:
+    """The reading with the longest name of a model: with a head if there is one, else without."""
+    head = rf":(?P<head>{'|'.join(REDUCTIONS)}|[0-9]{{1,9}})"
+    method = "|".join(re.escape(method.name) for method in methods.METHODS)
+    rest = rf"(?::(?P<method>{method}))?(?::(?P<query>{'|'.join(FIXED_QUERIES)}|{_NUMBER},{_NUMBER}))?"
+    readings = (re.fullmatch(rf"(?P<model>.+){_LAYER}{each}{rest}", text, re.DOTALL) for each in (head, f"(?:{head})?"))
+    return next((found for found in readings if found), None)
+
+
+def _point(text: str) -> Point:
+    y, x = text.split(",")
+    return float(y), float(x)
+
+
+def _checked(query: str | Point) -> str | Point:
+    """A pane's query, a point rounded as it is written; SpecError for what is none."""
+    if isinstance(query, str):
+        if query not in FIXED_QUERIES:
+            raise SpecError(f"a pane's query must be one of {', '.join(FIXED_QUERIES)} or (y, x); got {query!r}.")
+        return query
+    if len(query) != 2 or not all(0 <= part <= 1 for part in query):
+        raise SpecError(f"a pane's point must be two fractions 0..1 of height and width; got {query}.")
+    y, x = (round(float(part), DECIMALS) + 0.0 for part in query)  # + 0.0: there is no point −0
+    return y, x
+
+
+def letter(number: int) -> str:
+    """What a pane is called: "A" for 0."""
+    return chr(ord("A") + number)
+
+
+def query_patch(query: str | Point, point: Point | None, grid: TokenGrid, frame: tuple[int, int]) -> Query:
+    """The query of a pane in its own grid: "cls", or the patch (row, col) that a point falls in.
+
+    point: the shared one, None for the CLS token. frame: the scaled picture (height, width) in pixels, before
+    the crop; a point in what was cropped away is the nearest patch's.
+    """
+    chosen = point if query == "shared" else query
+    if chosen is None or isinstance(chosen, str):
+        return "cls"
+    # Links round; a point on the border of two patches must not fall into the other one for that.
+    return grid.patch_at(round(chosen[0] * frame[0], 1), round(chosen[1] * frame[1], 1))

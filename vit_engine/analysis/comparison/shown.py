@@ -1,0 +1,95 @@
+"""What the panes of a comparison show."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from vit_engine.analysis.comparison.pane import MAX_PANES, Pane, Point, letter, query_patch
+from vit_engine.analysis.maps.mask import demand_share
+from vit_engine.analysis.methods import find_method
+from vit_engine.errors import SpecError
+from vit_engine.spec import Query
+from vit_engine.trace import AttentionTrace
+from vit_engine.trace.attention_map import AttentionMap
+from vit_engine.weights import LoadReport
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """One pane and what it shows.
+
+    name: "A", "B", …. pane: its layer counted from 0. query: in the pane's own grid. map: on it too.
+    pixels: uint8 (height, width, 3), as the model saw them. report: where the model's weights are from.
+    SpecError for a map or pixels of another grid than the trace's.
+    """
+
+    name: str
+    pane: Pane
+    trace: AttentionTrace
+    query: Query
+    map: AttentionMap
+    pixels: np.ndarray
+    report: LoadReport
+
+    def __post_init__(self) -> None:
+        grid = self.trace.grid
+        if self.map.grid != grid or self.pixels.shape != (grid.height, grid.width, 3):
+            raise SpecError(
+                f"pane {self.name} needs a map on {grid} and pixels {(grid.height, grid.width, 3)}; "
+                f"got {self.map.grid} and {self.pixels.shape}."
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Several maps of one picture.
+
+    shown: the panes; one that could not be shown is left out, the others keep their names. reference: the
+    name of the pane that the others are compared with; the first that is shown, where it is not. frame: the
+    scaled picture (height, width) in pixels, before the crop to patches. point: the shared query, None for
+    the CLS token. keep: the share of the mass in masks, 0..1. SpecError for another share, for no pane or more
+    than MAX_PANES, for names that are not each pane's own, and for panes of several pictures or other sizes.
+    """
+
+    shown: tuple[Shown, ...]
+    frame: tuple[int, int]
+    reference: str = "A"
+    point: Point | None = None
+    keep: float = 0.6
+
+    def __post_init__(self) -> None:
+        demand_share(self.keep)
+        names = [one.name for one in self.shown]
+        if not 1 <= len(names) <= MAX_PANES or len(set(names)) < len(names):
+            raise SpecError(f"a comparison needs 1..{MAX_PANES} panes with names of their own; got {names}.")
+        if len({one.trace.image_sha256 for one in self.shown}) > 1:
+            raise SpecError("a comparison needs panes of one picture; got several pictures.")
+        for one in self.shown:
+            expected = one.trace.spec.cropped_grid(*self.frame)
+            if one.trace.grid != expected:  # its pixels would not be the others'
+                raise SpecError(
+                    f"pane {one.name} of a picture of {self.frame[0]}×{self.frame[1]} px must be on {expected}; "
+                    f"got {one.trace.grid}. Prepare the picture at one size for all panes."
+                )
+
+    @property
+    def base(self) -> Shown:
+        """The reference pane."""
+        return next((one for one in self.shown if one.name == self.reference), self.shown[0])
+
+
+def show(
+    number: int,
+    pane: Pane,
+    trace: AttentionTrace,
+    pixels: np.ndarray,
+    report: LoadReport,
+    *,
+    frame: tuple[int, int],
+    point: Point | None,
+) -> Shown:
+    """The pane of this number with its map; SpecError for a layer or a head that the model does not have."""
+    layer = trace.spec.layer_number(pane.layer)
+    query = query_patch(pane.query, point, trace.grid, frame)
+    shown = find_method(pane.method).compute(trace, layer, pane.head, query)
+    return Shown(letter(number), replace(pane, layer=layer), trace, query, shown, pixels, report)

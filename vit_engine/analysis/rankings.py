@@ -1,0 +1,180 @@
+"""Which head to look at: rankings of a trace's heads, with reasons in words."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vit_engine.analysis.similarity import Head, HeadSimilarity, head_similarity, patch_distributions, traced_layers
+from vit_engine.errors import SpecError
+from vit_engine.spec import Query
+from vit_engine.trace import AttentionTrace
+
+REDUNDANT_BITS = 0.05  # no two heads of a redundant group are further apart
+NAMED = 8  # heads of a group that its reason names
+
+
+@dataclass(frozen=True)
+class RankedHead:
+    """A head's place in a ranking: its value with its unit, and the reason in words.
+
+    group: where the ranking is of groups, all heads of this one; layer and head are then its most typical.
+    """
+
+    layer: int
+    head: int
+    value: float
+    unit: str
+    reason: str
+    group: tuple[Head, ...] = ()
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Heads in order, the first the most; entries are empty where no head can be ranked so.
+
+    name: "focused", "local", "global", "unlike" or "redundant". meaning: what is ranked, a sentence.
+    """
+
+    name: str
+    title: str
+    meaning: str
+    entries: tuple[RankedHead, ...]
+
+
+def rank_heads(
+    trace: AttentionTrace,
+    *,
+    query: Query = "cls",
+    count: int = 5,
+    redundant_bits: float = REDUNDANT_BITS,
+    similarity: HeadSimilarity | None = None,
+) -> tuple[Ranking, ...]:
+    """The heads that are most focused, most local, most global, most unlike their layer's, and redundant groups.
+
+    query: "cls" or a patch (row, col), for all but the distances, which are means over all patch queries. count: how
+    many each ranking names at most. redundant_bits: 0..1. similarity: of all traced heads for this query, where it
+    is known already. Local and global have no entries where the trace has no distances. Heads that are equal stand
+    by layer and number. Raises SpecError for a query or a number that cannot be.
+    """
+    if count < 1:
+        raise SpecError(f"count must be at least 1; got {count}.")
+    if similarity is None:
+        similarity = head_similarity(trace, query=query)
+    if similarity.heads != _heads(trace):
+        raise SpecError("similarity must be of all traced heads: take head_similarity(trace, query=query).")
+    return (
+        Ranking(
+            "focused", "Most focused",
+            "The query's attention is shared by the fewest patches: lowest entropy over patches, over its largest.",
+            tuple(_focused(trace, query, count)),
+        ),
+        Ranking(
+            "local", "Most local", "Patches attend to what is near them: smallest mean attention distance.",
+            tuple(_by_distance(trace, count, sign=1)),
+        ),
+        Ranking(
+            "global", "Most global", "Patches attend to what is far from them: largest mean attention distance.",
+            tuple(_by_distance(trace, count, sign=-1)),
+        ),
+        Ranking(
+            "unlike", "Most unlike its neighbours",
+            "The query's map differs most from those of the layer's other heads: mean Jensen-Shannon divergence.",
+            tuple(_unlike(similarity, count)),
+        ),
+        Ranking(
+            "redundant", "Redundant groups",
+            f"Heads whose maps are the same but for {redundant_bits:g} bits, any two of them: one stands for all.",
+            tuple(_redundant(similarity, count, redundant_bits)),
+        ),
+    )  # fmt: skip
+
+
+def _heads(trace: AttentionTrace) -> tuple[Head, ...]:
+    return tuple((layer, head) for layer in traced_layers(trace, "all") for head in range(trace.spec.heads))
+
+
+def _focused(trace: AttentionTrace, query: Query, count: int) -> Iterator[RankedHead]:
+    layers, patches = traced_layers(trace, "all"), trace.grid.patches
+    if patches == 1:
+        return  # nothing to share out
+    nats = np.stack([_entropies(patch_distributions(trace, layer, query)) for layer in layers])
+    shares = nats / math.log(patches)
+    for row, head in _first(shares, count):
+        shared, mean = math.exp(nats[row, head]), shares[row].mean()
+        reason = (
+            f"Shares its attention among {shared:.1f} of {patches:,} patches in effect, {_percent(shares[row, head])} "
+            f"of the largest entropy; the layer's mean is {_percent(mean)}."
+        )
+        yield RankedHead(layers[row], head, float(shares[row, head]), "0..1", reason)
+
+
+def _by_distance(trace: AttentionTrace, count: int, *, sign: int) -> Iterator[RankedHead]:
+    """By mean attention distance, ascending for sign 1, descending for −1."""
+    table = trace.head_statistics
+    if table is None or table.distance is None:
+        return
+    rows = np.argsort(table.layers)
+    layers, pixels = [table.layers[row] for row in rows], table.distance[rows].astype(np.float64)
+    for row, head in _first(sign * pixels, count):
+        value, mean = pixels[row, head], pixels[row].mean()
+        reason = (
+            f"Attends {value:.0f} px away on average, {_percent(value / trace.grid.diagonal)} of the diagonal; "
+            f"the layer's mean is {mean:.0f} px."
+        )
+        yield RankedHead(layers[row], head, float(value), "px", reason)
+
+
+def _unlike(similarity: HeadSimilarity, count: int) -> Iterator[RankedHead]:
+    layers = sorted({layer for layer, _ in similarity.heads})
+    means = np.stack([similarity.mean_to([each for each in similarity.heads if each[0] == one]) for one in layers])
+    if means.shape[1] == 1:
+        return  # no neighbours
+    for row, head in _first(-means, count):
+        reason = (
+            f"Its map is {_bits(means[row, head])} from those of the layer's other heads on average; "
+            f"two heads of the layer are {_bits(means[row].mean())} apart."
+        )
+        yield RankedHead(layers[row], head, float(means[row, head]), "bits", reason)
+
+
+def _redundant(similarity: HeadSimilarity, count: int, threshold: float) -> Iterator[RankedHead]:
+    for group in similarity.groups(threshold)[:count]:
+        mean = similarity.mean_among(group)
+        layer, head = group[int(np.argmin(similarity.mean_to(group)))]
+        reason = (
+            f"{len(group)} heads, {_bits(mean)} apart on average: {_in_words(group)}. "
+            f"The most typical is layer {layer}, head {head}."
+        )
+        yield RankedHead(layer, head, mean, "bits", reason, group)
+
+
+def _entropies(distributions: np.ndarray) -> np.ndarray:
+    """−Σ p ln p over the last axis, in nats."""
+    logs = np.log(np.where(distributions > 0, distributions, 1))
+    return np.asarray(-(distributions * logs).sum(axis=-1))
+
+
+def _first(values: np.ndarray, count: int) -> Iterator[tuple[int, int]]:
+    """Places (row, head) of the smallest values, the smallest first; of equal ones the first."""
+    for place in np.argsort(values, axis=None, kind="stable")[:count].tolist():
+        yield divmod(place, values.shape[1])
+
+
+def _in_words(group: Sequence[Head]) -> str:
+    """ "layer 3, heads 0 and 2; layer 5, head 1": the first NAMED heads, and how many more there are."""
+    parts, named = [], group[:NAMED]
+    for layer in sorted({layer for layer, _ in named}):
+        heads = [str(head) for number, head in named if number == layer]
+        listed = " and ".join(filter(None, (", ".join(heads[:-1]), heads[-1])))
+        parts.append(f"layer {layer}, head{'s'[: len(heads) > 1]} {listed}")
+    return "; ".join(parts) + (f"; and {len(group) - NAMED} more" if len(group) > NAMED else "")
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %" if 0.0995 <= share < 0.945 else f"{100 * share:.1f} %"
+
+
+def _bits(value: float) -> str:
+    return f"{value:.3f} bits" if value < 0.0995 else f"{value:.2f} bits"

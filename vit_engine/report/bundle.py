@@ -1,0 +1,147 @@
+"""The bundle of a comparison: picture, page, tables, maps and record, as a zip or in a folder."""
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from vit_engine.analysis.comparison import Comparison
+from vit_engine.analysis.maps import difference
+from vit_engine.errors import SpecError
+from vit_engine.image import as_png, pixels_sha256
+from vit_engine.report.document import document
+from vit_engine.report.figure import Zoom
+from vit_engine.report.legend import caption
+from vit_engine.report.panels import Panel, panels
+from vit_engine.report.picture import picture as draw_picture
+from vit_engine.report.record import PictureFile, Size, record
+from vit_engine.report.style import Look
+from vit_engine.report.tables import as_csv, tables
+from vit_engine.trace.attention_map import AttentionMap
+
+RECORD = "run.json"
+PICTURE = "picture.png"
+_THEN = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say: the same comparison is the same file
+
+
+def bundle(
+    comparison: Comparison,
+    look: Look,
+    *,
+    picture: Image.Image,
+    size: Size,
+    statistic: str,
+    all_layers: bool,
+    link: str = "",
+    zoom: Zoom | None = None,
+    drawn: Sequence[Panel] | None = None,
+) -> bytes:
+    """A zip of files(), with the same arguments and errors."""
+    made = files(
+        comparison, look, picture=picture, size=size, statistic=statistic, all_layers=all_layers, link=link, zoom=zoom,
+        drawn=drawn,
+    )  # fmt: skip
+    return as_zip(made)
+
+
+def as_zip(made: dict[str, bytes]) -> bytes:
+    """Files by name in one; the same bytes for the same files."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(made):
+            entry = zipfile.ZipInfo(name, _THEN)
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, made[name], zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
+
+
+def write_bundle(folder: Path, made: dict[str, bytes]) -> None:
+    """The same files in a folder that exists."""
+    for name, data in made.items():
+        (folder / name).write_bytes(data)
+
+
+def files(
+    comparison: Comparison,
+    look: Look,
+    *,
+    picture: Image.Image,
+    size: Size,
+    statistic: str,
+    all_layers: bool,
+    link: str = "",
+    zoom: Zoom | None = None,
+    drawn: Sequence[Panel] | None = None,
+) -> dict[str, bytes]:
+    """What a bundle holds, by name.
+
+    picture: as open_image() returns it; its pixels are written, and nothing else that its file says, such as where
+    it was taken and by whom. size: the working size that was asked for, a short side or (height, width).
+    statistic, all_layers: of the table of heads side by side, as in head_table(). link: what reopens the view.
+    zoom: the part that is shown, (top, left, bottom, right) in pixels of the scaled picture. drawn: the panes as
+    they are shown, those without a map among them; by default those of the comparison. SpecError where the
+    picture is not the comparison's.
+    """
+    _demand_picture(picture, comparison)
+    pixels = np.asarray(picture)
+    png = as_png(pixels)
+    source = PictureFile(PICTURE, hashlib.sha256(png).hexdigest(), pixels_sha256(pixels))
+    drawn = panels(comparison, look) if drawn is None else drawn
+    written = tables(comparison, statistic=statistic, all_layers=all_layers)
+    agreement, heads = written["agreement.csv"], written["side_by_side.csv"]
+    frame, opacity, told = comparison.frame, look.opacity, caption(comparison, look)
+    page = document(
+        drawn, frame=frame, opacity=opacity, caption=told, agreement=agreement, heads=heads, statistic=statistic,
+        link=link, zoom=zoom,
+    )  # fmt: skip
+    run = record(
+        comparison, look, picture=source, size=size, link=link, statistic=statistic, all_layers=all_layers, zoom=zoom,
+        agreement=agreement, side_by_side=heads,
+    )  # fmt: skip
+    return {
+        "comparison.html": page.encode(),
+        "comparison.png": draw_picture(drawn, frame=frame, opacity=opacity, caption=told, zoom=zoom),
+        "maps.npz": as_npz(arrays(comparison)),
+        RECORD: (json.dumps(run, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode(),
+        PICTURE: png,
+        **{name: as_csv(frame) for name, frame in written.items()},
+    }
+
+
+def _demand_picture(picture: Image.Image, comparison: Comparison) -> None:
+    found, expected = picture.info.get("sha256"), comparison.shown[0].trace.image_sha256
+    if found != expected:
+        raise SpecError(f"the picture of a bundle must be the comparison's, sha256 {expected}; got {found}.")
+
+
+def arrays(comparison: Comparison) -> dict[str, np.ndarray]:
+    """The maps by name: "A" as it is shown, "A_heads" of all heads of its layer, "A_grid"; "B_minus_A" and its grid.
+
+    Maps are float32 (rows, cols) or (heads, rows, cols); grids (prefix tokens, rows, cols, patch size in pixels).
+    """
+    found: dict[str, np.ndarray] = {}
+    base = comparison.base
+    for one in comparison.shown:
+        found |= _map(one.name, one.map)
+        found[f"{one.name}_heads"] = one.trace.head_maps(one.pane.layer, one.query)
+    for one in comparison.shown:
+        if one is not base:
+            found |= _map(f"{one.name}_minus_{base.name}", difference(one.map, base.map))
+    return found
+
+
+def _map(name: str, shown: AttentionMap) -> dict[str, np.ndarray]:
+    grid = shown.grid
+    return {name: shown.values, f"{name}_grid": np.array([grid.prefix, grid.rows, grid.cols, grid.patch_size])}
+
+
+def as_npz(found: dict[str, np.ndarray]) -> bytes:
+    """NumPy's own zip of arrays."""
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **found)
+    return buffer.getvalue()

@@ -1,0 +1,116 @@
+"""A comparison as one HTML file: the linked figure and its tables, without a server and without a request."""
+
+from collections.abc import Sequence
+from html import escape
+
+import pandas as pd
+
+from vit_engine.report.figure import GAP, Zoom, compare_figure, figure_aspect
+from vit_engine.report.legend import WARNING, Legend, legends
+from vit_engine.report.panels import Panel
+from vit_engine.report.tables import agreement_html, heads_html
+
+FIGURE = "comparison"  # the figure's id in the page
+PANE_WIDTH = 280  # pixels: narrower panes scroll
+# The page may draw what is in it, and ask nobody for anything.
+_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
+_CONFIG = {"showSendToCloud": False, "displaylogo": False, "responsive": True, "doubleClick": "reset"}
+
+_STYLE = """
+:root { color-scheme: light dark; --paper: #fbfaf8; --ink: #131210; --quiet: #6b6862; --line: #dedad3;
+  --alarm: #b3261e; --accent: #0d6d66; --on-accent: #fff; }
+@media (prefers-color-scheme: dark) { :root { --paper: #131316; --ink: #ecebe8; --quiet: #a3a19b; --line: #303038;
+  --alarm: #ff8a80; --accent: #2dd4bf; --on-accent: #131316; } }
+body { margin: 0; padding: 24px; background: var(--paper); color: var(--ink);
+  font: 15px/1.45 system-ui, sans-serif; font-variant-numeric: tabular-nums; }
+h1 { font-size: 1.3rem; margin: 0 0 4px; } h2 { font-size: 1.05rem; margin: 32px 0 8px; }
+p, dl { margin: 0 0 12px; color: var(--quiet); } dt { float: left; clear: left; margin-right: 8px; color: var(--ink); }
+dd { margin: 0; }
+.scrolls { overflow-x: auto; margin-bottom: 12px; }
+.panes { display: grid; } .panes > * { min-width: 0; overflow-wrap: anywhere; }
+.panes b { display: inline-block; min-width: 1.6em; margin-right: 8px; border-radius: 6px; text-align: center;
+  background: var(--accent); color: var(--on-accent); }
+.alarm { color: var(--alarm); }
+.figure { margin: 10px 0; }
+.strip { height: 10px; border: 1px solid var(--line); border-radius: 3px; }
+.ends { display: flex; justify-content: space-between; font-size: .85rem; }
+.unit { color: var(--quiet); font-size: .85rem; }
+table { border-collapse: collapse; }
+th, td { padding: 4px 12px; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
+th { font-weight: 600; }
+"""
+
+
+def document(
+    drawn: Sequence[Panel],
+    *,
+    frame: tuple[int, int],
+    opacity: float,
+    caption: str,
+    agreement: pd.DataFrame,
+    heads: pd.DataFrame,
+    statistic: str,
+    link: str = "",
+    zoom: Zoom | None = None,
+) -> str:
+    """The page: figure, titles, legends, and the tables. Every text is escaped: names come from strangers' files.
+
+    frame, opacity, zoom as in compare_figure. agreement, heads, statistic: as the tables of a bundle.
+    """
+    title = escape(f"Attention compared: {', '.join(dict.fromkeys(panel.title.split(' · ')[0] for panel in drawn))}")
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>{_STYLE}</style>
+</head>
+<body>
+<h1>{title}</h1>
+<p>{escape(caption)}</p>
+{_figure(drawn, frame, opacity, zoom)}
+<p>Zoom and move one pane, and all follow; a double click goes back.{_link(link)}</p>
+<h2>Agreement</h2>
+{agreement_html(agreement)}
+<h2>Heads side by side</h2>
+{heads_html(heads, statistic)}
+</body>
+</html>
+"""
+
+
+def _link(link: str) -> str:
+    return f" This view: <code>{escape(link)}</code>" if link else ""
+
+
+def _figure(drawn: Sequence[Panel], frame: tuple[int, int], opacity: float, zoom: Zoom | None) -> str:
+    """Titles above, legends below, in columns as wide as the panes."""
+    count = len(drawn)
+    gap = 100 * GAP / (count + GAP * (count - 1))
+    columns = f"grid-template-columns: repeat({count}, minmax(0, 1fr)); column-gap: {gap:.4f}%"
+    figure = compare_figure(drawn, frame=frame, opacity=opacity, zoom=zoom)
+    figure.update_layout(hoverlabel={"bgcolor": "#21201d", "bordercolor": "#21201d", "font": {"color": "#ffffff"}})
+    plot = figure.to_html(full_html=False, include_plotlyjs=True, div_id=FIGURE, config=_CONFIG, default_height="100%")
+    return f"""<div class="scrolls"><div style="min-width: {count * PANE_WIDTH}px">
+<div class="panes" style="{columns}">{"".join(map(_title, drawn))}</div>
+<div class="figure" style="aspect-ratio: {figure_aspect(count, frame):.5f}">{plot}</div>
+<div class="panes" style="{columns}">{"".join(map(_legend, legends(drawn)))}</div>
+</div></div>"""
+
+
+def _title(panel: Panel) -> str:
+    warning = f'<div class="alarm">{escape(WARNING)}</div>' if panel.random else ""
+    return f"<div><b>{escape(panel.name)}</b>{escape(panel.title)}{warning}</div>"
+
+
+def _legend(legend: Legend | None) -> str:
+    if legend is None:
+        return "<div></div>"
+    stops = ", ".join(f"{colour} {100 * place:.4g}%" for place, colour in legend.stops)
+    ends = "".join(f"<span>{escape(text)}</span>" for text in (legend.low, legend.middle, legend.high) if text)
+    return (
+        f'<div><div class="strip" style="background: linear-gradient(to right, {stops})"></div>'
+        f'<div class="ends">{ends}</div><div class="unit">{escape(legend.unit)}</div></div>'
+    )

@@ -1,0 +1,1 @@
+"""Reading a bundle back, and whether what is recomputed matches it."""

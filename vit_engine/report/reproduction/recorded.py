@@ -1,0 +1,207 @@
+"""What a run.json says, read and checked: the settings to repeat, and the numbers to compare with."""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from vit_engine.analysis.comparison import MAX_PANES, Pane, Point, letter
+from vit_engine.errors import SpecError
+from vit_engine.report.record import FORMAT, VERSION, Size
+from vit_engine.trace.statistics import COLUMNS
+
+_ROWS = 100_000  # of a table
+_SIDE = 100_000  # pixels
+_SHA256 = re.compile("[0-9a-f]{64}")
+_PICTURE = re.compile(r"picture\.(png|jpg|webp|gif|bmp|tif)")
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A run.json. panes: by their number. models, rows of numbers: as they stand in it.
+
+    sha256: of the picture's file. pixels_sha256: of its pixels, empty in bundles that hold the source file itself.
+    """
+
+    picture: str
+    sha256: str
+    pixels_sha256: str
+    size: Size
+    frame: tuple[int, int]
+    panes: dict[int, Pane]
+    told: dict[int, Row]
+    reference: str
+    point: Point | None
+    keep: float
+    statistic: str
+    all_layers: bool
+    models: dict[str, Row]
+    versions: dict[str, str]
+    device: str
+    maps: list[Row]
+    agreement: list[Row]
+    side_by_side: list[Row]
+
+
+def read_record(data: bytes) -> Recorded:
+    """A run.json; SpecError where it is none, or one that this version cannot read."""
+    whole = _Part("run.json", _parsed(data))
+    if (whole.value.get("format"), whole.value.get("version")) != (FORMAT, VERSION):
+        raise SpecError(
+            f"run.json must be of a comparison, format {FORMAT!r} version {VERSION}; got "
+            f"{str(whole.value.get('format'))[:40]!r} version {str(whole.value.get('version'))[:10]!r}."
+        )
+    picture, numbers, told = whole.part("picture"), whole.part("numbers"), _told(whole)
+    return Recorded(
+        picture=picture.text("file", _PICTURE),
+        sha256=picture.text("sha256", _SHA256),
+        pixels_sha256=picture.text("pixels_sha256", _SHA256) if "pixels_sha256" in picture.value else "",
+        size=_size(picture),
+        frame=picture.pair("frame"),
+        panes={number: Pane.parse(part.text("pane")) for number, part in told.items()},
+        told={number: part.value for number, part in told.items()},
+        reference=whole.text("reference", re.compile("[A-Z]")),
+        point=_point(whole),
+        keep=whole.number("keep"),
+        statistic=_statistic(whole),
+        all_layers=whole.value.get("all_layers") is True,
+        models={part.text("model"): part.value for part in whole.parts("models", MAX_PANES)},
+        versions={name: str(value)[:60] for name, value in whole.part("versions").value.items()},
+        device=whole.text("device"),
+        maps=numbers.rows("maps"),
+        agreement=numbers.rows("agreement"),
+        side_by_side=numbers.rows("side_by_side"),
+    )
+
+
+def _parsed(data: bytes) -> Any:
+    try:
+        return json.loads(data, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise SpecError(f"run.json is no JSON that can be read: {error}.") from error
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+def _told(whole: "_Part") -> dict[int, "_Part"]:
+    """Panes by number: those that could not be shown are left out."""
+    letters = [letter(number) for number in range(MAX_PANES)]
+    parts = whole.parts("panes", MAX_PANES)
+    names = [part.text("name") for part in parts]
+    if not names or names != sorted(set(names) & set(letters)):
+        raise SpecError(f"panes of run.json must be named {letters[0]}..{letters[-1]}, in order; got {names}.")
+    return {letters.index(name): part for name, part in zip(names, parts, strict=True)}
+
+
+def _statistic(whole: "_Part") -> str:
+    name = whole.text("statistic")
+    if name not in {column.name for column in COLUMNS if column.unit}:
+        raise SpecError(f"statistic of run.json must be one of the engine's; got {name[:60]!r}.")
+    return name
+
+
+def _size(picture: "_Part") -> Size:
+    return picture.pair("size") if isinstance(picture.value.get("size"), list) else picture.whole("size", 1, _SIDE)
+
+
+def _point(whole: "_Part") -> Point | None:
+    if whole.value.get("point") is None:
+        return None
+    y, x = (part if _is_number(part) else -1 for part in whole.of("point", list, "two fractions", length=2))
+    if not (0 <= y <= 1 and 0 <= x <= 1):
+        whole.fail("point", "two fractions in 0..1")
+    return float(y), float(x)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """An object of the JSON, and where it stands. What is read from it is checked; SpecError where it is another."""
+
+    where: str
+    value: Any
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.value, dict):
+            raise SpecError(f"{self.where} must be an object; got {type(self.value).__name__}.")
+
+    def fail(self, name: str, expected: str) -> NoReturn:
+        raise SpecError(f"{name} of {self.where} must be {expected}; got {str(self.value.get(name))[:60]!r}.")
+
+    def of(self, name: str, kind: type, expected: str, *, length: int | None = None) -> Any:
+        value = self.value.get(name)
+        if not isinstance(value, kind):
+            self.fail(name, expected)
+        found: Any = value
+        if length is not None and len(found) != length:
+            self.fail(name, expected)
+        return found
+
+    def part(self, name: str) -> "_Part":
+        return _Part(f"{name} of {self.where}", self.of(name, dict, "an object"))
+
+    def parts(self, name: str, most: int) -> list["_Part"]:
+        found = self.of(name, list, "a list")
+        if len(found) > most:
+            self.fail(name, f"a list of at most {most}")
+        return [_Part(f"{name} of {self.where}", each) for each in found]
+
+    def text(self, name: str, like: re.Pattern[str] | None = None) -> str:
+        value = self.of(name, str, "a text")
+        if len(value) > 1000 or (like is not None and not like.fullmatch(value)):
+            self.fail(name, f"like {like.pattern}" if like else "a short text")
+        return value
+
+    def number(self, name: str) -> float:
+        if not _is_number(self.value.get(name)):
+            self.fail(name, "a number")
+        return float(self.value[name])
+
+    def whole(self, name: str, low: int, high: int) -> int:
+        value = self.value.get(name)
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            self.fail(name, f"a whole number in {low}..{high}")
+        return int(value)
+
+    def pair(self, name: str) -> tuple[int, int]:
+        sides = self.of(name, list, "(height, width)", length=2)
+        pair = _Part(f"{name} of {self.where}", dict(zip(("height", "width"), sides, strict=True)))
+        return pair.whole("height", 1, _SIDE), pair.whole("width", 1, _SIDE)
+
+    def rows(self, name: str) -> list[Row]:
+        rows = [part.value for part in self.parts(name, _ROWS)]
+        if not all(_is_cell(value) for row in rows for value in row.values()):
+            self.fail(name, "rows of numbers and texts")
+        return rows
+
+
+def _is_number(value: object) -> bool:
+    return (
+        isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300 and math.isfinite(value)
+    )
+
+
+def _is_cell(value: object) -> bool:
+    return value is None or isinstance(value, str) or _is_number(value)
+
+
+def heads_of(model: Mapping[str, Any]) -> int:
+    """How many heads a recorded model has."""
+    return _Part(f"model {str(model['model'])[:60]!r}", model).part("spec").whole("heads", 1, 10_000)
+
+
+def weights_of(model: Mapping[str, Any]) -> tuple[str, str]:
+    """The sha256 of a recorded model's weights, and the part of their file; empty for random weights."""
+    weights = _Part(f"model {str(model['model'])[:60]!r}", model).part("weights")
+    return weights.text("sha256") if weights.value.get("sha256") is not None else "", weights.text("part")
+
+
+def seed_of(model: Mapping[str, Any]) -> int:
+    """Of random weights; 0 for others."""
+    part = _Part(f"model {str(model['model'])[:60]!r}", model)
+    return 0 if model.get("seed") is None else part.whole("seed", 0, 2**63 - 1)
