@@ -1,0 +1,3 @@
+from dashboard.compare.page import page
+
+page()

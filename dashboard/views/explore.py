@@ -1,0 +1,3 @@
+from dashboard.explore.page import page
+
+page()

@@ -1,0 +1,3 @@
+from dashboard.guide import page
+
+page()

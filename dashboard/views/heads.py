@@ -1,0 +1,3 @@
+from dashboard.heads.page import page
+
+page()

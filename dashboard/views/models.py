@@ -1,0 +1,3 @@
+from dashboard.models.page import page
+
+page()
