@@ -1,6 +1,6 @@
 """The widgets of the page Compare, and what they choose."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 import streamlit as st
@@ -8,55 +8,27 @@ import streamlit as st
 from dashboard import keys
 from dashboard.compare import card
 from dashboard.compare import presets as compare_presets
-from dashboard.compare.state import DEFAULT, KEEPS, NAMES, Comparing, fitted, from_link, to_link
-from dashboard.links import address, selection, widgets
+from dashboard.compare.state import DEFAULT, KEEPS, Comparing, fitted
+from dashboard.links import selection, widgets
 from dashboard.services import catalogue, comparisons
-from dashboard.shell import sidebar
-from vit_engine import ModelSpec, SpecError
+from dashboard.shell import page_state
+from vit_engine import ModelSpec
 from vit_engine.analysis.comparison import MAX_PANES, Pane
 from vit_engine.report.style import SCALES, SHOWS
 
-PART = "compare"  # of the link
-_NOTICES = "_link_notices"  # session state: what had to be changed in a link, until it is told
 MODEL = selection.DEFAULT.model  # in the place of one that is gone
-_WIDGETS = {
-    "show": keys.COMPARE_SHOW,
-    "scale": keys.COMPARE_SCALE,
-    "keep": keys.COMPARE_KEEP,
-    "statistic": keys.STATISTIC,
-    "rows": keys.COMPARE_ROWS,
-    "order": keys.COMPARE_ORDER,
-    "chart": keys.COMPARE_CHART,
-    "reference": keys.REFERENCE,
-    "panes": keys.PANES,
-    "zoom": keys.ZOOM,
-}  # a field of Comparing: its key
 _SHOW_TITLES = {"map": "Maps", "difference": "Difference", "mask": "Mask"}
 _SCALE_TITLES = {"shared": "Shared", "own": "Own", "log": "Log"}
 
 
-def restore() -> Sequence[str]:
-    """Bring the panes' widgets into the panes, and the page's part of a link into all of them.
-
-    Returns what had to be changed in the link.
-    """
+def restore() -> None:
+    """Bring the panes' widgets into the panes, and the page's part of a link into all of them."""
     if keys.PANES not in st.session_state:
         st.session_state[keys.PANES] = _beginning()
-    for field, key in _WIDGETS.items():
-        widgets.default(key, getattr(DEFAULT, field))
+    page_state.defaults(Comparing)
     card.take_widgets()
-    link = address.fresh(PART, NAMES)
-    if link is not None:
-        widgets.take(_opened, link)
-    return (*st.session_state.pop(_NOTICES, ()), *_keep_to(catalogue.models()))
-
-
-def _opened(link: address.Parameters) -> dict[str, object]:
-    """What a link sets, by the keys of the session state."""
-    problems = [problem for text in link.get("pane", ())[:MAX_PANES] if (problem := _reopen(text))]
-    view, changed = from_link(link, catalogue.models())
-    fields = {key: getattr(view, field) for field, key in _WIDGETS.items()}
-    return {_NOTICES: (*problems, *changed), **fields, **card.put(view.panes, view.reference)}
+    page_state.restore(Comparing, lambda choice: card.put(choice.panes, choice.reference))
+    page_state.note(Comparing, *_keep_to(catalogue.models()))
 
 
 def _beginning() -> tuple[Pane, ...]:
@@ -70,14 +42,6 @@ def _beginning() -> tuple[Pane, ...]:
     return found.get("patches") or found.get("last") or DEFAULT.panes
 
 
-def _reopen(text: str) -> str:
-    """Read the checkpoint that a pane of a link names, if it names one; returns why that cannot be."""
-    try:
-        return sidebar.reopen(Pane.parse(text).model)
-    except SpecError:
-        return ""  # told as a pane that was left out
-
-
 def _keep_to(specs: Mapping[str, ModelSpec]) -> list[str]:
     """Models can go while panes show them: their file was deleted, or somebody removed them."""
     panes: tuple[Pane, ...] = st.session_state[keys.PANES]
@@ -89,12 +53,7 @@ def _keep_to(specs: Mapping[str, ModelSpec]) -> list[str]:
 
 def chosen() -> Comparing:
     """What the widgets say now."""
-    return Comparing(**{field: widgets.value_of(key) for field, key in _WIDGETS.items()})
-
-
-def own_link() -> dict[str, list[str]]:
-    """The page's part of the link."""
-    return address.own(PART, NAMES, to_link(chosen()))
+    return page_state.chosen(Comparing)
 
 
 def presets() -> None:

@@ -10,13 +10,12 @@ from dashboard import keys
 from dashboard.compare import card, controls, export, legend, tables
 from dashboard.compare import panes as compare_panes
 from dashboard.compare.panes import Panes
-from dashboard.compare.state import NAMES, WHOLE, Comparing, Zoom, pane_name, zoom_in_pixels, zoom_on
+from dashboard.compare.state import WHOLE, Comparing, Zoom, pane_name, zoom_in_pixels, zoom_on
 from dashboard.links import widgets
 from dashboard.links.selection import Selection
 from dashboard.services import analyses, catalogue, comparisons, pictures
 from dashboard.services.pictures import Picture
-from dashboard.shell import clicks, picture_controls, sidebar
-from dashboard.shell.formatting import plain
+from dashboard.shell import clicks, page_state, picture_controls, sidebar
 from vit_engine import ModelSpec
 from vit_engine.analysis.comparison import Comparison
 from vit_engine.report.figure import GAP, compare_figure, figure_aspect
@@ -59,7 +58,7 @@ def page() -> None:
         tables.heads(comparison, choice)
     if widgets.differed() and (controls.chosen() != choice or card.take_widgets()):
         widgets.again()
-    sidebar.share(selection, controls.own_link(), names=NAMES)
+    page_state.share(selection, controls.chosen())
     if comparison is not None:
         with corner:
             now = controls.chosen()  # the tables' controls settle on a statistic that all panes have
@@ -70,10 +69,8 @@ def page() -> None:
 def _tell_notices() -> None:
     """What was changed in a link stays told while the page fills its panes by itself."""
     kept = st.session_state.pop(_NOTICES, ()) if st.session_state.pop(_FILLING, False) else ()
-    notices = (*kept, *sidebar.notices(), *controls.restore())
-    st.session_state[_NOTICES] = notices
-    if notices:
-        st.warning("\n\n".join(map(plain, notices)), icon=":material/link_off:")
+    controls.restore()
+    st.session_state[_NOTICES] = page_state.tell(kept)
 
 
 def _title(picture: Picture, frame: tuple[int, int]) -> DeltaGenerator:

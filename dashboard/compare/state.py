@@ -1,4 +1,4 @@
-"""What is chosen on the page Compare, and its part of the link. Pure functions, as in dashboard.links.selection.
+"""What is chosen on the page Compare, and its part of the link.
 
     ?pane=demo_vit_p8:5:mean&pane=demo_vit_p16:5:mean&show=difference
 
@@ -7,8 +7,10 @@ A pane is written as on the command line: MODEL:LAYER:HEAD, and perhaps :METHOD 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
+from dashboard import keys
+from dashboard.links.codec import Instead, Reading, finite, nearest, option, parameter
 from vit_engine import ModelSpec, SpecError
 from vit_engine.analysis.comparison import MAX_PANES, Pane
 from vit_engine.report.style import SCALES, SHOWS
@@ -20,7 +22,6 @@ ROWS = ("layer", "all")
 ORDERS = ("head", "difference")
 CHARTS = ("box", "violin")
 STATISTICS = tuple(column.name for column in COLUMNS if column.unit)
-NAMES = ("pane", "reference", "show", "pane_scale", "keep", "zoom", "statistic", "rows", "order", "chart")
 DEFAULT_PANES = (Pane("demo_vit_p8", 5), Pane("demo_vit_p16", 5))
 SMALLEST_ZOOM = 0.02  # of a side
 _ROUNDING = 2e-4  # of a zoom in a link: its ends have four decimals
@@ -29,69 +30,9 @@ Zoom = tuple[float, float, float, float]  # (top, left, bottom, right) as fracti
 WHOLE: Zoom = (0.0, 0.0, 1.0, 1.0)
 
 
-@dataclass(frozen=True)
-class Comparing:
-    """Everything that decides what Compare draws, beside the sidebar.
-
-    reference: the number of the pane that the others are compared with. show, scale: those of vit_engine.report.style.
-    keep: per cent of the mass in masks. zoom: the part that is shown, None for all. statistic: a column of
-    vit_engine.trace.statistics. rows: heads of each pane's layer, or of all layers. order: by head, or the largest
-    differences first. chart: "box" or "violin".
-    """
-
-    panes: tuple[Pane, ...] = DEFAULT_PANES
-    reference: int = 0
-    show: str = "map"
-    scale: str = "shared"
-    keep: int = 60
-    zoom: Zoom | None = None
-    statistic: str = "cls_entropy_normalised"
-    rows: str = "layer"
-    order: str = "head"
-    chart: str = "box"
-
-
-DEFAULT = Comparing()
-Notices = tuple[str, ...]
-_OPTIONS = {
-    "show": ("show", SHOWS),
-    "scale": ("pane_scale", SCALES),
-    "statistic": ("statistic", STATISTICS),
-    "rows": ("rows", ROWS),
-    "order": ("order", ORDERS),
-    "chart": ("chart", CHARTS),
-}  # a field: its name in the link, and what it may be
-
-
 def pane_name(number: int) -> str:
     """What a pane is called: "A" for 0."""
     return chr(ord("A") + number)
-
-
-def to_link(chosen: Comparing) -> dict[str, str | list[str]]:
-    """The page's parameters: the panes always, of the rest what differs from the default."""
-    link: dict[str, str | list[str]] = {"pane": [str(pane) for pane in chosen.panes]}
-    if chosen.reference:
-        link["reference"] = pane_name(chosen.reference)
-    if chosen.keep != DEFAULT.keep:
-        link["keep"] = str(chosen.keep)
-    if chosen.zoom is not None:
-        link["zoom"] = ",".join(f"{part:.4f}" for part in chosen.zoom)
-    for field, (name, _) in _OPTIONS.items():
-        if getattr(chosen, field) != getattr(DEFAULT, field):
-            link[name] = getattr(chosen, field)
-    return link
-
-
-def from_link(link: Mapping[str, Sequence[str]], specs: Mapping[str, ModelSpec]) -> tuple[Comparing, Notices]:
-    """What a link chooses, clamped to what exists, and a notice for each change."""
-    reader = _Reader(link, specs)
-    options: dict[str, Any] = {field: reader.option(field, *row) for field, row in _OPTIONS.items()}
-    panes, numbers = reader.panes()
-    chosen = Comparing(
-        panes=panes, reference=reader.reference(numbers), keep=reader.keep(), zoom=reader.zoom(), **options
-    )
-    return chosen, tuple(reader.notices)
 
 
 def fitted(pane: Pane, spec: ModelSpec) -> Pane:
@@ -101,100 +42,91 @@ def fitted(pane: Pane, spec: ModelSpec) -> Pane:
     return replace(pane, layer=layer, head=head)
 
 
-class _Reader:
-    """Reads one link; collects the notices."""
+def _panes(texts: Sequence[str], link: Reading) -> Any:
+    if len(texts) > MAX_PANES:
+        link.notices.append(f"The link has {len(texts)} panes; showing the first {MAX_PANES}.")
+    read = [(text, _pane(text, link)) for text in texts[:MAX_PANES]]
+    link.tell_problems()
+    found = [fit for text, pane in read if (fit := _fitted_or_told(text, pane, link))]
+    missing = max(LEAST_PANES - len(found), 0)
+    if missing:
+        link.notices.append(f"A comparison needs {LEAST_PANES} panes at least: others were put in.")
+    others = [pane for pane in DEFAULT_PANES if pane not in found]
+    return (*found, *others[:missing])
 
-    def __init__(self, link: Mapping[str, Sequence[str]], specs: Mapping[str, ModelSpec]) -> None:
-        self.link, self.specs = link, specs
-        self.notices: list[str] = []
 
-    def panes(self) -> tuple[tuple[Pane, ...], tuple[int, ...]]:
-        """The panes, and which of the link's the first of them are, by number: some are left out, some put in."""
-        texts = self.link.get("pane", ())
-        if not texts:
-            return DEFAULT_PANES, tuple(range(len(DEFAULT_PANES)))
-        if len(texts) > MAX_PANES:
-            self.notices.append(f"The link has {len(texts)} panes; showing the first {MAX_PANES}.")
-        found = {number: pane for number, text in enumerate(texts[:MAX_PANES]) if (pane := self._pane(text))}
-        missing = max(LEAST_PANES - len(found), 0)
-        if missing:
-            self.notices.append(f"A comparison needs {LEAST_PANES} panes at least: others were put in.")
-        others = [pane for pane in DEFAULT_PANES if pane not in found.values()]
-        return (*found.values(), *others[:missing]), tuple(found)
-
-    def _pane(self, text: str) -> Pane | None:
-        try:
-            pane = Pane.parse(text)
-        except SpecError as error:
-            self.notices.append(f"A pane of the link was left out: {_short(str(error))}")
-            return None
-        if pane.model not in self.specs:
-            self.notices.append(
-                f"The link asks for the model {_short(pane.model)!r}, which is not here: its pane was left out."
-            )
-            return None
-        spec = self.specs[pane.model]
-        fit = fitted(pane, spec)
-        if fit.head != pane.head or not -spec.depth <= pane.layer < spec.depth:
-            self._changed("the pane", text, str(fit))
-        return fit
-
-    def reference(self, numbers: tuple[int, ...]) -> int:
-        """numbers: of the link's panes that there are, in order; the link's letters are theirs."""
-        text = self._last("reference")
-        number = ord(text) - ord("A") if text is not None and len(text) == 1 else -1
-        if text is None or number in numbers:
-            return 0 if text is None else numbers.index(number)
-        self._changed("reference", text, "A")
-        return 0
-
-    def keep(self) -> int:
-        text = self._last("keep")
-        if text is None:
-            return DEFAULT.keep
-        number = float(text) if _is_number(text) else DEFAULT.keep
-        nearest = min(KEEPS, key=lambda keep: abs(keep - number))
-        if nearest != number or not _is_number(text):
-            self._changed("keep", text, nearest)
-        return nearest
-
-    def zoom(self) -> Zoom | None:
-        text = self._last("zoom")
-        if text is None:
-            return None
-        parts = [float(part) for part in text.split(",") if _is_number(part)]
-        if len(parts) == len(text.split(",")) == 4:
-            top, left, bottom, right = parts
-            least = SMALLEST_ZOOM - _ROUNDING
-            if 0 <= top <= bottom - least and 0 <= left <= right - least and max(bottom, right) <= 1:
-                return top, left, bottom, right
-        self._changed("zoom", text, "the whole picture")
+def _fitted_or_told(text: str, pane: Pane | str, link: Reading) -> Pane | None:
+    if isinstance(pane, str):
+        link.notices.append(pane)
         return None
-
-    def option(self, field: str, name: str, options: tuple[str, ...]) -> str:
-        text = self._last(name)
-        if text is None or text in options:
-            return text or getattr(DEFAULT, field)
-        self._changed(name, text, getattr(DEFAULT, field))
-        return getattr(DEFAULT, field)
-
-    def _last(self, name: str) -> str | None:
-        values = self.link.get(name)
-        return values[-1] if values else None
-
-    def _changed(self, name: str, asked: str, used: object) -> None:
-        self.notices.append(f"The link asks for {name} {_short(asked)!r}, which is not available here; using {used}.")
+    spec = link.find_model(pane.model)
+    assert spec is not None, pane
+    fit = fitted(pane, spec)
+    if fit.head != pane.head or not -spec.depth <= pane.layer < spec.depth:
+        link.tell("the pane", text, fit)
+    return fit
 
 
-def _is_number(text: str) -> bool:
+def _pane(text: str, link: Reading) -> Pane | str:
+    """The pane that a text says, or why it is left out."""
     try:
-        return abs(float(text)) < float("inf")
-    except ValueError:
-        return False
+        pane = Pane.parse(text)
+    except SpecError as error:
+        return f"A pane of the link was left out: {link.shorten(str(error))}"
+    if link.find_model(pane.model) is None:
+        return f"The link asks for the model {link.shorten(pane.model)!r}, which is not here: its pane was left out."
+    return pane
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= 160 else f"{text[:160]}…"
+def _reference(text: str, link: Reading) -> Any:
+    """The link's letters are those of its own panes, also of those that are left out."""
+    texts = link.link.get("pane", tuple(map(str, DEFAULT_PANES)))[:MAX_PANES]
+    letters = [pane_name(number) for number, pane in enumerate(texts) if isinstance(_pane(pane, link), Pane)]
+    return letters.index(text) if text in letters else Instead(words="A")
+
+
+def _zoom(text: str, _: Reading) -> Any:
+    parts = [number for part in text.split(",") if (number := finite(part)) is not None]
+    if len(parts) == len(text.split(",")) == 4:
+        top, left, bottom, right = parts
+        least = SMALLEST_ZOOM - _ROUNDING
+        if 0 <= top <= bottom - least and 0 <= left <= right - least and max(bottom, right) <= 1:
+            return top, left, bottom, right
+    return Instead(words="the whole picture")
+
+
+def _as_texts(panes: Sequence[Pane]) -> list[str]:
+    return [str(pane) for pane in panes]
+
+
+def _as_text(zoom: Zoom) -> str:
+    return ",".join(f"{part:.4f}" for part in zoom)
+
+
+@dataclass(frozen=True)
+class Comparing:
+    """Everything that decides what Compare draws, beside the sidebar."""
+
+    LONGEST: ClassVar = 160  # characters of a value in a notice: a pane's text has up to 100
+
+    show: str = parameter("map", key=keys.COMPARE_SHOW, read=option(SHOWS))
+    scale: str = parameter("shared", key=keys.COMPARE_SCALE, read=option(SCALES), name="pane_scale")
+    # A column of vit_engine.trace.statistics.
+    statistic: str = parameter("cls_entropy_normalised", key=keys.STATISTIC, read=option(STATISTICS))
+    rows: str = parameter("layer", key=keys.COMPARE_ROWS, read=option(ROWS))  # heads of each pane's layer, or of all
+    order: str = parameter("head", key=keys.COMPARE_ORDER, read=option(ORDERS))  # or the largest differences first
+    chart: str = parameter("box", key=keys.COMPARE_CHART, read=option(CHARTS))
+    panes: tuple[Pane, ...] = parameter(
+        DEFAULT_PANES, key=keys.PANES, read=_panes, write=_as_texts, name="pane", several=True, always=True
+    )
+    # The number of the pane that the others are compared with.
+    reference: int = parameter(0, key=keys.REFERENCE, read=_reference, write=pane_name)
+    keep: int = parameter(60, key=keys.COMPARE_KEEP, read=nearest(KEEPS))  # per cent of the mass in masks
+    # The part that is shown; None for all.
+    zoom: Zoom | None = parameter(None, key=keys.ZOOM, read=_zoom, write=_as_text)
+
+
+DEFAULT = Comparing()
 
 
 def zoom_in_pixels(zoom: Zoom | None, frame: tuple[int, int]) -> Zoom | None:

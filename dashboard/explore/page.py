@@ -12,8 +12,7 @@ from dashboard.links.selection import Selection
 from dashboard.services import analyses, pictures
 from dashboard.services.analyses import Analysis
 from dashboard.services.pictures import Picture
-from dashboard.shell import analysis_panel, sidebar
-from dashboard.shell.formatting import plain
+from dashboard.shell import analysis_panel, page_state, sidebar
 from vit_engine.report.colours import colour_stops, upper_limit
 
 PREDICTIONS = 3  # classes, the likeliest first
@@ -22,8 +21,7 @@ _GRID = "_grid"  # session state: the grid and the frame that the callback of th
 
 
 def page() -> None:
-    if notices := sidebar.notices():
-        st.warning("\n\n".join(map(plain, notices)), icon=":material/link_off:")
+    page_state.tell()
     spec = sidebar.current_spec()
     header = st.container(key="header", horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute")
     sidebar.layer_and_head(spec)
@@ -40,7 +38,7 @@ def page() -> None:
         with below:
             _maps(analysis, pictures.find_picture(selection.picture), selection)
             head_table.show(analysis, layer=_layer(analysis, selection))
-    sidebar.share(selection)
+    page_state.share(selection)
 
 
 def _maps(analysis: Analysis, picture: Picture, selection: Selection) -> None:

@@ -1,16 +1,14 @@
-"""The widgets of the page Heads, the view that they make, and its part of the address."""
+"""The widgets of the page Heads, and the view that they make."""
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import pandas as pd
 import streamlit as st
 
 from dashboard import keys
 from dashboard.heads.state import (
-    DEFAULT,
     MAX_OVERLAY,
-    NAMES,
     ORDERS,
     PROFILES,
     RANKINGS,
@@ -19,28 +17,14 @@ from dashboard.heads.state import (
     THRESHOLDS,
     HeadsView,
     fitting,
-    from_link,
-    to_link,
 )
-from dashboard.links import address, widgets
+from dashboard.links import widgets
 from dashboard.services import catalogue
-from dashboard.shell import sidebar
+from dashboard.shell import page_state
 from dashboard.shell.formatting import file_name
 from vit_engine import ModelSpec
 from vit_engine.trace.statistics import Column
 
-PAGE = "heads"
-_NOTICES = "_heads_notices"  # session state: what had to be changed in a link, until it is told
-WIDGETS = {
-    "statistic": keys.HEADS_STATISTIC,
-    "profile": keys.HEADS_PROFILE,
-    "overlay": keys.HEADS_OVERLAY,
-    "ranking": keys.HEADS_RANKING,
-    "scope": keys.HEADS_SCOPE,
-    "layer": keys.HEADS_LAYER,
-    "order": keys.HEADS_ORDER,
-    "redundant": keys.HEADS_REDUNDANT,
-}
 _PROFILE_TITLES = {"statistic": "This statistic", "entropy": "Entropy", "distance": "Attention distance"}
 _RANKING_TITLES = {
     "focused": "Focused",
@@ -53,41 +37,21 @@ _SCOPE_TITLES = {"layer": "One layer", "all": "All layers"}
 _ORDER_TITLES = {"cluster": "By likeness", "number": "By number"}
 
 
-def restore(spec: ModelSpec) -> Sequence[str]:
-    """Bring a link's part for this page into the widgets, and them to what the model has; call before any of them.
-
-    Returns what had to be changed in the link.
-    """
-    link = address.fresh(PAGE, NAMES)
-    if link is not None:
-        widgets.take(_opened, link, spec)
-    for name, key in WIDGETS.items():
-        widgets.default(key, [] if name == "overlay" else getattr(DEFAULT, name))
+def restore(spec: ModelSpec) -> None:
+    """Bring a link's part for this page into the widgets, and them to what the model has; call before any of them."""
+    page_state.restore(HeadsView, lambda view: {keys.HEADS_OVERLAY: list(view.overlay)}, model=spec.name)
+    widgets.default(keys.HEADS_OVERLAY, [])
+    page_state.defaults(HeadsView)
     last, layer = spec.depth - 1, widgets.value_of(keys.HEADS_LAYER)
     widgets.hold(keys.HEADS_LAYER, last if layer is None else min(layer, last), spec.depth)
     overlay = fitting(widgets.value_of(keys.HEADS_OVERLAY), models=catalogue.models(), model=spec.name)
     widgets.give(keys.HEADS_OVERLAY, list(overlay))
-    return st.session_state.pop(_NOTICES, ())
-
-
-def _opened(link: address.Parameters, spec: ModelSpec) -> dict[str, object]:
-    """What a link sets, by the keys of the session state."""
-    problems = [sidebar.reopen(name) for name in link.get("overlay", ())]
-    view, changed = from_link(link, models=catalogue.models(), model=spec.name)
-    chosen = {key: getattr(view, name) for name, key in WIDGETS.items()}
-    return {_NOTICES: (*filter(None, problems), *changed), **chosen, keys.HEADS_OVERLAY: list(view.overlay)}
 
 
 def view(spec: ModelSpec) -> HeadsView:
     """What the widgets say now."""
-    values = {field.name: widgets.value_of(WIDGETS[field.name]) for field in fields(HeadsView)}
-    chosen = HeadsView(**values | {"overlay": tuple(values["overlay"])})
+    chosen = page_state.chosen(HeadsView, overlay=tuple(widgets.value_of(keys.HEADS_OVERLAY)))
     return replace(chosen, layer=None) if chosen.layer == spec.depth - 1 else chosen
-
-
-def own_link(spec: ModelSpec) -> address.Parameters:
-    """The page's part of the address, noted as its own writing."""
-    return address.own(PAGE, NAMES, to_link(view(spec)))
 
 
 def statistic() -> Column:

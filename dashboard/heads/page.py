@@ -3,23 +3,22 @@
 import streamlit as st
 
 from dashboard.heads import controls, rankings, similarity, statistics
-from dashboard.heads.state import NAMES, HeadsView
+from dashboard.heads.state import HeadsView
 from dashboard.links import widgets
 from dashboard.links.selection import Selection
 from dashboard.services.analyses import Analysis
-from dashboard.shell import analysis_panel, opening, sidebar
-from dashboard.shell.formatting import plain
+from dashboard.shell import analysis_panel, opening, page_state, sidebar
 
 
 def page() -> None:
     opening.follow()
     spec = sidebar.current_spec()
     sidebar.settle(spec)
-    if notices := (*sidebar.notices(), *controls.restore(spec)):
-        st.warning("\n\n".join(map(plain, notices)), icon=":material/link_off:")
+    controls.restore(spec)
+    page_state.tell()
     title, below = st.container(key="title"), st.container(key="heads")
     selection, view = sidebar.selection(spec), controls.view(spec)
-    sidebar.share(selection, controls.own_link(spec), names=NAMES)
+    page_state.share(selection, view)
     analysis = analysis_panel.analyse(selection, below)
     with title:
         analysis_panel.title(spec, selection, analysis)

@@ -6,14 +6,12 @@ from dashboard import keys
 from dashboard.links import widgets
 from dashboard.models import checkpoint_controls, details, table
 from dashboard.services import catalogue
-from dashboard.shell import sidebar
-from dashboard.shell.formatting import plain
+from dashboard.shell import page_state
 
 
 def page() -> None:
     widgets.mark()
-    if notices := sidebar.notices():
-        st.warning("\n\n".join(map(plain, notices)), icon=":material/link_off:")
+    page_state.tell()
     with st.container(key="models_page"):
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             st.markdown("#### Models", width="content")

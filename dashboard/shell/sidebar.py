@@ -1,91 +1,41 @@
 """The widgets of the sidebar and of Explore, and the Selection that they make."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Mapping
 
 import streamlit as st
 
 from dashboard import keys
 from dashboard.charts import AUTO
-from dashboard.links import address, widgets
+from dashboard.links import widgets
 from dashboard.links.selection import (
     CLIPS,
+    COLOURS,
     DEFAULT,
     REDUCTIONS,
     SCALES,
     SIZES,
-    UPLOAD_PREFIX,
     VIEWS,
-    WIDGETS,
     Selection,
     clamp_to_model,
-    from_link,
-    to_link,
 )
 from dashboard.services import analyses, catalogue, pictures
-from dashboard.shell import picture_controls
-from dashboard.shell.formatting import in_time, plain, progress_in
+from dashboard.shell import page_state, picture_controls
+from dashboard.shell.formatting import in_time, plain
 from vit_engine import ModelSpec, VitEngineError
-from vit_engine.report.colours import COLOUR_SCALES
 
 _DEPTH = "_depth"  # session state: the layers of the model that was drawn last
-_NOTICES = "_notices"
-
-
-_SELECTION_FIELDS = frozenset(field.name for field in fields(Selection))
-_PART = "selection"  # of the link
 _VIEW_TITLES = {"over": "Over the picture", "beside": "Beside it"}
 _SCALE_TITLES = {"shared": "Shared", "own": "Own"}
 
 
 def restore() -> None:
     """Bring a link that somebody opened into the widgets; call before any of them."""
-    link = address.fresh(_PART, _SELECTION_FIELDS)
-    if link is not None:
-        widgets.take(_opened, link)
-
-
-def _opened(link: address.Parameters) -> dict[str, object]:
-    """What a link sets, by the keys of the session state."""
-    asked = {name: values[-1] for name, values in link.items()}
-    problem = reopen(asked.get("model", ""))
-    specs = catalogue.models()
-    wanted = asked.get("picture", "").removeprefix(UPLOAD_PREFIX)
-    held = frozenset({wanted} if wanted and pictures.find_upload(wanted) else ())
-    shapes = {name: (spec.depth, spec.heads) for name, spec in specs.items()}
-    colours = ("auto", *COLOUR_SCALES)
-    values, notices = from_link(asked, depth_and_heads=shapes, colours=colours, held=held, model_problem=problem)
-    chosen = {key: values.get(name, getattr(DEFAULT, name)) for name, key in WIDGETS.items()}
-    return {_NOTICES: notices, **picture_controls.opened(str(values.get("picture", DEFAULT.picture))), **chosen}
-
-
-def reopen(model: str) -> str:
-    """Read the checkpoint that a link names, if it names one; returns why that cannot be, or an empty text."""
-    if model in catalogue.models() or not catalogue.is_own(model):
-        return ""
-    bar = st.empty()
-    try:
-        return catalogue.reopen(model, progress_in(bar))
-    finally:
-        bar.empty()
-
-
-def notices() -> Sequence[str]:
-    """What had to be changed in the link, told once."""
-    return st.session_state.pop(_NOTICES, ())
-
-
-def share(selection: Selection, own: Mapping[str, list[str]] | None = None, *, names: Collection[str] = ()) -> None:
-    """Put a selection into the URL, and a page's own parameters of these names, as links.own() gives them."""
-    ours = _SELECTION_FIELDS.union(names)
-    kept = {name: values for name, values in address.address().items() if name not in ours}
-    address.write({**kept, **address.own(_PART, _SELECTION_FIELDS, to_link(selection)), **(own or {})})
+    page_state.restore(Selection, lambda selection: picture_controls.opened(selection.picture))
 
 
 def sidebar(*, panes: bool = False) -> None:
     """The shared controls: picture, model, working size, look. panes: a page whose panes have models of their own."""
-    for name in ("model", "size", "opacity", "colours", "scale", "clip"):
-        widgets.default(WIDGETS[name], getattr(DEFAULT, name))
+    page_state.defaults(Selection, "model", "size", "opacity", "colours", "scale", "clip")
     with st.sidebar:
         picture_controls.show()
         if panes:
@@ -135,7 +85,7 @@ def _keep_to(specs: Mapping[str, ModelSpec]) -> None:
     chosen = widgets.value_of(keys.MODEL)
     if chosen not in specs:
         gone = f"The model {chosen!r} is no longer here: add it again on the page Models. Using {DEFAULT.model}."
-        st.session_state[_NOTICES] = (*st.session_state.get(_NOTICES, ()), gone)
+        page_state.note(Selection, gone)
         widgets.give(keys.MODEL, DEFAULT.model)
 
 
@@ -170,7 +120,7 @@ def _look_controls(*, scale: bool) -> None:
     with st.expander("Look", expanded=True, key="look", type="compact"):
         st.slider("Opacity", 0, 100, key=keys.OPACITY, format="%d %%", persist_state="session")
         st.selectbox(
-            "Colours", ("auto", *COLOUR_SCALES), key=keys.COLOURS, format_func=str.capitalize, persist_state="session",
+            "Colours", COLOURS, key=keys.COLOURS, format_func=str.capitalize, persist_state="session",
             help="Auto takes inferno on a dark page and viridis on a light one.",
         )  # fmt: skip
         if scale:
@@ -235,30 +185,15 @@ def view_control() -> None:
 
 def selection(spec: ModelSpec) -> Selection:
     """What the widgets say now."""
-    state = st.session_state
-    layer = state[keys.LAYER]
-    return Selection(
-        picture=picture_controls.picture_name(),
-        model=state[keys.MODEL],
-        size=state[keys.SIZE],
-        layer=None if layer == spec.depth - 1 else layer,
-        head=state[keys.HEAD],
-        query=state.get(keys.QUERY),
-        view=state[keys.VIEW],
-        opacity=state[keys.OPACITY],
-        colours=state[keys.COLOURS],
-        scale=state[keys.SCALE],
-        clip=state[keys.CLIP],
-    )
+    layer = st.session_state[keys.LAYER]
+    layer = None if layer == spec.depth - 1 else layer
+    return page_state.chosen(Selection, picture=picture_controls.picture_name(), layer=layer)
 
 
 def shared_selection() -> Selection:
     """What the sidebar says now, where panes have models of their own."""
-    state = st.session_state
-    return Selection(
-        picture=picture_controls.picture_name(), size=state[keys.SIZE], query=state.get(keys.QUERY),
-        opacity=state[keys.OPACITY], colours=state[keys.COLOURS], clip=state[keys.CLIP],
-    )  # fmt: skip
+    shared = ("size", "query", "opacity", "colours", "clip")
+    return page_state.chosen(Selection, *shared, picture=picture_controls.picture_name())
 
 
 def clicked(key: str) -> dict | None:

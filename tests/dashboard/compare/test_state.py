@@ -12,17 +12,14 @@ from dashboard.compare.state import (
     DEFAULT_PANES,
     KEEPS,
     LEAST_PANES,
-    NAMES,
     ORDERS,
     ROWS,
     STATISTICS,
     Comparing,
-    Notices,
     fitted,
-    from_link,
     pane_name,
-    to_link,
 )
+from dashboard.links.codec import Available, Notices, from_link, names, to_link
 from vit_engine import ModelSpec
 from vit_engine.analysis.comparison import MAX_PANES, Pane
 from vit_engine.report.style import SCALES, SHOWS
@@ -61,8 +58,14 @@ SPECS = {
 }
 
 
+NAMES = names(Comparing)
+AVAILABLE = Available(lambda name: (SPECS.get(name), ""), lambda _: None, "demo_vit_p8")
+
+
 def read(**link: str | list[str]) -> tuple[Comparing, Notices]:
-    return from_link({name: [value] if isinstance(value, str) else value for name, value in link.items()}, SPECS)
+    lists = {name: [value] if isinstance(value, str) else value for name, value in link.items()}
+    values, notices = from_link(Comparing, lists, AVAILABLE)
+    return Comparing(**values), notices
 
 
 @st.composite

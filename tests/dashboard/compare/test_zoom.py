@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.compare.state import DEFAULT, SMALLEST_ZOOM, from_link, to_link, zoom_in_pixels, zoom_on
+from dashboard.compare.state import DEFAULT, SMALLEST_ZOOM, Comparing, zoom_in_pixels, zoom_on
+from dashboard.links.codec import Available, from_link, to_link
 
 FRAME = (53, 97)  # px
+NOTHING = Available(lambda _: (None, ""), lambda _: None, "demo_vit_p8")
 
 
 @st.composite
@@ -46,7 +48,7 @@ def test_a_box_becomes_the_least_part_of_the_pictures_shape_that_holds_it(
 def comes_back(zoom: tuple[float, ...]) -> bool:
     """Whether a zoom's own link opens it."""
     link = {"zoom": [str(to_link(replace(DEFAULT, zoom=zoom))["zoom"])]}
-    return from_link(link, {}) == (replace(DEFAULT, zoom=zoom), ())
+    return from_link(Comparing, link, NOTHING) == ({"zoom": zoom}, ())
 
 
 @given(boxes())
@@ -94,6 +96,6 @@ def test_the_smallest_zoom_comes_back_from_its_link() -> None:
     ],
 )
 def test_what_is_no_zoom_is_the_whole_picture_with_a_notice(asked: str) -> None:
-    chosen, (notice,) = from_link({"zoom": [asked]}, {})
-    assert chosen == DEFAULT
+    values, (notice,) = from_link(Comparing, {"zoom": [asked]}, NOTHING)
+    assert Comparing(**values) == DEFAULT
     assert notice == f"The link asks for zoom {asked!r}, which is not available here; using the whole picture."

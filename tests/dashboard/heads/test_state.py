@@ -4,29 +4,29 @@ import pytest
 
 from dashboard.heads.state import (
     DEFAULT,
-    LINK_NAMES,
     MAX_OVERLAY,
-    NAMES,
     PROFILES,
     STATISTICS,
     THRESHOLDS,
     HeadsView,
     compares,
     fitting,
-    from_link,
-    to_link,
 )
 from dashboard.links.address import Parameters
+from dashboard.links.codec import Available, from_link, names, parameters, to_link
 from dashboard.services import catalogue
 
 MODEL = "demo_vit_p16"  # six layers
+NAMES = names(HeadsView)
 FULL = HeadsView(
     "cls_gini", "distance", ("demo_vit_p8", "random_vit_tiny_p16"), "unlike", "all", 3, "number", 0.2
 )  # fmt: skip
 
 
 def read(link: Parameters, model: str = MODEL) -> tuple[HeadsView, tuple[str, ...]]:
-    return from_link(link, models=catalogue.models(), model=model)
+    available = Available(lambda name: (catalogue.models().get(name), ""), lambda _: None, model)
+    values, notices = from_link(HeadsView, link, available)
+    return HeadsView(**values), notices
 
 
 def as_parameters(view: HeadsView) -> Parameters:
@@ -34,7 +34,7 @@ def as_parameters(view: HeadsView) -> Parameters:
 
 
 def test_every_field_is_in_the_link_by_a_name_of_its_own() -> None:
-    assert len(set(NAMES)) == len(LINK_NAMES) == 8
+    assert len(set(NAMES)) == len(parameters(HeadsView)) == 8
     assert to_link(FULL).keys() == set(NAMES)
     assert to_link(DEFAULT) == {}
     for name in ("picture", "model", "size", "layer", "head", "query", "order", "scale"):  # of the other pages

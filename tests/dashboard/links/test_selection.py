@@ -6,34 +6,36 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dashboard.links.codec import Available, Notices, from_link, names, to_link
 from dashboard.links.selection import (
     CLIPS,
+    COLOURS,
     DEFAULT,
     REDUCTIONS,
     SCALES,
     SIZES,
     UPLOAD_PREFIX,
     VIEWS,
-    WIDGETS,
-    Notices,
     Selection,
     clamp_to_model,
-    from_link,
-    to_link,
 )
 from dashboard.samples import SAMPLES
-from vit_engine.report.colours import COLOUR_SCALES
+from vit_engine import ModelSpec
 
 SHAPES = {DEFAULT.model: (6, 4), "tall": (13, 3), "flat": (1, 17)}
-COLOURS = ("auto", *COLOUR_SCALES)
+SPECS = {
+    name: ModelSpec(name, name.upper(), "test", patch_size=8, dim=8 * heads, depth=depth, heads=heads)
+    for name, (depth, heads) in SHAPES.items()
+}
 HELD = "ab" * 32
-PARAMETERS = ("picture", *WIDGETS)
+AVAILABLE = Available(lambda name: (SPECS.get(name), ""), {HELD: "a picture"}.get, DEFAULT.model)
+PARAMETERS = names(Selection)
 FRACTIONS = st.integers(0, 10_000).map(lambda number: number / 10_000)
 ODD_TEXTS = ["", " ", "nan", "inf", "-inf", "1e999", "-1e999", "9" * 400, "²", "½", "層", "\x00", "'; --", "1,2,3"]
 
 
 def read(**link: str) -> tuple[dict[str, object], Notices]:
-    return from_link(link, depth_and_heads=SHAPES, colours=COLOURS, held=frozenset({HELD}))
+    return from_link(Selection, {name: [value] for name, value in link.items()}, AVAILABLE)
 
 
 @st.composite

@@ -1,0 +1,93 @@
+"""What is chosen on a page: from a link into the session state, from the widgets, and into the address.
+
+A page's state is a dataclass of parameters, as dashboard.links.codec has it.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import streamlit as st
+
+from dashboard.links import address, codec, selection, widgets
+from dashboard.services import catalogue, pictures
+from dashboard.shell.formatting import plain, progress_in
+from vit_engine import ModelSpec
+
+_NOTICES = "_notices"  # session state: of each page's state, what is to be told
+T = TypeVar("T")
+
+
+def restore(
+    kind: type[T], also: Callable[[T], Mapping[str, Any]] = lambda _: {}, *, model: str = selection.DEFAULT.model
+) -> None:
+    """Bring a link that somebody opened into the session state; call before any of the widgets.
+
+    also: what else it sets there. model: the name of the one in use, where the link names none.
+    """
+    link = address.fresh(kind.__name__, codec.names(kind))
+    if link is not None:
+        widgets.take(_opened, kind, link, also, model)
+
+
+def _opened(
+    kind: type[T], link: address.Parameters, also: Callable[[T], Mapping[str, Any]], model: str
+) -> dict[str, Any]:
+    available = codec.Available(find_model, pictures.find_upload, model)
+    values, notices = codec.from_link(kind, link, available)
+    state = kind(**values)
+    keyed = {row.key: getattr(state, name) for name, row in codec.parameters(kind).items() if row.key}
+    return {**_with_notices(kind, notices), **keyed, **also(state)}
+
+
+def find_model(name: str) -> tuple[ModelSpec | None, str]:
+    """A model by name, its checkpoint read where it is of one that this server may read, or why it cannot be had."""
+    problem = ""
+    if name not in catalogue.models() and catalogue.is_own(name):
+        bar = st.empty()
+        try:
+            problem = catalogue.reopen(name, progress_in(bar))
+        finally:
+            bar.empty()
+    return catalogue.models().get(name), problem
+
+
+def defaults(kind: type, *fields: str) -> None:
+    """Give widgets of these fields, of all where none is named, a value to begin with."""
+    for name, row in codec.parameters(kind).items():
+        if row.key and (not fields or name in fields):
+            widgets.default(row.key, row.default)
+
+
+def chosen(kind: type[T], *fields: str, **values: Any) -> T:
+    """What the widgets say now, of these fields, of all where none is named; but these values."""
+    rows = codec.parameters(kind).items()
+    said = {name: widgets.value_of(row.key) for name, row in rows if row.key and (not fields or name in fields)}
+    return kind(**said | values)
+
+
+def share(*states: Any) -> None:
+    """Make an address of these; what else stands in it is left alone."""
+    ours = {name for state in states for name in codec.names(type(state))}
+    link = {name: values for name, values in address.address().items() if name not in ours}
+    for state in states:
+        kind = type(state)
+        link |= address.own(kind.__name__, codec.names(kind), codec.to_link(state))
+    address.write(link)
+
+
+def note(kind: type, *notices: str) -> None:
+    """Have this told, too."""
+    before = st.session_state.get(_NOTICES, {}).get(kind.__name__, ())
+    st.session_state.update(_with_notices(kind, (*before, *notices)))
+
+
+def _with_notices(kind: type, notices: tuple[str, ...]) -> dict[str, Any]:
+    return {_NOTICES: {**st.session_state.get(_NOTICES, {}), kind.__name__: notices}}
+
+
+def tell(kept: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Tell once what had to be changed in a link, beside these; returns what is told."""
+    told = (*kept, *(notice for notices in st.session_state.pop(_NOTICES, {}).values() for notice in notices))
+    if told:
+        st.warning("\n\n".join(map(plain, told)), icon=":material/link_off:")
+    return told
