@@ -3,8 +3,8 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
-import vit_engine.report.figure
 from dashboard import keys
+from dashboard.compare import page as compare_page
 from dashboard.keys import of_pane
 from dashboard.services import catalogue
 from dashboard.testing import open_compare
@@ -150,13 +150,13 @@ def test_a_preset_that_cannot_be_had_says_why() -> None:
 @pytest.fixture
 def frames(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """For each drawing of the page, what its panes say: a message, or nothing where there is a map."""
-    draw, seen = vit_engine.report.figure.compare_figure, []
+    draw, seen = compare_page.compare_figure, []
 
     def watched(panels: list, **options: object) -> object:
         seen.append([panel.message for panel in panels])
         return draw(panels, **options)
 
-    monkeypatch.setattr(vit_engine.report.figure, "compare_figure", watched)
+    monkeypatch.setattr(compare_page, "compare_figure", watched)
     return seen
 
 
@@ -253,7 +253,7 @@ def test_a_preset_of_fewer_panes_survives_what_was_sent_of_more() -> None:
 def test_a_model_that_somebody_removed_can_be_exchanged_in_its_pane(monkeypatch: pytest.MonkeyPatch) -> None:
     at = opened("random_vit_tiny_p16:1:0", "demo_vit_p8:2:1")
     left = {name: spec for name, spec in catalogue.models().items() if name != "random_vit_tiny_p16"}
-    monkeypatch.setattr(services, "models", lambda: left)
+    monkeypatch.setattr(catalogue, "models", lambda: left)
     at.selectbox(key=of_pane(keys.PANE_MODEL, 0)).set_value("demo_vit_p16").run()
     assert not at.exception
     assert [str(pane) for pane in at.session_state[keys.PANES]] == ["demo_vit_p16:1:0", "demo_vit_p8:2:1"]

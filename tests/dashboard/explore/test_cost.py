@@ -73,7 +73,7 @@ def test_memory_and_time_stand_under_the_size_and_follow_it(monkeypatch: pytest.
         assert (picture.sha256, model) == (pictures.sample_picture("scene_1").sha256, SMALL["model"])
         return Cost(small_trace().grid, peak_bytes=size * 10**7, seconds=size / 10)
 
-    monkeypatch.setattr(services, "cost", cost)
+    monkeypatch.setattr(analyses, "cost", cost)
     at = open_small()
     assert costs(at) == ["6×8 patches of 16 px  \nneeds 960 MB · about 9.6 s"]
     at.selectbox(key=keys.SIZE).set_value(128).run()

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 import vit_engine as ve
 from dashboard import keys, serve
-from dashboard.services import catalogue, limits, memory
+from dashboard.services import analyses, catalogue, limits, memory
 from dashboard.services.checkpoints import uploads, user_models
 from dashboard.testing import clear_caches, open_app, open_models
 from tests.asynchronous import finished
@@ -269,7 +269,7 @@ def test_a_server_that_starts_removes_what_a_killed_one_left(tmp_path: Path, mon
     left.mkdir(mode=0o700)
     (left / ("ab" * 32)).mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(services, "warm_up", lambda: None)
+    monkeypatch.setattr(analyses, "warm_up", lambda: None)
     serve._warm_up()
     assert not left.exists()
 
