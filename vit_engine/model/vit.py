@@ -5,6 +5,7 @@ added as options: registers, a distillation token, LayerScale, gated MLPs, rotar
 batch, N the tokens, D the embedding dimension, H the heads.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import cast
@@ -18,7 +19,7 @@ from vit_engine.errors import SpecError
 from vit_engine.model.blocks import Block, LayerAttention, initialise_part
 from vit_engine.model.positions import Rotation, patch_rotation, resample_positions, rope_periods
 from vit_engine.model.streaming import AttentionPlan, explicit_weights
-from vit_engine.spec import demand_known, whole_patches
+from vit_engine.spec import ModelSpec, whole_patches
 
 
 class PatchEmbed(nn.Module):
@@ -32,88 +33,56 @@ class PatchEmbed(nn.Module):
         return rearrange(self.proj(images), "b d rows cols -> b (rows cols) d")
 
 
+def _tokens(count: int, dim: int) -> nn.Parameter:
+    return nn.Parameter(torch.zeros(1, count, dim))
+
+
 class VisionTransformer(nn.Module):
-    """A Vision Transformer (ViT).
+    """A Vision Transformer (ViT), with a classifier where the spec names classes.
 
-    `image_size`, (height, width) in pixels, is the size that the position embedding is made for;
-    pictures of any size in whole patches are accepted, the embedding is resampled to their grid.
-    Tokens are CLS, a distillation token where `distilled`, registers, patches row by row; registers
-    have no position. `class_count` 0 leaves the classifier out. `drop_path` rises linearly over the
-    blocks to the given rate.
-
-    What models differ in, by name: `mlp` is a key of blocks.MLPS, `positions` "learned" (an embedding,
-    added once) or "rope" (queries and keys of patches are rotated in every layer), `pooling` says what
-    the classifier sees (spec.POOLINGS), `resampling` is a key of positions.RESAMPLINGS. `pre_norm`
-    normalises the tokens before the first block, as CLIP does.
+    The position embedding is made for the spec's native size; pictures of any size in whole patches are accepted, the
+    embedding is resampled to their grid. Tokens are CLS, a distillation token where the spec has one, registers,
+    patches row by row; registers have no position. `drop_path` rises linearly over the blocks to the given rate.
     """
 
     rope_periods: Tensor | None
 
     def __init__(
         self,
+        spec: ModelSpec,
         *,
-        patch_size: int = 16,
-        dim: int = 768,
-        depth: int = 12,
-        heads: int = 12,
-        image_size: tuple[int, int] = (224, 224),
         in_channels: int = 3,
-        registers: int = 0,
-        distilled: bool = False,
-        class_count: int = 0,
-        mlp_ratio: float = 4.0,
-        mlp: str = "gelu",
-        qkv_bias: bool = True,
-        patch_bias: bool = True,
-        layer_scale: bool = False,
-        pre_norm: bool = False,
-        norm_eps: float = 1e-6,
-        positions: str = "learned",
-        pooling: str = "cls",
         dropout: float = 0.0,
         attention_dropout: float = 0.0,
         drop_path: float = 0.0,
-        resampling: str = "bicubic",
     ) -> None:
         super().__init__()
-        if dim % heads:
-            raise SpecError(f"dim must be a multiple of heads; got dim {dim} and {heads} heads.")
-        demand_known(mlp=mlp, positions=positions, pooling=pooling, distilled=distilled, head_dim=dim // heads)
-        self.patch_size = patch_size
-        self.resampling = resampling
-        self.pooling = pooling
-        self.native_grid = whole_patches(*image_size, patch_size)
-        self.with_position = 1 + distilled  # tokens before the patches that have one
+        dim = spec.dim
+        self.patch_size = spec.patch_size
+        self.resampling = spec.resampling
+        self.pooling = spec.pooling
+        self.native_grid = spec.grid(*spec.native_size).shape
+        self.with_position = 1 + spec.distilled  # tokens before the patches that have one
 
-        self.patch_embed = PatchEmbed(patch_size=patch_size, in_channels=in_channels, dim=dim, bias=patch_bias)
-        self.cls_token = nn.Parameter(torch.zeros(1, 1, dim))
-        self.dist_token = nn.Parameter(torch.zeros(1, 1, dim)) if distilled else None
-        self.register_tokens = nn.Parameter(torch.zeros(1, registers, dim)) if registers else None
-        patches = self.native_grid[0] * self.native_grid[1]
-        learned = positions == "learned"
-        self.pos_embed = nn.Parameter(torch.zeros(1, self.with_position + patches, dim)) if learned else None
-        self.register_buffer("rope_periods", None if learned else rope_periods(dim // heads))
-        self.pos_drop = nn.Dropout(dropout)
-        self.norm_pre = nn.LayerNorm(dim, eps=norm_eps) if pre_norm else nn.Identity()
-        self.blocks = nn.ModuleList(
-            Block(
-                dim,
-                heads=heads,
-                hidden=round(dim * mlp_ratio),
-                mlp=mlp,
-                qkv_bias=qkv_bias,
-                layer_scale=layer_scale,
-                norm_eps=norm_eps,
-                dropout=dropout,
-                attention_dropout=attention_dropout,
-                drop_path=drop_path * layer / max(1, depth - 1),
-            )
-            for layer in range(depth)
+        self.patch_embed = PatchEmbed(
+            patch_size=spec.patch_size, in_channels=in_channels, dim=dim, bias=spec.patch_bias
         )
-        self.norm = nn.LayerNorm(dim, eps=norm_eps)
-        features = 2 * dim if pooling == "cls_mean" else dim
-        self.head = nn.Linear(features, class_count) if class_count else nn.Identity()
-        self.head_dist = nn.Linear(dim, class_count) if class_count and pooling == "cls_dist" else None
+        self.cls_token = _tokens(1, dim)
+        self.dist_token = _tokens(1, dim) if spec.distilled else None
+        self.register_tokens = _tokens(spec.registers, dim) if spec.registers else None
+        learned = spec.positions == "learned"
+        self.pos_embed = _tokens(self.with_position + math.prod(self.native_grid), dim) if learned else None
+        self.register_buffer("rope_periods", None if learned else rope_periods(dim // spec.heads))
+        self.pos_drop = nn.Dropout(dropout)
+        self.norm_pre = nn.LayerNorm(dim, eps=spec.norm_eps) if spec.pre_norm else nn.Identity()
+        rates = [drop_path * layer / max(1, spec.depth - 1) for layer in range(spec.depth)]
+        self.blocks = nn.ModuleList(
+            Block(spec, dropout=dropout, attention_dropout=attention_dropout, drop_path=rate) for rate in rates
+        )
+        self.norm = nn.LayerNorm(dim, eps=spec.norm_eps)
+        features, classes = 2 * dim if spec.pooling == "cls_mean" else dim, len(spec.class_names)
+        self.head = nn.Linear(features, classes) if classes else nn.Identity()
+        self.head_dist = nn.Linear(dim, classes) if classes and spec.pooling == "cls_dist" else None
         self.initialise()
 
     @torch.no_grad()

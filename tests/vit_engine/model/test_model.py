@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.vit_engine.model.builders import small_vit
 from vit_engine.errors import SpecError
 from vit_engine.model import Attention, DropPath, LayerAttention, Mlp, VisionTransformer
 from vit_engine.model.presets import vit_base, vit_small, vit_tiny
@@ -31,7 +32,7 @@ BLOCK = [
 def build(**options: object) -> VisionTransformer:
     """Native grid 3×5, three heads, two layers, weights large enough to matter; in eval mode."""
     settings = {"patch_size": 4, "dim": 12, "depth": 2, "heads": 3, "image_size": (12, 20), **options}
-    model = VisionTransformer(**settings).eval().requires_grad_(False)
+    model = small_vit(**settings).eval().requires_grad_(False)
     generator = torch.Generator().manual_seed(0)
     model.initialise(generator)
     for parameter in model.parameters():
@@ -80,11 +81,11 @@ def test_presets_resample_positions_as_dino_does_unless_told_otherwise(
 ) -> None:
     with torch.device("meta"):
         assert (preset().resampling, preset(resampling="bicubic").resampling) == ("dino", "bicubic")
-        assert VisionTransformer().resampling == "bicubic"
+        assert small_vit(patch_size=16, dim=3, depth=1, heads=3).resampling == "bicubic"
 
 
 def test_fresh_weights_are_truncated_normal_with_std_0_02() -> None:
-    model = VisionTransformer(dim=96, depth=1, heads=2, registers=50)
+    model = small_vit(patch_size=16, dim=96, depth=1, heads=2, registers=50)
     block = model.blocks[0]
     for tensor in (model.pos_embed, model.register_tokens, block.attn.qkv.weight, block.mlp.fc2.weight):
         assert tensor.std().item() == pytest.approx(0.02, rel=0.05)
@@ -246,8 +247,8 @@ def test_the_mlp_is_two_layers_with_an_exact_gelu_between() -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: build(heads=5), "dim must be a multiple of heads; got dim 12 and 5 heads"),
-        (lambda: build(image_size=(12, 21)), "multiples of the patch size, 4 px; got 12×21"),
+        (lambda: build(heads=5), "dim must be a multiple of heads for 'small'; got dim 12, 5 heads"),
+        (lambda: build(image_size=(12, 21)), r"whole patches of 4 px for 'small'; got \(12, 21\)"),
         (lambda: build()(pictures(18, 28)), "multiples of the patch size, 4 px; got 18×28"),
         (lambda: build()(pictures(0, 28)), "positive multiples"),
         (lambda: build().get_intermediate_layers(pictures(), 3), r"n must be in 1\.\.2; got 3"),
