@@ -9,7 +9,7 @@ serves any number of threads.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from einops import rearrange
@@ -165,6 +165,16 @@ class Block(nn.Module):
 
     def forward(self, x: Float[Tensor, "B N D"], rotation: Rotation | None = None) -> Float[Tensor, "B N D"]:
         return self.add(x, self.attn(self.norm1(x), rotation))
+
+    def attend(
+        self, x: Float[Tensor, "B N D"], rotation: Rotation | None, plan: AttentionPlan | None, *, output: bool
+    ) -> tuple[Tensor | None, LayerAttention | None]:
+        """What attention adds to the tokens, if wanted, and how it does so, where there is a plan."""
+        if plan is None:
+            return self.attn(self.norm1(x), rotation), None
+        attention = self.attn.record(self.norm1(x), replace(plan, output=output), rotation)
+        mixed = attention.streamed.output
+        return None if mixed is None else self.attn.project(mixed), attention
 
     def add(self, x: Float[Tensor, "B N D"], attended: Float[Tensor, "B N D"]) -> Float[Tensor, "B N D"]:
         """The tokens after the block, once attention is known: both residual branches added (eq. 2, 3)."""

@@ -6,8 +6,8 @@ batch, N the tokens, D the embedding dimension, H the heads.
 """
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -31,6 +31,14 @@ class PatchEmbed(nn.Module):
 
     def forward(self, images: Float[Tensor, "B C height width"]) -> Float[Tensor, "B N D"]:
         return rearrange(self.proj(images), "b d rows cols -> b (rows cols) d")
+
+
+@dataclass(frozen=True)
+class LayerRecord:
+    """The tokens (B, N, D) that a layer reads, and its attention where a plan asks for it."""
+
+    tokens: Tensor
+    attention: LayerAttention | None = None
 
 
 def _tokens(count: int, dim: int) -> nn.Parameter:
@@ -157,46 +165,31 @@ class VisionTransformer(nn.Module):
             return (self.head(x[:, 0]) + self.head_dist(x[:, 1])) / 2
         return self.head(x[:, 0])
 
-    @torch.no_grad()
-    def forward_with_attention(
-        self,
-        images: Float[Tensor, "B C height width"],
-        plan_of: Callable[[int], AttentionPlan | None],
-        on_layer: Callable[[int, LayerAttention | None], None],
-        *,
-        on_tokens: Callable[[int, Tensor], None] = lambda layer, tokens: None,
-        output: bool = True,
-    ) -> Tensor | None:
-        """As forward; each layer's record is handed to `on_layer(layer, record)`. No gradients are kept.
+    def record(
+        self, images: Float[Tensor, "B C height width"], plans: Mapping[int, AttentionPlan], *, output: bool = True
+    ) -> Iterator[tuple[int, LayerRecord]]:
+        """(layer, record) of each layer, as soon as its attention is known. No gradients are kept.
 
-        `on_tokens(layer, tokens)` sees the tokens that a layer leaves, and with layer -1 those of the embedding.
-        `plan_of(layer)` says what is wanted of a layer; None runs it plainly and its record is None.
-        Records are handed over one by one and then let go, so that the caller decides what stays in
-        memory. With `output` False only records are wanted: the run ends in the attention of the last
-        layer that has a plan, and None is returned.
+        plans: what is wanted of a layer's attention, by layer; layers without one run plainly. Last comes the number of
+        layers, with the tokens that the last one leaves: classify() makes of them what forward() returns. With `output`
+        False only attention is wanted, and the run ends in that of the last layer that has a plan.
+        Whoever drops each record before asking for the next leaves its memory to the layer's MLP.
         """
-        plans = [plan_of(layer) for layer in range(len(self.blocks))]
-        last = max((layer for layer, plan in enumerate(plans) if plan is not None), default=-1)
-        if not output and last < 0:
-            return None
-        x, rotation = self.embed(images), self.rotation(images)
-        on_tokens(-1, x)
-        for layer, (block, plan) in enumerate(zip(cast(Sequence[Block], self.blocks), plans, strict=True)):
-            if plan is None:
-                x = block(x, rotation)
-                on_layer(layer, None)
-                on_tokens(layer, x)
-                continue
-            needed = output or layer < last
-            record = block.attn.record(block.norm1(x), replace(plan, output=needed), rotation)
-            on_layer(layer, record)
-            mixed = record.streamed.output
-            del record  # the MLP needs the memory
-            if mixed is None:
-                return None
-            x = block.add(x, block.attn.project(mixed))
-            on_tokens(layer, x)
-        return self.classify(x)
+        last = len(self.blocks) if output else max(plans, default=-1)
+        if last < 0:
+            return
+        with torch.no_grad():  # not as a decorator, which would hold each record until the next is there
+            x, rotation = self.embed(images), self.rotation(images)
+        for layer, block in enumerate(cast(Sequence[Block], self.blocks)):
+            with torch.no_grad():
+                attended, attention = block.attend(x, rotation, plans.get(layer), output=layer < last)
+            yield layer, LayerRecord(x, attention)
+            if attended is None:
+                return
+            del attention
+            with torch.no_grad():
+                x = block.add(x, attended)
+        yield len(self.blocks), LayerRecord(x)
 
     def get_last_selfattention(self, x: Float[Tensor, "B C height width"]) -> Float[Tensor, "B H N N"]:
         """The last layer's attention weights, whole, as DINO's users know them: quadratic in memory."""
