@@ -121,18 +121,6 @@ RESAMPLINGS = {
 POOLINGS = ("cls", "cls_dist", "mean", "mean_norm", "cls_mean")
 
 
-def demand_known(*, mlp: str, positions: str, pooling: str, distilled: bool, head_dim: int) -> None:
-    """SpecError for a kind of MLP, positions or pooling that does not exist, or not with the rest."""
-    kinds = {"mlp": (mlp, MLP_KINDS), "positions": (positions, POSITIONS), "pooling": (pooling, POOLINGS)}
-    for name, (value, known) in kinds.items():
-        if value not in known:
-            raise SpecError(f"{name} must be one of {', '.join(map(repr, known))}; got {value!r}.")
-    if pooling == "cls_dist" and not distilled:
-        raise SpecError("pooling 'cls_dist' needs a distillation token; say distilled=True, or use pooling 'cls'.")
-    if positions == "rope" and head_dim % 4:
-        raise SpecError(f"rotary positions need heads of a multiple of 4 dimensions; got {head_dim}.")
-
-
 @dataclass(frozen=True)
 class Preprocessing:
     """How a model wants its pictures: channel mean and std on pixels in 0..1, resize filter (INTERPOLATIONS).
@@ -220,17 +208,22 @@ class ModelSpec:
             raise SpecError(
                 f"dim must be a multiple of heads for {self.name!r}; got dim {self.dim}, {self.heads} heads."
             )
-        demand_known(
-            mlp=self.mlp,
-            positions=self.positions,
-            pooling=self.pooling,
-            distilled=self.distilled,
-            head_dim=self.dim // self.heads,
-        )
+        self._require_known_kinds()
         if any(side % self.patch_size for side in self.native_size):
             raise SpecError(
                 f"native size must be whole patches of {self.patch_size} px for {self.name!r}; got {self.native_size}."
             )
+
+    def _require_known_kinds(self) -> None:
+        """SpecError for a kind of MLP, positions or pooling that does not exist, or not with the rest."""
+        for name, known in {"mlp": MLP_KINDS, "positions": POSITIONS, "pooling": POOLINGS}.items():
+            if getattr(self, name) not in known:
+                raise SpecError(f"{name} must be one of {', '.join(map(repr, known))}; got {getattr(self, name)!r}.")
+        if self.pooling == "cls_dist" and not self.distilled:
+            raise SpecError("pooling 'cls_dist' needs a distillation token; say distilled=True, or use pooling 'cls'.")
+        head_dim = self.dim // self.heads
+        if self.positions == "rope" and head_dim % 4:
+            raise SpecError(f"rotary positions need heads of a multiple of 4 dimensions; got {head_dim}.")
 
     @property
     def prefix(self) -> int:

@@ -10,6 +10,7 @@ from dashboard import keys
 from dashboard.services import pictures
 from dashboard.testing import open_models
 from tests.dashboard.support import SMALL
+from tests.vit_engine.model.builders import small_vit
 from vit_engine.trace import attend
 
 DIM, DEPTH, HEADS, PATCH = 24, 3, 2, 16
@@ -18,7 +19,7 @@ CHOICES = {1, 2, 3, 4, 6}  # divisors of DIM that leave 4 dimensions or more
 
 def state_dict(seed: int = 0, *, depth: int = DEPTH, dim: int = DIM) -> dict[str, torch.Tensor]:
     """A Vision Transformer's random weights under DINO's names, without a word on heads; its attention is uneven."""
-    model = ve.VisionTransformer(patch_size=PATCH, dim=dim, depth=depth, heads=HEADS, image_size=(48, 48))
+    model = small_vit(patch_size=PATCH, dim=dim, depth=depth, heads=HEADS, image_size=(48, 48))
     model.initialise(torch.Generator().manual_seed(seed))
     return {name: 30 * tensor if "attn.qkv" in name else tensor for name, tensor in model.state_dict().items()}
 

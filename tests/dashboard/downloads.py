@@ -13,6 +13,7 @@ import torch
 
 import vit_engine as ve
 from dashboard.services import jobs
+from tests.vit_engine.model.builders import small_vit
 from tests.vit_engine.weights.serving import Served, Server, running
 from vit_engine import registry
 from vit_engine.spec import Weights
@@ -25,7 +26,7 @@ HELD = 2_500_000  # bytes, of about 4.8 million: two pieces of a million come th
 
 def weights() -> bytes:
     """A weight file of several pieces, in DINO's layout."""
-    model = ve.VisionTransformer(patch_size=16, dim=128, depth=6, heads=4, image_size=(96, 96))
+    model = small_vit(patch_size=16, dim=128, depth=6, heads=4, image_size=(96, 96))
     model.initialise(torch.Generator().manual_seed(7))
     file = io.BytesIO()
     torch.save(model.state_dict(), file)

@@ -16,9 +16,9 @@ from torchvision.models import (
 )
 
 from vit_engine.errors import SpecError
+from vit_engine.model import VisionTransformer
 from vit_engine.registry import MODELS, find_model, list_models, model_of_file
 from vit_engine.spec import ModelSpec
-from vit_engine.weights import build
 
 NAMES = {
     "demo_vit_p16",
@@ -53,7 +53,7 @@ def test_the_known_names_are_there_once_each() -> None:
 @pytest.mark.parametrize("spec", MODELS, ids=lambda spec: spec.name)
 def test_every_row_is_a_model_that_can_be_built(spec: ModelSpec) -> None:
     with torch.device("meta"):
-        model = build(spec)
+        model = VisionTransformer(spec)
     assert model.pos_embed.shape == (1, spec.grid(*spec.native_size).patches + 1 + spec.distilled, spec.dim)
     assert spec.parameter_count == sum(parameter.numel() for parameter in model.parameters())
     assert model.prefix == spec.prefix

@@ -26,7 +26,7 @@ from vit_engine.model import Block, VisionTransformer
 from vit_engine.model.streaming import explicit_weights
 from vit_engine.registry import find_model
 from vit_engine.registry.shapes import CLASSES
-from vit_engine.weights import build, load_model
+from vit_engine.weights import load_model
 from vit_engine.weights.reading.read import read_checkpoint
 
 HIT_COVERAGE = 0.25
@@ -210,7 +210,7 @@ def load_candidates(patch_size: int, weights: Path | None = None) -> Candidates:
 
 
 def _with_weights(name: str, state: Mapping[str, Tensor]) -> VisionTransformer:
-    model = build(find_model(name))
+    model = VisionTransformer(find_model(name))
     try:
         model.load_state_dict(state)
     except RuntimeError as error:

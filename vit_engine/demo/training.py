@@ -24,6 +24,7 @@ from vit_engine.demo.scenes import Size
 from vit_engine.errors import CheckpointError
 from vit_engine.model import VisionTransformer
 from vit_engine.registry.shapes import CLASSES
+from vit_engine.spec import ModelSpec
 
 EMA_DECAY = 0.999
 SAVE_EVERY = 200  # steps
@@ -63,6 +64,25 @@ class Recipe:
     auxiliary_weight: float = 1.0
     seed: int = 0
 
+    @property
+    def name(self) -> str:
+        return f"demo_vit_p{self.patch_size}"
+
+    @property
+    def spec(self) -> ModelSpec:
+        return ModelSpec(
+            name=self.name,
+            title=self.name,
+            family="demo",
+            patch_size=self.patch_size,
+            dim=self.dim,
+            depth=self.depth,
+            heads=self.heads,
+            mlp_ratio=self.mlp_ratio,
+            native_size=self.native_size,
+            class_names=CLASSES,
+        )
+
 
 RECIPES = {
     16: Recipe(
@@ -98,16 +118,7 @@ RECIPES = {
 def build_model(recipe: Recipe) -> VisionTransformer:
     """The recipe's architecture, its position embedding initialised by sines and cosines."""
     torch.manual_seed(recipe.seed)
-    model = VisionTransformer(
-        patch_size=recipe.patch_size,
-        dim=recipe.dim,
-        depth=recipe.depth,
-        heads=recipe.heads,
-        mlp_ratio=recipe.mlp_ratio,
-        image_size=recipe.native_size,
-        class_count=len(CLASSES),
-        resampling="bicubic",
-    )
+    model = VisionTransformer(recipe.spec)
     with torch.no_grad():
         cast(Tensor, model.pos_embed)[:, 1:] = _sines(*model.native_grid, recipe.dim) * 0.1
     return model
@@ -128,7 +139,7 @@ class Trainer:
     """
 
     def __init__(self, recipe: Recipe, folder: Path) -> None:
-        self.recipe, self.checkpoint = recipe, folder / f"demo_vit_p{recipe.patch_size}.training.pt"
+        self.recipe, self.checkpoint = recipe, folder / f"{recipe.name}.training.pt"
         self.model = build_model(recipe)
         self.auxiliary = nn.Linear(recipe.dim, 1 + len(CLASSES))
         self.average = build_model(recipe).requires_grad_(False)

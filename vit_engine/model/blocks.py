@@ -9,7 +9,7 @@ serves any number of threads.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from einops import rearrange
@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from vit_engine.model.positions import Rotation, rotate
 from vit_engine.model.streaming import AttentionPlan, StreamedAttention, stream_attention
+from vit_engine.spec import ModelSpec
 
 
 @dataclass(frozen=True)
@@ -144,29 +145,36 @@ class Block(nn.Module):
 
     def __init__(
         self,
-        dim: int,
+        spec: ModelSpec,
         *,
-        heads: int,
-        hidden: int,
-        mlp: str = "gelu",
-        qkv_bias: bool = True,
-        layer_scale: bool = False,
-        norm_eps: float = 1e-6,
         dropout: float = 0.0,
         attention_dropout: float = 0.0,
         drop_path: float = 0.0,
     ) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(dim, eps=norm_eps)
-        self.attn = Attention(dim, heads=heads, qkv_bias=qkv_bias, dropout=dropout, attention_dropout=attention_dropout)
-        self.ls1 = LayerScale(dim) if layer_scale else nn.Identity()
-        self.norm2 = nn.LayerNorm(dim, eps=norm_eps)
-        self.mlp = MLPS[mlp](dim, hidden=hidden, dropout=dropout)
-        self.ls2 = LayerScale(dim) if layer_scale else nn.Identity()
+        dim, eps = spec.dim, spec.norm_eps
+        self.norm1 = nn.LayerNorm(dim, eps=eps)
+        self.attn = Attention(
+            dim, heads=spec.heads, qkv_bias=spec.qkv_bias, dropout=dropout, attention_dropout=attention_dropout
+        )
+        self.ls1 = LayerScale(dim) if spec.layer_scale else nn.Identity()
+        self.norm2 = nn.LayerNorm(dim, eps=eps)
+        self.mlp = MLPS[spec.mlp](dim, hidden=spec.hidden, dropout=dropout)
+        self.ls2 = LayerScale(dim) if spec.layer_scale else nn.Identity()
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Float[Tensor, "B N D"], rotation: Rotation | None = None) -> Float[Tensor, "B N D"]:
         return self.add(x, self.attn(self.norm1(x), rotation))
+
+    def attend(
+        self, x: Float[Tensor, "B N D"], rotation: Rotation | None, plan: AttentionPlan | None, *, output: bool
+    ) -> tuple[Tensor | None, LayerAttention | None]:
+        """What attention adds to the tokens, if wanted, and how it does so, where there is a plan."""
+        if plan is None:
+            return self.attn(self.norm1(x), rotation), None
+        attention = self.attn.record(self.norm1(x), replace(plan, output=output), rotation)
+        mixed = attention.streamed.output
+        return None if mixed is None else self.attn.project(mixed), attention
 
     def add(self, x: Float[Tensor, "B N D"], attended: Float[Tensor, "B N D"]) -> Float[Tensor, "B N D"]:
         """The tokens after the block, once attention is known: both residual branches added (eq. 2, 3)."""

@@ -5,8 +5,9 @@ added as options: registers, a distillation token, LayerScale, gated MLPs, rotar
 batch, N the tokens, D the embedding dimension, H the heads.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -18,7 +19,7 @@ from vit_engine.errors import SpecError
 from vit_engine.model.blocks import Block, LayerAttention, initialise_part
 from vit_engine.model.positions import Rotation, patch_rotation, resample_positions, rope_periods
 from vit_engine.model.streaming import AttentionPlan, explicit_weights
-from vit_engine.spec import demand_known, whole_patches
+from vit_engine.spec import ModelSpec, whole_patches
 
 
 class PatchEmbed(nn.Module):
@@ -32,88 +33,64 @@ class PatchEmbed(nn.Module):
         return rearrange(self.proj(images), "b d rows cols -> b (rows cols) d")
 
 
+@dataclass(frozen=True)
+class LayerRecord:
+    """The tokens (B, N, D) that a layer reads, and its attention where a plan asks for it."""
+
+    tokens: Tensor
+    attention: LayerAttention | None = None
+
+
+def _tokens(count: int, dim: int) -> nn.Parameter:
+    return nn.Parameter(torch.zeros(1, count, dim))
+
+
 class VisionTransformer(nn.Module):
-    """A Vision Transformer (ViT).
+    """A Vision Transformer (ViT), with a classifier where the spec names classes.
 
-    `image_size`, (height, width) in pixels, is the size that the position embedding is made for;
-    pictures of any size in whole patches are accepted, the embedding is resampled to their grid.
-    Tokens are CLS, a distillation token where `distilled`, registers, patches row by row; registers
-    have no position. `class_count` 0 leaves the classifier out. `drop_path` rises linearly over the
-    blocks to the given rate.
-
-    What models differ in, by name: `mlp` is a key of blocks.MLPS, `positions` "learned" (an embedding,
-    added once) or "rope" (queries and keys of patches are rotated in every layer), `pooling` says what
-    the classifier sees (spec.POOLINGS), `resampling` is a key of positions.RESAMPLINGS. `pre_norm`
-    normalises the tokens before the first block, as CLIP does.
+    The position embedding is made for the spec's native size; pictures of any size in whole patches are accepted, the
+    embedding is resampled to their grid. Tokens are CLS, a distillation token where the spec has one, registers,
+    patches row by row; registers have no position. `drop_path` rises linearly over the blocks to the given rate.
     """
 
     rope_periods: Tensor | None
 
     def __init__(
         self,
+        spec: ModelSpec,
         *,
-        patch_size: int = 16,
-        dim: int = 768,
-        depth: int = 12,
-        heads: int = 12,
-        image_size: tuple[int, int] = (224, 224),
         in_channels: int = 3,
-        registers: int = 0,
-        distilled: bool = False,
-        class_count: int = 0,
-        mlp_ratio: float = 4.0,
-        mlp: str = "gelu",
-        qkv_bias: bool = True,
-        patch_bias: bool = True,
-        layer_scale: bool = False,
-        pre_norm: bool = False,
-        norm_eps: float = 1e-6,
-        positions: str = "learned",
-        pooling: str = "cls",
         dropout: float = 0.0,
         attention_dropout: float = 0.0,
         drop_path: float = 0.0,
-        resampling: str = "bicubic",
     ) -> None:
         super().__init__()
-        if dim % heads:
-            raise SpecError(f"dim must be a multiple of heads; got dim {dim} and {heads} heads.")
-        demand_known(mlp=mlp, positions=positions, pooling=pooling, distilled=distilled, head_dim=dim // heads)
-        self.patch_size = patch_size
-        self.resampling = resampling
-        self.pooling = pooling
-        self.native_grid = whole_patches(*image_size, patch_size)
-        self.with_position = 1 + distilled  # tokens before the patches that have one
+        dim = spec.dim
+        self.patch_size = spec.patch_size
+        self.resampling = spec.resampling
+        self.pooling = spec.pooling
+        self.native_grid = spec.grid(*spec.native_size).shape
+        self.with_position = 1 + spec.distilled  # tokens before the patches that have one
 
-        self.patch_embed = PatchEmbed(patch_size=patch_size, in_channels=in_channels, dim=dim, bias=patch_bias)
-        self.cls_token = nn.Parameter(torch.zeros(1, 1, dim))
-        self.dist_token = nn.Parameter(torch.zeros(1, 1, dim)) if distilled else None
-        self.register_tokens = nn.Parameter(torch.zeros(1, registers, dim)) if registers else None
-        patches = self.native_grid[0] * self.native_grid[1]
-        learned = positions == "learned"
-        self.pos_embed = nn.Parameter(torch.zeros(1, self.with_position + patches, dim)) if learned else None
-        self.register_buffer("rope_periods", None if learned else rope_periods(dim // heads))
-        self.pos_drop = nn.Dropout(dropout)
-        self.norm_pre = nn.LayerNorm(dim, eps=norm_eps) if pre_norm else nn.Identity()
-        self.blocks = nn.ModuleList(
-            Block(
-                dim,
-                heads=heads,
-                hidden=round(dim * mlp_ratio),
-                mlp=mlp,
-                qkv_bias=qkv_bias,
-                layer_scale=layer_scale,
-                norm_eps=norm_eps,
-                dropout=dropout,
-                attention_dropout=attention_dropout,
-                drop_path=drop_path * layer / max(1, depth - 1),
-            )
-            for layer in range(depth)
+        self.patch_embed = PatchEmbed(
+            patch_size=spec.patch_size, in_channels=in_channels, dim=dim, bias=spec.patch_bias
         )
-        self.norm = nn.LayerNorm(dim, eps=norm_eps)
-        features = 2 * dim if pooling == "cls_mean" else dim
-        self.head = nn.Linear(features, class_count) if class_count else nn.Identity()
-        self.head_dist = nn.Linear(dim, class_count) if class_count and pooling == "cls_dist" else None
+        self.cls_token = _tokens(1, dim)
+        self.dist_token = _tokens(1, dim) if spec.distilled else None
+        self.register_tokens = _tokens(spec.registers, dim) if spec.registers else None
+        learned = spec.positions == "learned"
+        self.pos_embed = _tokens(self.with_position + math.prod(self.native_grid), dim) if learned else None
+        self.register_buffer("rope_periods", None if learned else rope_periods(dim // spec.heads))
+        self.pos_drop = nn.Dropout(dropout)
+        self.norm_pre = nn.LayerNorm(dim, eps=spec.norm_eps) if spec.pre_norm else nn.Identity()
+        rates = [drop_path * layer / max(1, spec.depth - 1) for layer in range(spec.depth)]
+        self.blocks = nn.ModuleList(
+            Block(spec, dropout=dropout, attention_dropout=attention_dropout, drop_path=rate) for rate in rates
+        )
+        self.norm = nn.LayerNorm(dim, eps=spec.norm_eps)
+        features, classes = 2 * dim if spec.pooling == "cls_mean" else dim, len(spec.class_names)
+        self.head = nn.Linear(features, classes) if classes else nn.Identity()
+        self.head_dist = nn.Linear(dim, classes) if classes and spec.pooling == "cls_dist" else None
         self.initialise()
 
     @torch.no_grad()
@@ -188,46 +165,31 @@ class VisionTransformer(nn.Module):
             return (self.head(x[:, 0]) + self.head_dist(x[:, 1])) / 2
         return self.head(x[:, 0])
 
-    @torch.no_grad()
-    def forward_with_attention(
-        self,
-        images: Float[Tensor, "B C height width"],
-        plan_of: Callable[[int], AttentionPlan | None],
-        on_layer: Callable[[int, LayerAttention | None], None],
-        *,
-        on_tokens: Callable[[int, Tensor], None] = lambda layer, tokens: None,
-        output: bool = True,
-    ) -> Tensor | None:
-        """As forward; each layer's record is handed to `on_layer(layer, record)`. No gradients are kept.
+    def record(
+        self, images: Float[Tensor, "B C height width"], plans: Mapping[int, AttentionPlan], *, output: bool = True
+    ) -> Iterator[tuple[int, LayerRecord]]:
+        """(layer, record) of each layer, as soon as its attention is known. No gradients are kept.
 
-        `on_tokens(layer, tokens)` sees the tokens that a layer leaves, and with layer -1 those of the embedding.
-        `plan_of(layer)` says what is wanted of a layer; None runs it plainly and its record is None.
-        Records are handed over one by one and then let go, so that the caller decides what stays in
-        memory. With `output` False only records are wanted: the run ends in the attention of the last
-        layer that has a plan, and None is returned.
+        plans: what is wanted of a layer's attention, by layer; layers without one run plainly. Last comes the number of
+        layers, with the tokens that the last one leaves: classify() makes of them what forward() returns. With `output`
+        False only attention is wanted, and the run ends in that of the last layer that has a plan.
+        Whoever drops each record before asking for the next leaves its memory to the layer's MLP.
         """
-        plans = [plan_of(layer) for layer in range(len(self.blocks))]
-        last = max((layer for layer, plan in enumerate(plans) if plan is not None), default=-1)
-        if not output and last < 0:
-            return None
-        x, rotation = self.embed(images), self.rotation(images)
-        on_tokens(-1, x)
-        for layer, (block, plan) in enumerate(zip(cast(Sequence[Block], self.blocks), plans, strict=True)):
-            if plan is None:
-                x = block(x, rotation)
-                on_layer(layer, None)
-                on_tokens(layer, x)
-                continue
-            needed = output or layer < last
-            record = block.attn.record(block.norm1(x), replace(plan, output=needed), rotation)
-            on_layer(layer, record)
-            mixed = record.streamed.output
-            del record  # the MLP needs the memory
-            if mixed is None:
-                return None
-            x = block.add(x, block.attn.project(mixed))
-            on_tokens(layer, x)
-        return self.classify(x)
+        last = len(self.blocks) if output else max(plans, default=-1)
+        if last < 0:
+            return
+        with torch.no_grad():  # not as a decorator, which would hold each record until the next is there
+            x, rotation = self.embed(images), self.rotation(images)
+        for layer, block in enumerate(cast(Sequence[Block], self.blocks)):
+            with torch.no_grad():
+                attended, attention = block.attend(x, rotation, plans.get(layer), output=layer < last)
+            yield layer, LayerRecord(x, attention)
+            if attended is None:
+                return
+            del attention
+            with torch.no_grad():
+                x = block.add(x, attended)
+        yield len(self.blocks), LayerRecord(x)
 
     def get_last_selfattention(self, x: Float[Tensor, "B C height width"]) -> Float[Tensor, "B H N N"]:
         """The last layer's attention weights, whole, as DINO's users know them: quadratic in memory."""

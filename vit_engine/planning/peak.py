@@ -85,7 +85,7 @@ def _attention(size: _Sizes, run: Run) -> int:
 
 
 def _mlp(size: _Sizes, run: Run) -> int:
-    """Tokens before and after attention, mixed values and their projection, normalised tokens; hidden, and its GELU.
+    """Tokens before and after attention, what it adds, normalised tokens and what comes of them; hidden, and its GELU.
 
     A gated MLP has its gates and values side by side, the gates' activation, and the product; CLIP's GELU has
     as many steps.

@@ -12,7 +12,7 @@ from torch import Tensor
 from vit_engine.devices import out_of_memory
 from vit_engine.errors import ResourceError, SpecError
 from vit_engine.image import PreparedImage
-from vit_engine.model import LayerAttention
+from vit_engine.model import LayerAttention, LayerRecord
 from vit_engine.model.streaming import AttentionPlan
 from vit_engine.planning import attention_plan, demand_memory
 from vit_engine.progress import Progress
@@ -49,25 +49,21 @@ def attend(
     demand_memory(spec, grid, layers=layers, statistics=statistics, device=loaded.device, dtype=loaded.dtype)
     traced, plan = spec.layer_numbers(layers), attention_plan(grid, statistics)
     with torch.inference_mode(), _memory_errors(grid, loaded):
-        keeper = _Keeper(loaded, grid, traced, plan, progress)
+        builder = _TraceBuilder(loaded, grid, traced, plan, progress)
         images = prepared.tensor.unsqueeze(0).to(loaded.device, loaded.dtype)
-        output = loaded.model.forward_with_attention(
-            images,
-            lambda layer: plan if layer in traced else None,
-            keeper.keep,
-            on_tokens=keeper.overflow.add,
-            output=bool(spec.class_names),
-        )
-        keeper.overflow.require_none(output, loaded)
-        head_statistics = None if statistics == "none" else keeper.statistics()
-        predictions = () if output is None else _predictions(output[0], spec)
+        for layer, record in loaded.model.record(images, dict.fromkeys(traced, plan), output=bool(spec.class_names)):
+            builder.add(layer, record)
+            del record  # the MLP needs the memory
+        builder.overflow.require_none(builder.output, loaded)
+        head_statistics = None if statistics == "none" else builder.statistics()
+        predictions = () if builder.output is None else _predictions(builder.output[0], spec)
         if loaded.device.type != "cpu":
             torch.accelerator.synchronize(loaded.device)  # the seconds are those of the work, not of its launch
     return AttentionTrace(
         spec=spec,
         grid=grid,
         image_sha256=prepared.sha256,
-        layers=keeper.layers,
+        layers=builder.layers,
         head_statistics=head_statistics,
         predictions=predictions,
         seconds=time.perf_counter() - started,
@@ -97,7 +93,7 @@ def _memory_errors(grid: TokenGrid, loaded: LoadedModel) -> Iterator[None]:
         ) from error
 
 
-class _Keeper:
+class _TraceBuilder:
     """Takes each layer's record as it comes, and keeps what the trace and its statistics need.
 
     What is kept has its memory before the run begins: made among the run's own tensors, which come and
@@ -116,6 +112,8 @@ class _Keeper:
         spec = loaded.spec
         self.spec, self.grid, self.progress = spec, grid, progress
         self.overflow = Overflow(loaded)
+        self.classify = loaded.model.classify
+        self.output: Tensor | None = None
         self.last = spec.depth - 1 if spec.class_names else max(traced)  # predictions need every layer
         self.layers: dict[int, LayerTrace] = {}
         empty = partial(torch.empty, device=loaded.device)
@@ -133,21 +131,28 @@ class _Keeper:
         lengths |= {"distance": grid.patches} if plan.distance else {}
         self.per_query = {name: empty(len(traced), spec.heads, length) for name, length in lengths.items()}
 
-    def keep(self, layer: int, record: LayerAttention | None) -> None:
-        if record is not None:
-            streamed = record.streamed
-            self.overflow.add(layer, streamed.log_normaliser)
-            queries, keys, log_normalisers = self.store.pop(layer)
-            for name, values in self.per_query.items():
-                values[len(self.layers)] = getattr(streamed, name)[0]
-            self.layers[layer] = LayerTrace(
-                queries.copy_(record.queries[0]),
-                keys.copy_(record.keys[0]),
-                log_normalisers.copy_(streamed.log_normaliser[0]),
-                record.scale,
-            )
+    def add(self, layer: int, record: LayerRecord) -> None:
+        self.overflow.add(layer - 1, record.tokens)  # which the layer before has left
+        if layer == self.spec.depth:
+            self.output = self.classify(record.tokens)
+            return
+        if record.attention is not None:
+            self._keep(layer, record.attention)
         if self.progress is not None:
             self.progress((layer + 1) / (self.last + 1), f"layer {layer + 1} of {self.spec.depth}")
+
+    def _keep(self, layer: int, attention: LayerAttention) -> None:
+        streamed = attention.streamed
+        self.overflow.add(layer, streamed.log_normaliser)
+        queries, keys, log_normalisers = self.store.pop(layer)
+        for name, values in self.per_query.items():
+            values[len(self.layers)] = getattr(streamed, name)[0]
+        self.layers[layer] = LayerTrace(
+            queries.copy_(attention.queries[0]),
+            keys.copy_(attention.keys[0]),
+            log_normalisers.copy_(streamed.log_normaliser[0]),
+            attention.scale,
+        )
 
     def statistics(self) -> HeadStatistics:
         reduced = {name: values.float().cpu().numpy() for name, values in _means(self.per_query).items()}

@@ -1,6 +1,5 @@
 """Where weights come from, and the proof that all of them arrived."""
 
-from vit_engine.weights.convert import build
 from vit_engine.weights.fetching.fetch import fetch
 from vit_engine.weights.inspect import Inspection, inspect_checkpoint
 from vit_engine.weights.load import load_model
@@ -11,7 +10,6 @@ __all__ = [
     "Inspection",
     "LoadReport",
     "LoadedModel",
-    "build",
     "cache_folder",
     "fetch",
     "inspect_checkpoint",

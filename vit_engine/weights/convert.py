@@ -71,7 +71,7 @@ class Converted:
         CheckpointError with both lists of names unless all fit, or where their values are no weights.
         """
         with torch.device("meta"):
-            model = build(spec)
+            model = VisionTransformer(spec)
         expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
         with about(self.file.path):
             tensors = self._tensors(spec)
@@ -137,30 +137,6 @@ def _traits(kind: Format, conversion: Conversion, origin: Origin) -> Traits:
         raise CheckpointError(
             f"it has the names of {kind.name} and not its shapes ({type(error).__name__}: {error})."
         ) from error
-
-
-def build(spec: ModelSpec) -> VisionTransformer:
-    """The model of a spec."""
-    return VisionTransformer(
-        patch_size=spec.patch_size,
-        dim=spec.dim,
-        depth=spec.depth,
-        heads=spec.heads,
-        image_size=spec.native_size,
-        registers=spec.registers,
-        distilled=spec.distilled,
-        class_count=len(spec.class_names),
-        mlp_ratio=spec.mlp_ratio,
-        mlp=spec.mlp,
-        qkv_bias=spec.qkv_bias,
-        patch_bias=spec.patch_bias,
-        layer_scale=spec.layer_scale,
-        pre_norm=spec.pre_norm,
-        norm_eps=spec.norm_eps,
-        positions=spec.positions,
-        pooling=spec.pooling,
-        resampling=spec.resampling,
-    )
 
 
 def _demand_fit(path: Path, spec: ModelSpec, expected: Mapping[str, Shape], got: Mapping[str, Shape]) -> None:

@@ -11,7 +11,7 @@ from vit_engine.model import VisionTransformer
 from vit_engine.progress import Progress
 from vit_engine.registry import find_model, list_models
 from vit_engine.spec import ModelSpec
-from vit_engine.weights.convert import build, convert
+from vit_engine.weights.convert import convert
 from vit_engine.weights.fetching.checksum import verify
 from vit_engine.weights.fetching.fetch import fetch
 from vit_engine.weights.identify import demand_heads, identify
@@ -87,7 +87,7 @@ def checkpoint_path(name_or_path: str | Path | ModelSpec) -> Path | None:
 
 def _random_model(spec: ModelSpec, seed: int, device: torch.device) -> LoadedModel:
     with torch.device("meta"):
-        model = build(spec)
+        model = VisionTransformer(spec)
     model = model.to_empty(device="cpu")
     model.initialise(torch.Generator().manual_seed(seed))
     report = LoadReport(source=f"random (seed {seed})", format="random", sha256=None, seed=seed)

@@ -33,6 +33,7 @@ from tests.dashboard.compare.fixtures_compare import (
 )
 from tests.dashboard.downloads import watch_downloads
 from tests.dashboard.support import ignore
+from tests.vit_engine.model.builders import small_vit
 from tests.vit_engine.weights.serving import Served, Server, running
 from vit_engine import registry
 from vit_engine.spec import Weights
@@ -45,7 +46,7 @@ pytestmark = pytest.mark.usefixtures("fresh_caches")
 
 def weights() -> bytes:
     """A weight file in DINO's layout."""
-    model = ve.VisionTransformer(patch_size=16, dim=24, depth=2, heads=3, image_size=(96, 96))
+    model = small_vit(patch_size=16, dim=24, depth=2, heads=3, image_size=(96, 96))
     model.initialise(torch.Generator().manual_seed(7))
     file = io.BytesIO()
     torch.save(model.state_dict(), file)

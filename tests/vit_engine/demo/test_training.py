@@ -11,10 +11,11 @@ from torch import Tensor
 
 from vit_engine.demo.training import RECIPES, Mix, Recipe, Trainer, build_model
 from vit_engine.errors import CheckpointError
+from vit_engine.model import VisionTransformer
 from vit_engine.registry import find_model
 from vit_engine.registry.shapes import CLASSES
 from vit_engine.spec import ModelSpec
-from vit_engine.weights import build, load_model
+from vit_engine.weights import load_model
 
 
 @pytest.fixture(autouse=True)
@@ -144,7 +145,7 @@ def test_export_loads_as_the_averaged_model_in_float16(tmp_path: Path):
 
 @pytest.mark.parametrize("patch_size", sorted(RECIPES))
 def test_recipes_build_the_registered_models(patch_size: int):
-    registered = build(find_model(f"demo_vit_p{patch_size}")).state_dict()
+    registered = VisionTransformer(find_model(f"demo_vit_p{patch_size}")).state_dict()
     trained = build_model(RECIPES[patch_size]).state_dict()
     assert {name: tensor.shape for name, tensor in trained.items()} == {
         name: tensor.shape for name, tensor in registered.items()

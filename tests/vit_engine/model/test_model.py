@@ -1,13 +1,15 @@
 """The model computes what the papers say, under DINO's names."""
 
+import weakref
 from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.vit_engine.model.builders import small_vit
 from vit_engine.errors import SpecError
-from vit_engine.model import Attention, DropPath, LayerAttention, Mlp, VisionTransformer
+from vit_engine.model import Attention, DropPath, Mlp, VisionTransformer
 from vit_engine.model.presets import vit_base, vit_small, vit_tiny
 from vit_engine.model.streaming import AttentionPlan
 from vit_engine.spec import TokenGrid
@@ -31,7 +33,7 @@ BLOCK = [
 def build(**options: object) -> VisionTransformer:
     """Native grid 3×5, three heads, two layers, weights large enough to matter; in eval mode."""
     settings = {"patch_size": 4, "dim": 12, "depth": 2, "heads": 3, "image_size": (12, 20), **options}
-    model = VisionTransformer(**settings).eval().requires_grad_(False)
+    model = small_vit(**settings).eval().requires_grad_(False)
     generator = torch.Generator().manual_seed(0)
     model.initialise(generator)
     for parameter in model.parameters():
@@ -80,11 +82,11 @@ def test_presets_resample_positions_as_dino_does_unless_told_otherwise(
 ) -> None:
     with torch.device("meta"):
         assert (preset().resampling, preset(resampling="bicubic").resampling) == ("dino", "bicubic")
-        assert VisionTransformer().resampling == "bicubic"
+        assert small_vit(patch_size=16, dim=3, depth=1, heads=3).resampling == "bicubic"
 
 
 def test_fresh_weights_are_truncated_normal_with_std_0_02() -> None:
-    model = VisionTransformer(dim=96, depth=1, heads=2, registers=50)
+    model = small_vit(patch_size=16, dim=96, depth=1, heads=2, registers=50)
     block = model.blocks[0]
     for tensor in (model.pos_embed, model.register_tokens, block.attn.qkv.weight, block.mlp.fc2.weight):
         assert tensor.std().item() == pytest.approx(0.02, rel=0.05)
@@ -130,34 +132,54 @@ def test_scores_are_scaled_by_the_root_of_the_head_dimension() -> None:
 
 @pytest.mark.parametrize("class_count", [0, 7])
 @pytest.mark.parametrize("size", [(12, 20), (20, 28), (4, 44)])
-def test_forward_with_attention_gives_the_output_of_forward(class_count: int, size: tuple[int, int]) -> None:
+def test_records_have_each_layers_tokens_and_planned_attention_and_end_in_the_output_of_forward(
+    class_count: int, size: tuple[int, int]
+) -> None:
     model, images = build(registers=2, class_count=class_count), pictures(*size)
     plan = AttentionPlan(TokenGrid(3, size[0] // 4, size[1] // 4, 4))
-    records: list[tuple[int, LayerAttention | None]] = []
-    out = model.forward_with_attention(
-        images, lambda layer: plan if layer else None, lambda *record: records.append(record)
-    )
+    records = dict(model.record(images, {1: plan}))
+    assert list(records) == [0, 1, 2]
+    out = model.classify(records[2].tokens)
     assert out.shape == (2, class_count or 12)
     torch.testing.assert_close(out, model(images), rtol=1e-5, atol=1e-5)
-    assert [layer for layer, _ in records] == [0, 1]
-    assert records[0][1] is None
-    assert records[1][1].queries.shape == records[1][1].keys.shape == (2, 3, plan.grid.tokens, 4)
+    torch.testing.assert_close(records[0].tokens, model.embed(images))
+    torch.testing.assert_close(records[1].tokens, model.blocks[0](model.embed(images)))
+    assert records[0].attention is records[2].attention is None
+    attention = records[1].attention
+    assert attention.queries.shape == attention.keys.shape == (2, 3, plan.grid.tokens, 4)
 
 
-def test_forward_with_attention_keeps_no_gradients_and_needs_no_setting_for_that() -> None:
-    model, images = build(), pictures()
+def test_records_keep_no_gradients_and_leave_the_callers_setting_alone() -> None:
+    model, images = build().requires_grad_(), pictures()
     with torch.enable_grad():
-        out = model.requires_grad_().forward_with_attention(
-            images, lambda _: AttentionPlan(TokenGrid(1, 5, 7, 4)), lambda *_: None
-        )
-    assert not out.requires_grad
+        for _, record in model.record(images, {0: AttentionPlan(TokenGrid(1, 5, 7, 4))}):
+            assert not record.tokens.requires_grad
+            assert torch.is_grad_enabled()
+            assert record.attention is None or not record.attention.queries.requires_grad
 
 
-def test_without_output_and_plans_nothing_is_run() -> None:
-    records: list[object] = []
-    out = build().forward_with_attention(pictures(), lambda _: None, lambda *each: records.append(each), output=False)
-    assert out is None
-    assert not records
+def test_without_output_the_run_ends_in_the_attention_of_the_last_layer_with_a_plan() -> None:
+    model, plan, ran = build(depth=3), AttentionPlan(TokenGrid(1, 5, 7, 4)), []
+    for layer, block in enumerate(model.blocks):
+        block.mlp.register_forward_hook(lambda *_, layer=layer: ran.append(layer))
+    records = dict(model.record(pictures(), {1: plan}, output=False))
+    assert list(records) == [0, 1]
+    assert records[1].attention.streamed.output is None
+    assert ran == [0]
+    assert list(model.record(pictures(), {}, output=False)) == []
+
+
+def test_nothing_of_a_layers_attention_is_left_while_its_mlp_runs() -> None:
+    model, plan = build(), AttentionPlan(TokenGrid(1, 5, 7, 4))
+    queries: list[weakref.ref[Tensor]] = []
+    alive: list[bool] = []
+    for block in model.blocks:
+        block.mlp.register_forward_pre_hook(lambda *_: alive.append(queries[-1]() is not None))
+    for layer, record in model.record(pictures(), {0: plan, 1: plan}):
+        if layer < 2:
+            queries.append(weakref.ref(record.attention.queries))
+        del record
+    assert alive == [False, False]
 
 
 def test_without_a_classifier_forward_is_the_normalised_cls_token() -> None:
@@ -246,8 +268,8 @@ def test_the_mlp_is_two_layers_with_an_exact_gelu_between() -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: build(heads=5), "dim must be a multiple of heads; got dim 12 and 5 heads"),
-        (lambda: build(image_size=(12, 21)), "multiples of the patch size, 4 px; got 12×21"),
+        (lambda: build(heads=5), "dim must be a multiple of heads for 'small'; got dim 12, 5 heads"),
+        (lambda: build(image_size=(12, 21)), r"whole patches of 4 px for 'small'; got \(12, 21\)"),
         (lambda: build()(pictures(18, 28)), "multiples of the patch size, 4 px; got 18×28"),
         (lambda: build()(pictures(0, 28)), "positive multiples"),
         (lambda: build().get_intermediate_layers(pictures(), 3), r"n must be in 1\.\.2; got 3"),

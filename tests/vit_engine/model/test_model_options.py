@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from tests.vit_engine.model.builders import small_vit
 from tests.vit_engine.model.test_model import build, pictures
 from vit_engine.errors import SpecError
-from vit_engine.model import Block, VisionTransformer
 from vit_engine.model.blocks import MLPS, LayerScale
 from vit_engine.model.positions import patch_rotation, resample_positions, rope_periods, rotate
 from vit_engine.spec import MLP_KINDS, ModelSpec
@@ -59,11 +59,11 @@ def test_every_kind_of_mlp_that_a_spec_may_name_is_there() -> None:
 
 def test_layer_scale_multiplies_each_branch_before_it_is_added() -> None:
     x = torch.randn(1, 5, 8, generator=torch.Generator().manual_seed(1))
-    block = filled(Block(8, heads=2, hidden=16, layer_scale=True))
+    block = filled(build(dim=8, heads=2, mlp_ratio=2.0, layer_scale=True).blocks[0])
     after = x + block.ls1.gamma * block.attn(block.norm1(x))
     torch.testing.assert_close(block(x), after + block.ls2.gamma * block.mlp(block.norm2(after)))
     assert [module.gamma.tolist() for module in build(layer_scale=True).modules() if isinstance(module, LayerScale)]
-    fresh = VisionTransformer(patch_size=4, dim=12, depth=1, heads=3, image_size=(12, 20), layer_scale=True)
+    fresh = small_vit(patch_size=4, dim=12, depth=1, heads=3, image_size=(12, 20), layer_scale=True)
     assert fresh.blocks[0].ls2.gamma.tolist() == [1.0] * 12
 
 

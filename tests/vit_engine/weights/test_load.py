@@ -11,9 +11,10 @@ import torch
 
 from tests.vit_engine.weights.fixtures_states import State, saved, vit_state
 from vit_engine.errors import CheckpointError, SpecError
+from vit_engine.model import VisionTransformer
 from vit_engine.registry import list_models
 from vit_engine.spec import ModelSpec, Weights
-from vit_engine.weights import LoadedModel, build, cache_folder, load_model, weights_path, works_offline
+from vit_engine.weights import LoadedModel, cache_folder, load_model, weights_path, works_offline
 
 PIXELS = torch.randn(1, 3, 20, 28, generator=torch.Generator().manual_seed(2))
 
@@ -205,7 +206,7 @@ def test_an_unknown_name_is_no_path() -> None:
 
 
 def test_build_passes_every_dimension_of_the_specification(small_spec: ModelSpec) -> None:
-    model = build(small_spec)
+    model = VisionTransformer(small_spec)
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     assert shapes["pos_embed"] == (1, 16, 12)
     assert shapes["register_tokens"] == (1, 2, 12)
@@ -213,7 +214,7 @@ def test_build_passes_every_dimension_of_the_specification(small_spec: ModelSpec
     assert shapes["blocks.1.mlp.fc1.weight"] == (24, 12)
     assert shapes["head.weight"] == (5, 12)
     assert (model.native_grid, model.resampling, model.blocks[0].attn.heads) == ((3, 5), "bicubic", 3)
-    assert build(dataclasses.replace(small_spec, resampling="dino")).resampling == "dino"
+    assert VisionTransformer(dataclasses.replace(small_spec, resampling="dino")).resampling == "dino"
 
 
 @pytest.mark.parametrize("weights", ["auto", "random"])
@@ -284,6 +285,6 @@ def test_every_hidden_width_is_read_back() -> None:
     spec = ModelSpec(dim=112, mlp_ratio=488 / 112, **options)
     assert spec.hidden == 488
     with torch.device("meta"):
-        model = build(spec)
+        model = VisionTransformer(spec)
     assert model.blocks[0].mlp.fc1.out_features == 488
     assert spec.parameter_count == sum(parameter.numel() for parameter in model.parameters())

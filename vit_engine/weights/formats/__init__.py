@@ -3,6 +3,7 @@
 from vit_engine.weights.formats import (
     clip,
     deit,
+    demo,
     dino,
     dinov2,
     dinov3,
@@ -30,6 +31,7 @@ FORMATS: tuple[Format, ...] = (
     dinov2.FORMAT,
     mae.FORMAT,
     deit.FORMAT,
+    demo.FORMAT,
     timm.FORMAT,
     dino.FORMAT,
 )

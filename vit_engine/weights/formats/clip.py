@@ -9,6 +9,7 @@ positions are resampled as Hugging Face's CLIP does it, bicubic, and open_clip's
 
 from vit_engine.errors import CheckpointError
 from vit_engine.weights.conversion import Conversion
+from vit_engine.weights.formats.common import published
 from vit_engine.weights.formats.common.format import Format, Origin, Traits
 from vit_engine.weights.formats.common.hf_config import Config, read_preprocessing
 from vit_engine.weights.formats.common.hf_names import has
@@ -22,7 +23,6 @@ from vit_engine.weights.formats.hf_clip import (
     read_clip_config,
 )
 
-PUBLISHED = {(768, 12): 12, (1024, 24): 16}
 _OTHERS = ((1280, 32), (1408, 40), (1664, 48))  # H, g and bigG of open_clip: (dim, depth)
 _LAYER = r"transformer\.resblocks\.(\d+)\."
 _RULES = (
@@ -65,7 +65,7 @@ def _convert(conversion: Conversion, origin: Origin) -> Traits:
         norm_eps=config.norm_eps,
         resampling="antialias" if theirs else "bicubic",
         preprocessing=read_preprocessing(origin, PREPROCESSING),
-        published=PUBLISHED,
+        published=published.CLIP,
         assumed=config.assumed(*_ASSUMED),
     )
 

@@ -13,7 +13,8 @@ refused.
 from collections.abc import Set
 
 from vit_engine.weights.conversion import Conversion
-from vit_engine.weights.formats.common.architectures import PUBLISHED, known_architecture
+from vit_engine.weights.formats.common import published
+from vit_engine.weights.formats.common.architectures import known_architecture
 from vit_engine.weights.formats.common.format import Format, Origin, Traits
 from vit_engine.weights.formats.common.plain import canonical, is_square, refuse_unusual, without_cls_position
 from vit_engine.weights.formats.common.timm_config import describe
@@ -47,7 +48,7 @@ def _convert(conversion: Conversion, origin: Origin) -> Traits:
         heads_from=f"model={name} of the training run",
         pooling="cls_dist" if "head_dist.weight" in conversion else "cls",
         resampling="bicubic",
-        published=PUBLISHED,
+        published=published.TIMM,
         assumed=() if known else (ASSUMED_PLAIN if scaled else ASSUMED_RESAMPLING,),
     )
 

@@ -5,6 +5,7 @@ head, of self-supervised training, is left out.
 """
 
 from vit_engine.weights.conversion import Conversion
+from vit_engine.weights.formats.common import published
 from vit_engine.weights.formats.common.format import Format, Origin, Traits
 from vit_engine.weights.formats.common.plain import refuse_unusual
 
@@ -13,7 +14,6 @@ ASSUMED_DINO = (
     "Positions are resampled as DINO does it, and pictures normalised with ImageNet's mean and std: other ViTs without "
     "a classifier can have the same names, and AugReg's and Google's were trained with 0.5 for all of them."
 )
-PUBLISHED = {(192, 12): 3, (384, 12): 6, (768, 12): 12}
 _ARCHITECTURES = {"vit_tiny": (192, 3), "vit_small": (384, 6), "vit_base": (768, 12)}  # dimensions and heads
 
 
@@ -28,7 +28,7 @@ def _convert(conversion: Conversion, origin: Origin) -> Traits:
         heads=heads if dim == conversion["cls_token"].shape[-1] else None,
         heads_from=f"arch={architecture} of the training run",
         resampling="dino",
-        published=PUBLISHED,
+        published=published.DINO,
         assumed=() if trained_here else (ASSUMED_DINO,),
     )
 

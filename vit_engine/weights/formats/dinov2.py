@@ -9,10 +9,10 @@ import re
 from collections.abc import Set
 
 from vit_engine.weights.conversion import Conversion
+from vit_engine.weights.formats.common import published
 from vit_engine.weights.formats.common.format import Format, Origin, Traits
 from vit_engine.weights.formats.common.hf_names import WHY_MASK
 
-PUBLISHED = {(384, 12): 6, (768, 12): 12, (1024, 24): 16, (1536, 40): 24}
 _CHUNKED = re.compile(r"blocks\.\d+\.(\d+)\.(.*)")
 
 
@@ -48,7 +48,7 @@ def _convert(conversion: Conversion, _: Origin) -> Traits:
         family="dinov2",
         pooling=take_classifier(conversion),
         resampling="antialias" if "register_tokens" in conversion else "dino",
-        published=PUBLISHED,
+        published=published.DINOV2,
     )
 
 

@@ -9,9 +9,10 @@ from torch import Tensor
 from vit_engine.errors import CheckpointError
 from vit_engine.spec import Preprocessing
 from vit_engine.weights.conversion import Conversion
+from vit_engine.weights.formats.common import published
 from vit_engine.weights.formats.common.format import Format, Origin, Traits
 from vit_engine.weights.formats.dinov2 import drop_training, take_classifier
-from vit_engine.weights.formats.hf_dinov3 import PUBLISHED, native_size
+from vit_engine.weights.formats.hf_dinov3 import native_size
 
 _RULES = (
     (r"storage_tokens", r"register_tokens"),
@@ -48,7 +49,7 @@ def _convert(conversion: Conversion, _: Origin) -> Traits:
         norm_eps=1e-5,
         pooling=take_classifier(conversion),
         preprocessing=Preprocessing(interpolation="bilinear"),
-        published=PUBLISHED,
+        published=published.DINOV3,
         assumed=_ASSUMED,
     )
 

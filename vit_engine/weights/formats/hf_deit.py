@@ -6,10 +6,8 @@ from vit_engine.spec import Preprocessing
 from vit_engine.weights.formats.common.format import Format
 from vit_engine.weights.formats.common.hf_config import HALF
 from vit_engine.weights.formats.common.hf_names import has
+from vit_engine.weights.formats.common.published import DEIT
 from vit_engine.weights.formats.hf_vit import DEFAULTS, convert
-
-PUBLISHED = {(192, 12): 3, (384, 12): 6, (768, 12): 12}
-
 
 FORMAT = Format(
     "Hugging Face DeiT",
@@ -24,7 +22,7 @@ FORMAT = Format(
         family="deit",
         types={"deit": DEFAULTS},
         pictures=Preprocessing(mean=HALF, std=HALF),
-        published=PUBLISHED,
+        published=DEIT,
     ),
     companion="config.json",
 )

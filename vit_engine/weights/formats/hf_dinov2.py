@@ -6,6 +6,7 @@ size, without its offset; with registers both antialias.
 
 from vit_engine.spec import Preprocessing
 from vit_engine.weights.conversion import Conversion
+from vit_engine.weights.formats.common import published
 from vit_engine.weights.formats.common.format import Format, Origin, Traits
 from vit_engine.weights.formats.common.hf_config import Config, read_config, read_preprocessing
 from vit_engine.weights.formats.common.hf_names import (
@@ -19,7 +20,6 @@ from vit_engine.weights.formats.common.hf_names import (
     join_projections,
 )
 
-PUBLISHED = {(384, 12): 6, (768, 12): 12, (1024, 24): 16, (1536, 40): 24}
 _DEFAULTS = {
     "num_attention_heads": 12,
     "hidden_size": 768,
@@ -67,7 +67,7 @@ def _convert(conversion: Conversion, origin: Origin) -> Traits:
         resampling=resampling,
         preprocessing=read_preprocessing(origin, Preprocessing()),
         class_names=config.class_names(conversion),
-        published=PUBLISHED,
+        published=published.DINOV2,
         assumed=config.assumed(_ASSUMED),
     )
 

@@ -3,6 +3,7 @@
 from vit_engine.errors import CheckpointError
 from vit_engine.spec import Preprocessing
 from vit_engine.weights.conversion import Conversion
+from vit_engine.weights.formats.common import published
 from vit_engine.weights.formats.common.format import Format, Origin, Traits
 from vit_engine.weights.formats.common.hf_config import Config, read_config, read_preprocessing
 from vit_engine.weights.formats.common.hf_names import (
@@ -17,7 +18,6 @@ from vit_engine.weights.formats.common.hf_names import (
     set_zero_biases,
 )
 
-PUBLISHED = {(384, 12): 6, (768, 12): 12, (1024, 24): 16, (1280, 32): 20, (4096, 40): 32}
 NATIVE = 224  # pixels, where nothing says it; rotary positions are made for no size in particular
 _TYPES = {
     "dinov3_vit": {
@@ -78,7 +78,7 @@ def _convert(conversion: Conversion, origin: Origin) -> Traits:
         mlp=_gated_mlp(config) if gated else config.mlp,
         norm_eps=config.norm_eps,
         preprocessing=read_preprocessing(origin, Preprocessing(interpolation="bilinear")),
-        published=PUBLISHED,
+        published=published.DINOV3,
         rope_base=config.number("rope_theta"),
         assumed=config.assumed(_ASSUMED),
     )

@@ -12,8 +12,8 @@ from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.common.format import Format, Origin, Traits
 from vit_engine.weights.formats.common.hf_config import HALF, assumed_pictures, read_config, read_preprocessing
 from vit_engine.weights.formats.common.hf_names import ATTENTION, EMBEDDINGS, LAYER, WHY_MASK, has, join_projections
+from vit_engine.weights.formats.common.published import VIT, Published
 
-PUBLISHED = {(192, 12): 3, (384, 12): 6, (768, 12): 12, (1024, 24): 16, (1280, 32): 16}
 DEFAULTS = {
     "num_attention_heads": 12,
     "hidden_size": 768,
@@ -56,7 +56,7 @@ def convert(
     family: str,
     types: Mapping[str, Mapping[str, Any]],
     pictures: Preprocessing,
-    published: Mapping[tuple[int, int], int],
+    published: Published,
 ) -> Traits:
     """ViT and DeiT. types: defaults by model type; pictures: how they are wanted where nothing says it."""
     config = read_config(origin, types)
@@ -90,7 +90,7 @@ FORMAT = Format(
         family="vit",
         types=_TYPES,
         pictures=Preprocessing(mean=HALF, std=HALF, interpolation="bilinear"),
-        published=PUBLISHED,
+        published=VIT,
     ),
     companion="config.json",
 )

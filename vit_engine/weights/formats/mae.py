@@ -11,12 +11,12 @@ Positions are resampled bicubically, without antialiasing (util/pos_embed.py, in
 from collections.abc import Set
 
 from vit_engine.weights.conversion import Conversion
+from vit_engine.weights.formats.common import published
 from vit_engine.weights.formats.common.architectures import known_architecture
 from vit_engine.weights.formats.common.format import Format, Origin, Traits
 from vit_engine.weights.formats.common.plain import canonical, refuse_unusual
 from vit_engine.weights.formats.common.timm_config import describe
 
-PUBLISHED = {(768, 12): 12, (1024, 24): 16, (1280, 32): 16}
 WHY_DECODER = "decoder, of training by filling in masked patches"
 WHY_MASK = "token in place of masked patches, of training"
 ASSUMED_MEAN = (
@@ -62,14 +62,14 @@ def _convert(conversion: Conversion, origin: Origin) -> Traits:
     conversion.rename(((r"fc_norm\.(weight|bias)", r"norm.\1"),))
     name, dim = str(origin.arguments.get("model", "")), conversion["cls_token"].shape[-1]
     # Smaller sizes are others' (MAE-Lite, arXiv 2205.14443), and have other heads than timm's of the same name.
-    known = known_architecture(name, dim=dim) if any(dim == wide for wide, _ in PUBLISHED) else None
+    known = known_architecture(name, dim=dim) if any(dim == wide for wide, _ in published.MAE) else None
     return Traits(
         family="mae",
         heads=known.heads if known else None,
         heads_from=f"model={name} of the training run",
         pooling="mean_norm" if averaged else "cls",
         resampling="bicubic",
-        published=PUBLISHED,
+        published=published.MAE,
         assumed=(ASSUMED_MEAN,) if averaged and not conversion.dropped and not known else (),
     )
 

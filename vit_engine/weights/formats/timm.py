@@ -16,7 +16,8 @@ import torch
 
 from vit_engine.errors import CheckpointError
 from vit_engine.weights.conversion import Conversion
-from vit_engine.weights.formats.common.architectures import PUBLISHED, Architecture, known_architecture
+from vit_engine.weights.formats.common import published
+from vit_engine.weights.formats.common.architectures import Architecture, known_architecture
 from vit_engine.weights.formats.common.format import Format, Origin, Traits
 from vit_engine.weights.formats.common.plain import (
     canonical,
@@ -69,7 +70,7 @@ def _convert(conversion: Conversion, origin: Origin) -> Traits:
         resampling="antialias",
         preprocessing=pictures,
         class_names=class_names(said.labels) if said and "head.weight" in conversion else None,
-        published=PUBLISHED,
+        published=published.TIMM,
         assumed=assumed + taken + read,
         lacking=LACKING_CLIP if said is None and "norm_pre.weight" in conversion else "",
     )

@@ -3,6 +3,7 @@
 from vit_engine.errors import CheckpointError
 from vit_engine.spec import Preprocessing
 from vit_engine.weights.conversion import Conversion
+from vit_engine.weights.formats.common import published
 from vit_engine.weights.formats.common.format import Format, Origin, Traits
 
 _LAYER = r"encoder\.layers\.encoder_layer_(\d+)\."
@@ -18,7 +19,6 @@ RULES = (
     (r"encoder\.ln\.(weight|bias)", r"norm.\1"),
     (r"heads\.(?:head\.)?(weight|bias)", r"head.\1"),  # fine-tuned ones often have model.heads = nn.Linear(…)
 )
-PUBLISHED = {(768, 12): 12, (1024, 24): 16, (1280, 32): 16}
 WHY_HIDDEN = "classifier with a hidden layer (representation_size), and one linear layer is all that there is here"
 
 
@@ -35,7 +35,7 @@ def _convert(conversion: Conversion, _: Origin) -> Traits:
         family="torchvision",
         resampling="corners",
         preprocessing=Preprocessing(interpolation="bilinear"),
-        published=PUBLISHED,
+        published=published.TORCHVISION,
     )
 
 

@@ -1,6 +1,7 @@
 """timm's models without a config.json: what their tensors and training arguments say, and what has to be asked."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 from tests.vit_engine.weights.formats.support import assert_parity, pictures
 from tests.vit_engine.weights.formats.timm_peers import HEADS, OTHER, assert_accounts_for, peer_of, saved, small
 from vit_engine.errors import CheckpointError
+from vit_engine.spec import Weights
 from vit_engine.weights import load_model
 from vit_engine.weights.formats.timm import ASSUMED_RESAMPLING, ASSUMED_SQUARE
 
@@ -125,8 +127,12 @@ def test_positions_with_registers_that_are_no_square_are_refused(tmp_path: Path)
         load_model(tmp_path / "oblong.pth", heads=HEADS, device="cpu")
 
 
-@pytest.mark.parametrize("name", ["demo_vit_p8", "demo_vit_p16"])
-def test_of_models_that_are_known_by_name_nothing_is_assumed(name: str) -> None:
-    """They have timm's names and a classifier, and their row says the rest."""
-    report = load_model(name, device="cpu").report
+def test_of_models_that_are_known_by_name_nothing_is_assumed(tmp_path: Path) -> None:
+    """Their row says what a bare file leaves open."""
+    path = tmp_path / "bare.pth"
+    torch.save(small("vit_small_patch16_224", img_size=SQUARE).state_dict(), path)
+    bare = load_model(path, heads=HEADS, device="cpu")
+    known = replace(bare.spec, resampling="bicubic", weights=Weights(url="https://example.org/known.pth"))
+    report = load_model(known, weights=path, device="cpu").report
+    assert bare.report.assumed
     assert (report.format, report.assumed, report.resampling) == ("timm", (), "bicubic")

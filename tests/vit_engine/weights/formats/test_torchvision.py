@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.vision_transformer import ConvStemConfig, VisionTransformer, interpolate_embeddings
 
+import vit_engine as ve
 from tests.vit_engine.weights.formats.by_hand import resampled_by_hand
 from tests.vit_engine.weights.formats.support import Peer, assert_parity, captured, pictures, randomise
 from vit_engine.errors import CheckpointError
 from vit_engine.spec import Preprocessing
-from vit_engine.weights import build, load_model
+from vit_engine.weights import load_model
 from vit_engine.weights.formats.torchvision import WHY_HIDDEN
 
 
@@ -99,7 +100,7 @@ def test_another_resampling_or_eps_would_not_be_torchvisions(model: VisionTransf
     right = load_model(path, heads=3, device="cpu")
     for change in ({"resampling": "bicubic"}, {"norm_eps": 1e-2}):
         spec = replace(right.spec, **change)
-        other = build(spec).eval().requires_grad_(False)
+        other = ve.VisionTransformer(spec).eval().requires_grad_(False)
         other.load_state_dict(right.model.state_dict())
         with pytest.raises(AssertionError):
             assert_parity(replace(right, spec=spec, model=other), pictures(28, 28), peer)

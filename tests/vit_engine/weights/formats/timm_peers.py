@@ -9,7 +9,8 @@ from timm.models import save_for_hf
 from torch import Tensor, nn
 
 from tests.vit_engine.weights.formats.support import Peer, captured, randomise
-from vit_engine.weights import LoadedModel, build
+from vit_engine.model import VisionTransformer
+from vit_engine.weights import LoadedModel
 
 HEADS, PATCH = 3, 4
 NATIVE, OTHER = (20, 28), (36, 12)  # pixels: grids of 5×7 and 9×3 patches
@@ -48,7 +49,7 @@ def peer_of(model: nn.Module, images: Tensor) -> Peer:
 def rebuilt(loaded: LoadedModel, **change: Any) -> LoadedModel:
     """The same tensors in a model with another detail: what parity must not hold for."""
     spec = replace(loaded.spec, **change)
-    model = build(spec).eval().requires_grad_(False)
+    model = VisionTransformer(spec).eval().requires_grad_(False)
     model.load_state_dict(loaded.model.state_dict())
     return replace(loaded, spec=spec, model=model)
 
