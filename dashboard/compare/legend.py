@@ -3,8 +3,8 @@
 import math
 
 from dashboard.services import comparisons
+from dashboard.shell.formatting import WEIGHT, colour_legend
 from vit_engine.analysis.comparison import Comparison
-from vit_engine.report.colours import Stops
 from vit_engine.report.panels import Panel
 from vit_engine.report.style import Look
 
@@ -17,8 +17,7 @@ def legend(comparison: Comparison, drawn: tuple[Panel, ...], look: Look) -> str:
     compared = [panel for panel in panels if panel.difference == (changed is not None)]
     even = len({panel.grid.patches for panel in compared if panel.grid is not None}) > 1
     low, high = _ends(comparison, panel, look, even=even)
-    meaning = _meaning(changed is not None, even=even)
-    return f'<div class="legend" title="{meaning}">{low} {_bar(panel.stops)} {high}</div>'
+    return colour_legend(panel.stops, low, high, _meaning(changed is not None, even=even))
 
 
 def _ends(comparison: Comparison, panel: Panel, look: Look, *, even: bool) -> tuple[str, str]:
@@ -41,12 +40,7 @@ def _meaning(difference: bool, *, even: bool) -> str:
             "Attention per area, as a multiple of even attention: a weight compares only between patches of one size, "
             "so the shared scale is of weight per area"
         )
-    return "Attention weight: the share that the query gives to a patch"
-
-
-def _bar(stops: Stops) -> str:
-    shown = ", ".join(f"{colour} {place:.0%}" for place, colour in stops)
-    return f'<span class="scale" style="background: linear-gradient(90deg, {shown})"></span>'
+    return WEIGHT
 
 
 def numbers(comparison: Comparison, panel: Panel, look: Look) -> str:

@@ -82,13 +82,12 @@ def _write_pictures(folder: Path, prepared: PreparedImage, trace: AttentionTrace
     marked = None if isinstance(query, str) else query
     mean = trace.attention_map(layer, "mean", query)
     name = trace.spec.name
-    picture = sheets.overlay(
-        prepared.pixels, mean.values, caption=f"{name} · {mean.label}", warning=warning, marked=marked
-    )
-    picture.save(folder / "overlay.png")
+    picture = sheets.overlay(prepared.pixels, mean, caption=f"{name} · {mean.label}", warning=warning, marked=marked)
+    (folder / "overlay.png").write_bytes(picture)
     caption = f"{name} · {mean.label.replace('head mean', 'all heads')}"
-    sheet = sheets.head_sheet(trace.head_maps(layer, query), caption=caption, warning=warning, marked=marked)
-    sheet.save(folder / "heads.png")
+    maps = trace.head_maps(layer, query)
+    heads = sheets.head_sheet(maps, trace.grid, caption=caption, warning=warning, marked=marked)
+    (folder / "heads.png").write_bytes(heads)
 
 
 def _record(arguments: argparse.Namespace, loaded: LoadedModel, trace: AttentionTrace) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def legend_of(panel: Panel) -> Legend:
 
 def legends(drawn: Sequence[Panel]) -> tuple[Legend | None, ...]:
     """One a pane; None where there is no map."""
-    return tuple(None if panel.message else legend_of(panel) for panel in drawn)
+    return tuple(None if panel.coloured is None else legend_of(panel) for panel in drawn)
 
 
 def common_legend(drawn: Sequence[Panel]) -> Legend | None:

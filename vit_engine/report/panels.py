@@ -143,7 +143,7 @@ def _panel(
     log: bool = False,
 ) -> Panel:
     return Panel(
-        name=one.name, title=title(one), pixels=_grey(one.pixels) if difference else one.pixels, grid=grid,
+        name=one.name, title=title(one), pixels=grey(one.pixels) if difference else one.pixels, grid=grid,
         patches=one.trace.grid, values=values,
         coloured=coloured, low=low, high=high, limit=limit, unit=unit,
         patch=None if isinstance(one.query, str) else one.query, outlines=outlines, stops=stops, difference=difference,
@@ -151,7 +151,7 @@ def _panel(
     )  # fmt: skip
 
 
-def _grey(pixels: np.ndarray) -> np.ndarray:
+def grey(pixels: np.ndarray) -> np.ndarray:
     """A picture without its colours, which would be taken for the scale's (luma of ITU-R BT.601)."""
     luma = pixels @ np.array([0.299, 0.587, 0.114])
     return np.repeat(luma.round().astype(np.uint8)[..., None], 3, axis=-1)

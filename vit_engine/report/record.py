@@ -11,8 +11,7 @@ import pandas as pd
 from vit_engine.analysis.comparison import Comparison, Shown
 from vit_engine.analysis.maps import centre_of_mass
 from vit_engine.analysis.maps.entropy import map_entropy
-from vit_engine.report.figure import Zoom
-from vit_engine.report.style import Look
+from vit_engine.report.style import Look, Zoom
 from vit_engine.report.versions import versions
 from vit_engine.trace.attention_map import AttentionMap
 

@@ -8,6 +8,8 @@ from vit_engine.report.colours import COLOUR_SCALES
 SHOWS = ("map", "difference", "mask")
 SCALES = ("shared", "own", "log")
 
+Zoom = tuple[float, float, float, float]  # (top, left, bottom, right) in pixels of the scaled picture
+
 
 @dataclass(frozen=True)
 class Look:
