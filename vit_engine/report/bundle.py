@@ -20,7 +20,7 @@ from vit_engine.report.legend import caption
 from vit_engine.report.panels import Panel, panels
 from vit_engine.report.record import PictureFile, Size, record
 from vit_engine.report.sheets import comparison_sheet
-from vit_engine.report.style import Look, Zoom
+from vit_engine.report.style import Style, Zoom
 from vit_engine.report.tables import as_csv, tables
 from vit_engine.trace.attention_map import AttentionMap
 
@@ -30,26 +30,26 @@ KINDS = ("png", "pdf", "svg")  # of the sheet: for slides and pages, for papers
 _THEN = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say: the same comparison is the same file
 
 
-def as_zip(made: dict[str, bytes]) -> bytes:
+def as_zip(contents: dict[str, bytes]) -> bytes:
     """Files by name in one; the same bytes for the same files."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in sorted(made):
+        for name in sorted(contents):
             entry = zipfile.ZipInfo(name, _THEN)
             entry.external_attr = 0o644 << 16
-            archive.writestr(entry, made[name], zipfile.ZIP_DEFLATED)
+            archive.writestr(entry, contents[name], zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
 
 
-def write_bundle(folder: Path, made: dict[str, bytes]) -> None:
+def write_bundle(folder: Path, contents: dict[str, bytes]) -> None:
     """The same files in a folder that exists."""
-    for name, data in made.items():
+    for name, data in contents.items():
         (folder / name).write_bytes(data)
 
 
 def files(
     comparison: Comparison,
-    look: Look,
+    style: Style,
     *,
     picture: Image.Image,
     size: Size,
@@ -75,9 +75,9 @@ def files(
     written = tables(comparison, statistic=statistic, all_layers=all_layers)
     numbers: dict[str, Any] = {"agreement": written["agreement.csv"], "side_by_side": written["side_by_side.csv"]}
     asked: dict[str, Any] = {"statistic": statistic, "link": link, "zoom": zoom}
-    run = record(comparison, look, picture=source, size=size, all_layers=all_layers, **numbers, **asked)
-    drawn = panels(comparison, look) if drawn is None else drawn
-    view: dict[str, Any] = {"frame": comparison.frame, "opacity": look.opacity, "caption": caption(comparison, look)}
+    run = record(comparison, style, picture=source, size=size, all_layers=all_layers, **numbers, **asked)
+    drawn = panels(comparison, style) if drawn is None else drawn
+    view: dict[str, Any] = {"frame": comparison.frame, "opacity": style.opacity, "caption": caption(comparison, style)}
     sheet = comparison_sheet(drawn, **view, zoom=zoom, kinds=KINDS)
     return {
         "comparison.html": document(drawn, **view, **numbers, **asked).encode(),

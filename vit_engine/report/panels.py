@@ -13,7 +13,7 @@ import numpy as np
 from vit_engine.analysis.comparison import Comparison, Shown
 from vit_engine.analysis.maps import contours, difference, mass_mask
 from vit_engine.report.colours import Stops, colour_stops, diverging_stops, upper_limit
-from vit_engine.report.style import Look
+from vit_engine.report.style import Style
 from vit_engine.spec import TokenGrid
 
 DECADES = 3  # of a logarithmic scale
@@ -58,54 +58,54 @@ def title(one: Shown) -> str:
     return f"{one.trace.spec.title} · layer {one.pane.layer} · {head} · {query}"
 
 
-def panels(comparison: Comparison, look: Look) -> tuple[Panel, ...]:
+def panels(comparison: Comparison, style: Style) -> tuple[Panel, ...]:
     """What is drawn of each pane, in order."""
-    if look.show == "difference":
-        return _differences(comparison, look)
-    limits = _limits(comparison.shown, look)
+    if style.show == "difference":
+        return _differences(comparison, style)
+    limits = _limits(comparison.shown, style)
     return tuple(
-        _map_panel(one, limit, comparison.keep, look) for one, limit in zip(comparison.shown, limits, strict=True)
+        _map_panel(one, limit, comparison.keep, style) for one, limit in zip(comparison.shown, limits, strict=True)
     )
 
 
-def _limits(shown: Sequence[Shown], look: Look) -> list[float]:
+def _limits(shown: Sequence[Shown], style: Style) -> list[float]:
     """The weight at which each pane's colours end."""
-    if look.scale == "own":
-        return [upper_limit(one.map.values, look.clip) for one in shown]
+    if style.scale == "own":
+        return [upper_limit(one.map.values, style.clip) for one in shown]
     densities = [one.map.values.ravel() * one.map.grid.patches for one in shown]
-    limit = upper_limit(np.concatenate(densities), look.clip)
+    limit = upper_limit(np.concatenate(densities), style.clip)
     return [limit / one.map.grid.patches for one in shown]
 
 
-def _map_panel(one: Shown, limit: float, keep: float, look: Look) -> Panel:
+def _map_panel(one: Shown, limit: float, keep: float, style: Style) -> Panel:
     values = one.map.values
     coloured, low, high = values, 0.0, limit
     outlines: tuple[np.ndarray, ...] = ()
-    if look.scale == "log":
+    if style.scale == "log":
         low, high = np.log10(limit) - DECADES, np.log10(limit)
         coloured = np.log10(np.maximum(values, 10**low)).astype(np.float32)
-    if look.show == "mask":
+    if style.show == "mask":
         mask = mass_mask(values, keep)
         coloured = np.where(mask, coloured, np.float32(np.nan))
         outlines = tuple(_in_pixels(outline, one.map.grid) for outline in contours(mask))
     return _panel(
         one, values=values, coloured=coloured, grid=one.map.grid, low=float(low), high=float(high), limit=limit,
-        unit=one.map.unit, outlines=outlines, stops=colour_stops(look.colours), log=look.scale == "log",
+        unit=one.map.unit, outlines=outlines, stops=colour_stops(style.colours), log=style.scale == "log",
     )  # fmt: skip
 
 
-def _differences(comparison: Comparison, look: Look) -> tuple[Panel, ...]:
+def _differences(comparison: Comparison, style: Style) -> tuple[Panel, ...]:
     """The reference's map, and beside it each other pane's difference to it, the scale centred on zero."""
     base = comparison.base
     others = {one.name: difference(one.map, base.map) for one in comparison.shown if one is not base}
-    ends = {name: upper_limit(np.abs(found.values) * found.grid.patches, look.clip) for name, found in others.items()}
-    if look.scale != "own" and ends:
+    ends = {name: upper_limit(np.abs(found.values) * found.grid.patches, style.clip) for name, found in others.items()}
+    if style.scale != "own" and ends:
         ends = dict.fromkeys(ends, max(ends.values()))
     drawn = []
     for one in comparison.shown:
         if one is base:
             drawn.append(
-                _map_panel(one, upper_limit(one.map.values, look.clip), comparison.keep, Look(colours=look.colours))
+                _map_panel(one, upper_limit(one.map.values, style.clip), comparison.keep, Style(colours=style.colours))
             )
             continue
         found = others[one.name]

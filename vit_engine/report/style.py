@@ -12,7 +12,7 @@ Zoom = tuple[float, float, float, float]  # (top, left, bottom, right) in pixels
 
 
 @dataclass(frozen=True)
-class Look:
+class Style:
     """How a comparison is drawn.
 
     show: the maps, their differences to the reference, or the patches that hold most of the mass. scale:

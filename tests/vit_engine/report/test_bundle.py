@@ -21,13 +21,13 @@ from vit_engine.report.bundle import as_zip, files, write_bundle
 from vit_engine.report.painter import View
 from vit_engine.report.panels import Panel, panels
 from vit_engine.report.record import map_numbers
-from vit_engine.report.style import Look
+from vit_engine.report.style import Style
 from vit_engine.report.tables import agreement_html, written
 from vit_engine.report.versions import versions
 from vit_engine.spec import TokenGrid
 from vit_engine.trace.attention_map import AttentionMap
 
-LOOK = Look(show="mask", scale="own", colours="viridis", opacity=0.5, clip=98)
+LOOK = Style(show="mask", scale="own", colours="viridis", opacity=0.5, clip=98)
 FILES = [
     "agreement.csv",
     "comparison.html",

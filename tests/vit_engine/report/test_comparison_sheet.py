@@ -14,7 +14,7 @@ from vit_engine.report.lettering import length, printable, wrapped
 from vit_engine.report.painter import View
 from vit_engine.report.panels import Panel, panels
 from vit_engine.report.sheets import GAP, comparison_sheet
-from vit_engine.report.style import Look, Zoom
+from vit_engine.report.style import Style, Zoom
 
 ALARM, EMPTY = (0xB3, 0x26, 0x1E), (0xF1, 0xEF, 0xEB)
 LONG = "a checkpoint of somebody/with_a_name_that_goes_on_and_on_without_any_place_to_break_it_at_all_and_on · layer 11"
@@ -154,23 +154,23 @@ def test_a_legend_says_where_colours_end_and_of_what(changes: dict, ends: tuple[
 @pytest.mark.parametrize(
     ("look", "words"),
     [
-        (Look(), "Attention · query: the point at 40% of the height, 55% across · one colour scale for all panes"),
-        (Look(show="difference", scale="own"), "Differences to B · query: the point at 40% of the height, 55% across"),
-        (Look(show="mask", scale="log"), "The patches that hold 50 % of the attention"),
-        (Look(show="difference", scale="log"), "Differences to B"),  # which are never logarithmic
+        (Style(), "Attention · query: the point at 40% of the height, 55% across · one colour scale for all panes"),
+        (Style(show="difference", scale="own"), "Differences to B · query: the point at 40% of the height, 55% across"),
+        (Style(show="mask", scale="log"), "The patches that hold 50 % of the attention"),
+        (Style(show="difference", scale="log"), "Differences to B"),  # which are never logarithmic
     ],
 )
-def test_the_caption_says_what_is_shown(look: Look, words: str, comparison: Comparison) -> None:
+def test_the_caption_says_what_is_shown(look: Style, words: str, comparison: Comparison) -> None:
     told = caption(comparison, look)
     assert told.startswith(words)
     assert told.endswith("96 × 136 px")
-    assert ("logarithmic" in told) == (look == Look(show="mask", scale="log"))
+    assert ("logarithmic" in told) == (look == Style(show="mask", scale="log"))
     assert "query: the CLS token" in caption(replace(comparison, point=None), look)
 
 
 @pytest.mark.parametrize("show", ["map", "difference", "mask"])
 def test_real_panes_are_drawn_in_every_way(show: str, comparison: Comparison) -> None:
-    look = Look(show=show)
+    look = Style(show=show)
     sheet = pixels_of(comparison_sheet(panels(comparison, look), frame=FRAME, opacity=look.opacity)["png"])
     for one in panels(comparison, look):
         assert len(places(sheet, pane_pixels(one, View.of(FRAME), look.opacity))) == 1

@@ -10,7 +10,7 @@ from vit_engine.analysis.comparison import Comparison
 from vit_engine.report.colours import coloured, diverging_stops
 from vit_engine.report.painter import PANE_HEIGHT, PANE_WIDTH, View
 from vit_engine.report.panels import panels
-from vit_engine.report.style import Look, Zoom
+from vit_engine.report.style import Style, Zoom
 
 SCALE = 45  # 720 / 16
 WHITE = [255, 255, 255]
@@ -101,7 +101,7 @@ def test_a_part_beyond_the_picture_is_paper() -> None:
 @pytest.mark.parametrize("zoom", [None, (40.0, 50.0, 90.0, 130.0), (-10.0, 100.0, 30.0, 150.0)])
 def test_the_picture_lies_where_the_patches_are(zoom: Zoom | None, comparison: Comparison) -> None:
     """Without colours it is the picture, enlarged."""
-    drawn = replace(panels(comparison, Look())[0], patch=None)
+    drawn = replace(panels(comparison, Style())[0], patch=None)
     view = View.of(FRAME, zoom)
     pixels = pane_pixels(drawn, view, 0.0)
     assert drawn.pixels is not None
@@ -135,7 +135,7 @@ def test_outlines_are_bright_over_dark() -> None:
 
 def test_a_shown_map_has_the_colours_of_its_values(comparison: Comparison) -> None:
     """Of a real pane: the patch with the most, at the end of the scale, over the picture."""
-    drawn = replace(panels(comparison, Look(clip=100, scale="own"))[0], patch=None)
+    drawn = replace(panels(comparison, Style(clip=100, scale="own"))[0], patch=None)
     assert drawn.values is not None
     row, col = np.unravel_index(np.argmax(drawn.values), drawn.values.shape)
     view = View.of(FRAME)

@@ -16,7 +16,7 @@ from vit_engine.report.colours import colour_stops
 from vit_engine.report.figure import PlainFigure, compare_figure
 from vit_engine.report.jpegs import jpeg_address
 from vit_engine.report.panels import Panel, panels
-from vit_engine.report.style import SCALES, SHOWS, Look
+from vit_engine.report.style import SCALES, SHOWS, Style
 
 TRACES = [
     {"type": "scatter", "x": np.array([1, 2], dtype=np.int16), "y": [3.5, None], "name": "one"},
@@ -75,7 +75,7 @@ def test_sending_does_not_check(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("show", SHOWS)
 @pytest.mark.parametrize("scale", SCALES)
 def test_a_comparison_is_sent_as_plotly_checks_it(show: str, scale: str) -> None:
-    drawn = (*panels(MAPS, Look(show=show, scale=scale)), Panel("Z", "", message="no map"))
+    drawn = (*panels(MAPS, Style(show=show, scale=scale)), Panel("Z", "", message="no map"))
     options: dict[str, Any] = {"frame": FRAME, "opacity": 0.5, "zoom": (1.0, 2.0, 30.0, 40.0)}
     assert sent(compare_figure(drawn, **options)) == sent(checked(compare_figure(drawn, **options)))
 
