@@ -96,7 +96,7 @@ def _recomputed(arguments: argparse.Namespace, record: RunRecord, picture: Image
         return runs.compared(record.panes, sources, picture, **options, progress=progress)
 
 
-def _sources(arguments: argparse.Namespace, record: RunRecord) -> dict[str, runs.Source]:
+def _sources(arguments: argparse.Namespace, record: RunRecord) -> dict[str, runs.PaneModel]:
     """Where each pane's model is from: known by name, or a file that --checkpoint names."""
     sources, known = {}, {spec.name for spec in list_models()}
     for name in dict.fromkeys(pane.model for pane in record.panes.values()):
@@ -106,9 +106,9 @@ def _sources(arguments: argparse.Namespace, record: RunRecord) -> dict[str, runs
         sha256, part = weights_of(model)
         path = _path(arguments.checkpoint, name)
         if path:
-            sources[name] = runs.Source(name, _of_part(path, part), heads_of(model))
+            sources[name] = runs.PaneModel(name, _of_part(path, part), heads_of(model))
         elif name in known:
-            sources[name] = runs.Source(name, seed=seed_of(model))
+            sources[name] = runs.PaneModel(name, seed=seed_of(model))
         else:
             raise ve.CheckpointError(
                 f"{name!r} is a user's own checkpoint: pass --checkpoint '{name}=PATH'. "

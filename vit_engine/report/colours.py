@@ -29,7 +29,8 @@ def colour_stops(name: str) -> Stops:
     placeholders and puts its own in their place.
     """
     colours = [tuple(bytes.fromhex(colour)) for colour in _SCALES[name].split()]
-    return [(step / (len(colours) - 1), f"rgb{colour}") for step, colour in enumerate(colours)]
+    width = 1 / (len(colours) - 1)
+    return [(step * width, f"rgb{colour}") for step, colour in enumerate(colours)]
 
 
 def diverging_stops() -> Stops:
