@@ -9,13 +9,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vit_engine.report.colours import (
-    colour_stops,
-)
-from vit_engine.report.plain import Plain, PlainFigure, jpeg_address
+from vit_engine.report.colours import ACCENT, colour_stops
+from vit_engine.report.figure import QUERY_MARK, Plain, PlainFigure
+from vit_engine.report.jpegs import jpeg_address
 
 AUTO = {"dark": "inferno", "light": "viridis"}
-ACCENT = "#14b8a6"
 # Okabe and Ito's colours, told apart by the colour-blind, on light and on dark.
 HEAD_COLOURS = (
     "#0072b2",
@@ -31,8 +29,6 @@ HEAD_COLOURS = (
     "#aa4466",
     "#888888",
 )
-MARK = "#ffffff"
-MARK_EDGE = "#111111"
 JPEG_QUALITY = 88
 
 
@@ -149,15 +145,8 @@ def _patches(values: np.ndarray, axis: str, name: str) -> Plain:
 
 def _query_mark(query: tuple[int, int], axis: str) -> Plain:
     row, col = query
-    return {
-        "type": "scatter", "x": [col, col], "y": [row, row], "xaxis": f"x{axis}", "yaxis": f"y{axis}",
-        "mode": "markers", "name": "query", "hoverinfo": "skip",
-        "marker": {
-            "symbol": ["circle-open", "circle-open-dot"], "size": [19, 15], "color": [MARK_EDGE, MARK],
-            "line": {"width": [4, 2.5], "color": [MARK_EDGE, MARK]},
-        },
-        "selected": {"marker": {"opacity": 1}}, "unselected": {"marker": {"opacity": 1}},
-    }  # fmt: skip
+    place = {"x": [col, col], "y": [row, row], "xaxis": f"x{axis}", "yaxis": f"y{axis}"}
+    return {**QUERY_MARK, **place, "name": "query"}
 
 
 def _picture(pixels: np.ndarray, rows: int, cols: int) -> Plain:

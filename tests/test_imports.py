@@ -36,7 +36,10 @@ DASHBOARD = (
     ("app", "serve"),
     ("testing",),
 )
-WITH_PLOTLY = {Path(f"vit_engine/report/{name}.py") for name in ("colours", "plain")}
+PLACES = {  # of what draws, in the engine; the dashboard may use Plotly, too
+    "plotly": {"vit_engine/report/figure.py"},
+    "matplotlib": {"vit_engine/report/painter.py", "vit_engine/report/lettering.py"},
+}
 
 
 @dataclass(frozen=True)
@@ -109,8 +112,8 @@ def dashboard_has_floors(root: Path) -> list[Import]:
 
 
 def libraries_have_their_places(root: Path) -> list[Import]:
-    """No Streamlit in the engine; Plotly in few files of its reports, which know no PyTorch, and of the dashboard only
-    the services do.
+    """No Streamlit in the engine; Plotly and Matplotlib in few files of its reports, which know no PyTorch, and of the
+    dashboard only the services do.
     """
     every = (each for package in ("vit_engine", "dashboard") for each in imports_under(root, package))
     return [each for each in every if _is_out_of_place(each)]
@@ -120,8 +123,9 @@ def _is_out_of_place(each: Import) -> bool:
     in_engine = each.path.is_relative_to("vit_engine")
     if each.is_of("streamlit", "dashboard"):
         return in_engine
-    if each.is_of("plotly"):
-        return in_engine and each.path not in WITH_PLOTLY
+    if each.is_of(*PLACES):
+        library = each.module.partition(".")[0]
+        return str(each.path) not in PLACES[library] and (in_engine or library == "matplotlib")
     if each.is_of("torch", "torchvision"):
         reports = each.path.is_relative_to("vit_engine/report") and each.path.name != "versions.py"
         return reports or not (in_engine or "services" in each.path.parts)
@@ -162,8 +166,11 @@ def test_the_walk_finds_what_is_there() -> None:
         (libraries_have_their_places, "vit_engine/trace.py", "import streamlit as st"),
         (libraries_have_their_places, "vit_engine/cli/attend.py", "from dashboard import services"),
         (libraries_have_their_places, "vit_engine/report/bundle.py", "from plotly.graph_objects import Figure"),
+        (libraries_have_their_places, "vit_engine/report/colours.py", "from plotly.colors import get_colorscale"),
         (libraries_have_their_places, "vit_engine/analysis/maps/mask.py", "def f():\n    import plotly"),
         (libraries_have_their_places, "vit_engine/report/record.py", "def f():\n    import torch"),
+        (libraries_have_their_places, "vit_engine/report/sheets.py", "from matplotlib import pyplot"),
+        (libraries_have_their_places, "dashboard/charts.py", "import matplotlib"),
         (libraries_have_their_places, "dashboard/charts.py", "import torch.nn"),
         (libraries_have_their_places, "dashboard/explore/page.py", "from torch import Tensor"),
         (dashboard_has_floors, "dashboard/charts.py", "from dashboard.services import analyses"),
@@ -188,7 +195,7 @@ def test_a_planted_violation_is_found(
         ("vit_engine/weights/load.py", "import torch\nfrom vit_engine.weights.reading.read import read_checkpoint"),
         ("vit_engine/trace/run.py", "from vit_engine.model import Block\nimport torch"),
         ("vit_engine/cli/attend.py", "import vit_engine as ve\nfrom vit_engine.report import sheets"),
-        ("vit_engine/report/colours.py", "import plotly"),
+        ("vit_engine/report/figure.py", "import plotly"),
         ("dashboard/services/memory.py", "import torch\nfrom vit_engine import attend"),
         ("dashboard/testing.py", "from vit_engine import load_model\nfrom dashboard import app"),
         ("dashboard/explore/page.py", "from dashboard.explore import mosaics\nimport streamlit"),

@@ -11,15 +11,15 @@ from dashboard.services import comparisons
 from dashboard.services.pictures import Picture
 from vit_engine.analysis.comparison import Comparison
 from vit_engine.report.panels import Panel
-from vit_engine.report.style import Look
+from vit_engine.report.style import Style
 
 
 def button(
-    comparison: Comparison, look: Look, drawn: tuple[Panel, ...], *, choice: Comparing, picture: Picture, size: int
+    comparison: Comparison, style: Style, drawn: tuple[Panel, ...], *, choice: Comparing, picture: Picture, size: int
 ) -> None:
     """Makes the zip once it is clicked."""
     st.download_button(
-        "Export", _maker(comparison, look, drawn, choice=choice, picture=picture, size=size), "comparison.zip",
+        "Export", _maker(comparison, style, drawn, choice=choice, picture=picture, size=size), "comparison.zip",
         "application/zip", key=keys.DOWNLOAD_BUNDLE, icon=":material/archive:", on_click="ignore",
         help="A zip: the picture as shown, an interactive page that works offline, the tables, the maps as arrays, and "
         "run.json, from which `python -m vit_engine reproduce` recomputes the numbers.",
@@ -27,13 +27,13 @@ def button(
 
 
 def _maker(
-    comparison: Comparison, look: Look, drawn: tuple[Panel, ...], *, choice: Comparing, picture: Picture, size: int
+    comparison: Comparison, style: Style, drawn: tuple[Panel, ...], *, choice: Comparing, picture: Picture, size: int
 ) -> Callable[[], bytes]:
     link = _link()
 
     def make() -> bytes:
         return comparisons.export(
-            comparison, look, drawn, picture=picture, size=size, link=link, statistic=choice.statistic,
+            comparison, style, drawn, picture=picture, size=size, link=link, statistic=choice.statistic,
             all_layers=choice.rows == "all", zoom=zoom_in_pixels(choice.zoom, comparison.frame),
         )  # fmt: skip
 

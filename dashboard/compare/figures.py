@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from dashboard.charts import HEAD_COLOURS, as_text
-from vit_engine.report.plain import Plain, PlainFigure
+from vit_engine.report.figure import Plain, PlainFigure
 
 
 def distribution_figure(frames: Mapping[str, pd.DataFrame], statistic: str, *, unit: str, kind: str) -> PlainFigure:

@@ -3,34 +3,33 @@
 import math
 
 from dashboard.services import comparisons
+from dashboard.shell.formatting import WEIGHT, colour_legend
 from vit_engine.analysis.comparison import Comparison
-from vit_engine.report.colours import Stops
 from vit_engine.report.panels import Panel
-from vit_engine.report.style import Look
+from vit_engine.report.style import Style
 
 
-def legend(comparison: Comparison, drawn: tuple[Panel, ...], look: Look) -> str:
+def legend(comparison: Comparison, drawn: tuple[Panel, ...], style: Style) -> str:
     """The colour scale, where it begins and where it ends, as HTML."""
     panels = [panel for panel in drawn if not panel.message]
     changed = next((panel for panel in panels if panel.difference), None)
     panel = changed or panels[0]
     compared = [panel for panel in panels if panel.difference == (changed is not None)]
     even = len({panel.grid.patches for panel in compared if panel.grid is not None}) > 1
-    low, high = _ends(comparison, panel, look, even=even)
-    meaning = _meaning(changed is not None, even=even)
-    return f'<div class="legend" title="{meaning}">{low} {_bar(panel.stops)} {high}</div>'
+    low, high = _ends(comparison, panel, style, even=even)
+    return colour_legend(panel.stops, low, high, _meaning(changed is not None, even=even))
 
 
-def _ends(comparison: Comparison, panel: Panel, look: Look, *, even: bool) -> tuple[str, str]:
+def _ends(comparison: Comparison, panel: Panel, style: Style, *, even: bool) -> tuple[str, str]:
     base = comparison.base.name
     assert panel.grid is not None
     limit = f"{panel.limit * panel.grid.patches:.1f} × even" if even else f"{panel.limit:.2%}"
     if panel.difference:
-        own = look.scale == "own"
+        own = style.scale == "own"
         return f"less than {base}{'' if own else f' −{limit}'}", f"{'' if own else f'+{limit} '}more than {base}"
-    if look.scale == "own":
+    if style.scale == "own":
         return "0", "each pane its own end"
-    return ("1/1000 of it" if look.scale == "log" else "0"), f"≥ {limit}"
+    return ("1/1000 of it" if style.scale == "log" else "0"), f"≥ {limit}"
 
 
 def _meaning(difference: bool, *, even: bool) -> str:
@@ -41,15 +40,10 @@ def _meaning(difference: bool, *, even: bool) -> str:
             "Attention per area, as a multiple of even attention: a weight compares only between patches of one size, "
             "so the shared scale is of weight per area"
         )
-    return "Attention weight: the share that the query gives to a patch"
+    return WEIGHT
 
 
-def _bar(stops: Stops) -> str:
-    shown = ", ".join(f"{colour} {place:.0%}" for place, colour in stops)
-    return f'<span class="scale" style="background: linear-gradient(90deg, {shown})"></span>'
-
-
-def numbers(comparison: Comparison, panel: Panel, look: Look) -> str:
+def numbers(comparison: Comparison, panel: Panel, style: Style) -> str:
     """A pane's entropy, how it differs from the reference's, and where its colours end where they end at its own."""
     one = next(shown for shown in comparison.shown if shown.name == panel.name)
     bits, share = comparisons.map_entropy(one)
@@ -59,7 +53,7 @@ def numbers(comparison: Comparison, panel: Panel, look: Look) -> str:
         texts.append(f"Δ {round(100 * (share - base)):+d} points".replace("-", "−"))
     if one.pane.query != "shared":
         texts.append("query CLS" if one.pane.query == "cls" else "query pinned")
-    if look.scale == "own":
+    if style.scale == "own":
         texts.append(f"colours end at {panel.limit:.2%}")
     random = " :orange-badge[:material/casino: random weights]" if one.trace.random else ""
     return " · ".join(texts) + random

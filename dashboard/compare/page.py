@@ -20,7 +20,7 @@ from vit_engine import ModelSpec
 from vit_engine.analysis.comparison import Comparison
 from vit_engine.report.figure import GAP, compare_figure, figure_aspect
 from vit_engine.report.panels import Panel
-from vit_engine.report.style import Look
+from vit_engine.report.style import Style
 
 Places = list[DeltaGenerator]  # below each pane
 
@@ -45,14 +45,14 @@ def page() -> None:
     controls.toolbar()
     panes = compare_panes.look(choice.panes, picture, size, specs)
     comparison = _comparison(choice, selection, panes)
-    look = _look(choice, selection)
-    drawn = _drawn(choice, comparison, panes, look)
-    _above(comparison, drawn, look)
+    style = _style(choice, selection)
+    drawn = _drawn(choice, comparison, panes, style)
+    _above(comparison, drawn, style)
     strip = _strip(len(choice.panes), frame)
     with strip:
         _cards(choice, specs)
-        _figure(drawn, frame, choice, look)
-        places = _under(choice, panes, comparison, drawn, look)
+        _figure(drawn, frame, choice, style)
+        places = _under(choice, panes, comparison, drawn, style)
     if comparison is not None and len(comparison.shown) > 1:
         tables.agreement(comparison)
         tables.heads(comparison, choice)
@@ -62,7 +62,7 @@ def page() -> None:
     if comparison is not None:
         with corner:
             now = controls.chosen()  # the tables' controls settle on a statistic that all panes have
-            export.button(comparison, look, drawn, choice=now, picture=picture, size=size)
+            export.button(comparison, style, drawn, choice=now, picture=picture, size=size)
     _fill(choice, panes, places)
 
 
@@ -93,16 +93,16 @@ def _comparison(choice: Comparing, selection: Selection, panes: Panes) -> Compar
     )  # fmt: skip
 
 
-def _look(choice: Comparing, selection: Selection) -> Look:
-    return Look(
+def _style(choice: Comparing, selection: Selection) -> Style:
+    return Style(
         show=choice.show, scale=choice.scale, colours=sidebar.colours(), opacity=selection.opacity / 100,
         clip=float(selection.clip),
     )  # fmt: skip
 
 
-def _drawn(choice: Comparing, comparison: Comparison | None, panes: Panes, look: Look) -> tuple[Panel, ...]:
+def _drawn(choice: Comparing, comparison: Comparison | None, panes: Panes, style: Style) -> tuple[Panel, ...]:
     """A panel a pane: its map, or in few words why there is none."""
-    there = {} if comparison is None else {panel.name: panel for panel in comparisons.drawn(comparison, look)}
+    there = {} if comparison is None else {panel.name: panel for panel in comparisons.drawn(comparison, style)}
     drawn = []
     for number in range(len(choice.panes)):
         name = pane_name(number)
@@ -111,12 +111,12 @@ def _drawn(choice: Comparing, comparison: Comparison | None, panes: Panes, look:
     return tuple(drawn)
 
 
-def _above(comparison: Comparison | None, drawn: tuple[Panel, ...], look: Look) -> None:
+def _above(comparison: Comparison | None, drawn: tuple[Panel, ...], style: Style) -> None:
     """Whose attention this is, and what the colours mean."""
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key="above"):
         controls.query_line()
         if comparison is not None:
-            st.html(legend.legend(comparison, drawn, look), width="content")
+            st.html(legend.legend(comparison, drawn, style), width="content")
 
 
 def _strip(count: int, frame: tuple[int, int]) -> DeltaGenerator:
@@ -138,9 +138,9 @@ def _cards(choice: Comparing, specs: Mapping[str, ModelSpec]) -> None:
     widgets.mark()
 
 
-def _figure(drawn: tuple[Panel, ...], frame: tuple[int, int], choice: Comparing, look: Look) -> None:
+def _figure(drawn: tuple[Panel, ...], frame: tuple[int, int], choice: Comparing, style: Style) -> None:
     zoom = zoom_in_pixels(choice.zoom, frame)
-    figure = compare_figure(drawn, frame=frame, opacity=look.opacity, zoom=zoom)
+    figure = compare_figure(drawn, frame=frame, opacity=style.opacity, zoom=zoom)
     st.session_state[_FRAME] = frame
     with st.container(key="comparison_box"):
         st.plotly_chart(
@@ -174,7 +174,7 @@ def _zoom() -> dict[str, Zoom | None]:
 
 
 def _under(
-    choice: Comparing, panes: Panes, comparison: Comparison | None, drawn: tuple[Panel, ...], look: Look
+    choice: Comparing, panes: Panes, comparison: Comparison | None, drawn: tuple[Panel, ...], style: Style
 ) -> Places:
     """Below each pane its numbers, its problem, or the place for its progress; returns these places."""
     specs, places = catalogue.models(), []
@@ -183,7 +183,7 @@ def _under(
             if number in panes.problems:
                 compare_panes.tell(number, panes, specs[choice.panes[number].model])
             elif number in panes.analyses and comparison is not None:
-                st.caption(legend.numbers(comparison, drawn[number], look))
+                st.caption(legend.numbers(comparison, drawn[number], style))
             places.append(st.empty())
     return places
 

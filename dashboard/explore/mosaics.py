@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dashboard.charts import ACCENT, CLICKABLE, bare_axes, heatmap
-from vit_engine.report.plain import Plain, PlainFigure
+from dashboard.charts import CLICKABLE, bare_axes, heatmap
+from vit_engine.report.colours import ACCENT
+from vit_engine.report.figure import Plain, PlainFigure
 
 GUTTER = 0.07  # of a cell, between the cells of a mosaic
 THUMBNAIL = 32  # patches a side, at most, of a cell of the layers × heads mosaic

@@ -13,6 +13,7 @@ from dashboard.services import analyses, pictures
 from dashboard.services.analyses import Analysis
 from dashboard.services.pictures import Picture
 from dashboard.shell import analysis_panel, page_state, sidebar
+from dashboard.shell.formatting import WEIGHT, colour_legend
 from vit_engine.report.colours import colour_stops, upper_limit
 
 PREDICTIONS = 3  # classes, the likeliest first
@@ -123,18 +124,11 @@ def _reset_query() -> dict[str, None]:
     return {keys.QUERY: None}
 
 
-def _legend(limit: float) -> str:
-    """The large map's colour scale and where it ends."""
-    stops = ", ".join(f"{colour} {place:.0%}" for place, colour in colour_stops(sidebar.colours()))
-    bar = f'<span class="scale" style="background: linear-gradient(90deg, {stops})"></span>'
-    meaning = "Attention weight: the share that the query gives to a patch"
-    return f'<div class="legend" title="{meaning}">0 {bar} ≥ {limit:.2%}</div>'
-
-
 def _below_overlay(analysis: Analysis, patch: tuple[int, int] | None, limit: float) -> None:
     st.session_state[_GRID] = (analysis.trace.grid, analysis.frame)
     with st.container(horizontal=True, vertical_alignment="center", key="query_line"):
-        st.html(_legend(limit), width="content")
+        legend = colour_legend(colour_stops(sidebar.colours()), "0", f"≥ {limit:.2%}", WEIGHT)
+        st.html(legend, width="content")
         if patch is None:
             st.markdown("Query: **CLS token** · :small[click a patch to see where *it* attends]")
         else:

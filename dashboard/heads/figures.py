@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from dashboard.charts import CLICKABLE, HEAD_COLOURS, MARK, MARK_EDGE, as_text, bare_axes
-from vit_engine.report.colours import colour_stops
-from vit_engine.report.plain import Plain, PlainFigure
+from dashboard.charts import CLICKABLE, HEAD_COLOURS, as_text, bare_axes
+from vit_engine.report.colours import MARK, MARK_EDGE, colour_stops, coloured
+from vit_engine.report.figure import Plain, PlainFigure
 
 Head = tuple[int, int]  # (layer, head)
 
@@ -218,11 +218,7 @@ def thumbnail(pixels: np.ndarray, values: np.ndarray, *, limit: float, colours: 
     """
     rows, cols = values.shape
     cell = max(1, round(THUMBNAIL_SIDE / max(rows, cols)))
-    places, stops = zip(*colour_stops(colours), strict=True)
-    table = np.array([[int(part) for part in stop[4:-1].split(",")] for stop in stops], dtype=np.float64)
-    scaled = np.clip(values / limit, 0, 1)
-    heat = np.stack([np.interp(scaled, places, channel) for channel in table.T], axis=-1)
-    heat = heat.repeat(cell, axis=0).repeat(cell, axis=1)
+    heat = coloured(values, 0.0, limit, colour_stops(colours))[..., :3].repeat(cell, axis=0).repeat(cell, axis=1)
     under = np.asarray(Image.fromarray(pixels).resize((cols * cell, rows * cell)), dtype=np.float64)
     return (opacity * heat + (1 - opacity) * under).round().astype(np.uint8)
 

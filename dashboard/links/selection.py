@@ -9,6 +9,7 @@ from typing import Any
 from dashboard import keys
 from dashboard.links.codec import Instead, Reading, between, finite, layer_number, nearest, option, parameter
 from dashboard.samples import SAMPLES, find_sample
+from vit_engine.analysis.comparison import FILE_PREFIX
 from vit_engine.report.colours import COLOUR_SCALES
 
 SIZES = (96, 128, 160, 192, 224, 256, 320, 384, 480, 640)
@@ -18,7 +19,8 @@ VIEWS = ("over", "beside")
 SCALES = ("shared", "own")
 COLOURS = ("auto", *COLOUR_SCALES)
 UPLOAD_PREFIX = "sha256:"
-FILE_PREFIX, UPLOADED_PREFIX = OWN_PREFIXES = ("file:", "upload:")  # of models from files
+UPLOADED_PREFIX = "upload:"
+OWN_PREFIXES = (FILE_PREFIX, UPLOADED_PREFIX)  # of models from files
 
 
 def _picture(text: str, link: Reading) -> Any:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import streamlit as st
 
 from dashboard import keys
-from dashboard.links.selection import FILE_PREFIX
 from dashboard.models import load_report, model_facts
 from dashboard.models.details import open_button
 from dashboard.services import catalogue
@@ -15,6 +14,7 @@ from dashboard.services.checkpoints.series import Series
 from dashboard.services.checkpoints.user_models import Inspected
 from dashboard.shell.formatting import plain, progress_in, sentence
 from vit_engine import VitEngineError
+from vit_engine.analysis.comparison import FILE_PREFIX
 
 _ASKED = "_heads_asked"  # session state: the checkpoint that the heads were chosen for
 _DONE = "_checkpoint_done"  # session state: (checkpoint, what came of the last button)

@@ -4,12 +4,12 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from dashboard import keys
-from dashboard.links.selection import FILE_PREFIX
 from dashboard.models import checkpoint_card
 from dashboard.services import limits
 from dashboard.services.checkpoints import folder, names, series, user_models
 from dashboard.shell.formatting import plain, progress_in, sentence
 from vit_engine import CheckpointError
+from vit_engine.analysis.comparison import FILE_PREFIX
 from vit_engine.planning import in_words
 
 UPLOAD_MEGABYTES = 2048

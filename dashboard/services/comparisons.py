@@ -1,6 +1,7 @@
 """Panes of one picture, side by side: what they show, and the numbers between them."""
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -22,10 +23,9 @@ from vit_engine.analysis.comparison import (
     show,
 )
 from vit_engine.analysis.maps import entropy
-from vit_engine.report.bundle import bundle
-from vit_engine.report.figure import Zoom
+from vit_engine.report.bundle import as_zip, files
 from vit_engine.report.panels import Panel, panels
-from vit_engine.report.style import Look
+from vit_engine.report.style import Style, Zoom
 from vit_engine.resources.budget import in_words
 from vit_engine.trace.statistics import Column
 
@@ -47,9 +47,9 @@ def compare(
     return Comparison(shown, frame, reference=letter(reference), point=point, keep=keep)
 
 
-def drawn(comparison: Comparison, look: Look) -> tuple[Panel, ...]:
+def drawn(comparison: Comparison, style: Style) -> tuple[Panel, ...]:
     """What is drawn of each pane that is shown."""
-    return panels(comparison, look)
+    return panels(comparison, style)
 
 
 def agreement(comparison: Comparison) -> pd.DataFrame:
@@ -74,7 +74,7 @@ def map_entropy(shown: Shown) -> tuple[float, float]:
 
 def export(
     comparison: Comparison,
-    look: Look,
+    style: Style,
     drawn: Sequence[Panel],
     *,
     picture: Picture,
@@ -84,11 +84,9 @@ def export(
     all_layers: bool,
     zoom: Zoom | None,
 ) -> bytes:
-    """A zip of everything on the page, and of what makes it anew. zoom: in pixels of the scaled picture."""
-    return bundle(
-        comparison, look, picture=picture.open(), size=size, link=link, statistic=statistic, all_layers=all_layers,
-        zoom=zoom, drawn=drawn,
-    )  # fmt: skip
+    """A zip of everything on the page, and of what reproduces it. zoom: in pixels of the scaled picture."""
+    asked: dict[str, Any] = {"size": size, "link": link, "statistic": statistic, "all_layers": all_layers}
+    return as_zip(files(comparison, style, picture=picture.open(), zoom=zoom, drawn=drawn, **asked))
 
 
 def ready_models() -> Collection[str]:

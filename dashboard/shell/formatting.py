@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from streamlit.delta_generator import DeltaGenerator
 
 from dashboard.services.jobs import Progress
+from vit_engine.report.colours import Stops, gradient
 
+WEIGHT = "Attention weight: the share that the query gives to a patch"
 _MARKUP = re.compile(r"([\\`*_\[\]<>#!|$:~&])")
 _BARE_LINKS = re.compile(
     r"https?:(?=//)|www(?=\.)|@(?=[-\w]+\.)", re.IGNORECASE
@@ -22,6 +24,12 @@ def plain(text: str, *, links: bool = False) -> str:
     if not links:
         text = _BARE_LINKS.sub("\\g<0>\u2060", text)  # an invisible character: no address, and looks the same
     return _MARKUP.sub(r"\\\1", text)
+
+
+def colour_legend(stops: Stops, low: str, high: str, meaning: str) -> str:
+    """A colour scale between what it begins and ends with, as HTML. meaning: of the colours, on hover."""
+    bar = f'<span class="scale" style="background: {gradient(stops)}"></span>'
+    return f'<div class="legend" title="{meaning}">{low} {bar} {high}</div>'
 
 
 def file_name(text: str) -> str:

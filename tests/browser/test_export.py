@@ -12,7 +12,7 @@ from tests.vit_engine.report.builders import FRAME, PANES, SIZE, STATISTIC, a_pi
 from vit_engine.analysis.comparison import Comparison
 from vit_engine.report.bundle import files
 from vit_engine.report.panels import Panel, panels
-from vit_engine.report.style import Look
+from vit_engine.report.style import Style
 
 HOSTILE = "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>"
 FIGURE = "#comparison"
@@ -53,7 +53,7 @@ def opened(page: Page, comparison: Comparison, tmp_path: Path) -> Iterator[Calla
     page.on("console", lambda message: errors.append(message.text) if message.type in {"error", "warning"} else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
 
-    def open_it(look: Look = Look(), *, drawn: tuple[Panel, ...] | None = None, link: str = "") -> Page:  # noqa: B008
+    def open_it(look: Style = Style(), *, drawn: tuple[Panel, ...] | None = None, link: str = "") -> Page:  # noqa: B008
         options = {"picture": a_picture(), "size": SIZE, "statistic": STATISTIC, "all_layers": False}
         path.write_bytes(files(comparison, look, **options, drawn=drawn, link=link)["comparison.html"])
         page.goto(path.as_uri())
@@ -131,7 +131,7 @@ def test_titles_and_legends_stand_at_their_panes_and_nothing_overflows(
     width: int, page: Page, opened: Callable[..., Page]
 ) -> None:
     page.set_viewport_size({"width": width, "height": 800})
-    opened(Look(show="mask"))
+    opened(Style(show="mask"))
     wide, visible = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
     assert wide <= visible
     figure = page.locator(FIGURE)
@@ -147,7 +147,7 @@ def test_titles_and_legends_stand_at_their_panes_and_nothing_overflows(
 
 
 def test_names_of_strangers_run_nothing(opened: Callable[..., Page], comparison: Comparison) -> None:
-    drawn = (*panels(comparison, Look()), Panel("D", HOSTILE, message=HOSTILE))
+    drawn = (*panels(comparison, Style()), Panel("D", HOSTILE, message=HOSTILE))
     page = opened(drawn=drawn, link=HOSTILE)
     assert page.evaluate("window.hacked") is None
     assert page.get_by_text("window.hacked").count() >= 2

@@ -11,8 +11,8 @@ from dashboard.charts import entropy_figure, overlay_figure
 from dashboard.compare.figures import distribution_figure
 from dashboard.explore.mosaics import head_grid_figure, mosaic_figure
 from dashboard.heads.figures import MAX_CELLS, Profile, profile_figure, similarity_figure, statistic_figure
-from tests.vit_engine.report.test_plain import checked, sent
-from vit_engine.report.plain import PlainFigure
+from tests.vit_engine.report.test_plain_figures import checked, sent
+from vit_engine.report.figure import PlainFigure
 
 VALUES = np.arange(15, dtype=np.float32).reshape(3, 5) / 100
 MAPS = np.arange(2 * 5 * 12, dtype=np.float32).reshape(2, 5, 3, 4)

@@ -15,33 +15,36 @@ Exit codes: 0 done; 1 the picture, model or disk cannot be used (one line on std
 """
 
 import argparse
+import importlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from types import ModuleType
 from typing import NamedTuple
 
 import vit_engine as ve
-from vit_engine.cli import attend, compare, console, download, estimate, inspect, models, reproduce
+from vit_engine.cli import console
 
 _NUMBERS_AFTER = {"--size": 2, "--layers": 1, "--query": 1}  # how many, as console.join_values() wants them
 
 
+_OPTIONAL = {"cachetools", "plotly"}  # what draws the page of a comparison
+
+
 class Command(NamedTuple):
-    """A command's name, what it does in a line, what adds its arguments to a parser, and what runs it."""
+    """A command: its module in this package, and what it does in a line."""
 
     name: str
     help: str
-    add_arguments: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], None]
 
 
 COMMANDS = (
-    Command("models", "the models known by name", models.add_arguments, models.run),
-    Command("estimate", "what a run will take, before it is made", estimate.add_arguments, estimate.run),
-    Command("attend", "the attention of one picture, written to files", attend.add_arguments, attend.run),
-    Command("compare", "several maps of one picture side by side, with numbers", compare.add_arguments, compare.run),
-    Command("download", "weights into the cache folder, verified", download.add_arguments, download.run),
-    Command("inspect", "what a checkpoint is, before it is loaded", inspect.add_arguments, inspect.run),
-    Command("reproduce", "a comparison made anew: are its numbers the same?", reproduce.add_arguments, reproduce.run),
+    Command("models", "list the models known by name"),
+    Command("estimate", "estimate the memory and time of a run"),
+    Command("attend", "write the attention of one picture to files"),
+    Command("compare", "compare several maps of one picture, with numbers"),
+    Command("download", "download weights into the cache folder and verify them"),
+    Command("inspect", "show what a checkpoint is, before it is loaded"),
+    Command("reproduce", "recompute a comparison and check that its numbers match"),
 )
 
 
@@ -51,16 +54,33 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str]) -> None:
-    arguments = _parser().parse_args(console.join_values(argv, _NUMBERS_AFTER))
+    chosen = next((argument for argument in argv if not argument.startswith("-")), "")
+    arguments = _parser(chosen).parse_args(console.join_values(argv, _NUMBERS_AFTER))
     arguments.run(arguments)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(chosen: str) -> argparse.ArgumentParser:
+    """All commands by name, and the arguments of the one that is chosen."""
     parser = argparse.ArgumentParser(prog="vit-engine", description=ve.__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"vit-engine {ve.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         added = commands.add_parser(command.name, help=command.help, allow_abbrev=False)
-        command.add_arguments(added)
-        added.set_defaults(run=command.run)
+        if command.name == chosen:
+            module = _module(chosen)
+            module.add_arguments(added)
+            added.set_defaults(run=module.run)
     return parser
+
+
+def _module(command: str) -> ModuleType:
+    """A command's module: imported once it is chosen, and unlike the engine it may need what is not installed."""
+    try:
+        return importlib.import_module(f"vit_engine.cli.{command}")
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in _OPTIONAL:
+            raise
+        raise ve.VitEngineError(
+            f"{command} needs {package}, which is not installed: install the extra 'dashboard'."
+        ) from error

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("image", metavar="IMAGE", help="PNG, JPEG, WebP, GIF, BMP or TIFF")
     add("--model", required=True, metavar="NAME", help="a name that `models` lists, or a checkpoint file")
     add("--weights", default="auto", metavar="auto|random|PATH", help="default: auto, the model's trained ones")
-    add("--heads", type=console.positive, metavar="N", help="where a checkpoint file does not say")
+    add("--heads", type=console.positive, metavar="N", help="number of heads, where the checkpoint does not state it")
     add("--size", type=console.size, metavar="N|HEIGHT WIDTH", help="short side, or exact size, in pixels")
     add("--layers", type=console.layers, default="all", metavar="all|-1|0,5,11", help="counted from 0; -1 is the last")
     add(
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--device", default="auto", help="auto, cpu, cuda, …; default: auto")
     add("--seed", type=console.seed, default=0, metavar="N", help="of random weights; default: 0")
-    add("--out", type=Path, required=True, metavar="DIR", help="folder for the results, made if it is not there")
+    add("--out", type=Path, required=True, metavar="DIR", help="folder for the results, created if needed")
     add("--json", action="store_true", help="print one JSON document")
 
 
@@ -82,13 +82,12 @@ def _write_pictures(folder: Path, prepared: PreparedImage, trace: AttentionTrace
     marked = None if isinstance(query, str) else query
     mean = trace.attention_map(layer, "mean", query)
     name = trace.spec.name
-    picture = sheets.overlay(
-        prepared.pixels, mean.values, caption=f"{name} · {mean.label}", warning=warning, marked=marked
-    )
-    picture.save(folder / "overlay.png")
+    picture = sheets.overlay(prepared.pixels, mean, caption=f"{name} · {mean.label}", warning=warning, marked=marked)
+    (folder / "overlay.png").write_bytes(picture)
     caption = f"{name} · {mean.label.replace('head mean', 'all heads')}"
-    sheet = sheets.head_sheet(trace.head_maps(layer, query), caption=caption, warning=warning, marked=marked)
-    sheet.save(folder / "heads.png")
+    maps = trace.head_maps(layer, query)
+    heads = sheets.head_sheet(maps, trace.grid, caption=caption, warning=warning, marked=marked)
+    (folder / "heads.png").write_bytes(heads)
 
 
 def _record(arguments: argparse.Namespace, loaded: LoadedModel, trace: AttentionTrace) -> dict[str, Any]:
@@ -123,7 +122,7 @@ def _report(arguments: argparse.Namespace, record: dict[str, Any], files: dict[s
     if record["random"]:
         console.note(f"note: RANDOM WEIGHTS (seed {arguments.seed}): these maps show an untrained model.")
     for sentence in record["weights"]["assumed"]:
-        console.note(f"note: assumed of the checkpoint, because nothing says it: {sentence}")
+        console.note(f"note: assumed for the checkpoint, which does not state it: {sentence}")
     if arguments.json:
         console.emit_json({**record, "files": files})
         return

@@ -4,7 +4,6 @@ import argparse
 import json
 import re
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import vit_engine as ve
@@ -12,6 +11,8 @@ from vit_engine.analysis.comparison import MAX_PANES, Comparison, Pane, Point, c
 from vit_engine.cli import console
 from vit_engine.cli import panes as runs
 from vit_engine.errors import SpecError
+from vit_engine.report import bundle
+from vit_engine.report.style import Style
 from vit_engine.trace.statistics import COLUMNS
 
 ARCHIVE = "comparison.zip"
@@ -23,9 +24,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pane = "MODEL:LAYER[:HEAD[:METHOD[:QUERY]]]"
     add("image", metavar="IMAGE", help="PNG, JPEG, WebP, GIF, BMP or TIFF")
     add("--pane", action="append", default=[], metavar=pane, help=f"2..{MAX_PANES} of them; dino_vits8:11:mean")
-    add("--out", type=Path, required=True, metavar="DIR", help="folder for the results, made if it is not there")
+    add("--out", type=Path, required=True, metavar="DIR", help="folder for the results, created if needed")
     add("--zip", action="store_true", help=f"one file {ARCHIVE} instead of single ones")
-    add("--heads", type=_heads, action="append", default=[], metavar="[MODEL=]N", help="of checkpoints that do not say")
+    add(
+        "--heads",
+        type=_heads,
+        action="append",
+        default=[],
+        metavar="[MODEL=]N",
+        help="of checkpoints that do not state it",
+    )
     add("--seed", type=console.seed, default=0, metavar="N", help="of random weights; default: 0")
     add("--size", type=console.size, default=224, metavar="N|HEIGHT WIDTH", help="short side, or exact; default: 224")
     add("--point", type=_point, metavar="Y,X", help="shared query, as fractions of height and width; default: CLS")
@@ -71,8 +79,7 @@ def _heads(text: str) -> tuple[str, int]:
 
 def run(arguments: argparse.Namespace) -> None:
     """Write the bundle, or nothing; print how much the panes agree and where the files are."""
-    report = reports()
-    look = report.Look(arguments.show, arguments.scale, arguments.colours, arguments.opacity, arguments.clip)
+    style = Style(arguments.show, arguments.scale, arguments.colours, arguments.opacity, arguments.clip)
     panes = _panes(arguments)
     _demand_statistic(arguments.statistic)
     with console.staged(arguments.out) as scratch:
@@ -84,24 +91,11 @@ def run(arguments: argparse.Namespace) -> None:
             options |= {"point": arguments.point, "reference": arguments.reference, "keep": arguments.keep}
             comparison = runs.compared(dict(enumerate(panes)), sources, picture, **options, progress=progress)
         kept = {"size": arguments.size, "statistic": arguments.statistic, "all_layers": arguments.all_layers}
-        made = report.files(comparison, look, picture=picture, **kept)
-        record = json.loads(made[report.RECORD])
-        made = {ARCHIVE: report.as_zip(made)} if arguments.zip else made
-        report.write_bundle(scratch, made)
-    _report(arguments, comparison, record, {name: str(arguments.out / name) for name in sorted(made)})
-
-
-def reports() -> ModuleType:
-    """The room that writes comparisons; VitEngineError where Plotly, which it draws with, is not installed."""
-    try:
-        from vit_engine.report import bundle  # noqa: PLC0415  (other commands need no Plotly)
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "plotly":
-            raise
-        raise ve.VitEngineError(
-            "comparisons are drawn with Plotly, which is not installed: install the extra 'dashboard', or plotly."
-        ) from error
-    return bundle
+        contents = bundle.files(comparison, style, picture=picture, **kept)
+        record = json.loads(contents[bundle.RECORD])
+        contents = {ARCHIVE: bundle.as_zip(contents)} if arguments.zip else contents
+        bundle.write_bundle(scratch, contents)
+    _report(arguments, comparison, record, {name: str(arguments.out / name) for name in sorted(contents)})
 
 
 def _panes(arguments: argparse.Namespace) -> list[Pane]:
@@ -125,7 +119,7 @@ def _report(
 ) -> None:
     _notes(record["models"])
     if arguments.statistic not in {column.name for column in comparable_columns(comparison.shown)}:
-        console.note(f"note: {arguments.statistic} means another thing in each of these token counts: do not compare.")
+        console.note(f"note: {arguments.statistic} depends on the number of tokens: not comparable across these panes.")
     if arguments.json:
         console.emit_json({**record, "files": files})
         return
@@ -138,12 +132,12 @@ def _report(
 
 
 def _notes(models: list[dict[str, Any]]) -> None:
-    """What one must know of the models, on stderr."""
+    """What to know about the models, on stderr."""
     for model in models:
         if model["random"]:
             console.note(f"note: RANDOM WEIGHTS (seed {model['seed']}): {model['title']} has not been trained.")
         for sentence in model["weights"]["assumed"]:
-            console.note(f"note: assumed of {model['model']}, because nothing says it: {sentence}")
+            console.note(f"note: assumed for {model['model']}, which does not state it: {sentence}")
 
 
 def agreement_in_words(row: dict[str, Any], keep: float) -> str:

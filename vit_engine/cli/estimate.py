@@ -1,4 +1,4 @@
-"""What a run will take, before it is made."""
+"""What memory and time a run will take, before it begins."""
 
 import argparse
 from dataclasses import asdict
@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's argument and options."""
     add = parser.add_argument
     add("model", metavar="MODEL", help="a name that `models` lists, or a checkpoint")
-    add("--heads", type=console.positive, metavar="N", help="where a checkpoint does not say how many it has")
+    add("--heads", type=console.positive, metavar="N", help="number of heads, where the checkpoint does not state it")
     add("--size", type=console.size, metavar="N|HEIGHT WIDTH", help="side of a square picture, or exact, in pixels")
     add("--layers", type=console.layers, default="all", metavar="all|-1|0,5,11", help="counted from 0; -1 is the last")
     add("--statistics", choices=tuple(STATISTICS), default="all", help="default: all")

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's argument and options."""
     add = parser.add_argument
     add("path", metavar="PATH", help="a file, a folder, PATH#PART for a part of it, or a name that `models` lists")
-    add("--heads", type=console.positive, metavar="N", help="where the checkpoint does not say how many it has")
+    add("--heads", type=console.positive, metavar="N", help="number of heads, where the checkpoint does not state it")
     add("--keys", action="store_true", help="list every key, and what became of it")
     add("--json", action="store_true", help="print one JSON document, with every key")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 import vit_engine as ve
-from vit_engine.analysis.comparison import Comparison, Pane, Point, Shown, show
+from vit_engine.analysis.comparison import FILE_PREFIX, Comparison, Pane, Point, Shown, show
 from vit_engine.image import target_size
 from vit_engine.planning import demand_memory
 from vit_engine.progress import Progress
@@ -16,22 +16,15 @@ from vit_engine.weights import LoadedModel
 from vit_engine.weights.load import checkpoint_path
 from vit_engine.weights.reading.read import split_part
 
-FILE_PREFIX = "file:"  # of models from files, in the names of panes: as in the dashboard's links
-Size = int | tuple[int, int]
-
 
 @dataclass(frozen=True)
-class Source:
-    """Where a pane's model is from.
+class PaneModel:
+    """Where a pane's model is from."""
 
-    name: in panes and records. path: of a checkpoint, with its '#part'; empty for a model that is known by name.
-    heads: of a checkpoint that does not say. seed: of random weights.
-    """
-
-    name: str
-    path: str = ""
-    heads: int | None = None
-    seed: int = 0
+    name: str  # in panes and records
+    path: str = ""  # of a checkpoint, with its '#part'; empty for a model that is known by name
+    heads: int | None = None  # of a checkpoint that does not state it
+    seed: int = 0  # of random weights
 
     def spec(self) -> ve.ModelSpec:
         """What the model is, before it is loaded; CheckpointError where nobody says how many heads it has."""
@@ -69,7 +62,7 @@ def file_names(paths: Sequence[str]) -> dict[str, str]:
     return names
 
 
-def sources_of(panes: Sequence[Pane], heads: Sequence[tuple[str, int]], seed: int) -> dict[str, Source]:
+def sources_of(panes: Sequence[Pane], heads: Sequence[tuple[str, int]], seed: int) -> dict[str, PaneModel]:
     """Where the models of panes are from, by what the panes call them.
 
     heads: (a pane's model, or "" for all checkpoints; how many). SpecError for heads of a model that no pane has.
@@ -83,15 +76,20 @@ def sources_of(panes: Sequence[Pane], heads: Sequence[tuple[str, int]], seed: in
         )
     names = file_names(list(paths))
     return {
-        model: Source(names[model], model, said.get(model, said.get("")), seed)
+        model: PaneModel(names[model], model, said.get(model, said.get("")), seed)
         if model in paths
-        else Source(model, seed=seed)
+        else PaneModel(model, seed=seed)
         for model in models
     }
 
 
 def demand_possible(
-    panes: Sequence[Pane], sources: Mapping[str, Source], shape: tuple[int, int], *, size: Size, device: str
+    panes: Sequence[Pane],
+    sources: Mapping[str, PaneModel],
+    shape: tuple[int, int],
+    *,
+    size: int | tuple[int, int],
+    device: str,
 ) -> None:
     """SpecError, CheckpointError or ResourceError where a pane cannot be.
 
@@ -109,10 +107,10 @@ def demand_possible(
 
 def compared(
     panes: Mapping[int, Pane],
-    sources: Mapping[str, Source],
+    sources: Mapping[str, PaneModel],
     picture: Image.Image,
     *,
-    size: Size,
+    size: int | tuple[int, int],
     point: Point | None,
     reference: str,
     keep: float,

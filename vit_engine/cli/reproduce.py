@@ -1,8 +1,8 @@
-"""A comparison made anew from its record, and whether the numbers are the same."""
+"""A comparison recomputed from its record, and whether the numbers are the same."""
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -11,25 +11,23 @@ import vit_engine as ve
 from vit_engine.analysis.comparison import Comparison
 from vit_engine.cli import console
 from vit_engine.cli import panes as runs
-from vit_engine.cli.compare import reports
 from vit_engine.errors import SpecError
 from vit_engine.image import pixels_sha256
 from vit_engine.registry import list_models
+from vit_engine.report.reproduction.check import check
+from vit_engine.report.reproduction.closeness import Check
+from vit_engine.report.reproduction.reading import Bundle
+from vit_engine.report.reproduction.recorded import RunRecord, heads_of, read_record, seed_of, weights_of
 from vit_engine.report.versions import versions
 from vit_engine.weights.reading.read import split_part
-
-if TYPE_CHECKING:  # they need Plotly, which no other command does
-    from vit_engine.report.reproduction.closeness import Check
-    from vit_engine.report.reproduction.reading import Bundle
-    from vit_engine.report.reproduction.recorded import Recorded
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's argument and options."""
     add = parser.add_argument
     add("record", type=Path, metavar="RUN", help="run.json, or the zip or folder of a comparison")
-    add("--image", metavar="PATH", help="the picture, where it does not lie beside the record")
-    checkpoint = "where the file of a model is that no name finds"
+    add("--image", metavar="PATH", help="the picture, if it is not beside the record")
+    checkpoint = "the file of a model that is not known by name"
     add("--checkpoint", type=_checkpoint, action="append", default=[], metavar="MODEL=PATH", help=checkpoint)
     add("--device", default="auto", help="auto, cpu, cuda, …; default: auto")
     add("--json", action="store_true", help="print one JSON document")
@@ -44,39 +42,36 @@ def _checkpoint(text: str) -> str:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Make the numbers anew and say of each whether it matches; exit code 1 where one does not."""
-    reports()
-    from vit_engine.report.reproduction import check, closeness, reading, recorded  # noqa: PLC0415  (other commands need no Plotly)
-
-    bundle = reading.Bundle(arguments.record)
-    record = recorded.read_record(_there(bundle.read(bundle.record), f"{bundle.record} of {str(bundle.path)!r}"))
+    """Recompute the numbers and say of each whether it matches; exit code 1 where one does not."""
+    bundle = Bundle(arguments.record)
+    record = read_record(_required(bundle.read(bundle.record), f"{bundle.record} of {str(bundle.path)!r}"))
     picture = ve.open_image(arguments.image or _beside(bundle, record))
     problem = _another(picture, record)
-    checks = [closeness.Check("picture", problem=problem)]
+    checks = [Check("picture", problem=problem)]
     if not problem:  # the numbers of another picture would say nothing
-        checks += check.check(record, bundle, _again(arguments, record, picture))
+        checks += check(record, bundle, _recomputed(arguments, record, picture))
     _report(arguments, record, checks)
 
 
-def _there(data: bytes | None, what: str) -> bytes:
+def _required(data: bytes | None, what: str) -> bytes:
     if data is None:
         raise SpecError(f"{what} is not there; expected a run.json, or the zip or folder of a comparison.")
     return data
 
 
-def _beside(bundle: "Bundle", record: "Recorded") -> bytes:
-    """The picture that lies beside the record."""
+def _beside(bundle: Bundle, record: RunRecord) -> bytes:
+    """The picture beside the record."""
     data = bundle.read(record.picture)
     if data is None:
         raise ve.ImageError(
-            f"the picture of {str(bundle.path)!r}, {record.picture}, does not lie beside it: pass --image PATH. "
+            f"the picture of {str(bundle.path)!r}, {record.picture}, is not beside it: pass --image PATH. "
             f"The sha256 of its {'pixels' if record.pixels_sha256 else 'file'} is "
             f"{record.pixels_sha256 or record.sha256}."
         )
     return data
 
 
-def _another(picture: Image.Image, record: "Recorded") -> str:
+def _another(picture: Image.Image, record: RunRecord) -> str:
     """How it differs from the recorded one, by its pixels or, where those are not recorded, by its file."""
     if record.pixels_sha256:
         found = pixels_sha256(np.asarray(picture))
@@ -91,7 +86,7 @@ def _differing(what: str, found: str, recorded: str) -> str:
     return f"{what} is {found}, recorded is {recorded}"
 
 
-def _again(arguments: argparse.Namespace, record: "Recorded", picture: Image.Image) -> Comparison:
+def _recomputed(arguments: argparse.Namespace, record: RunRecord, picture: Image.Image) -> Comparison:
     """The comparison with the recorded settings."""
     sources = _sources(arguments, record)
     options: dict[str, Any] = {"size": record.size, "device": arguments.device}
@@ -101,10 +96,8 @@ def _again(arguments: argparse.Namespace, record: "Recorded", picture: Image.Ima
         return runs.compared(record.panes, sources, picture, **options, progress=progress)
 
 
-def _sources(arguments: argparse.Namespace, record: "Recorded") -> dict[str, runs.Source]:
+def _sources(arguments: argparse.Namespace, record: RunRecord) -> dict[str, runs.PaneModel]:
     """Where each pane's model is from: known by name, or a file that --checkpoint names."""
-    from vit_engine.report.reproduction.recorded import heads_of, seed_of, weights_of  # noqa: PLC0415
-
     sources, known = {}, {spec.name for spec in list_models()}
     for name in dict.fromkeys(pane.model for pane in record.panes.values()):
         if name not in record.models:
@@ -113,12 +106,12 @@ def _sources(arguments: argparse.Namespace, record: "Recorded") -> dict[str, run
         sha256, part = weights_of(model)
         path = _path(arguments.checkpoint, name)
         if path:
-            sources[name] = runs.Source(name, _of_part(path, part), heads_of(model))
+            sources[name] = runs.PaneModel(name, _of_part(path, part), heads_of(model))
         elif name in known:
-            sources[name] = runs.Source(name, seed=seed_of(model))
+            sources[name] = runs.PaneModel(name, seed=seed_of(model))
         else:
             raise ve.CheckpointError(
-                f"{name!r} is a file of somebody's: pass --checkpoint '{name}=PATH'. "
+                f"{name!r} is a user's own checkpoint: pass --checkpoint '{name}=PATH'. "
                 f"Its sha256 is {sha256 or 'not recorded'}."
             )
     return sources
@@ -134,19 +127,19 @@ def _of_part(path: str, part: str) -> str:
     return path if not part or split_part(Path(path).expanduser())[1] else f"{path}#{part}"
 
 
-def _report(arguments: argparse.Namespace, record: "Recorded", checks: "list[Check]") -> None:
+def _report(arguments: argparse.Namespace, record: RunRecord, checks: list[Check]) -> None:
     """One line a check, and what else one may want to know where they do not match."""
     here = versions()
-    others = {name: (told, here[name]) for name, told in record.versions.items() if here.get(name, told) != told}
+    others = {name: version for name, version in record.versions.items() if here.get(name, version) != version}
     wrong = [one for one in checks if not one.matches]
     if arguments.json:
-        told = [{**vars(one), "matches": one.matches} for one in checks]
-        console.emit_json({"matches": not wrong, "checks": told, "versions": here, "recorded": record.versions})
+        listed = [{**vars(one), "matches": one.matches} for one in checks]
+        console.emit_json({"matches": not wrong, "checks": listed, "versions": here, "recorded": record.versions})
     else:
         for one in checks:
             console.emit(str(one))
         console.emit(f"{len(wrong)} of {len(checks)} do not match" if wrong else f"all {len(checks)} match")
-    for name, (told_version, version) in others.items():
-        console.note(f"note: {name} was {told_version} then, {version} now")
+    for name, version in others.items():
+        console.note(f"note: {name} was {version} then, {here[name]} now")
     if wrong:
         raise SystemExit(console.FAILED)

@@ -1,4 +1,4 @@
-"""The bundle of a comparison: picture, page, tables, maps and record, as a zip or in a folder."""
+"""The bundle of a comparison: figures, page, tables, maps and record, as a zip or in a folder."""
 
 import hashlib
 import io
@@ -6,6 +6,7 @@ import json
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -15,60 +16,40 @@ from vit_engine.analysis.maps import difference
 from vit_engine.errors import SpecError
 from vit_engine.image import as_png, pixels_sha256
 from vit_engine.report.document import document
-from vit_engine.report.figure import Zoom
 from vit_engine.report.legend import caption
 from vit_engine.report.panels import Panel, panels
-from vit_engine.report.picture import picture as draw_picture
 from vit_engine.report.record import PictureFile, Size, record
-from vit_engine.report.style import Look
+from vit_engine.report.sheets import comparison_sheet
+from vit_engine.report.style import Style, Zoom
 from vit_engine.report.tables import as_csv, tables
 from vit_engine.trace.attention_map import AttentionMap
 
 RECORD = "run.json"
 PICTURE = "picture.png"
+KINDS = ("png", "pdf", "svg")  # of the sheet: for slides and pages, for papers
 _THEN = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say: the same comparison is the same file
 
 
-def bundle(
-    comparison: Comparison,
-    look: Look,
-    *,
-    picture: Image.Image,
-    size: Size,
-    statistic: str,
-    all_layers: bool,
-    link: str = "",
-    zoom: Zoom | None = None,
-    drawn: Sequence[Panel] | None = None,
-) -> bytes:
-    """A zip of files(), with the same arguments and errors."""
-    made = files(
-        comparison, look, picture=picture, size=size, statistic=statistic, all_layers=all_layers, link=link, zoom=zoom,
-        drawn=drawn,
-    )  # fmt: skip
-    return as_zip(made)
-
-
-def as_zip(made: dict[str, bytes]) -> bytes:
+def as_zip(contents: dict[str, bytes]) -> bytes:
     """Files by name in one; the same bytes for the same files."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in sorted(made):
+        for name in sorted(contents):
             entry = zipfile.ZipInfo(name, _THEN)
             entry.external_attr = 0o644 << 16
-            archive.writestr(entry, made[name], zipfile.ZIP_DEFLATED)
+            archive.writestr(entry, contents[name], zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
 
 
-def write_bundle(folder: Path, made: dict[str, bytes]) -> None:
+def write_bundle(folder: Path, contents: dict[str, bytes]) -> None:
     """The same files in a folder that exists."""
-    for name, data in made.items():
+    for name, data in contents.items():
         (folder / name).write_bytes(data)
 
 
 def files(
     comparison: Comparison,
-    look: Look,
+    style: Style,
     *,
     picture: Image.Image,
     size: Size,
@@ -91,25 +72,20 @@ def files(
     pixels = np.asarray(picture)
     png = as_png(pixels)
     source = PictureFile(PICTURE, hashlib.sha256(png).hexdigest(), pixels_sha256(pixels))
-    drawn = panels(comparison, look) if drawn is None else drawn
     written = tables(comparison, statistic=statistic, all_layers=all_layers)
-    agreement, heads = written["agreement.csv"], written["side_by_side.csv"]
-    frame, opacity, told = comparison.frame, look.opacity, caption(comparison, look)
-    page = document(
-        drawn, frame=frame, opacity=opacity, caption=told, agreement=agreement, heads=heads, statistic=statistic,
-        link=link, zoom=zoom,
-    )  # fmt: skip
-    run = record(
-        comparison, look, picture=source, size=size, link=link, statistic=statistic, all_layers=all_layers, zoom=zoom,
-        agreement=agreement, side_by_side=heads,
-    )  # fmt: skip
+    numbers: dict[str, Any] = {"agreement": written["agreement.csv"], "side_by_side": written["side_by_side.csv"]}
+    asked: dict[str, Any] = {"statistic": statistic, "link": link, "zoom": zoom}
+    run = record(comparison, style, picture=source, size=size, all_layers=all_layers, **numbers, **asked)
+    drawn = panels(comparison, style) if drawn is None else drawn
+    view: dict[str, Any] = {"frame": comparison.frame, "opacity": style.opacity, "caption": caption(comparison, style)}
+    sheet = comparison_sheet(drawn, **view, zoom=zoom, kinds=KINDS)
     return {
-        "comparison.html": page.encode(),
-        "comparison.png": draw_picture(drawn, frame=frame, opacity=opacity, caption=told, zoom=zoom),
+        "comparison.html": document(drawn, **view, **numbers, **asked).encode(),
+        **{f"comparison.{kind}": data for kind, data in sheet.items()},
         "maps.npz": as_npz(arrays(comparison)),
         RECORD: (json.dumps(run, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode(),
         PICTURE: png,
-        **{name: as_csv(frame) for name, frame in written.items()},
+        **{name: as_csv(table) for name, table in written.items()},
     }
 
 

@@ -5,9 +5,11 @@ from html import escape
 
 import pandas as pd
 
-from vit_engine.report.figure import GAP, Zoom, compare_figure, figure_aspect
+from vit_engine.report.colours import gradient
+from vit_engine.report.figure import GAP, compare_figure, figure_aspect
 from vit_engine.report.legend import WARNING, Legend, legends
 from vit_engine.report.panels import Panel
+from vit_engine.report.style import Zoom
 from vit_engine.report.tables import agreement_html, heads_html
 
 FIGURE = "comparison"  # the figure's id in the page
@@ -48,14 +50,14 @@ def document(
     opacity: float,
     caption: str,
     agreement: pd.DataFrame,
-    heads: pd.DataFrame,
+    side_by_side: pd.DataFrame,
     statistic: str,
     link: str = "",
     zoom: Zoom | None = None,
 ) -> str:
     """The page: figure, titles, legends, and the tables. Every text is escaped: names come from strangers' files.
 
-    frame, opacity, zoom as in compare_figure. agreement, heads, statistic: as the tables of a bundle.
+    frame, opacity, zoom as in compare_figure. agreement, side_by_side, statistic: as the tables of a bundle.
     """
     title = escape(f"Attention compared: {', '.join(dict.fromkeys(panel.title.split(' · ')[0] for panel in drawn))}")
     return f"""<!DOCTYPE html>
@@ -75,7 +77,7 @@ def document(
 <h2>Agreement</h2>
 {agreement_html(agreement)}
 <h2>Heads side by side</h2>
-{heads_html(heads, statistic)}
+{heads_html(side_by_side, statistic)}
 </body>
 </html>
 """
@@ -108,9 +110,8 @@ def _title(panel: Panel) -> str:
 def _legend(legend: Legend | None) -> str:
     if legend is None:
         return "<div></div>"
-    stops = ", ".join(f"{colour} {100 * place:.4g}%" for place, colour in legend.stops)
     ends = "".join(f"<span>{escape(text)}</span>" for text in (legend.low, legend.middle, legend.high) if text)
     return (
-        f'<div><div class="strip" style="background: linear-gradient(to right, {stops})"></div>'
+        f'<div><div class="strip" style="background: {gradient(legend.stops)}"></div>'
         f'<div class="ends">{ends}</div><div class="unit">{escape(legend.unit)}</div></div>'
     )

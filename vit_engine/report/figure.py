@@ -1,20 +1,95 @@
-"""All panes in one Plotly figure: zoomed and moved together."""
+"""Plotly figures of plain dicts, and of these the one of a comparison: its panes zoomed and moved together.
 
+Plotly checks each property of a figure while it is made. That takes tens of milliseconds a chart, and finds nothing
+in figures that are always made in the same way: tests hold what is made here against what Plotly makes of it.
+"""
+
+import base64
 from collections.abc import Sequence
+from functools import cache
+from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 
+from vit_engine.report.colours import MARK, MARK_EDGE
+from vit_engine.report.jpegs import jpeg_address
 from vit_engine.report.panels import Panel
-from vit_engine.report.plain import Plain, PlainFigure, jpeg_address
-from vit_engine.spec import TokenGrid
+from vit_engine.report.style import Zoom
 
-Zoom = tuple[float, float, float, float]
+Plain = dict[str, Any]
 
 GAP = 0.04  # between panes, of a pane's width
-ACCENT = "#14b8a6"
-MARK, MARK_EDGE = "#ffffff", "#111111"
 MUTED = "#8b8b8b"
 JPEG_QUALITY = 86
+# Plotly's short names of the kinds of numbers that it takes as bytes.
+_KINDS = {"int8": "i1", "uint8": "u1", "int16": "i2", "int32": "i4", "float32": "f4", "float64": "f8"}
+_CLEAR = "rgba(0,0,0,0)"
+_LAYOUT: Plain = {
+    "hovermode": "closest",
+    "clickmode": "event",
+    "dragmode": "zoom",
+    "showlegend": False,
+    "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
+    "plot_bgcolor": _CLEAR,
+    "paper_bgcolor": _CLEAR,
+    "modebar": {"remove": ["select2d", "lasso2d", "toImage", "autoScale2d"]},
+}
+# The mark of a query, whose place is given twice: a ring with a dot, bright over dark.
+_EDGES = {"color": [MARK_EDGE, MARK], "line": {"width": [4, 2.5], "color": [MARK_EDGE, MARK]}}
+QUERY_MARK: Plain = {
+    "type": "scatter",
+    "mode": "markers",
+    "hoverinfo": "skip",
+    "marker": {"symbol": ["circle-open", "circle-open-dot"], "size": [19, 15], **_EDGES},
+    "selected": {"marker": {"opacity": 1}},
+    "unselected": {"marker": {"opacity": 1}},
+}
+
+
+class PlainFigure(go.Figure):
+    """A figure that is checked only once one of its properties is asked for; sent as it is, it never is.
+
+    data: a dict a trace, with NumPy arrays of the kinds that Plotly takes as bytes. layout: a dict. Both as Plotly
+    would have them after its checks, and neither is changed afterwards.
+    """
+
+    def __init__(self, data: list[Plain], layout: Plain) -> None:
+        self._plain: dict[str, Any] | None = {"data": data, "layout": layout}
+
+    def __getattr__(self, name: str) -> Any:
+        """Called for what is not there: all that a checked figure has."""
+        plain = self.__dict__.get("_plain")
+        if plain is None:
+            raise AttributeError(name)
+        self._plain = None
+        super().__init__(plain)
+        return getattr(self, name)
+
+    def to_dict(self) -> Plain:
+        """What is sent: arrays as bytes in base64, and Plotly's template in the layout."""
+        if self._plain is None:
+            return super().to_dict()
+        data, layout = self._plain["data"], self._plain["layout"]
+        return {"data": [_encoded(trace) for trace in data], "layout": {"template": _template(), **layout}}
+
+
+def _encoded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _encoded(part) for name, part in value.items()}
+    if not isinstance(value, np.ndarray) or not value.size:
+        return value
+    encoded = {
+        "dtype": _KINDS[str(value.dtype)],
+        "bdata": base64.b64encode(np.ascontiguousarray(value).data).decode("ascii"),
+    }
+    return encoded if value.ndim == 1 else {**encoded, "shape": str(value.shape)[1:-1]}
+
+
+@cache
+def _template() -> Plain:
+    template: Plain = go.Figure().to_dict()["layout"]["template"]
+    return template
 
 
 def figure_aspect(count: int, frame: tuple[int, int]) -> float:
@@ -28,9 +103,9 @@ def compare_figure(
 ) -> PlainFigure:
     """The panes side by side, linked: what zooms or moves one does so to all.
 
-    frame: the scaled picture (height, width) in pixels, the unit of all axes. zoom: the part that is shown,
-    (top, left, bottom, right) in pixels; None for all of it. Traces are named by the pane:
-    "attention A", whose custom data are the values that hover tells, "query A", "outline A".
+    frame: the scaled picture (height, width) in pixels, the unit of all axes. zoom: the part that is shown; None for
+    all of it. Traces are named by the pane: "attention A", whose custom data are the values that hover tells,
+    "query A", "outline A".
     """
     traces: list[Plain] = []
     layout: Plain = {**_LAYOUT, "images": [], "annotations": [], "shapes": []}
@@ -45,16 +120,9 @@ def compare_figure(
         else:
             traces += _traces(panel, axis, opacity)
             layout["images"].append(_picture(panel, axis))
-            if panel.patch is not None and panel.patches is not None:
-                layout["shapes"].append(_patch_edge(panel.patch, panel.patches, axis))
+            if panel.patch is not None:
+                layout["shapes"].append(_patch_edge(panel, axis))
     return PlainFigure(traces, {name: value for name, value in layout.items() if value != []})
-
-
-_LAYOUT = {
-    "hovermode": "closest", "clickmode": "event", "dragmode": "zoom", "showlegend": False,
-    "margin": {"l": 0, "r": 0, "t": 0, "b": 0}, "plot_bgcolor": "rgba(0,0,0,0)", "paper_bgcolor": "rgba(0,0,0,0)",
-    "modebar": {"remove": ["select2d", "lasso2d", "toImage", "autoScale2d"]},
-}  # fmt: skip
 
 
 def _place(axis: str) -> Plain:
@@ -68,7 +136,7 @@ def pane_domain(number: int, count: int) -> tuple[float, float]:
     return left, min(left + 1 / whole, 1.0)
 
 
-def _axes(number: int, count: int, zoom: Zoom) -> dict:
+def _axes(number: int, count: int, zoom: Zoom) -> Plain:
     top, left, bottom, right = zoom
     axis = "" if number == 0 else str(number + 1)
     common = {"visible": False, "constrain": "domain"}
@@ -81,12 +149,12 @@ def _axes(number: int, count: int, zoom: Zoom) -> dict:
     return {f"xaxis{axis}": x, f"yaxis{axis}": y}
 
 
-def _message(text: str, axis: str) -> dict:
+def _message(text: str, axis: str) -> Plain:
     place = {"xref": f"x{axis} domain", "yref": f"y{axis} domain", "x": 0.5, "y": 0.5}
     return {"text": text, "showarrow": False, "font": {"size": 14, "color": MUTED}, **place}
 
 
-def _empty(axis: str) -> dict:
+def _empty(axis: str) -> Plain:
     """Where a map would be."""
     place = {"xref": f"x{axis} domain", "yref": f"y{axis} domain", "x0": 0, "x1": 1, "y0": 0, "y1": 1}
     return {"type": "rect", "fillcolor": "rgba(128, 128, 128, 0.12)", "line": {"width": 0}, "layer": "below", **place}
@@ -96,69 +164,59 @@ def _traces(panel: Panel, axis: str, opacity: float) -> list[Plain]:
     """A panel's map, its outlines, and its query."""
     traces = [_map(panel, axis, opacity)]
     if panel.outlines:
-        traces += _outline(panel.outlines, panel.name, axis)
-    if panel.patch is not None and panel.patches is not None:
-        traces.append(_query_mark(panel, panel.patches, axis))
+        traces += _outline(panel, axis)
+    if panel.patch is not None:
+        assert panel.patches is not None
+        y, x = panel.patches.centre(*panel.patch)
+        traces.append({**QUERY_MARK, "x": [x, x], "y": [y, y], "name": f"query {panel.name}", **_place(axis)})
     return traces
 
 
 def _map(panel: Panel, axis: str, opacity: float) -> Plain:
     assert panel.grid
-    assert panel.values is not None
-    assert panel.coloured is not None
     size = panel.grid.patch_size
-    told = "%{customdata:+.3%}" if panel.difference else "%{customdata:.3%}"
+    value = "%{customdata:+.3%}" if panel.difference else "%{customdata:.3%}"
+    place = f"patch of {size} px at x %{{x:.0f}}, y %{{y:.0f}} px"
     return {
-        "type": "heatmap", "z": panel.coloured, "customdata": panel.values, "x0": size / 2, "dx": size, "y0": size / 2,
-        "dy": size, "zmin": panel.low, "zmax": panel.high, "colorscale": panel.stops, "opacity": opacity,
-        "showscale": False, "name": f"attention {panel.name}",
-        "hovertemplate": f"<b>{panel.name}</b> {panel.unit} {told}<br>patch of {size} px at x %{{x:.0f}}, "
-        "y %{y:.0f} px<extra></extra>",
+        "type": "heatmap",
+        "z": panel.coloured,
+        "customdata": panel.values,
+        "x0": size / 2,
+        "dx": size,
+        "y0": size / 2,
+        "dy": size,
+        "zmin": panel.low,
+        "zmax": panel.high,
+        "colorscale": panel.stops,
+        "opacity": opacity,
+        "showscale": False,
+        "name": f"attention {panel.name}",
+        "hovertemplate": f"<b>{panel.name}</b> {panel.unit} {value}<br>{place}<extra></extra>",
         **_place(axis),
-    }  # fmt: skip
+    }
 
 
-def _outline(outlines: Sequence[np.ndarray], name: str, axis: str) -> list[Plain]:
+def _outline(panel: Panel, axis: str) -> list[Plain]:
     """All outlines as one line with gaps, seen on light and on dark: thin and bright over wide and dark."""
     gap = np.full((1, 2), np.nan, dtype=np.float32)
-    y, x = np.concatenate([part for outline in outlines for part in (outline, gap)]).T
+    y, x = np.concatenate([part for outline in panel.outlines for part in (outline, gap)]).T
+    common = {"type": "scatter", "x": x, "y": y, "mode": "lines", "hoverinfo": "skip", **_place(axis)}
     return [
-        {
-            "type": "scatter", "x": x, "y": y, "mode": "lines", "line": {"width": width, "color": colour},
-            "hoverinfo": "skip", "name": f"outline {name}", **_place(axis),
-        }
+        {**common, "line": {"width": width, "color": colour}, "name": f"outline {panel.name}"}
         for width, colour in ((4, MARK_EDGE), (1.8, MARK))
-    ]  # fmt: skip
+    ]
 
 
-def _query_mark(panel: Panel, grid: TokenGrid, axis: str) -> Plain:
+def _patch_edge(panel: Panel, axis: str) -> Plain:
     assert panel.patch is not None
-    y, x = grid.centre(*panel.patch)
-    shown = {"marker": {"opacity": 1}}
-    return {
-        "type": "scatter", "x": [x, x], "y": [y, y], "mode": "markers", "name": f"query {panel.name}",
-        "hoverinfo": "skip",
-        "marker": {
-            "symbol": ["circle-open", "circle-open-dot"], "size": [19, 15], "color": [MARK_EDGE, MARK],
-            "line": {"width": [4, 2.5], "color": [MARK_EDGE, MARK]},
-        },
-        "selected": shown, "unselected": shown, **_place(axis),
-    }  # fmt: skip
-
-
-def _patch_edge(patch: tuple[int, int], grid: TokenGrid, axis: str) -> dict:
-    row, col = patch
-    size = grid.patch_size
-    return {
-        "type": "rect", "xref": f"x{axis}", "yref": f"y{axis}", "x0": col * size, "x1": (col + 1) * size,
-        "y0": row * size, "y1": (row + 1) * size, "line": {"width": 1.2, "color": MARK},
-    }  # fmt: skip
+    assert panel.patches is not None
+    (row, col), size = panel.patch, panel.patches.patch_size
+    corners = {"x0": col * size, "x1": (col + 1) * size, "y0": row * size, "y1": (row + 1) * size}
+    return {"type": "rect", "xref": f"x{axis}", "yref": f"y{axis}", **corners, "line": {"width": 1.2, "color": MARK}}
 
 
 def _picture(panel: Panel, axis: str) -> Plain:
     assert panel.pixels is not None
     height, width = panel.pixels.shape[:2]
-    return {
-        "source": jpeg_address(panel.pixels, quality=JPEG_QUALITY), "sizing": "stretch", "layer": "below",
-        "xref": f"x{axis}", "yref": f"y{axis}", "x": 0, "y": 0, "sizex": width, "sizey": height,
-    }  # fmt: skip
+    place = {"xref": f"x{axis}", "yref": f"y{axis}", "x": 0, "y": 0, "sizex": width, "sizey": height}
+    return {"source": jpeg_address(panel.pixels, quality=JPEG_QUALITY), "sizing": "stretch", "layer": "below", **place}

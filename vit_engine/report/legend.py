@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from vit_engine.analysis.comparison import Comparison
 from vit_engine.report.colours import Stops
 from vit_engine.report.panels import Panel
-from vit_engine.report.style import Look
+from vit_engine.report.style import Style
 
 WARNING = "RANDOM WEIGHTS: this model has not been trained"
 _SCALES = {"shared": "one colour scale for all panes", "own": "each pane its own colour scale"}
@@ -36,7 +36,7 @@ def legend_of(panel: Panel) -> Legend:
 
 def legends(drawn: Sequence[Panel]) -> tuple[Legend | None, ...]:
     """One a pane; None where there is no map."""
-    return tuple(None if panel.message else legend_of(panel) for panel in drawn)
+    return tuple(None if panel.coloured is None else legend_of(panel) for panel in drawn)
 
 
 def common_legend(drawn: Sequence[Panel]) -> Legend | None:
@@ -45,14 +45,14 @@ def common_legend(drawn: Sequence[Panel]) -> Legend | None:
     return found[0] if found and all(legend == found[0] for legend in found) else None
 
 
-def caption(comparison: Comparison, look: Look) -> str:
+def caption(comparison: Comparison, style: Style) -> str:
     """What all panes have in common, in words."""
     what = {
         "map": "attention",
         "difference": f"differences to {comparison.base.name}",
         "mask": f"the patches that hold {100 * comparison.keep:g} % of the attention",
-    }[look.show]
-    scale = "shared" if look.show == "difference" and look.scale == "log" else look.scale  # differences are never
+    }[style.show]
+    scale = "shared" if style.show == "difference" and style.scale == "log" else style.scale  # differences are never
     point = comparison.point
     query = "the CLS token" if point is None else f"the point at {point[0]:.0%} of the height, {point[1]:.0%} across"
     height, width = comparison.frame

@@ -1,64 +1,56 @@
-"""Text in pictures: a font that has the letters, and lines that fit."""
+"""Text in pictures: the letters that the font has, and lines that fit."""
 
-import functools
+from functools import cache
+from pathlib import Path
 
+import matplotlib
+from matplotlib.font_manager import get_font
 from PIL import ImageFont
 
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
-
-_PLAIN = str.maketrans({"×": "x", "−": "-", "–": "-", "→": ">"})  # what Pillow's own font lacks
-_OTHERS = ("DejaVuSans.ttf", "LiberationSans-Regular.ttf", "Arial.ttf")  # asked for where names need more letters
-_ABSENT = "\ufffe"  # no character: drawn as every font draws what it lacks
+FONT = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")  # of Matplotlib, so there on every machine
+_ABSENT = "□"
 
 
-@functools.cache
-def font_of(size: int, name: str = "") -> Font | None:
-    """A font by its file's name, or Pillow's own; None where this machine lacks it."""
-    try:
-        return ImageFont.truetype(name, size) if name else ImageFont.load_default(size)
-    except OSError:
-        return None
+@cache
+def _letters() -> frozenset[int]:
+    return frozenset(get_font(FONT).get_charmap())
 
 
-def lettering(text: str, size: int) -> tuple[str, Font]:
-    """A text as it can be written, and the font for it: Pillow's own, or, for names that it lacks letters for, another.
-
-    What no font has is drawn as that font's box.
-    """
-    own = font_of(size)
-    assert own is not None
-    plain = text.translate(_PLAIN)
-    if _has(own, plain):
-        return plain, own
-    others = [font for font in (font_of(size, name) for name in _OTHERS) if font is not None]
-    return text, next((font for font in others if _has(font, text)), others[0] if others else own)
+@cache
+def _measure(size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(FONT, size)
 
 
-def _has(font: Font, text: str) -> bool:
-    box = bytes(font.getmask(_ABSENT))
-    return all(character.isspace() or bytes(font.getmask(character)) != box for character in set(text))
+def printable(text: str) -> str:
+    """A text as it can be written: names from strangers' files may have letters that the font lacks."""
+    return "".join(letter if ord(letter) in _letters() else _ABSENT for letter in text)
 
 
-def wrapped(text: str, font: Font, width: int) -> list[str]:
+def length(text: str, size: int) -> float:
+    """How wide a line is, in the pixels in which letters are `size` high."""
+    return _measure(size).getlength(text)
+
+
+def wrapped(text: str, size: int, width: float) -> list[str]:
     """Lines no wider than this, in pixels: broken at " · " if they can be, else at spaces, else within a word."""
     parts: list[str] = []
-    for part in text.replace(" · ", " ·\0").split("\0"):
-        parts += [part] if font.getlength(part) <= width else part.split()
+    for part in printable(text).replace(" · ", " ·\0").split("\0"):
+        parts += [part] if length(part, size) <= width else part.split()
     lines: list[str] = []
     for part in parts:
         longer = f"{lines[-1]} {part}" if lines else part
-        if lines and font.getlength(longer) <= width:
+        if lines and length(longer, size) <= width:
             lines[-1] = longer
         else:
-            lines += _pieces(part, font, width)
+            lines += _pieces(part, size, width)
     return lines
 
 
-def _pieces(word: str, font: Font, width: int) -> list[str]:
+def _pieces(word: str, size: int, width: float) -> list[str]:
     """A word in parts no wider than this, at least a letter each."""
     pieces = [""]
     for letter in word:
-        if pieces[-1] and font.getlength(pieces[-1] + letter) > width:
+        if pieces[-1] and length(pieces[-1] + letter, size) > width:
             pieces.append("")
         pieces[-1] += letter
     return pieces

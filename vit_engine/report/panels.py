@@ -6,49 +6,42 @@ density. A scale that is shared is therefore one of density, and ends at another
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from vit_engine.analysis.comparison import Comparison, Shown
 from vit_engine.analysis.maps import contours, difference, mass_mask
 from vit_engine.report.colours import Stops, colour_stops, diverging_stops, upper_limit
-from vit_engine.report.style import Look
+from vit_engine.report.style import Style
 from vit_engine.spec import TokenGrid
+from vit_engine.trace.attention_map import AttentionMap
 
 DECADES = 3  # of a logarithmic scale
 
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """A pane as it is drawn.
+    """A pane as it is drawn; without a map, its arrays are None."""
 
-    name: "A", …. title: what it is of. pixels: uint8 (height, width, 3). values: float32, on `grid`, as hover
-    tells them, in `unit`. coloured: float32 of the same shape, what the colours stand for, from low to high;
-    NaN is not drawn. patch: (row, col) of the query in the pane's own grid `patches`, None for the CLS token. outlines:
-    float32 (points, 2), (y, x) in pixels. limit: the value of the last colour, in `unit`. difference: whether
-    it is one. log: whether coloured, low and high are decimal logarithms. random: whether the model's weights are.
-    message: why there is no map; then the arrays are None.
-    """
-
-    name: str
-    title: str
-    message: str = ""
-    pixels: np.ndarray | None = None
-    grid: TokenGrid | None = None
-    patches: TokenGrid | None = None
-    values: np.ndarray | None = None
-    coloured: np.ndarray | None = None
-    low: float = 0.0
-    high: float = 1.0
-    limit: float = 1.0
+    name: str  # "A", …
+    title: str  # what it is of
+    message: str = ""  # why there is no map
+    pixels: np.ndarray | None = None  # uint8 (height, width, 3)
+    grid: TokenGrid | None = None  # of the values
+    patches: TokenGrid | None = None  # the pane's own grid
+    values: np.ndarray | None = None  # float32 (rows, cols), in `unit`, as hover tells them
+    coloured: np.ndarray | None = None  # float32 of the same shape, what the colours stand for; NaN is not drawn
+    low: float = 0.0  # where the colours begin
+    high: float = 1.0  # where they end
+    limit: float = 1.0  # the value of the last colour, in `unit`
     unit: str = ""
-    patch: tuple[int, int] | None = None
-    outlines: tuple[np.ndarray, ...] = ()
+    patch: tuple[int, int] | None = None  # (row, col) of the query in `patches`; None for the CLS token
+    outlines: tuple[np.ndarray, ...] = ()  # float32 (points, 2), (y, x) in pixels
     stops: Stops = field(default_factory=list)
-    difference: bool = False
-    log: bool = False
-    random: bool = False
+    difference: bool = False  # whether the values are differences
+    log: bool = False  # whether coloured, low and high are decimal logarithms
+    random: bool = False  # whether the model's weights are
 
 
 def title(one: Shown) -> str:
@@ -58,100 +51,79 @@ def title(one: Shown) -> str:
     return f"{one.trace.spec.title} · layer {one.pane.layer} · {head} · {query}"
 
 
-def panels(comparison: Comparison, look: Look) -> tuple[Panel, ...]:
+def panels(comparison: Comparison, style: Style) -> tuple[Panel, ...]:
     """What is drawn of each pane, in order."""
-    if look.show == "difference":
-        return _differences(comparison, look)
-    limits = _limits(comparison.shown, look)
+    if style.show == "difference":
+        return _differences(comparison, style)
+    limits = _limits(comparison.shown, style)
     return tuple(
-        _map_panel(one, limit, comparison.keep, look) for one, limit in zip(comparison.shown, limits, strict=True)
+        _map_panel(one, limit, comparison.keep, style) for one, limit in zip(comparison.shown, limits, strict=True)
     )
 
 
-def _limits(shown: Sequence[Shown], look: Look) -> list[float]:
+def _limits(shown: Sequence[Shown], style: Style) -> list[float]:
     """The weight at which each pane's colours end."""
-    if look.scale == "own":
-        return [upper_limit(one.map.values, look.clip) for one in shown]
+    if style.scale == "own":
+        return [upper_limit(one.map.values, style.clip) for one in shown]
     densities = [one.map.values.ravel() * one.map.grid.patches for one in shown]
-    limit = upper_limit(np.concatenate(densities), look.clip)
+    limit = upper_limit(np.concatenate(densities), style.clip)
     return [limit / one.map.grid.patches for one in shown]
 
 
-def _map_panel(one: Shown, limit: float, keep: float, look: Look) -> Panel:
-    values = one.map.values
-    coloured, low, high = values, 0.0, limit
-    outlines: tuple[np.ndarray, ...] = ()
-    if look.scale == "log":
-        low, high = np.log10(limit) - DECADES, np.log10(limit)
-        coloured = np.log10(np.maximum(values, 10**low)).astype(np.float32)
-    if look.show == "mask":
+def _panel(one: Shown, shown: AttentionMap, limit: float, stops: Stops) -> Panel:
+    """A pane with this map, from 0 to a limit."""
+    return Panel(
+        one.name,
+        title(one),
+        pixels=one.pixels,
+        grid=shown.grid,
+        patches=one.trace.grid,
+        values=shown.values,
+        coloured=shown.values,
+        high=limit,
+        limit=limit,
+        unit=shown.unit,
+        patch=None if isinstance(one.query, str) else one.query,
+        stops=stops,
+        random=one.trace.random,
+    )
+
+
+def _map_panel(one: Shown, limit: float, keep: float, style: Style) -> Panel:
+    coloured = values = one.map.values
+    panel = _panel(one, one.map, limit, colour_stops(style.colours))
+    if style.scale == "log":
+        high = float(np.log10(limit))
+        coloured = np.log10(np.maximum(values, 10 ** (high - DECADES))).astype(np.float32)
+        panel = replace(panel, coloured=coloured, low=high - DECADES, high=high, log=True)
+    if style.show == "mask":
         mask = mass_mask(values, keep)
-        coloured = np.where(mask, coloured, np.float32(np.nan))
         outlines = tuple(_in_pixels(outline, one.map.grid) for outline in contours(mask))
-    return _panel(
-        one, values=values, coloured=coloured, grid=one.map.grid, low=float(low), high=float(high), limit=limit,
-        unit=one.map.unit, outlines=outlines, stops=colour_stops(look.colours), log=look.scale == "log",
-    )  # fmt: skip
+        panel = replace(panel, coloured=np.where(mask, coloured, np.float32(np.nan)), outlines=outlines)
+    return panel
 
 
-def _differences(comparison: Comparison, look: Look) -> tuple[Panel, ...]:
+def _differences(comparison: Comparison, style: Style) -> tuple[Panel, ...]:
     """The reference's map, and beside it each other pane's difference to it, the scale centred on zero."""
     base = comparison.base
     others = {one.name: difference(one.map, base.map) for one in comparison.shown if one is not base}
-    ends = {name: upper_limit(np.abs(found.values) * found.grid.patches, look.clip) for name, found in others.items()}
-    if look.scale != "own" and ends:
+    ends = {name: upper_limit(np.abs(found.values) * found.grid.patches, style.clip) for name, found in others.items()}
+    if style.scale != "own" and ends:
         ends = dict.fromkeys(ends, max(ends.values()))
-    drawn = []
-    for one in comparison.shown:
-        if one is base:
-            drawn.append(
-                _map_panel(one, upper_limit(one.map.values, look.clip), comparison.keep, Look(colours=look.colours))
-            )
-            continue
-        found = others[one.name]
-        end = ends[one.name] / found.grid.patches
-        drawn.append(
-            _panel(
-                one,
-                values=found.values,
-                coloured=found.values,
-                grid=found.grid,
-                low=-end,
-                high=end,
-                limit=end,
-                unit=found.unit,
-                stops=diverging_stops(),
-                difference=True,
-            )
-        )
-    return tuple(drawn)
+    reference = _panel(base, base.map, upper_limit(base.map.values, style.clip), colour_stops(style.colours))
+    return tuple(
+        reference if one is base else _difference_panel(one, others[one.name], ends[one.name])
+        for one in comparison.shown
+    )
 
 
-def _panel(
-    one: Shown,
-    *,
-    values: np.ndarray,
-    coloured: np.ndarray,
-    grid: TokenGrid,
-    low: float,
-    high: float,
-    limit: float,
-    unit: str,
-    stops: Stops,
-    outlines: tuple[np.ndarray, ...] = (),
-    difference: bool = False,
-    log: bool = False,
-) -> Panel:
-    return Panel(
-        name=one.name, title=title(one), pixels=_grey(one.pixels) if difference else one.pixels, grid=grid,
-        patches=one.trace.grid, values=values,
-        coloured=coloured, low=low, high=high, limit=limit, unit=unit,
-        patch=None if isinstance(one.query, str) else one.query, outlines=outlines, stops=stops, difference=difference,
-        log=log, random=one.trace.random,
-    )  # fmt: skip
+def _difference_panel(one: Shown, found: AttentionMap, end: float) -> Panel:
+    """end: of the scale, as density."""
+    limit = end / found.grid.patches
+    return replace(_panel(one, found, limit, diverging_stops()), low=-limit, difference=True, pixels=grey(one.pixels))
 
 
-def _grey(pixels: np.ndarray) -> np.ndarray:
+def grey(pixels: np.ndarray) -> np.ndarray:
     """A picture without its colours, which would be taken for the scale's (luma of ITU-R BT.601)."""
     luma = pixels @ np.array([0.299, 0.587, 0.114])
     return np.repeat(luma.round().astype(np.uint8)[..., None], 3, axis=-1)

@@ -1,4 +1,4 @@
-"""run.json: everything that another person needs to make a comparison anew, and the numbers to check it by."""
+"""run.json: everything that another person needs to recompute a comparison, and the numbers to check it by."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -11,8 +11,7 @@ import pandas as pd
 from vit_engine.analysis.comparison import Comparison, Shown
 from vit_engine.analysis.maps import centre_of_mass
 from vit_engine.analysis.maps.entropy import map_entropy
-from vit_engine.report.figure import Zoom
-from vit_engine.report.style import Look
+from vit_engine.report.style import Style, Zoom
 from vit_engine.report.versions import versions
 from vit_engine.trace.attention_map import AttentionMap
 
@@ -35,7 +34,7 @@ class PictureFile:
 
 def record(
     comparison: Comparison,
-    look: Look,
+    style: Style,
     *,
     picture: PictureFile,
     size: Size,
@@ -61,7 +60,7 @@ def record(
         "reference": comparison.base.name,
         "point": comparison.point,
         "keep": comparison.keep,
-        "look": {**asdict(look), "zoom": zoom},
+        "look": {**asdict(style), "zoom": zoom},
         "statistic": statistic,
         "all_layers": all_layers,
         "models": list({one.pane.model: model_record(one) for one in shown}.values()),

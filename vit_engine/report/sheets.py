@@ -1,142 +1,160 @@
-"""Attention as pictures: arrays in, PIL images out. Pillow and NumPy only.
-
-The scale begins at 0 and ends at a percentile: a single hot patch would blacken all the others.
-"""
+"""Panes laid out on a sheet: a comparison as it is shown, twice as large, and the maps of one run."""
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
-# Inferno (Smith and van der Walt 2015) at ten even steps: perceptually uniform, so equal steps look equal.
-_INFERNO = np.array(
-    [
-        (0x00, 0x00, 0x04),
-        (0x1B, 0x0C, 0x41),
-        (0x4A, 0x0C, 0x6B),
-        (0x78, 0x1C, 0x6D),
-        (0xA5, 0x2C, 0x60),
-        (0xCF, 0x44, 0x46),
-        (0xED, 0x69, 0x25),
-        (0xFB, 0x9B, 0x06),
-        (0xF7, 0xD1, 0x3D),
-        (0xFC, 0xFF, 0xA4),
-    ],
-    dtype=np.float64,
-)
-CLIP_PERCENTILE = 99.0
-MINIMUM_SIDE = 400  # pixels of a panel's longer side
-PAPER, INK, ALARM, MARK = "#ffffff", "#1f2430", "#b3261e", "#00e5ff"
+from vit_engine.report.colours import ACCENT, colour_stops, upper_limit
+from vit_engine.report.legend import WARNING, Legend, common_legend, legends
+from vit_engine.report.lettering import wrapped
+from vit_engine.report.painter import PAPER, TEXT, Sheet, View, own_settings
+from vit_engine.report.panels import Panel, grey
+from vit_engine.report.style import Zoom
+from vit_engine.spec import TokenGrid
+from vit_engine.trace.attention_map import AttentionMap
 
+INK, QUIET, ALARM, EMPTY = "#1f2430", "#5b6270", "#b3261e", "#f1efeb"
+LINE, GAP, BADGE, STRIP = 38, 32, 42, 18  # pixels: lines, between panes, a pane's letter, a colour scale's height
+BASELINE = 28  # pixels from the top of a line
+NARROWEST = 520  # of what has a title, in pixels
+MOST_IN_A_ROW = 4
+CLIP_PERCENTILE = 99.0  # where the colours of a run's maps end: a single hot patch would blacken all the others
+
+Line = tuple[str, str]  # a text and its ink
 Patch = tuple[int, int]
-Panel = tuple[str, Image.Image]
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
-def colour_limit(values: np.ndarray) -> float:
-    """The value that the brightest colour stands for: the 99th percentile, above 0 where any value is."""
-    return float(np.percentile(values, CLIP_PERCENTILE)) or float(values.max()) or 1.0
+@own_settings()
+def comparison_sheet(
+    drawn: Sequence[Panel],
+    *,
+    frame: tuple[int, int],
+    opacity: float,
+    caption: str = "",
+    zoom: Zoom | None = None,
+    kinds: tuple[str, ...] = ("png",),
+) -> dict[str, bytes]:
+    """The panes, each under its title, with what their colours stand for: files by their kind; see Sheet.files().
 
-
-def colours(values: np.ndarray, limit: float) -> np.ndarray:
-    """Values of any shape to inferno, 0 to `limit`, clipped: uint8 (..., 3)."""
-    steps = np.linspace(0, limit, len(_INFERNO))
-    channels = [np.interp(values, steps, channel) for channel in _INFERNO.T]
-    return np.stack(channels, axis=-1).round().astype(np.uint8)
+    frame: the scaled picture (height, width) in pixels. opacity: of the colours, 0..1. caption: above all of
+    them. zoom: the part of the picture that is shown. More than four panes stand in two rows.
+    """
+    across = len(drawn) if len(drawn) <= MOST_IN_A_ROW else math.ceil(len(drawn) / 2)
+    lines = [(caption, INK)] if caption else []
+    return _laid_out(drawn, View.of(frame, zoom), opacity, lines, across=across, kinds=kinds)
 
 
 def overlay(
-    pixels: np.ndarray, values: np.ndarray, *, caption: str, warning: str = "", marked: Patch | None = None
-) -> Image.Image:
-    """A picture, uint8 (height, width, 3), beside itself under its attention, values (rows, cols).
+    pixels: np.ndarray, shown: AttentionMap, *, caption: str, warning: str = "", marked: Patch | None = None
+) -> bytes:
+    """A picture, uint8 (height, width, 3), beside itself under its attention: a PNG.
 
-    caption is printed above, warning too and in red. marked: the query patch (row, col), outlined.
+    caption is printed above, warning too and in red. marked: the query patch (row, col), None for the CLS token.
     """
-    limit = colour_limit(values)
-    cell = max(_cell(values.shape), pixels.shape[0] // values.shape[0])
-    heat = _enlarged(colours(values, limit), cell)
-    original = Image.fromarray(pixels).resize(heat.size, Image.Resampling.LANCZOS)
-    grey = original.convert("L").convert("RGB")
-    panels = [
-        ("picture", _outlined(original, cell, marked)),
-        ("attention", _outlined(_blended(grey, heat), cell, marked)),
-    ]
-    return _sheet(panels, columns=2, caption=caption, warning=warning, limit=limit)
+    attention = _map_panel("attention", shown.values, shown.grid, upper_limit(shown.values, CLIP_PERCENTILE), marked)
+    picture = Panel("", "picture", pixels=pixels, patches=shown.grid, patch=marked)
+    return _run_sheet([picture, replace(attention, pixels=grey(pixels))], shown.grid, 0.7, caption, warning)
 
 
-def head_sheet(maps: np.ndarray, *, caption: str, warning: str = "", marked: Patch | None = None) -> Image.Image:
-    """One map a head, maps (heads, rows, cols), on one colour scale, so that heads compare by eye.
+def head_sheet(
+    maps: np.ndarray, grid: TokenGrid, *, caption: str, warning: str = "", marked: Patch | None = None
+) -> bytes:
+    """One map a head, maps (heads, rows, cols), on one colour scale, so that heads compare by eye: a PNG.
 
     caption, warning and marked are those of `overlay`.
     """
-    limit = colour_limit(maps)
-    cell = _cell(maps.shape[1:])
+    limit = upper_limit(maps, CLIP_PERCENTILE)
     panels = [
-        (f"head {head} · peak {values.max():.3g}", _outlined(_enlarged(colours(values, limit), cell), cell, marked))
+        _map_panel(f"head {head} · peak {values.max():.3g}", values, grid, limit, marked)
         for head, values in enumerate(maps)
     ]
-    columns = len(panels) if len(panels) <= 3 else math.ceil(math.sqrt(len(panels)))
-    return _sheet(panels, columns=columns, caption=caption, warning=warning, limit=limit)
+    return _run_sheet(panels, grid, 1.0, caption, warning)
 
 
-def _cell(shape: Sequence[int]) -> int:
-    """Pixels a patch takes, for a panel of at least MINIMUM_SIDE."""
-    return math.ceil(MINIMUM_SIDE / max(shape))
+def _map_panel(title: str, values: np.ndarray, grid: TokenGrid, limit: float, marked: Patch | None) -> Panel:
+    scale: dict[str, Any] = {"coloured": values, "high": limit, "limit": limit, "stops": colour_stops("inferno")}
+    return Panel("", title, grid=grid, patches=grid, patch=marked, unit="attention weight", **scale)
 
 
-def _enlarged(coloured: np.ndarray, cell: int) -> Image.Image:
-    """Each patch a square of `cell` pixels, with sharp edges: patches are what was measured."""
-    return Image.fromarray(coloured.repeat(cell, axis=0).repeat(cell, axis=1))
+@own_settings()
+def _run_sheet(panels: Sequence[Panel], grid: TokenGrid, opacity: float, caption: str, warning: str) -> bytes:
+    lines = [(text, ink) for text, ink in ((caption, INK), (warning, ALARM)) if text]
+    across = len(panels) if len(panels) <= 3 else math.ceil(math.sqrt(len(panels)))
+    view = View.of((grid.height, grid.width))
+    return _laid_out(panels, view, opacity, lines, across=across, kinds=("png",))["png"]
 
 
-def _blended(grey: Image.Image, heat: Image.Image) -> Image.Image:
-    """Heat laid over a grey picture that stays readable under it."""
-    under, over = np.asarray(grey, dtype=np.float32), np.asarray(heat, dtype=np.float32)
-    return Image.fromarray((0.3 * under + 0.7 * over).round().astype(np.uint8))
+def _laid_out(
+    drawn: Sequence[Panel], view: View, opacity: float, lines: Sequence[Line], *, across: int, kinds: tuple[str, ...]
+) -> dict[str, bytes]:
+    """Lines, rows of panes, and below them the legend, if it is that of all."""
+    layout = _Layout(view, opacity)
+    whole = across * (layout.width + GAP) - GAP
+    common = common_legend(drawn)
+    panes = [(panel, None if common else legend) for panel, legend in zip(drawn, legends(drawn), strict=True)]
+    y = layout.text(GAP, GAP, lines, whole) + GAP if lines else GAP
+    for start in range(0, len(drawn), across):
+        y = layout.row(y, panes[start : start + across]) + GAP
+    if common:
+        y = layout.legend(GAP, y, common, min(whole, 2 * NARROWEST)) + GAP
+    return layout.sheet.files(whole + 2 * GAP, y, kinds)
 
 
-def _outlined(panel: Image.Image, cell: int, patch: Patch | None) -> Image.Image:
-    if patch is not None:
-        top, left = patch[0] * cell, patch[1] * cell
-        frame = (left, top, left + cell - 1, top + cell - 1)
-        ImageDraw.Draw(panel).rectangle(frame, outline=MARK, width=max(2, cell // 10))
-    return panel
+class _Layout:
+    """Parts of a sheet from the top down: each is told where it begins, x and y, and returns the y where it ends."""
 
+    def __init__(self, view: View, opacity: float) -> None:
+        self.sheet, self.view, self.opacity = Sheet(), view, opacity
+        self.width = max(view.shape[1], NARROWEST)  # of a pane and its title
 
-def _sheet(panels: Sequence[Panel], *, columns: int, caption: str, warning: str, limit: float) -> Image.Image:
-    """Panels of one size in rows, each under its title; the caption above, the colour scale below."""
-    panel_width, panel_height = panels[0][1].size
-    text_height = max(16, panel_width * columns // 60)
-    font, line, gap = ImageFont.load_default(text_height), round(text_height * 1.6), text_height
-    scale = _colour_scale(font, text_height, limit)
-    lines = [(caption, INK)] + ([(warning, ALARM)] if warning else [])
-    widest_title = math.ceil(max(font.getlength(title) for title, _ in panels))
-    across, down = max(panel_width, widest_title) + gap, panel_height + line + gap  # from panel to panel
-    top = gap + line * len(lines)
-    bottom = top + down * math.ceil(len(panels) / columns)
-    widest = max(columns * across - gap, scale.width, *(math.ceil(font.getlength(text)) for text, _ in lines))
-    sheet = Image.new("RGB", (widest + 2 * gap, bottom + scale.height + gap), PAPER)
-    draw = ImageDraw.Draw(sheet)
-    for number, (text, ink) in enumerate(lines):
-        draw.text((gap, gap + number * line), text, fill=ink, font=font)
-    for number, (title, panel) in enumerate(panels):
-        left, y = gap + number % columns * across, top + number // columns * down
-        draw.text((left, y), title, fill=INK, font=font)
-        sheet.paste(panel, (left, y + line))
-    sheet.paste(scale, (gap, bottom))
-    return sheet
+    def row(self, y: int, panes: Sequence[tuple[Panel, Legend | None]]) -> int:
+        """Panes side by side: titles begin, maps begin and legends begin at the same heights."""
+        places = [(GAP + number * (self.width + GAP), *pane) for number, pane in enumerate(panes)]
+        top = max(self.title(x, y, panel) for x, panel, _ in places) + TEXT // 2
+        ends = [top + self.view.shape[0]]
+        for x, panel, legend in places:
+            if panel.message:
+                self.absent(x, top, panel.message)
+            else:
+                self.sheet.pane(panel, self.view, self.opacity, x, top)
+            if legend:
+                ends.append(self.legend(x, ends[0] + TEXT // 2, legend, self.width))
+        return max(ends) + TEXT // 2
 
+    def title(self, x: int, y: int, panel: Panel) -> int:
+        """A pane's letter in a box, if it has one, and lines beside it."""
+        lines = [(panel.title, INK), *([(WARNING, ALARM)] if panel.random else [])]
+        if not panel.name:
+            return self.text(x, y, lines, self.width)
+        self.sheet.box(x, y, width=BADGE, height=BADGE, fill=ACCENT, rounding=8)
+        self.sheet.write(x + BADGE / 2, y + BASELINE + 2, panel.name, ink=PAPER, align="center")
+        beside = BADGE + TEXT // 2
+        return max(y + BADGE, self.text(x + beside, y + 2, lines, self.width - beside))
 
-def _colour_scale(font: Font, text_height: int, limit: float) -> Image.Image:
-    """0, a strip of all colours, the value of the brightest, and what it measures."""
-    low, high = "0 ", f" {limit:.2g} or more: attention weight"
-    strip = colours(np.linspace(0, 1, 10 * text_height)[None].repeat(text_height, axis=0), 1.0)
-    start = math.ceil(font.getlength(low))
-    end = start + strip.shape[1]
-    scale = Image.new("RGB", (end + math.ceil(font.getlength(high)), round(text_height * 1.3)), PAPER)
-    draw = ImageDraw.Draw(scale)
-    draw.text((0, 0), low, fill=INK, font=font)
-    scale.paste(Image.fromarray(strip), (start, 0))
-    draw.text((end, 0), high, fill=INK, font=font)
-    return scale
+    def absent(self, x: int, y: int, message: str) -> None:
+        """Why there is no map, in its place."""
+        height, inside = self.view.shape[0], self.width - 2 * GAP
+        self.sheet.box(x, y, width=self.width, height=height, fill=EMPTY)
+        needed = LINE * len(wrapped(message, TEXT, inside))
+        self.text(x + GAP, y + max((height - needed) // 2, 0), [(message, QUIET)], inside)
+
+    def text(self, x: int, y: int, lines: Sequence[Line], width: int) -> int:
+        """Lines under each other, broken where they are wider than this."""
+        for text, ink in lines:
+            for line in wrapped(text, TEXT, width):
+                self.sheet.write(x, y + BASELINE, line, ink=ink)
+                y += LINE
+        return y
+
+    def legend(self, x: int, y: int, legend: Legend, width: int) -> int:
+        """A strip of all colours, its ends, and below them the unit."""
+        self.sheet.strip(x, y, width=width, height=STRIP, stops=legend.stops, edge=QUIET)
+        below = y + STRIP + BASELINE + 2
+        ends = ((legend.low, 0.0, "left"), (legend.middle, 0.5, "center"), (legend.high, 1.0, "right"))
+        for text, place, align in ends:
+            self.sheet.write(x + place * width, below, text, ink=INK, align=align)
+        self.sheet.write(x, below + LINE, legend.unit, ink=QUIET)
+        return y + STRIP + 2 * LINE

@@ -8,9 +8,11 @@ from vit_engine.report.colours import COLOUR_SCALES
 SHOWS = ("map", "difference", "mask")
 SCALES = ("shared", "own", "log")
 
+Zoom = tuple[float, float, float, float]  # (top, left, bottom, right) in pixels of the scaled picture
+
 
 @dataclass(frozen=True)
-class Look:
+class Style:
     """How a comparison is drawn.
 
     show: the maps, their differences to the reference, or the patches that hold most of the mass. scale:

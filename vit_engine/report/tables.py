@@ -52,8 +52,8 @@ def agreement_html(frame: pd.DataFrame) -> str:
 def heads_html(frame: pd.DataFrame, statistic: str) -> str:
     """A statistic of every head, side by side, and what it is."""
     column = next(column for column in COLUMNS if column.name == statistic)
-    told = f"<p>{escape(_headed(column))}: {escape(column.description)}</p>"
-    return told + _table([str(name) for name in frame.columns], frame)
+    meaning = f"<p>{escape(_headed(column))}: {escape(column.description)}</p>"
+    return meaning + _table([str(name) for name in frame.columns], frame)
 
 
 def _headed(column: Column) -> str:

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from dashboard.links.selection import FILE_PREFIX
 from dashboard.services import limits
 from dashboard.services.checkpoints.names import Name, has_suffix, parse
 from vit_engine import CheckpointError
+from vit_engine.analysis.comparison import FILE_PREFIX
 
 VARIABLE = "VIT_ENGINE_CHECKPOINTS"
 _HUB = re.compile(r"(model|pytorch_model)(-\d+-of-\d+)?\.(safetensors|bin)")  # read with configurations, index, shards

@@ -8,8 +8,9 @@ import re
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from dashboard.links.selection import FILE_PREFIX, OWN_PREFIXES
+from dashboard.links.selection import OWN_PREFIXES
 from vit_engine import CheckpointError
+from vit_engine.analysis.comparison import FILE_PREFIX
 
 SUFFIXES = (".pth", ".pt", ".bin", ".safetensors", ".ckpt", ".tar")  # of weight files, in any case
 _PARTS = re.compile(r"(?P<what>.+?)(?P<part>#[^#/@]+)?(?:@(?P<heads>[0-9]{1,4}))?", re.DOTALL)

@@ -13,7 +13,7 @@ from dashboard.compare.legend import legend, numbers
 from tests.vit_engine.report.fixtures_bundles import coarse, comparison, fine, shown
 from vit_engine.analysis.comparison import Comparison
 from vit_engine.report.panels import Panel, panels
-from vit_engine.report.style import Look
+from vit_engine.report.style import Style
 
 FRAMES = {
     "A · Two heads": pd.DataFrame({"layer": [0, 0, 3, 3], "head": [0, 1, 0, 1], "x": np.float32([0.1, 0.2, 0.3, 0.4])}),
@@ -51,7 +51,7 @@ def test_one_model_has_a_legend_and_more_models_than_colours_have_some() -> None
     assert distribution_figure({"A": FRAMES["B · Three"]}, "x", unit="bits", kind="box").layout.showlegend
 
 
-def told(made: Comparison, look: Look) -> str:
+def told(made: Comparison, look: Style) -> str:
     """The legend without its markup: low end, high end."""
     html = legend(made, panels(made, look), look)
     return html.partition(">")[2].partition("<span")[0] + "|" + html.rpartition("</span>")[2].removesuffix("</div>")
@@ -60,33 +60,33 @@ def told(made: Comparison, look: Look) -> str:
 @pytest.mark.parametrize(
     ("maps", "look", "expected"),
     [
-        ((A, A), Look(clip=100), "0 | ≥ 20.00%"),
-        ((A, B), Look(clip=100), "0 | ≥ 13.2 × even"),  # 0.2 of 66 patches
-        ((A, A), Look(clip=100, scale="log"), "1/1000 of it | ≥ 20.00%"),
-        ((A, B), Look(clip=100, scale="own"), "0 | each pane its own end"),
-        ((A, B), Look(clip=100, show="difference"), "less than A −60.00% | +60.00% more than A"),
-        ((A, B), Look(clip=100, show="difference", scale="own"), "less than A | more than A"),
+        ((A, A), Style(clip=100), "0 | ≥ 20.00%"),
+        ((A, B), Style(clip=100), "0 | ≥ 13.2 × even"),  # 0.2 of 66 patches
+        ((A, A), Style(clip=100, scale="log"), "1/1000 of it | ≥ 20.00%"),
+        ((A, B), Style(clip=100, scale="own"), "0 | each pane its own end"),
+        ((A, B), Style(clip=100, show="difference"), "less than A −60.00% | +60.00% more than A"),
+        ((A, B), Style(clip=100, show="difference", scale="own"), "less than A | more than A"),
     ],
 )
-def test_the_legend_says_where_the_colours_end(maps: tuple[np.ndarray, ...], look: Look, expected: str) -> None:
+def test_the_legend_says_where_the_colours_end(maps: tuple[np.ndarray, ...], look: Style, expected: str) -> None:
     assert told(comparison(*maps), look) == expected
 
 
 def test_the_legend_of_differences_is_of_a_difference_though_the_reference_is_first() -> None:
-    made, look = comparison(A, B), Look(show="difference")
+    made, look = comparison(A, B), Style(show="difference")
     html = legend(made, panels(made, look), look)
     assert "minus its share in the reference" in html
     assert "rgba(30, 136, 229" in html  # less
-    assert "multiple of even attention" in legend(made, panels(made, Look()), Look())
+    assert "multiple of even attention" in legend(made, panels(made, Style()), Style())
 
 
 def test_panes_without_a_map_have_no_part_in_the_legend() -> None:
     made = comparison(shown(1, A), shown(2, A))
-    drawn = (Panel("A", "", message="not downloaded"), *panels(made, Look(clip=100)))
-    assert "≥ 20.00%" in legend(made, drawn, Look(clip=100))
+    drawn = (Panel("A", "", message="not downloaded"), *panels(made, Style(clip=100)))
+    assert "≥ 20.00%" in legend(made, drawn, Style(clip=100))
 
 
-def under(made: Comparison, look: Look = Look(clip=100)) -> list[str]:  # noqa: B008
+def under(made: Comparison, look: Style = Style(clip=100)) -> list[str]:  # noqa: B008
     return [numbers(made, panel, look) for panel in panels(made, look)]
 
 
@@ -108,9 +108,8 @@ def test_a_map_without_mass_has_no_entropy_and_nothing_differs_from_it() -> None
 
 
 def test_on_its_own_scale_a_pane_says_where_its_colours_end() -> None:
-    assert [text.rpartition("colours end at ")[2] for text in under(comparison(A, B), Look(clip=100, scale="own"))] == [
-        "20.00%", "40.00%",
-    ]  # fmt: skip
+    texts = under(comparison(A, B), Style(clip=100, scale="own"))
+    assert [text.rpartition("colours end at ")[2] for text in texts] == ["20.00%", "40.00%"]
 
 
 def test_random_weights_and_queries_of_their_own_are_said() -> None:

@@ -15,6 +15,7 @@ import vit_engine as ve
 from tests.vit_engine.weights.fixtures_states import saved, vit_state
 from vit_engine.cli import main
 from vit_engine.report import sheets
+from vit_engine.report.painter import PANE_WIDTH
 
 MODEL = "random_vit_tiny_p16"
 FILES = ["attention.npz", "heads.csv", "heads.png", "overlay.png", "run.json"]
@@ -75,7 +76,7 @@ def test_run_json_says_how_to_repeat_the_run(run: Path, picture: Path):
 def test_pictures_are_large_and_say_that_the_weights_are_random(run: Path):
     for name, panels in (("overlay.png", 2), ("heads.png", 3)):
         with Image.open(run / name) as sheet:
-            assert sheet.width >= panels * sheets.MINIMUM_SIDE
+            assert sheet.width >= panels * PANE_WIDTH
             assert (np.asarray(sheet) == ALARM).all(axis=-1).sum() > 100, name
 
 
@@ -122,7 +123,7 @@ def test_pictures_show_the_deepest_layer(picture: Path, tmp_path: Path, monkeypa
     captions = []
     real = sheets.head_sheet
     monkeypatch.setattr(
-        sheets, "head_sheet", lambda maps, **options: captions.append(options["caption"]) or real(maps, **options)
+        sheets, "head_sheet", lambda *maps, **options: captions.append(options["caption"]) or real(*maps, **options)
     )
     arguments = ["attend", str(picture), "--model", MODEL, "--size", "32", "--layers", "5,2", "--out", str(tmp_path)]
     assert main(arguments) == 0
@@ -217,4 +218,4 @@ def test_what_is_assumed_of_a_checkpoint_is_said_and_kept(
     assert any("ImageNet's mean and std" in sentence for sentence in weights["assumed"])
     told = capsys.readouterr().err
     for sentence in weights["assumed"]:
-        assert f"note: assumed of the checkpoint, because nothing says it: {sentence}" in told
+        assert f"note: assumed for the checkpoint, which does not state it: {sentence}" in told

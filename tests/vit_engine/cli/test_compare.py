@@ -28,7 +28,9 @@ PANES = ("demo_vit_p8:2:1", "random_vit_tiny_p16:-1:mean", "demo_vit_p8:5:max:ra
 FILES = [
     "agreement.csv",
     "comparison.html",
+    "comparison.pdf",
     "comparison.png",
+    "comparison.svg",
     "heads.csv",
     "maps.npz",
     "picture.png",
@@ -167,7 +169,7 @@ def test_statistics_that_do_not_compare_are_noted(
 ) -> None:
     options = ["--size", "48", "--statistic", "cls_entropy_bits", "--out", str(tmp_path)]
     assert main(["compare", str(picture), *arguments("demo_vit_p8:0", "demo_vit_p16:0"), *options]) == 0
-    assert "note: cls_entropy_bits means another thing in each of these token counts" in capsys.readouterr().err
+    assert "note: cls_entropy_bits depends on the number of tokens: not comparable" in capsys.readouterr().err
     assert main(["compare", str(picture), *arguments("demo_vit_p8:0", "demo_vit_p8:1"), *options]) == 0
     assert capsys.readouterr().err == ""
 
@@ -193,7 +195,7 @@ def test_checkpoints_are_panes_too_under_their_files_names(
     for model in record["models"]:
         assert model["weights"]["assumed"]
         for sentence in model["weights"]["assumed"]:
-            assert f"assumed of {model['model']}, because nothing says it: {sentence}\n" in told
+            assert f"assumed for {model['model']}, which does not state it: {sentence}\n" in told
 
 
 @pytest.mark.parametrize(
@@ -229,16 +231,30 @@ def test_without_plotly_it_is_said_in_one_line(command: str, tmp_path: Path) -> 
     done = subprocess.run(command_line, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        "vit-engine: error: comparisons are drawn with Plotly, which is not installed: install the extra "
-        "'dashboard', or plotly.\n"
+        f"vit-engine: error: {command} needs plotly, which is not installed: install the extra 'dashboard'.\n"
     )
     assert not (tmp_path / "out").exists()
 
 
-def test_other_commands_need_no_plotly() -> None:
-    code = "import sys, vit_engine.cli; assert not {'plotly', 'vit_engine.report'} & set(sys.modules)"
+@pytest.mark.parametrize(
+    ("command", "absent"), [("models", {"plotly", "matplotlib", "vit_engine.report"}), ("attend", {"plotly"})]
+)
+def test_other_commands_need_no_plotly_and_import_no_more_than_they_need(command: str, absent: set[str]) -> None:
+    code = (
+        "import sys; from vit_engine.cli import main; "
+        f"assert main([{command!r}, '--help']) == 0; print(*{absent!r} & set(sys.modules), file=sys.stderr)"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, "\n")
+
+
+def test_a_module_that_should_be_there_is_not_called_optional(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: str) -> None:
+        raise ModuleNotFoundError(name="numpy")
+
+    monkeypatch.setattr("importlib.import_module", broken)
+    with pytest.raises(ModuleNotFoundError):
+        main(["compare", "--help"])
 
 
 def test_the_picture_in_the_bundle_has_the_pixels_of_the_file(run: Path, picture: Path) -> None:

@@ -10,6 +10,7 @@ from PIL import Image
 import vit_engine as ve
 from vit_engine.analysis.comparison import Comparison, Pane, show
 from vit_engine.image import target_size
+from vit_engine.report.painter import Sheet, View, own_settings
 from vit_engine.report.panels import Panel
 from vit_engine.spec import TokenGrid
 
@@ -54,8 +55,21 @@ STOPS = [(0.0, "rgb(0, 0, 0)"), (0.5, "rgb(100, 0, 200)"), (1.0, "rgba(200, 100,
 def panel(**changes: Any) -> Panel:
     """A panel whose colours are reckoned by hand: black at 0, (100, 0, 200) at 0.2, half clear (200, 100, 0) at 0.4."""
     pixels = np.broadcast_to(PICTURE_COLOUR, (10, 15, 3)).astype(np.uint8)
-    made = Panel(
-        name="A", title="Demo ViT /8 · layer 2 · head 1 · CLS", pixels=pixels, grid=GRID, patches=GRID, values=VALUES,
-        coloured=VALUES, low=0.0, high=0.4, limit=0.4, unit="attention weight", stops=STOPS,
-    )  # fmt: skip
-    return replace(made, **changes)
+    scale: dict[str, Any] = {"low": 0.0, "high": 0.4, "limit": 0.4, "unit": "attention weight", "stops": STOPS}
+    name, title = "A", "Demo ViT /8 · layer 2 · head 1 · CLS"
+    return replace(Panel(name, title, "", pixels, GRID, GRID, VALUES, VALUES, **scale), **changes)
+
+
+def pixels_of(png: bytes) -> np.ndarray:
+    """A PNG, uint8 (height, width, 3)."""
+    with Image.open(io.BytesIO(png)) as image:
+        assert (image.format, image.mode, image.info) == ("PNG", "RGB", {})
+        return np.asarray(image)
+
+
+@own_settings()
+def pane_pixels(panel: Panel, view: View, opacity: float) -> np.ndarray:
+    """A pane alone, uint8 (height, width, 3)."""
+    sheet, (height, width) = Sheet(), view.shape
+    sheet.pane(panel, view, opacity, 0, 0)
+    return pixels_of(sheet.files(width, height, ("png",))["png"])

@@ -13,25 +13,27 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tests.vit_engine.report.builders import FRAME, PANES, POINT, SIZE, STATISTIC, a_picture
+from tests.vit_engine.report.builders import FRAME, PANES, POINT, SIZE, STATISTIC, a_picture, pane_pixels, pixels_of
 from vit_engine.analysis.comparison import Comparison, agreement_table, head_table
 from vit_engine.analysis.maps import centre_of_mass, difference
 from vit_engine.errors import SpecError
-from vit_engine.report.bundle import as_zip, bundle, files, write_bundle
-from vit_engine.report.drawing import View, pane_pixels
+from vit_engine.report.bundle import as_zip, files, write_bundle
+from vit_engine.report.painter import View
 from vit_engine.report.panels import Panel, panels
 from vit_engine.report.record import map_numbers
-from vit_engine.report.style import Look
+from vit_engine.report.style import Style
 from vit_engine.report.tables import agreement_html, written
 from vit_engine.report.versions import versions
 from vit_engine.spec import TokenGrid
 from vit_engine.trace.attention_map import AttentionMap
 
-LOOK = Look(show="mask", scale="own", colours="viridis", opacity=0.5, clip=98)
+LOOK = Style(show="mask", scale="own", colours="viridis", opacity=0.5, clip=98)
 FILES = [
     "agreement.csv",
     "comparison.html",
+    "comparison.pdf",
     "comparison.png",
+    "comparison.svg",
     "heads.csv",
     "maps.npz",
     "picture.png",
@@ -61,13 +63,13 @@ def test_a_bundle_has_these_files(made: dict[str, bytes], picture: Image.Image) 
 
 def test_the_zip_is_the_same_for_the_same_comparison(comparison: Comparison, picture: Image.Image) -> None:
     options = {"picture": picture, "size": SIZE, "statistic": STATISTIC, "all_layers": False, "link": LINK}
-    first, second = (bundle(comparison, LOOK, **options) for _ in range(2))
+    first, second = (as_zip(files(comparison, LOOK, **options)) for _ in range(2))
     assert first == second
     with zipfile.ZipFile(io.BytesIO(first)) as archive:
         entries = archive.infolist()
     assert [entry.filename for entry in entries] == FILES
     assert {entry.date_time for entry in entries} == {(1980, 1, 1, 0, 0, 0)}
-    assert first != bundle(comparison, replace(LOOK, opacity=0.6), **options)
+    assert first != as_zip(files(comparison, replace(LOOK, opacity=0.6), **options))
 
 
 def test_a_zip_does_not_depend_on_the_order_of_its_files() -> None:
@@ -81,7 +83,7 @@ def test_a_folder_has_the_same_files(made: dict[str, bytes], tmp_path: Path) -> 
 
 def test_another_picture_is_refused(comparison: Comparison) -> None:
     with pytest.raises(SpecError, match=r"must be the comparison's, sha256 [0-9a-f]{64}; got [0-9a-f]{64}\."):
-        bundle(comparison, LOOK, picture=a_picture("JPEG"), size=SIZE, statistic=STATISTIC, all_layers=False)
+        files(comparison, LOOK, picture=a_picture("JPEG"), size=SIZE, statistic=STATISTIC, all_layers=False)
 
 
 def test_the_maps_are_those_of_the_engine(made: dict[str, bytes], comparison: Comparison) -> None:
@@ -271,8 +273,7 @@ def test_panes_are_drawn_as_they_are_given(comparison: Comparison, picture: Imag
     found = files(comparison, LOOK, **options, drawn=drawn, zoom=zoom)
     assert b"not here yet" in found["comparison.html"]
     assert json.loads(found["run.json"])["look"]["zoom"] == list(zoom)
-    with Image.open(io.BytesIO(found["comparison.png"])) as image:
-        sheet = np.asarray(image.convert("RGB"))
+    sheet = pixels_of(found["comparison.png"])
     pane = pane_pixels(drawn[0], View.of(FRAME, zoom), LOOK.opacity)
     rows = np.flatnonzero((sheet[:, 32] == pane[0, 0]).all(axis=-1))
     assert any(np.array_equal(sheet[y : y + pane.shape[0], 32 : 32 + pane.shape[1]], pane) for y in rows)

@@ -12,7 +12,7 @@ from tests.vit_engine.report.builders import SIZE, STATISTIC, a_picture
 from vit_engine.analysis.comparison import Comparison
 from vit_engine.containers import png_chunks
 from vit_engine.report.bundle import files
-from vit_engine.report.style import Look
+from vit_engine.report.style import Style
 
 SECRET = "SECRETPLACE"
 XMP = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><dc:creator>{SECRET}</dc:creator></x:xmpmeta>'.encode()
@@ -44,7 +44,7 @@ def test_what_a_picture_says_of_its_owner_is_in_no_file(kind: str, comparison: C
     sha256 = picture.info["sha256"]
     shown = tuple(replace(one, trace=replace(one.trace, image_sha256=sha256)) for one in comparison.shown)
     found = files(
-        replace(comparison, shown=shown), Look(), picture=picture, size=SIZE, statistic=STATISTIC, all_layers=False
+        replace(comparison, shown=shown), Style(), picture=picture, size=SIZE, statistic=STATISTIC, all_layers=False
     )
     assert len(found) == 8
     assert not [name for name, data in found.items() if SECRET.encode() in data]

@@ -16,7 +16,7 @@ from tests.vit_engine.report.fixtures_bundles import FRAME, coarse, comparison, 
 from vit_engine.report.colours import colour_stops
 from vit_engine.report.figure import GAP, compare_figure, figure_aspect, pane_domain
 from vit_engine.report.panels import Panel, panels
-from vit_engine.report.style import Look
+from vit_engine.report.style import Style
 from vit_engine.spec import TokenGrid
 
 A = fine((1, 2, 20), (4, 10, 5))
@@ -26,7 +26,7 @@ AXES = ("", "2", "3")
 
 
 def figure(*, show: str = "map", opacity: float = 0.6, **options: object) -> go.Figure:
-    return compare_figure(panels(MAPS, Look(show=show, clip=100)), frame=FRAME, opacity=opacity, **options)
+    return compare_figure(panels(MAPS, Style(show=show, clip=100)), frame=FRAME, opacity=opacity, **options)
 
 
 def traces(drawn: go.Figure, name: str) -> list:
@@ -95,9 +95,11 @@ def test_attention_lies_on_its_patches_in_pixels_with_the_panels_scale() -> None
 
 
 @pytest.mark.parametrize(
-    "look", [Look(), Look(show="mask"), Look(scale="log"), Look(show="difference")], ids=lambda look: str(look)[5:40]
+    "look",
+    [Style(), Style(show="mask"), Style(scale="log"), Style(show="difference")],
+    ids=lambda look: str(look)[5:40],
 )
-def test_every_cell_tells_its_value_whatever_its_colour_stands_for(look: Look) -> None:
+def test_every_cell_tells_its_value_whatever_its_colour_stands_for(look: Style) -> None:
     drawn = compare_figure(panels(MAPS, look), frame=MAPS.frame, opacity=1)
     for panel in panels(MAPS, look):
         (heatmap,) = traces(drawn, f"attention {panel.name}")
@@ -129,7 +131,7 @@ def test_each_pane_marks_its_own_patch_at_its_middle_and_edges(show: str) -> Non
 
 def test_outlines_are_one_line_with_gaps_over_a_darker_wider_one() -> None:
     wide, thin = traces(figure(show="mask"), "outline B")
-    (heavy,) = panels(comparison(A, B), Look(show="mask"))[1].outlines
+    (heavy,) = panels(comparison(A, B), Style(show="mask"))[1].outlines
     for line in (wide, thin):
         np.testing.assert_allclose(np.stack([line.y, line.x], axis=1)[: len(heavy)], heavy)
         assert np.isnan(line.x[len(heavy)])
@@ -150,7 +152,7 @@ def test_the_picture_lies_under_the_patches_in_its_own_pixels() -> None:
 
 
 def test_a_pane_without_a_map_says_why_in_its_place_and_the_others_are_drawn() -> None:
-    first, _, third = panels(MAPS, Look())
+    first, _, third = panels(MAPS, Style())
     drawn = compare_figure([first, Panel("B", "", message="not downloaded"), third], frame=FRAME, opacity=0.6)
     (message,) = drawn.layout.annotations
     assert (message.text, message.xref, message.yref) == ("not downloaded", "x2 domain", "y2 domain")
@@ -189,7 +191,7 @@ def test_four_panes_of_60_by_60_patches_are_sent_in_less_than_a_megabyte(show: s
     grid = TokenGrid(1, 60, 60, 8)
     values = np.random.default_rng(0).random((60, 60)).astype(np.float32) / 1800
     pane = replace(
-        panels(MAPS, Look(show=show))[0], pixels=photograph(480), grid=grid, patches=grid, values=values,
+        panels(MAPS, Style(show=show))[0], pixels=photograph(480), grid=grid, patches=grid, values=values,
         coloured=values,
     )  # fmt: skip
     drawn = compare_figure([replace(pane, name=name) for name in "ABCD"], frame=(480, 480), opacity=0.6)

@@ -9,9 +9,9 @@ from tests.vit_engine.report.fixtures_bundles import COARSE, FINE, coarse, compa
 from vit_engine.analysis.comparison import Comparison
 from vit_engine.report.colours import colour_stops, diverging_stops
 from vit_engine.report.panels import Panel, panels
-from vit_engine.report.style import Look
+from vit_engine.report.style import Style
 
-ALL = Look(clip=100)
+ALL = Style(clip=100)
 A = fine((1, 2, 20), (4, 10, 5))
 B = coarse((0, 1, 40), (2, 4, 10))
 

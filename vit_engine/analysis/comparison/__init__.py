@@ -1,11 +1,12 @@
 """Several maps of one picture, side by side: panes, what they show, and the numbers between them."""
 
-from vit_engine.analysis.comparison.pane import MAX_PANES, Pane, Point, letter, query_patch
+from vit_engine.analysis.comparison.pane import FILE_PREFIX, MAX_PANES, Pane, Point, letter, query_patch
 from vit_engine.analysis.comparison.shown import Comparison, Shown, show
 from vit_engine.analysis.comparison.tables import AGREEMENT_COLUMNS, agreement_table, comparable_columns, head_table
 
 __all__ = [
     "AGREEMENT_COLUMNS",
+    "FILE_PREFIX",
     "MAX_PANES",
     "Comparison",
     "Pane",

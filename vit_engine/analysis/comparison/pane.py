@@ -9,6 +9,7 @@ from vit_engine.spec import Query, TokenGrid
 from vit_engine.trace import REDUCTIONS
 
 MAX_PANES = 8
+FILE_PREFIX = "file:"  # of models from files, in the names of panes and in links
 Point = tuple[float, float]  # (y, x) as fractions of the scaled picture's height and width, before the crop to patches
 FIXED_QUERIES = ("shared", "cls")
 DECIMALS = 4  # of a point: a tenth of a pixel in a thousand

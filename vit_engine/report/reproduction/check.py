@@ -1,6 +1,6 @@
-"""Whether a comparison that was made anew is the recorded one: check by check, each against a tolerance.
+"""Whether a recomputed comparison is the recorded one: check by check, each against a tolerance.
 
-Two kinds. What was made anew may differ by the roundings of other machines. On CPUs, float32 was measured to
+Two kinds. What is recomputed may differ by the roundings of other machines. On CPUs, float32 was measured to
 be 3e-6 of a map's maximum off float64; 1e-4 is allowed. GPUs convolve in TF32, which was measured to move maps by
 1e-3 of their maximum; 5e-3 is allowed where one takes part. What a bundle says twice, in run.json and in a table or
 as numbers of its own maps, must agree but for the last digits, on any machine.
@@ -20,7 +20,7 @@ from vit_engine.report.bundle import arrays
 from vit_engine.report.record import device_of, map_numbers, model_record, pane_record, rows_of
 from vit_engine.report.reproduction.closeness import Check, array_check, frame_check, row_check, worst
 from vit_engine.report.reproduction.reading import Bundle, read_arrays, read_table
-from vit_engine.report.reproduction.recorded import Recorded
+from vit_engine.report.reproduction.recorded import RunRecord
 from vit_engine.report.tables import tables
 from vit_engine.trace.attention_map import AttentionMap
 
@@ -29,42 +29,42 @@ WITHIN = 1e-6  # of what a bundle says twice
 _DRAWS = 16
 
 
-def tolerance(recorded: Recorded, comparison: Comparison) -> float:
-    """What made-anew maps may be off, as a share of their maximum."""
-    return ON_CPUS if {recorded.device, device_of(comparison.shown[0])} == {"cpu"} else WITH_GPU
+def tolerance(record: RunRecord, comparison: Comparison) -> float:
+    """What recomputed maps may be off, as a share of their maximum."""
+    return ON_CPUS if {record.device, device_of(comparison.shown[0])} == {"cpu"} else WITH_GPU
 
 
-def check(recorded: Recorded, bundle: Bundle, comparison: Comparison) -> list[Check]:
-    """All checks of what was made anew against the record, and against the tables and maps that lie beside it."""
-    allowed = tolerance(recorded, comparison)
-    checks = [*_models(recorded, comparison), *_panes(recorded, comparison, allowed)]
-    made = tables(comparison, statistic=recorded.statistic, all_layers=recorded.all_layers)
-    checks += _agreement(recorded, comparison, made["agreement.csv"], allowed)
+def check(record: RunRecord, bundle: Bundle, comparison: Comparison) -> list[Check]:
+    """All checks of what is recomputed against the record, and against the tables and maps that lie beside it."""
+    allowed = tolerance(record, comparison)
+    checks = [*_models(record, comparison), *_panes(record, comparison, allowed)]
+    recomputed = tables(comparison, statistic=record.statistic, all_layers=record.all_layers)
+    checks += _agreement(record, comparison, recomputed["agreement.csv"], allowed)
     checks.append(
-        frame_check("heads side by side", pd.DataFrame(recorded.side_by_side), made["side_by_side.csv"], allowed)
+        frame_check("heads side by side", pd.DataFrame(record.side_by_side), recomputed["side_by_side.csv"], allowed)
     )
-    return [*checks, *_tables(recorded, bundle, made, allowed), *_maps(recorded, bundle, comparison, allowed)]
+    return [*checks, *_tables(record, bundle, recomputed, allowed), *_maps(record, bundle, comparison, allowed)]
 
 
 def _as_json(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
-def _models(recorded: Recorded, comparison: Comparison) -> list[Check]:
+def _models(record: RunRecord, comparison: Comparison) -> list[Check]:
     """The weights' sha256, and all that a model is."""
-    made = {one.pane.model: _as_json(model_record(one)) for one in comparison.shown}
+    recomputed = {one.pane.model: _as_json(model_record(one)) for one in comparison.shown}
     checks = []
-    for name, model in made.items():
-        told = recorded.models.get(name, {})
-        here, there = model["weights"]["sha256"], _inner(told, "weights").get("sha256")
-        problem = "" if here == there else f"the weights' sha256 is {here}, recorded is {str(there)[:64]}"
+    for name, model in recomputed.items():
+        recorded = record.models.get(name, {})
+        now, before = model["weights"]["sha256"], _inner(recorded, "weights").get("sha256")
+        problem = "" if now == before else f"the weights' sha256 is {now}, recorded is {str(before)[:64]}"
         others = [
             key
             for part in ("preprocessing", "spec")
             for key, value in model[part].items()
-            if key not in {"weights", "licence", "description"} and _inner(told, part).get(key) != value
+            if key not in {"weights", "licence", "description"} and _inner(recorded, part).get(key) != value
         ]
-        others += [key for key in ("random", "seed") if told.get(key) != model[key]]
+        others += [key for key in ("random", "seed") if recorded.get(key) != model[key]]
         problem = "; ".join(filter(None, [problem, f"recorded otherwise: {', '.join(others)}" if others else ""]))
         checks.append(Check(f"model {name}", problem=problem))
     return checks
@@ -75,62 +75,64 @@ def _inner(part: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _panes(recorded: Recorded, comparison: Comparison, allowed: float) -> list[Check]:
+def _panes(record: RunRecord, comparison: Comparison, allowed: float) -> list[Check]:
     """Each pane's query and patches, and the numbers of its map."""
-    told = {row.get("pane"): row for row in recorded.maps}
-    entries = {entry["name"]: entry for entry in recorded.told.values()}
+    recorded = {row.get("pane"): row for row in record.maps}
+    entries = {entry["name"]: entry for entry in record.entries.values()}
     checks = []
     for one in comparison.shown:
         entry = _as_json(pane_record(one))
         others = [key for key, value in entry.items() if entries[one.name].get(key) != value]
-        made = {"pane": one.name, **map_numbers(one.map)}
-        limits = _map_limits(one, made, allowed)
-        found = row_check(f"pane {one.name}, map", told.get(one.name, {}), made, limits)
+        recomputed = {"pane": one.name, **map_numbers(one.map)}
+        limits = _map_limits(one, recomputed, allowed)
+        found = row_check(f"pane {one.name}, map", recorded.get(one.name, {}), recomputed, limits)
         checks.append(replace(found, problem=f"recorded otherwise: {', '.join(others)}") if others else found)
-    if comparison.frame != recorded.frame:
-        checks.append(Check("picture", problem=f"is scaled to {comparison.frame}, recorded is {recorded.frame}"))
+    if comparison.frame != record.frame:
+        checks.append(Check("picture", problem=f"is scaled to {comparison.frame}, recorded is {record.frame}"))
     return checks
 
 
-def _map_limits(one: Shown, made: Mapping[str, Any], allowed: float) -> dict[str, float]:
+def _map_limits(one: Shown, recomputed: Mapping[str, Any], allowed: float) -> dict[str, float]:
     diagonal = one.trace.grid.diagonal
     return {
-        "sum": allowed * (made["sum"] or 1.0),
-        "maximum": allowed * (made["maximum"] or 1.0),
+        "sum": allowed * (recomputed["sum"] or 1.0),
+        "maximum": allowed * (recomputed["maximum"] or 1.0),
         "entropy_bits": allowed * max(math.log2(one.trace.grid.patches), 1.0),
         "centre_y_px": allowed * diagonal,
         "centre_x_px": allowed * diagonal,
     }
 
 
-def _agreement(recorded: Recorded, comparison: Comparison, made: pd.DataFrame, allowed: float) -> list[Check]:
+def _agreement(record: RunRecord, comparison: Comparison, recomputed: pd.DataFrame, allowed: float) -> list[Check]:
     """Each pair of panes."""
-    limits = agreement_limits(comparison, made, allowed)
-    rows, told = rows_of(made), {(row.get("first"), row.get("second")): row for row in recorded.agreement}
+    limits = agreement_limits(comparison, recomputed, allowed)
+    rows, recorded = rows_of(recomputed), {(row.get("first"), row.get("second")): row for row in record.agreement}
     checks = [
-        row_check(f"agreement {row['first']}–{row['second']}", told.get((row["first"], row["second"]), {}), row, limit)
+        row_check(
+            f"agreement {row['first']}–{row['second']}", recorded.get((row["first"], row["second"]), {}), row, limit
+        )
         for row, limit in zip(rows, limits, strict=True)
     ]
-    if len(recorded.agreement) != len(rows):
-        problem = f"has {len(recorded.agreement)} pairs in run.json, {len(rows)} in what was made anew"
+    if len(record.agreement) != len(rows):
+        problem = f"has {len(record.agreement)} pairs in run.json, {len(rows)} recomputed"
         checks.append(Check("agreement", problem=problem))
     return checks
 
 
-def agreement_limits(comparison: Comparison, made: pd.DataFrame, allowed: float) -> list[dict[str, float]]:
+def agreement_limits(comparison: Comparison, recomputed: pd.DataFrame, allowed: float) -> list[dict[str, float]]:
     """How far each number of the agreement table may be off where maps are off by this share of each value.
 
     Ranks and masks jump, and correlations of almost even maps are of their roundings: so it is tried out, with
     noise of that size in every map, and twice what that does is allowed.
     """
-    names = [name for name in made.columns if name not in {"first", "second"}]
-    most = np.zeros((len(made), len(names)))
+    names = [name for name in recomputed.columns if name not in {"first", "second"}]
+    most = np.zeros((len(recomputed), len(names)))
     noise = np.random.default_rng(0)
     for _ in range(_DRAWS):
         moved = agreement_table(
             replace(comparison, shown=tuple(_moved(one, allowed, noise) for one in comparison.shown))
         )
-        most = np.fmax(most, np.abs((moved[names] - made[names]).to_numpy(dtype=float)))
+        most = np.fmax(most, np.abs((moved[names] - recomputed[names]).to_numpy(dtype=float)))
     units = np.array([comparison.base.trace.grid.diagonal if name.endswith("_px") else 1.0 for name in names])
     return [dict(zip(names, row.tolist(), strict=True)) for row in 2 * most + allowed * units]
 
@@ -140,54 +142,56 @@ def _moved(one: Shown, allowed: float, noise: np.random.Generator) -> Shown:
     return replace(one, map=replace(one.map, values=values.astype(np.float32)))
 
 
-def _tables(recorded: Recorded, bundle: Bundle, made: Mapping[str, pd.DataFrame], allowed: float) -> list[Check]:
-    """The tables beside the record: two say what it says, the third is made anew."""
-    told = {"agreement.csv": recorded.agreement, "side_by_side.csv": recorded.side_by_side}
+def _tables(record: RunRecord, bundle: Bundle, recomputed: Mapping[str, pd.DataFrame], allowed: float) -> list[Check]:
+    """The tables beside the record: two say what it says, the third is recomputed."""
+    recorded = {"agreement.csv": record.agreement, "side_by_side.csv": record.side_by_side}
     checks = []
-    for name, frame in made.items():
+    for name, frame in recomputed.items():
         data = bundle.read(name)
         if data is None:
             continue
         found = read_table(data, name)
-        if name in told:
-            checks.append(frame_check(f"{name} and run.json", found, pd.DataFrame(told[name]), WITHIN))
+        if name in recorded:
+            checks.append(frame_check(f"{name} and run.json", found, pd.DataFrame(recorded[name]), WITHIN))
         else:
             checks.append(frame_check(name, found, frame, allowed))
     return checks
 
 
-def _maps(recorded: Recorded, bundle: Bundle, comparison: Comparison, allowed: float) -> list[Check]:
-    """The maps beside the record: made anew, and as what the record's numbers are of."""
+def _maps(record: RunRecord, bundle: Bundle, comparison: Comparison, allowed: float) -> list[Check]:
+    """The maps beside the record: recomputed, and as what the record's numbers are of."""
     data = bundle.read("maps.npz")
     if data is None:
         return []
-    made = arrays(comparison)
-    found = read_arrays(data, made)
-    checks = [_pane_arrays(one.name, found, made, allowed) for one in comparison.shown]
-    checks += _differences(found, made, comparison, allowed)
+    recomputed = arrays(comparison)
+    found = read_arrays(data, recomputed)
+    checks = [_pane_arrays(one.name, found, recomputed, allowed) for one in comparison.shown]
+    checks += _differences(found, recomputed, comparison, allowed)
     if any(array is None for array in found.values()):
         return checks
-    told = replace(comparison, shown=tuple(_as_found(one, found[one.name]) for one in comparison.shown))
-    again = pd.DataFrame([{"pane": one.name, **map_numbers(one.map)} for one in told.shown])
-    checks.append(frame_check("maps.npz and the maps of run.json", pd.DataFrame(recorded.maps), again, WITHIN))
-    agreement = pd.DataFrame(rows_of(agreement_table(told)))
+    recorded = replace(comparison, shown=tuple(_as_found(one, found[one.name]) for one in comparison.shown))
+    again = pd.DataFrame([{"pane": one.name, **map_numbers(one.map)} for one in recorded.shown])
+    checks.append(frame_check("maps.npz and the maps of run.json", pd.DataFrame(record.maps), again, WITHIN))
+    agreement = pd.DataFrame(rows_of(agreement_table(recorded)))
     checks.append(
-        frame_check("maps.npz and the agreement of run.json", pd.DataFrame(recorded.agreement), agreement, WITHIN)
+        frame_check("maps.npz and the agreement of run.json", pd.DataFrame(record.agreement), agreement, WITHIN)
     )
     return checks
 
 
 def _pane_arrays(
-    pane: str, found: Mapping[str, np.ndarray | None], made: Mapping[str, np.ndarray], allowed: float
+    pane: str, found: Mapping[str, np.ndarray | None], recomputed: Mapping[str, np.ndarray], allowed: float
 ) -> Check:
     """A pane's map, its heads' maps and their grid."""
     names = (pane, f"{pane}_heads", f"{pane}_grid")
-    scales = {name: float(np.nanmax(np.abs(made[name]), initial=0.0)) for name in names}
-    return worst([array_check(f"maps.npz, {name}", found[name], made[name], allowed, scales[name]) for name in names])
+    scales = {name: float(np.nanmax(np.abs(recomputed[name]), initial=0.0)) for name in names}
+    return worst(
+        [array_check(f"maps.npz, {name}", found[name], recomputed[name], allowed, scales[name]) for name in names]
+    )
 
 
 def _differences(
-    found: Mapping[str, np.ndarray | None], made: Mapping[str, np.ndarray], comparison: Comparison, allowed: float
+    found: Mapping[str, np.ndarray | None], recomputed: Mapping[str, np.ndarray], comparison: Comparison, allowed: float
 ) -> list[Check]:
     """Each other pane's difference to the reference, as a part of the largest share that is subtracted."""
     base = comparison.base
@@ -197,7 +201,7 @@ def _differences(
             name = f"{one.name}_minus_{base.name}"
             scale = max(_largest_share(one.map), _largest_share(base.map))
             both = [
-                array_check(f"maps.npz, {each}", found[each], made[each], allowed, scale)
+                array_check(f"maps.npz, {each}", found[each], recomputed[each], allowed, scale)
                 for each in (name, f"{name}_grid")
             ]
             checks.append(worst(both))

@@ -44,46 +44,48 @@ def worst(checks: Sequence[Check]) -> Check:
     return problems[0] if problems else max(checks, key=lambda one: one.share)
 
 
-def array_check(what: str, found: np.ndarray | None, made: np.ndarray, allowed: float, scale: float) -> Check:
+def array_check(what: str, recorded: np.ndarray | None, recomputed: np.ndarray, allowed: float, scale: float) -> Check:
     """An array, off by at most this part of `scale`, or of 1 where that is 0; whole numbers not at all."""
-    if found is None:
-        return Check(what, problem=f"is not there, or no {made.dtype} {made.shape}")
-    if np.issubdtype(made.dtype, np.integer):
-        same = np.array_equal(found, made)
-        return Check(what, problem="" if same else f"is {found.tolist()}, made is {made.tolist()}")
-    if not np.array_equal(np.isfinite(found), np.isfinite(made)):
+    if recorded is None:
+        return Check(what, problem=f"is not there, or no {recomputed.dtype} {recomputed.shape}")
+    if np.issubdtype(recomputed.dtype, np.integer):
+        same = np.array_equal(recorded, recomputed)
+        return Check(what, problem="" if same else f"is {recorded.tolist()}, recomputed is {recomputed.tolist()}")
+    if not np.array_equal(np.isfinite(recorded), np.isfinite(recomputed)):
         return Check(what, problem="has other places without a number")
-    off = float(np.nanmax(np.abs(found.astype(np.float64) - made), initial=0.0))
+    off = float(np.nanmax(np.abs(recorded.astype(np.float64) - recomputed), initial=0.0))
     return Check(what, off / (scale or 1.0), allowed, "parts of the largest")
 
 
-def row_check(what: str, found: Mapping[str, Any], made: Mapping[str, Any], limits: Mapping[str, float]) -> Check:
+def row_check(
+    what: str, recorded: Mapping[str, Any], recomputed: Mapping[str, Any], limits: Mapping[str, float]
+) -> Check:
     """Numbers by name, each with its own limit; names that have none must be equal. Shows the one nearest its limit."""
-    if found.keys() != made.keys():
-        return Check(what, problem="is not there" if not found else f"has {', '.join(map(str, found))}"[:200])
+    if recorded.keys() != recomputed.keys():
+        return Check(what, problem="is not there" if not recorded else f"has {', '.join(map(str, recorded))}"[:200])
     checks = []
-    for name, value in made.items():
-        other = found[name]
+    for name, value in recomputed.items():
+        other = recorded[name]
         if name not in limits or value is None or not isinstance(other, int | float):
             if other != value:
-                return Check(what, problem=f"{name} is {str(other)[:40]!r}, made is {value!r}")
+                return Check(what, problem=f"{name} is {str(other)[:40]!r}, recomputed is {value!r}")
             continue
         checks.append(Check(what, abs(other - value), limits[name], name))
     return worst(checks) if checks else Check(what)
 
 
-def frame_check(what: str, found: pd.DataFrame, made: pd.DataFrame, allowed: float) -> Check:
+def frame_check(what: str, recorded: pd.DataFrame, recomputed: pd.DataFrame, allowed: float) -> Check:
     """A table, each column off by at most this share of its largest number; differences of columns by the table's."""
-    if list(found.columns) != list(made.columns) or len(found) != len(made):
-        return Check(what, problem=f"has {len(found)} rows of {', '.join(map(str, found.columns))}"[:200])
-    keys = [name for name in made.columns if name in _KEYS]
-    rest = [name for name in made.columns if name not in keys]
-    if [list(row) for row in found[keys].itertuples(index=False)] != [
-        list(row) for row in made[keys].itertuples(index=False)
+    if list(recorded.columns) != list(recomputed.columns) or len(recorded) != len(recomputed):
+        return Check(what, problem=f"has {len(recorded)} rows of {', '.join(map(str, recorded.columns))}"[:200])
+    keys = [name for name in recomputed.columns if name in _KEYS]
+    rest = [name for name in recomputed.columns if name not in keys]
+    if [list(row) for row in recorded[keys].itertuples(index=False)] != [
+        list(row) for row in recomputed[keys].itertuples(index=False)
     ]:
         return Check(what, problem=f"is of other {', '.join(keys)}")
-    scales = _scales(made[rest])
-    checks = [_column_check(what, found[name], made[name], allowed, scales[name]) for name in rest]
+    scales = _scales(recomputed[rest])
+    checks = [_column_check(what, recorded[name], recomputed[name], allowed, scales[name]) for name in rest]
     return worst(checks)
 
 
@@ -98,9 +100,9 @@ def _floats(column: pd.Series) -> np.ndarray:
     return pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
 
 
-def _column_check(what: str, found: pd.Series, made: pd.Series, allowed: float, scale: float) -> Check:
-    there, here = _floats(found), _floats(made)
-    if not np.array_equal(np.isnan(there), np.isnan(here)):
-        return Check(what, problem=f"{made.name} has other places without a number")
-    off = float(np.nanmax(np.abs(there - here), initial=0.0))
-    return Check(what, off, allowed * scale, str(made.name))
+def _column_check(what: str, recorded: pd.Series, recomputed: pd.Series, allowed: float, scale: float) -> Check:
+    before, now = _floats(recorded), _floats(recomputed)
+    if not np.array_equal(np.isnan(before), np.isnan(now)):
+        return Check(what, problem=f"{recomputed.name} has other places without a number")
+    off = float(np.nanmax(np.abs(before - now), initial=0.0))
+    return Check(what, off, allowed * scale, str(recomputed.name))

@@ -21,19 +21,16 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """A run.json. panes: by their number. models, rows of numbers: as they stand in it.
+class RunRecord:
+    """What a run.json says."""
 
-    sha256: of the picture's file. pixels_sha256: of its pixels, empty in bundles that hold the source file itself.
-    """
-
-    picture: str
-    sha256: str
-    pixels_sha256: str
+    picture: str  # a file's name
+    sha256: str  # of the picture's file
+    pixels_sha256: str  # of its pixels; empty in bundles that hold the source file itself
     size: Size
     frame: tuple[int, int]
-    panes: dict[int, Pane]
-    told: dict[int, Row]
+    panes: dict[int, Pane]  # by their number
+    entries: dict[int, Row]  # of the panes by their number, as they stand in the file; so do the other rows
     reference: str
     point: Point | None
     keep: float
@@ -47,7 +44,7 @@ class Recorded:
     side_by_side: list[Row]
 
 
-def read_record(data: bytes) -> Recorded:
+def read_record(data: bytes) -> RunRecord:
     """A run.json; SpecError where it is none, or one that this version cannot read."""
     whole = _Part("run.json", _parsed(data))
     if (whole.value.get("format"), whole.value.get("version")) != (FORMAT, VERSION):
@@ -55,15 +52,15 @@ def read_record(data: bytes) -> Recorded:
             f"run.json must be of a comparison, format {FORMAT!r} version {VERSION}; got "
             f"{str(whole.value.get('format'))[:40]!r} version {str(whole.value.get('version'))[:10]!r}."
         )
-    picture, numbers, told = whole.part("picture"), whole.part("numbers"), _told(whole)
-    return Recorded(
+    picture, numbers, entries = whole.part("picture"), whole.part("numbers"), _pane_parts(whole)
+    return RunRecord(
         picture=picture.text("file", _PICTURE),
         sha256=picture.text("sha256", _SHA256),
         pixels_sha256=picture.text("pixels_sha256", _SHA256) if "pixels_sha256" in picture.value else "",
         size=_size(picture),
         frame=picture.pair("frame"),
-        panes={number: Pane.parse(part.text("pane")) for number, part in told.items()},
-        told={number: part.value for number, part in told.items()},
+        panes={number: Pane.parse(part.text("pane")) for number, part in entries.items()},
+        entries={number: part.value for number, part in entries.items()},
         reference=whole.text("reference", re.compile("[A-Z]")),
         point=_point(whole),
         keep=whole.number("keep"),
@@ -89,7 +86,7 @@ def _no_number(text: str) -> NoReturn:
     raise ValueError(f"{text} is no number of JSON")
 
 
-def _told(whole: "_Part") -> dict[int, "_Part"]:
+def _pane_parts(whole: "_Part") -> dict[int, "_Part"]:
     """Panes by number: those that could not be shown are left out."""
     letters = [letter(number) for number in range(MAX_PANES)]
     parts = whole.parts("panes", MAX_PANES)

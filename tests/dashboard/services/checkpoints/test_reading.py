@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from dashboard.links.selection import FILE_PREFIX
 from dashboard.services import memory
 from dashboard.services.checkpoints import reading, user_models
 from dashboard.services.checkpoints.folder import VARIABLE
 from tests.dashboard.support import ignore
 from tests.dashboard.working import PATIENCE, says
+from vit_engine.analysis.comparison import FILE_PREFIX
 
 pytestmark = pytest.mark.usefixtures("fresh_caches", "quick_polls")
 

@@ -11,7 +11,7 @@ import pytest
 import vit_engine as ve
 from tests.vit_engine.cli.reproduce.support import PANES, change, larger, told
 from vit_engine.analysis.comparison import Comparison, Pane
-from vit_engine.cli.panes import Source, compared
+from vit_engine.cli.panes import PaneModel, compared
 from vit_engine.report import record
 from vit_engine.report.bundle import as_npz
 from vit_engine.report.reproduction import check
@@ -122,7 +122,7 @@ def test_what_was_changed_in_a_table_is_found(name: str, copied: Path, capsys: p
 def again(run: Path) -> Comparison:
     """The first two panes, made anew."""
     panes = {number: Pane.parse(text) for number, text in enumerate(PANES[:2])}
-    sources = {pane.model: Source(pane.model) for pane in panes.values()}
+    sources = {pane.model: PaneModel(pane.model) for pane in panes.values()}
     return compared(
         panes, sources, ve.open_image(run / "picture.png"), size=48, point=(0.4, 0.9), reference="B", keep=0.6,
         device="cpu", progress=lambda fraction, message: None,

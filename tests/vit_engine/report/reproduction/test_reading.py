@@ -20,7 +20,7 @@ from vit_engine.report.bundle import as_npz, as_zip, files
 from vit_engine.report.reproduction import reading
 from vit_engine.report.reproduction.reading import Bundle, read_arrays, read_table
 from vit_engine.report.reproduction.recorded import heads_of, read_record, seed_of, weights_of
-from vit_engine.report.style import Look
+from vit_engine.report.style import Style
 
 WANTED = {"A": np.zeros((2, 3), np.float32), "A_grid": np.zeros(4, np.int64)}
 FOUND = {"A": np.arange(6, dtype=np.float32).reshape(2, 3), "A_grid": np.array([1, 2, 3, 8])}
@@ -28,7 +28,7 @@ FOUND = {"A": np.arange(6, dtype=np.float32).reshape(2, 3), "A_grid": np.array([
 
 @pytest.fixture(scope="module")
 def run(comparison: Comparison, picture: Image.Image) -> dict[str, Any]:
-    made = files(comparison, Look(), picture=picture, size=SIZE, statistic=STATISTIC, all_layers=False)
+    made = files(comparison, Style(), picture=picture, size=SIZE, statistic=STATISTIC, all_layers=False)
     return json.loads(made["run.json"])
 
 

@@ -10,12 +10,13 @@ import plotly.io
 import pytest
 
 from tests.vit_engine.report.fixtures_bundles import FRAME, coarse, comparison, fine, shown
-from vit_engine.report import plain
+from vit_engine.report import figure as figures
+from vit_engine.report import jpegs
 from vit_engine.report.colours import colour_stops
-from vit_engine.report.figure import compare_figure
+from vit_engine.report.figure import PlainFigure, compare_figure
+from vit_engine.report.jpegs import jpeg_address
 from vit_engine.report.panels import Panel, panels
-from vit_engine.report.plain import PlainFigure, Recent, jpeg_address
-from vit_engine.report.style import SCALES, SHOWS, Look
+from vit_engine.report.style import SCALES, SHOWS, Style
 
 TRACES = [
     {"type": "scatter", "x": np.array([1, 2], dtype=np.int16), "y": [3.5, None], "name": "one"},
@@ -66,7 +67,7 @@ def test_it_becomes_a_checked_figure_once_it_is_asked_or_changed() -> None:
 
 
 def test_sending_does_not_check(monkeypatch: pytest.MonkeyPatch) -> None:
-    plain._template()
+    figures._template()
     monkeypatch.setattr(go.Figure, "__init__", lambda *_: pytest.fail("checked"))
     assert sent(figure())["layout"]["showlegend"] is False
 
@@ -74,41 +75,27 @@ def test_sending_does_not_check(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("show", SHOWS)
 @pytest.mark.parametrize("scale", SCALES)
 def test_a_comparison_is_sent_as_plotly_checks_it(show: str, scale: str) -> None:
-    drawn = (*panels(MAPS, Look(show=show, scale=scale)), Panel("Z", "", message="no map"))
+    drawn = (*panels(MAPS, Style(show=show, scale=scale)), Panel("Z", "", message="no map"))
     options: dict[str, Any] = {"frame": FRAME, "opacity": 0.5, "zoom": (1.0, 2.0, 30.0, 40.0)}
     assert sent(compare_figure(drawn, **options)) == sent(checked(compare_figure(drawn, **options)))
 
 
 def test_a_picture_is_encoded_once_for_all_who_show_it(monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (7, 11, 3), dtype=np.uint8)
-    monkeypatch.setattr(plain, "_jpegs", Recent())
+    jpeg_address.cache.clear()
     first = jpeg_address(pixels, quality=80)
     assert first.startswith("data:image/jpeg;base64,")
-    encode = plain._jpeg_address
-    calls: list[int] = []
-    monkeypatch.setattr(plain, "_jpeg_address", lambda *args: calls.append(args[1]) or encode(*args))
-    assert jpeg_address(pixels.copy(), quality=80) == first
-    assert not calls
     other = pixels.copy()
     other[3, 4, 0] ^= 128
-    assert jpeg_address(other, quality=80) != first
-    assert jpeg_address(pixels, quality=30) != first
-    assert jpeg_address(pixels.reshape(11, 7, 3), quality=80) != first
-    assert calls == [80, 30, 80]
+    others = [(other, 80), (pixels, 30), (pixels.reshape(11, 7, 3), 80)]
+    assert first not in [jpeg_address(each, quality=quality) for each, quality in others]
+    monkeypatch.setattr(jpegs, "Image", None)  # nothing can be encoded any more
+    assert jpeg_address(pixels.copy(), quality=80) == first
+    with pytest.raises(AttributeError):
+        jpeg_address(other, quality=30)
 
 
-def test_what_is_kept_is_bounded_and_the_least_used_goes_first() -> None:
-    recent: Recent[str] = Recent(max_bytes=10)
-    keys = {name: np.array([ord(name)], dtype=np.uint8) for name in "abc"}
-    made: list[str] = []
-
-    def get(name: str) -> str:
-        return recent.get(keys[name], lambda: made.append(name) or 4 * name)
-
-    assert [get(name) for name in "abab"] == ["aaaa", "bbbb", "aaaa", "bbbb"]
-    assert made == ["a", "b"]
-    get("a")
-    get("c")  # twelve bytes: b goes
-    assert made == ["a", "b", "c"]
-    assert [get(name) for name in "acb"] == ["aaaa", "cccc", "bbbb"]
-    assert made == ["a", "b", "c", "b"]
+def test_what_is_kept_is_bounded_in_bytes() -> None:
+    jpeg_address.cache.clear()
+    address = jpeg_address(np.zeros((7, 11, 3), dtype=np.uint8), quality=80)
+    assert jpeg_address.cache.currsize == len(address) < jpeg_address.cache.maxsize == 1 << 24

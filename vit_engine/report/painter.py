@@ -1,0 +1,197 @@
+"""A sheet of paper, written as PNG, PDF or SVG: panes with their marks, strips of colours, text.
+
+All lengths are pixels of the PNG, from the sheet's top left corner. In PDF and SVG, text, outlines and marks are
+vectors, and each map is an image of one pixel a patch.
+"""
+
+import io
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import matplotlib
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.lines import Line2D
+from matplotlib.patches import Circle, FancyBboxPatch, Rectangle
+
+from vit_engine.image import as_png
+from vit_engine.report.colours import MARK, MARK_EDGE, Stops, coloured
+from vit_engine.report.lettering import FONT, printable
+from vit_engine.report.panels import Panel
+from vit_engine.report.style import Zoom
+
+PAPER = "#ffffff"
+PANE_WIDTH, PANE_HEIGHT = 720, 1440  # pixels: twice the usual on a screen, and what a tall picture may take
+TEXT = 24  # pixels: the height of letters
+DPI = 256  # of the PNG in print; a power of 2, so that a size in inches is a whole number of pixels again
+_POINT = 72 / DPI
+_SCREEN = 2  # marks are twice as large as on a screen
+_LOCK = threading.RLock()
+
+
+@contextmanager
+def own_settings() -> Iterator[None]:
+    """Matplotlib as it is by default, so that the same sheet is the same file, whatever a matplotlibrc says.
+
+    One thread at a time: these settings are the whole process's, and some cannot be passed in any other way.
+    """
+    with _LOCK, matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams["pdf.fonttype"] = 42  # TrueType, as journals ask for
+        matplotlib.rcParams["svg.fonttype"] = "path"  # looks the same where the font is not there
+        matplotlib.rcParams["svg.hashsalt"] = "vit-engine"
+        yield
+
+
+@dataclass(frozen=True)
+class View:
+    """The part of the scaled picture that is drawn, and how large.
+
+    top, left: in pixels of the picture. shape: (height, width) of what is drawn, in its own pixels, `scale` to
+    one of the picture's, at least 1.
+    """
+
+    top: float
+    left: float
+    shape: tuple[int, int]
+    scale: float
+
+    @classmethod
+    def of(cls, frame: tuple[int, int], zoom: Zoom | None = None) -> "View":
+        """Of a picture (height, width), or the part (top, left, bottom, right) of it that it is zoomed to."""
+        top, left, bottom, right = zoom or (0.0, 0.0, float(frame[0]), float(frame[1]))
+        height, width = max(bottom - top, 1.0), max(right - left, 1.0)
+        scale = max(1.0, min(PANE_WIDTH / width, PANE_HEIGHT / height))
+        return cls(top, left, (max(round(height * scale), 1), max(round(width * scale), 1)), scale)
+
+
+class Sheet:
+    """What is painted, in the order in which it is."""
+
+    def __init__(self) -> None:
+        self.figure = Figure(dpi=DPI, facecolor=PAPER)
+        self.figure.suppressComposite = True  # in PDF and SVG, a map stays an image of its own
+        self.axes = self.figure.add_axes((0, 0, 1, 1))
+        self.axes.axis("off")
+
+    def write(self, x: float, y: float, text: str, *, ink: str, align: str = "left") -> None:
+        """A line whose letters stand on y."""
+        font = FontProperties(fname=FONT, size=TEXT * _POINT)
+        self.axes.text(x, y, printable(text), color=ink, font=font, ha=align, parse_math=False)  # "$" is a letter
+
+    def box(self, x: float, y: float, *, width: float, height: float, fill: str, rounding: float = 0.0) -> None:
+        """A filled rectangle."""
+        style = f"round,pad=0,rounding_size={rounding}"
+        self.axes.add_patch(FancyBboxPatch((x, y), width, height, boxstyle=style, facecolor=fill, linewidth=0))
+
+    def strip(self, x: float, y: float, *, width: float, height: float, stops: Stops, edge: str) -> None:
+        """A colour scale from left to right."""
+        self._image(_rgba(coloured(np.linspace(0, 1, 256)[None], 0.0, 1.0, stops), 1.0), (x, x + width, y + height, y))
+        self._edge(x, y, width=width, height=height, line=1, colour=edge)
+
+    def pane(self, panel: Panel, view: View, opacity: float, x: float, y: float) -> None:
+        """The picture under its colours, the marks over them; nothing beyond the patches. opacity: of the colours."""
+        pane = _Pane(self, view, x, y)
+        if panel.pixels is not None:
+            pane.image(panel.pixels, 1, smooth=True)
+        if panel.coloured is not None and panel.grid is not None:
+            colours = coloured(panel.coloured, panel.low, panel.high, panel.stops)
+            pane.image(_rgba(colours, opacity), panel.grid.patch_size)
+        for outline in panel.outlines:
+            pane.line(outline)
+        if panel.patch is not None and panel.patches is not None:
+            pane.mark(*panel.patch, panel.patches.patch_size)
+
+    def files(self, width: int, height: int, kinds: tuple[str, ...]) -> dict[str, bytes]:
+        """The sheet in this size as files of these kinds: "png", "pdf", "svg"."""
+        self.figure.set_size_inches(width / DPI, height / DPI)
+        self.axes.set(xlim=(0, width), ylim=(height, 0))
+        return {kind: write(self.figure) for kind, write in _WRITERS.items() if kind in kinds}
+
+    def _image(self, pixels: np.ndarray, extent: tuple[float, float, float, float], *, smooth: bool = False) -> Artist:
+        """extent: left, right, bottom, top."""
+        interpolation = "bicubic" if smooth else "none"
+        return self.axes.imshow(pixels, extent=extent, aspect="auto", interpolation=interpolation)
+
+    def _edge(self, x: float, y: float, *, width: float, height: float, line: float, colour: str) -> Artist:
+        """A line of this width along the inner side of a rectangle."""
+        corner, sides = (x + line / 2, y + line / 2), (width - line, height - line)
+        edge = Rectangle(corner, *sides, fill=False, edgecolor=colour, linewidth=line * _POINT, snap=False)
+        return self.axes.add_patch(edge)
+
+
+class _Pane:
+    """A pane's place on a sheet. Points are (y, x) in pixels of the picture."""
+
+    def __init__(self, sheet: Sheet, view: View, x: float, y: float) -> None:
+        self.sheet, self.view = sheet, view
+        self.left, self.top = x - view.left * view.scale, y - view.top * view.scale
+        self.clip = Rectangle((x, y), view.shape[1], view.shape[0], transform=sheet.axes.transData)
+
+    def image(self, pixels: np.ndarray, size: int, *, smooth: bool = False) -> None:
+        """An image whose pixels are squares of `size` pixels of the picture."""
+        height, width = (side * size * self.view.scale for side in pixels.shape[:2])
+        extent = (self.left, self.left + width, self.top + height, self.top)
+        self._clipped(self.sheet._image(pixels, extent, smooth=smooth))
+
+    def line(self, points: np.ndarray) -> None:
+        """A closed line (points, 2)."""
+        y, x = points.T * self.view.scale
+        for width, colour in ((4.0, MARK_EDGE), (1.8, MARK)):
+            line = Line2D(self.left + x, self.top + y, color=colour, linewidth=width * _SCREEN * _POINT)
+            self._clipped(self.sheet.axes.add_line(line))
+
+    def mark(self, row: int, col: int, size: int) -> None:
+        """The edge of a patch, and in its middle a ring with a dot."""
+        side = size * self.view.scale
+        x, y = self.left + col * side, self.top + row * side
+        self._clipped(self.sheet._edge(x, y, width=side, height=side, line=1.2 * _SCREEN, colour=MARK))
+        middle = (x + side / 2, y + side / 2)
+        for radius, width, colour in ((9.5, 4.0, MARK_EDGE), (7.5, 2.5, MARK)):
+            ring = {"fill": False, "edgecolor": colour, "linewidth": width * _SCREEN * _POINT}
+            self._clipped(self.sheet.axes.add_patch(Circle(middle, radius * _SCREEN, **ring)))
+        self._clipped(self.sheet.axes.add_patch(Circle(middle, 1.5 * _SCREEN, facecolor=MARK, linewidth=0)))
+
+    def _clipped(self, *artists: Artist) -> None:
+        for artist in artists:
+            artist.set_clip_path(self.clip)
+
+
+def _rgba(colours: np.ndarray, opacity: float) -> np.ndarray:
+    """Colours as coloured() has them, uint8."""
+    return np.round(colours * np.array([1, 1, 1, 255 * opacity])).astype(np.uint8)
+
+
+def _png(figure: Figure) -> bytes:
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return as_png(np.asarray(canvas.buffer_rgba())[..., :3])
+
+
+def _pdf(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    FigureCanvasPdf(_unsampled(figure)).print_pdf(buffer, metadata={"CreationDate": None})
+    return buffer.getvalue()
+
+
+def _svg(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    FigureCanvasSVG(_unsampled(figure)).print_svg(buffer, metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def _unsampled(figure: Figure) -> Figure:
+    """With images as they are: one pixel a patch, which viewers are told not to smooth."""
+    for image in figure.axes[0].images:
+        image.set_interpolation("none")
+    return figure
+
+
+_WRITERS = {"png": _png, "pdf": _pdf, "svg": _svg}  # in this order: the PNG is the one with a smooth picture
