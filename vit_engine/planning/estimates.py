@@ -10,7 +10,7 @@ from vit_engine.decoding import MAX_PIXELS
 from vit_engine.errors import ResourceError, SpecError
 from vit_engine.image import target_size, with_short_side
 from vit_engine.planning.peak import kept_bytes, peak_bytes
-from vit_engine.planning.run import Layers, Run
+from vit_engine.planning.plan import Layers, RunPlan
 from vit_engine.planning.speed import Work, rates, work_of
 from vit_engine.resources.budget import BUDGET_VARIABLE, in_words, memory_budget
 from vit_engine.spec import ModelSpec, TokenGrid
@@ -54,7 +54,7 @@ def estimate(
     whole patches as prepare_image does it; or the grid of a prepared image. layers, statistics: as in
     attend(). device, dtype: of the loaded model. Raises SpecError for what does not exist or fit.
     """
-    run = Run.asked(spec, layers=layers, statistics=statistics, device=device, dtype=dtype)
+    run = RunPlan.asked(spec, layers=layers, statistics=statistics, device=device, dtype=dtype)
     grid = _grid(spec, size)
     return Estimate(grid, peak_bytes(run, grid), kept_bytes(run, grid), work_of(run, grid))
 
@@ -74,7 +74,9 @@ def largest_size(
     shape: (height, width) of the picture, whose aspect ratio is kept; its unit does not matter. The
     picture stays within the pixels that prepare_image allows. None where not even one patch fits.
     """
-    return _largest(Run.asked(spec, layers=layers, statistics=statistics, device=device, dtype=dtype), shape, budget)
+    return _largest(
+        RunPlan.asked(spec, layers=layers, statistics=statistics, device=device, dtype=dtype), shape, budget
+    )
 
 
 def demand_memory(
@@ -87,7 +89,7 @@ def demand_memory(
     dtype: torch.dtype = torch.float32,
 ) -> None:
     """ResourceError where a run needs more than memory_budget(device), naming the largest size that fits."""
-    run = Run.asked(spec, layers=layers, statistics=statistics, device=device, dtype=dtype)
+    run = RunPlan.asked(spec, layers=layers, statistics=statistics, device=device, dtype=dtype)
     needed, budget = peak_bytes(run, grid), memory_budget(run.device)
     if needed > budget:
         raise ResourceError(
@@ -103,7 +105,7 @@ def _advice(largest: int | None) -> str:
     return f"Use a smaller size: at this aspect a short side of {largest} px is the largest that fits"
 
 
-def _largest(run: Run, shape: tuple[int, int], budget: int) -> int | None:
+def _largest(run: RunPlan, shape: tuple[int, int], budget: int) -> int | None:
     """As largest_size; a binary search, since the peak never falls where the picture grows."""
 
     def too_large(patches: int) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from vit_engine.model.streaming import chunk_bytes
-from vit_engine.planning.run import STATISTICS, Run
+from vit_engine.planning.plan import STATISTICS, RunPlan
 from vit_engine.spec import GATED_MLPS, TokenGrid
 
 _FLOAT32 = 4  # bytes: what sums run in, whatever the model is in
@@ -41,13 +41,13 @@ class _Sizes:
     picture: int
 
 
-def kept_bytes(run: Run, grid: TokenGrid) -> int:
+def kept_bytes(run: RunPlan, grid: TokenGrid) -> int:
     """What the trace keeps: queries, keys and log-normalisers of every traced layer."""
     size = _sizes(run, grid)
     return len(run.traced) * (2 * size.stream + size.vector)
 
 
-def peak_bytes(run: Run, grid: TokenGrid) -> int:
+def peak_bytes(run: RunPlan, grid: TokenGrid) -> int:
     """The most bytes at once, beside the model and the prepared picture: an upper bound that grows with the grid."""
     size = _sizes(run, grid)
     asked = STATISTICS[run.statistics]
@@ -57,7 +57,7 @@ def peak_bytes(run: Run, grid: TokenGrid) -> int:
     return size.picture + kept_bytes(run, grid) + per_query + at_work + holes + _LIBRARIES
 
 
-def _sizes(run: Run, grid: TokenGrid) -> _Sizes:
+def _sizes(run: RunPlan, grid: TokenGrid) -> _Sizes:
     spec, itemsize = run.spec, run.dtype.itemsize
     widened, on_cpu = max(_FLOAT32, itemsize), run.device.type == "cpu"
     return _Sizes(
@@ -70,7 +70,7 @@ def _sizes(run: Run, grid: TokenGrid) -> _Sizes:
     )
 
 
-def _attention(size: _Sizes, run: Run) -> int:
+def _attention(size: _Sizes, run: RunPlan) -> int:
     """Tokens, normalised tokens, queries, keys and values; mixed values where they are needed; and what streams.
 
     Rotated queries and keys are copies, made of two more while they turn; the angles' sines and cosines stay.
@@ -84,7 +84,7 @@ def _attention(size: _Sizes, run: Run) -> int:
     return 5 * size.stream + rotated + mixed + widened + doubled + vectors + chunks
 
 
-def _mlp(size: _Sizes, run: Run) -> int:
+def _mlp(size: _Sizes, run: RunPlan) -> int:
     """Tokens before and after attention, what it adds, normalised tokens and what comes of them; hidden, and its GELU.
 
     A gated MLP has its gates and values side by side, the gates' activation, and the product; CLIP's GELU has

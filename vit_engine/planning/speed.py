@@ -14,7 +14,7 @@ from torch.nn import functional
 from vit_engine.errors import ResourceError
 from vit_engine.model import Block
 from vit_engine.model.streaming import stream_attention
-from vit_engine.planning.run import STATISTICS, Run, attention_plan
+from vit_engine.planning.plan import STATISTICS, RunPlan, attention_plan
 from vit_engine.spec import GATED_MLPS, ModelSpec, TokenGrid
 from vit_engine.weights import load_model
 
@@ -56,7 +56,7 @@ class Rates:
         return work.products / self.products + reductions + constants
 
 
-def work_of(run: Run, grid: TokenGrid) -> Work:
+def work_of(run: RunPlan, grid: TokenGrid) -> Work:
     """The work of a run: a multiplication with its addition counts as two operations."""
     spec, whole = run.spec, run.whole_layers
     started = max(whole, max(run.traced) + 1)

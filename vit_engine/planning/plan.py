@@ -25,7 +25,7 @@ STATISTICS = {"all": Statistics(True, True), "entropy": Statistics(True, False),
 
 
 @dataclass(frozen=True)
-class Run:
+class RunPlan:
     """A run of attend(), but for the picture. traced: the layers that are kept. device, dtype: the model's."""
 
     spec: ModelSpec
@@ -37,7 +37,7 @@ class Run:
     @classmethod
     def asked(
         cls, spec: ModelSpec, *, layers: Layers, statistics: str, device: str | torch.device, dtype: torch.dtype
-    ) -> "Run":
+    ) -> "RunPlan":
         """As in attend(); SpecError for layers, statistics or a device that do not exist."""
         if statistics not in STATISTICS:
             raise SpecError(f"statistics must be one of {', '.join(map(repr, STATISTICS))}; got {statistics!r}.")
