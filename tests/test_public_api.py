@@ -22,11 +22,13 @@ CLASSES = (
     "Inspection",
     "LoadReport",
     "LoadedModel",
+    "Method",
     "ModelSpec",
     "PreparedImage",
     "Preprocessing",
     "RankedHead",
     "Ranking",
+    "Run",
     "TokenGrid",
     "VisionTransformer",
 )
@@ -44,6 +46,7 @@ FUNCTIONS = (
     "attend",
     "difference",
     "estimate",
+    "find_method",
     "head_similarity",
     "inspect_checkpoint",
     "list_models",
@@ -57,7 +60,7 @@ FUNCTIONS = (
     "vit_small",
     "vit_tiny",
 )
-NAMES = (*CLASSES, *ERRORS, *FUNCTIONS)
+NAMES = (*CLASSES, *ERRORS, *FUNCTIONS, "METHODS")
 
 
 def test_the_public_names_are_these() -> None:
@@ -82,6 +85,8 @@ def test_the_public_names_are_these() -> None:
         ("AttentionTrace.attention_map", "(self, layer=-1, head='mean', query='cls')"),
         ("AttentionTrace.rows", "(self, layer=-1, query='cls')"),
         ("AttentionTrace.head_maps", "(self, layer=-1, query='cls')"),
+        ("find_method", "(name)"),
+        ("Method.attribute", "(self, run, *, layer=-1, head='mean', query='cls', target=None)"),
         ("HeadStatistics.to_frame", "(self)"),
         ("VisionTransformer.get_last_selfattention", "(self, x)"),
         ("VisionTransformer.get_intermediate_layers", "(self, x, n=1)"),

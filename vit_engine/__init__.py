@@ -10,7 +10,9 @@ trace.statistics.to_frame()
 """
 
 from vit_engine.analysis.maps import Agreement, agreement, difference, mass_mask
+from vit_engine.analysis.methods import METHODS, Method, find_method
 from vit_engine.analysis.rankings import RankedHead, Ranking, rank_heads
+from vit_engine.analysis.run import Run
 from vit_engine.analysis.similarity import HeadSimilarity, head_similarity
 from vit_engine.errors import (
     CheckpointError,
@@ -36,6 +38,7 @@ from vit_engine.weights import Inspection, LoadedModel, LoadReport, inspect_chec
 __version__ = "0.1.0"
 
 __all__ = [
+    "METHODS",
     "Agreement",
     "AttentionMap",
     "AttentionTrace",
@@ -48,6 +51,7 @@ __all__ = [
     "Inspection",
     "LoadReport",
     "LoadedModel",
+    "Method",
     "ModelSpec",
     "NumericalError",
     "PreparedImage",
@@ -55,6 +59,7 @@ __all__ = [
     "RankedHead",
     "Ranking",
     "ResourceError",
+    "Run",
     "SpecError",
     "TokenGrid",
     "VisionTransformer",
@@ -63,6 +68,7 @@ __all__ = [
     "attend",
     "difference",
     "estimate",
+    "find_method",
     "head_similarity",
     "inspect_checkpoint",
     "list_models",

@@ -1,18 +1,26 @@
 """Which head to look at: rankings of a trace's heads, with reasons in words."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from vit_engine.analysis.similarity import Head, HeadSimilarity, head_similarity, patch_distributions, traced_layers
+from vit_engine.analysis.methods import RAW, Target
+from vit_engine.analysis.run import Run, Traced
+from vit_engine.analysis.similarity import Head, HeadSimilarity, comparing_heads, head_similarity, traced_layers
 from vit_engine.errors import SpecError
 from vit_engine.spec import Query
 from vit_engine.trace import AttentionTrace
 
 REDUNDANT_BITS = 0.05  # no two heads of a redundant group are further apart
 NAMED = 8  # heads of a group that its reason names
+# By what the chosen token is: which heads are focused, and what is said of one.
+_FOCUS = {
+    "query": ("The query's attention is shared by the fewest patches", "Shares its attention among"),
+    "key": ("The key's attention comes from the fewest patches", "Draws its attention from"),
+}
 
 
 @dataclass(frozen=True)
@@ -44,67 +52,77 @@ class Ranking:
 
 
 def rank_heads(
-    trace: AttentionTrace,
+    run: Traced,
     *,
     query: Query = "cls",
+    method: str = RAW,
+    target: Target | None = None,
     count: int = 5,
     redundant_bits: float = REDUNDANT_BITS,
     similarity: HeadSimilarity | None = None,
 ) -> tuple[Ranking, ...]:
     """The heads that are most focused, most local, most global, most unlike their layer's, and redundant groups.
 
-    query: "cls" or a patch (row, col), for all but the distances, which are means over all patch queries. count: how
-    many each ranking names at most. redundant_bits: 0..1. similarity: of all traced heads for this query, where it
-    is known already. Local and global have no entries where the trace has no distances. Heads that are equal stand
-    by layer and number. Raises SpecError for a query or a number that cannot be.
+    run: or a trace alone. query: "cls" or a patch (row, col); it and method, a name in METHODS, are of all but the
+    distances, which are means over all patch queries. count: how many each ranking names at most. redundant_bits: 0..1.
+    similarity: of all traced heads for this query and method, where it is known already. Local and global have no
+    entries where the trace has no distances. Heads that are equal stand by layer and number. Raises SpecError for a
+    query, a method or a number that cannot be.
     """
     if count < 1:
         raise SpecError(f"count must be at least 1; got {count}.")
+    run, asked = Run.of(run), comparing_heads(method)
     if similarity is None:
-        similarity = head_similarity(trace, query=query)
-    if similarity.heads != _heads(trace):
+        similarity = head_similarity(run, query=query, method=method, target=target)
+    if similarity.heads != _heads(run.trace):
         raise SpecError("similarity must be of all traced heads: take head_similarity(trace, query=query).")
+    distributions = partial(asked.distributions, run, query=query, target=target)
+    entries = (
+        _focused(run.trace, distributions, count, asked.role),
+        _by_distance(run.trace, count, sign=1),
+        _by_distance(run.trace, count, sign=-1),
+        _unlike(similarity, count),
+        _redundant(similarity, count, redundant_bits),
+    )
+    titles = _titles(asked.role, redundant_bits)
+    return tuple(Ranking(*title, tuple(ranked)) for title, ranked in zip(titles, entries, strict=True))
+
+
+def _titles(role: str, redundant_bits: float) -> tuple[tuple[str, str, str], ...]:
+    """Name, title and meaning of each ranking."""
     return (
-        Ranking(
-            "focused", "Most focused",
-            "The query's attention is shared by the fewest patches: lowest entropy over patches, over its largest.",
-            tuple(_focused(trace, query, count)),
+        ("focused", "Most focused", f"{_FOCUS[role][0]}: lowest entropy over patches, over its largest."),
+        ("local", "Most local", "Patches attend to what is near them: smallest mean attention distance."),
+        ("global", "Most global", "Patches attend to what is far from them: largest mean attention distance."),
+        (
+            "unlike",
+            "Most unlike its neighbours",
+            f"The {role}'s map differs most from those of the layer's other heads: mean Jensen-Shannon divergence.",
         ),
-        Ranking(
-            "local", "Most local", "Patches attend to what is near them: smallest mean attention distance.",
-            tuple(_by_distance(trace, count, sign=1)),
-        ),
-        Ranking(
-            "global", "Most global", "Patches attend to what is far from them: largest mean attention distance.",
-            tuple(_by_distance(trace, count, sign=-1)),
-        ),
-        Ranking(
-            "unlike", "Most unlike its neighbours",
-            "The query's map differs most from those of the layer's other heads: mean Jensen-Shannon divergence.",
-            tuple(_unlike(similarity, count)),
-        ),
-        Ranking(
-            "redundant", "Redundant groups",
+        (
+            "redundant",
+            "Redundant groups",
             f"Heads whose maps are the same but for {redundant_bits:g} bits, any two of them: one stands for all.",
-            tuple(_redundant(similarity, count, redundant_bits)),
         ),
-    )  # fmt: skip
+    )
 
 
 def _heads(trace: AttentionTrace) -> tuple[Head, ...]:
     return tuple((layer, head) for layer in traced_layers(trace, "all") for head in range(trace.spec.heads))
 
 
-def _focused(trace: AttentionTrace, query: Query, count: int) -> Iterator[RankedHead]:
+def _focused(
+    trace: AttentionTrace, distributions: Callable[..., np.ndarray], count: int, role: str
+) -> Iterator[RankedHead]:
     layers, patches = traced_layers(trace, "all"), trace.grid.patches
     if patches == 1:
         return  # nothing to share out
-    nats = np.stack([_entropies(patch_distributions(trace, layer, query)) for layer in layers])
+    nats = np.stack([_entropies(distributions(layer=layer)) for layer in layers])
     shares = nats / math.log(patches)
     for row, head in _first(shares, count):
         shared, mean = math.exp(nats[row, head]), shares[row].mean()
         reason = (
-            f"Shares its attention among {shared:.1f} of {patches:,} patches in effect, {_percent(shares[row, head])} "
+            f"{_FOCUS[role][1]} {shared:.1f} of {patches:,} patches in effect, {_percent(shares[row, head])} "
             f"of the largest entropy; the layer's mean is {_percent(mean)}."
         )
         yield RankedHead(layers[row], head, float(shares[row, head]), "0..1", reason)

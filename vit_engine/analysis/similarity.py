@@ -12,6 +12,8 @@ import numpy as np
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
+from vit_engine.analysis.methods import RAW, Method, Target, find_method
+from vit_engine.analysis.run import Run, Traced
 from vit_engine.errors import SpecError
 from vit_engine.spec import Query
 from vit_engine.trace import AttentionTrace
@@ -116,17 +118,33 @@ class HeadSimilarity:
 
 
 def head_similarity(
-    trace: AttentionTrace, *, layers: str | int | Sequence[int] = "all", query: Query = "cls"
+    run: Traced,
+    *,
+    layers: str | int | Sequence[int] = "all",
+    query: Query = "cls",
+    method: str = RAW,
+    target: Target | None = None,
 ) -> HeadSimilarity:
     """How far apart the maps of all heads are, for one query, over patches renormalised to sum to 1.
 
-    layers: "all" that were traced, one or several; negative from the last. query: "cls" or a patch (row, col).
-    Exact, in float64, and linear in the patches. SpecError for a layer or a query that is not here.
+    run: or a trace alone, which is enough for methods that read attention. layers: "all" that were traced, one or
+    several; negative from the last. query: "cls" or a patch (row, col). method: a name in METHODS. Exact, in float64,
+    and linear in the patches. SpecError for a layer or a query that is not here, and for a method that has no map of
+    each head or needs more than there is.
     """
-    numbers = traced_layers(trace, layers)
-    maps = np.concatenate([patch_distributions(trace, layer, query) for layer in numbers])
-    heads = tuple((layer, head) for layer in numbers for head in range(trace.spec.heads))
-    return HeadSimilarity(heads, jensen_shannon(maps))
+    run, asked = Run.of(run), comparing_heads(method)
+    numbers = traced_layers(run.trace, layers)
+    maps = [asked.distributions(run, layer=layer, query=query, target=target) for layer in numbers]
+    heads = tuple((layer, head) for layer in numbers for head in range(run.trace.spec.heads))
+    return HeadSimilarity(heads, jensen_shannon(np.concatenate(maps)))
+
+
+def comparing_heads(name: str) -> Method:
+    """The method of this name; SpecError where it has no map of each head of each layer."""
+    method = find_method(name)
+    if not method.per_head:
+        raise SpecError(f"heads compare by a method that depends on layer and head; {name!r} does not.")
+    return method
 
 
 def traced_layers(trace: AttentionTrace, layers: str | int | Sequence[int]) -> list[int]:
@@ -138,15 +156,6 @@ def traced_layers(trace: AttentionTrace, layers: str | int | Sequence[int]) -> l
         absent = ", ".join(map(str, sorted(wanted - trace.layers.keys())))
         raise SpecError(f"layer {absent} was not traced; this trace has {sorted(trace.layers)}.")
     return sorted(wanted)
-
-
-def patch_distributions(trace: AttentionTrace, layer: int, query: Query) -> np.ndarray:
-    """How one query shares its attention out among the patches alone, in each head: float64 (heads, patches).
-
-    Each row sums to 1, however little weight the patches have: it is taken from the scores. layer counts from 0.
-    """
-    scores = trace.layers[layer].scores(trace.grid.token(query))[:, trace.grid.prefix :]
-    return scores.softmax(dim=-1).cpu().numpy().astype(np.float64)
 
 
 def jensen_shannon(distributions: np.ndarray) -> np.ndarray:

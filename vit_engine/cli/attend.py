@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 
 import vit_engine as ve
+from vit_engine.analysis import methods
+from vit_engine.analysis.methods import RAW, Attribution, Method, find_method
+from vit_engine.analysis.run import Run
 from vit_engine.cli import console
 from vit_engine.image import PreparedImage
 from vit_engine.report import sheets
@@ -34,6 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="cls|ROW,COL",
         help="whose attention: the CLS token's or a patch's",
     )
+    names = [method.name for method in methods.METHODS]
+    add("--method", choices=names, default=RAW, help="what the maps are; default: raw attention")
     add("--device", default="auto", help="auto, cpu, cuda, …; default: auto")
     add("--seed", type=console.seed, default=0, metavar="N", help="of random weights; default: 0")
     add("--out", type=Path, required=True, metavar="DIR", help="folder for the results, created if needed")
@@ -56,38 +61,53 @@ def run(arguments: argparse.Namespace) -> None:
             prepared = ve.prepare_image(picture, loaded.spec, size=arguments.size)
             prepared.grid.token(arguments.query)  # a query that is not there fails before the long run
             trace = ve.attend(loaded, prepared, layers=arguments.layers, progress=progress)
+        method = find_method(arguments.method)
         record = _record(arguments, loaded, trace)
-        _write_arrays(scratch, trace, arguments.query)
-        _write_pictures(scratch, prepared, trace, arguments.query)
+        found = _attributions(method, Run(trace, loaded, prepared), arguments.query)
+        _write_arrays(scratch, trace, found)
+        _write_pictures(scratch, prepared, trace, found, method=method, query=arguments.query)
         (scratch / "run.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         names = sorted(file.name for file in scratch.iterdir())
     _report(arguments, record, {name: str(arguments.out / name) for name in names})
 
 
-def _write_arrays(folder: Path, trace: AttentionTrace, query: Query) -> None:
+def _attributions(method: Method, run: Run, query: Query) -> dict[int, Attribution]:
+    """By layer; of a method that does not depend on it once, at the deepest."""
+    layers = run.trace.layers if "layer" in method.depends_on else [max(run.trace.layers)]
+    return {layer: method.attribute(run, layer=layer, query=query) for layer in layers}
+
+
+def _write_arrays(folder: Path, trace: AttentionTrace, found: dict[int, Attribution]) -> None:
     grid = trace.grid
     np.savez(
         folder / "attention.npz",
-        maps=np.stack([trace.head_maps(layer, query) for layer in trace.layers]),
-        layers=np.array(list(trace.layers)),
+        maps=np.stack([attribution.heads for attribution in found.values()]),
+        layers=np.array(list(found)),
         grid=np.array([grid.prefix, grid.rows, grid.cols, grid.patch_size]),
     )
     trace.statistics.to_frame().to_csv(folder / "heads.csv", index=False)
 
 
-def _write_pictures(folder: Path, prepared: PreparedImage, trace: AttentionTrace, query: Query) -> None:
+def _write_pictures(
+    folder: Path,
+    prepared: PreparedImage,
+    trace: AttentionTrace,
+    found: dict[int, Attribution],
+    *,
+    method: Method,
+    query: Query,
+) -> None:
     """Of the deepest layer that was asked for."""
-    layer = max(trace.layers)
+    deepest = found[max(found)]
     warning = "RANDOM WEIGHTS: this model has not been trained" if trace.random else ""
-    marked = None if isinstance(query, str) else query
-    mean = trace.attention_map(layer, "mean", query)
-    name = trace.spec.name
-    picture = sheets.overlay(prepared.pixels, mean, caption=f"{name} · {mean.label}", warning=warning, marked=marked)
+    marked = None if isinstance(query, str) or "query" not in method.depends_on else query
+    caption = f"{trace.spec.name} · {deepest.map.label}"
+    picture = sheets.overlay(prepared.pixels, deepest.map, caption=caption, warning=warning, marked=marked)
     (folder / "overlay.png").write_bytes(picture)
-    caption = f"{name} · {mean.label.replace('head mean', 'all heads')}"
-    maps = trace.head_maps(layer, query)
-    heads = sheets.head_sheet(maps, trace.grid, caption=caption, warning=warning, marked=marked)
-    (folder / "heads.png").write_bytes(heads)
+    if "head" in method.depends_on:
+        caption = caption.replace("head mean", "all heads")
+        heads = sheets.head_sheet(deepest.heads, trace.grid, caption=caption, warning=warning, marked=marked)
+        (folder / "heads.png").write_bytes(heads)
 
 
 def _record(arguments: argparse.Namespace, loaded: LoadedModel, trace: AttentionTrace) -> dict[str, Any]:
@@ -110,6 +130,7 @@ def _record(arguments: argparse.Namespace, loaded: LoadedModel, trace: Attention
         "image": {"path": arguments.image, "sha256": trace.image_sha256},
         "size": {"asked": arguments.size, "height": trace.grid.height, "width": trace.grid.width},
         "grid": asdict(trace.grid),
+        "method": arguments.method,
         "query": arguments.query,
         "layers": list(trace.layers),
         "device": str(loaded.device),

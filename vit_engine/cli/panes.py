@@ -8,6 +8,7 @@ from PIL import Image
 
 import vit_engine as ve
 from vit_engine.analysis.comparison import FILE_PREFIX, Comparison, Pane, Point, Shown, show
+from vit_engine.analysis.run import Run
 from vit_engine.image import target_size
 from vit_engine.planning import demand_memory
 from vit_engine.progress import Progress
@@ -127,12 +128,12 @@ def compared(
         prepared = ve.prepare_image(picture, loaded.spec, size=size)
         frame = target_size((picture.height, picture.width), loaded.spec, size)
         trace = ve.attend(loaded, prepared, progress=share)
-        report = loaded.report
-        del loaded
+        run = Run(trace, loaded, prepared)
         for number, pane in panes.items():
             if pane.model == model:
                 named = replace(pane, model=sources[model].name)
-                shown[number] = show(number, named, trace, prepared.pixels, report, frame=frame, point=point)
+                shown[number] = show(number, named, run, prepared.pixels, loaded.report, frame=frame, point=point)
+        del loaded, run
     return Comparison(
         tuple(shown[number] for number in sorted(shown)), frame, reference=reference, point=point, keep=keep
     )

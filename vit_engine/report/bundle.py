@@ -96,7 +96,7 @@ def _demand_picture(picture: Image.Image, comparison: Comparison) -> None:
 
 
 def arrays(comparison: Comparison) -> dict[str, np.ndarray]:
-    """The maps by name: "A" as it is shown, "A_heads" of all heads of its layer, "A_grid"; "B_minus_A" and its grid.
+    """The maps by name: "A" as it is shown, "A_heads" of all heads, "A_grid"; "B_minus_A" and its grid.
 
     Maps are float32 (rows, cols) or (heads, rows, cols); grids (prefix tokens, rows, cols, patch size in pixels).
     """
@@ -104,7 +104,7 @@ def arrays(comparison: Comparison) -> dict[str, np.ndarray]:
     base = comparison.base
     for one in comparison.shown:
         found |= _map(one.name, one.map)
-        found[f"{one.name}_heads"] = one.trace.head_maps(one.pane.layer, one.query)
+        found[f"{one.name}_heads"] = one.heads
     for one in comparison.shown:
         if one is not base:
             found |= _map(f"{one.name}_minus_{base.name}", difference(one.map, base.map))

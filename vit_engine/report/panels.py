@@ -12,10 +12,11 @@ import numpy as np
 
 from vit_engine.analysis.comparison import Comparison, Shown
 from vit_engine.analysis.maps import contours, difference, mass_mask
+from vit_engine.analysis.methods import RAW, find_method
 from vit_engine.report.colours import Stops, colour_stops, diverging_stops, upper_limit
 from vit_engine.report.style import Style
 from vit_engine.spec import TokenGrid
-from vit_engine.trace.attention_map import AttentionMap
+from vit_engine.trace.attention_map import AttentionMap, token_name
 
 DECADES = 3  # of a logarithmic scale
 
@@ -45,10 +46,13 @@ class Panel:
 
 
 def title(one: Shown) -> str:
-    """What a pane is of, in words."""
+    """What a pane is of, in words; raw attention, which is the usual method, goes without saying."""
+    method = find_method(one.pane.method)
     head = f"head {one.pane.head}" if isinstance(one.pane.head, int) else f"{one.pane.head} of heads"
-    query = "CLS" if isinstance(one.query, str) else f"patch {one.query[0]}, {one.query[1]}"
-    return f"{one.trace.spec.title} · layer {one.pane.layer} · {head} · {query}"
+    words = {"layer": f"layer {one.pane.layer}", "head": head, "query": token_name(one.query)}
+    named = [] if method.name == RAW else [method.title]
+    chosen = [text for choice, text in words.items() if choice in method.depends_on]
+    return " · ".join([one.trace.spec.title, *named, *chosen])
 
 
 def panels(comparison: Comparison, style: Style) -> tuple[Panel, ...]:

@@ -1,11 +1,18 @@
-"""A map of attention over a picture's patches."""
+"""A map of attention over a picture's patches, and how the maps of all heads become one."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from vit_engine.errors import SpecError
-from vit_engine.spec import TokenGrid
+from vit_engine.spec import ModelSpec, Query, TokenGrid
+
+REDUCTIONS: dict[str, Callable[..., Tensor]] = {"mean": Tensor.mean, "max": Tensor.amax, "min": Tensor.amin}
+WEIGHT = "attention weight"
 
 
 @dataclass(frozen=True)
@@ -18,7 +25,7 @@ class AttentionMap:
     values: np.ndarray
     grid: TokenGrid
     label: str
-    unit: str = "attention weight"
+    unit: str = WEIGHT
 
     def __post_init__(self) -> None:
         if self.values.shape != self.grid.shape or self.values.dtype != np.float32:
@@ -26,3 +33,22 @@ class AttentionMap:
                 f"an attention map needs float32 values of shape {self.grid.shape}; "
                 f"got {self.values.dtype} {self.values.shape}."
             )
+
+
+def reduce_heads(maps: np.ndarray, head: int | str, spec: ModelSpec) -> np.ndarray:
+    """One map (rows, cols) of those of all heads (heads, rows, cols): of a head, or "mean", "max", "min" over them.
+
+    Raises SpecError for a head that the model does not have.
+    """
+    if isinstance(head, str) and head in REDUCTIONS:
+        return REDUCTIONS[head](torch.from_numpy(maps), dim=0).numpy()
+    if not isinstance(head, Integral) or not 0 <= head < spec.heads:
+        raise SpecError(
+            f"head must be in 0..{spec.heads - 1} or one of {', '.join(REDUCTIONS)} for {spec.name!r}; got {head!r}."
+        )
+    return maps[int(head)]
+
+
+def token_name(query: Query) -> str:
+    """A chosen token in words: "CLS", or "patch 3, 5"."""
+    return "CLS" if isinstance(query, str) else f"patch {query[0]}, {query[1]}"

@@ -4,9 +4,8 @@ A trace keeps queries, keys and log-normalisers of each layer, linear in the tok
 follows from them exactly: softmax(scale · q kᵀ).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from numbers import Integral
 from types import MappingProxyType
 from typing import Any
 
@@ -17,12 +16,16 @@ from torch import Tensor
 from vit_engine.errors import ResourceError, SpecError
 from vit_engine.model.streaming import explicit_weights
 from vit_engine.spec import ModelSpec, Query, TokenGrid
-from vit_engine.trace.attention_map import AttentionMap
+from vit_engine.trace.attention_map import AttentionMap, reduce_heads, token_name
 from vit_engine.trace.statistics import HeadStatistics
 
 WEIGHTS_BUDGET = 2 << 30  # bytes of one layer's whole matrices, on request
 ROWS = 256  # of a matrix at a time, in float64
-REDUCTIONS: dict[str, Callable[..., Tensor]] = {"mean": Tensor.mean, "max": Tensor.amax, "min": Tensor.amin}
+
+
+def widened(tensor: Tensor) -> Tensor:
+    """In float64, so that scores of any size keep their differences; on MPS, which has none, in float32."""
+    return tensor.float() if tensor.device.type == "mps" else tensor.double()
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,10 +48,9 @@ class LayerTrace:
     def scores(self, token: int) -> Tensor:
         """scale · q·k of this token, as a query, with all tokens as keys: (heads, tokens).
 
-        In float64, so that scores of any size keep their differences (on MPS, which has none, in float32);
-        head by head, which is faster than all at once.
+        As wide as widened() has them; head by head, which is faster than all at once.
         """
-        products = [self._wide(k) @ self._wide(q) for q, k in zip(self.queries[:, token], self.keys, strict=True)]
+        products = [widened(k) @ widened(q) for q, k in zip(self.queries[:, token], self.keys, strict=True)]
         return torch.stack(products).mul_(self.scale)
 
     def weights(self) -> Tensor:
@@ -56,13 +58,9 @@ class LayerTrace:
         heads, tokens, _ = self.queries.shape
         weights = torch.empty(heads, tokens, tokens, device=self.keys.device)
         for q, k, matrix in zip(self.queries, self.keys, weights, strict=True):
-            for rows, part in zip(self._wide(q).split(ROWS), matrix.split(ROWS), strict=True):
-                part.copy_(explicit_weights(rows, self._wide(k), scale=self.scale))
+            for rows, part in zip(widened(q).split(ROWS), matrix.split(ROWS), strict=True):
+                part.copy_(explicit_weights(rows, widened(k), scale=self.scale))
         return weights
-
-    @staticmethod
-    def _wide(tensor: Tensor) -> Tensor:
-        return tensor.float() if tensor.device.type == "mps" else tensor.double()
 
     @property
     def nbytes(self) -> int:
@@ -138,12 +136,19 @@ class AttentionTrace:
         """Bytes that the trace keeps in memory."""
         return sum(layer.nbytes for layer in self.layers.values())
 
+    def layer(self, layer: int = -1) -> LayerTrace:
+        """Of a layer counted from 0, or negative from the last; SpecError for one that is not here."""
+        number = self.spec.layer_number(layer)
+        if number not in self.layers:
+            raise SpecError(f"layer {number} was not traced; this trace has {sorted(self.layers)}.")
+        return self.layers[number]
+
     def rows(self, layer: int = -1, query: Query = "cls") -> np.ndarray:
         """The weights that one query gives to all tokens, in each head: float32 (heads, tokens), rows sum to 1.
 
         query: "cls" or a patch (row, col). Raises SpecError for a layer or a query that is not here.
         """
-        return self._rows(layer, query).cpu().numpy()
+        return self.layer(layer).scores(self.grid.token(query)).softmax(dim=-1).float().cpu().numpy()
 
     def head_maps(self, layer: int = -1, query: Query = "cls") -> np.ndarray:
         """The weights that one query gives to the patches, in each head: float32 (heads, rows, cols).
@@ -159,19 +164,16 @@ class AttentionTrace:
         patch (row, col). layer counts from 0; negative from the last. Raises SpecError for a layer,
         head or query that is not here.
         """
-        number = self._layer_number(layer)
-        patches = self._rows(number, query)[:, self.grid.prefix :]
-        values = self._reduce(patches, head).reshape(self.grid.shape)
-        which = "CLS" if isinstance(query, str) else f"patch {query[0]}, {query[1]}"
-        label = f"layer {number} · head {head} · query {which}"
-        return AttentionMap(values.cpu().numpy(), self.grid, label)
+        values = reduce_heads(self.head_maps(layer, query), head, self.spec)
+        label = f"layer {self.spec.layer_number(layer)} · head {head} · query {token_name(query)}"
+        return AttentionMap(values, self.grid, label)
 
     def weights(self, layer: int = -1, *, budget: int = WEIGHTS_BUDGET) -> np.ndarray:
         """The whole attention matrices of a layer: float32 (heads, tokens, tokens), rows sum to 1.
 
         Quadratic in the tokens: ResourceError where they need more than `budget` bytes.
         """
-        kept = self.layers[self._layer_number(layer)]
+        kept = self.layer(layer)
         needed = 4 * self.spec.heads * self.grid.tokens**2
         if needed > budget:
             raise ResourceError(
@@ -179,23 +181,3 @@ class AttentionTrace:
                 "attention_map(), which are exact too, prepare a smaller image, or pass budget=."
             )
         return kept.weights().cpu().numpy()
-
-    def _rows(self, layer: int, query: Query) -> Tensor:
-        kept = self.layers[self._layer_number(layer)]
-        return kept.scores(self.grid.token(query)).softmax(dim=-1).float()
-
-    def _reduce(self, patches: Tensor, head: int | str) -> Tensor:
-        if isinstance(head, str) and head in REDUCTIONS:
-            return REDUCTIONS[head](patches, dim=0)
-        if not isinstance(head, Integral) or not 0 <= head < self.spec.heads:
-            raise SpecError(
-                f"head must be in 0..{self.spec.heads - 1} or one of {', '.join(REDUCTIONS)} "
-                f"for {self.spec.name!r}; got {head!r}."
-            )
-        return patches[int(head)]
-
-    def _layer_number(self, layer: int) -> int:
-        number = self.spec.layer_number(layer)
-        if number not in self.layers:
-            raise SpecError(f"layer {number} was not traced; this trace has {sorted(self.layers)}.")
-        return number

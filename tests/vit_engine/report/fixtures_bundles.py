@@ -40,7 +40,7 @@ def shown(number: int, values: np.ndarray, *, query: Query = "cls", head: int | 
     pixels = np.full((grid.height, grid.width, 3), (200, 100, 50), dtype=np.uint8)
     trace = made_trace({0: weights}, grid=grid)
     drawn = AttentionMap(values, grid, "made")
-    return Shown(letter(number), Pane("made", 0, head), trace, query, drawn, pixels, REPORT)
+    return Shown(letter(number), Pane("made", 0, head), trace, query, drawn, pixels, REPORT, trace.head_maps(0, query))
 
 
 def comparison(*maps: np.ndarray | Shown, **options: Any) -> Comparison:

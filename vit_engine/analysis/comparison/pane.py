@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from vit_engine.analysis import methods
+from vit_engine.analysis.methods import RAW
 from vit_engine.errors import SpecError
 from vit_engine.spec import Query, TokenGrid
 from vit_engine.trace import REDUCTIONS
@@ -35,7 +36,7 @@ class Pane:
     model: str
     layer: int = -1
     head: int | str = "mean"
-    method: str = "raw"
+    method: str = RAW
     query: str | Point = "shared"
 
     def __post_init__(self) -> None:
@@ -55,7 +56,7 @@ class Pane:
         parts = [self.model, str(self.layer), str(self.head)]
         if query != "shared":
             parts += [self.method, query]
-        elif self.method != "raw":
+        elif self.method != RAW:
             parts.append(self.method)
         return ":".join(parts)
 
@@ -78,7 +79,7 @@ class Pane:
             found["model"],
             int(found["layer"]),
             int(head) if head.isdecimal() else head,
-            found["method"] or "raw",
+            found["method"] or RAW,
             _point(query) if re.fullmatch(rf"{_NUMBER},{_NUMBER}", query) else query,
         )
 

@@ -7,6 +7,7 @@ import numpy as np
 from vit_engine.analysis.comparison.pane import MAX_PANES, Pane, Point, letter, query_patch
 from vit_engine.analysis.maps.mask import demand_share
 from vit_engine.analysis.methods import find_method
+from vit_engine.analysis.run import Run, Traced
 from vit_engine.errors import SpecError
 from vit_engine.spec import Query
 from vit_engine.trace import AttentionTrace
@@ -19,7 +20,8 @@ class Shown:
     """One pane and what it shows.
 
     name: "A", "B", …. pane: its layer counted from 0. query: in the pane's own grid. map: on it too.
-    pixels: uint8 (height, width, 3), as the model saw them. report: where the model's weights are from.
+    pixels: uint8 (height, width, 3), as the model saw them. report: where the model's weights are from. heads: float32
+    (heads, rows, cols), what the map is made of, or (1, rows, cols) of a method that does not depend on the head.
     SpecError for a map or pixels of another grid than the trace's.
     """
 
@@ -30,6 +32,7 @@ class Shown:
     map: AttentionMap
     pixels: np.ndarray
     report: LoadReport
+    heads: np.ndarray
 
     def __post_init__(self) -> None:
         grid = self.trace.grid
@@ -81,15 +84,20 @@ class Comparison:
 def show(
     number: int,
     pane: Pane,
-    trace: AttentionTrace,
+    run: Traced,
     pixels: np.ndarray,
     report: LoadReport,
     *,
     frame: tuple[int, int],
     point: Point | None,
 ) -> Shown:
-    """The pane of this number with its map; SpecError for a layer or a head that the model does not have."""
-    layer = trace.spec.layer_number(pane.layer)
-    query = query_patch(pane.query, point, trace.grid, frame)
-    shown = find_method(pane.method).compute(trace, layer, pane.head, query)
-    return Shown(letter(number), replace(pane, layer=layer), trace, query, shown, pixels, report)
+    """The pane of this number with its map; SpecError for a layer or a head that the model does not have.
+
+    run: or a trace alone, which is enough for methods that read attention.
+    """
+    run = Run.of(run)
+    layer = run.trace.spec.layer_number(pane.layer)
+    query = query_patch(pane.query, point, run.trace.grid, frame)
+    found = find_method(pane.method).attribute(run, layer=layer, head=pane.head, query=query)
+    pane = replace(pane, layer=layer)
+    return Shown(letter(number), pane, run.trace, query, found.map, pixels, report, found.heads)

@@ -1,10 +1,29 @@
 """Raw attention: one row of softmax(q·kᵀ/√d), as the model has it."""
 
+import numpy as np
+
+from vit_engine.analysis.methods.method import RAW, Method
+from vit_engine.analysis.run import Run
 from vit_engine.spec import Query
-from vit_engine.trace import AttentionTrace
-from vit_engine.trace.attention_map import AttentionMap
 
 
-def raw_attention(trace: AttentionTrace, layer: int, head: int | str, query: Query) -> AttentionMap:
-    """The weights that one query gives to the patches; arguments and errors of AttentionTrace.attention_map."""
-    return trace.attention_map(layer, head, query)
+def raw_attention(run: Run, *, layer: int, query: Query) -> np.ndarray:
+    """The weights that one query gives to the patches."""
+    return run.trace.head_maps(layer, query)
+
+
+def patch_shares(run: Run, *, layer: int, query: Query) -> np.ndarray:
+    """Taken from the scores: exact however little weight the patches have."""
+    scores = run.trace.layer(layer).scores(run.trace.grid.token(query))[:, run.trace.grid.prefix :]
+    return scores.softmax(dim=-1).cpu().numpy().astype(np.float64)
+
+
+METHOD = Method(
+    RAW,
+    "Raw attention",
+    "The weights that the query gives to the patches, softmax(q·kᵀ/√d), in one head or over all.",
+    source="Vaswani et al. 2017, arXiv 1706.03762",
+    value="the share that the query gives to a patch",
+    compute=raw_attention,
+    shares=patch_shares,
+)

@@ -1,0 +1,130 @@
+"""The seam of methods: what a method says of itself, and how it is asked.
+
+A method's file has one function, from a run to the maps of all heads. Everything else is written once, here: what a
+method lacks is refused, heads are reduced to one map, and the map gets its label.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Literal
+
+import numpy as np
+
+from vit_engine.analysis.run import Run, Traced
+from vit_engine.errors import SpecError
+from vit_engine.spec import Query
+from vit_engine.trace.attention_map import WEIGHT, AttentionMap, reduce_heads, token_name
+
+RAW = "raw"  # the method where none is named
+Target = int  # whose evidence is asked for: a class, by its place in ModelSpec.class_names
+Compute = Callable[..., np.ndarray]
+PER_HEAD = frozenset({"layer", "head"})
+
+
+class Needs(Enum):
+    """What a method must have. Each has what those above it have."""
+
+    TRACE = "a trace"
+    MODEL = "a trace, its model and the prepared picture"
+    GRADIENTS = "a trace, its model, in float32 or wider, and the prepared picture"  # half precision loses gradients
+
+
+@dataclass(frozen=True, eq=False)
+class Attribution:
+    """What a method says for one choice of layer, head, query and target.
+
+    heads: of all heads, float32 (heads, rows, cols), or (1, rows, cols) of a method that does not depend on the head.
+    map: of the head, or of all heads reduced to one.
+    """
+
+    heads: np.ndarray
+    map: AttentionMap
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way from a run to a map.
+
+    compute(run, …) and shares(run, …) get what the method depends on of layer (its number), query and target, by
+    keyword. compute returns the maps of all heads, float32 (heads, rows, cols), or (1, rows, cols) where nothing
+    depends on the head; shares how each of them is shared out among the patches, float64 (heads, patches), rows that
+    sum to 1.
+    """
+
+    name: str  # in links, panes and on the command line
+    title: str
+    description: str  # what the map shows, in a sentence
+    source: str  # the paper or the repository that it is from
+    value: str  # what a value is, after "Attention weight: "
+    compute: Compute
+    unit: str = WEIGHT  # of the values
+    needs: Needs = Needs.TRACE
+    signed: bool = False  # whether values may be negative
+    depends_on: frozenset[str] = PER_HEAD | {"query"}  # of "layer", "head", "query", "target"
+    role: Literal["query", "key"] = "query"  # what the chosen token is
+    shares: Compute | None = None  # where float32 maps are too coarse for it; None normalises the maps
+
+    def attribute(
+        self,
+        run: Traced,
+        *,
+        layer: int = -1,
+        head: int | str = "mean",
+        query: Query = "cls",
+        target: Target | None = None,
+    ) -> Attribution:
+        """The maps of all heads, and the one that is asked for; what the method does not depend on changes nothing.
+
+        run: or a trace alone. layer: from 0, negative from the last. head: a number from 0, or "mean", "max", "min"
+        over heads, patch by patch. query: "cls" or a patch (row, col). target: None is the likeliest class. Raises
+        SpecError for a layer, head or query that is not here, and where the method needs more than the run has.
+        """
+        run = self._able(Run.of(run))
+        number = run.trace.spec.layer_number(layer)
+        heads = self.compute(run, **self._chosen(layer=number, query=query, target=target))
+        one = reduce_heads(heads, head, run.trace.spec) if "head" in self.depends_on else heads[0]
+        said = self._chosen(layer=number, head=head, query=query, target=target)
+        return Attribution(heads, AttentionMap(one, run.trace.grid, self._label(said), self.unit))
+
+    def distributions(
+        self, run: Traced, *, layer: int, query: Query = "cls", target: Target | None = None
+    ) -> np.ndarray:
+        """How each head's map is shared out among the patches: float64 (heads, patches), rows that sum to 1.
+
+        Of a signed map its positive part; a map without mass is even. Arguments and errors of attribute().
+        """
+        run = self._able(Run.of(run))
+        chosen = self._chosen(layer=run.trace.spec.layer_number(layer), query=query, target=target)
+        if self.shares is not None:
+            return self.shares(run, **chosen)
+        masses = self.compute(run, **chosen).reshape(-1, run.trace.grid.patches).astype(np.float64).clip(min=0)
+        totals = masses.sum(axis=1, keepdims=True)
+        return np.where(totals > 0, masses / np.where(totals > 0, totals, 1), 1 / masses.shape[1])
+
+    @property
+    def per_head(self) -> bool:
+        """Whether there is a map of each head of each layer, so that heads can be compared."""
+        return self.depends_on >= PER_HEAD
+
+    def _able(self, run: Run) -> Run:
+        """The run, if it has what the method needs: the one place where that is refused."""
+        if self.needs is not Needs.TRACE and (run.loaded is None or run.prepared is None):
+            raise SpecError(
+                f"the method {self.name!r} needs {self.needs.value}; got a trace alone. "
+                "Pass Run(trace, loaded, prepared)."
+            )
+        if self.needs is Needs.GRADIENTS and run.loaded is not None and run.loaded.dtype.itemsize < 4:
+            raise SpecError(f"the method {self.name!r} needs {self.needs.value}; got {run.loaded.dtype}.")
+        return run
+
+    def _chosen(self, **choices: Any) -> dict[str, Any]:
+        """Of these choices, those that the method depends on: compute has no other arguments."""
+        return {name: value for name, value in choices.items() if name in self.depends_on}
+
+    def _label(self, chosen: dict[str, Any]) -> str:
+        """ "column attention · layer 3 · head mean · key CLS"; raw attention, the usual method, goes without saying."""
+        parts = [] if self.name == RAW else [self.title.lower()]
+        for name, what in chosen.items():
+            parts.append(f"{self.role} {token_name(what)}" if name == "query" else f"{name} {what}")
+        return " · ".join(parts)
