@@ -13,9 +13,10 @@ from dashboard.compare.panes import Panes
 from dashboard.compare.state import WHOLE, Comparing, Zoom, pane_name, zoom_in_pixels, zoom_on
 from dashboard.links import widgets
 from dashboard.links.selection import Selection
-from dashboard.services import analyses, catalogue, comparisons, pictures
+from dashboard.services import catalogue, comparisons
 from dashboard.services.pictures import Picture
-from dashboard.shell import clicks, page_state, picture_controls, sidebar
+from dashboard.shell import clicks, page_state, sidebar
+from dashboard.shell.formatting import plain
 from vit_engine import ModelSpec
 from vit_engine.analysis.comparison import Comparison
 from vit_engine.report.figure import GAP, compare_figure, figure_aspect
@@ -38,8 +39,8 @@ _FRAME = "_frame"  # session state: the frame that the callback of the drawn fig
 def page() -> None:
     _tell_notices()
     choice, selection = controls.chosen(), sidebar.shared_selection()
-    picture, size = pictures.find_picture(selection.picture), selection.size
-    frame, specs = analyses.frame_of(picture, size), catalogue.models()
+    picture, size = sidebar.picture(), selection.size
+    frame, specs = picture.frame(size), catalogue.models()
     corner = _title(picture, frame)
     controls.presets()
     controls.toolbar()
@@ -63,7 +64,7 @@ def page() -> None:
         with corner:
             now = controls.chosen()  # the tables' controls settle on a statistic that all panes have
             export.button(comparison, style, drawn, choice=now, picture=picture, size=size)
-    _fill(choice, panes, places)
+    _fill(choice, panes, places, specs)
 
 
 def _tell_notices() -> None:
@@ -79,7 +80,7 @@ def _title(picture: Picture, frame: tuple[int, int]) -> DeltaGenerator:
     with header.container(width="content", gap="xsmall"):
         st.markdown("#### Compare")
         credit = f" ({picture.credit})" if picture.credit else ""
-        st.caption(f"{picture_controls.picture_title(picture)}{credit} · {frame[0]}×{frame[1]} px")
+        st.caption(f"{plain(picture.title)}{credit} · {frame[0]}×{frame[1]} px")
     return header.container(width="content")
 
 
@@ -188,11 +189,11 @@ def _under(
     return places
 
 
-def _fill(choice: Comparing, panes: Panes, places: Places) -> None:
+def _fill(choice: Comparing, panes: Panes, places: Places, specs: Mapping[str, ModelSpec]) -> None:
     """Have the next missing pane analysed and draw the page anew: so the panes come one after another."""
     for number in panes.waiting[1:]:
         places[number].progress(0.0, text="Waiting")
     for number in panes.waiting[:1]:
-        compare_panes.fill(choice.panes[number], panes, places[number])
+        compare_panes.fill(specs[choice.panes[number].model], panes, places[number])
         st.session_state[_FILLING] = True
         widgets.again()

@@ -9,8 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 from dashboard import keys
 from dashboard.keys import of_pane
 from dashboard.services import catalogue, comparisons, downloads, limits
-from dashboard.services.analyses import Analysis, Cost, analyse, find_analysis
-from dashboard.services.analyses import cost as estimated_cost
+from dashboard.services.analyses import Analysis, Cost, Request
 from dashboard.services.pictures import Picture
 from dashboard.shell import download_panel
 from dashboard.shell.formatting import plain, progress_in, sentence
@@ -47,14 +46,14 @@ def look(panes: tuple[Pane, ...], picture: Picture, size: int, specs: Mapping[st
     """Where each pane stands; runs nothing."""
     analyses: dict[int, Analysis] = {}
     for number, pane in enumerate(panes):
-        analysis = find_analysis(picture, pane.model, size)
+        analysis = Request(picture, specs[pane.model], size).kept
         if analysis is not None:
             analyses[number] = analysis
     kept = sum({panes[number].model: analysis.trace.nbytes for number, analysis in analyses.items()}.values())
     problems = {
         number: problem
         for number, pane in enumerate(panes)
-        if number not in analyses and (problem := _problem(specs[pane.model], picture, size, kept)) is not None
+        if number not in analyses and (problem := _problem(Request(picture, specs[pane.model], size), kept)) is not None
     }
     waiting = tuple(number for number in range(len(panes)) if number not in analyses and number not in problems)
     if not waiting:
@@ -62,22 +61,23 @@ def look(panes: tuple[Pane, ...], picture: Picture, size: int, specs: Mapping[st
     return Panes(picture, size, analyses, problems, waiting)
 
 
-def _problem(spec: ModelSpec, picture: Picture, size: int, kept: int) -> Problem | None:
-    """What stands against analysing a picture in a model, as far as is known without doing it.
+def _problem(request: Request, kept: int) -> Problem | None:
+    """What stands against an analysis, as far as is known without doing it.
 
     kept: bytes of the traces of the panes that are analysed.
     """
+    spec = request.spec
     if downloads.find_download(spec.name) is not None:
         return Problem("downloading", "downloading", "")
     if not catalogue.is_ready(spec):
         failure = downloads.download_failure(spec.name)
         size_words = f"{spec.title} is not here yet: about {comparisons.download_size(spec)}."
         return Problem("download", "not downloaded", sentence(f"{failure} {size_words}".strip(), links=True))
-    failed = _failures().get((picture.sha256, spec.name, size))
+    failed = _failures().get((request.picture.sha256, spec.name, request.size))
     if failed is not None:
         return Problem("failed", "failed", sentence(failed, catalogue.screen_names(spec.name)))
     try:
-        refusal = _refusal(estimated_cost(picture, spec.name, size), kept)
+        refusal = _refusal(request.cost, kept)
     except VitEngineError as error:
         return Problem("refused", "not possible", sentence(str(error), catalogue.screen_names(spec.name)))
     return Problem("refused", "too large", f"Too large: {plain(refusal)}.") if refusal else None
@@ -125,14 +125,14 @@ def _forget(key: tuple[str, str, int]) -> None:
     _failures().pop(key, None)
 
 
-def fill(pane: Pane, panes: Panes, place: DeltaGenerator) -> None:
-    """Have one pane analysed, its progress shown in its place; what is wrong is kept for the next look."""
-    key = panes.picture.sha256, pane.model, panes.size
+def fill(spec: ModelSpec, panes: Panes, place: DeltaGenerator) -> None:
+    """Have a pane of this model analysed, its progress shown in its place; what is wrong is kept for the next look."""
+    key = panes.picture.sha256, spec.name, panes.size
     st.session_state[_IN_A_ROW] = st.session_state.get(_IN_A_ROW, 0) + 1
     if st.session_state[_IN_A_ROW] > MOST_IN_A_ROW:
         _failures()[key] = "other analyses on this server took its place in memory. Try again in a while."
         return
     try:
-        analyse(panes.picture, pane.model, panes.size, progress_in(place))
+        Request(panes.picture, spec, panes.size).analyse(progress_in(place))
     except VitEngineError as error:
         _failures()[key] = str(error)

@@ -9,11 +9,11 @@ from dashboard import charts, keys
 from dashboard.explore import head_table, mosaics
 from dashboard.links import widgets
 from dashboard.links.selection import Selection
-from dashboard.services import analyses, pictures
-from dashboard.services.analyses import Analysis
+from dashboard.services.analyses import Analysis, attributions
 from dashboard.services.pictures import Picture
 from dashboard.shell import analysis_panel, page_state, sidebar
 from dashboard.shell.formatting import WEIGHT, colour_legend
+from vit_engine import METHODS, AttentionMap
 from vit_engine.report.colours import colour_stops, upper_limit
 
 PREDICTIONS = 3  # classes, the likeliest first
@@ -23,36 +23,33 @@ _GRID = "_grid"  # session state: the grid and the frame that the callback of th
 
 def page() -> None:
     page_state.tell()
-    spec = sidebar.current_spec()
+    request = sidebar.request()
     header = st.container(key="header", horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute")
-    sidebar.layer_and_head(spec)
+    sidebar.layer_and_head(request.spec)
     below = st.container(key="stage")
     with header:
         title = st.container(key="title", width="content")
         sidebar.view_control()
     widgets.mark()
-    selection = sidebar.selection(spec)
-    analysis = analysis_panel.analyse(selection, below)
-    with title:
-        analysis_panel.title(spec, selection, analysis)
+    selection = sidebar.selection(request.spec)
+    analysis = analysis_panel.analyse(request, title=title, stage=below)
     if analysis is not None:
         with below:
-            _maps(analysis, pictures.find_picture(selection.picture), selection)
+            _maps(analysis, request.picture, selection)
             head_table.show(analysis, layer=_layer(analysis, selection))
     page_state.share(selection)
 
 
 def _maps(analysis: Analysis, picture: Picture, selection: Selection) -> None:
-    trace = analysis.trace
-    patch = analyses.query_patch(selection.query, analysis)
-    query = "cls" if patch is None else patch
-    maps = np.stack([trace.head_maps(layer, query) for layer in trace.layers])  # (layers, heads, rows, cols)
+    patch, found = attributions(analysis, METHODS[0], head=_head(selection), point=selection.query)
+    maps = np.stack([each.heads for each in found.values()])  # (layers, heads, rows, cols)
     limits = _limits(maps, selection)
     over = selection.view == "over"
     whole = st.container()  # a picture and its map side by side need the whole width
     left, right = st.columns([3, 2], gap="medium")
     with left if over else whole:
-        limit = _overlay(analysis, selection, patch, limits)
+        shown = found[_layer(analysis, selection)].map
+        limit = _overlay(analysis, selection, shown, patch, limits)
         _below_overlay(analysis, patch, limit)
         _predictions(analysis, picture)
     with left:
@@ -66,6 +63,10 @@ def _layer(analysis: Analysis, selection: Selection) -> int:
     return max(analysis.trace.layers) if selection.layer is None else selection.layer
 
 
+def _head(selection: Selection) -> int | str:
+    return int(selection.head) if selection.head.isdigit() else selection.head
+
+
 def _limits(maps: np.ndarray, selection: Selection) -> np.ndarray:
     """Where the colour scale of each (layer, head) ends: at one value a layer, or each at its own."""
     if selection.scale == "own":
@@ -74,14 +75,17 @@ def _limits(maps: np.ndarray, selection: Selection) -> np.ndarray:
     return np.repeat(shared[:, None], maps.shape[1], axis=1)
 
 
-def _overlay(analysis: Analysis, selection: Selection, patch: tuple[int, int] | None, limits: np.ndarray) -> float:
+def _overlay(
+    analysis: Analysis,
+    selection: Selection,
+    shown: AttentionMap,
+    patch: tuple[int, int] | None,
+    limits: np.ndarray,
+) -> float:
     """Draw the large map; returns where its colour scale ends."""
-    trace = analysis.trace
-    layer = _layer(analysis, selection)
-    head: int | str = int(selection.head) if selection.head.isdigit() else selection.head
-    shown = trace.attention_map(layer, head, "cls" if patch is None else patch)
+    head, grid = _head(selection), shown.grid
     if selection.scale == "shared" and isinstance(head, int):
-        limit = float(limits[layer, head])
+        limit = float(limits[_layer(analysis, selection), head])
     else:
         limit = upper_limit(shown.values, selection.clip)
     figure = charts.overlay_figure(
@@ -93,7 +97,7 @@ def _overlay(analysis: Analysis, selection: Selection, patch: tuple[int, int] | 
         query=patch,
         beside=selection.view == "beside",
     )
-    aspect = trace.grid.width / trace.grid.height * (2.02 if selection.view == "beside" else 1)
+    aspect = grid.width / grid.height * (2.02 if selection.view == "beside" else 1)
     analysis_panel.chart(figure, keys.OVERLAY, aspect, _choose_query, alt=f"{shown.label}, over the picture")
     return limit
 

@@ -6,31 +6,30 @@ from dashboard.heads import controls, rankings, similarity, statistics
 from dashboard.heads.state import HeadsView
 from dashboard.links import widgets
 from dashboard.links.selection import Selection
-from dashboard.services.analyses import Analysis
+from dashboard.services.analyses import Analysis, Request
 from dashboard.shell import analysis_panel, opening, page_state, sidebar
 
 
 def page() -> None:
     opening.follow()
-    spec = sidebar.current_spec()
+    request = sidebar.request()
+    spec = request.spec
     sidebar.settle(spec)
     controls.restore(spec)
     page_state.tell()
     title, below = st.container(key="title"), st.container(key="heads")
     selection, view = sidebar.selection(spec), controls.view(spec)
     page_state.share(selection, view)
-    analysis = analysis_panel.analyse(selection, below)
-    with title:
-        analysis_panel.title(spec, selection, analysis)
+    analysis = analysis_panel.analyse(request, title=title, stage=below)
     if analysis is not None:
         with below:
-            _parts(analysis, selection, view)
+            _parts(request, analysis, selection, view)
     widgets.mark()
     if widgets.differed() and controls.view(spec) != view:
         widgets.again()
 
 
-def _parts(analysis: Analysis, selection: Selection, view: HeadsView) -> None:
+def _parts(request: Request, analysis: Analysis, selection: Selection, view: HeadsView) -> None:
     """Two by two; what may have to wait for other models comes last, in its place."""
     left, right = st.columns(2, gap="large")
     with left:
@@ -41,4 +40,4 @@ def _parts(analysis: Analysis, selection: Selection, view: HeadsView) -> None:
     with below_right:
         similarity.show(analysis, selection, view)
     with right:
-        statistics.show_profile(analysis, selection, view)
+        statistics.show_profile(request, analysis, view)

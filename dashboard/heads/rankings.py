@@ -8,7 +8,7 @@ from dashboard.heads import controls, figures
 from dashboard.heads.state import HeadsView
 from dashboard.links import widgets
 from dashboard.links.selection import Selection
-from dashboard.services import analyses, heads
+from dashboard.services import heads
 from dashboard.services.analyses import Analysis
 from dashboard.shell import opening, sidebar
 from vit_engine.analysis.rankings import RankedHead, Ranking
@@ -28,7 +28,7 @@ def show(analysis: Analysis, selection: Selection, view: HeadsView) -> None:
     """The chosen ranking: of each head a small map, the reason, and a button that opens it in Explore."""
     st.markdown("**Which head should I look at?**")
     controls.ranking()
-    patch = analyses.query_patch(selection.query, analysis)
+    patch = analysis.patch(selection.query)
     query = "cls" if patch is None else patch
     rankings = heads.rankings(analysis, query, count=COUNT, redundant_bits=view.redundant)
     chosen = next(ranking for ranking in rankings if ranking.name == view.ranking)

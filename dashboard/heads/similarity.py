@@ -10,7 +10,6 @@ from dashboard.heads.figures import MAX_CELLS, similarity_figure
 from dashboard.heads.rankings import in_words
 from dashboard.heads.state import HeadsView
 from dashboard.links.selection import Selection
-from dashboard.services import analyses
 from dashboard.services.analyses import Analysis
 from dashboard.services.heads import similarity
 from dashboard.shell import analysis_panel, opening, sidebar
@@ -21,7 +20,7 @@ def show(analysis: Analysis, selection: Selection, view: HeadsView) -> None:
     """The matrix of divergences, its order and redundant groups; a click opens the row's head in Explore."""
     st.markdown("**Head similarity** :small[click to open the row's head in Explore]")
     controls.similarity(analysis.trace.spec)
-    patch = analyses.query_patch(selection.query, analysis)
+    patch = analysis.patch(selection.query)
     found = similarity(analysis, "cls" if patch is None else patch)
     if view.scope == "layer":
         found = found.of_layer(max(analysis.trace.layers) if view.layer is None else view.layer)

@@ -1,6 +1,7 @@
 """A statistic of all heads, as a map and by depth: parts of the page Heads."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 import pandas as pd
@@ -13,8 +14,8 @@ from dashboard.heads.figures import Profile, profile_figure, statistic_figure
 from dashboard.heads.state import STATISTICS, HeadsView, compares
 from dashboard.links import widgets
 from dashboard.links.selection import Selection
-from dashboard.services import catalogue, pictures
-from dashboard.services.analyses import Analysis, statistics
+from dashboard.services import catalogue
+from dashboard.services.analyses import Analysis, Request, statistics
 from dashboard.services.heads import analyse_too
 from dashboard.shell import analysis_panel, opening, sidebar
 from dashboard.shell.formatting import plain, progress_in
@@ -55,7 +56,7 @@ def _open() -> dict[str, object]:
     return {} if point is None else opening.choose(*point["customdata"][:2])
 
 
-def show_profile(analysis: Analysis, selection: Selection, view: HeadsView) -> None:
+def show_profile(request: Request, analysis: Analysis, view: HeadsView) -> None:
     """The statistic by depth, of the model in use and of those laid over it, which are analysed one after another."""
     column = STATISTICS[view.profiled]
     st.markdown("**Profile by depth** :small[a dot a head, the line is their mean]")
@@ -63,7 +64,7 @@ def show_profile(analysis: Analysis, selection: Selection, view: HeadsView) -> N
     controls.overlay(analysis.trace.spec)
     st.caption(plain(column.description))
     bar, drawn, told = st.empty(), st.container(), st.container()
-    analyses = {analysis.trace.spec.name: analysis, **_others(selection, view, bar, told)}
+    analyses = {analysis.trace.spec.name: analysis, **_others(request, view, bar, told)}
     figure = profile_figure(
         [_profile(one, column.name) for one in analyses.values()], title=column.title, unit=column.unit
     )
@@ -77,13 +78,13 @@ def show_profile(analysis: Analysis, selection: Selection, view: HeadsView) -> N
         )
 
 
-def _others(selection: Selection, view: HeadsView, bar: DeltaGenerator, told: DeltaGenerator) -> dict[str, Analysis]:
+def _others(request: Request, view: HeadsView, bar: DeltaGenerator, told: DeltaGenerator) -> dict[str, Analysis]:
     """The picture in the models to overlay; of one that fails, the reason is told and the others stay."""
     found: dict[str, Analysis] = {}
-    picture, specs = pictures.find_picture(selection.picture), catalogue.models()
+    specs = catalogue.models()
     for name in view.overlay:
         try:
-            found[name] = analyse_too(picture, name, selection.size, progress_in(bar))
+            found[name] = analyse_too(replace(request, spec=specs[name]), progress_in(bar))
         except VitEngineError as error:
             told.warning(
                 f"{plain(specs[name].title)}: {analysis_panel.reason(error, name)}", icon=":material/layers_clear:"

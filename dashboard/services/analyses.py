@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from functools import cached_property, partial
 
 import numpy as np
 import pandas as pd
@@ -16,16 +17,17 @@ from dashboard.services.jobs import Jobs, Progress, Store
 from dashboard.services.lanes import Size
 from dashboard.services.pictures import Picture, sample_picture, thumbnail
 from dashboard.services.process import once_per_process
-from vit_engine.analysis import comparison
-from vit_engine.image import target_size, with_short_side
+from vit_engine.analysis.comparison import Point, query_patch
+from vit_engine.analysis.methods import Attribution, Needs
+from vit_engine.image import normalise, target_size
 from vit_engine.resources.budget import in_words
 
 SMALL = 2.0  # times what a new session opens with, at most: what an analysis may take to run beside another one
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Analysis:
-    """One picture in one model: what the pages draw from.
+    """One picture in one model: what is kept of it, and what the pages draw from.
 
     pixels: uint8 (height, width, 3), as the model saw them. frame: (height, width) of the scaled picture in
     pixels, before the crop to whole patches: the same for all models at one working size.
@@ -35,6 +37,24 @@ class Analysis:
     pixels: np.ndarray
     report: ve.LoadReport
     frame: tuple[int, int]
+
+    def patch(self, point: Point | None) -> tuple[int, int] | None:
+        """The patch (row, col) of a point, in fractions of the frame's height and width; None for the CLS token."""
+        query = query_patch("shared", point, self.trace.grid, self.frame)
+        return None if isinstance(query, str) else query
+
+    def run(self, method: ve.Method) -> ve.Run:
+        """What a method is asked with.
+
+        The model is looked up, and the picture normalised anew from its pixels, only for a method that needs them: kept
+        beside the trace they would take memory that no store counts.
+        """
+        trace = self.trace
+        if method.needs is Needs.TRACE:
+            return ve.Run(trace)
+        loaded = memory.load_model(trace.spec.name, lambda fraction, message: None)
+        tensor = normalise(self.pixels, trace.spec.preprocessing)
+        return ve.Run(trace, loaded, ve.PreparedImage(self.pixels, tensor, trace.grid, trace.image_sha256))
 
 
 @dataclass(frozen=True)
@@ -56,6 +76,81 @@ class Cost:
         return in_words(self.peak_bytes)
 
 
+@dataclass(frozen=True, eq=False)
+class Request:
+    """One picture in one model at one working size: looked up once, and handed down. size: short side in pixels."""
+
+    picture: Picture
+    spec: ve.ModelSpec
+    size: int
+
+    @property
+    def key(self) -> Hashable:
+        """What tells this analysis from all others."""
+        return memory.version(self.spec.name), self.picture.sha256, self.size
+
+    @property
+    def kept(self) -> Analysis | None:
+        """What analyse() would give, where it is in memory; None where it is not, and nothing is run."""
+        return _traces().get(self.key)
+
+    @cached_property
+    def estimate(self) -> ve.Estimate:
+        """What a run takes; VitEngineError where it cannot be."""
+        return ve.estimate(self.spec, self.spec.cropped_grid(*target_size(self.picture.shape, self.spec, self.size)))
+
+    @cached_property
+    def cost(self) -> Cost:
+        """What analyse() will take; errors of estimate. The first of all measures the machine's speed."""
+        estimate = self.estimate
+        known = self.kept is not None or _runs().has(self.key)  # what runs already has its memory
+        refusal = "" if known else memory.too_large(self.spec) or _refusal(estimate)
+        return Cost(estimate.grid, estimate.peak_bytes, estimate.seconds, refusal, estimate.kept_bytes)
+
+    def analyse(self, progress: Progress) -> Analysis:
+        """The picture through the model, or the same from the store; VitEngineError where it cannot be.
+
+        progress(fraction, message) tells what is being done; what it raises ends the waiting, while the work goes on
+        for those who come back to it soon.
+        """
+        memory.demand_current(self.spec.name)
+        kept = self.kept
+        if kept is not None:
+            return kept
+        loaded = memory.load_model(self.spec.name, progress)
+        expected = Size(self.estimate.seconds, self.estimate.peak_bytes)
+        run = partial(self._run, loaded)
+        return _runs().once(_traces(), self.key, run, progress, session=process.session(), size=expected)
+
+    def _run(self, loaded: ve.LoadedModel, report: Progress) -> Analysis:
+        report(0.0, "reading the picture")
+        prepared = ve.prepare_image(self.picture.open(), loaded.spec, size=self.size)
+        if problem := _too_much(self.estimate):
+            raise ve.ResourceError(
+                f"This picture would have {prepared.grid.patches:,} patches: {problem}. Choose a smaller short side, "
+                "larger patches, or a smaller model."
+            )
+        trace = ve.attend(loaded, prepared, progress=lambda share, layer: report(share, f"attention: {layer}"))
+        return Analysis(trace, prepared.pixels, loaded.report, self.picture.frame(self.size))
+
+
+def _refusal(estimate: ve.Estimate) -> str:
+    """What stands against a run, in few words; empty where nothing does."""
+    budget = ve.memory_budget("auto")
+    if estimate.peak_bytes > budget:
+        return f"only {in_words(budget)} may be taken now"
+    return _too_much(estimate)
+
+
+def _too_much(estimate: ve.Estimate) -> str:
+    """Why a trace would not fit the store, or would keep the server and the browser busy for minutes; or empty."""
+    if estimate.kept_bytes > limits.TRACE_BYTES:
+        return f"its trace of {in_words(estimate.kept_bytes)} is over the {in_words(limits.TRACE_BYTES)} kept here"
+    if estimate.grid.patches > limits.MAX_PATCHES:
+        return f"at most {limits.MAX_PATCHES:,} patches are allowed here"
+    return ""
+
+
 @once_per_process
 def _traces() -> Store[Analysis]:
     return Store(limits.TRACE_BYTES, size=lambda analysis: analysis.trace.nbytes)
@@ -65,97 +160,30 @@ def _traces() -> Store[Analysis]:
 def _runs() -> Jobs:
     """One at a time, for a run already uses all cores, and beside it a small one: nobody waits long for little."""
     return Jobs(
-        at_once=1, waiting="waiting for another analysis on this server to finish", for_small=1,
-        small_seconds=SMALL * _estimate(models()[DEFAULT.model], sample_picture(DEFAULT.picture), DEFAULT.size).seconds,
+        at_once=1,
+        waiting="waiting for another analysis on this server to finish",
+        for_small=1,
+        small_seconds=SMALL * _opening().estimate.seconds,
         budget=budget,
         short_of_memory="waiting until other analyses on this server leave enough memory",
-    )  # fmt: skip
+    )
 
 
-def cost(picture: Picture, model: str, size: int) -> Cost:
-    """What analyse() will take; VitEngineError where it cannot be. The first call measures the machine's speed."""
-    spec = models()[model]
-    estimate = _estimate(spec, picture, size)
-    key = _key(picture, model, size)
-    known = _traces().get(key) is not None or _runs().has(key)  # what runs already has its memory
-    refusal = "" if known else memory.too_large(spec) or _refusal(estimate)
-    return Cost(estimate.grid, estimate.peak_bytes, estimate.seconds, refusal, estimate.kept_bytes)
+def _opening() -> Request:
+    """What a new session opens with."""
+    return Request(sample_picture(DEFAULT.picture), models()[DEFAULT.model], DEFAULT.size)
 
 
-def _estimate(spec: ve.ModelSpec, picture: Picture, size: int) -> ve.Estimate:
-    return ve.estimate(spec, spec.cropped_grid(*target_size(picture.shape, spec, size)))
+def attributions(
+    analysis: Analysis, method: ve.Method, *, head: int | str, point: Point | None
+) -> tuple[tuple[int, int] | None, dict[int, Attribution]]:
+    """The chosen patch, None for the CLS token, and what a method says of it, by layer.
 
-
-def _refusal(estimate: ve.Estimate) -> str:
-    """What stands against a run, in few words; empty where nothing does."""
-    budget = ve.memory_budget("auto")
-    if estimate.peak_bytes > budget:
-        return f"only {in_words(budget)} may be taken now"
-    if estimate.kept_bytes > limits.TRACE_BYTES:
-        return f"its trace of {in_words(estimate.kept_bytes)} is over the {in_words(limits.TRACE_BYTES)} kept here"
-    if estimate.grid.patches > limits.MAX_PATCHES:
-        return f"at most {limits.MAX_PATCHES:,} patches are allowed here"
-    return ""
-
-
-def _key(picture: Picture, model: str, size: int) -> Hashable:
-    return memory.version(model), picture.sha256, size
-
-
-def frame_of(picture: Picture, size: int) -> tuple[int, int]:
-    """A picture's (height, width) at this short side, in pixels, before the crop to whole patches."""
-    return with_short_side(picture.shape, size)
-
-
-def query_patch(point: tuple[float, float] | None, analysis: Analysis) -> tuple[int, int] | None:
-    """The patch (row, col) of a point, in fractions of the frame's height and width; None for the CLS token."""
-    query = comparison.query_patch("shared", point, analysis.trace.grid, analysis.frame)
-    return None if isinstance(query, str) else query
-
-
-def find_analysis(picture: Picture, model: str, size: int) -> Analysis | None:
-    """What analyse() would give, where it is in memory; None where it is not, and nothing is run."""
-    return _traces().get(_key(picture, model, size))
-
-
-def analyse(picture: Picture, model: str, size: int, progress: Progress) -> Analysis:
-    """A picture through a model, or the same from the store; VitEngineError where it cannot be.
-
-    size: short side in pixels. progress(fraction, message) tells what is being done; what it raises
-    ends the waiting, while the work goes on for those who come back to it soon.
+    point: as in Analysis.patch().
     """
-    memory.demand_current(model)
-    key = _key(picture, model, size)
-    kept = _traces().get(key)
-    if kept is not None:
-        return kept
-    loaded = memory.load_model(model, progress)
-    estimate = _estimate(loaded.spec, picture, size)
-
-    def run(report: Progress) -> Analysis:
-        if (done := _traces().get(key)) is not None:  # by a job that ended between the look above and this one
-            return done
-        report(0.0, "reading the picture")
-        prepared = ve.prepare_image(picture.open(), loaded.spec, size=size)
-        _demand_room(loaded.spec, prepared.grid)
-        trace = ve.attend(loaded, prepared, progress=lambda share, layer: report(share, f"attention: {layer}"))
-        analysis = Analysis(trace, prepared.pixels, loaded.report, frame_of(picture, size))
-        _traces().put(key, analysis)
-        return analysis
-
-    expected = Size(estimate.seconds, estimate.peak_bytes)
-    return _runs().run(key, run, progress, session=process.session(), size=expected)
-
-
-def _demand_room(spec: ve.ModelSpec, grid: ve.TokenGrid) -> None:
-    """ResourceError for what would not fit the store, or would keep the server and the browser busy for minutes."""
-    kept = ve.estimate(spec, grid).kept_bytes
-    if grid.patches > limits.MAX_PATCHES or kept > limits.TRACE_BYTES:
-        raise ve.ResourceError(
-            f"This picture would have {grid.patches:,} patches, and its trace {kept / 1e6:,.0f} MB; at most "
-            f"{limits.MAX_PATCHES:,} patches and {limits.TRACE_BYTES / 1e6:,.0f} MB are allowed here. Choose a smaller "
-            "short side, larger patches, or a smaller model."
-        )
+    patch = analysis.patch(point)
+    query = "cls" if patch is None else patch
+    return patch, method.by_layer(analysis.run(method), head=head, query=query)
 
 
 def warm_up() -> None:
@@ -163,9 +191,7 @@ def warm_up() -> None:
     try:
         for sample in SAMPLES:
             thumbnail(sample.name)
-        picture = sample_picture(DEFAULT.picture)
-        cost(picture, DEFAULT.model, DEFAULT.size)
-        analyse(picture, DEFAULT.model, DEFAULT.size, lambda fraction, message: None)
+        _opening().analyse(lambda fraction, message: None)
     finally:
         process.freeze_what_stays()
 

@@ -23,6 +23,7 @@ from vit_engine.analysis.comparison import (
     show,
 )
 from vit_engine.analysis.maps import entropy
+from vit_engine.analysis.methods import find_method
 from vit_engine.report.bundle import as_zip, files
 from vit_engine.report.panels import Panel, panels
 from vit_engine.report.style import Style, Zoom
@@ -41,8 +42,9 @@ def compare(
     """What the panes of these numbers show, each from its analysis. point: the shared query, None for the CLS token."""
     frame = next(iter(analyses.values())).frame
     shown = tuple(
-        show(number, panes[number], one.trace, one.pixels, one.report, frame=frame, point=point)
+        show(number, pane, one.run(find_method(pane.method)), one.pixels, one.report, frame=frame, point=point)
         for number, one in analyses.items()
+        for pane in [panes[number]]
     )
     return Comparison(shown, frame, reference=letter(reference), point=point, keep=keep)
 

@@ -4,11 +4,11 @@ from collections.abc import Hashable
 
 import vit_engine as ve
 from dashboard.services import memory
-from dashboard.services.analyses import Analysis, analyse, cost
-from dashboard.services.catalogue import is_ready, models
+from dashboard.services.analyses import Analysis, Request
+from dashboard.services.catalogue import is_ready
 from dashboard.services.jobs import Progress, Store
-from dashboard.services.pictures import Picture
 from dashboard.services.process import once_per_process
+from vit_engine.analysis.methods import RAW, find_method
 from vit_engine.analysis.rankings import Ranking, rank_heads
 from vit_engine.analysis.similarity import HeadSimilarity, head_similarity
 from vit_engine.spec import Query
@@ -27,43 +27,48 @@ def _rankings() -> Store[tuple[Ranking, ...]]:
     return Store(RANKINGS, size=lambda _: 1)
 
 
-def _key(analysis: Analysis, query: Query) -> Hashable:
+def _key(analysis: Analysis, query: Query, method: str) -> Hashable:
     trace = analysis.trace
-    return memory.version(trace.spec.name), trace.image_sha256, trace.grid, analysis.frame, query
+    return memory.version(trace.spec.name), trace.image_sha256, trace.grid, analysis.frame, query, method
 
 
-def similarity(analysis: Analysis, query: Query) -> HeadSimilarity:
-    """How far apart the maps of all heads are for one query, kept for all sessions."""
-    key = _key(analysis, query)
+def similarity(analysis: Analysis, query: Query, *, method: str = RAW) -> HeadSimilarity:
+    """How far apart the maps of all heads are for one query, kept for all sessions. method: a name in METHODS."""
+    key = _key(analysis, query, method)
     found = _similarities().get(key)
     if found is None:
-        found = head_similarity(analysis.trace, query=query)
+        found = head_similarity(analysis.run(find_method(method)), query=query, method=method)
         _similarities().put(key, found)
     return found
 
 
-def rankings(analysis: Analysis, query: Query, *, count: int, redundant_bits: float) -> tuple[Ranking, ...]:
+def rankings(
+    analysis: Analysis, query: Query, *, method: str = RAW, count: int, redundant_bits: float
+) -> tuple[Ranking, ...]:
     """Which heads to look at, and why, kept for all sessions."""
-    key = (_key(analysis, query), count, redundant_bits)
+    key = (_key(analysis, query, method), count, redundant_bits)
     found = _rankings().get(key)
     if found is None:
+        alike = similarity(analysis, query, method=method)
         found = rank_heads(
-            analysis.trace, query=query, count=count, redundant_bits=redundant_bits,
-            similarity=similarity(analysis, query),
-        )  # fmt: skip
+            analysis.run(find_method(method)),
+            query=query,
+            method=method,
+            count=count,
+            redundant_bits=redundant_bits,
+            similarity=alike,
+        )
         _rankings().put(key, found)
     return found
 
 
-def analyse_too(picture: Picture, model: str, size: int, progress: Progress) -> Analysis:
-    """The same picture in another model, as analyse() has it; VitEngineError where that needs a download or too much.
+def analyse_too(request: Request, progress: Progress) -> Analysis:
+    """The same picture in another model; VitEngineError where that needs a download or too much.
 
     Nothing is downloaded, and no model is loaded that could not be run.
     """
-    spec = models()[model]
-    if not is_ready(spec):
+    if not is_ready(request.spec):
         raise ve.CheckpointError("its weights are not here yet: download them on the page Models.")
-    refusal = cost(picture, model, size).refusal
-    if refusal:
-        raise ve.ResourceError(f"too large here: {refusal}. Choose a smaller short side.")
-    return analyse(picture, model, size, progress)
+    if request.cost.refusal:
+        raise ve.ResourceError(f"too large here: {request.cost.refusal}. Choose a smaller short side.")
+    return request.analyse(progress)

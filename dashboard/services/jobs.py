@@ -114,6 +114,28 @@ class Jobs:
             except AbandonedError:  # just before this watcher came: begin again
                 continue
 
+    def once(
+        self,
+        store: "Store[Value]",
+        key: Hashable,
+        make: Callable[[Progress], Value],
+        progress: Progress,
+        *,
+        session: str = "",
+        size: Size = UNKNOWN,
+    ) -> Value:
+        """What a store holds, or else what run() gives, which the store then holds, watched to its end or not."""
+
+        def work(report: Progress) -> Value:
+            if (done := store.get(key)) is not None:  # by a job that ended between the look below and this one
+                return done
+            made = make(report)
+            store.put(key, made)
+            return made
+
+        kept = store.get(key)
+        return self.run(key, work, progress, session=session, size=size) if kept is None else kept
+
     def start(self, key: Hashable, make: Callable[[Progress], Value]) -> None:
         """Have it done whether or not anybody watches; a job of this key that there is goes on likewise."""
         self._job(key, make, lasting=True)

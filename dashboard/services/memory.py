@@ -72,17 +72,14 @@ def load_model(name: str, progress: Progress) -> ve.LoadedModel:
         raise ve.CheckpointError(f"the weights of {spec.title} are not here yet: download them on the page Models.")
 
     def load(report: Progress) -> ve.LoadedModel:
-        if (done := _held().get(key)) is not None:  # by a job that ended between the look above and this one
-            return done
         report(0.0, f"loading {spec.title}")
         _held().make_room(model_bytes(spec))
         loaded = _load_published(name, report) if added is None else _load_own(name, added)
-        _held().put(key, loaded)
         _reports().put(name, loaded.report)
         return loaded
 
     expected = _expected(spec, from_registry=added is None)
-    return readers().run(key, load, progress, session=session(), size=expected)
+    return readers().once(_held(), key, load, progress, session=session(), size=expected)
 
 
 def _expected(spec: ve.ModelSpec, *, from_registry: bool) -> Size:

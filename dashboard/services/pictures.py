@@ -2,9 +2,8 @@
 
 import hashlib
 import io
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from PIL import Image
@@ -20,7 +19,7 @@ from dashboard.services.process import once_per_process, session
 from vit_engine.containers import decoded_pixels
 from vit_engine.decoding import MAX_PIXELS
 from vit_engine.demo.scenes import draw_scene
-from vit_engine.image import as_png
+from vit_engine.image import as_png, with_short_side
 
 SMALL_SECONDS = 1.0  # that a picture is expected to take, at most, to have a place kept free for it
 _PIXELS, _BYTES = 2e7, 1e7  # decoded a second, about, on a slow machine; a progressive JPEG's once for each scan
@@ -31,7 +30,7 @@ class Picture:
     """A picture's upright pixels, uint8 (height, width, 3), the sha256 of its file, and what to call it.
 
     Of an upload nothing else is kept: neither the file nor what it says of its owner. credit: empty for uploads.
-    scene: whether it was generated.
+    scene: whether it was generated. sample: its name, where it is one.
     """
 
     pixels: np.ndarray
@@ -39,12 +38,22 @@ class Picture:
     title: str
     credit: str = ""
     scene: bool = False
+    sample: str = ""
+
+    @property
+    def name(self) -> str:
+        """What links call it."""
+        return self.sample or UPLOAD_PREFIX + self.sha256
 
     @property
     def shape(self) -> tuple[int, int]:
         """(height, width) in pixels."""
         height, width, _ = self.pixels.shape
         return height, width
+
+    def frame(self, size: int) -> tuple[int, int]:
+        """(height, width) at this short side, in pixels, before the crop to whole patches."""
+        return with_short_side(self.shape, size)
 
     @property
     def data(self) -> bytes:
@@ -84,7 +93,7 @@ def sample_picture(name: str) -> Picture:
     pixels = np.array(Image.fromarray(_sample_pixels(sample)).convert("RGB"))
     pixels.setflags(write=False)
     sha256 = hashlib.sha256(as_png(pixels)).hexdigest()
-    return Picture(pixels, sha256, sample.title, sample.credit, scene=sample.scene is not None)
+    return Picture(pixels, sha256, sample.title, sample.credit, scene=sample.scene is not None, sample=sample.name)
 
 
 def _sample_pixels(sample: Sample) -> np.ndarray:
@@ -114,13 +123,15 @@ def keep_upload(data: bytes, progress: Progress) -> Picture:
     It is decoded once, in a process of its own (dashboard.services.decoder), and not at all if nobody waits for it.
     """
     sha256 = hashlib.sha256(data).hexdigest()
-    if (kept := _uploads().get(sha256)) is not None:
-        return kept
+
+    def read(most_pixels: int, report: Progress) -> Picture:
+        return Picture(decode(data, report, most_pixels=most_pixels), sha256, "Uploaded picture")
+
+    small, size = partial(read, limits.KEPT_PIXELS), _expected(data)
     try:
-        read = _reader(data, sha256, limits.KEPT_PIXELS)
-        return _readers().run(sha256, read, progress, session=session(), size=_expected(data))
+        return _readers().once(_uploads(), sha256, small, progress, session=session(), size=size)
     except LargerPictureError:
-        return _large_readers().run(sha256, _reader(data, sha256, MAX_PIXELS), progress, session=session())
+        return _large_readers().once(_uploads(), sha256, partial(read, MAX_PIXELS), progress, session=session())
 
 
 def _expected(data: bytes) -> Size:
@@ -129,19 +140,6 @@ def _expected(data: bytes) -> Size:
     if seconds > SMALL_SECONDS or (pixels := decoded_pixels(data)) is None:
         return UNKNOWN
     return Size(seconds + pixels / _PIXELS, memory_limit(len(data), limits.KEPT_PIXELS))
-
-
-def _reader(data: bytes, sha256: str, most_pixels: int) -> Callable[[Progress], Picture]:
-    """Work that decodes a file and keeps its pixels."""
-
-    def read(report: Progress) -> Picture:
-        if (kept := _uploads().get(sha256)) is not None:  # by a job that ended just before
-            return kept
-        picture = Picture(decode(data, report, most_pixels=most_pixels), sha256, "Uploaded picture")
-        _uploads().put(sha256, picture)
-        return picture
-
-    return read
 
 
 def find_upload(sha256: str) -> Picture | None:

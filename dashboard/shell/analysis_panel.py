@@ -9,22 +9,29 @@ from plotly.graph_objects import Figure
 from streamlit.delta_generator import DeltaGenerator
 
 from dashboard.links import widgets
-from dashboard.links.selection import Selection
-from dashboard.services import analyses, catalogue, pictures
-from dashboard.services.analyses import Analysis
-from dashboard.shell import download_panel, picture_controls
+from dashboard.services import catalogue
+from dashboard.services.analyses import Analysis, Request
+from dashboard.shell import download_panel
 from dashboard.shell.formatting import capitalised, plain, progress_in
-from vit_engine import ModelSpec, VitEngineError
+from vit_engine import VitEngineError
 
 CHART = {"displayModeBar": False, "scrollZoom": False, "doubleClick": False, "showSendToCloud": False}
 
 
-def analyse(selection: Selection, stage: DeltaGenerator) -> Analysis | None:
-    """The analysis of what is selected, its progress shown while it runs; None, with the reason shown, if it fails.
+def analyse(request: Request, *, title: DeltaGenerator, stage: DeltaGenerator) -> Analysis | None:
+    """The analysis that is asked for, its progress shown while it runs; None, with the reason shown, if it fails.
 
-    Where the weights are not here, the offer to download them takes its place.
+    title: where it is told which model and picture it is of. Where the weights are not here, the offer to download them
+    takes the analysis's place.
     """
-    spec = catalogue.models()[selection.model]
+    analysis = _analysis(request, stage)
+    with title:
+        _title(request, analysis)
+    return analysis
+
+
+def _analysis(request: Request, stage: DeltaGenerator) -> Analysis | None:
+    spec = request.spec
     model = None if catalogue.is_ready(spec) else catalogue.find_row(spec.name)
     if model is not None and not model.ready:
         with stage:
@@ -32,10 +39,9 @@ def analyse(selection: Selection, stage: DeltaGenerator) -> Analysis | None:
         return None
     bar = stage.empty()
     try:
-        picture = pictures.find_picture(selection.picture)
-        return analyses.analyse(picture, selection.model, selection.size, progress_in(bar))
+        return request.analyse(progress_in(bar))
     except VitEngineError as error:
-        stage.error(reason(error, selection.model), icon=":material/error:")
+        stage.error(reason(error, spec.name), icon=":material/error:")
         return None
     finally:
         bar.empty()
@@ -47,19 +53,19 @@ def reason(error: VitEngineError, model: str) -> str:
     return plain(text) if catalogue.is_own(model) else text  # files are named by strangers
 
 
-def title(spec: ModelSpec, selection: Selection, analysis: Analysis | None) -> None:
+def _title(request: Request, analysis: Analysis | None) -> None:
     """Which model and, where there is an analysis, which picture, at which size and cost."""
+    spec, picture = request.spec, request.picture
     badge = " :blue-badge[:material/folder_open: from a file]" if catalogue.is_own(spec.name) else ""
     if analysis is None:
         st.markdown(f"#### {plain(spec.title)}{badge}")
         return
-    trace, grid, picture = analysis.trace, analysis.trace.grid, pictures.find_picture(selection.picture)
+    trace, grid = analysis.trace, analysis.trace.grid
     warning = " :orange-badge[:material/casino: random weights]" if trace.random else ""
     st.markdown(f"#### {plain(spec.title)}{badge}{warning}", help=f"Loaded from {plain(str(analysis.report))}.")
     credit = f" ({picture.credit})" if picture.credit else ""
-    name = picture_controls.picture_title(picture)
     st.caption(
-        f"{name}{credit} · {grid.height}×{grid.width} px · {grid.rows}×{grid.cols} patches · "
+        f"{plain(picture.title)}{credit} · {grid.height}×{grid.width} px · {grid.rows}×{grid.cols} patches · "
         f"{trace.seconds:.1f} s · {trace.nbytes / 1e6:.0f} MB"
     )
 

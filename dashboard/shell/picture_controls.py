@@ -1,6 +1,7 @@
 """The sidebar's choice of a picture: samples, upload, camera."""
 
 import base64
+from dataclasses import replace
 
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
@@ -30,40 +31,43 @@ def opened(name: str) -> dict[str, object]:
     return {keys.SAMPLE: name, keys.SOURCE: "samples"}
 
 
-def picture_name() -> str:
-    """The picture in use: a sample's name, or "sha256:…" once something was uploaded."""
-    uploaded = st.session_state.get(keys.UPLOADED)
-    if st.session_state.get(keys.SOURCE) != "samples" and uploaded and pictures.find_upload(uploaded):
-        return UPLOAD_PREFIX + uploaded
-    return st.session_state.get(keys.SAMPLE) or DEFAULT.picture
-
-
-def picture_title(picture: Picture) -> str:
-    """What to call a picture, as Markdown: an upload by its file's name, but only to the session that it is from."""
-    return plain(st.session_state.get(_NAMES, {}).get(picture.sha256, picture.title))
-
-
-def show() -> None:
-    """The controls."""
+def show() -> Picture:
+    """The controls; returns the picture in use: the uploaded one, or else a sample."""
     widgets.default(keys.SOURCE, "samples")
     widgets.default(keys.SAMPLE, DEFAULT.picture)
     source = st.segmented_control(
-        "Picture", ("samples", "upload", "camera"), key=keys.SOURCE, required=True, width="stretch",
-        format_func=str.capitalize, persist_state="session",
-    )  # fmt: skip
+        "Picture",
+        ("samples", "upload", "camera"),
+        key=keys.SOURCE,
+        required=True,
+        width="stretch",
+        format_func=str.capitalize,
+        persist_state="session",
+    )
+    uploaded = None
     if source == "samples":
         _samples()
-    elif source == "upload":
-        file = st.file_uploader(
-            "Picture file", UPLOAD_TYPES, key=keys.UPLOAD, label_visibility="collapsed",
-            max_upload_size=limits.PICTURE_MEGABYTES, on_change=_forget_removed, args=(keys.UPLOAD,),
-        )  # fmt: skip
-        _take(file)
     else:
-        file = st.camera_input(
-            "Photograph", key=keys.CAMERA, label_visibility="collapsed", on_change=_forget_removed, args=(keys.CAMERA,)
-        )
-        _take(file)
+        uploaded = _take(_uploader() if source == "upload" else _camera())
+    return uploaded or pictures.sample_picture(st.session_state.get(keys.SAMPLE) or DEFAULT.picture)
+
+
+def _uploader() -> UploadedFile | None:
+    return st.file_uploader(
+        "Picture file",
+        UPLOAD_TYPES,
+        key=keys.UPLOAD,
+        label_visibility="collapsed",
+        max_upload_size=limits.PICTURE_MEGABYTES,
+        on_change=_forget_removed,
+        args=(keys.UPLOAD,),
+    )
+
+
+def _camera() -> UploadedFile | None:
+    return st.camera_input(
+        "Photograph", key=keys.CAMERA, label_visibility="collapsed", on_change=_forget_removed, args=(keys.CAMERA,)
+    )
 
 
 def _samples() -> None:
@@ -91,40 +95,50 @@ def _forget_removed(key: str) -> None:
         _forget()
 
 
-def _take(file: UploadedFile | None) -> None:
-    """Make an uploaded file the picture in use; a bad one is told and changes nothing."""
+def _take(file: UploadedFile | None) -> Picture | None:
+    """The uploaded picture in use, once a new file is made that; a bad one is told and changes nothing."""
+    picture = _in_use()
     if file is None:
-        _offer_removal()
-        return
+        _offer_removal(picture)
+        return picture
     taken, problem = st.session_state.get(_TAKEN, ("", None))
-    uploaded = st.session_state.get(keys.UPLOADED)
-    pushed_out = problem is None and uploaded is not None and pictures.find_upload(uploaded) is None
+    pushed_out = problem is None and picture is None and st.session_state.get(keys.UPLOADED) is not None
     if taken != file.file_id or pushed_out:
-        problem = _keep(file)
+        picture, problem = _keep(file)
         st.session_state[_TAKEN] = (file.file_id, problem)
     if problem is not None:
         st.error(problem, icon=":material/broken_image:")
+    return picture
 
 
-def _keep(file: UploadedFile) -> str | None:
-    """Hand a file to the server and choose it; returns what is wrong with it instead, if anything is."""
+def _in_use() -> Picture | None:
+    uploaded = st.session_state.get(keys.UPLOADED)
+    return _named(pictures.find_upload(uploaded)) if uploaded else None
+
+
+def _named(picture: Picture | None) -> Picture | None:
+    """By its file's name, but only for the session that it is from."""
+    name = picture and st.session_state.get(_NAMES, {}).get(picture.sha256)
+    return replace(picture, title=name) if picture and name else picture
+
+
+def _keep(file: UploadedFile) -> tuple[Picture | None, str | None]:
+    """Hand a file to the server and choose it; what is wrong with it instead, if anything is."""
     bar = st.empty()
     try:
         picture = pictures.keep_upload(file.getvalue(), progress_in(bar))
     except ImageError as error:
         st.session_state[keys.UPLOADED] = st.session_state.get(keys.UPLOADED) or st.session_state.get(_REMOVED)
-        return str(error)
+        return _in_use(), str(error)
     finally:
         bar.empty()
     st.session_state[keys.UPLOADED] = picture.sha256
     st.session_state.setdefault(_NAMES, {})[picture.sha256] = file.name
-    return None
+    return _named(picture), None
 
 
-def _offer_removal() -> None:
+def _offer_removal(picture: Picture | None) -> None:
     """An upload that came by a link, or before the page was changed, has no cross of its own."""
-    uploaded = st.session_state.get(keys.UPLOADED)
-    picture = pictures.find_upload(uploaded) if uploaded else None
     if picture is not None:
-        st.caption(f"Showing {picture_title(picture)}.")
+        st.caption(f"Showing {plain(picture.title)}.")
         st.button("Remove", key=keys.REMOVE_UPLOAD, on_click=_forget, icon=":material/close:", type="tertiary")

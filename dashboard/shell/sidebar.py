@@ -1,6 +1,7 @@
 """The widgets of the sidebar and of Explore, and the Selection that they make."""
 
 from collections.abc import Mapping
+from contextvars import ContextVar
 
 import streamlit as st
 
@@ -18,12 +19,17 @@ from dashboard.links.selection import (
     Selection,
     clamp_to_model,
 )
-from dashboard.services import analyses, catalogue, pictures
+from dashboard.services import catalogue
+from dashboard.services.analyses import Request
+from dashboard.services.pictures import Picture
 from dashboard.shell import page_state, picture_controls
 from dashboard.shell.formatting import in_time, plain
 from vit_engine import ModelSpec, VitEngineError
 
 _DEPTH = "_depth"  # session state: the layers of the model that was drawn last
+# Of the run of the script in this thread, and gone with it: in the session's state they would keep pixels in memory.
+_picture: ContextVar[Picture] = ContextVar("picture")
+_request: ContextVar[Request] = ContextVar("request")
 _VIEW_TITLES = {"over": "Over the picture", "beside": "Beside it"}
 _SCALE_TITLES = {"shared": "Shared", "own": "Own"}
 
@@ -34,29 +40,46 @@ def restore() -> None:
 
 
 def sidebar(*, panes: bool = False) -> None:
-    """The shared controls: picture, model, working size, look. panes: a page whose panes have models of their own."""
+    """The shared controls: picture, model, working size, look. panes: a page whose panes have models of their own.
+
+    What they say is looked up here, once a run, and handed down to the page by picture() and request().
+    """
     page_state.defaults(Selection, "model", "size", "opacity", "colours", "scale", "clip")
     with st.sidebar:
-        picture_controls.show()
+        _picture.set(picture_controls.show())
         if panes:
             _size_control()
         else:
-            _model_controls()
+            _request.set(_model_controls(picture()))
         _look_controls(scale=not panes)
 
 
-def _model_controls() -> None:
+def picture() -> Picture:
+    """The picture in use, for a page."""
+    return _picture.get()
+
+
+def request() -> Request:
+    """The picture in the model in use at the working size, for a page whose panes have no models of their own."""
+    return _request.get()
+
+
+def _model_controls(shown: Picture) -> Request:
     specs = catalogue.models()
     _keep_to(specs)
     name = st.selectbox(
-        "Model", list(specs), key=keys.MODEL, format_func=lambda option: specs[option].title, persist_state="session",
+        "Model",
+        list(specs),
+        key=keys.MODEL,
+        format_func=lambda option: specs[option].title,
+        persist_state="session",
         help="Type to search. The page Models says what each one is, what is here and what it costs.",
-    )  # fmt: skip
-    spec = specs[name]
+    )
     _checkpoint_control(name)
-    st.caption(_where_from(spec))
-    size = _size_control()
-    _cost(picture_controls.picture_name(), spec, size)
+    st.caption(_where_from(specs[name]))
+    asked = Request(shown, specs[name], _size_control())
+    _cost(asked)
+    return asked
 
 
 def _size_control() -> int:
@@ -66,16 +89,16 @@ def _size_control() -> int:
     )  # fmt: skip
 
 
-def _cost(picture: str, spec: ModelSpec, size: int) -> None:
+def _cost(asked: Request) -> None:
     """What an analysis at this size will take, before it is run."""
     try:
-        cost = analyses.cost(pictures.find_picture(picture), spec.name, size)
+        cost = asked.cost
     except VitEngineError:
         return  # the page tells it, in the place of the analysis
     takes = f"needs {cost.memory}"
     takes = f":red[{takes}: {cost.refusal}]" if cost.refusal else f"{takes} · about {in_time(cost.seconds)}"
     st.caption(
-        f"{cost.grid.rows}×{cost.grid.cols} patches of {spec.patch_size} px  \n{takes}",
+        f"{cost.grid.rows}×{cost.grid.cols} patches of {asked.spec.patch_size} px  \n{takes}",
         help="Memory beside the model, at most, and the time that this machine is expected to take.",
     )
 
@@ -142,11 +165,6 @@ def colours() -> str:
     return AUTO.get(st.context.theme.type or "light", "viridis") if chosen == "auto" else chosen
 
 
-def current_spec() -> ModelSpec:
-    """The specification of the model in use."""
-    return catalogue.models()[st.session_state[keys.MODEL]]
-
-
 def settle(spec: ModelSpec) -> None:
     """Keep layer and head within what this model has; call before selection() on a page without their widgets."""
     state = st.session_state
@@ -187,13 +205,13 @@ def selection(spec: ModelSpec) -> Selection:
     """What the widgets say now."""
     layer = st.session_state[keys.LAYER]
     layer = None if layer == spec.depth - 1 else layer
-    return page_state.chosen(Selection, picture=picture_controls.picture_name(), layer=layer)
+    return page_state.chosen(Selection, picture=picture().name, layer=layer)
 
 
 def shared_selection() -> Selection:
     """What the sidebar says now, where panes have models of their own."""
     shared = ("size", "query", "opacity", "colours", "clip")
-    return page_state.chosen(Selection, *shared, picture=picture_controls.picture_name())
+    return page_state.chosen(Selection, *shared, picture=picture().name)
 
 
 def clicked(key: str) -> dict | None:

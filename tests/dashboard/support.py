@@ -11,7 +11,10 @@ from streamlit.testing.v1 import AppTest
 import vit_engine as ve
 from dashboard import keys
 from dashboard.explore.mosaics import THUMBNAIL, thumbnails
-from dashboard.services import pictures
+from dashboard.services import catalogue, pictures
+from dashboard.services.analyses import Analysis, Request
+from dashboard.services.jobs import Progress
+from dashboard.services.pictures import Picture
 from dashboard.testing import decode_figure, open_app
 from vit_engine.trace import attend  # by itself: tests count the calls of ve.attend
 
@@ -21,6 +24,16 @@ DETAILS = {"rtol": 1e-4, "atol": 1e-7}  # between two runs of a model; limits di
 
 def ignore(fraction: float, message: str) -> None:
     """A progress that nobody looks at."""
+
+
+def request(picture: Picture, model: str, size: int) -> Request:
+    """A picture in a model of this name."""
+    return Request(picture, catalogue.models()[model], size)
+
+
+def analyse(picture: Picture, model: str, size: int, progress: Progress = ignore) -> Analysis:
+    """A picture in a model, through the dashboard's services."""
+    return request(picture, model, size).analyse(progress)
 
 
 def noise_png(seed: int, *, height: int = 113, width: int = 149) -> bytes:

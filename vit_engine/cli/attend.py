@@ -63,18 +63,12 @@ def run(arguments: argparse.Namespace) -> None:
             trace = ve.attend(loaded, prepared, layers=arguments.layers, progress=progress)
         method = find_method(arguments.method)
         record = _record(arguments, loaded, trace)
-        found = _attributions(method, Run(trace, loaded, prepared), arguments.query)
+        found = method.by_layer(Run(trace, loaded, prepared), query=arguments.query)
         _write_arrays(scratch, trace, found)
         _write_pictures(scratch, prepared, trace, found, method=method, query=arguments.query)
         (scratch / "run.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         names = sorted(file.name for file in scratch.iterdir())
     _report(arguments, record, {name: str(arguments.out / name) for name in names})
-
-
-def _attributions(method: Method, run: Run, query: Query) -> dict[int, Attribution]:
-    """By layer; of a method that does not depend on it once, at the deepest."""
-    layers = run.trace.layers if "layer" in method.depends_on else [max(run.trace.layers)]
-    return {layer: method.attribute(run, layer=layer, query=query) for layer in layers}
 
 
 def _write_arrays(folder: Path, trace: AttentionTrace, found: dict[int, Attribution]) -> None:

@@ -1,17 +1,16 @@
 """What an analysis will take stands beside the size, before it is run."""
 
 from collections.abc import Callable
-from functools import partial
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 import vit_engine as ve
 from dashboard import keys, serve
-from dashboard.services import analyses, catalogue, limits, memory, pictures
-from dashboard.services.analyses import Cost
+from dashboard.services import catalogue, limits, memory, pictures
+from dashboard.services.analyses import Cost, Request
 from dashboard.shell.formatting import in_time
-from tests.dashboard.support import SMALL, assert_drawn, assert_works, ignore, open_small, small_trace
+from tests.dashboard.support import SMALL, analyse, assert_drawn, assert_works, ignore, open_small, request, small_trace
 from vit_engine.resources.budget import BUDGET_VARIABLE, in_words
 
 
@@ -21,7 +20,7 @@ def costs(at: AppTest) -> list[str]:
 
 def test_the_cost_is_the_engines_estimate_for_the_grid_of_this_picture() -> None:
     picture = pictures.sample_picture("scene_1")
-    cost = analyses.cost(picture, SMALL["model"], 96)
+    cost = request(picture, SMALL["model"], 96).cost
     expected = ve.estimate(catalogue.models()[SMALL["model"]], (96, 128))
     assert cost.grid == small_trace().grid == expected.grid
     assert (cost.peak_bytes, cost.seconds) == (expected.peak_bytes, expected.seconds)
@@ -43,37 +42,37 @@ def test_the_dashboards_own_limits_are_told_too(
     name, bound = limit(ve.estimate(catalogue.models()[SMALL["model"]], (96, 128)))
     picture = pictures.sample_picture("scene_1")
     monkeypatch.setattr(limits, name, bound)
-    assert reason in analyses.cost(picture, SMALL["model"], 96).refusal
+    assert reason in request(picture, SMALL["model"], 96).cost.refusal
     monkeypatch.setattr(limits, name, bound + 1)
-    assert not analyses.cost(picture, SMALL["model"], 96).refusal
+    assert not request(picture, SMALL["model"], 96).cost.refusal
 
 
 @pytest.mark.usefixtures("fresh_caches")
 def test_what_is_there_or_under_way_is_never_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     picture, model = pictures.sample_picture("scene_1"), SMALL["model"]
-    refusals = [partial(analyses.cost, picture, model, size) for size in (96, 128)]
+    refusals = [lambda size=size: request(picture, model, size).cost.refusal for size in (96, 128)]
     during: list[list[str]] = []
 
     def attend(*_: object, **__: object) -> ve.AttentionTrace:
-        during.append([cost().refusal for cost in refusals])
+        during.append([refusal() for refusal in refusals])
         return small_trace()
 
     memory.load_model(model, ignore)  # reading it takes memory, too
     monkeypatch.setattr(ve, "attend", attend)
     monkeypatch.setenv(BUDGET_VARIABLE, "1")
     refused = "only 1 B may be taken now"
-    assert [cost().refusal for cost in refusals] == [refused, refused]
-    analyses.analyse(picture, model, 96, ignore)
+    assert [refusal() for refusal in refusals] == [refused, refused]
+    analyse(picture, model, 96, ignore)
     assert during == [["", refused]]
-    assert [cost().refusal for cost in refusals] == ["", refused]
+    assert [refusal() for refusal in refusals] == ["", refused]
 
 
 def test_memory_and_time_stand_under_the_size_and_follow_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    def cost(picture: pictures.Picture, model: str, size: int) -> Cost:
-        assert (picture.sha256, model) == (pictures.sample_picture("scene_1").sha256, SMALL["model"])
-        return Cost(small_trace().grid, peak_bytes=size * 10**7, seconds=size / 10)
+    def cost(asked: Request) -> Cost:
+        assert (asked.picture.sha256, asked.spec.name) == (pictures.sample_picture("scene_1").sha256, SMALL["model"])
+        return Cost(small_trace().grid, peak_bytes=asked.size * 10**7, seconds=asked.size / 10)
 
-    monkeypatch.setattr(analyses, "cost", cost)
+    monkeypatch.setattr(Request, "cost", property(cost))
     at = open_small()
     assert costs(at) == ["6×8 patches of 16 px  \nneeds 960 MB · about 9.6 s"]
     at.selectbox(key=keys.SIZE).set_value(128).run()

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 import vit_engine as ve
-from dashboard.services import analyses, catalogue, limits, memory, pictures
-from tests.dashboard.support import ignore, noise_png
+from dashboard.services import catalogue, limits, memory, pictures
+from tests.dashboard.support import ignore, noise_png, request
 
 P16, P8, RANDOM = "demo_vit_p16", "demo_vit_p8", "random_vit_tiny_p16"
 pytestmark = pytest.mark.usefixtures("fresh_caches")
@@ -57,8 +57,8 @@ def test_a_model_over_the_bound_is_refused_before_it_is_loaded_or_drives_others_
     with pytest.raises(ve.ResourceError, match=r"Random ViT-Ti/16 takes .* VIT_DASHBOARD_MODEL_BYTES"):
         memory.load_model(RANDOM, ignore)
     picture = pictures.keep_upload(noise_png(60), ignore)
-    assert "kept here" in analyses.cost(picture, RANDOM, 96).refusal
-    assert not analyses.cost(picture, P16, 96).refusal
+    assert "kept here" in request(picture, RANDOM, 96).cost.refusal
+    assert not request(picture, P16, 96).cost.refusal
     assert set(memory.in_memory()) == {P16}
     assert [name for name, _ in loads] == [P16]
 

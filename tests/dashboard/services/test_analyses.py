@@ -11,10 +11,10 @@ import vit_engine as ve
 from dashboard.links.selection import DEFAULT, UPLOAD_PREFIX
 from dashboard.samples import SAMPLES, Sample
 from dashboard.services import limits, pictures
-from dashboard.services.analyses import analyse, statistics, warm_up
+from dashboard.services.analyses import statistics, warm_up
 from dashboard.services.jobs import Progress
 from dashboard.services.pictures import Picture
-from tests.dashboard.support import engine_trace, ignore, noise_png
+from tests.dashboard.support import analyse, engine_trace, ignore, noise_png
 
 MODEL = "demo_vit_p16"
 

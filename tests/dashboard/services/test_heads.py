@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from dashboard.services import analyses, heads, pictures
-from tests.dashboard.support import ignore
+from dashboard.services import heads, pictures
+from tests.dashboard.support import analyse, ignore
 
 
 def test_a_similarity_is_computed_once_for_all_sessions() -> None:
-    analysis = analyses.analyse(pictures.sample_picture("scene_1"), "demo_vit_p16", 96, ignore)
+    analysis = analyse(pictures.sample_picture("scene_1"), "demo_vit_p16", 96, ignore)
     first = heads.similarity(analysis, (1, 1))
     assert heads.similarity(analysis, (1, 1)) is first
     other = heads.similarity(analysis, (4, 6))
@@ -21,7 +21,7 @@ def test_a_similarity_is_computed_once_for_all_sessions() -> None:
 
 def test_one_picture_in_two_models_or_sizes_has_two_similarities() -> None:
     made = [
-        heads.similarity(analyses.analyse(pictures.sample_picture(picture), model, size, ignore), "cls").divergence
+        heads.similarity(analyse(pictures.sample_picture(picture), model, size, ignore), "cls").divergence
         for picture, model, size in (
             ("scene_1", "demo_vit_p16", 96),
             ("scene_1", "random_demo_vit_p16", 96),

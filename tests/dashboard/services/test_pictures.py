@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 
 import vit_engine as ve
-from dashboard.services import analyses, decoder, jobs, limits, pictures
+from dashboard.services import decoder, jobs, limits, pictures
 from dashboard.services.jobs import Progress
 from dashboard.services.pictures import Picture
 from tests.dashboard.slow import HOURS, Processes
-from tests.dashboard.support import SMALL, ignore, noise_png
+from tests.dashboard.support import SMALL, analyse, ignore, noise_png, request
 
 PATIENCE = 60  # seconds until a test that hangs fails
 SECRET = b"SECRET"
@@ -135,7 +135,7 @@ def test_a_picture_is_decoded_once_for_all_sessions_and_models(
     kept = list(sessions.map(lambda _: pictures.keep_upload(data, ignore), range(8)))
     assert all(picture is kept[0] for picture in kept)
     for model in ("demo_vit_p8", "demo_vit_p16"):
-        analyses.analyse(kept[0], model, 96, ignore)
+        analyse(kept[0], model, 96, ignore)
     assert pictures.keep_upload(data, ignore) is kept[0]
     assert len(processes.started) == 1
 
@@ -143,7 +143,7 @@ def test_a_picture_is_decoded_once_for_all_sessions_and_models(
 def test_the_servers_own_process_decodes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("PIL.Image.open", lambda *_, **__: pytest.fail("it was opened here"))
     picture = pictures.keep_upload(noise_png(15), ignore)
-    found = analyses.analyse(picture, SMALL["model"], 96, ignore)
+    found = analyse(picture, SMALL["model"], 96, ignore)
     monkeypatch.undo()
     opened = ve.open_image(noise_png(15))
     expected = ve.prepare_image(opened, found.trace.spec, size=96)
@@ -218,6 +218,6 @@ def test_a_picture_over_the_bound_is_reduced_and_analysed(monkeypatch: pytest.Mo
     monkeypatch.setattr(limits, "KEPT_PIXELS", 5000)
     picture = pictures.keep_upload(noise_png(20), ignore)
     assert picture.shape == (61, 81)
-    found = analyses.analyse(picture, SMALL["model"], 48, ignore)
-    assert found.trace.grid == analyses.cost(picture, SMALL["model"], 48).grid
+    found = analyse(picture, SMALL["model"], 48, ignore)
+    assert found.trace.grid == request(picture, SMALL["model"], 48).cost.grid
     assert found.frame == (48, 63)

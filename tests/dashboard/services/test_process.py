@@ -10,7 +10,7 @@ import streamlit as st
 
 from dashboard.services import analyses, memory, pictures, process
 from dashboard.services.process import once_per_process
-from tests.dashboard.support import SMALL, ignore, noise_png
+from tests.dashboard.support import SMALL, analyse, ignore, noise_png
 from vit_engine import VitEngineError
 from vit_engine.resources.budget import BUDGET_VARIABLE
 
@@ -51,14 +51,14 @@ def test_forgotten_values_are_made_again(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_clearing_streamlits_caches_takes_nothing_from_anybody(runs: list[str]) -> None:
     """Any client can send Streamlit's message "clear cache", which does this."""
     picture = pictures.keep_upload(noise_png(1), ignore)
-    analyses.analyse(picture, SMALL["model"], int(SMALL["size"]), ignore)
+    analyse(picture, SMALL["model"], int(SMALL["size"]), ignore)
     held, traces = memory.in_memory(), analyses.trace_bytes()
     st.cache_resource.clear()
     st.cache_data.clear()
     assert pictures.find_upload(picture.sha256) is picture
     assert memory.in_memory() == held
     assert analyses.trace_bytes() == traces
-    analyses.analyse(picture, SMALL["model"], int(SMALL["size"]), ignore)
+    analyse(picture, SMALL["model"], int(SMALL["size"]), ignore)
     assert len(runs) == 1
 
 

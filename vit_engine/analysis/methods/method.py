@@ -87,6 +87,14 @@ class Method:
         said = self._chosen(layer=number, head=head, query=query, target=target)
         return Attribution(heads, AttentionMap(one, run.trace.grid, self._label(said), self.unit))
 
+    def by_layer(
+        self, run: Traced, *, head: int | str = "mean", query: Query = "cls", target: Target | None = None
+    ) -> dict[int, Attribution]:
+        """attribute() of each traced layer, in order; of a method that does not depend on it once, at the deepest."""
+        layers = list(Run.of(run).trace.layers)
+        asked = layers if "layer" in self.depends_on else [max(layers)]
+        return {layer: self.attribute(run, layer=layer, head=head, query=query, target=target) for layer in asked}
+
     def distributions(
         self, run: Traced, *, layer: int, query: Query = "cls", target: Target | None = None
     ) -> np.ndarray:
