@@ -23,6 +23,7 @@ CHECKPOINT_STEP = "checkpoint_step"  # select slider, where the model is of a se
 
 # Explore
 LAYER = "layer"  # slider: 0..depth - 1
+METHOD = "method"  # select box, here and on Heads, where there are several: a name in vit_engine.METHODS
 HEAD = "head"  # segmented control: "mean" | "max" | "min" | "0" | "1" | ...
 VIEW = "view"  # segmented control: "over" | "beside"
 RESET_QUERY = "reset_query"  # button: back to the CLS token
@@ -101,7 +102,7 @@ PRESET = "preset"  # buttons preset_patches, preset_last, preset_layers, preset_
 PANE_MODEL = "pane_model"  # select box: a model's name
 PANE_LAYER = "pane_layer"  # slider: 0..depth - 1
 PANE_HEAD = "pane_head"  # select box: "mean" | "max" | "min" | "0" | "1" | ...
-PANE_METHOD = "pane_method"  # select box: a name in vit_engine.analysis.methods.METHODS
+PANE_METHOD = "pane_method"  # select box: a name in vit_engine.METHODS
 PANE_QUERY = "pane_query"  # segmented control: "shared" | "cls" | "own", the point that was shared when it was chosen
 PANE_REFERENCE = "pane_reference"  # button: compare the others with this one
 PANE_DUPLICATE = "pane_duplicate"  # button

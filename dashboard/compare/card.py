@@ -11,9 +11,10 @@ from dashboard.compare.state import LEAST_PANES, fitted, pane_name
 from dashboard.keys import of_pane
 from dashboard.links import widgets
 from dashboard.services import catalogue
+from dashboard.shell import method_control
 from vit_engine import ModelSpec
+from vit_engine.analysis import methods
 from vit_engine.analysis.comparison import MAX_PANES, Pane
-from vit_engine.analysis.methods import METHODS
 from vit_engine.trace import REDUCTIONS
 
 _MADE = "_made_panes"  # session state: how often the panes were made others
@@ -156,9 +157,10 @@ def _menu(number: int, pane: Pane) -> None:
         _query_control(number, pane)
         st.selectbox(
             "Method",
-            [method.name for method in METHODS],
+            [method.name for method in methods.METHODS],
             key=_held(number, pane, "method"),
-            format_func=_method_title,
+            format_func=method_control.title,
+            help=method_control.described(),
             persist_state="session",
         )
         _made(number, "method")
@@ -178,10 +180,6 @@ def _menu(number: int, pane: Pane) -> None:
 def _act(act: Callable[[int], dict[str, Any]], number: int) -> dict[str, Any]:
     """What a button does, where the pane that it stood at is still that one."""
     return act(number) if current() else {}
-
-
-def _method_title(name: str) -> str:
-    return next(method.title for method in METHODS if method.name == name)
 
 
 def _query_control(number: int, pane: Pane) -> None:

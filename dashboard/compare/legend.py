@@ -3,8 +3,11 @@
 import math
 
 from dashboard.services import comparisons
-from dashboard.shell.formatting import WEIGHT, colour_legend
+from dashboard.shell import method_control
+from dashboard.shell.formatting import colour_legend
+from vit_engine import find_method
 from vit_engine.analysis.comparison import Comparison
+from vit_engine.analysis.methods import RAW
 from vit_engine.report.panels import Panel
 from vit_engine.report.style import Style
 
@@ -17,7 +20,7 @@ def legend(comparison: Comparison, drawn: tuple[Panel, ...], style: Style) -> st
     compared = [panel for panel in panels if panel.difference == (changed is not None)]
     even = len({panel.grid.patches for panel in compared if panel.grid is not None}) > 1
     low, high = _ends(comparison, panel, style, even=even)
-    return colour_legend(panel.stops, low, high, _meaning(changed is not None, even=even))
+    return colour_legend(panel.stops, low, high, _meaning(comparison, changed is not None, even=even))
 
 
 def _ends(comparison: Comparison, panel: Panel, style: Style, *, even: bool) -> tuple[str, str]:
@@ -32,7 +35,7 @@ def _ends(comparison: Comparison, panel: Panel, style: Style, *, even: bool) -> 
     return ("1/1000 of it" if style.scale == "log" else "0"), f"≥ {limit}"
 
 
-def _meaning(difference: bool, *, even: bool) -> str:
+def _meaning(comparison: Comparison, difference: bool, *, even: bool) -> str:
     if difference:
         return "A cell's share of the attention on all patches, minus its share in the reference, on a common grid"
     if even:
@@ -40,7 +43,8 @@ def _meaning(difference: bool, *, even: bool) -> str:
             "Attention per area, as a multiple of even attention: a weight compares only between patches of one size, "
             "so the shared scale is of weight per area"
         )
-    return WEIGHT
+    used = dict.fromkeys(one.pane.method for one in comparison.shown)
+    return "; ".join(method_control.meaning(find_method(name)) for name in used)
 
 
 def numbers(comparison: Comparison, panel: Panel, style: Style) -> str:
@@ -51,6 +55,8 @@ def numbers(comparison: Comparison, panel: Panel, style: Style) -> str:
     _, base = comparisons.map_entropy(comparison.base)
     if one is not comparison.base and not math.isnan(share - base):
         texts.append(f"Δ {round(100 * (share - base)):+d} points".replace("-", "−"))
+    if one.pane.method != RAW:
+        texts.insert(0, method_control.title(one.pane.method))
     if one.pane.query != "shared":
         texts.append("query CLS" if one.pane.query == "cls" else "query pinned")
     if style.scale == "own":

@@ -19,6 +19,7 @@ from dashboard.shell import clicks, page_state, sidebar
 from dashboard.shell.formatting import plain
 from vit_engine import ModelSpec
 from vit_engine.analysis.comparison import Comparison
+from vit_engine.image import with_short_side
 from vit_engine.report.figure import GAP, compare_figure, figure_aspect
 from vit_engine.report.panels import Panel
 from vit_engine.report.style import Style
@@ -40,7 +41,7 @@ def page() -> None:
     _tell_notices()
     choice, selection = controls.chosen(), sidebar.shared_selection()
     picture, size = sidebar.picture(), selection.size
-    frame, specs = picture.frame(size), catalogue.models()
+    frame, specs = with_short_side(picture.shape, size), catalogue.models()
     corner = _title(picture, frame)
     controls.presets()
     controls.toolbar()

@@ -1,6 +1,7 @@
 """Explore: one picture, one model; every layer, every head, any query patch."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import streamlit as st
@@ -11,9 +12,9 @@ from dashboard.links import widgets
 from dashboard.links.selection import Selection
 from dashboard.services.analyses import Analysis, attributions
 from dashboard.services.pictures import Picture
-from dashboard.shell import analysis_panel, page_state, sidebar
-from dashboard.shell.formatting import WEIGHT, colour_legend
-from vit_engine import METHODS, AttentionMap
+from dashboard.shell import analysis_panel, method_control, page_state, sidebar
+from dashboard.shell.formatting import colour_legend
+from vit_engine import AttentionMap, Method, find_method
 from vit_engine.report.colours import colour_stops, upper_limit
 
 PREDICTIONS = 3  # classes, the likeliest first
@@ -40,23 +41,51 @@ def page() -> None:
     page_state.share(selection)
 
 
+@dataclass(frozen=True, eq=False)
+class _Maps:
+    """What a method says, and where the colours end.
+
+    patch: the chosen one, None for the CLS token. large: the map of the chosen layer and head. every: (layers, heads,
+    rows, cols), one layer or head where the method depends on none. row: the chosen layer's place in it. limits:
+    (layers, heads), of each of them. limit: of the large map.
+    """
+
+    method: Method
+    patch: tuple[int, int] | None
+    large: AttentionMap
+    every: np.ndarray
+    row: int
+    limits: np.ndarray
+    limit: float
+
+
 def _maps(analysis: Analysis, picture: Picture, selection: Selection) -> None:
-    patch, found = attributions(analysis, METHODS[0], head=_head(selection), point=selection.query)
-    maps = np.stack([each.heads for each in found.values()])  # (layers, heads, rows, cols)
-    limits = _limits(maps, selection)
+    maps = _attributed(analysis, selection)
     over = selection.view == "over"
     whole = st.container()  # a picture and its map side by side need the whole width
     left, right = st.columns([3, 2], gap="medium")
     with left if over else whole:
-        shown = found[_layer(analysis, selection)].map
-        limit = _overlay(analysis, selection, shown, patch, limits)
-        _below_overlay(analysis, patch, limit)
+        _overlay(analysis, selection, maps)
+        _below_overlay(analysis, maps)
         _predictions(analysis, picture)
-    with left:
-        _mosaic(analysis, selection, maps, limits)
+    if maps.method.per_head:
+        with left:
+            _mosaic(analysis, selection, maps)
     with right:
-        _head_grid(analysis, selection, maps, limits)
+        if "head" in maps.method.depends_on:
+            _head_grid(analysis, selection, maps)
         _entropy_by_depth(analysis, selection)
+
+
+def _attributed(analysis: Analysis, selection: Selection) -> _Maps:
+    method, head, layer = find_method(selection.method), _head(selection), _layer(analysis, selection)
+    patch, found = attributions(analysis, method, head=head, point=selection.query)
+    row = list(found).index(layer) if layer in found else 0
+    every, large = np.stack([each.heads for each in found.values()]), list(found.values())[row].map
+    limits, limit = _limits(every, large, selection)
+    if selection.scale == "shared" and isinstance(head, int) and "head" in method.depends_on:
+        limit = float(limits[row, head])  # as in the layer's other heads
+    return _Maps(method, patch, large, every, row, limits, limit)
 
 
 def _layer(analysis: Analysis, selection: Selection) -> int:
@@ -67,39 +96,33 @@ def _head(selection: Selection) -> int | str:
     return int(selection.head) if selection.head.isdigit() else selection.head
 
 
-def _limits(maps: np.ndarray, selection: Selection) -> np.ndarray:
-    """Where the colour scale of each (layer, head) ends: at one value a layer, or each at its own."""
+def _limits(every: np.ndarray, large: AttentionMap, selection: Selection) -> tuple[np.ndarray, float]:
+    """Where the colours end: of each (layer, head), at one value a layer or each at its own; of the large map alone."""
+
+    def end(values: np.ndarray) -> float:
+        return upper_limit(values, selection.clip)
+
     if selection.scale == "own":
-        return np.array([[upper_limit(head, selection.clip) for head in layer] for layer in maps])
-    shared = np.array([upper_limit(layer, selection.clip) for layer in maps])
-    return np.repeat(shared[:, None], maps.shape[1], axis=1)
-
-
-def _overlay(
-    analysis: Analysis,
-    selection: Selection,
-    shown: AttentionMap,
-    patch: tuple[int, int] | None,
-    limits: np.ndarray,
-) -> float:
-    """Draw the large map; returns where its colour scale ends."""
-    head, grid = _head(selection), shown.grid
-    if selection.scale == "shared" and isinstance(head, int):
-        limit = float(limits[_layer(analysis, selection), head])
+        limits = np.array([[end(head) for head in layer] for layer in every])
     else:
-        limit = upper_limit(shown.values, selection.clip)
+        limits = np.repeat(np.array([[end(layer)] for layer in every]), every.shape[1], axis=1)
+    return limits, end(large.values)
+
+
+def _overlay(analysis: Analysis, selection: Selection, maps: _Maps) -> None:
+    """Draw the large map."""
+    beside, grid = selection.view == "beside", maps.large.grid
     figure = charts.overlay_figure(
         analysis.pixels,
-        shown.values,
-        limit=limit,
+        maps.large.values,
+        limit=maps.limit,
         colours=sidebar.colours(),
         opacity=selection.opacity / 100,
-        query=patch,
-        beside=selection.view == "beside",
+        query=maps.patch if "query" in maps.method.depends_on else None,
+        beside=beside,
     )
-    aspect = grid.width / grid.height * (2.02 if selection.view == "beside" else 1)
-    analysis_panel.chart(figure, keys.OVERLAY, aspect, _choose_query, alt=f"{shown.label}, over the picture")
-    return limit
+    aspect = grid.width / grid.height * (2.02 if beside else 1)
+    analysis_panel.chart(figure, keys.OVERLAY, aspect, _choose_query, alt=f"{maps.large.label}, over the picture")
 
 
 def _choose_query() -> dict[str, tuple[float, float]]:
@@ -128,15 +151,16 @@ def _reset_query() -> dict[str, None]:
     return {keys.QUERY: None}
 
 
-def _below_overlay(analysis: Analysis, patch: tuple[int, int] | None, limit: float) -> None:
+def _below_overlay(analysis: Analysis, maps: _Maps) -> None:
     st.session_state[_GRID] = (analysis.trace.grid, analysis.frame)
+    stops, meaning = colour_stops(sidebar.colours()), method_control.meaning(maps.method)
     with st.container(horizontal=True, vertical_alignment="center", key="query_line"):
-        legend = colour_legend(colour_stops(sidebar.colours()), "0", f"≥ {limit:.2%}", WEIGHT)
-        st.html(legend, width="content")
-        if patch is None:
-            st.markdown("Query: **CLS token** · :small[click a patch to see where *it* attends]")
-        else:
-            st.markdown(f"Query: **patch row {patch[0]}, col {patch[1]}**")
+        st.html(colour_legend(stops, "0", f"≥ {maps.limit:.2%}", meaning), width="content")
+        token = method_control.token(maps.method, maps.patch, bold="**")
+        if maps.patch is None:
+            st.markdown(f"{token} · :small[{method_control.hint(maps.method)}]" if token else "")
+        elif token:
+            st.markdown(token)
             st.button(
                 "Back to CLS",
                 key=keys.RESET_QUERY,
@@ -165,14 +189,14 @@ def _cell_texts(analysis: Analysis) -> list[list[str]]:
     ]
 
 
-def _head_grid(analysis: Analysis, selection: Selection, maps: np.ndarray, limits: np.ndarray) -> None:
+def _head_grid(analysis: Analysis, selection: Selection, maps: _Maps) -> None:
     layer = _layer(analysis, selection)
-    heads, rows, cols = maps[layer].shape
+    heads, rows, cols = maps.every.shape[1:]
     scale = "one shared scale" if selection.scale == "shared" else "each its own scale"
     st.markdown(f"**Heads of layer {layer}** :small[{scale} · click to choose]")
     figure = mosaics.head_grid_figure(
-        maps[layer],
-        limits=limits[layer],
+        maps.every[maps.row],
+        limits=maps.limits[maps.row],
         colours=sidebar.colours(),
         labels=_cell_texts(analysis)[layer],
         selected=int(selection.head) if selection.head.isdigit() else None,
@@ -182,13 +206,13 @@ def _head_grid(analysis: Analysis, selection: Selection, maps: np.ndarray, limit
     analysis_panel.chart(figure, keys.HEAD_GRID, aspect, _choose_head, alt=f"Attention of each head of layer {layer}")
 
 
-def _mosaic(analysis: Analysis, selection: Selection, maps: np.ndarray, limits: np.ndarray) -> None:
+def _mosaic(analysis: Analysis, selection: Selection, maps: _Maps) -> None:
     st.markdown("**All layers × heads** :small[click to open]")
-    small = mosaics.thumbnails(maps)
+    small = mosaics.thumbnails(maps.every)
     depth, heads, rows, cols = small.shape
     figure = mosaics.mosaic_figure(
         small,
-        limits=limits,
+        limits=maps.limits,
         colours=sidebar.colours(),
         labels=_cell_texts(analysis),
         layers=list(analysis.trace.layers),

@@ -14,7 +14,7 @@ def page() -> None:
     opening.follow()
     request = sidebar.request()
     spec = request.spec
-    sidebar.settle(spec)
+    sidebar.settle(spec, per_head=True)
     controls.restore(spec)
     page_state.tell()
     title, below = st.container(key="title"), st.container(key="heads")

@@ -1,5 +1,6 @@
 """Which head to look at, and why: a part of the page Heads."""
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -10,7 +11,8 @@ from dashboard.links import widgets
 from dashboard.links.selection import Selection
 from dashboard.services import heads
 from dashboard.services.analyses import Analysis
-from dashboard.shell import opening, sidebar
+from dashboard.shell import method_control, opening, sidebar
+from vit_engine import find_method
 from vit_engine.analysis.rankings import RankedHead, Ranking
 from vit_engine.report.colours import upper_limit
 
@@ -27,35 +29,31 @@ _NONE = {
 def show(analysis: Analysis, selection: Selection, view: HeadsView) -> None:
     """The chosen ranking: of each head a small map, the reason, and a button that opens it in Explore."""
     st.markdown("**Which head should I look at?**")
+    method_control.show(per_head=True)
     controls.ranking()
+    method = find_method(selection.method)
     patch = analysis.patch(selection.query)
     query = "cls" if patch is None else patch
-    rankings = heads.rankings(analysis, query, count=COUNT, redundant_bits=view.redundant)
+    rankings = heads.rankings(analysis, query, method=method.name, count=COUNT, redundant_bits=view.redundant)
     chosen = next(ranking for ranking in rankings if ranking.name == view.ranking)
-    of_query = "" if chosen.name in ("local", "global") else f" Query: {in_words(patch)}."
+    of_query = "" if chosen.name in ("local", "global") else f" {method_control.token(method, patch)}."
     st.caption(f"{chosen.meaning}{of_query}")
     if not chosen.entries:
         st.info(_NONE[chosen.name], icon=":material/filter_list_off:")
+    run = analysis.run(method)
     for place, entry in enumerate(chosen.entries):
-        _entry(place, entry, analysis, query, selection)
+        small = method.attribute(run, layer=entry.layer, head=entry.head, query=query).map.values
+        _entry(place, entry, analysis.pixels, small, selection)
     controls.download(
         _table(rankings), f"rankings-{analysis.trace.spec.name}", key=keys.DOWNLOAD_RANKINGS, help="All five rankings."
     )
 
 
-def in_words(patch: tuple[int, int] | None) -> str:
-    """A query, for people."""
-    return "CLS token" if patch is None else f"patch row {patch[0]}, col {patch[1]}"
-
-
-def _entry(
-    place: int, entry: RankedHead, analysis: Analysis, query: str | tuple[int, int], selection: Selection
-) -> None:
+def _entry(place: int, entry: RankedHead, pixels: np.ndarray, values: np.ndarray, selection: Selection) -> None:
     with st.container(horizontal=True, vertical_alignment="center", wrap=False, key=f"ranked_{place}"):
-        values = analysis.trace.attention_map(entry.layer, entry.head, query).values
         limit = upper_limit(values, selection.clip)
         small = figures.thumbnail(
-            analysis.pixels, values, limit=limit, colours=sidebar.colours(), opacity=selection.opacity / 100
+            pixels, values, limit=limit, colours=sidebar.colours(), opacity=selection.opacity / 100
         )
         st.image(small, width=84, alt=f"Attention of layer {entry.layer}, head {entry.head}")
         with st.container(gap=None):

@@ -7,12 +7,12 @@ import streamlit as st
 from dashboard import keys
 from dashboard.heads import controls
 from dashboard.heads.figures import MAX_CELLS, similarity_figure
-from dashboard.heads.rankings import in_words
 from dashboard.heads.state import HeadsView
 from dashboard.links.selection import Selection
 from dashboard.services.analyses import Analysis
 from dashboard.services.heads import similarity
-from dashboard.shell import analysis_panel, opening, sidebar
+from dashboard.shell import analysis_panel, method_control, opening, sidebar
+from vit_engine import find_method
 from vit_engine.analysis.similarity import HeadSimilarity
 
 
@@ -21,7 +21,8 @@ def show(analysis: Analysis, selection: Selection, view: HeadsView) -> None:
     st.markdown("**Head similarity** :small[click to open the row's head in Explore]")
     controls.similarity(analysis.trace.spec)
     patch = analysis.patch(selection.query)
-    found = similarity(analysis, "cls" if patch is None else patch)
+    method = find_method(selection.method)
+    found = similarity(analysis, "cls" if patch is None else patch, method=method.name)
     if view.scope == "layer":
         found = found.of_layer(max(analysis.trace.layers) if view.layer is None else view.layer)
     groups = found.groups(view.redundant)
@@ -33,7 +34,7 @@ def show(analysis: Analysis, selection: Selection, view: HeadsView) -> None:
     diagonal = " Of so many heads, a click on the diagonal opens one." if len(order) ** 2 > MAX_CELLS else ""
     st.caption(
         f"Jensen-Shannon divergence of their maps over patches, in bits: 0 is the same map, 1 no patch in common. "
-        f"Query: {in_words(patch)}. {_groups_in_words(groups)}{diagonal}"
+        f"{method_control.token(method, patch)}. {_groups_in_words(groups)}{diagonal}"
     )
     analysis_panel.chart(figure, keys.SIMILARITY, 1.08, _open, alt="Divergence of every two heads")
     controls.download(

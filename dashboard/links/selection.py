@@ -9,7 +9,9 @@ from typing import Any
 from dashboard import keys
 from dashboard.links.codec import Instead, Reading, between, finite, layer_number, nearest, option, parameter
 from dashboard.samples import SAMPLES, find_sample
+from vit_engine.analysis import methods
 from vit_engine.analysis.comparison import FILE_PREFIX
+from vit_engine.analysis.methods import RAW
 from vit_engine.report.colours import COLOUR_SCALES
 
 SIZES = (96, 128, 160, 192, 224, 256, 320, 384, 480, 640)
@@ -48,6 +50,10 @@ def _head(text: str, link: Reading) -> Any:
     return str(clamped) if clamped == number else Instead(str(clamped))
 
 
+def _method(text: str, link: Reading) -> Any:
+    return text if any(text == method.name for method in methods.METHODS) else Instead(link.default)
+
+
 def _query(text: str, _: Reading) -> Any:
     if text == "cls":
         return None
@@ -76,6 +82,7 @@ class Selection:
     size: int = parameter(224, key=keys.SIZE, read=nearest(SIZES))  # short side in pixels
     layer: int | None = parameter(None, key=keys.LAYER, read=layer_number(last=True))  # None: the last one
     head: str = parameter("mean", key=keys.HEAD, read=_head)  # "mean", "max", "min" or a number as text
+    method: str = parameter(RAW, key=keys.METHOD, read=_method)  # a name in METHODS
     # None for CLS, or the point (y, x) as fractions
     query: tuple[float, float] | None = parameter(None, key=keys.QUERY, read=_query, write=_point)
     view: str = parameter("over", key=keys.VIEW, read=option(VIEWS))

@@ -19,7 +19,7 @@ from dashboard.services.pictures import Picture, sample_picture, thumbnail
 from dashboard.services.process import once_per_process
 from vit_engine.analysis.comparison import Point, query_patch
 from vit_engine.analysis.methods import Attribution, Needs
-from vit_engine.image import normalise, target_size
+from vit_engine.image import normalise, target_size, with_short_side
 from vit_engine.resources.budget import in_words
 
 SMALL = 2.0  # times what a new session opens with, at most: what an analysis may take to run beside another one
@@ -131,7 +131,7 @@ class Request:
                 "larger patches, or a smaller model."
             )
         trace = ve.attend(loaded, prepared, progress=lambda share, layer: report(share, f"attention: {layer}"))
-        return Analysis(trace, prepared.pixels, loaded.report, self.picture.frame(self.size))
+        return Analysis(trace, prepared.pixels, loaded.report, with_short_side(self.picture.shape, self.size))
 
 
 def _refusal(estimate: ve.Estimate) -> str:

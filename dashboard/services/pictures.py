@@ -19,7 +19,7 @@ from dashboard.services.process import once_per_process, session
 from vit_engine.containers import decoded_pixels
 from vit_engine.decoding import MAX_PIXELS
 from vit_engine.demo.scenes import draw_scene
-from vit_engine.image import as_png, with_short_side
+from vit_engine.image import as_png
 
 SMALL_SECONDS = 1.0  # that a picture is expected to take, at most, to have a place kept free for it
 _PIXELS, _BYTES = 2e7, 1e7  # decoded a second, about, on a slow machine; a progressive JPEG's once for each scan
@@ -50,10 +50,6 @@ class Picture:
         """(height, width) in pixels."""
         height, width, _ = self.pixels.shape
         return height, width
-
-    def frame(self, size: int) -> tuple[int, int]:
-        """(height, width) at this short side, in pixels, before the crop to whole patches."""
-        return with_short_side(self.shape, size)
 
     @property
     def data(self) -> bytes:

@@ -8,7 +8,6 @@ from streamlit.delta_generator import DeltaGenerator
 from dashboard.services.jobs import Progress
 from vit_engine.report.colours import Stops, gradient
 
-WEIGHT = "Attention weight: the share that the query gives to a patch"
 _MARKUP = re.compile(r"([\\`*_\[\]<>#!|$:~&])")
 _BARE_LINKS = re.compile(
     r"https?:(?=//)|www(?=\.)|@(?=[-\w]+\.)", re.IGNORECASE

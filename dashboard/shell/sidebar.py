@@ -1,6 +1,7 @@
 """The widgets of the sidebar and of Explore, and the Selection that they make."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from contextvars import ContextVar
 
 import streamlit as st
@@ -22,9 +23,10 @@ from dashboard.links.selection import (
 from dashboard.services import catalogue
 from dashboard.services.analyses import Request
 from dashboard.services.pictures import Picture
-from dashboard.shell import page_state, picture_controls
+from dashboard.shell import method_control, page_state, picture_controls
 from dashboard.shell.formatting import in_time, plain
 from vit_engine import ModelSpec, VitEngineError
+from vit_engine.analysis import methods
 
 _DEPTH = "_depth"  # session state: the layers of the model that was drawn last
 # Of the run of the script in this thread, and gone with it: in the session's state they would keep pixels in memory.
@@ -165,10 +167,14 @@ def colours() -> str:
     return AUTO.get(st.context.theme.type or "light", "viridis") if chosen == "auto" else chosen
 
 
-def settle(spec: ModelSpec) -> None:
-    """Keep layer and head within what this model has; call before selection() on a page without their widgets."""
+def settle(spec: ModelSpec, *, per_head: bool = False) -> None:
+    """Keep layer and head within what this model has, and the method to one that there is.
+
+    Call before selection() on a page without their widgets. per_head: only methods with a map of each head.
+    """
     state = st.session_state
-    widgets.default(keys.VIEW, DEFAULT.view)
+    page_state.defaults(Selection, "view", "method")
+    method_control.settle(per_head=per_head)
     wanted = widgets.value_of(keys.LAYER), widgets.value_of(keys.HEAD)
     was_last = state.get(_DEPTH) not in (None, spec.depth) and wanted[0] == state[_DEPTH] - 1
     layer, head = clamp_to_model(None if was_last else wanted[0], wanted[1], depth=spec.depth, heads=spec.heads)
@@ -178,9 +184,12 @@ def settle(spec: ModelSpec) -> None:
 
 
 def layer_and_head(spec: ModelSpec) -> None:
-    """The two controls that walk through a model; keeps them within what it has."""
+    """The controls that walk through a model, and the method; keeps them within what it has."""
     settle(spec)
-    left, right = st.columns([2, 3], gap="medium", vertical_alignment="top")
+    several = len(methods.METHODS) > 1
+    left, right, *last = st.columns([2, 3, 1][: 2 + several], gap="medium", vertical_alignment="top")
+    with last[0] if last else nullcontext():
+        method_control.show()
     left.slider(
         "Layer", 0, max(spec.depth - 1, 1), key=keys.LAYER, help="Counted from 0.", persist_state="session",
         disabled=spec.depth == 1,  # a slider has two ends

@@ -38,6 +38,7 @@ def count(run: Run, *, layer: int, query: Query) -> np.ndarray:
     return maps
 
 
+NAMES = ", ".join(method.name for method in METHODS)
 COUNTED = Method("count_2", "Counted", "Counts.", "nowhere", "a number", count, unit="things")
 
 
@@ -97,9 +98,9 @@ def test_raw_attention_is_the_traces_own_map(trace: AttentionTrace, layer: int, 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("rew", "no method is called 'rew'; did you mean 'raw'? There are: raw."),
-        ("chefer", "no method is called 'chefer'. There are: raw."),
-        ("", "no method is called ''. There are: raw."),
+        ("rew", f"no method is called 'rew'; did you mean 'raw'? There are: {NAMES}."),
+        ("chefer", f"no method is called 'chefer'. There are: {NAMES}."),
+        ("", f"no method is called ''. There are: {NAMES}."),
     ],
 )
 def test_a_method_that_there_is_not_is_refused_with_the_nearest(name: str, message: str) -> None:
@@ -110,7 +111,7 @@ def test_a_method_that_there_is_not_is_refused_with_the_nearest(name: str, messa
 def test_another_row_is_found_and_named(counted: Method) -> None:
     assert find_method("count_2") is counted
     assert find_method("raw") is METHODS[0]
-    with pytest.raises(SpecError, match=re.escape("did you mean 'count_2'? There are: raw, count_2.")):
+    with pytest.raises(SpecError, match=re.escape(f"did you mean 'count_2'? There are: {NAMES}, count_2.")):
         find_method("count2")
 
 

@@ -1,0 +1,62 @@
+"""The choice of a method, and what its maps are of in words."""
+
+import streamlit as st
+
+from dashboard import keys
+from dashboard.links import widgets
+from vit_engine import Method
+from vit_engine.analysis import methods
+
+_HINTS = {"query": "where *it* attends", "key": "what attends to *it*"}  # by what the chosen token is
+
+
+def settle(*, per_head: bool = False) -> None:
+    """Keep to a method that there is. per_head: one with a map of each head, so that heads can be compared."""
+    if widgets.value_of(keys.METHOD) not in _names(per_head=per_head):
+        widgets.give(keys.METHOD, methods.RAW)
+
+
+def _names(*, per_head: bool) -> list[str]:
+    return [method.name for method in methods.METHODS if method.per_head or not per_head]
+
+
+def show(*, per_head: bool = False) -> None:
+    """The select box, where there is something to choose; per_head as in settle()."""
+    names = _names(per_head=per_head)
+    if len(names) > 1:
+        st.selectbox(
+            "Method",
+            names,
+            key=keys.METHOD,
+            format_func=title,
+            persist_state="session",
+            help=described(),
+        )
+
+
+def title(name: str) -> str:
+    """What a method is called."""
+    return methods.find_method(name).title
+
+
+def described() -> str:
+    """What each method shows and where it is from, as Markdown."""
+    return "\n\n".join(f"**{each.title}**: {each.description} :small[{each.source}]" for each in methods.METHODS)
+
+
+def meaning(method: Method) -> str:
+    """What a value of a map is."""
+    return f"{method.unit[0].upper()}{method.unit[1:]}: {method.value}"
+
+
+def token(method: Method, patch: tuple[int, int] | None, *, bold: str = "") -> str:
+    """Which token was chosen, and as what: "Query: CLS token"; empty where a method depends on none."""
+    if "query" not in method.depends_on:
+        return ""
+    name = "CLS token" if patch is None else f"patch row {patch[0]}, col {patch[1]}"
+    return f"{method.role.capitalize()}: {bold}{name}{bold}"
+
+
+def hint(method: Method) -> str:
+    """What a click on a patch shows."""
+    return f"click a patch to see {_HINTS[method.role]}"
