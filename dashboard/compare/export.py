@@ -1,6 +1,7 @@
 """The export of Compare: everything on the page in one zip."""
 
-from collections.abc import Callable
+from functools import partial
+from typing import Any
 from urllib.parse import urlencode
 
 import streamlit as st
@@ -13,31 +14,22 @@ from vit_engine.analysis.comparison import Comparison
 from vit_engine.report.panels import Panel
 from vit_engine.report.style import Style
 
+HELP = (
+    "A zip: the figure as shown (PNG, PDF, SVG), an interactive page that works offline, the tables, the maps as arrays, "
+    "and run.json, from which `python -m vit_engine reproduce` recomputes the numbers."
+)
+
 
 def button(
     comparison: Comparison, style: Style, drawn: tuple[Panel, ...], *, choice: Comparing, picture: Picture, size: int
 ) -> None:
     """Makes the zip once it is clicked."""
-    st.download_button(
-        "Export", _maker(comparison, style, drawn, choice=choice, picture=picture, size=size), "comparison.zip",
-        "application/zip", key=keys.DOWNLOAD_BUNDLE, icon=":material/archive:", on_click="ignore",
-        help="A zip: the picture as shown, an interactive page that works offline, the tables, the maps as arrays, and "
-        "run.json, from which `python -m vit_engine reproduce` recomputes the numbers.",
-    )  # fmt: skip
-
-
-def _maker(
-    comparison: Comparison, style: Style, drawn: tuple[Panel, ...], *, choice: Comparing, picture: Picture, size: int
-) -> Callable[[], bytes]:
-    link = _link()
-
-    def make() -> bytes:
-        return comparisons.export(
-            comparison, style, drawn, picture=picture, size=size, link=link, statistic=choice.statistic,
-            all_layers=choice.rows == "all", zoom=zoom_in_pixels(choice.zoom, comparison.frame),
-        )  # fmt: skip
-
-    return make
+    zoom = zoom_in_pixels(choice.zoom, comparison.frame)
+    heads = {"statistic": choice.statistic, "all_layers": choice.rows == "all"}
+    view = {"picture": picture, "size": size, "link": _link(), "zoom": zoom}
+    options: dict[str, Any] = {"key": keys.DOWNLOAD_BUNDLE, "icon": ":material/archive:", "on_click": "ignore"}
+    export = partial(comparisons.export, comparison, style, drawn, **view, **heads)
+    st.download_button("Export", export, "comparison.zip", "application/zip", help=HELP, **options)
 
 
 def _link() -> str:

@@ -46,7 +46,7 @@ def test_what_a_picture_says_of_its_owner_is_in_no_file(kind: str, comparison: C
     found = files(
         replace(comparison, shown=shown), Style(), picture=picture, size=SIZE, statistic=STATISTIC, all_layers=False
     )
-    assert len(found) == 8
+    assert len(found) == 10
     assert not [name for name, data in found.items() if SECRET.encode() in data]
     for name in ("picture.png", "comparison.png"):
         chunks = {chunk for chunk, _, _ in png_chunks(found[name])}
