@@ -15,8 +15,8 @@ from vit_engine.report.panels import Panel
 from vit_engine.report.style import Style
 
 HELP = (
-    "A zip: the figure as shown (PNG, PDF, SVG), an interactive page that works offline, the tables, the maps as arrays, "
-    "and run.json, from which `python -m vit_engine reproduce` recomputes the numbers."
+    "A zip: the figure as shown (PNG, PDF, SVG), an interactive page that works offline, the tables, the maps as "
+    "arrays, and run.json, from which `python -m vit_engine reproduce` recomputes the numbers."
 )
 
 
@@ -24,11 +24,10 @@ def button(
     comparison: Comparison, style: Style, drawn: tuple[Panel, ...], *, choice: Comparing, picture: Picture, size: int
 ) -> None:
     """Makes the zip once it is clicked."""
-    zoom = zoom_in_pixels(choice.zoom, comparison.frame)
-    heads = {"statistic": choice.statistic, "all_layers": choice.rows == "all"}
-    view = {"picture": picture, "size": size, "link": _link(), "zoom": zoom}
+    view: dict[str, Any] = {"picture": picture, "size": size, "zoom": zoom_in_pixels(choice.zoom, comparison.frame)}
+    heads: dict[str, Any] = {"statistic": choice.statistic, "all_layers": choice.rows == "all"}
+    export = partial(comparisons.export, comparison, style, drawn, link=_link(), **view, **heads)
     options: dict[str, Any] = {"key": keys.DOWNLOAD_BUNDLE, "icon": ":material/archive:", "on_click": "ignore"}
-    export = partial(comparisons.export, comparison, style, drawn, **view, **heads)
     st.download_button("Export", export, "comparison.zip", "application/zip", help=HELP, **options)
 
 

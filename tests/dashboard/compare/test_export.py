@@ -1,8 +1,9 @@
-"""What Compare hands out: the picture's pixels, nothing else that an upload says, and numbers that can be made anew."""
+"""What Compare hands out: the picture's pixels, nothing else that an upload says, and numbers that can be recomputed."""
 
 import io
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +32,17 @@ def secretive_jpeg() -> bytes:
 @pytest.fixture
 def exports(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], bytes]]:
     """What the button of each run would call."""
-    maker, seen = export._maker, []
+    seen: list[Callable[[], bytes]] = []
 
     def watched(*args: Any, **options: Any) -> Callable[[], bytes]:
-        seen.append(maker(*args, **options))
+        seen.append(partial(*args, **options))
         return seen[-1]
 
-    monkeypatch.setattr(export, "_maker", watched)
+    monkeypatch.setattr(export, "partial", watched)
     return seen
 
 
-def test_an_export_holds_nothing_that_an_upload_says_of_its_owner_and_is_made_anew(
+def test_an_export_holds_nothing_that_an_upload_says_of_its_owner_and_is_recomputed(
     exports: list[Callable[[], bytes]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = secretive_jpeg()
