@@ -15,6 +15,7 @@ from vit_engine.analysis.run import Run
 from vit_engine.cli import console
 from vit_engine.image import PreparedImage
 from vit_engine.report import sheets
+from vit_engine.report.legend import WARNING
 from vit_engine.report.versions import versions
 from vit_engine.spec import Query
 from vit_engine.trace import AttentionTrace
@@ -93,7 +94,7 @@ def _write_pictures(
 ) -> None:
     """Of the deepest layer that was asked for."""
     deepest = found[max(found)]
-    warning = "RANDOM WEIGHTS: this model has not been trained" if trace.random else ""
+    warning = WARNING if trace.random else ""
     marked = None if isinstance(query, str) or "query" not in method.depends_on else query
     caption = f"{trace.spec.name} · {deepest.map.label}"
     picture = sheets.overlay(prepared.pixels, deepest.map, caption=caption, warning=warning, marked=marked)

@@ -1,4 +1,4 @@
-"""What Compare hands out: the picture's pixels, nothing else that an upload says, and numbers that can be recomputed."""
+"""What Compare hands out: the picture's pixels, nothing else that an upload says, and numbers to recompute."""
 
 import io
 import zipfile

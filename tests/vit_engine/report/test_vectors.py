@@ -24,7 +24,7 @@ from vit_engine.report.sheets import comparison_sheet
 ROOT = Path(__file__).parents[3]
 KINDS = ("png", "pdf", "svg")
 OUTLINE = np.array([[2.0, 2.0], [2.0, 12.0], [8.0, 12.0], [8.0, 2.0], [2.0, 2.0]], dtype=np.float32)
-HOSTILE = "--></svg><script>alert(1)</script> $x^2$ &amp;"
+HOSTILE = r"--></svg><script>alert(1)</script> $\frac$ &amp;"  # the last but one is no formula that can be read
 SVG = "{http://www.w3.org/2000/svg}"
 
 
