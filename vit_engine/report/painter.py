@@ -73,11 +73,10 @@ class View:
 
 
 class Sheet:
-    """What is painted, in the order in which it is."""
+    """What is painted: images, over them lines and marks in the order in which they are, over these text."""
 
     def __init__(self) -> None:
         self.figure = Figure(dpi=DPI, facecolor=PAPER)
-        self.figure.suppressComposite = True  # in PDF and SVG, a map stays an image of its own
         self.axes = self.figure.add_axes((0, 0, 1, 1))
         self.axes.axis("off")
 
@@ -146,6 +145,7 @@ class _Pane:
         y, x = points.T * self.view.scale
         for width, colour in ((4.0, MARK_EDGE), (1.8, MARK)):
             line = Line2D(self.left + x, self.top + y, color=colour, linewidth=width * _SCREEN * _POINT)
+            line.set_zorder(Rectangle.zorder)  # marks that come later are over it
             self._clipped(self.sheet.axes.add_line(line))
 
     def mark(self, row: int, col: int, size: int) -> None:

@@ -13,18 +13,13 @@ Zoom = tuple[float, float, float, float]  # (top, left, bottom, right) in pixels
 
 @dataclass(frozen=True)
 class Style:
-    """How a comparison is drawn.
+    """How a comparison is drawn. SpecError for what does not exist."""
 
-    show: the maps, their differences to the reference, or the patches that hold most of the mass. scale:
-    one for all panes, each its own, or one for all, logarithmic. colours: one of COLOUR_SCALES. opacity: 0..1.
-    clip: the percentile at which the scale ends. SpecError for what does not exist.
-    """
-
-    show: str = "map"
-    scale: str = "shared"
-    colours: str = "inferno"
-    opacity: float = 0.65
-    clip: float = 99.5
+    show: str = "map"  # the maps, their differences to the reference, or the patches that hold most of the mass
+    scale: str = "shared"  # one for all panes, each its own, or one for all, logarithmic
+    colours: str = "inferno"  # one of COLOUR_SCALES
+    opacity: float = 0.65  # of the colours, 0..1
+    clip: float = 99.5  # the percentile at which the scale ends
 
     def __post_init__(self) -> None:
         for name, options in (("show", SHOWS), ("scale", SCALES), ("colours", COLOUR_SCALES)):

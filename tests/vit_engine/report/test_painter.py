@@ -133,6 +133,13 @@ def test_outlines_are_bright_over_dark() -> None:
     assert at(pixels, 2 + 9 / SCALE, 7) == [50, 0, 100]
 
 
+def test_the_query_is_over_the_outlines() -> None:
+    outline = np.array([[7.5, 2.0], [7.5, 12.0], [7.5, 2.0]], dtype=np.float32)
+    pixels = pane_pixels(panel(outlines=(outline,), patch=(1, 1)), View.of(SMALL), 1.0)
+    assert at(pixels, 7.5, 7.5 + 9.8 * 2 / SCALE) == [17, 17, 17]
+    assert at(pixels, 7.5, 4) == WHITE
+
+
 def test_a_shown_map_has_the_colours_of_its_values(comparison: Comparison) -> None:
     """Of a real pane: the patch with the most, at the end of the scale, over the picture."""
     drawn = replace(panels(comparison, Style(clip=100, scale="own"))[0], patch=None)

@@ -13,13 +13,13 @@ _KEYS = {"pane", "model", "layer", "head", "first", "second"}  # what tells rows
 
 @dataclass(frozen=True)
 class Check:
-    """One comparison: what of, how far off at most, what is allowed, and of which number. problem: instead of these."""
+    """One comparison of what is recorded and what is recomputed."""
 
     what: str
-    deviation: float = 0.0
+    deviation: float = 0.0  # at most
     tolerance: float = 0.0
-    of: str = ""
-    problem: str = ""
+    of: str = ""  # the number that is off
+    problem: str = ""  # in place of a deviation
 
     @property
     def matches(self) -> bool:
