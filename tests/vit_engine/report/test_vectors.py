@@ -67,7 +67,8 @@ def test_text_and_marks_in_an_svg_are_paths_within_the_panes(files: dict[str, by
     assert not [part for part in root.iter() if part.tag.removeprefix(SVG) in {"text", "script"}]
     lines = [part for part in root.iter(f"{SVG}path") if "stroke: #111111" in part.get("style", "")]
     assert len(lines) == 2  # an outline, and the ring of the query
-    assert all(part.get("clip-path") for part in lines)
+    clips = {f"url(#{clip.get('id')})": clip[0].get("width") for clip in root.iter(f"{SVG}clipPath")}
+    assert [clips[part.get("clip-path", "")] for part in lines] == [str(720 * 72 / 256)] * 2  # a pane, in points
 
 
 def test_a_pdf_has_its_text_as_truetype_and_its_maps_as_they_are(files: dict[str, bytes]) -> None:
