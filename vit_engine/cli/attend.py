@@ -101,7 +101,7 @@ def _write_pictures(
     (folder / "overlay.png").write_bytes(picture)
     if "head" in method.depends_on:
         caption = caption.replace("head mean", "all heads")
-        heads = sheets.head_sheet(deepest.heads, trace.grid, caption=caption, warning=warning, marked=marked)
+        heads = sheets.head_sheet(deepest.heads, deepest.map, caption=caption, warning=warning, marked=marked)
         (folder / "heads.png").write_bytes(heads)
 
 

@@ -54,29 +54,29 @@ def overlay(
 
     caption is printed above, warning too and in red. marked: the query patch (row, col), None for the CLS token.
     """
-    attention = _map_panel("attention", shown.values, shown.grid, upper_limit(shown.values, CLIP_PERCENTILE), marked)
+    attention = _map_panel("attention", shown, upper_limit(shown.values, CLIP_PERCENTILE), marked)
     picture = Panel("", "picture", pixels=pixels, patches=shown.grid, patch=marked)
     return _run_sheet([picture, replace(attention, pixels=grey(pixels))], shown.grid, 0.7, caption, warning)
 
 
 def head_sheet(
-    maps: np.ndarray, grid: TokenGrid, *, caption: str, warning: str = "", marked: Patch | None = None
+    maps: np.ndarray, shown: AttentionMap, *, caption: str, warning: str = "", marked: Patch | None = None
 ) -> bytes:
     """One map a head, maps (heads, rows, cols), on one colour scale, so that heads compare by eye: a PNG.
 
-    caption, warning and marked are those of `overlay`.
+    shown: of the same grid and unit. caption, warning and marked are those of `overlay`.
     """
     limit = upper_limit(maps, CLIP_PERCENTILE)
     panels = [
-        _map_panel(f"head {head} · peak {values.max():.3g}", values, grid, limit, marked)
+        _map_panel(f"head {head} · peak {values.max():.3g}", replace(shown, values=values), limit, marked)
         for head, values in enumerate(maps)
     ]
-    return _run_sheet(panels, grid, 1.0, caption, warning)
+    return _run_sheet(panels, shown.grid, 1.0, caption, warning)
 
 
-def _map_panel(title: str, values: np.ndarray, grid: TokenGrid, limit: float, marked: Patch | None) -> Panel:
-    scale: dict[str, Any] = {"coloured": values, "high": limit, "limit": limit, "stops": colour_stops("inferno")}
-    return Panel("", title, grid=grid, patches=grid, patch=marked, unit="attention weight", **scale)
+def _map_panel(title: str, shown: AttentionMap, limit: float, marked: Patch | None) -> Panel:
+    scale: dict[str, Any] = {"high": limit, "limit": limit, "unit": shown.unit, "stops": colour_stops("inferno")}
+    return Panel("", title, grid=shown.grid, patches=shown.grid, patch=marked, coloured=shown.values, **scale)
 
 
 @own_settings()

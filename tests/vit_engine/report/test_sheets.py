@@ -15,8 +15,8 @@ ALARM = (0xB3, 0x26, 0x1E)
 
 
 def sheet_of(maps: np.ndarray, **options: object) -> np.ndarray:
-    grid = TokenGrid(1, *maps.shape[1:], patch_size=16)
-    return pixels_of(head_sheet(maps, grid, **{"caption": "caption", **options}))
+    shown = AttentionMap(maps[0], TokenGrid(1, *maps.shape[1:], patch_size=16), "by hand")
+    return pixels_of(head_sheet(maps, shown, **{"caption": "caption", **options}))
 
 
 def overlay_of(pixels: np.ndarray, values: np.ndarray, **options: object) -> np.ndarray:
