@@ -20,7 +20,8 @@ CONFIG, PREPROCESSOR, PROCESSOR = "config.json", "preprocessor_config.json", "pr
 NAMES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 OPEN_CLIP = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 _SHARD = re.compile(r"(?P<stem>model|pytorch_model)-\d+-of-\d+\.(?P<suffix>safetensors|bin)")
-_SUFFIXES = {".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar", ".pkl"}
+SUFFIXES = (".pth", ".pt", ".bin", ".safetensors", ".ckpt", ".tar")  # of weight files
+_IN_FOLDERS = {*SUFFIXES, ".pkl"}  # where a file that is alone may have one that is usually no weights'
 # What training leaves beside the weights.
 _BESIDE = re.compile(r"(optimizer|scheduler|scaler|rng_state.*|training_args|random_states.*)\.(pt|pth|bin|pkl)")
 _DISTRIBUTED = (
@@ -116,13 +117,13 @@ def _main_file(folder: Path) -> Path:
         )
     raise CheckpointError(
         f"{folder} holds no weights: looked for {', '.join(NAMES)}, or a single file whose name ends in "
-        f"{', '.join(sorted(_SUFFIXES))}; got {listed(sorted(path.name for path in folder.iterdir()))}. "
+        f"{', '.join(sorted(_IN_FOLDERS))}; got {listed(sorted(path.name for path in folder.iterdir()))}. "
         f"{_deeper(folder)}"
     )
 
 
 def _may_be_weights(path: Path) -> bool:
-    return path.is_file() and path.suffix in _SUFFIXES and not _BESIDE.fullmatch(path.name)
+    return path.is_file() and path.suffix in _IN_FOLDERS and not _BESIDE.fullmatch(path.name)
 
 
 def _deeper(folder: Path) -> str:
