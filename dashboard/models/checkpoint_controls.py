@@ -10,7 +10,7 @@ from dashboard.services.checkpoints import folder, series, user_models
 from dashboard.shell.formatting import plain, progress_in, sentence
 from vit_engine import CheckpointError
 from vit_engine.analysis.comparison import FILE_PREFIX
-from vit_engine.planning import in_words
+from vit_engine.resources.budget import in_words
 from vit_engine.weights.reading.folder import SUFFIXES
 
 UPLOAD_MEGABYTES = 2048
