@@ -37,9 +37,7 @@ _UPRIGHT = {
 }
 _BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 # What Pillow raises for EXIF that is none, or not whole.
-_MALFORMED = (
-    SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, OSError, AssertionError, struct.error, Warning,
-)  # fmt: skip
+_MALFORMED = (SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, OSError, AssertionError, Warning)
 
 
 class TooManyPixelsError(ImageError):
@@ -139,7 +137,7 @@ def _turn(picture: Image.Image) -> Image.Transpose | None:
     """What EXIF says. ImageOps.exif_transpose writes all of EXIF anew, and fails where a tag is malformed."""
     try:
         return _UPRIGHT.get(picture.getexif().get(_EXIF_ORIENTATION, 1))
-    except _MALFORMED:
+    except (*_MALFORMED, struct.error):
         return None
 
 

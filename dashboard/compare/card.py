@@ -7,14 +7,14 @@ from typing import Any
 import streamlit as st
 
 from dashboard import keys
-from dashboard.compare.state import LEAST_PANES, fitted, pane_name
+from dashboard.compare.state import LEAST_PANES, fitted
 from dashboard.keys import of_pane
 from dashboard.links import widgets
 from dashboard.services import catalogue
 from dashboard.shell import method_control
 from vit_engine import ModelSpec
 from vit_engine.analysis import methods
-from vit_engine.analysis.comparison import MAX_PANES, Pane
+from vit_engine.analysis.comparison import MAX_PANES, Pane, letter
 from vit_engine.trace import REDUCTIONS
 
 _MADE = "_made_panes"  # session state: how often the panes were made others
@@ -105,7 +105,7 @@ def show(number: int, specs: Mapping[str, ModelSpec]) -> None:
     pane: Pane = st.session_state[keys.PANES][number]
     with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
         reference = number == st.session_state[keys.REFERENCE]
-        name = pane_name(number)
+        name = letter(number)
         mark = f":green-badge[:material/flag: {name}]" if reference else f"**{name}**"
         st.markdown(mark, width="content", help="The others are compared with this one." if reference else None)
         _model_control(number, pane, specs)

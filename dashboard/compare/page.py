@@ -10,7 +10,7 @@ from dashboard import keys
 from dashboard.compare import card, controls, export, legend, tables
 from dashboard.compare import panes as compare_panes
 from dashboard.compare.panes import Panes
-from dashboard.compare.state import WHOLE, Comparing, Zoom, pane_name, zoom_in_pixels, zoom_on
+from dashboard.compare.state import WHOLE, Comparing, Zoom, zoom_in_pixels, zoom_on
 from dashboard.links import widgets
 from dashboard.links.selection import Selection
 from dashboard.services import catalogue, comparisons
@@ -18,7 +18,7 @@ from dashboard.services.pictures import Picture
 from dashboard.shell import clicks, page_state, sidebar
 from dashboard.shell.formatting import plain
 from vit_engine import ModelSpec
-from vit_engine.analysis.comparison import Comparison
+from vit_engine.analysis.comparison import Comparison, letter
 from vit_engine.image import with_short_side
 from vit_engine.report.figure import GAP, compare_figure, figure_aspect
 from vit_engine.report.panels import Panel
@@ -107,7 +107,7 @@ def _drawn(choice: Comparing, comparison: Comparison | None, panes: Panes, style
     there = {} if comparison is None else {panel.name: panel for panel in comparisons.drawn(comparison, style)}
     drawn = []
     for number in range(len(choice.panes)):
-        name = pane_name(number)
+        name = letter(number)
         problem = panes.problems.get(number)
         drawn.append(there.get(name) or Panel(name, "", message=problem.brief if problem else "…"))
     return tuple(drawn)

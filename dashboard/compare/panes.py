@@ -15,7 +15,7 @@ from dashboard.shell import download_panel
 from dashboard.shell.formatting import plain, progress_in, sentence
 from vit_engine import ModelSpec, VitEngineError
 from vit_engine.analysis.comparison import MAX_PANES, Pane
-from vit_engine.planning import in_words
+from vit_engine.resources.budget import in_words
 
 _FAILED = "_failed_panes"  # session state: (picture, model, size) -> why its analysis failed
 _IN_A_ROW = "_fills_in_a_row"  # session state: analyses since the page last had all its panes

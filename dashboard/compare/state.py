@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from dashboard import keys
 from dashboard.links.codec import Instead, Reading, finite, nearest, option, parameter
 from vit_engine import ModelSpec, SpecError
-from vit_engine.analysis.comparison import MAX_PANES, Pane
+from vit_engine.analysis.comparison import MAX_PANES, Pane, letter
 from vit_engine.report.style import SCALES, SHOWS
 from vit_engine.trace.statistics import COLUMNS
 
@@ -28,11 +28,6 @@ _ROUNDING = 2e-4  # of a zoom in a link: its ends have four decimals
 
 Zoom = tuple[float, float, float, float]  # (top, left, bottom, right) as fractions of the scaled picture
 WHOLE: Zoom = (0.0, 0.0, 1.0, 1.0)
-
-
-def pane_name(number: int) -> str:
-    """What a pane is called: "A" for 0."""
-    return chr(ord("A") + number)
 
 
 def fitted(pane: Pane, spec: ModelSpec) -> Pane:
@@ -81,7 +76,7 @@ def _pane(text: str, link: Reading) -> Pane | str:
 def _reference(text: str, link: Reading) -> Any:
     """The link's letters are those of its own panes, also of those that are left out."""
     texts = link.link.get("pane", tuple(map(str, DEFAULT_PANES)))[:MAX_PANES]
-    letters = [pane_name(number) for number, pane in enumerate(texts) if isinstance(_pane(pane, link), Pane)]
+    letters = [letter(number) for number, pane in enumerate(texts) if isinstance(_pane(pane, link), Pane)]
     return letters.index(text) if text in letters else Instead(words="A")
 
 
@@ -120,7 +115,7 @@ class Comparing:
         DEFAULT_PANES, key=keys.PANES, read=_panes, write=_as_texts, name="pane", several=True, always=True
     )
     # The number of the pane that the others are compared with.
-    reference: int = parameter(0, key=keys.REFERENCE, read=_reference, write=pane_name)
+    reference: int = parameter(0, key=keys.REFERENCE, read=_reference, write=letter)
     keep: int = parameter(60, key=keys.COMPARE_KEEP, read=nearest(KEEPS))  # per cent of the mass in masks
     # The part that is shown; None for all.
     zoom: Zoom | None = parameter(None, key=keys.ZOOM, read=_zoom, write=_as_text)

@@ -13,10 +13,10 @@ from vit_engine.analysis import methods
 from vit_engine.analysis.comparison import FILE_PREFIX
 from vit_engine.analysis.methods import RAW
 from vit_engine.report.colours import COLOUR_SCALES
+from vit_engine.trace import REDUCTIONS
 
 SIZES = (96, 128, 160, 192, 224, 256, 320, 384, 480, 640)
 CLIPS = (90, 95, 98, 99, 99.5, 100)
-REDUCTIONS = ("mean", "max", "min")
 VIEWS = ("over", "beside")
 SCALES = ("shared", "own")
 COLOURS = ("auto", *COLOUR_SCALES)

@@ -6,11 +6,12 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from dashboard import keys
 from dashboard.models import checkpoint_card
 from dashboard.services import limits
-from dashboard.services.checkpoints import folder, names, series, user_models
+from dashboard.services.checkpoints import folder, series, user_models
 from dashboard.shell.formatting import plain, progress_in, sentence
 from vit_engine import CheckpointError
 from vit_engine.analysis.comparison import FILE_PREFIX
-from vit_engine.planning import in_words
+from vit_engine.resources.budget import in_words
+from vit_engine.weights.reading.folder import SUFFIXES
 
 UPLOAD_MEGABYTES = 2048
 _TAKEN = "_checkpoint_taken"  # session state: (file id, its name here or "", what was wrong with it or "")
@@ -53,7 +54,7 @@ def _from_folder(listing: folder.Listing, problem: str) -> str | None:
     elif not listing.folder:
         st.info(_NO_FOLDER, icon=":material/folder_off:")
     elif not listing.names:
-        endings = ", ".join(names.SUFFIXES)
+        endings = ", ".join(SUFFIXES)
         st.info(
             f"The folder {plain(listing.folder)} has no weight files yet: names that end in {endings}, or folders with "
             "a config.json and weights.",
@@ -89,7 +90,7 @@ def _found(listing: folder.Listing) -> str:
 def _from_upload() -> str | None:
     """The name of an uploaded file, kept by the server; None where there is none, or it is refused."""
     file = st.file_uploader(
-        "Checkpoint file", [suffix[1:] for suffix in names.SUFFIXES], key=keys.CHECKPOINT_UPLOAD,
+        "Checkpoint file", [suffix[1:] for suffix in SUFFIXES], key=keys.CHECKPOINT_UPLOAD,
         max_upload_size=UPLOAD_MEGABYTES, label_visibility="collapsed", on_change=_forget_removed,
     )  # fmt: skip
     taken, name, problem = st.session_state.get(_TAKEN, ("", "", ""))

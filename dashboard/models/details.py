@@ -11,7 +11,7 @@ from dashboard.services.catalogue import Model
 from dashboard.services.checkpoints import user_models
 from dashboard.shell import download_panel
 from dashboard.shell.formatting import plain, sentence
-from vit_engine.planning import in_words
+from vit_engine.resources.budget import in_words
 
 EXPLORE = "views/explore.py"
 

@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard.services.memory import model_bytes
 from vit_engine import ModelSpec
-from vit_engine.planning import in_words
+from vit_engine.resources.budget import in_words
 from vit_engine.spec import RESAMPLINGS
 
 

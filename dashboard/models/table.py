@@ -6,7 +6,7 @@ import streamlit as st
 from dashboard import keys
 from dashboard.services import analyses, catalogue, limits, memory
 from dashboard.services.catalogue import Model
-from vit_engine.planning import in_words
+from vit_engine.resources.budget import in_words
 
 _ROWS = "_models_rows"  # session state: names of the rows on screen, for the callback
 _SHOW_TITLES = {"all": "All", "ready": "Ready", "memory": "In memory"}

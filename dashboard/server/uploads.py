@@ -56,7 +56,7 @@ def bounds_of(name: str) -> Bounds:
 
 
 def _is_checkpoint(name: str) -> bool:
-    from dashboard.services.checkpoints.names import SUFFIXES  # noqa: PLC0415  (as above)
+    from vit_engine.weights.reading.folder import SUFFIXES  # noqa: PLC0415  (as above)
 
     return name.lower().endswith(SUFFIXES)
 

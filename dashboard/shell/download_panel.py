@@ -6,7 +6,7 @@ from dashboard import keys
 from dashboard.services import downloads
 from dashboard.services.catalogue import Model
 from dashboard.shell.formatting import plain, sentence
-from vit_engine.planning import in_words
+from vit_engine.resources.budget import in_words
 
 _REFRESH = 0.5  # seconds between two looks at a download
 

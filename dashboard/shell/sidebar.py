@@ -13,7 +13,6 @@ from dashboard.links.selection import (
     CLIPS,
     COLOURS,
     DEFAULT,
-    REDUCTIONS,
     SCALES,
     SIZES,
     VIEWS,
@@ -27,6 +26,7 @@ from dashboard.shell import method_control, page_state, picture_controls
 from dashboard.shell.formatting import in_time, plain
 from vit_engine import ModelSpec, VitEngineError
 from vit_engine.analysis import methods
+from vit_engine.trace import REDUCTIONS
 
 _DEPTH = "_depth"  # session state: the layers of the model that was drawn last
 # Of the run of the script in this thread, and gone with it: in the session's state they would keep pixels in memory.

@@ -9,7 +9,7 @@ from torch import Tensor
 from vit_engine.errors import CheckpointError, SpecError
 from vit_engine.spec import GATED_MLPS, ModelSpec
 from vit_engine.weights.conversion import Conversion
-from vit_engine.weights.formats import Traits
+from vit_engine.weights.formats import Metadata
 from vit_engine.weights.reading.listing import listed
 
 Shape = tuple[int, ...]
@@ -36,48 +36,48 @@ class Heads(NamedTuple):
     """How many heads, and what says so, in words."""
 
     number: int
-    said_by: str
+    source: str
 
 
-def read_spec(conversion: Conversion, traits: Traits, *, name: str, heads: int) -> ModelSpec:
+def read_spec(conversion: Conversion, metadata: Metadata, *, name: str, heads: int) -> ModelSpec:
     """The model that the tensors are of. Raises CheckpointError, naming what was found, where they are of no ViT."""
-    if traits.lacking:
-        raise CheckpointError(traits.lacking)
+    if metadata.missing_info:
+        raise CheckpointError(metadata.missing_info)
     tensors = conversion.tensors
     shapes = _telling_shapes(tensors)
     dim, _, patch_size, _ = shapes["patch_embed.proj.weight"]
     depth = _depth(conversion)
     distilled = "dist_token" in tensors
-    rotary = "rope_periods" in tensors or traits.rope_base is not None
+    rotary = "rope_periods" in tensors or metadata.rope_base is not None
     gated = "blocks.0.mlp.w3.weight" in shapes
     hidden = shapes["blocks.0.mlp.w3.weight"][1] if gated else shapes["blocks.0.mlp.fc1.weight"][0]
     classes = _classes(shapes)
-    if traits.class_names is not None and len(traits.class_names) != classes:
-        raise CheckpointError(f"{len(traits.class_names)} classes are named, and its classifier has {classes}.")
+    if metadata.class_names is not None and len(metadata.class_names) != classes:
+        raise CheckpointError(f"{len(metadata.class_names)} classes are named, and its classifier has {classes}.")
     try:
         return ModelSpec(
             name=name,
             title=name,
-            family=traits.family,
+            family=metadata.family,
             patch_size=patch_size,
             dim=dim,
             depth=depth,
             heads=heads,
-            native_size=_native_size(shapes, traits, patch_size, 1 + distilled),
+            native_size=_native_size(shapes, metadata, patch_size, 1 + distilled),
             registers=shapes.get("register_tokens", (0, 0))[1],
             distilled=distilled,
             mlp_ratio=hidden / dim,
-            mlp="swiglu" if gated and traits.mlp not in GATED_MLPS else traits.mlp,
+            mlp="swiglu" if gated and metadata.mlp not in GATED_MLPS else metadata.mlp,
             qkv_bias="blocks.0.attn.qkv.bias" in tensors,
             patch_bias="patch_embed.proj.bias" in tensors,
             layer_scale="blocks.0.ls1.gamma" in tensors,
             pre_norm="norm_pre.weight" in tensors,
-            norm_eps=traits.norm_eps,
+            norm_eps=metadata.norm_eps,
             positions="rope" if rotary else "learned",
-            pooling=traits.pooling,
-            resampling=traits.resampling,
-            preprocessing=traits.preprocessing,
-            class_names=traits.class_names or tuple(f"class {index}" for index in range(classes)),
+            pooling=metadata.pooling,
+            resampling=metadata.resampling,
+            preprocessing=metadata.preprocessing,
+            class_names=metadata.class_names or tuple(f"class {index}" for index in range(classes)),
         )
     except SpecError as error:
         raise CheckpointError(str(error)) from error
@@ -129,10 +129,10 @@ def _telling_shapes(tensors: Mapping[str, Tensor]) -> dict[str, Shape]:
     return shapes
 
 
-def _native_size(shapes: Mapping[str, Shape], traits: Traits, patch_size: int, prefix: int) -> tuple[int, int]:
+def _native_size(shapes: Mapping[str, Shape], metadata: Metadata, patch_size: int, prefix: int) -> tuple[int, int]:
     """(height, width) in pixels: what came with the file says, or the square that the positions are of."""
-    if traits.native_size is not None:
-        return traits.native_size
+    if metadata.native_size is not None:
+        return metadata.native_size
     if "pos_embed" not in shapes:
         raise CheckpointError("it has neither learned positions nor a size that came with it.")
     patches = max(shapes["pos_embed"][1] - prefix, 0)

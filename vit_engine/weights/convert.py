@@ -16,9 +16,9 @@ from vit_engine.spec import ModelSpec
 from vit_engine.weights.architecture import Heads, Shape, read_spec
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.diagnosis import demand_plain, demand_weights, diagnosis
-from vit_engine.weights.formats import FORMATS, Format, Origin, Traits
+from vit_engine.weights.formats import FORMATS, Format, Metadata, Sidecar
 from vit_engine.weights.reading.limits import check_names, demand_tensors_within_limit
-from vit_engine.weights.reading.listing import about, quoted
+from vit_engine.weights.reading.listing import naming_file, quoted
 from vit_engine.weights.reading.read import CheckpointFile
 from vit_engine.weights.reading.unwrap import StateDict, find_state_dict, strip_unknown, strip_wrappers
 from vit_engine.weights.report import LoadReport
@@ -34,17 +34,17 @@ class Converted:
     state: StateDict
     format: Format
     conversion: Conversion
-    traits: Traits
+    metadata: Metadata
 
     @property
     def heads(self) -> Heads | None:
         """As the file, or what came with it, says; None where nothing does."""
-        return None if self.traits.heads is None else Heads(self.traits.heads, self.traits.heads_from)
+        return None if self.metadata.heads is None else Heads(self.metadata.heads, self.metadata.heads_from)
 
     def spec(self, heads: int, *, name: str = "") -> ModelSpec:
         """The model that the tensors show, with this many heads. CheckpointError where they are of no ViT."""
-        with about(self.file.path):
-            return read_spec(self.conversion, self.traits, name=name or self.file.name, heads=heads)
+        with naming_file(self.file.path):
+            return read_spec(self.conversion, self.metadata, name=name or self.file.name, heads=heads)
 
     def report(self, spec: ModelSpec, *, heads_from: str) -> LoadReport:
         """What was done with every tensor."""
@@ -62,7 +62,7 @@ class Converted:
             heads_from=heads_from,
             native_grid=spec.grid(*spec.native_size).shape if learned else None,
             resampling=spec.resampling if learned else "",
-            assumed=() if spec.weights is not None else self.traits.assumed,  # of a published model all is known
+            assumed=() if spec.weights is not None else self.metadata.assumed,  # of a published model all is known
         )
 
     def prove(self, spec: ModelSpec) -> VisionTransformer:
@@ -73,7 +73,7 @@ class Converted:
         with torch.device("meta"):
             model = VisionTransformer(spec)
         expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-        with about(self.file.path):
+        with naming_file(self.file.path):
             tensors = self._tensors(spec)
             got = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
             _demand_fit(self.file.path, spec, expected, got)
@@ -83,7 +83,7 @@ class Converted:
     def assemble(self, spec: ModelSpec) -> VisionTransformer:
         """The model with these tensors, in float32. CheckpointError as prove() raises it."""
         model = self.prove(spec)
-        with about(self.file.path):
+        with naming_file(self.file.path):
             tensors = {name: tensor.float().contiguous() for name, tensor in self._tensors(spec).items()}
         model.load_state_dict(tensors, assign=True)
         return model
@@ -99,38 +99,38 @@ class Converted:
 
     def _periods(self, spec: ModelSpec) -> Mapping[str, Tensor]:
         """Those of rotary positions, of a file that lacks them: they follow from the heads."""
-        base = self.traits.rope_base
+        base = self.metadata.rope_base
         return {} if base is None else {"rope_periods": rope_periods(spec.dim // spec.heads, base=base)}
 
 
 def convert(file: CheckpointFile) -> Converted:
     """CheckpointError, naming the file, where it is of no format that is known here."""
-    with about(file.path):
+    with naming_file(file.path):
         state = find_state_dict(file.content, file.part)
         check_names(state.tensors)
         demand_plain(state.tensors)
         demand_tensors_within_limit(state.tensors)
-        conversion, origin = Conversion(state.tensors), Origin(file.config, file.preprocessor, state.arguments)
+        conversion, sidecar = Conversion(state.tensors), Sidecar(file.config, file.preprocessor, state.arguments)
         strip_wrappers(conversion)
-        kind = _format_of(conversion, origin)
+        kind = _format_of(conversion, sidecar)
         for _ in range(_MOST_WRAPPERS):
             if kind is not None or not strip_unknown(conversion):
                 break
-            kind = _format_of(conversion, origin)
+            kind = _format_of(conversion, sidecar)
         if kind is None:
             raise CheckpointError(diagnosis(state.tensors, [each.name for each in FORMATS]))
-        return Converted(file, state, kind, conversion, _traits(kind, conversion, origin))
+        return Converted(file, state, kind, conversion, _metadata(kind, conversion, sidecar))
 
 
-def _format_of(conversion: Conversion, origin: Origin) -> Format | None:
+def _format_of(conversion: Conversion, sidecar: Sidecar) -> Format | None:
     names = conversion.tensors.keys()
-    return next((each for each in FORMATS if each.recognises(names, origin) or each.shows(conversion, origin)), None)
+    return next((each for each in FORMATS if each.recognises(names, sidecar) or each.shows(conversion, sidecar)), None)
 
 
-def _traits(kind: Format, conversion: Conversion, origin: Origin) -> Traits:
+def _metadata(kind: Format, conversion: Conversion, sidecar: Sidecar) -> Metadata:
     """Converters take shapes for granted, and files come from strangers."""
     try:
-        return kind.convert(conversion, origin)
+        return kind.convert(conversion, sidecar)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
         if out_of_memory(error):
             raise

@@ -25,7 +25,7 @@ def identify(converted: Converted, *, heads: int | None = None) -> tuple[ModelSp
     if said is not None and heads not in {None, said.number}:
         raise _contradiction(converted, said, f"heads={heads}. Leave heads= out.")
     said = said or Heads(_dividing(converted, heads), "heads=, as asked for")
-    return known or converted.spec(said.number), said.said_by
+    return known or converted.spec(said.number), said.source
 
 
 def _dividing(converted: Converted, heads: object) -> int:
@@ -48,7 +48,7 @@ def demand_heads(converted: Converted, heads: int, *, of: str) -> None:
 
 
 def _contradiction(converted: Converted, said: Heads, got: str) -> CheckpointError:
-    return CheckpointError(f"{converted.file.path} has {said.number} heads, says {said.said_by}; got {got}")
+    return CheckpointError(f"{converted.file.path} has {said.number} heads, says {said.source}; got {got}")
 
 
 def known_heads(converted: Converted, known: ModelSpec | None) -> Heads | None:
@@ -80,7 +80,7 @@ _SHOWN = ("patch_size", "dim", "depth", "native_size", "registers", "distilled",
 def choices(converted: Converted) -> tuple[int, ...]:
     """Numbers of heads that the file can have, the likeliest first: for its owner to choose from."""
     spec = converted.spec(1)
-    usual = converted.traits.published.get((spec.dim, spec.depth))
+    usual = converted.metadata.published.get((spec.dim, spec.depth))
     rest = [number for number in possible_heads(spec.dim) if number != usual]
     return (usual, *rest) if usual else tuple(rest)
 
@@ -88,10 +88,12 @@ def choices(converted: Converted) -> tuple[int, ...]:
 def advice(converted: Converted) -> str:
     """What published models of this size have, or what is possible: for its owner to decide."""
     spec = converted.spec(1)
-    usual = converted.traits.published.get((spec.dim, spec.depth))
+    usual = converted.metadata.published.get((spec.dim, spec.depth))
     kind = converted.format
     if usual is not None:
         known = f"Published {kind.name} models of {spec.dim} dimensions and {spec.depth} layers have {usual}."
     else:
         known = f"With {spec.dim} dimensions it can be {', '.join(map(str, possible_heads(spec.dim)[:6]))}."
-    return f"{known} A folder with the {kind.companion} that came with it says so itself." if kind.companion else known
+    return (
+        f"{known} A folder with the {kind.config_file} that came with it says so itself." if kind.config_file else known
+    )

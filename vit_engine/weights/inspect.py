@@ -54,13 +54,13 @@ def inspect_checkpoint(name_or_path: str | Path, *, heads: int | None = None) ->
     said = known_heads(converted, published(converted))
     possible = () if said is not None else choices(converted)
     if said is None and heads is None:
-        architecture, said_by = converted.spec(possible[0]), ""
+        architecture, source = converted.spec(possible[0]), ""
     else:
-        architecture, said_by = identify(converted, heads=heads)
+        architecture, source = identify(converted, heads=heads)
     converted.prove(architecture)
     return Inspection(
-        report=converted.report(architecture, heads_from=said_by),
-        spec=architecture if said_by else None,
+        report=converted.report(architecture, heads_from=source),
+        spec=architecture if source else None,
         architecture=architecture,
         heads_choices=possible,
         advice=advice(converted) if possible else "",

@@ -16,7 +16,7 @@ from vit_engine.weights.fetching.checksum import verify
 from vit_engine.weights.fetching.fetch import fetch
 from vit_engine.weights.identify import demand_heads, identify
 from vit_engine.weights.locate import weights_path
-from vit_engine.weights.reading.listing import about
+from vit_engine.weights.reading.listing import naming_file
 from vit_engine.weights.reading.read import read_checkpoint, split_part
 from vit_engine.weights.report import LoadedModel, LoadReport
 
@@ -106,7 +106,7 @@ def _load_as(spec: ModelSpec, path: Path, device: torch.device) -> LoadedModel:
     converted = convert(file)
     demand_heads(converted, spec.heads, of=repr(spec.name))
     report = converted.report(spec, heads_from=f"the model {spec.name}")
-    with about(path):
+    with naming_file(path):
         return _finish(spec, converted.assemble(spec), report, device)
 
 
@@ -114,5 +114,5 @@ def _load_bare(path: Path, heads: int | None, device: torch.device) -> LoadedMod
     """A file that has to say itself what it is."""
     converted = convert(read_checkpoint(path))
     spec, heads_from = identify(converted, heads=heads)
-    with about(path):
+    with naming_file(path):
         return _finish(spec, converted.assemble(spec), converted.report(spec, heads_from=heads_from), device)

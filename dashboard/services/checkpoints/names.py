@@ -11,13 +11,13 @@ from typing import NamedTuple
 from dashboard.links.selection import OWN_PREFIXES
 from vit_engine import CheckpointError
 from vit_engine.analysis.comparison import FILE_PREFIX
+from vit_engine.weights.reading.folder import SUFFIXES
 
-SUFFIXES = (".pth", ".pt", ".bin", ".safetensors", ".ckpt", ".tar")  # of weight files, in any case
 _PARTS = re.compile(r"(?P<what>.+?)(?P<part>#[^#/@]+)?(?:@(?P<heads>[0-9]{1,4}))?", re.DOTALL)
 
 
 def has_suffix(name: str) -> bool:
-    """Whether a file of this name may hold weights."""
+    """Whether a file of this name, in capitals or not, may hold weights."""
     return PurePosixPath(name).suffix.lower() in SUFFIXES
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dashboard.services import limits
-from dashboard.services.checkpoints.names import SUFFIXES, has_suffix
+from dashboard.services.checkpoints.names import has_suffix
 from dashboard.services.checkpoints.private_folder import PrivateFolder, remove_abandoned
 from dashboard.services.jobs import POLL, Progress
 from dashboard.services.process import once_per_process
@@ -21,6 +21,7 @@ from vit_engine import CheckpointError
 from vit_engine.registry import model_of_file
 from vit_engine.resources.budget import in_words
 from vit_engine.weights.fetching.checksum import expected_sha256
+from vit_engine.weights.reading.folder import SUFFIXES
 
 GONE = "the uploaded checkpoint is no longer held here: upload it again."
 _PIECE = 1 << 22

@@ -17,11 +17,10 @@ from dashboard.compare.state import (
     STATISTICS,
     Comparing,
     fitted,
-    pane_name,
 )
 from dashboard.links.codec import Available, Notices, from_link, names, to_link
 from vit_engine import ModelSpec
-from vit_engine.analysis.comparison import MAX_PANES, Pane
+from vit_engine.analysis.comparison import MAX_PANES, Pane, letter
 from vit_engine.report.style import SCALES, SHOWS
 
 FRACTIONS = st.integers(0, 10_000).map(lambda number: number / 10_000)
@@ -274,7 +273,7 @@ def test_long_values_are_cut_short_in_their_notices() -> None:
 
 
 def test_panes_are_called_by_letters() -> None:
-    assert [pane_name(number) for number in range(MAX_PANES)] == list("ABCDEFGH")
+    assert [letter(number) for number in range(MAX_PANES)] == list("ABCDEFGH")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ from dashboard.links.selection import (
     CLIPS,
     COLOURS,
     DEFAULT,
-    REDUCTIONS,
     SCALES,
     SIZES,
     UPLOAD_PREFIX,
@@ -21,6 +20,7 @@ from dashboard.links.selection import (
 )
 from dashboard.samples import SAMPLES
 from vit_engine import ModelSpec
+from vit_engine.trace import REDUCTIONS
 
 SHAPES = {DEFAULT.model: (6, 4), "tall": (13, 3), "flat": (1, 17)}
 SPECS = {

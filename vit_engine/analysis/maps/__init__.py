@@ -3,11 +3,9 @@
 from vit_engine.analysis.maps.agreement import Agreement, agreement, difference
 from vit_engine.analysis.maps.mask import contours, mass_mask
 from vit_engine.analysis.maps.resampling import centre_of_mass, common_grid, resample
-from vit_engine.trace.attention_map import AttentionMap
 
 __all__ = [
     "Agreement",
-    "AttentionMap",
     "agreement",
     "centre_of_mass",
     "common_grid",

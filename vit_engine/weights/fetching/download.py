@@ -17,7 +17,7 @@ from vit_engine.weights.fetching.connection import Answer, ask
 from vit_engine.weights.fetching.failures import Broken, DiskFailure, Failure, disk_failures
 from vit_engine.weights.fetching.locking import STEP, exclusive
 from vit_engine.weights.fetching.mirrors import addresses
-from vit_engine.weights.fetching.partial import Origin, Partial
+from vit_engine.weights.fetching.partial import Partial, PartialInfo
 
 WAITS = (1.0, 3.0, 9.0)  # seconds before each new attempt; so many in a row may bring nothing
 _NO_SUCH_PART = 416
@@ -100,8 +100,8 @@ def _pause(seconds: float, part: Partial, report: Progress) -> None:
 
 def _attempt(url: str, part: Partial, report: Progress) -> None:
     """Ask for what is missing and append it; Broken where the answer ends before it should."""
-    origin = part.origin()
-    if origin and origin.url == url and origin.total == part.size:  # its process was killed just before the end
+    info = part.info()
+    if info and info.url == url and info.total == part.size:  # its process was killed just before the end
         return
     answer = _ask(url, part, report)
     with answer.response:
@@ -116,20 +116,20 @@ def _attempt(url: str, part: Partial, report: Progress) -> None:
 
 def _ask(url: str, part: Partial, report: Progress) -> Answer:
     """An answer that goes on where the part ends, or begins at the beginning."""
-    origin = part.origin()
+    info = part.info()
     host = urlsplit(url).hostname
-    if origin is None or origin.url != url:
+    if info is None or info.url != url:
         report(0.0, f"connecting to {host}")
         return ask(url)
     part.sha256(report)
     report(part.share, f"connecting to {host}")
     try:
-        answer = ask(url, start=part.size, validator=origin.validator)
+        answer = ask(url, start=part.size, validator=info.validator)
     except Failure as failure:
         if failure.status != _NO_SUCH_PART:
             raise
     else:
-        if answer.start in {0, part.size} and (answer.start == 0 or answer.total in {None, origin.total}):
+        if answer.start in {0, part.size} and (answer.start == 0 or answer.total in {None, info.total}):
             return answer
         answer.response.close()
     return ask(url)  # it has another file by now
@@ -137,12 +137,12 @@ def _ask(url: str, part: Partial, report: Progress) -> Answer:
 
 def _prepare(url: str, part: Partial, answer: Answer) -> int | None:
     """Make the part ready for an answer's body, and return how many bytes the file will have, if that is known."""
-    origin = part.origin()
-    if origin is not None and answer.start:
-        part.demand_room(None if origin.total is None else origin.total - part.size)
-        return origin.total
+    info = part.info()
+    if info is not None and answer.start:
+        part.demand_room(None if info.total is None else info.total - part.size)
+        return info.total
     part.demand_room(answer.total)
-    part.begin(Origin(url, answer.validator, answer.total))
+    part.begin(PartialInfo(url, answer.validator, answer.total))
     return answer.total
 
 

@@ -21,7 +21,7 @@ PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
-class Origin:
+class PartialInfo:
     """Which file a part is of: where it was asked for, the server's name for its version, its bytes if known."""
 
     url: str
@@ -44,19 +44,19 @@ class Partial:
         """Bytes that are here."""
         return self.path.stat().st_size if self.path.exists() else 0
 
-    def origin(self) -> Origin | None:
+    def info(self) -> PartialInfo | None:
         """What the part is of; None where there is none, or nothing tells its version."""
         try:
-            origin = Origin(**json.loads(self._note.read_text(encoding="utf-8")))
+            info = PartialInfo(**json.loads(self._note.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):  # not there, or its writer was killed
             return None
-        return origin if self.size and origin.validator else None
+        return info if self.size and info.validator else None
 
-    def begin(self, origin: Origin) -> None:
+    def begin(self, info: PartialInfo) -> None:
         """Empty, and of this file from now on."""
         with disk_failures(self.path):
             self.path.write_bytes(b"")  # before the note, which must never be of another file than the bytes
-            self._note.write_text(json.dumps(asdict(origin)), encoding="utf-8")
+            self._note.write_text(json.dumps(asdict(info)), encoding="utf-8")
         self._hash, self._hashed = hashlib.sha256(), 0
 
     def demand_room(self, size: int | None) -> None:
@@ -90,8 +90,8 @@ class Partial:
     @property
     def share(self) -> float:
         """How much of the file is here, 0..1; 0 where its size is not known."""
-        origin = self.origin()
-        return min(self.size / origin.total, 1.0) if origin and origin.total else 0.0
+        info = self.info()
+        return min(self.size / info.total, 1.0) if info and info.total else 0.0
 
     def sha256(self, progress: Progress) -> str:
         """Of all bytes that are here; those that an earlier process has left are read for it."""
@@ -118,7 +118,7 @@ class Partial:
 
     def tidy(self) -> None:
         """Take away what nobody could go on with."""
-        if self.origin() is None:
+        if self.info() is None:
             with contextlib.suppress(DiskFailure):  # the error that is told is the one before
                 self.remove()
 

@@ -16,7 +16,7 @@ from vit_engine.weights.formats import (
     timm,
     torchvision,
 )
-from vit_engine.weights.formats.common.format import Format, Origin, Traits
+from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar
 
 # Asked in this order; the first that recognises a file converts it. Those with telling names come first.
 FORMATS: tuple[Format, ...] = (
@@ -36,4 +36,4 @@ FORMATS: tuple[Format, ...] = (
     dino.FORMAT,
 )
 
-__all__ = ["FORMATS", "Format", "Origin", "Traits"]
+__all__ = ["FORMATS", "Format", "Metadata", "Sidecar"]

@@ -10,7 +10,7 @@ positions are resampled as Hugging Face's CLIP does it, bicubic, and open_clip's
 from vit_engine.errors import CheckpointError
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.common import published
-from vit_engine.weights.formats.common.format import Format, Origin, Traits
+from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar
 from vit_engine.weights.formats.common.hf_config import Config, read_preprocessing
 from vit_engine.weights.formats.common.hf_names import has
 from vit_engine.weights.formats.common.open_clip import CONFIG, in_hugging_faces_words, is_open_clips
@@ -44,19 +44,19 @@ _ASSUMED = (
 )
 
 
-def _convert(conversion: Conversion, origin: Origin) -> Traits:
+def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
     if "visual.conv1.weight" in conversion:
         _drop_text(conversion)
         conversion.strip("visual.")
     conversion.drop(r"proj", WHY_PROJECTION)
     conversion.rename(_RULES)
     add_axes(conversion)
-    theirs = is_open_clips(origin)
-    origin = in_hugging_faces_words(origin) if theirs else origin
-    config = read_clip_config(origin if _is_clips(origin) else Origin())
+    theirs = is_open_clips(sidecar)
+    sidecar = in_hugging_faces_words(sidecar) if theirs else sidecar
+    config = read_clip_config(sidecar if _is_clips(sidecar) else Sidecar())
     config.demand_agreement(conversion)
     _demand_known_activation(conversion, config)
-    return Traits(
+    return Metadata(
         family="clip",
         heads=config.heads,
         heads_from=CONFIG if theirs else "config.json",
@@ -64,15 +64,15 @@ def _convert(conversion: Conversion, origin: Origin) -> Traits:
         mlp=config.mlp,
         norm_eps=config.norm_eps,
         resampling="antialias" if theirs else "bicubic",
-        preprocessing=read_preprocessing(origin, PREPROCESSING),
+        preprocessing=read_preprocessing(sidecar, PREPROCESSING),
         published=published.CLIP,
         assumed=config.assumed(*_ASSUMED),
     )
 
 
-def _is_clips(origin: Origin) -> bool:
+def _is_clips(sidecar: Sidecar) -> bool:
     """OpenAI's files come without a config.json, so one of another model lies there by chance."""
-    return str(origin.config.get("model_type", "")).startswith("clip")
+    return str(sidecar.config.get("model_type", "")).startswith("clip")
 
 
 def _drop_text(conversion: Conversion) -> None:
@@ -94,6 +94,6 @@ def _demand_known_activation(conversion: Conversion, config: Config) -> None:
 
 FORMAT = Format(
     "OpenAI CLIP",
-    lambda names, origin: has(names, "class_embedding", "conv1.weight", "ln_pre.weight", prefixes=("", "visual.")),
+    lambda names, sidecar: has(names, "class_embedding", "conv1.weight", "ln_pre.weight", prefixes=("", "visual.")),
     _convert,
 )

@@ -15,7 +15,7 @@ from collections.abc import Set
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.common import published
 from vit_engine.weights.formats.common.architectures import known_architecture
-from vit_engine.weights.formats.common.format import Format, Origin, Traits
+from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar
 from vit_engine.weights.formats.common.plain import canonical, is_square, refuse_unusual, without_cls_position
 from vit_engine.weights.formats.common.timm_config import describe
 
@@ -24,25 +24,25 @@ ASSUMED_RESAMPLING = "Positions are resampled as DeiT does it: timm has the same
 _TELLING = {"dist_token", "blocks.0.gamma_1"}
 
 
-def _trained_here(origin: Origin) -> bool:
-    return str(origin.arguments.get("model", "")).startswith("deit")
+def _trained_here(sidecar: Sidecar) -> bool:
+    return str(sidecar.arguments.get("model", "")).startswith("deit")
 
 
-def _recognises(names: Set[str], origin: Origin) -> bool:
-    if describe(origin) is not None or not canonical(names) or "pos_embed" not in names:
+def _recognises(names: Set[str], sidecar: Sidecar) -> bool:
+    if describe(sidecar) is not None or not canonical(names) or "pos_embed" not in names:
         return False
-    return bool(names & _TELLING) or _trained_here(origin)
+    return bool(names & _TELLING) or _trained_here(sidecar)
 
 
-def _convert(conversion: Conversion, origin: Origin) -> Traits:
+def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
     refuse_unusual(conversion)
     scaled = "blocks.0.gamma_1" in conversion
     conversion.rename(((r"(blocks\.\d+)\.gamma_([12])", r"\1.ls\2.gamma"),))
     if "dist_token" not in conversion and is_square(conversion["pos_embed"].shape[1]):
         without_cls_position(conversion)
-    name = str(origin.arguments.get("model", ""))
+    name = str(sidecar.arguments.get("model", ""))
     known = known_architecture(name, dim=conversion["cls_token"].shape[-1])
-    return Traits(
+    return Metadata(
         family="deit",
         heads=known.heads if known else None,
         heads_from=f"model={name} of the training run",

@@ -12,7 +12,7 @@ from vit_engine.model import VisionTransformer
 from vit_engine.registry.demo import MODELS
 from vit_engine.spec import ModelSpec
 from vit_engine.weights.conversion import Conversion
-from vit_engine.weights.formats.common.format import Format, Origin, Traits
+from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar
 from vit_engine.weights.formats.common.timm_config import describe
 
 
@@ -28,13 +28,13 @@ def _shapes(spec: ModelSpec) -> dict[str, tuple[int, ...]]:
         return {name: tuple(tensor.shape) for name, tensor in VisionTransformer(spec).state_dict().items()}
 
 
-def _shows(conversion: Conversion, origin: Origin) -> bool:
-    return describe(origin) is None and bool(_models(conversion))
+def _shows(conversion: Conversion, sidecar: Sidecar) -> bool:
+    return describe(sidecar) is None and bool(_models(conversion))
 
 
-def _convert(conversion: Conversion, _: Origin) -> Traits:
+def _convert(conversion: Conversion, _: Sidecar) -> Metadata:
     (spec,) = _models(conversion)
-    return Traits(
+    return Metadata(
         family=spec.family,
         heads=spec.heads,
         heads_from=f"the shapes of its tensors, all of them those of {spec.name}",
@@ -44,4 +44,4 @@ def _convert(conversion: Conversion, _: Origin) -> Traits:
     )
 
 
-FORMAT = Format("demo", lambda names, origin: False, _convert, _shows)
+FORMAT = Format("demo", lambda names, sidecar: False, _convert, _shows)

@@ -6,7 +6,7 @@ head, of self-supervised training, is left out.
 
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.common import published
-from vit_engine.weights.formats.common.format import Format, Origin, Traits
+from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar
 from vit_engine.weights.formats.common.plain import refuse_unusual
 
 WHY_HEAD = "projection head of self-supervised training"
@@ -17,13 +17,13 @@ ASSUMED_DINO = (
 _ARCHITECTURES = {"vit_tiny": (192, 3), "vit_small": (384, 6), "vit_base": (768, 12)}  # dimensions and heads
 
 
-def _convert(conversion: Conversion, origin: Origin) -> Traits:
+def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
     refuse_unusual(conversion)
     conversion.drop(r"head\.(mlp\.\d+|last_layer)\..*", WHY_HEAD)
-    architecture = str(origin.arguments.get("arch", "")).replace("deit_", "vit_")
+    architecture = str(sidecar.arguments.get("arch", "")).replace("deit_", "vit_")
     dim, heads = _ARCHITECTURES.get(architecture, (0, 0))
     trained_here = bool(conversion.dropped) or architecture in _ARCHITECTURES
-    return Traits(
+    return Metadata(
         family="dino",
         heads=heads if dim == conversion["cls_token"].shape[-1] else None,
         heads_from=f"arch={architecture} of the training run",
@@ -33,4 +33,4 @@ def _convert(conversion: Conversion, origin: Origin) -> Traits:
     )
 
 
-FORMAT = Format("DINO", lambda names, origin: {"cls_token", "pos_embed", "patch_embed.proj.weight"} <= names, _convert)
+FORMAT = Format("DINO", lambda names, sidecar: {"cls_token", "pos_embed", "patch_embed.proj.weight"} <= names, _convert)

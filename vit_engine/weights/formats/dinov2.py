@@ -10,7 +10,7 @@ from collections.abc import Set
 
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.common import published
-from vit_engine.weights.formats.common.format import Format, Origin, Traits
+from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar
 from vit_engine.weights.formats.common.hf_names import WHY_MASK
 
 _CHUNKED = re.compile(r"blocks\.\d+\.(\d+)\.(.*)")
@@ -33,7 +33,7 @@ def take_classifier(conversion: Conversion) -> str:
     return "cls_mean"
 
 
-def _recognises(names: Set[str], _: Origin) -> bool:
+def _recognises(names: Set[str], _: Sidecar) -> bool:
     if not {"cls_token", "pos_embed", "patch_embed.proj.weight"} <= names:
         return False
     scaled = any(name.endswith(".ls1.gamma") for name in names)
@@ -41,10 +41,10 @@ def _recognises(names: Set[str], _: Origin) -> bool:
     return "register_tokens" in names or chunked or (scaled and "mask_token" in names)
 
 
-def _convert(conversion: Conversion, _: Origin) -> Traits:
+def _convert(conversion: Conversion, _: Sidecar) -> Metadata:
     drop_training(conversion)
     conversion.rename(((_CHUNKED.pattern, r"blocks.\1.\2"),))
-    return Traits(
+    return Metadata(
         family="dinov2",
         pooling=take_classifier(conversion),
         resampling="antialias" if "register_tokens" in conversion else "dino",

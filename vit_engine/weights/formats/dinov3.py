@@ -10,7 +10,7 @@ from vit_engine.errors import CheckpointError
 from vit_engine.spec import Preprocessing
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.common import published
-from vit_engine.weights.formats.common.format import Format, Origin, Traits
+from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar
 from vit_engine.weights.formats.dinov2 import drop_training, take_classifier
 from vit_engine.weights.formats.hf_dinov3 import native_size
 
@@ -35,13 +35,13 @@ def masked(bias: Tensor, mask: Tensor) -> Tensor:
     return torch.where(mask == 0, torch.zeros_like(bias), bias * mask.to(bias.dtype))
 
 
-def _convert(conversion: Conversion, _: Origin) -> Traits:
+def _convert(conversion: Conversion, _: Sidecar) -> Metadata:
     drop_training(conversion)
     conversion.drop(r"local_cls_norm\.(weight|bias)", "normalises small crops while it is trained")
     conversion.rename(_RULES)
     for layer in conversion.layers():
         _convert_block(conversion, f"blocks.{layer}.")
-    return Traits(
+    return Metadata(
         family="dinov3",
         heads=_heads(conversion),
         heads_from="the periods of its rotary positions",
@@ -75,6 +75,6 @@ def _heads(conversion: Conversion) -> int:
 
 FORMAT = Format(
     "DINOv3",
-    lambda names, origin: {"cls_token", "rope_embed.periods", "patch_embed.proj.weight"} <= names,
+    lambda names, sidecar: {"cls_token", "rope_embed.periods", "patch_embed.proj.weight"} <= names,
     _convert,
 )

@@ -7,7 +7,7 @@ so a file without its config.json is refused.
 from vit_engine.errors import CheckpointError
 from vit_engine.spec import Preprocessing
 from vit_engine.weights.conversion import Conversion
-from vit_engine.weights.formats.common.format import Format, Origin, Traits
+from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar
 from vit_engine.weights.formats.common.hf_config import Config, read_config, read_preprocessing
 from vit_engine.weights.formats.common.hf_names import LAYER, has, join_projections
 
@@ -38,9 +38,9 @@ _RULES = (
 )
 
 
-def read_clip_config(origin: Origin) -> Config:
+def read_clip_config(sidecar: Sidecar) -> Config:
     """Of a vision tower, alone or in a whole model."""
-    return read_config(origin, {"clip_vision_model": _DEFAULTS, "clip": _DEFAULTS})
+    return read_config(sidecar, {"clip_vision_model": _DEFAULTS, "clip": _DEFAULTS})
 
 
 def add_axes(conversion: Conversion) -> None:
@@ -49,8 +49,8 @@ def add_axes(conversion: Conversion) -> None:
     conversion.combine(["pos_embed"], "pos_embed", lambda positions: positions[None])
 
 
-def _convert(conversion: Conversion, origin: Origin) -> Traits:
-    config = read_clip_config(origin)
+def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
+    config = read_clip_config(sidecar)
     if not config.given:
         raise CheckpointError(
             "a CLIP in Hugging Face's format does not show its activation, and published ones differ in it "
@@ -68,20 +68,20 @@ def _convert(conversion: Conversion, origin: Origin) -> Traits:
     add_axes(conversion)
     join_projections(conversion)
     config.demand_agreement(conversion)
-    return Traits(
+    return Metadata(
         family="clip",
         heads=config.heads,
         heads_from="config.json",
         native_size=config.native_size(conversion),
         mlp=config.mlp,
         norm_eps=config.norm_eps,
-        preprocessing=read_preprocessing(origin, PREPROCESSING),
+        preprocessing=read_preprocessing(sidecar, PREPROCESSING),
     )
 
 
 FORMAT = Format(
     "Hugging Face CLIP",
-    lambda names, origin: has(
+    lambda names, sidecar: has(
         names,
         "embeddings.class_embedding",
         "embeddings.patch_embedding.weight",

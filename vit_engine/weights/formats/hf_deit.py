@@ -11,7 +11,7 @@ from vit_engine.weights.formats.hf_vit import DEFAULTS, convert
 
 FORMAT = Format(
     "Hugging Face DeiT",
-    lambda names, origin: has(
+    lambda names, sidecar: has(
         names,
         "embeddings.patch_embeddings.projection.weight",
         "embeddings.distillation_token",
@@ -24,5 +24,5 @@ FORMAT = Format(
         pictures=Preprocessing(mean=HALF, std=HALF),
         published=DEIT,
     ),
-    companion="config.json",
+    config_file="config.json",
 )

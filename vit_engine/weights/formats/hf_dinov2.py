@@ -7,7 +7,7 @@ size, without its offset; with registers both antialias.
 from vit_engine.spec import Preprocessing
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.common import published
-from vit_engine.weights.formats.common.format import Format, Origin, Traits
+from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar
 from vit_engine.weights.formats.common.hf_config import Config, read_config, read_preprocessing
 from vit_engine.weights.formats.common.hf_names import (
     ATTENTION,
@@ -49,14 +49,14 @@ _ASSUMED = "GELU and LayerNorm's eps 1e-6: there is no config.json, and all publ
 _PREFIXES = ("", "dinov2.", "dinov2_with_registers.")
 
 
-def _convert(conversion: Conversion, origin: Origin) -> Traits:
+def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
     conversion.strip(*_PREFIXES[1:])
     conversion.drop(r"embeddings\.mask_token", WHY_MASK)
     conversion.rename(_RULES)
     join_projections(conversion)
     join_gates(conversion)
-    config, resampling = _read(conversion, origin)
-    return Traits(
+    config, resampling = _read(conversion, sidecar)
+    return Metadata(
         family="dinov2",
         heads=config.heads,
         heads_from="config.json",
@@ -65,23 +65,23 @@ def _convert(conversion: Conversion, origin: Origin) -> Traits:
         norm_eps=config.norm_eps,
         pooling="cls_mean" if "head.weight" in conversion else "cls",
         resampling=resampling,
-        preprocessing=read_preprocessing(origin, Preprocessing()),
+        preprocessing=read_preprocessing(sidecar, Preprocessing()),
         class_names=config.class_names(conversion),
         published=published.DINOV2,
         assumed=config.assumed(_ASSUMED),
     )
 
 
-def _read(conversion: Conversion, origin: Origin) -> tuple[Config, str]:
+def _read(conversion: Conversion, sidecar: Sidecar) -> tuple[Config, str]:
     """The configuration, held against the tensors, and how positions are resampled."""
     found: dict[str, object] = {
         "qkv_bias": "blocks.0.attn.qkv.bias" in conversion,
         "use_swiglu_ffn": "blocks.0.mlp.w3.weight" in conversion,
     }
     if "register_tokens" not in conversion:
-        config, resampling = read_config(origin, _TYPES), "bicubic"
+        config, resampling = read_config(sidecar, _TYPES), "bicubic"
     else:
-        config, resampling = read_config(origin, _WITH_REGISTERS), "antialias"
+        config, resampling = read_config(sidecar, _WITH_REGISTERS), "antialias"
         found["num_register_tokens"] = conversion["register_tokens"].shape[1]
         if not found["num_register_tokens"]:
             conversion.drop("register_tokens", "holds none")
@@ -91,7 +91,7 @@ def _read(conversion: Conversion, origin: Origin) -> tuple[Config, str]:
 
 FORMAT = Format(
     "Hugging Face Dinov2",
-    lambda names, origin: (
+    lambda names, sidecar: (
         has(
             names,
             "embeddings.patch_embeddings.projection.weight",
@@ -101,5 +101,5 @@ FORMAT = Format(
         and any(name.endswith(".layer_scale1.lambda1") for name in names)
     ),
     _convert,
-    companion="config.json",
+    config_file="config.json",
 )

@@ -4,7 +4,7 @@ from vit_engine.errors import CheckpointError
 from vit_engine.spec import Preprocessing
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.common import published
-from vit_engine.weights.formats.common.format import Format, Origin, Traits
+from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar
 from vit_engine.weights.formats.common.hf_config import Config, read_config, read_preprocessing
 from vit_engine.weights.formats.common.hf_names import (
     ATTENTION,
@@ -61,8 +61,8 @@ def native_size(conversion: Conversion) -> tuple[int, int]:
     return side, side
 
 
-def _convert(conversion: Conversion, origin: Origin) -> Traits:
-    config = read_config(origin, _TYPES)
+def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
+    config = read_config(sidecar, _TYPES)
     gated = any(".mlp.gate_proj." in name for name in conversion.tensors)
     conversion.drop(r"embeddings\.mask_token", WHY_MASK)
     conversion.rename((*EMBEDDINGS, *ATTENTION, *DINO_LAYER, *(_GATED if gated else _PLAIN)))
@@ -70,14 +70,14 @@ def _convert(conversion: Conversion, origin: Origin) -> Traits:
     if not conversion["register_tokens"].shape[1]:
         conversion.drop("register_tokens", "holds none")
     _settle_biases(conversion, config, gated=gated)
-    return Traits(
+    return Metadata(
         family="dinov3",
         heads=config.heads,
         heads_from="config.json",
         native_size=config.native_size(conversion) or native_size(conversion),
         mlp=_gated_mlp(config) if gated else config.mlp,
         norm_eps=config.norm_eps,
-        preprocessing=read_preprocessing(origin, Preprocessing(interpolation="bilinear")),
+        preprocessing=read_preprocessing(sidecar, Preprocessing(interpolation="bilinear")),
         published=published.DINOV3,
         rope_base=config.number("rope_theta"),
         assumed=config.assumed(_ASSUMED),
@@ -124,7 +124,7 @@ def _settle_biases(conversion: Conversion, config: Config, *, gated: bool) -> No
 
 FORMAT = Format(
     "Hugging Face DINOv3",
-    lambda names, origin: has(names, "embeddings.patch_embeddings.weight", "embeddings.register_tokens"),
+    lambda names, sidecar: has(names, "embeddings.patch_embeddings.weight", "embeddings.register_tokens"),
     _convert,
-    companion="config.json",
+    config_file="config.json",
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 from vit_engine.spec import Preprocessing
 from vit_engine.weights.conversion import Conversion
-from vit_engine.weights.formats.common.format import Format, Origin, Traits
+from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar
 from vit_engine.weights.formats.common.hf_config import HALF, assumed_pictures, read_config, read_preprocessing
 from vit_engine.weights.formats.common.hf_names import ATTENTION, EMBEDDINGS, LAYER, WHY_MASK, has, join_projections
 from vit_engine.weights.formats.common.published import VIT, Published
@@ -51,18 +51,18 @@ def rename(conversion: Conversion, prefix: str) -> None:
 
 def convert(
     conversion: Conversion,
-    origin: Origin,
+    sidecar: Sidecar,
     *,
     family: str,
     types: Mapping[str, Mapping[str, Any]],
     pictures: Preprocessing,
     published: Published,
-) -> Traits:
+) -> Metadata:
     """ViT and DeiT. types: defaults by model type; pictures: how they are wanted where nothing says it."""
-    config = read_config(origin, types)
+    config = read_config(sidecar, types)
     rename(conversion, f"{family}.")
     config.demand_agreement(conversion, qkv_bias="blocks.0.attn.qkv.bias" in conversion)
-    return Traits(
+    return Metadata(
         family=family,
         heads=config.heads,
         heads_from="config.json",
@@ -70,16 +70,16 @@ def convert(
         mlp=config.mlp,
         norm_eps=config.norm_eps,
         pooling="cls_dist" if "head_dist.weight" in conversion else "cls",
-        preprocessing=read_preprocessing(origin, pictures),
+        preprocessing=read_preprocessing(sidecar, pictures),
         class_names=config.class_names(conversion),
         published=published,
-        assumed=config.assumed(ASSUMED) + assumed_pictures(origin, pictures),
+        assumed=config.assumed(ASSUMED) + assumed_pictures(sidecar, pictures),
     )
 
 
 FORMAT = Format(
     "Hugging Face ViT",
-    lambda names, origin: has(
+    lambda names, sidecar: has(
         names,
         "embeddings.patch_embeddings.projection.weight",
         "embeddings.position_embeddings",
@@ -92,5 +92,5 @@ FORMAT = Format(
         pictures=Preprocessing(mean=HALF, std=HALF, interpolation="bilinear"),
         published=VIT,
     ),
-    companion="config.json",
+    config_file="config.json",
 )

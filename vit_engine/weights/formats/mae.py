@@ -13,7 +13,7 @@ from collections.abc import Set
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.common import published
 from vit_engine.weights.formats.common.architectures import known_architecture
-from vit_engine.weights.formats.common.format import Format, Origin, Traits
+from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar
 from vit_engine.weights.formats.common.plain import canonical, refuse_unusual
 from vit_engine.weights.formats.common.timm_config import describe
 
@@ -27,24 +27,24 @@ WHY_PROBE = "linear probe behind a batch normalisation"
 _OTHERS = {"reg_token", "register_tokens", "dist_token", "blocks.0.ls1.gamma", "blocks.0.gamma_1", "norm_pre.weight"}
 
 
-def _recognises(names: Set[str], origin: Origin) -> bool:
-    if describe(origin) is not None or not canonical(names) or not {"cls_token", "pos_embed"} <= names:
+def _recognises(names: Set[str], sidecar: Sidecar) -> bool:
+    if describe(sidecar) is not None or not canonical(names) or not {"cls_token", "pos_embed"} <= names:
         return False
-    if "decoder_embed.weight" in names or _trained_here(origin):
+    if "decoder_embed.weight" in names or _trained_here(sidecar):
         return True
     return not names & _OTHERS and bool(names & {"mask_token", "fc_norm.weight"})
 
 
-def _trained_here(origin: Origin) -> bool:
+def _trained_here(sidecar: Sidecar) -> bool:
     """blr is the base learning rate, in main_pretrain.py, main_finetune.py and main_linprobe.py."""
-    model = str(origin.arguments.get("model", ""))
-    return model.startswith("mae_vit_") or (model.startswith("vit_") and "blr" in origin.arguments)
+    model = str(sidecar.arguments.get("model", ""))
+    return model.startswith("mae_vit_") or (model.startswith("vit_") and "blr" in sidecar.arguments)
 
 
-def _shows(conversion: Conversion, origin: Origin) -> bool:
+def _shows(conversion: Conversion, sidecar: Sidecar) -> bool:
     """Whether positions are MAE's: zeros for the CLS token, then sin 0 and cos 0, whatever the grid."""
     names = conversion.tensors.keys()
-    if describe(origin) is not None or not {"cls_token", "pos_embed"} <= names or names & _OTHERS:
+    if describe(sidecar) is not None or not {"cls_token", "pos_embed"} <= names or names & _OTHERS:
         return False
     positions = conversion["pos_embed"]
     if positions.ndim != 3 or len(positions) != 1 or positions.shape[1] < 2 or positions.shape[2] % 4:
@@ -53,17 +53,17 @@ def _shows(conversion: Conversion, origin: Origin) -> bool:
     return not positions[0, 0].any() and not first[::2].any() and bool((first[1::2] == 1).all())
 
 
-def _convert(conversion: Conversion, origin: Origin) -> Traits:
+def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
     refuse_unusual(conversion)
     conversion.drop(r"decoder_.*", WHY_DECODER)
     conversion.drop(r"mask_token", WHY_MASK)
     conversion.drop(r"head\.[01]\..*", WHY_PROBE)
     averaged = "fc_norm.weight" in conversion
     conversion.rename(((r"fc_norm\.(weight|bias)", r"norm.\1"),))
-    name, dim = str(origin.arguments.get("model", "")), conversion["cls_token"].shape[-1]
+    name, dim = str(sidecar.arguments.get("model", "")), conversion["cls_token"].shape[-1]
     # Smaller sizes are others' (MAE-Lite, arXiv 2205.14443), and have other heads than timm's of the same name.
     known = known_architecture(name, dim=dim) if any(dim == wide for wide, _ in published.MAE) else None
-    return Traits(
+    return Metadata(
         family="mae",
         heads=known.heads if known else None,
         heads_from=f"model={name} of the training run",

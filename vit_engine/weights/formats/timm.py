@@ -18,7 +18,7 @@ from vit_engine.errors import CheckpointError
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.common import published
 from vit_engine.weights.formats.common.architectures import Architecture, known_architecture
-from vit_engine.weights.formats.common.format import Format, Origin, Traits
+from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar
 from vit_engine.weights.formats.common.plain import (
     canonical,
     is_square,
@@ -31,7 +31,7 @@ from vit_engine.weights.reading.limits import check_within_memory
 
 _TELLING = {"head.weight", "reg_token", "blocks.0.ls1.gamma", "norm_pre.weight"}
 _MLPS = {"gelu": "gelu", "gelu_tanh": "gelu_tanh", "quick_gelu": "quick_gelu", "silu": "swiglu", "swish": "swiglu"}
-LACKING_CLIP = (
+MISSING_CLIP = (
     "it normalises tokens before the first block, as CLIP does, and neither the activation (GELU or QuickGELU) nor the "
     "norms' eps is in tensors: put the config.json that timm saved with it beside it."
 )
@@ -40,14 +40,14 @@ ASSUMED_SQUARE = "Its positions are a square grid of patches, and none is of the
 WHY_ATTENTION_POOL = "attention pooling, which its classifier sees and the blocks do not"
 
 
-def _recognises(names: Set[str], origin: Origin) -> bool:
-    if describe(origin) is not None:
+def _recognises(names: Set[str], sidecar: Sidecar) -> bool:
+    if describe(sidecar) is not None:
         return True
     return canonical(names) and (bool(names & _TELLING) or not names >= {"cls_token", "pos_embed"})
 
 
-def _convert(conversion: Conversion, origin: Origin) -> Traits:
-    said = describe(origin)
+def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
+    said = describe(sidecar)
     conversion.rename(((r"timm_model\.(.+)", r"\1"),))  # as transformers' TimmWrapper calls them
     architecture = _architecture(conversion, said)
     unflatten_patches(conversion)
@@ -59,7 +59,7 @@ def _convert(conversion: Conversion, origin: Origin) -> Traits:
     pictures, assumed = preprocessing(said)
     if said is None:
         assumed += (ASSUMED_RESAMPLING,)
-    return Traits(
+    return Metadata(
         family="timm",
         heads=heads,
         heads_from=heads_from,
@@ -72,7 +72,7 @@ def _convert(conversion: Conversion, origin: Origin) -> Traits:
         class_names=class_names(said.labels) if said and "head.weight" in conversion else None,
         published=published.TIMM,
         assumed=assumed + taken + read,
-        lacking=LACKING_CLIP if said is None and "norm_pre.weight" in conversion else "",
+        missing_info=MISSING_CLIP if said is None and "norm_pre.weight" in conversion else "",
     )
 
 
@@ -222,4 +222,4 @@ def _grid(conversion: Conversion, said: Description | None, before: int) -> tupl
     return None, with_rows or not without
 
 
-FORMAT = Format("timm", _recognises, _convert, companion="config.json")
+FORMAT = Format("timm", _recognises, _convert, config_file="config.json")

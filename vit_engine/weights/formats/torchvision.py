@@ -4,7 +4,7 @@ from vit_engine.errors import CheckpointError
 from vit_engine.spec import Preprocessing
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.common import published
-from vit_engine.weights.formats.common.format import Format, Origin, Traits
+from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar
 
 _LAYER = r"encoder\.layers\.encoder_layer_(\d+)\."
 RULES = (
@@ -22,7 +22,7 @@ RULES = (
 WHY_HIDDEN = "classifier with a hidden layer (representation_size), and one linear layer is all that there is here"
 
 
-def _convert(conversion: Conversion, _: Origin) -> Traits:
+def _convert(conversion: Conversion, _: Sidecar) -> Metadata:
     if "conv_proj.weight" not in conversion:
         raise CheckpointError(
             "it has no conv_proj.weight: its patches go through a stem of several convolutions (conv_stem_configs). "
@@ -31,7 +31,7 @@ def _convert(conversion: Conversion, _: Origin) -> Traits:
     if any(name.startswith("heads.pre_logits.") for name in conversion.tensors):
         conversion.drop(r"heads\..*", WHY_HIDDEN)
     conversion.rename(RULES)
-    return Traits(
+    return Metadata(
         family="torchvision",
         resampling="corners",
         preprocessing=Preprocessing(interpolation="bilinear"),
@@ -39,4 +39,4 @@ def _convert(conversion: Conversion, _: Origin) -> Traits:
     )
 
 
-FORMAT = Format("torchvision", lambda names, origin: {"class_token", "encoder.pos_embedding"} <= names, _convert)
+FORMAT = Format("torchvision", lambda names, sidecar: {"class_token", "encoder.pos_embedding"} <= names, _convert)

@@ -20,7 +20,8 @@ CONFIG, PREPROCESSOR, PROCESSOR = "config.json", "preprocessor_config.json", "pr
 NAMES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 OPEN_CLIP = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 _SHARD = re.compile(r"(?P<stem>model|pytorch_model)-\d+-of-\d+\.(?P<suffix>safetensors|bin)")
-_SUFFIXES = {".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar", ".pkl"}
+SUFFIXES = (".pth", ".pt", ".bin", ".safetensors", ".ckpt", ".tar")  # of weight files
+_IN_FOLDERS = {*SUFFIXES, ".pkl"}  # where a file that is alone may have one that is usually no weights'
 # What training leaves beside the weights.
 _BESIDE = re.compile(r"(optimizer|scheduler|scaler|rng_state.*|training_args|random_states.*)\.(pt|pth|bin|pkl)")
 _DISTRIBUTED = (
@@ -32,45 +33,37 @@ _MOST_SHARDS = 1000
 
 
 @dataclass(frozen=True)
-class Source:
-    """The files of one checkpoint.
+class CheckpointFiles:
+    """The files of one checkpoint."""
 
-    path: as its owner gave it, a file or a folder. files: those that hold tensors, by name. keys: of each of
-    them, as the index says; empty where there is none. config, preprocessor: what came with them, else empty.
-    """
-
-    path: Path
-    files: tuple[Path, ...]
-    keys: Mapping[Path, frozenset[str]] = field(default_factory=dict)
+    path: Path  # as its owner gave it, a file or a folder
+    files: tuple[Path, ...]  # those that hold tensors, by name
+    keys: Mapping[Path, frozenset[str]] = field(default_factory=dict)  # of each, as the index says, where there is one
     config: Mapping[str, Any] = field(default_factory=dict)
     preprocessor: Mapping[str, Any] = field(default_factory=dict)
 
 
-def find_source(path: Path) -> Source:
+def find_files(path: Path) -> CheckpointFiles:
     """The files of the checkpoint at a path. CheckpointError where there is none, or more than one."""
     if path.suffix == ".distcp":
         raise CheckpointError(f"{path} is a part of {_DISTRIBUTED}")
     if path.is_dir():
         _refuse_other_folders(path)
-        return _source(path, _main_file(path), configured=True)
-    return _source(path, path, configured=path.name in NAMES or _SHARD.fullmatch(path.name) is not None)
+        return _files(path, _main_file(path), configured=True)
+    return _files(path, path, configured=path.name in NAMES or _SHARD.fullmatch(path.name) is not None)
 
 
-def _source(path: Path, main: Path, *, configured: bool) -> Source:
+def _files(path: Path, main: Path, *, configured: bool) -> CheckpointFiles:
     folder = main.parent
     index = _index_of(main)
     keys = _shards(index) if index is not None else {}
     if main.name in OPEN_CLIP:
-        return Source(path, (main,), config={"model_type": "open_clip", **_json_of(folder, "open_clip_config.json")})
+        config = {"model_type": "open_clip", **_json_of(folder, "open_clip_config.json")}
+        return CheckpointFiles(path, (main,), config=config)
     if not configured:
-        return Source(path, (main,))
-    return Source(
-        path,
-        tuple(sorted(keys)) if keys else (main,),
-        keys,
-        _json_of(folder, CONFIG),
-        _preprocessor(folder),
-    )
+        return CheckpointFiles(path, (main,))
+    files = tuple(sorted(keys)) if keys else (main,)
+    return CheckpointFiles(path, files, keys, _json_of(folder, CONFIG), _preprocessor(folder))
 
 
 def _preprocessor(folder: Path) -> Mapping[str, Any]:
@@ -116,13 +109,13 @@ def _main_file(folder: Path) -> Path:
         )
     raise CheckpointError(
         f"{folder} holds no weights: looked for {', '.join(NAMES)}, or a single file whose name ends in "
-        f"{', '.join(sorted(_SUFFIXES))}; got {listed(sorted(path.name for path in folder.iterdir()))}. "
+        f"{', '.join(sorted(_IN_FOLDERS))}; got {listed(sorted(path.name for path in folder.iterdir()))}. "
         f"{_deeper(folder)}"
     )
 
 
 def _may_be_weights(path: Path) -> bool:
-    return path.is_file() and path.suffix in _SUFFIXES and not _BESIDE.fullmatch(path.name)
+    return path.is_file() and path.suffix in _IN_FOLDERS and not _BESIDE.fullmatch(path.name)
 
 
 def _deeper(folder: Path) -> str:

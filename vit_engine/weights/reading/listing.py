@@ -66,7 +66,7 @@ def quoted(names: Iterable[object], most: int = MOST) -> str:
 
 
 @contextlib.contextmanager
-def about(path: Path) -> Iterator[None]:
+def naming_file(path: Path) -> Iterator[None]:
     """CheckpointErrors and ResourceErrors that do not name the file yet do so, and memory that runs out is one."""
     try:
         yield

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from vit_engine.errors import CheckpointError
-from vit_engine.weights.reading.folder import NAMES, Source, find_source
+from vit_engine.weights.reading.folder import NAMES, CheckpointFiles, find_files
 from vit_engine.weights.reading.limits import check_within_memory, demand_within_limit
-from vit_engine.weights.reading.listing import about, quoted, shorten
+from vit_engine.weights.reading.listing import naming_file, quoted, shorten
 from vit_engine.weights.reading.safetensors_file import read_safetensors
 from vit_engine.weights.reading.sniff import HEAD, container_of
 from vit_engine.weights.reading.torch_file import read_torch
@@ -63,18 +63,20 @@ def read_checkpoint(path: Path) -> CheckpointFile:
     be read whole and safely.
     """
     path, part = split_part(path)
-    with about(path), _readable(path):
-        source = find_source(path)
-        before = [_signature(file) for file in source.files]
+    with naming_file(path), _readable(path):
+        checkpoint = find_files(path)
+        before = [_signature(file) for file in checkpoint.files]
         size = sum(size for _, _, size, _ in before)
         demand_within_limit(size, f"{path} has")
         check_within_memory(size, f"{path} has")
-        sha256 = _sha256(source.files)
-        containers = [_container(file) for file in source.files]
-        content = _content(source, containers)
-        if before != [_signature(file) for file in source.files]:
+        sha256 = _sha256(checkpoint.files)
+        containers = [_container(file) for file in checkpoint.files]
+        content = _content(checkpoint, containers)
+        if before != [_signature(file) for file in checkpoint.files]:
             raise CheckpointError(f"{path} changed while it was read. Load it again.")
-    return CheckpointFile(path, content, containers[0].split()[0], sha256, source.config, source.preprocessor, part)
+    return CheckpointFile(
+        path, content, containers[0].split()[0], sha256, checkpoint.config, checkpoint.preprocessor, part
+    )
 
 
 @contextlib.contextmanager
@@ -89,13 +91,13 @@ def _readable(path: Path) -> Iterator[None]:
 def _signature(path: Path) -> tuple[int, int, int, int]:
     """What changes when a file does; its size is the third. CheckpointError for what is no file: a pipe would block."""
     try:
-        found = path.stat()
+        status = path.stat()
     except ValueError as error:  # a name that no file can have
         raise CheckpointError(f"{path} cannot be read: {error}. Check the path.") from error
-    if not stat.S_ISREG(found.st_mode):
-        kind = _KINDS.get(stat.S_IFMT(found.st_mode), "folder")
+    if not stat.S_ISREG(status.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "folder")
         raise CheckpointError(f"{path} is a {kind} and no file. Pass a file, or a folder with one.")
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _sha256(files: Sequence[Path]) -> str:
@@ -112,14 +114,14 @@ def _container(path: Path) -> str:
         return container_of(path, file.read(HEAD), path.stat().st_size)
 
 
-def _content(source: Source, containers: Sequence[str]) -> Any:
+def _content(checkpoint: CheckpointFiles, containers: Sequence[str]) -> Any:
     """Of all files together, which the index, where there is one, must be right about."""
-    contents = [_read(path, container) for path, container in zip(source.files, containers, strict=True)]
-    if not source.keys:
+    contents = [_read(path, container) for path, container in zip(checkpoint.files, containers, strict=True)]
+    if not checkpoint.keys:
         return contents[0]
     merged: dict[str, Any] = {}
-    for path, content in zip(source.files, contents, strict=True):
-        _demand_keys(path, content, source.keys[path])
+    for path, content in zip(checkpoint.files, contents, strict=True):
+        _demand_keys(path, content, checkpoint.keys[path])
         merged.update(content)
     return merged
 

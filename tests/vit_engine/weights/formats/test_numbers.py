@@ -14,7 +14,7 @@ from vit_engine.errors import CheckpointError, ResourceError
 from vit_engine.resources.budget import BUDGET_VARIABLE
 from vit_engine.spec import Preprocessing
 from vit_engine.weights import load_model
-from vit_engine.weights.formats.common.format import Origin
+from vit_engine.weights.formats.common.format import Sidecar
 from vit_engine.weights.formats.common.hf_config import Config, read_preprocessing
 from vit_engine.weights.formats.common.open_clip import in_hugging_faces_words
 from vit_engine.weights.formats.common.timm_config import describe, preprocessing
@@ -61,7 +61,7 @@ def test_a_model_with_such_a_configuration_is_refused(change: dict[str, Any], tm
 def test_a_preprocessing_of_such_numbers_is_refused(key: str, value: Any) -> None:
     for given in ({key: value}, {key: [0.5, value, 0.5]}):
         with pytest.raises(CheckpointError, match=r"preprocessor_config\.json asks for what is not known here"):
-            read_preprocessing(Origin({}, given), Preprocessing())
+            read_preprocessing(Sidecar({}, given), Preprocessing())
 
 
 @pytest.mark.parametrize(
@@ -69,13 +69,13 @@ def test_a_preprocessing_of_such_numbers_is_refused(key: str, value: Any) -> Non
 )
 def test_a_preprocessing_that_is_nearly_right_is_refused(given: dict[str, Any]) -> None:
     with pytest.raises(CheckpointError, match=r"preprocessor_config\.json asks for what is not known here"):
-        read_preprocessing(Origin({}, given), Preprocessing())
+        read_preprocessing(Sidecar({}, given), Preprocessing())
 
 
 @pytest.mark.parametrize("value", NO_COUNTS[:-3], ids=shown(NO_COUNTS[:-3]))
 def test_timms_sizes_and_means_are_numbers(value: Any) -> None:
     def said(**fields: Any) -> Any:
-        return describe(Origin({"architecture": "vit_small_patch16_224", **fields}))
+        return describe(Sidecar({"architecture": "vit_small_patch16_224", **fields}))
 
     for size in (value, [224, value]):
         with pytest.raises(CheckpointError, match="native size must be a number or"):
@@ -92,7 +92,7 @@ def test_timms_sizes_and_means_are_numbers(value: Any) -> None:
 def test_open_clips_counts_are_whole(key: str, value: Any) -> None:
     config = {"model_type": "open_clip", "model_cfg": {"vision_cfg": {"layers": 12, "width": 768, key: value}}}
     with pytest.raises(CheckpointError, match=r"must be of a Vision Transformer whose width is a multiple") as refusal:
-        in_hugging_faces_words(Origin(config))
+        in_hugging_faces_words(Sidecar(config))
     assert len(str(refusal.value)) < 300
 
 

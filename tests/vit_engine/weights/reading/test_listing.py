@@ -8,7 +8,7 @@ import torch
 from tests.vit_engine.weights.fixtures_states import saved, vit_state
 from vit_engine.errors import CheckpointError
 from vit_engine.weights import inspect_checkpoint, load_model
-from vit_engine.weights.reading.listing import about, listed, quoted, represent, shorten
+from vit_engine.weights.reading.listing import listed, naming_file, quoted, represent, shorten
 
 
 def test_lists_are_cut() -> None:
@@ -35,7 +35,7 @@ def test_no_more_of_a_value_is_looked_at_than_is_shown() -> None:
 
 @pytest.mark.parametrize("words", ["", "w.pth: "])
 def test_a_message_is_cut_whether_or_not_it_names_the_file(words: str) -> None:
-    with pytest.raises(CheckpointError) as caught, about(Path("w.pth")):
+    with pytest.raises(CheckpointError) as caught, naming_file(Path("w.pth")):
         raise CheckpointError(words + "x" * 4_000_000)
     assert str(caught.value).startswith("w.pth: xxx")
     assert len(str(caught.value)) <= 7007

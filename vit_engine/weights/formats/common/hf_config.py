@@ -10,7 +10,7 @@ from typing import Any
 from vit_engine.errors import CheckpointError, SpecError
 from vit_engine.spec import Preprocessing
 from vit_engine.weights.conversion import Conversion
-from vit_engine.weights.formats.common.format import Origin
+from vit_engine.weights.formats.common.format import Sidecar
 from vit_engine.weights.formats.common.numbers import is_number, is_whole, same
 from vit_engine.weights.reading.listing import shorten
 
@@ -135,19 +135,19 @@ class Config:
             )
 
 
-def read_config(origin: Origin, defaults: Mapping[str, Mapping[str, Any]]) -> Config:
+def read_config(sidecar: Sidecar, defaults: Mapping[str, Mapping[str, Any]]) -> Config:
     """The config.json of a model, or the part of a whole CLIP's that is about pictures.
 
     defaults: by model type, those of a family; without a config.json, the first is taken. CheckpointError
     for one of another model type.
     """
-    config = origin.config.get("vision_config", origin.config)
+    config = sidecar.config.get("vision_config", sidecar.config)
     if not isinstance(config, Mapping):
         raise CheckpointError(
             f"its config.json's vision_config must have names and values; got {shorten(repr(config))}."
         )
     first = next(iter(defaults))
-    kind = config.get("model_type", origin.config.get("model_type", first))
+    kind = config.get("model_type", sidecar.config.get("model_type", first))
     if not isinstance(kind, str) or kind not in defaults:
         raise CheckpointError(
             f"its config.json is of the model type {shorten(repr(kind))}, and its tensors have the names of "
@@ -157,19 +157,19 @@ def read_config(origin: Origin, defaults: Mapping[str, Mapping[str, Any]]) -> Co
     return Config({**defaults[kind], **config}, config)
 
 
-def read_preprocessing(origin: Origin, default: Preprocessing) -> Preprocessing:
+def read_preprocessing(sidecar: Sidecar, default: Preprocessing) -> Preprocessing:
     """As the preprocessor_config.json says; what it leaves out, and all without one, as the family's default."""
     try:
-        return _preprocessing(origin.preprocessor, default)
+        return _preprocessing(sidecar.preprocessor, default)
     except (SpecError, IndexError, TypeError, ValueError, ZeroDivisionError) as error:
         raise CheckpointError(
             f"its preprocessor_config.json asks for what is not known here: {shorten(str(error), 200)}"
         ) from error
 
 
-def assumed_pictures(origin: Origin, default: Preprocessing) -> tuple[str, ...]:
+def assumed_pictures(sidecar: Sidecar, default: Preprocessing) -> tuple[str, ...]:
     """For the report, of formats whose models differ in it, where no preprocessor_config.json says it."""
-    if origin.preprocessor:
+    if sidecar.preprocessor:
         return ()
     mean, std = (" ".join(f"{value:g}" for value in values) for values in (default.mean, default.std))
     return (

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vit_engine.errors import CheckpointError
-from vit_engine.weights.formats.common.format import Origin
+from vit_engine.weights.formats.common.format import Sidecar
 from vit_engine.weights.formats.common.numbers import is_whole
 
 CONFIG = "open_clip_config.json"
@@ -15,21 +15,21 @@ _DEFAULTS = {"layers": 12, "width": 768, "head_width": 64, "patch_size": 16, "im
 _FILTERS = {"bilinear": 2, "bicubic": 3}  # by Pillow's numbers
 
 
-def is_open_clips(origin: Origin) -> bool:
+def is_open_clips(sidecar: Sidecar) -> bool:
     """Whether a file has one of open_clip's names, or its configuration."""
-    return origin.config.get("model_type") == "open_clip"
+    return sidecar.config.get("model_type") == "open_clip"
 
 
-def in_hugging_faces_words(origin: Origin) -> Origin:
+def in_hugging_faces_words(sidecar: Sidecar) -> Sidecar:
     """The same configuration. CheckpointError where there is none, or not of a Vision Transformer."""
-    model = origin.config.get("model_cfg")
+    model = sidecar.config.get("model_cfg")
     if not isinstance(model, Mapping) or not isinstance(model.get("vision_cfg"), Mapping):
         raise CheckpointError(
             "open_clip's models differ in their activation and in the width of their heads, which no tensor shows. "
             f"Put the {CONFIG} that came with it, with its model_cfg and vision_cfg, beside it."
         )
     vision = {**_DEFAULTS, **model["vision_cfg"]}
-    return Origin(_architecture(model, vision), _preprocessor(origin.config.get("preprocess_cfg") or {}))
+    return Sidecar(_architecture(model, vision), _preprocessor(sidecar.config.get("preprocess_cfg") or {}))
 
 
 def _architecture(model: Mapping[str, Any], vision: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from vit_engine.errors import CheckpointError
 from vit_engine.spec import INTERPOLATIONS, Preprocessing
-from vit_engine.weights.formats.common.format import Origin
+from vit_engine.weights.formats.common.format import Sidecar
 from vit_engine.weights.formats.common.numbers import is_number, is_whole
 
 ASSUMED_NORMALISATION = "Pictures are normalised with ImageNet's mean and std."
@@ -54,13 +54,13 @@ class Description:
         return self.options.get("img_size") is not None
 
 
-def describe(origin: Origin) -> Description | None:
+def describe(sidecar: Sidecar) -> Description | None:
     """What came with the tensors, if it is timm's."""
-    kind = origin.config.get("model_type", "timm_wrapper")  # transformers, where it has wrapped a timm model
-    if isinstance(origin.config.get("architecture"), str) and kind == "timm_wrapper":
-        return _of_config(origin.config)
-    if origin.arguments.keys() >= _TRAINING and isinstance(origin.arguments["model"], str):
-        return _of_training(origin.arguments)
+    kind = sidecar.config.get("model_type", "timm_wrapper")  # transformers, where it has wrapped a timm model
+    if isinstance(sidecar.config.get("architecture"), str) and kind == "timm_wrapper":
+        return _of_config(sidecar.config)
+    if sidecar.arguments.keys() >= _TRAINING and isinstance(sidecar.arguments["model"], str):
+        return _of_training(sidecar.arguments)
     return None
 
 
