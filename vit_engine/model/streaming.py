@@ -51,6 +51,12 @@ class AttentionPlan:
     output: bool = True
     chunk_bytes: int | None = None
 
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """What it finds out about every query: fields of StreamedAttention."""
+        entropies = ("entropy", "patch_entropy", "prefix_mass", "maximum")
+        return entropies * self.entropy + ("distance",) * self.distance
+
 
 @dataclass(frozen=True)
 class StreamedAttention:
