@@ -9,7 +9,6 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard import keys
 from dashboard.heads import controls, figures
-from dashboard.heads.state import STATISTICS
 from dashboard.services import limits
 from dashboard.shell import sidebar
 from dashboard.testing import decode_figure, selecting
@@ -25,6 +24,7 @@ from tests.dashboard.heads.fixtures_heads import (
 )
 from tests.dashboard.support import SMALL, assert_drawn, assert_works, open_small, small_trace
 from vit_engine.analysis.rankings import rank_heads
+from vit_engine.trace.statistics import STATISTICS
 
 NAMES = ["focused", "local", "global", "unlike", "redundant"]
 
