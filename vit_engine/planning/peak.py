@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from vit_engine.model.streaming import chunk_bytes
+from vit_engine.model.chunks import chunk_bytes
 from vit_engine.planning.plan import STATISTICS, RunPlan
 from vit_engine.spec import GATED_MLPS, TokenGrid
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import vit_engine as ve
 from vit_engine.decoding import MAX_PIXELS
 from vit_engine.image import with_short_side
-from vit_engine.model.streaming import CPU_CHUNK_BYTES, GPU_CHUNK_BYTES
+from vit_engine.model.chunks import CPU_CHUNK_BYTES, GPU_CHUNK_BYTES
 from vit_engine.planning import demand_memory, largest_size
 from vit_engine.resources.budget import BUDGET_VARIABLE, in_words
 from vit_engine.weights import LoadedModel
