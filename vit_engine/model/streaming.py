@@ -29,6 +29,7 @@ from vit_engine.model.chunks import Chunk, ChunkShape, chunk_bytes, chunks
 from vit_engine.spec import TokenGrid
 
 LOG2_E = math.log2(math.e)
+OUT_OF_REACH = 2.0**100  # the least difference of two scores times this is more than any number of tokens
 COARSE_SCORE = 100.0  # measured: up to here, float32 scores give entropies within 1e-5 of those of float64
 
 
@@ -37,13 +38,14 @@ class AttentionPlan:
     """What to find out about one layer's attention.
 
     entropy: entropies, prefix mass and maximum of every query. distance: mean attention distance of
-    every patch query. output: the mixed values, which a later layer needs. chunk_bytes: the size that
-    one chunk of scores may have; None fits the device.
+    every patch query. argmax: which key every query gives its largest weight. output: the mixed values,
+    which a later layer needs. chunk_bytes: the size that one chunk of scores may have; None fits the device.
     """
 
     grid: TokenGrid
     entropy: bool = True
     distance: bool = True
+    argmax: bool = True
     output: bool = True
     chunk_bytes: int | None = None
 
@@ -51,7 +53,7 @@ class AttentionPlan:
     def quantities(self) -> tuple[str, ...]:
         """What it finds out about every query: fields of StreamedAttention."""
         entropies = ("entropy", "patch_entropy", "prefix_mass", "maximum")
-        return entropies * self.entropy + ("distance",) * self.distance
+        return entropies * self.entropy + ("distance",) * self.distance + ("argmax",) * self.argmax
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class StreamedAttention:
     prefix_mass: (B, H, N), the share of the prefix keys, 0..1.
     maximum: (B, H, N), the largest weight over all keys, 0..1.
     distance: (B, H, patches), pixels: for each patch query Σ_j p_j ‖Δ_j‖ over patch keys renormalised.
+    argmax: (B, H, N), int64: the token that has the largest weight as a key; of equal ones the first.
     What the plan did not ask for is None.
     """
 
@@ -75,6 +78,7 @@ class StreamedAttention:
     prefix_mass: Tensor | None = None
     maximum: Tensor | None = None
     distance: Tensor | None = None
+    argmax: Tensor | None = None
 
 
 def explicit_weights(
@@ -123,7 +127,7 @@ def _sum_patches(q: Tensor, k: Tensor, v: Tensor, scale: float, plan: AttentionP
 class _PatchSums:
     """The sums over the patch keys of all queries, (B·H, N, 1), and of their values, (B·H, N, d).
 
-    `maximum` and `moment` are of scores not yet scaled; `path` is in patches.
+    `maximum` and `moment` are of scores not yet scaled; `path` is in patches; `argmax` is a token's number, negated.
     """
 
     def __init__(self, q: Tensor, v: Tensor, scale: float, plan: AttentionPlan, shape: ChunkShape) -> None:
@@ -133,6 +137,8 @@ class _PatchSums:
         self.total = q.new_zeros(heads, tokens, 1)
         self.moment = q.new_zeros(heads, tokens, 1) if plan.entropy else None
         self.path = q.new_zeros(heads, tokens, 1) if plan.distance else None
+        self.argmax = q.new_full((heads, tokens, 1), -math.inf) if plan.argmax else None
+        self.numbers = -torch.arange(plan.grid.prefix, tokens, dtype=q.dtype, device=q.device)
         # Heads side by side in memory, as the projection after attention reads them.
         self.mixed = q.new_zeros(tokens, heads, v.shape[-1]).transpose(0, 1) if plan.output else None
         self.scratch = [q.new_empty(shape.scores(plan.grid)) for _ in range(2)]
@@ -160,8 +166,18 @@ class _PatchSums:
         else:
             self._raise_maximum(chunk, highest)
             t.sub_(self.maximum[chunk.at].to(t.dtype))
+        if self.argmax is not None:
+            self._take_argmax(self.argmax[chunk.at], t, self.numbers[chunk.keys], spare=weights)
         torch.mul(t, self.scale * LOG2_E, out=weights).exp2_()
         self._sum(chunk, t, weights, v)
+
+    @staticmethod
+    def _take_argmax(known: Tensor, t: Tensor, numbers: Tensor, *, spare: Tensor) -> None:
+        """Keep the first key at the maximum, where t is 0: all others are moved out of reach. PyTorch's argmax takes
+        several times as long as two passes that are vectorised.
+        """
+        torch.add(numbers, t, alpha=OUT_OF_REACH, out=spare)
+        torch.maximum(known, spare.amax(dim=-1, keepdim=True), out=known)
 
     def _sum(self, chunk: Chunk, t: Tensor, weights: Tensor, v: Tensor) -> None:
         """Add what the scores' differences from the maximum, and their exponentials, give. Overwrites both."""
@@ -187,6 +203,8 @@ class _PatchSums:
             for sums in (self.total, self.moment, self.path, self.mixed):
                 if sums is not None:
                     sums[chunk.at].mul_(shrink)
+            if self.argmax is not None:
+                self.argmax[chunk.at].masked_fill_(change < 0, -math.inf)
         known.copy_(highest)
 
 
@@ -198,12 +216,13 @@ def is_coarse(scores: Tensor, scale: float) -> bool:
 def _reduce(sums: _PatchSums, q: Tensor, k: Tensor, v: Tensor, grid: TokenGrid) -> dict[str, Tensor]:
     """The sums over the patch keys, joined with the prefix keys; each (B·H, N), the output (B·H, N, d)."""
     prefix_t = _prefix_differences(sums, q, k[:, : grid.prefix])
+    reduced: dict[str, Tensor] = {} if sums.argmax is None else {"argmax": _argmax(sums.argmax, prefix_t)}
     lift = functional.pad(prefix_t, (1, 0)).amax(dim=-1, keepdim=True)  # of the maximum by the prefix, ≥ 0
     patch_shrink, prefix_weights = (-lift).exp(), prefix_t.sub_(lift).exp_()
     total = sums.total * patch_shrink + prefix_weights.sum(dim=-1, keepdim=True)
     prefix_weights /= total
     largest_patch = patch_shrink / total
-    reduced = {"log_normaliser": (sums.maximum * sums.scale + lift + total.log()).to(total.dtype)}
+    reduced["log_normaliser"] = (sums.maximum * sums.scale + lift + total.log()).to(total.dtype)
     if sums.moment is not None:
         patch_mass = largest_patch * sums.total
         over_patches = sums.total.log() - sums.moment * sums.scale / sums.total
@@ -218,6 +237,13 @@ def _reduce(sums: _PatchSums, q: Tensor, k: Tensor, v: Tensor, grid: TokenGrid) 
     if sums.mixed is not None:
         reduced["output"] = sums.mixed.mul_(largest_patch).baddbmm_(prefix_weights, v[:, : grid.prefix])
     return reduced
+
+
+def _argmax(negated: Tensor, prefix_t: Tensor) -> Tensor:
+    """The token with the largest weight; any, where activations overflow, which is found out after the run."""
+    first = functional.pad(prefix_t, (0, 1)).argmax(dim=-1, keepdim=True)  # a prefix token, or one behind: a patch
+    patch = negated.neg().nan_to_num(0.0, posinf=0.0).long()
+    return torch.where(first < prefix_t.shape[-1], first, patch)
 
 
 def _prefix_differences(sums: _PatchSums, q: Tensor, k_prefix: Tensor) -> Tensor:

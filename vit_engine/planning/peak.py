@@ -15,7 +15,7 @@ from vit_engine.spec import GATED_MLPS, TokenGrid
 
 _FLOAT32 = 4  # bytes: what sums run in, whatever the model is in
 _CHUNKS = 4  # scores, their exponentials, and scores in float64, where they are large; distances are one more
-_SUMS, _REDUCED, _PER_PREFIX_TOKEN = 5, 12, 3  # numbers a query and head: while keys pass, and when they are joined
+_SUMS, _REDUCED, _PER_PREFIX_TOKEN = 6, 14, 3  # numbers a query and head: while keys pass, and when they are joined
 # Blocks of up to 32 MiB come from glibc's heap (mallopt(3), M_MMAP_THRESHOLD), where a layer leaves holes that do not
 # always fit what the next one needs. Measured, they take at most as much as a layer at work, and at most 16 MiB for
 # each of the first six layers.

@@ -14,7 +14,7 @@ Layers = str | int | Sequence[int]
 
 
 # What is found out about every query of a traced layer, by what attend() calls it: options of an AttentionPlan.
-STATISTICS = {"all": ("entropy", "distance"), "entropy": ("entropy",), "none": ()}
+STATISTICS = {"all": ("entropy", "distance", "argmax"), "entropy": ("entropy",), "none": ()}
 
 
 @dataclass(frozen=True)

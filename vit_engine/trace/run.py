@@ -35,8 +35,8 @@ def attend(
 
     layers: "all", a layer, or several; negative ones count from the last. Only these are analysed, and the
     run ends in the last of them, but where the model has classes: predictions need all layers to run.
-    statistics: "all", "entropy" (no distances) or "none". progress(fraction, message) is called after
-    each layer's attention; what it raises stops the run. Safe to call from many threads at once. Raises
+    statistics: "all", "entropy" (neither distances nor argmax) or "none". progress(fraction, message) is called
+    after each layer's attention; what it raises stops the run. Safe to call from many threads at once. Raises
     SpecError for layers or statistics that do not exist, or an image prepared for another patch size;
     ResourceError, before anything is run, where the run needs more than memory_budget(), and where memory
     runs out all the same; NumericalError where the activations overflow.

@@ -69,6 +69,7 @@ class Statistic(Column):
 
     made: FromCls | FromQueries | Converted
     comparable: bool = False  # means the same for any number of tokens
+    counted: bool = False  # in whole queries: where two keys are nearly equal, a rounding moves it by some of them
 
 
 def _mean(values: Tensor) -> Tensor:
@@ -77,6 +78,12 @@ def _mean(values: Tensor) -> Tensor:
 
 def _mean_exponential(values: Tensor) -> Tensor:
     return values.exp().mean(dim=-1)  # more than e to the mean, where queries differ
+
+
+def _commonest(keys: Tensor) -> Tensor:
+    """The share of the queries that have the commonest key; there are as many keys as queries."""
+    ones = torch.ones(keys.shape, device=keys.device)
+    return torch.zeros_like(ones).scatter_add_(-1, keys, ones).amax(dim=-1) / keys.shape[-1]
 
 
 def _entropy(weights: Tensor) -> Tensor:
@@ -183,6 +190,14 @@ _ALL = (
         "0..1",
         "Share of the CLS query's patch weight on its top tenth.",
         FromCls(lambda cls: top_mass(cls.to_patches)),
+    ),
+    Statistic(
+        "same_argmax_share",
+        "same argmax",
+        "0..1",
+        "Share of all queries that have their largest weight on one key, the commonest: near 1 is an attention sink.",
+        FromQueries("argmax", _commonest),
+        counted=True,
     ),
 )
 STATISTICS: dict[str, Statistic] = {statistic.name: statistic for statistic in _ALL}

@@ -54,7 +54,15 @@ def test_the_page_opens_by_itself_with_everything_on_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["cls_entropy_normalised", "cls_entropy_bits", "mean_effective_tokens", "distance_px", "cls_gini"]
+    "name",
+    [
+        "cls_entropy_normalised",
+        "cls_entropy_bits",
+        "mean_effective_tokens",
+        "distance_px",
+        "cls_gini",
+        "same_argmax_share",
+    ],
 )
 def test_the_map_is_the_statistic_of_every_head_with_its_unit_and_meaning(name: str) -> None:
     at = open_heads()
@@ -75,7 +83,7 @@ def test_the_map_is_the_statistic_of_every_head_with_its_unit_and_meaning(name: 
 
 def test_every_statistic_but_layer_and_head_can_be_chosen() -> None:
     options = open_heads().selectbox(key=keys.HEADS_STATISTIC).options
-    assert len(options) == len(STATISTICS) == 25
+    assert len(options) == len(STATISTICS) == 26
     assert {"CLS entropy (bits)", "CLS entropy / max", "distance (px)"} <= set(options)
 
 

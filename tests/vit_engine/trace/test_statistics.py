@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from vit_engine.errors import SpecError
 from vit_engine.spec import TokenGrid
-from vit_engine.trace.statistics import COLUMNS, HeadStatistics, gini, top_mass
+from vit_engine.trace.statistics import COLUMNS, STATISTICS, FromQueries, HeadStatistics, gini, top_mass
 
 GRID = TokenGrid(prefix=3, rows=3, cols=4, patch_size=10)
 ENTROPIES = ("cls_entropy", "mean_entropy", "cls_patch_entropy", "mean_patch_entropy")
@@ -18,7 +19,7 @@ MEASURED = (
     *(f"{name}_nats" for name in ENTROPIES),
     *("mean_effective_tokens", "mean_patch_effective_tokens"),
     *("cls_to_cls", "cls_prefix_mass", "mean_prefix_mass", "cls_maximum", "mean_maximum", "cls_gini", "cls_top10_mass"),
-    "distance_px",
+    *("distance_px", "same_argmax_share"),
 )
 
 
@@ -37,7 +38,7 @@ def test_the_table_has_one_row_for_each_layer_and_head() -> None:
 
 def test_the_tables_columns_are_the_described_ones_in_their_order() -> None:
     assert list(statistics().to_frame()) == [column.name for column in COLUMNS]
-    assert len({column.name for column in COLUMNS}) == len(COLUMNS) == 27
+    assert len({column.name for column in COLUMNS}) == len(COLUMNS) == 28
     assert all(column.title and column.description.endswith(".") for column in COLUMNS)
 
 
@@ -118,7 +119,7 @@ def test_a_statistic_that_was_not_measured_is_none_and_one_that_there_is_not_is_
 
 def test_what_threads_share_cannot_be_written_to() -> None:
     made = statistics()
-    assert len(made.measured) == 14
+    assert len(made.measured) == 15
     for array in made.measured.values():
         with pytest.raises(ValueError, match="read-only"):
             array[0, 0] = 0
@@ -156,6 +157,13 @@ def test_top_mass_by_hand(weights: list[float], share: float, expected: float) -
 
 def test_the_usual_top_mass_is_that_of_a_tenth() -> None:
     assert top_mass(np.float32([*[1] * 18, 40, 42])).item() == pytest.approx(0.82)
+
+
+def test_the_share_of_the_commonest_key_by_hand() -> None:
+    made = STATISTICS["same_argmax_share"].made
+    assert isinstance(made, FromQueries)
+    keys = torch.tensor([[3, 3, 3, 3, 3], [4, 0, 4, 1, 4], [4, 3, 2, 1, 0]])  # of five queries in three heads
+    assert made.reduce(keys).tolist() == pytest.approx([1, 3 / 5, 1 / 5])
 
 
 def test_a_table_is_its_callers_own() -> None:
