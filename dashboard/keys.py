@@ -63,7 +63,7 @@ DOWNLOAD_INSPECTED = "download_inspected"  # download button: its report as JSON
 OPEN_CHECKPOINT = "open_checkpoint"  # button, where it is a model: in Explore
 
 # Heads: which heads to look at
-HEADS_STATISTIC = "heads_statistic"  # select box: a column of vit_engine.trace.statistics.COLUMNS but layer and head
+HEADS_STATISTIC = "heads_statistic"  # select box: a name in vit_engine.trace.statistics.STATISTICS
 HEADS_PROFILE = "heads_profile"  # segmented control: "statistic" | "entropy" | "distance"
 HEADS_OVERLAY = "heads_overlay"  # multi-select: names of models, besides the one in use
 HEADS_RANKING = "heads_ranking"  # segmented control: "focused" | "local" | "global" | "unlike" | "redundant"
@@ -118,7 +118,7 @@ COMPARISON_EVENTS = "comparison_events"  # component, not seen: tells clicks and
 RESET_ZOOM = "reset_zoom"  # button, where it is zoomed
 AGREEMENT = "agreement"  # data frame: one row a pair of panes
 DOWNLOAD_AGREEMENT = "download_agreement"  # download button: CSV
-STATISTIC = "statistic"  # select box: a column of vit_engine.trace.statistics.COLUMNS that means the same in all panes
+STATISTIC = "statistic"  # select box: a name in vit_engine.trace.statistics.STATISTICS that means the same in all panes
 COMPARE_ROWS = "compare_rows"  # segmented control: "layer" | "all"
 COMPARE_ORDER = "compare_order"  # segmented control: "head" | "difference"
 COMPARE_HEADS = "compare_heads"  # data frame: one row a head, a column group a pane

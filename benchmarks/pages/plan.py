@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 from dashboard import keys
 from dashboard.heads.controls import titled
-from dashboard.heads.state import STATISTICS
 from dashboard.keys import of_pane
+from vit_engine.trace.statistics import STATISTICS
 
 PICTURE, PATCH = "astronaut", 8  # a square picture; patches in pixels
 PANES = ("demo_vit_p8:5:mean", "demo_vit_p8:5:0", "random_demo_vit_p8:5:mean", "demo_vit_p8:2:mean")

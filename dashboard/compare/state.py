@@ -14,14 +14,13 @@ from dashboard.links.codec import Instead, Reading, finite, nearest, option, par
 from vit_engine import ModelSpec, SpecError
 from vit_engine.analysis.comparison import MAX_PANES, Pane, letter
 from vit_engine.report.style import SCALES, SHOWS
-from vit_engine.trace.statistics import COLUMNS
+from vit_engine.trace.statistics import STATISTICS
 
 LEAST_PANES = 2
 KEEPS = tuple(range(5, 100, 5))  # per cent of the mass
 ROWS = ("layer", "all")
 ORDERS = ("head", "difference")
 CHARTS = ("box", "violin")
-STATISTICS = tuple(column.name for column in COLUMNS if column.unit)
 DEFAULT_PANES = (Pane("demo_vit_p8", 5), Pane("demo_vit_p16", 5))
 SMALLEST_ZOOM = 0.02  # of a side
 _ROUNDING = 2e-4  # of a zoom in a link: its ends have four decimals

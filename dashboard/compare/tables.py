@@ -12,7 +12,7 @@ from dashboard.compare.state import CHARTS, ORDERS, ROWS, Comparing
 from dashboard.links import widgets
 from dashboard.services import comparisons
 from vit_engine.analysis.comparison import AGREEMENT_COLUMNS, Comparison
-from vit_engine.trace.statistics import COLUMNS, Column
+from vit_engine.trace.statistics import STATISTICS, Column
 
 _ROWS_TITLES = {"layer": "This layer", "all": "All layers"}
 _ORDER_TITLES = {"head": "By head", "difference": "Largest Δ first"}
@@ -72,7 +72,7 @@ def heads(comparison: Comparison, choice: Comparing) -> None:
     st.space("xsmall")  # a caption ends without one
     st.markdown("**Per-head entropy statistics, side by side**")
     column = _statistic_control(columns)
-    if len(columns) < len([one for one in COLUMNS if one.unit]):
+    if len(columns) < len(STATISTICS):
         st.caption(f":material/info: {NORMALISED_ONLY}")
     titles = {one.name: f"{one.name} · {one.trace.spec.title}" for one in comparison.shown}
     if choice.rows == "layer":

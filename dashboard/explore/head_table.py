@@ -12,11 +12,14 @@ from dashboard.services import analyses
 from dashboard.services.analyses import Analysis
 from dashboard.shell.formatting import file_name
 from vit_engine import TokenGrid
-from vit_engine.trace.statistics import COLUMNS
+from vit_engine.trace.statistics import COLUMNS, STATISTICS
 
 _ROWS = "_table_rows"  # session state: (layer, head) of the rows on screen, for the callback
 _LAYERS_TITLES = {"layer": "This layer", "all": "All layers"}
 _KEYS_TITLES = {"all": "All keys", "patches": "Patches only"}
+# Of the statistics that are no entropies: what stands before all others, and what others nearly say.
+_FIRST = ("distance_px", "distance_fraction", "mean_prefix_mass", "cls_maximum", "cls_to_cls", "cls_top10_mass")
+_DOWNLOAD_ONLY = {"cls_prefix_mass", "mean_maximum"}
 
 
 def show(analysis: Analysis, *, layer: int) -> None:
@@ -68,9 +71,9 @@ def _table_columns(which: str) -> list[str]:
         f"cls_{which}entropy_bits", f"cls_{which}entropy_normalised", f"cls_{which}effective_tokens",
         f"mean_{which}entropy_bits", f"mean_{which}entropy_normalised",
     ]  # fmt: skip
-    others = ["distance_px", "distance_fraction", "mean_prefix_mass", "cls_maximum", "cls_to_cls", "cls_top10_mass"]
-    others += ["cls_gini"]
-    return ["layer", "head", *entropies, *others]
+    others = [name for name in STATISTICS if "entropy" not in name and "effective_tokens" not in name]
+    ordered = dict.fromkeys([*_FIRST, *others])
+    return ["layer", "head", *entropies, *(name for name in ordered if name not in _DOWNLOAD_ONLY)]
 
 
 def _column_config(grid: TokenGrid, order: list[str]) -> dict:

@@ -13,7 +13,6 @@ from dashboard.heads.state import (
     PROFILES,
     RANKINGS,
     SCOPES,
-    STATISTICS,
     THRESHOLDS,
     HeadsView,
     fitting,
@@ -23,7 +22,7 @@ from dashboard.services import catalogue
 from dashboard.shell import page_state
 from dashboard.shell.formatting import file_name
 from vit_engine import ModelSpec
-from vit_engine.trace.statistics import Column
+from vit_engine.trace.statistics import STATISTICS, Column
 
 _PROFILE_TITLES = {"statistic": "This statistic", "entropy": "Entropy", "distance": "Attention distance"}
 _RANKING_TITLES = {

@@ -9,10 +9,8 @@ from typing import Any
 
 from dashboard import keys
 from dashboard.links.codec import Reading, layer_number, nearest, option, parameter
-from vit_engine.analysis.comparison.tables import COMPARABLE
-from vit_engine.trace.statistics import COLUMNS
+from vit_engine.trace.statistics import STATISTICS
 
-STATISTICS = {column.name: column for column in COLUMNS if column.unit}
 PROFILES = {"statistic": "", "entropy": "cls_entropy_normalised", "distance": "distance_px"}  # "" for the chosen one
 RANKINGS = ("focused", "local", "global", "unlike", "redundant")
 SCOPES = ("layer", "all")
@@ -60,7 +58,7 @@ DEFAULT = HeadsView()
 
 def compares(statistic: str, token_counts: Collection[tuple[int, int]]) -> bool:
     """Whether a statistic means the same in models with these (tokens, patches)."""
-    return len(set(token_counts)) <= 1 or statistic.endswith(COMPARABLE)
+    return len(set(token_counts)) <= 1 or STATISTICS[statistic].comparable
 
 
 def fitting(overlay: Sequence[str], *, models: Collection[str], model: str) -> tuple[str, ...]:

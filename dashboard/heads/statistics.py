@@ -11,7 +11,7 @@ from streamlit.delta_generator import DeltaGenerator
 from dashboard import keys
 from dashboard.heads import controls
 from dashboard.heads.figures import Profile, profile_figure, statistic_figure
-from dashboard.heads.state import STATISTICS, HeadsView, compares
+from dashboard.heads.state import HeadsView, compares
 from dashboard.links import widgets
 from dashboard.links.selection import Selection
 from dashboard.services import catalogue
@@ -20,7 +20,7 @@ from dashboard.services.heads import analyse_too
 from dashboard.shell import analysis_panel, opening, sidebar
 from dashboard.shell.formatting import plain, progress_in
 from vit_engine import VitEngineError
-from vit_engine.trace.statistics import Column
+from vit_engine.trace.statistics import STATISTICS, Column
 
 _ROW, _MOST = 44, 620  # pixels: of a layer in the map, of all layers at most
 

@@ -45,5 +45,4 @@ def _layer(weights: np.ndarray, query: int) -> LayerTrace:
 
 
 def _statistics(layers: tuple[int, ...], grid: TokenGrid, distance: np.ndarray) -> HeadStatistics:
-    other = np.zeros(distance.shape, dtype=np.float32)
-    return HeadStatistics(layers, grid, *[other] * 13, distance=distance.astype(np.float32))
+    return HeadStatistics(layers, grid, {"distance_px": distance.astype(np.float32)})

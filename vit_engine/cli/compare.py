@@ -13,7 +13,7 @@ from vit_engine.cli import panes as runs
 from vit_engine.errors import SpecError
 from vit_engine.report import bundle
 from vit_engine.report.style import Style
-from vit_engine.trace.statistics import COLUMNS
+from vit_engine.trace.statistics import STATISTICS
 
 ARCHIVE = "comparison.zip"
 
@@ -109,9 +109,8 @@ def _panes(arguments: argparse.Namespace) -> list[Pane]:
 
 
 def _demand_statistic(name: str) -> None:
-    names = [column.name for column in COLUMNS if column.unit]
-    if name not in names:
-        raise SpecError(f"statistic must be one of {', '.join(names)}; got {name!r}.")
+    if name not in STATISTICS:
+        raise SpecError(f"statistic must be one of {', '.join(STATISTICS)}; got {name!r}.")
 
 
 def _report(

@@ -18,21 +18,18 @@ the prefix takes all the mass.
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from vit_engine.model.chunks import Chunk, ChunkShape, chunk_bytes, chunks
 from vit_engine.spec import TokenGrid
 
-# A chunk of scores and its exponentials stay in a core's caches on a CPU. A GPU has cores to fill instead.
-CPU_CHUNK_BYTES = 1 << 20
-GPU_CHUNK_BYTES = 1 << 26
 LOG2_E = math.log2(math.e)
+OUT_OF_REACH = 2.0**100  # the least difference of two scores times this is more than any number of tokens
 COARSE_SCORE = 100.0  # measured: up to here, float32 scores give entropies within 1e-5 of those of float64
 
 
@@ -41,15 +38,22 @@ class AttentionPlan:
     """What to find out about one layer's attention.
 
     entropy: entropies, prefix mass and maximum of every query. distance: mean attention distance of
-    every patch query. output: the mixed values, which a later layer needs. chunk_bytes: the size that
-    one chunk of scores may have; None fits the device.
+    every patch query. argmax: which key every query gives its largest weight. output: the mixed values,
+    which a later layer needs. chunk_bytes: the size that one chunk of scores may have; None fits the device.
     """
 
     grid: TokenGrid
     entropy: bool = True
     distance: bool = True
+    argmax: bool = True
     output: bool = True
     chunk_bytes: int | None = None
+
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """What it finds out about every query: fields of StreamedAttention."""
+        entropies = ("entropy", "patch_entropy", "prefix_mass", "maximum")
+        return entropies * self.entropy + ("distance",) * self.distance + ("argmax",) * self.argmax
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ class StreamedAttention:
     prefix_mass: (B, H, N), the share of the prefix keys, 0..1.
     maximum: (B, H, N), the largest weight over all keys, 0..1.
     distance: (B, H, patches), pixels: for each patch query Σ_j p_j ‖Δ_j‖ over patch keys renormalised.
+    argmax: (B, H, N), int64: the token that has the largest weight as a key; of equal ones the first.
     What the plan did not ask for is None.
     """
 
@@ -73,6 +78,7 @@ class StreamedAttention:
     prefix_mass: Tensor | None = None
     maximum: Tensor | None = None
     distance: Tensor | None = None
+    argmax: Tensor | None = None
 
 
 def explicit_weights(
@@ -108,59 +114,46 @@ def stream_attention(
 def _sum_patches(q: Tensor, k: Tensor, v: Tensor, scale: float, plan: AttentionPlan) -> "_PatchSums":
     """All chunks summed; where a GPU's memory does not suffice for one, they are made smaller."""
     k, v = (x[:, plan.grid.prefix :] for x in (k, v))
-    shape = _ChunkShape.within(plan.chunk_bytes or chunk_bytes(q.device), q.shape[0], plan.grid)
+    shape = ChunkShape.within(plan.chunk_bytes or chunk_bytes(q.device), q.shape[0], plan.grid)
     while True:
         try:
             return _PatchSums.of(q, k, v, scale=scale, plan=plan, shape=shape)
         except torch.OutOfMemoryError:
             if shape.is_least:
                 raise
-        shape = _ChunkShape.within(shape.scores(plan.grid), q.shape[0], plan.grid)  # a quarter of the bytes
-
-
-@dataclass(frozen=True)
-class _Chunk:
-    """Some query rows of some heads against some patch keys: whole rows of patches."""
-
-    heads: slice
-    queries: slice  # of all tokens
-    keys: slice  # of the patches
-    distances: Tensor | None  # (patch queries, keys), in patches; the prefix queries before them have none
-    first: bool  # no keys came before these
-
-    @property
-    def at(self) -> tuple[slice, slice]:
-        return self.heads, self.queries
+        shape = ChunkShape.within(shape.scores(plan.grid), q.shape[0], plan.grid)  # a quarter of the bytes
 
 
 class _PatchSums:
     """The sums over the patch keys of all queries, (B·H, N, 1), and of their values, (B·H, N, d).
 
-    `maximum` and `moment` are of scores not yet scaled; `path` is in patches.
+    `maximum` and `moment` are of scores not yet scaled; `path` is in patches; `argmax` is a token's number, negated.
     """
 
-    def __init__(self, q: Tensor, v: Tensor, scale: float, plan: AttentionPlan, shape: "_ChunkShape") -> None:
+    def __init__(self, q: Tensor, v: Tensor, scale: float, plan: AttentionPlan, shape: ChunkShape) -> None:
         heads, tokens = q.shape[:2]
         self.scale = scale
         self.maximum = q.new_zeros(heads, tokens, 1, dtype=q.dtype if q.device.type == "mps" else torch.float64)
         self.total = q.new_zeros(heads, tokens, 1)
         self.moment = q.new_zeros(heads, tokens, 1) if plan.entropy else None
         self.path = q.new_zeros(heads, tokens, 1) if plan.distance else None
+        self.argmax = q.new_full((heads, tokens, 1), -math.inf) if plan.argmax else None
+        self.numbers = -torch.arange(plan.grid.prefix, tokens, dtype=q.dtype, device=q.device)
         # Heads side by side in memory, as the projection after attention reads them.
         self.mixed = q.new_zeros(tokens, heads, v.shape[-1]).transpose(0, 1) if plan.output else None
         self.scratch = [q.new_empty(shape.scores(plan.grid)) for _ in range(2)]
 
     @classmethod
     def of(
-        cls, q: Tensor, k: Tensor, v: Tensor, *, scale: float, plan: AttentionPlan, shape: "_ChunkShape"
+        cls, q: Tensor, k: Tensor, v: Tensor, *, scale: float, plan: AttentionPlan, shape: ChunkShape
     ) -> "_PatchSums":
         """Of all patch keys, in chunks of this shape."""
         sums = cls(q, v, scale, plan, shape)
-        for chunk in _chunks(q, plan, shape):
+        for chunk in chunks(q, plan.grid, shape, distance=plan.distance):
             sums.add(chunk, q[chunk.at], k[chunk.heads, chunk.keys], v[chunk.heads, chunk.keys])
         return sums
 
-    def add(self, chunk: _Chunk, q: Tensor, k: Tensor, v: Tensor) -> None:
+    def add(self, chunk: Chunk, q: Tensor, k: Tensor, v: Tensor) -> None:
         """Take a chunk in."""
         cells = (*q.shape[:2], k.shape[1])
         t, weights = (buffer[: math.prod(cells)].view(cells) for buffer in self.scratch)
@@ -173,10 +166,20 @@ class _PatchSums:
         else:
             self._raise_maximum(chunk, highest)
             t.sub_(self.maximum[chunk.at].to(t.dtype))
+        if self.argmax is not None:
+            self._take_argmax(self.argmax[chunk.at], t, self.numbers[chunk.keys], spare=weights)
         torch.mul(t, self.scale * LOG2_E, out=weights).exp2_()
         self._sum(chunk, t, weights, v)
 
-    def _sum(self, chunk: _Chunk, t: Tensor, weights: Tensor, v: Tensor) -> None:
+    @staticmethod
+    def _take_argmax(known: Tensor, t: Tensor, numbers: Tensor, *, spare: Tensor) -> None:
+        """Keep the first key at the maximum, where t is 0: all others are moved out of reach. PyTorch's argmax takes
+        several times as long as two passes that are vectorised.
+        """
+        torch.add(numbers, t, alpha=OUT_OF_REACH, out=spare)
+        torch.maximum(known, spare.amax(dim=-1, keepdim=True), out=known)
+
+    def _sum(self, chunk: Chunk, t: Tensor, weights: Tensor, v: Tensor) -> None:
         """Add what the scores' differences from the maximum, and their exponentials, give. Overwrites both."""
         self.total[chunk.at].add_(weights.sum(dim=-1, keepdim=True))
         if self.mixed is not None:
@@ -188,7 +191,7 @@ class _PatchSums:
             far = weights[:, -patches:].mul_(chunk.distances)
             self.path[chunk.at][:, -patches:].add_(far.sum(dim=-1, keepdim=True))
 
-    def _raise_maximum(self, chunk: _Chunk, highest: Tensor) -> None:
+    def _raise_maximum(self, chunk: Chunk, highest: Tensor) -> None:
         """Take the sums from the larger of the old maximum and this one."""
         known = self.maximum[chunk.at]
         if not chunk.first:
@@ -200,6 +203,8 @@ class _PatchSums:
             for sums in (self.total, self.moment, self.path, self.mixed):
                 if sums is not None:
                     sums[chunk.at].mul_(shrink)
+            if self.argmax is not None:
+                self.argmax[chunk.at].masked_fill_(change < 0, -math.inf)
         known.copy_(highest)
 
 
@@ -211,12 +216,13 @@ def is_coarse(scores: Tensor, scale: float) -> bool:
 def _reduce(sums: _PatchSums, q: Tensor, k: Tensor, v: Tensor, grid: TokenGrid) -> dict[str, Tensor]:
     """The sums over the patch keys, joined with the prefix keys; each (B·H, N), the output (B·H, N, d)."""
     prefix_t = _prefix_differences(sums, q, k[:, : grid.prefix])
+    reduced: dict[str, Tensor] = {} if sums.argmax is None else {"argmax": _argmax(sums.argmax, prefix_t)}
     lift = functional.pad(prefix_t, (1, 0)).amax(dim=-1, keepdim=True)  # of the maximum by the prefix, ≥ 0
     patch_shrink, prefix_weights = (-lift).exp(), prefix_t.sub_(lift).exp_()
     total = sums.total * patch_shrink + prefix_weights.sum(dim=-1, keepdim=True)
     prefix_weights /= total
     largest_patch = patch_shrink / total
-    reduced = {"log_normaliser": (sums.maximum * sums.scale + lift + total.log()).to(total.dtype)}
+    reduced["log_normaliser"] = (sums.maximum * sums.scale + lift + total.log()).to(total.dtype)
     if sums.moment is not None:
         patch_mass = largest_patch * sums.total
         over_patches = sums.total.log() - sums.moment * sums.scale / sums.total
@@ -233,68 +239,16 @@ def _reduce(sums: _PatchSums, q: Tensor, k: Tensor, v: Tensor, grid: TokenGrid) 
     return reduced
 
 
+def _argmax(negated: Tensor, prefix_t: Tensor) -> Tensor:
+    """The token with the largest weight; any, where activations overflow, which is found out after the run."""
+    first = functional.pad(prefix_t, (0, 1)).argmax(dim=-1, keepdim=True)  # a prefix token, or one behind: a patch
+    patch = negated.neg().nan_to_num(0.0, posinf=0.0).long()
+    return torch.where(first < prefix_t.shape[-1], first, patch)
+
+
 def _prefix_differences(sums: _PatchSums, q: Tensor, k_prefix: Tensor) -> Tensor:
     """Scores of the prefix keys, scaled, from the largest patch score: (B·H, N, P)."""
     scores = q @ k_prefix.mT
     if scores.numel() and (is_coarse(scores, sums.scale) or is_coarse(sums.maximum, sums.scale)):
         return (q.double() @ k_prefix.double().mT).sub_(sums.maximum).mul_(sums.scale).to(q.dtype)
     return scores.sub_(sums.maximum.to(q.dtype)).mul_(sums.scale)
-
-
-@dataclass(frozen=True)
-class _ChunkShape:
-    """How many heads, queries, and rows of patches as keys a chunk has at most."""
-
-    heads: int
-    queries: int
-    patch_rows: int
-
-    @classmethod
-    def within(cls, chunk_bytes: int, heads: int, grid: TokenGrid) -> "_ChunkShape":
-        """Of this many bytes of scores, with twice as many keys as queries; at the least one row of patches."""
-        scores = chunk_bytes // 4
-        patch_rows = max(1, min(2 * math.isqrt(scores) // grid.cols, grid.rows))
-        keys = patch_rows * grid.cols
-        queries = max(1, min(scores // keys, grid.tokens))
-        return cls(max(1, min(scores // (keys * queries), heads)), queries, patch_rows)
-
-    @property
-    def is_least(self) -> bool:
-        return self == _ChunkShape(heads=1, queries=1, patch_rows=1)
-
-    def scores(self, grid: TokenGrid) -> int:
-        """How many scores a chunk has at most."""
-        return self.heads * self.queries * self.patch_rows * grid.cols
-
-
-def chunk_bytes(device: torch.device) -> int:
-    """Of scores, where a plan does not say. On a CPU every thread takes a part, which is to fit its own cache."""
-    return CPU_CHUNK_BYTES * torch.get_num_threads() if device.type == "cpu" else GPU_CHUNK_BYTES
-
-
-def _chunks(q: Tensor, plan: AttentionPlan, shape: _ChunkShape) -> Iterator[_Chunk]:
-    """All pairs of queries and patch keys; for each query, the keys in order."""
-    grid = plan.grid
-    for queries in _slices(grid.tokens, shape.queries):
-        for rows in _slices(grid.rows, shape.patch_rows):
-            distances = _distances(grid, queries, rows, q.device) if plan.distance else None
-            keys = slice(rows.start * grid.cols, rows.stop * grid.cols)
-            for heads in _slices(q.shape[0], shape.heads):
-                yield _Chunk(heads, queries, keys, distances, first=rows.start == 0)
-
-
-def _slices(length: int, step: int) -> Iterator[slice]:
-    """Slices of nearly one size, at most `step`, that make up the length."""
-    count = -(-length // step)
-    return (slice(length * i // count, length * (i + 1) // count) for i in range(count))
-
-
-def _distances(grid: TokenGrid, queries: slice, rows: slice, device: torch.device) -> Tensor | None:
-    """(patches among these queries, patches in these rows), in patches; None where all queries are prefix tokens."""
-    first, last = (max(token - grid.prefix, 0) for token in (queries.start, queries.stop))
-    integers = partial(torch.arange, dtype=torch.int32, device=device)
-    patches = integers(first, last)[:, None]
-    down = patches // grid.cols - integers(rows.start, rows.stop)
-    across = patches % grid.cols - integers(grid.cols)
-    squares = down.square().float().unsqueeze(2) + across.square().float().unsqueeze(1)
-    return squares.sqrt_().flatten(1) if len(patches) else None

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 
 import torch
 
-from vit_engine.model.streaming import chunk_bytes
+from vit_engine.model.chunks import chunk_bytes
 from vit_engine.planning.plan import STATISTICS, RunPlan
 from vit_engine.spec import GATED_MLPS, TokenGrid
 
 _FLOAT32 = 4  # bytes: what sums run in, whatever the model is in
 _CHUNKS = 4  # scores, their exponentials, and scores in float64, where they are large; distances are one more
-_SUMS, _REDUCED, _PER_PREFIX_TOKEN = 5, 12, 3  # numbers a query and head: while keys pass, and when they are joined
-_ENTROPIES, _DISTANCES = 4, 1  # numbers a query and head, kept of every traced layer until the last is done
+_SUMS, _REDUCED, _PER_PREFIX_TOKEN = 6, 14, 3  # numbers a query and head: while keys pass, and when they are joined
 # Blocks of up to 32 MiB come from glibc's heap (mallopt(3), M_MMAP_THRESHOLD), where a layer leaves holes that do not
 # always fit what the next one needs. Measured, they take at most as much as a layer at work, and at most 16 MiB for
 # each of the first six layers.
@@ -50,11 +49,9 @@ def kept_bytes(run: RunPlan, grid: TokenGrid) -> int:
 def peak_bytes(run: RunPlan, grid: TokenGrid) -> int:
     """The most bytes at once, beside the model and the prepared picture: an upper bound that grows with the grid."""
     size = _sizes(run, grid)
-    asked = STATISTICS[run.statistics]
-    per_query = len(run.traced) * (_ENTROPIES * asked.entropy + _DISTANCES * asked.distance) * size.vector
     at_work = max(_attention(size, run), _mlp(size, run))
     holes = min(at_work, _HOLE * min(run.whole_layers, _HOLES))
-    return size.picture + kept_bytes(run, grid) + per_query + at_work + holes + _LIBRARIES
+    return size.picture + kept_bytes(run, grid) + at_work + holes + _LIBRARIES
 
 
 def _sizes(run: RunPlan, grid: TokenGrid) -> _Sizes:
@@ -80,7 +77,7 @@ def _attention(size: _Sizes, run: RunPlan) -> int:
     widened = 3 * size.wide if size.wide > size.stream else 0
     doubled = 2 * size.wide  # queries in float64, where scores are large
     vectors = (_SUMS + _REDUCED + _PER_PREFIX_TOKEN * run.spec.prefix) * size.vector
-    chunks = (_CHUNKS + STATISTICS[run.statistics].distance) * size.chunk
+    chunks = (_CHUNKS + ("distance" in STATISTICS[run.statistics])) * size.chunk
     return 5 * size.stream + rotated + mixed + widened + doubled + vectors + chunks
 
 

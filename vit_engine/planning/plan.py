@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 
@@ -14,14 +13,8 @@ from vit_engine.spec import ModelSpec, TokenGrid
 Layers = str | int | Sequence[int]
 
 
-class Statistics(NamedTuple):
-    """What is found out about every query of a traced layer."""
-
-    entropy: bool
-    distance: bool
-
-
-STATISTICS = {"all": Statistics(True, True), "entropy": Statistics(True, False), "none": Statistics(False, False)}
+# What is found out about every query of a traced layer, by what attend() calls it: options of an AttentionPlan.
+STATISTICS = {"all": ("entropy", "distance", "argmax"), "entropy": ("entropy",), "none": ()}
 
 
 @dataclass(frozen=True)
@@ -51,4 +44,4 @@ class RunPlan:
 
 def attention_plan(grid: TokenGrid, statistics: str) -> AttentionPlan:
     """What to find out about a traced layer."""
-    return AttentionPlan(grid, **STATISTICS[statistics]._asdict())
+    return AttentionPlan(grid, **{name: name in STATISTICS[statistics] for name in STATISTICS["all"]})

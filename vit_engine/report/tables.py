@@ -8,7 +8,7 @@ from html import escape
 import pandas as pd
 
 from vit_engine.analysis.comparison import AGREEMENT_COLUMNS, Comparison, agreement_table, head_table
-from vit_engine.trace.statistics import COLUMNS, Column
+from vit_engine.trace.statistics import STATISTICS, Column
 
 
 def all_heads(comparison: Comparison) -> pd.DataFrame:
@@ -51,7 +51,7 @@ def agreement_html(frame: pd.DataFrame) -> str:
 
 def heads_html(frame: pd.DataFrame, statistic: str) -> str:
     """A statistic of every head, side by side, and what it is."""
-    column = next(column for column in COLUMNS if column.name == statistic)
+    column = STATISTICS[statistic]
     meaning = f"<p>{escape(_headed(column))}: {escape(column.description)}</p>"
     return meaning + _table([str(name) for name in frame.columns], frame)
 

@@ -19,10 +19,8 @@ from vit_engine.progress import Progress
 from vit_engine.spec import ModelSpec, TokenGrid
 from vit_engine.trace.overflow import Overflow
 from vit_engine.trace.record import AttentionTrace, LayerTrace, Prediction
-from vit_engine.trace.statistics import HeadStatistics, gini, top_mass
+from vit_engine.trace.statistics import STATISTICS, ClsRows, FromCls, FromQueries, HeadStatistics
 from vit_engine.weights import LoadedModel
-
-PER_QUERY = ("entropy", "patch_entropy", "prefix_mass", "maximum")  # what a plan with entropy streams
 
 
 def attend(
@@ -37,8 +35,8 @@ def attend(
 
     layers: "all", a layer, or several; negative ones count from the last. Only these are analysed, and the
     run ends in the last of them, but where the model has classes: predictions need all layers to run.
-    statistics: "all", "entropy" (no distances) or "none". progress(fraction, message) is called after
-    each layer's attention; what it raises stops the run. Safe to call from many threads at once. Raises
+    statistics: "all", "entropy" (neither distances nor argmax) or "none". progress(fraction, message) is called
+    after each layer's attention; what it raises stops the run. Safe to call from many threads at once. Raises
     SpecError for layers or statistics that do not exist, or an image prepared for another patch size;
     ResourceError, before anything is run, where the run needs more than memory_budget(), and where memory
     runs out all the same; NumericalError where the activations overflow.
@@ -127,9 +125,11 @@ class _TraceBuilder:
             )
             for layer in sorted(traced)
         }
-        lengths = dict.fromkeys(PER_QUERY if plan.entropy else (), grid.tokens)
-        lengths |= {"distance": grid.patches} if plan.distance else {}
-        self.per_query = {name: empty(len(traced), spec.heads, length) for name, length in lengths.items()}
+        self.streamed = {
+            name: (made, empty(len(traced), spec.heads))
+            for name, made in ((name, statistic.made) for name, statistic in STATISTICS.items())
+            if isinstance(made, FromQueries) and made.quantity in plan.quantities
+        }
 
     def add(self, layer: int, record: LayerRecord) -> None:
         self.overflow.add(layer - 1, record.tokens)  # which the layer before has left
@@ -145,8 +145,8 @@ class _TraceBuilder:
         streamed = attention.streamed
         self.overflow.add(layer, streamed.log_normaliser)
         queries, keys, log_normalisers = self.store.pop(layer)
-        for name, values in self.per_query.items():
-            values[len(self.layers)] = getattr(streamed, name)[0]
+        for made, values in self.streamed.values():
+            values[len(self.layers)] = made.reduce(getattr(streamed, made.quantity)[0])
         self.layers[layer] = LayerTrace(
             queries.copy_(attention.queries[0]),
             keys.copy_(attention.keys[0]),
@@ -155,34 +155,11 @@ class _TraceBuilder:
         )
 
     def statistics(self) -> HeadStatistics:
-        reduced = {name: values.float().cpu().numpy() for name, values in _means(self.per_query).items()}
-        scores = torch.stack([layer.scores(0) for layer in self.layers.values()])
-        return HeadStatistics(tuple(self.layers), self.grid, **reduced, **_cls_columns(scores, self.grid.prefix))
-
-
-def _means(per_query: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Means over the queries, (layers, heads), from (layers, heads, queries)."""
-    means = {f"mean_{name}": values.mean(dim=-1) for name, values in per_query.items()}
-    for keys in ("", "patch_"):
-        means[f"mean_{keys}effective_tokens"] = per_query[f"{keys}entropy"].exp().mean(dim=-1)
-    if "mean_distance" in means:
-        means["distance"] = means.pop("mean_distance")
-    return means
-
-
-def _cls_columns(scores: Tensor, prefix: int) -> dict[str, np.ndarray]:
-    """What the CLS query's scores (layers, heads, tokens) say: each float32 (layers, heads)."""
-    rows = scores.softmax(dim=-1)
-    reduced = {
-        "cls_entropy": torch.special.entr(rows).sum(dim=-1),
-        "cls_patch_entropy": torch.special.entr(scores[..., prefix:].softmax(dim=-1)).sum(dim=-1),
-        "cls_prefix_mass": rows[..., :prefix].sum(dim=-1),
-        "cls_maximum": rows.amax(dim=-1),
-        "cls_to_cls": rows[..., 0],
-    }
-    to_patches = rows[..., prefix:].float().cpu().numpy()
-    concentration = {"cls_gini": gini(to_patches), "cls_top10_mass": top_mass(to_patches)}
-    return {name: values.float().cpu().numpy() for name, values in reduced.items()} | concentration
+        rows = ClsRows(torch.stack([layer.scores(0) for layer in self.layers.values()]), self.grid.prefix)
+        made: dict[str, Tensor | np.ndarray] = {name: values for name, (_, values) in self.streamed.items()}
+        made |= {name: each.made.reduce(rows) for name, each in STATISTICS.items() if isinstance(each.made, FromCls)}
+        arrays = {name: torch.as_tensor(values).float().cpu().numpy() for name, values in made.items()}
+        return HeadStatistics(tuple(self.layers), self.grid, arrays)
 
 
 def _predictions(output: Tensor, spec: ModelSpec) -> tuple[Prediction, ...]:

@@ -14,7 +14,6 @@ from dashboard.compare.state import (
     LEAST_PANES,
     ORDERS,
     ROWS,
-    STATISTICS,
     Comparing,
     fitted,
 )
@@ -22,6 +21,7 @@ from dashboard.links.codec import Available, Notices, from_link, names, to_link
 from vit_engine import ModelSpec
 from vit_engine.analysis.comparison import MAX_PANES, Pane, letter
 from vit_engine.report.style import SCALES, SHOWS
+from vit_engine.trace.statistics import STATISTICS
 
 FRACTIONS = st.integers(0, 10_000).map(lambda number: number / 10_000)
 ODD_TEXTS = [
@@ -96,7 +96,7 @@ def choices(draw: st.DrawFn) -> Comparing:
         scale=draw(st.sampled_from(SCALES)),
         keep=draw(st.sampled_from(KEEPS)),
         zoom=draw(st.none() | zooms()),
-        statistic=draw(st.sampled_from(STATISTICS)),
+        statistic=draw(st.sampled_from(tuple(STATISTICS))),
         rows=draw(st.sampled_from(ROWS)),
         order=draw(st.sampled_from(ORDERS)),
         chart=draw(st.sampled_from(CHARTS)),

@@ -38,7 +38,7 @@ def test_the_table_can_show_all_layers() -> None:
 def test_entropies_are_over_all_keys_or_over_patches_only() -> None:
     at = open_small()
     over_all = list(table(at))
-    assert {"cls_entropy_bits", "mean_entropy_normalised", "distance_px"} <= set(over_all)
+    assert {"cls_entropy_bits", "mean_entropy_normalised", "distance_px", "same_argmax_share"} <= set(over_all)
     at.segmented_control(key=keys.TABLE_KEYS).set_value("patches").run()
     assert_from_engine(table(at), layers=[5])
     assert list(table(at)) == [

@@ -9,7 +9,6 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard import keys
 from dashboard.heads import controls, figures
-from dashboard.heads.state import STATISTICS
 from dashboard.services import limits
 from dashboard.shell import sidebar
 from dashboard.testing import decode_figure, selecting
@@ -25,6 +24,7 @@ from tests.dashboard.heads.fixtures_heads import (
 )
 from tests.dashboard.support import SMALL, assert_drawn, assert_works, open_small, small_trace
 from vit_engine.analysis.rankings import rank_heads
+from vit_engine.trace.statistics import STATISTICS
 
 NAMES = ["focused", "local", "global", "unlike", "redundant"]
 
@@ -54,7 +54,15 @@ def test_the_page_opens_by_itself_with_everything_on_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["cls_entropy_normalised", "cls_entropy_bits", "mean_effective_tokens", "distance_px", "cls_gini"]
+    "name",
+    [
+        "cls_entropy_normalised",
+        "cls_entropy_bits",
+        "mean_effective_tokens",
+        "distance_px",
+        "cls_gini",
+        "same_argmax_share",
+    ],
 )
 def test_the_map_is_the_statistic_of_every_head_with_its_unit_and_meaning(name: str) -> None:
     at = open_heads()
@@ -75,7 +83,7 @@ def test_the_map_is_the_statistic_of_every_head_with_its_unit_and_meaning(name: 
 
 def test_every_statistic_but_layer_and_head_can_be_chosen() -> None:
     options = open_heads().selectbox(key=keys.HEADS_STATISTIC).options
-    assert len(options) == len(STATISTICS) == 25
+    assert len(options) == len(STATISTICS) == 26
     assert {"CLS entropy (bits)", "CLS entropy / max", "distance (px)"} <= set(options)
 
 

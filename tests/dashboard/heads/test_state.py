@@ -6,7 +6,6 @@ from dashboard.heads.state import (
     DEFAULT,
     MAX_OVERLAY,
     PROFILES,
-    STATISTICS,
     THRESHOLDS,
     HeadsView,
     compares,
@@ -15,6 +14,7 @@ from dashboard.heads.state import (
 from dashboard.links.address import Parameters
 from dashboard.links.codec import Available, from_link, names, parameters, to_link
 from dashboard.services import catalogue
+from vit_engine.trace.statistics import STATISTICS
 
 MODEL = "demo_vit_p16"  # six layers
 NAMES = names(HeadsView)

@@ -87,7 +87,9 @@ def test_distances_are_read_by_the_layers_of_the_statistics_in_any_order() -> No
     assert ranked(turned, count=8) == ranked(made(), count=8)
 
 
-@pytest.mark.parametrize("statistics", [None, replace(made().statistics, distance=None)])
+@pytest.mark.parametrize(
+    "statistics", [None, replace(made().statistics, measured={"cls_gini": made().statistics.distance})]
+)
 def test_without_distances_nothing_is_local_or_global(statistics: HeadStatistics | None) -> None:
     found = ranked(replace(made(), head_statistics=statistics))
     assert found["local"].entries == found["global"].entries == ()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import vit_engine as ve
 from vit_engine.decoding import MAX_PIXELS
 from vit_engine.image import with_short_side
-from vit_engine.model.streaming import CPU_CHUNK_BYTES, GPU_CHUNK_BYTES
+from vit_engine.model.chunks import CPU_CHUNK_BYTES, GPU_CHUNK_BYTES
 from vit_engine.planning import demand_memory, largest_size
 from vit_engine.resources.budget import BUDGET_VARIABLE, in_words
 from vit_engine.weights import LoadedModel
@@ -106,7 +106,7 @@ def test_kept_bytes_are_those_of_the_trace(layers: Any, small: LoadedModel, prep
 # Bytes by hand for 380 tokens of 22 dimensions, 11 heads, 13×29 patches.
 STREAM, VECTOR = 380 * 22 * 4, 380 * 11 * 4
 CHUNKS = 5 * CPU_CHUNK_BYTES
-VECTORS = (5 + 12 + 3 * 3) * VECTOR  # three prefix tokens
+VECTORS = (6 + 14 + 3 * 3) * VECTOR  # three prefix tokens
 LIBRARIES = 8 * MIB
 
 
@@ -142,8 +142,7 @@ def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_the_peak_by_hand(spec: ve.ModelSpec, asked: dict[str, Any], layers: int, at_work: int, holes: int) -> None:
-    per_query = 0 if asked.get("statistics") == "none" else 5 * VECTOR  # four numbers of entropy, and a distance
-    of_layers = layers * (2 * STREAM + VECTOR + per_query)
+    of_layers = layers * (2 * STREAM + VECTOR)
     assert ve.estimate(spec, GRID, **CPU, **asked).peak_bytes == of_layers + at_work + holes + LIBRARIES
 
 
@@ -159,7 +158,7 @@ def test_rotated_queries_and_keys_are_copies_made_of_two_more() -> None:
 def test_in_half_precision_sums_and_what_they_are_of_are_wide() -> None:
     picture = 3 * 91 * 203 * 2  # a copy, since pictures are prepared in float32
     at_work = 5 * STREAM // 2 + 5 * STREAM + VECTORS + CHUNKS
-    of_a_layer = STREAM + VECTOR + 5 * VECTOR
+    of_a_layer = STREAM + VECTOR
     half: dict[str, Any] = {"dtype": torch.float16, **CPU}
     assert ve.estimate(SPEC, GRID, layers=0, **half).peak_bytes == picture + of_a_layer + at_work + LIBRARIES
     wide_mlp = (5 + 8000) * STREAM // 2
@@ -178,7 +177,7 @@ def test_every_thread_has_its_part_of_a_chunk_and_small_pictures_need_less(monke
 
 def test_on_a_gpu_the_picture_is_a_copy_and_chunks_are_large() -> None:
     chunks = 5 * 380 * 11 * 377 * 4  # all pairs of all heads
-    expected = 3 * 91 * 203 * 4 + 2 * STREAM + 6 * VECTOR + 7 * STREAM + VECTORS + chunks + LIBRARIES
+    expected = 3 * 91 * 203 * 4 + 2 * STREAM + VECTOR + 7 * STREAM + VECTORS + chunks + LIBRARIES
     assert ve.estimate(SPEC, GRID, device="cuda", layers=0).peak_bytes == expected
     assert ve.estimate(SPEC, 1400, device="cuda").peak_bytes > 5 * GPU_CHUNK_BYTES
 

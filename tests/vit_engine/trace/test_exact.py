@@ -73,6 +73,7 @@ def test_means_over_the_queries_are_within_1e_5_of_float64(trace: AttentionTrace
         "mean_effective_tokens": entropies.exp().mean(dim=-1),
         "mean_prefix_mass": weights[..., :PREFIX].sum(dim=-1).mean(dim=-1),
         "mean_maximum": weights.amax(dim=-1).mean(dim=-1),
+        "same_argmax_share": [keys.bincount().max() / len(keys) for keys in scores(trace, layer).argmax(dim=-1)],
     }
     for name, values in expected.items():
         np.testing.assert_allclose(getattr(trace.statistics, name)[layer], values, rtol=1e-5, atol=1e-5, err_msg=name)

@@ -1,24 +1,32 @@
 """Statistics by hand, and their table."""
 
 import math
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from vit_engine.errors import SpecError
 from vit_engine.spec import TokenGrid
-from vit_engine.trace.statistics import COLUMNS, HeadStatistics, gini, top_mass
+from vit_engine.trace.statistics import COLUMNS, STATISTICS, FromQueries, HeadStatistics, gini, top_mass
 
 GRID = TokenGrid(prefix=3, rows=3, cols=4, patch_size=10)
 ENTROPIES = ("cls_entropy", "mean_entropy", "cls_patch_entropy", "mean_patch_entropy")
 
 
-def statistics(grid: TokenGrid = GRID, *, layers: tuple[int, ...] = (0, 2), heads: int = 3) -> HeadStatistics:
-    """Every statistic counts up from its own number: the k-th is k, k + 0.01, k + 0.02, ..."""
-    names = [field.name for field in fields(HeadStatistics) if field.name not in {"layers", "grid"}]
-    step = np.arange(len(layers) * heads, dtype=np.float32).reshape(len(layers), heads) / 100
-    return HeadStatistics(layers, grid, **{name: number + step for number, name in enumerate(names, start=1)})
+MEASURED = (
+    *(f"{name}_nats" for name in ENTROPIES),
+    *("mean_effective_tokens", "mean_patch_effective_tokens"),
+    *("cls_to_cls", "cls_prefix_mass", "mean_prefix_mass", "cls_maximum", "mean_maximum", "cls_gini", "cls_top10_mass"),
+    *("distance_px", "same_argmax_share"),
+)
+
+
+def statistics(grid: TokenGrid = GRID, **changed: np.ndarray) -> HeadStatistics:
+    """Of layers 0 and 2, three heads. Every statistic counts up from its own number: the k-th is k, k + 0.01, ..."""
+    step = np.arange(6, dtype=np.float32).reshape(2, 3) / 100
+    return HeadStatistics((0, 2), grid, {name: number + step for number, name in enumerate(MEASURED, 1)} | changed)
 
 
 def test_the_table_has_one_row_for_each_layer_and_head() -> None:
@@ -30,12 +38,13 @@ def test_the_table_has_one_row_for_each_layer_and_head() -> None:
 
 def test_the_tables_columns_are_the_described_ones_in_their_order() -> None:
     assert list(statistics().to_frame()) == [column.name for column in COLUMNS]
-    assert len({column.name for column in COLUMNS}) == len(COLUMNS) == 27
+    assert len({column.name for column in COLUMNS}) == len(COLUMNS) == 28
     assert all(column.title and column.description.endswith(".") for column in COLUMNS)
 
 
 def test_without_distances_only_their_columns_are_absent() -> None:
-    frame = replace(statistics(), distance=None).to_frame()
+    measured = {name: values for name, values in statistics().measured.items() if name != "distance_px"}
+    frame = replace(statistics(), measured=measured).to_frame()
     expected = [column.name for column in COLUMNS if not column.name.startswith("distance")]
     assert list(frame) == expected
     assert len(expected) == len(COLUMNS) - 2
@@ -45,7 +54,7 @@ def test_without_distances_only_their_columns_are_absent() -> None:
 def test_entropy_in_all_its_units(name: str, keys: int) -> None:
     nats = math.log(8)
     values = np.full((2, 3), nats, dtype=np.float32)
-    row = replace(statistics(), **{name: values}).to_frame().iloc[4]
+    row = statistics(**{f"{name}_nats": values}).to_frame().iloc[4]
     assert row[f"{name}_nats"] == pytest.approx(nats)
     assert row[f"{name}_bits"] == pytest.approx(3)
     assert row[f"{name}_normalised"] == pytest.approx(nats / math.log(keys))
@@ -60,14 +69,14 @@ def test_mean_effective_tokens_are_a_statistic_of_their_own_and_not_e_to_the_mea
 
 
 def test_distance_is_in_pixels_and_in_diagonals_of_the_picture() -> None:
-    frame = replace(statistics(), distance=np.full((2, 3), 25, dtype=np.float32)).to_frame()
+    frame = statistics(distance_px=np.full((2, 3), 25, dtype=np.float32)).to_frame()
     assert frame["distance_px"].unique().tolist() == [25]
     assert frame["distance_fraction"].tolist() == pytest.approx([0.5] * 6)  # of 30×40 px
 
 
 def test_one_patch_has_no_entropy_to_normalise_and_no_division_by_zero() -> None:
     zeros = np.zeros((2, 3), dtype=np.float32)
-    frame = replace(statistics(TokenGrid(1, 1, 1, 10)), cls_patch_entropy=zeros).to_frame()
+    frame = statistics(TokenGrid(1, 1, 1, 10), cls_patch_entropy_nats=zeros).to_frame()
     assert frame["cls_patch_entropy_normalised"].tolist() == [0] * 6
     assert np.isfinite(frame.to_numpy()).all()
 
@@ -75,20 +84,43 @@ def test_one_patch_has_no_entropy_to_normalise_and_no_division_by_zero() -> None
 @pytest.mark.parametrize("shape", [(1, 3), (2, 2), (6,), (3, 2)])
 def test_a_statistic_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(SpecError, match=r"cls_gini must be of shape \(2, 3\), \(layers, heads\); got"):
-        replace(statistics(), cls_gini=np.zeros(shape, dtype=np.float32))
+        statistics(cls_gini=np.zeros(shape, dtype=np.float32))
 
 
 def test_one_axis_is_not_enough() -> None:
-    names = [field.name for field in fields(HeadStatistics) if field.name not in {"layers", "grid"}]
-    with pytest.raises(SpecError, match=r"cls_entropy must be of shape \(2, 2\), \(layers, heads\); got \(2,\)"):
-        HeadStatistics((0, 1), GRID, **dict.fromkeys(names, np.zeros(2, dtype=np.float32)))
+    with pytest.raises(SpecError, match=r"cls_entropy_nats must be of shape \(2, 2\), \(layers, heads\); got \(2,\)"):
+        HeadStatistics((0, 1), GRID, dict.fromkeys(MEASURED, np.zeros(2, dtype=np.float32)))
+
+
+@pytest.mark.parametrize("name", ["cls_entropy", "cls_entropy_bits", "layer"])
+def test_only_what_is_measured_can_be_given(name: str) -> None:
+    with pytest.raises(SpecError, match=f"some that are not converted; got '{name}'"):
+        statistics(**{name: np.zeros((2, 3), dtype=np.float32)})
+
+
+def test_every_statistic_is_an_attribute_and_the_unit_of_a_measured_one_may_be_left_out() -> None:
+    made = statistics()
+    frame = made.to_frame()
+    for name in list(frame)[2:]:
+        assert getattr(made, name).ravel().tolist() == frame[name].tolist()
+        assert name in dir(made)
+    for name in ENTROPIES:
+        assert getattr(made, name) is made.measured[f"{name}_nats"]
+    assert made.distance is made.measured["distance_px"]
+
+
+def test_a_statistic_that_was_not_measured_is_none_and_one_that_there_is_not_is_an_error() -> None:
+    bare = HeadStatistics((0, 2), GRID, {"cls_gini": np.zeros((2, 3), dtype=np.float32)})
+    assert bare.distance is bare.distance_fraction is bare.cls_entropy is None
+    assert list(bare.to_frame()) == ["layer", "head", "cls_gini"]
+    with pytest.raises(AttributeError, match="no 'cls_entropie'; statistics are cls_entropy_nats, "):
+        _ = bare.cls_entropie
 
 
 def test_what_threads_share_cannot_be_written_to() -> None:
     made = statistics()
-    arrays = [getattr(made, field.name) for field in fields(made) if field.name not in {"layers", "grid"}]
-    assert len(arrays) == 14
-    for array in arrays:
+    assert len(made.measured) == 15
+    for array in made.measured.values():
         with pytest.raises(ValueError, match="read-only"):
             array[0, 0] = 0
 
@@ -125,6 +157,13 @@ def test_top_mass_by_hand(weights: list[float], share: float, expected: float) -
 
 def test_the_usual_top_mass_is_that_of_a_tenth() -> None:
     assert top_mass(np.float32([*[1] * 18, 40, 42])).item() == pytest.approx(0.82)
+
+
+def test_the_share_of_the_commonest_key_by_hand() -> None:
+    made = STATISTICS["same_argmax_share"].made
+    assert isinstance(made, FromQueries)
+    keys = torch.tensor([[3, 3, 3, 3, 3], [4, 0, 4, 1, 4], [4, 3, 2, 1, 0]])  # of five queries in three heads
+    assert made.reduce(keys).tolist() == pytest.approx([1, 3 / 5, 1 / 5])
 
 
 def test_a_table_is_its_callers_own() -> None:

@@ -104,6 +104,7 @@ def statistics_of(weights: np.ndarray) -> dict[str, np.ndarray]:
         "mean_maximum": weights.max(axis=-1).mean(axis=-1),
         "cls_gini": np.abs(cls[:, :, None] - cls[:, None]).mean(axis=(1, 2)) / (2 * cls.mean(axis=-1)),
         "cls_top10_mass": np.sort(cls, axis=-1)[:, -4:].sum(axis=-1),  # a tenth of 35 patches, rounded up
+        "same_argmax_share": [np.bincount(keys).max() / len(keys) for keys in weights.argmax(axis=-1)],
         "distance_px": distance,
         "distance_fraction": distance / np.hypot(20, 28),
     }
@@ -162,11 +163,11 @@ def test_a_layer_that_was_not_kept_is_refused_by_name(small: LoadedModel, prepar
         attend(small, prepared, layers=0).rows(-1)
 
 
-def test_entropy_statistics_leave_out_only_the_distances(
+def test_entropy_statistics_leave_out_only_the_distances_and_the_argmax(
     small: LoadedModel, prepared: PreparedImage, trace: AttentionTrace
 ) -> None:
     part, whole = attend(small, prepared, statistics="entropy").statistics.to_frame(), trace.statistics.to_frame()
-    assert set(whole) - set(part) == {"distance_px", "distance_fraction"}
+    assert set(whole) - set(part) == {"distance_px", "distance_fraction", "same_argmax_share"}
     np.testing.assert_allclose(part, whole[part.columns], rtol=1e-4, atol=1e-6)
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 from vit_engine.analysis.comparison.shown import Comparison, Shown
 from vit_engine.analysis.maps import agreement
 from vit_engine.errors import SpecError
-from vit_engine.trace.statistics import COLUMNS, Column
+from vit_engine.trace.statistics import STATISTICS, Column
 
 AGREEMENT_COLUMNS: tuple[Column, ...] = (
     Column("first", "pane", "", "The pane that the other is compared with."),
@@ -19,8 +19,6 @@ AGREEMENT_COLUMNS: tuple[Column, ...] = (
     Column("iou", "IoU", "0..1", "Overlap of the patches that hold most of each map's mass: intersection over union."),
     Column("shift_px", "centre shift", "px", "How far apart the two maps' centres of mass lie, in the scaled picture."),
 )
-# What is reckoned in keys or in patches means another thing where there are more of them.
-COMPARABLE = ("entropy_normalised", "distance_px", "distance_fraction")
 
 
 def agreement_table(comparison: Comparison) -> pd.DataFrame:
@@ -35,20 +33,20 @@ def agreement_table(comparison: Comparison) -> pd.DataFrame:
 
 
 def comparable_columns(shown: tuple[Shown, ...]) -> tuple[Column, ...]:
-    """The statistics that mean the same in all panes: all of them, or, with different token counts, the
-    normalised entropies and the distances. Distances only where all traces have them.
-    """
+    """The statistics that all traces have and that mean the same in all panes: with different token counts, few do."""
     tables = [one.trace.statistics.to_frame().columns for one in shown]
-    statistics = tuple(column for column in COLUMNS if column.unit and all(column.name in table for table in tables))
-    if len({(one.trace.grid.tokens, one.trace.grid.patches) for one in shown}) == 1:
-        return statistics
-    return tuple(column for column in statistics if column.name.endswith(COMPARABLE))
+    same = len({(one.trace.grid.tokens, one.trace.grid.patches) for one in shown}) == 1
+    return tuple(
+        statistic
+        for name, statistic in STATISTICS.items()
+        if all(name in table for table in tables) and (same or statistic.comparable)
+    )
 
 
 def head_table(comparison: Comparison, statistic: str, *, all_layers: bool = False) -> pd.DataFrame:
     """A statistic of every head, side by side: a column a pane, and the others' differences to the reference.
 
-    statistic: a column's name in vit_engine.trace.statistics.COLUMNS. all_layers: one row a (layer, head) of the
+    statistic: a name in vit_engine.trace.statistics.STATISTICS. all_layers: one row a (layer, head) of the
     models; otherwise one row a head, of each pane's own layer. Columns: "layer" (all layers only), "head", then
     (pane's name) and (name + " − " + reference's) for each pane but the reference; NaN where a model has no
     such head. SpecError for a statistic that there is not, or not in every trace.
@@ -65,7 +63,7 @@ def head_table(comparison: Comparison, statistic: str, *, all_layers: bool = Fal
 
 def _statistic(one: Shown, statistic: str, *, all_layers: bool) -> pd.Series:
     frame = one.trace.statistics.to_frame()
-    there = [column.name for column in COLUMNS if column.unit and column.name in frame]
+    there = [name for name in STATISTICS if name in frame]
     if statistic not in there:
         raise SpecError(f"a statistic of pane {one.name} must be one of {', '.join(there)}; got {statistic!r}.")
     if all_layers:

@@ -23,10 +23,12 @@ from vit_engine.report.reproduction.reading import Bundle, read_arrays, read_tab
 from vit_engine.report.reproduction.recorded import RunRecord
 from vit_engine.report.tables import tables
 from vit_engine.trace.attention_map import AttentionMap
+from vit_engine.trace.statistics import STATISTICS
 
 ON_CPUS, WITH_GPU = 1e-4, 5e-3
 WITHIN = 1e-6  # of what a bundle says twice
 _DRAWS = 16
+_COUNTED = [name for name, statistic in STATISTICS.items() if statistic.counted]
 
 
 def tolerance(record: RunRecord, comparison: Comparison) -> float:
@@ -40,9 +42,9 @@ def check(record: RunRecord, bundle: Bundle, comparison: Comparison) -> list[Che
     checks = [*_models(record, comparison), *_panes(record, comparison, allowed)]
     recomputed = tables(comparison, statistic=record.statistic, all_layers=record.all_layers)
     checks += _agreement(record, comparison, recomputed["agreement.csv"], allowed)
-    checks.append(
-        frame_check("heads side by side", pd.DataFrame(record.side_by_side), recomputed["side_by_side.csv"], allowed)
-    )
+    recorded, beside = pd.DataFrame(record.side_by_side), recomputed["side_by_side.csv"]
+    counted = beside.columns if STATISTICS[record.statistic].counted else ()
+    checks.append(frame_check("heads side by side", recorded, beside, allowed, counted=counted))
     return [*checks, *_tables(record, bundle, recomputed, allowed), *_maps(record, bundle, comparison, allowed)]
 
 
@@ -154,7 +156,8 @@ def _tables(record: RunRecord, bundle: Bundle, recomputed: Mapping[str, pd.DataF
         if name in recorded:
             checks.append(frame_check(f"{name} and run.json", found, pd.DataFrame(recorded[name]), WITHIN))
         else:
-            checks.append(frame_check(name, found, frame, allowed))
+            older = frame.iloc[:, : found.shape[1]]  # statistics that came after the bundle stand behind all others
+            checks.append(frame_check(name, found, older, allowed, counted=_COUNTED))
     return checks
 
 

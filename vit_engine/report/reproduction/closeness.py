@@ -1,12 +1,13 @@
 """How close numbers are to those that were recorded: of a row, of a table, of an array."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+COUNTED = 0.02  # of all queries: that many may have two keys that are equal but for roundings
 _LEAST = 0.01  # a column of smaller numbers is compared as if its largest were this
 _KEYS = {"pane", "model", "layer", "head", "first", "second"}  # what tells rows apart
 
@@ -74,8 +75,13 @@ def row_check(
     return worst(checks) if checks else Check(what)
 
 
-def frame_check(what: str, recorded: pd.DataFrame, recomputed: pd.DataFrame, allowed: float) -> Check:
-    """A table, each column off by at most this share of its largest number; differences of columns by the table's."""
+def frame_check(
+    what: str, recorded: pd.DataFrame, recomputed: pd.DataFrame, allowed: float, *, counted: Collection[str] = ()
+) -> Check:
+    """A table, each column off by at most this share of its largest number; differences of columns by the table's.
+
+    counted: columns of shares that roundings move by whole queries, which may be off by COUNTED more.
+    """
     if list(recorded.columns) != list(recomputed.columns) or len(recorded) != len(recomputed):
         return Check(what, problem=f"has {len(recorded)} rows of {', '.join(map(str, recorded.columns))}"[:200])
     keys = [name for name in recomputed.columns if name in _KEYS]
@@ -85,7 +91,8 @@ def frame_check(what: str, recorded: pd.DataFrame, recomputed: pd.DataFrame, all
     ]:
         return Check(what, problem=f"is of other {', '.join(keys)}")
     scales = _scales(recomputed[rest])
-    checks = [_column_check(what, recorded[name], recomputed[name], allowed, scales[name]) for name in rest]
+    limits = {name: allowed * scales[name] + COUNTED * (name in counted) for name in rest}
+    checks = [_column_check(what, recorded[name], recomputed[name], limits[name]) for name in rest]
     return worst(checks)
 
 
@@ -100,9 +107,9 @@ def _floats(column: pd.Series) -> np.ndarray:
     return pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
 
 
-def _column_check(what: str, recorded: pd.Series, recomputed: pd.Series, allowed: float, scale: float) -> Check:
+def _column_check(what: str, recorded: pd.Series, recomputed: pd.Series, limit: float) -> Check:
     before, now = _floats(recorded), _floats(recomputed)
     if not np.array_equal(np.isnan(before), np.isnan(now)):
         return Check(what, problem=f"{recomputed.name} has other places without a number")
     off = float(np.nanmax(np.abs(before - now), initial=0.0))
-    return Check(what, off, allowed * scale, str(recomputed.name))
+    return Check(what, off, limit, str(recomputed.name))

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from vit_engine.analysis.comparison import MAX_PANES, Pane, Point, letter
 from vit_engine.errors import SpecError
 from vit_engine.report.record import FORMAT, VERSION, Size
-from vit_engine.trace.statistics import COLUMNS
+from vit_engine.trace.statistics import STATISTICS
 
 _ROWS = 100_000  # of a table
 _SIDE = 100_000  # pixels
@@ -98,7 +98,7 @@ def _pane_parts(whole: "_Part") -> dict[int, "_Part"]:
 
 def _statistic(whole: "_Part") -> str:
     name = whole.text("statistic")
-    if name not in {column.name for column in COLUMNS if column.unit}:
+    if name not in STATISTICS:
         raise SpecError(f"statistic of run.json must be one of the engine's; got {name[:60]!r}.")
     return name
 

@@ -158,6 +158,6 @@ def test_layers_and_heads_are_in_order_whichever_model_is_the_first(fine: Analys
 @pytest.mark.parametrize("statistic", ["layer", "head", "entropy"])
 def test_a_statistic_that_there_is_not_is_refused(comparison: Comparison, statistic: str) -> None:
     with pytest.raises(
-        SpecError, match=rf"of pane A must be one of cls_entropy_nats, .*cls_top10_mass; got '{statistic}'"
+        SpecError, match=rf"of pane A must be one of cls_entropy_nats, .*same_argmax_share; got '{statistic}'"
     ):
         head_table(comparison, statistic)

@@ -110,7 +110,7 @@ def test_a_map_that_is_gone_is_said(copied: Path, capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize("name", ["agreement.csv", "side_by_side.csv", "heads.csv"])
 def test_what_was_changed_in_a_table_is_found(name: str, copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
     frame = pd.read_csv(copied / name)
-    column = frame.columns[-1]
+    column = frame.columns[-2 if name == "heads.csv" else -1]  # the last of heads.csv is counted in whole queries
     frame[column] = frame[column] * 1.01
     frame.to_csv(copied / name, index=False)
     code, lines, _ = told(copied, capsys)

@@ -98,6 +98,12 @@ def test_each_column_of_a_table_may_be_off_by_a_part_of_its_largest(
     assert frame_check("table", frame(column, row, value), FRAME, 1e-4).matches == matches
 
 
+@pytest.mark.parametrize(("value", "matches"), [(10.0219, True), (10.0221, False), (9.9779, False)])
+def test_what_is_counted_in_whole_queries_may_be_off_by_some_more(value: float, *, matches: bool) -> None:
+    assert frame_check("table", frame("A", 0, value), FRAME, 1e-4, counted=["A"]).matches == matches
+    assert not frame_check("table", frame("A", 0, value), FRAME, 1e-4, counted=["B"]).matches
+
+
 def test_tables_of_other_rows_or_columns_do_not_match() -> None:
     assert frame_check("table", FRAME.copy(), FRAME, 1e-4).matches
     for found in (FRAME[:-1], FRAME.drop(columns="B"), FRAME.rename(columns={"B": "C"}), FRAME[::-1], pd.DataFrame()):
