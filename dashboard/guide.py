@@ -16,6 +16,7 @@ The maps show, for one query token, the weights that it gives to the patches.
 **Query.** CLS to begin with. Click a patch in the large picture to see where that patch attends.
 **Layer and head.** The slider and the row of heads, or a click on a small map. Mean, maximum and minimum are taken
 over heads, patch by patch. Layers and heads count from 0, as in the API.
+**Method.** What the maps are of. The question mark beside it says what each method shows and where it is from.
 **Colour.** From 0 to a percentile of the values. On the shared scale the same colour is the same weight in every head
 of a layer; on its own scale each head's pattern is seen best.
 **Compare.** Panes of one picture share one query *point*: each model takes the patch that it falls in. On the shared

@@ -2,11 +2,11 @@
 
 import math
 
-from dashboard.services import comparisons
 from dashboard.shell import method_control
 from dashboard.shell.formatting import colour_legend
 from vit_engine import find_method
 from vit_engine.analysis.comparison import Comparison
+from vit_engine.analysis.maps.entropy import map_entropy
 from vit_engine.analysis.methods import RAW
 from vit_engine.report.panels import Panel
 from vit_engine.report.style import Style
@@ -50,9 +50,9 @@ def _meaning(comparison: Comparison, difference: bool, *, even: bool) -> str:
 def numbers(comparison: Comparison, panel: Panel, style: Style) -> str:
     """A pane's entropy, how it differs from the reference's, and where its colours end where they end at its own."""
     one = next(shown for shown in comparison.shown if shown.name == panel.name)
-    bits, share = comparisons.map_entropy(one)
+    bits, share = map_entropy(one.map)
     texts = ["no attention on patches"] if math.isnan(bits) else [f"entropy {bits:.1f} bits", f"{share:.0%} of even"]
-    _, base = comparisons.map_entropy(comparison.base)
+    _, base = map_entropy(comparison.base.map)
     if one is not comparison.base and not math.isnan(share - base):
         texts.append(f"Δ {round(100 * (share - base)):+d} points".replace("-", "−"))
     if one.pane.method != RAW:

@@ -21,7 +21,7 @@ from vit_engine import ModelSpec
 from vit_engine.analysis.comparison import Comparison, letter
 from vit_engine.image import with_short_side
 from vit_engine.report.figure import GAP, compare_figure, figure_aspect
-from vit_engine.report.panels import Panel
+from vit_engine.report.panels import Panel, panels
 from vit_engine.report.style import Style
 
 Places = list[DeltaGenerator]  # below each pane
@@ -104,7 +104,7 @@ def _style(choice: Comparing, selection: Selection) -> Style:
 
 def _drawn(choice: Comparing, comparison: Comparison | None, panes: Panes, style: Style) -> tuple[Panel, ...]:
     """A panel a pane: its map, or in few words why there is none."""
-    there = {} if comparison is None else {panel.name: panel for panel in comparisons.drawn(comparison, style)}
+    there = {} if comparison is None else {panel.name: panel for panel in panels(comparison, style)}
     drawn = []
     for number in range(len(choice.panes)):
         name = letter(number)

@@ -10,8 +10,13 @@ from dashboard import keys
 from dashboard.compare.figures import distribution_figure
 from dashboard.compare.state import CHARTS, ORDERS, ROWS, Comparing
 from dashboard.links import widgets
-from dashboard.services import comparisons
-from vit_engine.analysis.comparison import AGREEMENT_COLUMNS, Comparison
+from vit_engine.analysis.comparison import (
+    AGREEMENT_COLUMNS,
+    Comparison,
+    agreement_table,
+    comparable_columns,
+    head_table,
+)
 from vit_engine.trace.statistics import STATISTICS, Column
 
 _ROWS_TITLES = {"layer": "This layer", "all": "All layers"}
@@ -25,7 +30,7 @@ NORMALISED_ONLY = (
 
 def agreement(comparison: Comparison) -> None:
     """The table of all pairs, with what each number means."""
-    frame = comparisons.agreement(comparison)
+    frame = agreement_table(comparison)
     with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
         st.markdown(
             f"**Agreement** :small[on a common grid, each map normalised · IoU of the patches that hold "
@@ -68,7 +73,7 @@ def _agreement_config(comparison: Comparison) -> dict:
 
 def heads(comparison: Comparison, choice: Comparing) -> None:
     """Per-head statistics: the table, a column group a pane, and their distribution by layer and model."""
-    columns = comparisons.comparable(comparison.shown)
+    columns = comparable_columns(comparison.shown)
     st.space("xsmall")  # a caption ends without one
     st.markdown("**Per-head entropy statistics, side by side**")
     column = _statistic_control(columns)
@@ -104,7 +109,7 @@ def _statistic_control(columns: tuple[Column, ...]) -> Column:
 
 
 def _table(comparison: Comparison, column: Column, choice: Comparing, titles: Mapping[str, str]) -> None:
-    frame = comparisons.heads_side_by_side(comparison, column.name, all_layers=choice.rows == "all")
+    frame = head_table(comparison, column.name, all_layers=choice.rows == "all")
     if choice.order == "difference":
         differences = frame[[name for name in frame if "−" in str(name)]].abs().max(axis=1)
         frame = frame.loc[differences.sort_values(ascending=False, kind="stable").index]

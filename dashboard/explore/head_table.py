@@ -8,7 +8,6 @@ import streamlit as st
 
 from dashboard import keys
 from dashboard.links import widgets
-from dashboard.services import analyses
 from dashboard.services.analyses import Analysis
 from dashboard.shell.formatting import file_name
 from vit_engine import TokenGrid
@@ -24,7 +23,7 @@ _DOWNLOAD_ONLY = {"cls_prefix_mass", "mean_maximum"}
 
 def show(analysis: Analysis, *, layer: int) -> None:
     """The table's controls, its download, and the table of one layer or of all."""
-    frame = analyses.statistics(analysis)
+    frame = analysis.trace.statistics.to_frame()
     layers, over = _controls(frame, analysis.trace.spec.name)
     shown = frame if layers == "all" else frame[frame["layer"] == layer]
     order = _table_columns("patch_" if over == "patches" else "")

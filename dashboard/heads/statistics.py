@@ -15,7 +15,7 @@ from dashboard.heads.state import HeadsView, compares
 from dashboard.links import widgets
 from dashboard.links.selection import Selection
 from dashboard.services import catalogue
-from dashboard.services.analyses import Analysis, Request, statistics
+from dashboard.services.analyses import Analysis, Request
 from dashboard.services.heads import analyse_too
 from dashboard.shell import analysis_panel, opening, sidebar
 from dashboard.shell.formatting import plain, progress_in
@@ -29,7 +29,7 @@ def show_map(analysis: Analysis, selection: Selection) -> None:
     """The layers × heads map of the chosen statistic; a click opens that head in Explore."""
     st.markdown("**Layers × heads** :small[click to open a head in Explore]")
     column = controls.statistic()
-    frame = statistics(analysis)
+    frame = analysis.trace.statistics.to_frame()
     st.caption(plain(column.description))
     profile = _profile(analysis, column.name)
     depth, heads = profile.values.shape
@@ -94,7 +94,7 @@ def _others(request: Request, view: HeadsView, bar: DeltaGenerator, told: DeltaG
 
 
 def _profile(analysis: Analysis, statistic: str) -> Profile:
-    table = statistics(analysis).pivot(index="layer", columns="head", values=statistic)
+    table = analysis.trace.statistics.to_frame().pivot(index="layer", columns="head", values=statistic)
     return Profile(analysis.trace.spec.title, tuple(table.index.tolist()), table.to_numpy())
 
 
@@ -112,5 +112,6 @@ def _comparability(column: Column, analyses: Mapping[str, Analysis]) -> None:
 
 def _table(analyses: Mapping[str, Analysis], statistic: str) -> pd.DataFrame:
     """One row a head of any of the models."""
-    frames = [statistics(one)[["layer", "head", statistic]].assign(model=name) for name, one in analyses.items()]
+    tables = {name: one.trace.statistics.to_frame() for name, one in analyses.items()}
+    frames = [table[["layer", "head", statistic]].assign(model=name) for name, table in tables.items()]
     return pd.concat(frames)[["model", "layer", "head", statistic]]

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 import numpy as np
-import pandas as pd
 
 import vit_engine as ve
 from dashboard.links.selection import DEFAULT
@@ -194,11 +193,6 @@ def warm_up() -> None:
         _opening().analyse(lambda fraction, message: None)
     finally:
         process.freeze_what_stays()
-
-
-def statistics(analysis: Analysis) -> pd.DataFrame:
-    """The table of all heads; its columns are vit_engine.trace.statistics.COLUMNS."""
-    return analysis.trace.statistics.to_frame()
 
 
 def trace_bytes() -> int:

@@ -3,32 +3,18 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-import pandas as pd
-
 import vit_engine as ve
 from dashboard.services import memory
 from dashboard.services.analyses import Analysis
 from dashboard.services.catalogue import is_ready, models
 from dashboard.services.memory import model_bytes
 from dashboard.services.pictures import Picture
-from vit_engine.analysis.comparison import (
-    Comparison,
-    Pane,
-    Point,
-    Shown,
-    agreement_table,
-    comparable_columns,
-    head_table,
-    letter,
-    show,
-)
-from vit_engine.analysis.maps import entropy
+from vit_engine.analysis.comparison import Comparison, Pane, Point, letter, show
 from vit_engine.analysis.methods import find_method
 from vit_engine.report.bundle import as_zip, files
-from vit_engine.report.panels import Panel, panels
+from vit_engine.report.panels import Panel
 from vit_engine.report.style import Style, Zoom
 from vit_engine.resources.budget import in_words
-from vit_engine.trace.statistics import Column
 
 
 def compare(
@@ -47,31 +33,6 @@ def compare(
         for pane in [panes[number]]
     )
     return Comparison(shown, frame, reference=letter(reference), point=point, keep=keep)
-
-
-def drawn(comparison: Comparison, style: Style) -> tuple[Panel, ...]:
-    """What is drawn of each pane that is shown."""
-    return panels(comparison, style)
-
-
-def agreement(comparison: Comparison) -> pd.DataFrame:
-    """How much the maps of each pair agree; its columns are vit_engine.analysis.comparison.AGREEMENT_COLUMNS."""
-    return agreement_table(comparison)
-
-
-def heads_side_by_side(comparison: Comparison, statistic: str, *, all_layers: bool) -> pd.DataFrame:
-    """A statistic of every head, a column a pane, and the differences to the reference."""
-    return head_table(comparison, statistic, all_layers=all_layers)
-
-
-def comparable(shown: tuple[Shown, ...]) -> tuple[Column, ...]:
-    """The statistics that mean the same in all these panes."""
-    return comparable_columns(shown)
-
-
-def map_entropy(shown: Shown) -> tuple[float, float]:
-    """Entropy of a pane's map over the patches: in bits, and divided by the largest possible."""
-    return entropy.map_entropy(shown.map)
 
 
 def export(

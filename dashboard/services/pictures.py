@@ -8,7 +8,6 @@ from functools import lru_cache, partial
 import numpy as np
 from PIL import Image
 
-import vit_engine as ve
 from dashboard.links.selection import UPLOAD_PREFIX
 from dashboard.samples import SAMPLES, Sample, find_sample
 from dashboard.services import limits
@@ -141,13 +140,3 @@ def _expected(data: bytes) -> Size:
 def find_upload(sha256: str) -> Picture | None:
     """An uploaded picture that is still held, or None."""
     return _uploads().get(sha256)
-
-
-def find_picture(name: str) -> Picture:
-    """A sample by its name, or an upload by "sha256:…"; ImageError if that is no longer held."""
-    if not name.startswith(UPLOAD_PREFIX):
-        return sample_picture(name)
-    upload = find_upload(name.removeprefix(UPLOAD_PREFIX))
-    if upload is None:
-        raise ve.ImageError("The uploaded picture is no longer held here: upload it again.")
-    return upload

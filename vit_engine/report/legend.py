@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vit_engine.analysis.comparison import Comparison
+from vit_engine.analysis.methods import find_method
 from vit_engine.report.colours import Stops
 from vit_engine.report.panels import Panel
 from vit_engine.report.style import Style
@@ -55,8 +56,9 @@ def caption(comparison: Comparison, style: Style) -> str:
     scale = "shared" if style.show == "difference" and style.scale == "log" else style.scale  # differences are never
     point = comparison.point
     query = "the CLS token" if point is None else f"the point at {point[0]:.0%} of the height, {point[1]:.0%} across"
+    role = " or ".join(dict.fromkeys(find_method(one.pane.method).role for one in comparison.shown))
     height, width = comparison.frame
-    return f"{what[0].upper()}{what[1:]} · query: {query} · {_SCALES[scale]} · {height} × {width} px"
+    return f"{what[0].upper()}{what[1:]} · {role}: {query} · {_SCALES[scale]} · {height} × {width} px"
 
 
 def _share(value: float) -> str:

@@ -2,7 +2,7 @@
 
 import difflib
 
-from vit_engine.analysis.methods import raw
+from vit_engine.analysis.methods import column, raw
 from vit_engine.analysis.methods.method import RAW, Attribution, Method, Needs, Target
 from vit_engine.errors import SpecError
 
@@ -10,6 +10,7 @@ __all__ = ["METHODS", "RAW", "Attribution", "Method", "Needs", "Target", "find_m
 
 METHODS: tuple[Method, ...] = (  # in the order in which they are offered; RAW is the first
     raw.METHOD,
+    column.METHOD,
 )
 
 

@@ -1,0 +1,53 @@
+"""Exports of panes of other methods: their own maps of all heads, named in titles, captions and records."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+
+from tests.vit_engine.report.builders import POINT, a_picture, compared
+from vit_engine.analysis import methods
+from vit_engine.analysis.comparison import Comparison
+from vit_engine.analysis.methods import METHODS, Method
+from vit_engine.analysis.run import Run
+from vit_engine.report.bundle import files
+from vit_engine.report.legend import caption
+from vit_engine.report.panels import title
+from vit_engine.report.style import Style
+from vit_engine.spec import Query
+
+
+def reverse(run: Run, *, layer: int, query: Query) -> np.ndarray:
+    return np.ascontiguousarray(run.trace.head_maps(layer, query)[::-1])
+
+
+@pytest.fixture
+def comparison(monkeypatch: pytest.MonkeyPatch) -> Comparison:
+    """The same pane by raw attention and by heads in reverse."""
+    other = Method("reverse_2", "In reverse", "Heads in reverse.", "nowhere", "a weight", reverse, role="key")
+    monkeypatch.setattr(methods, "METHODS", (*METHODS, other))
+    return compared("demo_vit_p16:5:0", "demo_vit_p16:5:0:reverse_2", picture=a_picture())
+
+
+def test_panes_are_exported_with_the_maps_of_their_own_method(comparison: Comparison) -> None:
+    made = files(
+        comparison, Style(), picture=a_picture(), size=96, statistic="cls_entropy_normalised", all_layers=False
+    )
+    with open_arrays(made["maps.npz"]) as arrays:
+        np.testing.assert_array_equal(arrays["B_heads"], arrays["A_heads"][::-1])
+        np.testing.assert_array_equal(arrays["B"], arrays["A_heads"][-1])
+    panes = json.loads(made["run.json"])["panes"]
+    assert [pane["pane"] for pane in panes] == ["demo_vit_p16:5:0", "demo_vit_p16:5:0:reverse_2"]
+    assert panes[1]["map"].startswith("in reverse · layer 5 · head 0 · key patch ")
+
+
+def open_arrays(data: bytes) -> np.lib.npyio.NpzFile:
+    return np.load(io.BytesIO(data))
+
+
+def test_titles_and_captions_name_the_method_and_what_the_point_is(comparison: Comparison) -> None:
+    first, second = map(title, comparison.shown)
+    assert first.split(" · ")[1:3] == ["layer 5", "head 0"]
+    assert second.split(" · ")[1:3] == ["In reverse", "layer 5"]
+    assert f"query or key: the point at {POINT[0]:.0%}" in caption(comparison, Style())

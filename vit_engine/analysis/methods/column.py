@@ -1,0 +1,45 @@
+"""Column attention: who looks at a patch. A column of softmax(q·kᵀ/√d) over the patches' queries, in linear memory.
+
+A[i, j] = exp(scale · q_i·k_j − ln Z_i): queries, one key, and the log-normalisers that the run left.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vit_engine.analysis.methods.method import Method
+from vit_engine.analysis.run import Run
+from vit_engine.spec import Query
+from vit_engine.trace.record import widened
+
+
+def column_attention(run: Run, *, layer: int, query: Query) -> np.ndarray:
+    """The weight that each patch gives to one key."""
+    weights = _log_weights(run, layer, query).exp().float().cpu().numpy()
+    return weights.reshape(-1, *run.trace.grid.shape)
+
+
+def patch_shares(run: Run, *, layer: int, query: Query) -> np.ndarray:
+    """Taken from the logarithms: exact however little anybody looks at the key."""
+    return _log_weights(run, layer, query).softmax(dim=-1).cpu().numpy().astype(np.float64)
+
+
+def _log_weights(run: Run, layer: int, query: Query) -> Tensor:
+    """ln A[i, j] of each patch i: (heads, patches). Scores are as wide as those of rows."""
+    kept, prefix, key = run.trace.layer(layer), run.trace.grid.prefix, run.trace.grid.token(query)
+    heads = zip(kept.queries[:, prefix:], kept.keys[:, key], strict=True)
+    scores = torch.stack([widened(queries) @ widened(chosen) for queries, chosen in heads]).mul_(kept.scale)
+    logs = scores - widened(kept.log_normalisers[:, prefix:])
+    return logs.clamp_(max=0)  # log-normalisers are kept in float32: no weight is over 1 for that
+
+
+METHOD = Method(
+    "column",
+    "Column attention",
+    "Who looks at the chosen patch: the weight that each patch gives to it, a column of softmax(q·kᵀ/√d).",
+    source="Vaswani et al. 2017, arXiv 1706.03762",
+    value="the share of its attention that a patch gives to the chosen token",
+    compute=column_attention,
+    role="key",
+    shares=patch_shares,
+)
