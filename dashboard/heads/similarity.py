@@ -60,7 +60,7 @@ def _groups_in_words(groups: tuple[tuple[tuple[int, int], ...], ...]) -> str:
 def _table(similarity: HeadSimilarity) -> pd.DataFrame:
     """One row a pair of heads."""
     first, second = np.triu_indices(len(similarity.heads), 1)
-    numbers = np.asarray(similarity.heads)
+    numbers = np.asarray(similarity.heads, dtype=np.int16)
     return pd.DataFrame(
         {
             "layer": numbers[first, 0],

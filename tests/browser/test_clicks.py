@@ -74,29 +74,32 @@ def test_each_of_1280_heads_is_told_on_hover_and_opens_by_a_click(page: Page, la
         assert (link_of(page)["layer"], link_of(page)["head"]) == ("7", "19")
 
 
-@pytest.mark.parametrize(
-    ("key", "cell", "told"),
-    [
-        (keys.STATISTIC_MAP, (39, 31), "layer 39 · head 31"),
-        (keys.SIMILARITY, (1279, 1279), "layer 39 · head 31layer 39 · head 310.000 bits"),
-        (keys.SIMILARITY, (1279, 33), "layer 39 · head 31layer 1 · head 1"),
-    ],
-)
-def test_each_cell_of_1280_heads_is_told_on_hover_and_opens_in_explore(
-    page: Page, large: Server, key: str, cell: tuple[int, int], told: str
-) -> None:
+def opened_head(page: Page) -> tuple[str, str]:
+    """Layer and head that Explore shows, once a click has led there."""
+    page.locator(f".st-key-{keys.OVERLAY} .main-svg").first.wait_for(timeout=SLOW)
+    assert "similar" not in link_of(settled(page, timeout=SLOW))
+    return link_of(page).get("layer", str(DEPTH - 1)), link_of(page)["head"]  # the last layer is in no link
+
+
+def test_a_statistic_of_each_of_1280_heads_is_told_and_opens_its_head(page: Page, large: Server) -> None:
+    with nothing_amiss(page):
+        opened(page, large, "heads", MANY_HEADS)
+        figure = chart(page, keys.STATISTIC_MAP)
+        expect(hover_cell(page, figure, 17, 3)).to_contain_text("layer 17 · head 3")
+        click_cell(page, figure, 39, 31)
+        assert opened_head(page) == ("39", "31")
+
+
+def test_each_pair_of_1280_heads_is_told_and_opens_the_rows_head(page: Page, large: Server) -> None:
     with nothing_amiss(page):
         opened(page, large, "heads", MANY_HEADS, similar="all", similar_order="number")
-        figure = chart(page, key)
-        expect(hover_cell(page, figure, *cell)).to_contain_text(told)
-        if key == keys.SIMILARITY:
-            bits = drawn(page, key, "divergence")["z"]
-            assert [bits[place][place] for place in range(DEPTH * HEADS)] == [0] * DEPTH * HEADS
-        click_cell(page, figure, *cell)
-        page.locator(f".st-key-{keys.OVERLAY} .main-svg").first.wait_for(timeout=SLOW)
-        assert "similar" not in link_of(settled(page, timeout=SLOW))
-        assert link_of(page)["head"] == "31"
-        expect(page.get_by_text("Heads of layer 39")).to_be_visible()
+        figure = chart(page, keys.SIMILARITY)
+        bits = drawn(page, keys.SIMILARITY, "divergence")["z"]
+        assert [bits[place][place] for place in range(DEPTH * HEADS)] == [0] * DEPTH * HEADS
+        expect(hover_cell(page, figure, 1279, 1279)).to_contain_text("layer 39 · head 31layer 39 · head 310.000 bits")
+        expect(hover_cell(page, figure, 1279, 33)).to_contain_text("layer 39 · head 31layer 1 · head 1")
+        click_cell(page, figure, 1279, 33)
+        assert opened_head(page) == ("39", "31")
 
 
 @pytest.fixture

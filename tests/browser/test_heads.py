@@ -66,6 +66,16 @@ def test_a_ranked_head_opens_and_the_way_back_keeps_the_page(page: Page, server:
     assert (found["ranking"], found["statistic"]) == (["local"], ["distance_px"])
 
 
+def test_the_table_of_pairs_can_be_downloaded(page: Page, server: Server) -> None:
+    open_heads(page, server, similar="all")
+    with page.expect_download() as download:
+        page.locator(f".st-key-{keys.DOWNLOAD_SIMILARITY}").get_by_role("button", name="CSV").click()
+    assert download.value.suggested_filename == f"similarity-{LINK['model']}.csv"
+    lines = download.value.path().read_text().splitlines()
+    assert lines[0] == "layer,head,other_layer,other_head,divergence_bits"
+    assert len(lines) == 1 + 24 * 23 / 2
+
+
 @pytest.mark.parametrize(("width", "shown"), [(400, "none"), (1440, "inline")])
 def test_numbers_are_written_into_cells_where_there_is_room_and_nothing_is_cut_off(
     page: Page, server: Server, width: int, shown: str

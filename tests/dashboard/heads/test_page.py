@@ -6,7 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard import keys
-from dashboard.heads import controls
+from dashboard.heads import controls, figures
 from dashboard.heads.figures import DIGITS
 from dashboard.heads.state import STATISTICS
 from dashboard.services import limits
