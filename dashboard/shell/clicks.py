@@ -37,11 +37,12 @@ export default function({ data, setTriggerValue }) {
     const area = event.target.closest('.nsewdrag');
     if (area && event.isPrimary && event.button === 0) awaitRelease(event, pointIn(chart, area, event));
   };
-  // The point of the axes where the pointer is, if a heatmap lies there.
+  // The point of the axes under the pointer, if a heatmap lies there; in whole pixels, as Plotly's hover has it.
   const pointIn = (chart, area, { clientX, clientY }) => {
     const { id, xaxis, yaxis } = chart._fullLayout._plots[area.dataset.subplot], box = area.getBoundingClientRect();
     const covered = chart._fullData.some(({ type, xaxis, yaxis }) => type === 'heatmap' && xaxis + yaxis === id);
-    return covered && { x: xaxis.p2l(clientX - box.left), y: yaxis.p2l(clientY - box.top) };
+    const [left, top] = [Math.floor(clientX) - box.left, Math.floor(clientY) - box.top];
+    return covered && { x: xaxis.p2l(left), y: yaxis.p2l(top) };
   };
   // Outlives a run of the script that ends between press and release.
   const awaitRelease = (press, point) => {
