@@ -71,6 +71,6 @@ def bare_axes(axis: str, *, rows: int, cols: int, domain: tuple[float, float] = 
 
 
 def ticks(places: Sequence[float], names: Iterable[object]) -> Plain:
-    """Of an axis that has these names at these places, and no lines."""
-    bare = {"showgrid": False, "zeroline": False, "showline": False, "ticks": "", "fixedrange": True}
-    return {"tickvals": list(places), "ticktext": [str(name) for name in names], **bare}
+    """Of an axis that has these names at these places, and no grid."""
+    texts = [str(name) for name in names]
+    return {"tickvals": list(places), "ticktext": texts, "showgrid": False, "zeroline": False, "fixedrange": True}

@@ -14,6 +14,7 @@ Head = tuple[int, int]  # (layer, head)
 
 DIGITS = {"bits": 2, "nats": 2, "0..1": 2, "tokens": 0, "px": 0}  # after the point, by unit; one more on hover
 NAMED_CELLS = 24  # heads whose names have room beside the matrix
+_UNMARKED: Plain = {"ticks": "", "showline": False}  # an axis beside cells
 SPREAD = 0.14  # layers, between the dots of two models
 THUMBNAIL_SIDE = 168  # pixels of the longer side, about
 
@@ -40,10 +41,10 @@ def statistic_figure(
         "margin": {"l": 56, "r": 0, "t": 44, "b": 4},
         "xaxis": {
             "title": {"text": "head", "standoff": 4}, "side": "top", "range": [-0.5, heads - 0.5],
-            **ticks(range(heads), range(heads)),
+            **ticks(range(heads), range(heads)), **_UNMARKED,
         },
         "yaxis": {
-            "title": {"text": "layer", "standoff": 12}, "range": [depth - 0.5, -0.5], **ticks(range(depth), layers),
+            "title": {"text": "layer", "standoff": 12}, "range": [depth - 0.5, -0.5], **ticks(range(depth), layers), **_UNMARKED,
         },
     }  # fmt: skip
     layer, head = selected
@@ -117,8 +118,8 @@ def similarity_figure(
     layout: Plain = {**BARE, **bare_axes("", rows=count, cols=count)}
     layout["margin"] = {"l": 44, "r": 0, "t": 4, "b": 44}
     marks = _matrix_ticks(heads)
-    layout["xaxis"] |= {"visible": True, "title": {"text": "layer·head", "standoff": 4}, **marks}
-    layout["yaxis"] |= {"visible": True, **marks}
+    layout["xaxis"] |= {"visible": True, "title": {"text": "layer·head", "standoff": 4}, **marks, **_UNMARKED}
+    layout["yaxis"] |= {"visible": True, **marks, **_UNMARKED}
     if frames := _frames(heads, groups):
         layout["shapes"] = frames
     return PlainFigure([_divergence_map(divergence, heads, colours)], layout)
@@ -157,7 +158,7 @@ def _matrix_ticks(heads: Sequence[Head]) -> dict:
     if len(heads) <= NAMED_CELLS:
         return ticks(range(len(heads)), [f"{layer}·{head}" for layer, head in heads])
     if list(heads) != sorted(heads):
-        return {"showticklabels": False, "showgrid": False, "zeroline": False, "ticks": ""}
+        return {"showticklabels": False, "showgrid": False, "zeroline": False}
     begins = [place for place, (layer, _) in enumerate(heads) if place == 0 or heads[place - 1][0] != layer]
     return ticks(begins, [f"{heads[place][0]}·{heads[place][1]}" for place in begins])
 
