@@ -44,7 +44,8 @@ def statistic_figure(
             **ticks(range(heads), range(heads)), **_UNMARKED,
         },
         "yaxis": {
-            "title": {"text": "layer", "standoff": 12}, "range": [depth - 0.5, -0.5], **ticks(range(depth), layers), **_UNMARKED,
+            "title": {"text": "layer", "standoff": 12}, "range": [depth - 0.5, -0.5],
+            **ticks(range(depth), layers), **_UNMARKED,
         },
     }  # fmt: skip
     layer, head = selected
