@@ -31,9 +31,9 @@ TABLE_LAYERS = "table_layers"  # segmented control: "layer" | "all"
 TABLE_KEYS = "table_keys"  # segmented control: "all" | "patches"
 
 # Explore: what is drawn
-OVERLAY = "overlay"  # plotly chart; traces "attention", "patches" (click = query), "query"
-HEAD_GRID = "head_grid"  # plotly chart; traces "attention", "cells" (click = head)
-MOSAIC = "mosaic"  # plotly chart; traces "attention", "cells" (click = layer and head)
+OVERLAY = "overlay"  # plotly chart; traces "attention" (click = query), "query"; with the picture beside it, "patches"
+HEAD_GRID = "head_grid"  # plotly chart; traces "attention", "cells" (click = head), which has a cell a head
+MOSAIC = "mosaic"  # plotly chart; traces "attention", "cells" (click = layer and head), as those of the grid
 ENTROPY_BY_DEPTH = "entropy_by_depth"  # plotly chart; a trace "head N" each, and "mean"
 HEAD_STATISTICS = "head_statistics"  # data frame: one row a (layer, head); a click on a cell opens its row's head
 DOWNLOAD_STATISTICS = "download_statistics"  # download button: CSV of all columns and layers
@@ -74,9 +74,9 @@ HEADS_ORDER = "heads_order"  # segmented control: "cluster" | "number"
 HEADS_REDUNDANT = "heads_redundant"  # select slider: bits, one of dashboard.heads.state.THRESHOLDS
 
 # Heads: what is drawn
-STATISTIC_MAP = "statistic_map"  # plotly chart; traces "statistic", "cells" (click = open that head)
+STATISTIC_MAP = "statistic_map"  # plotly chart; a trace "statistic" (click = open that head)
 PROFILE = "profile"  # plotly chart; for each model, by its title, the traces "heads of TITLE", "TITLE" (their mean)
-SIMILARITY = "similarity"  # plotly chart; traces "divergence", "cells" (click = open the row's head)
+SIMILARITY = "similarity"  # plotly chart; a trace "divergence" (click = open the row's head)
 DOWNLOAD_STATISTIC = "download_statistic"  # download button: CSV, as are the next three
 DOWNLOAD_PROFILE = "download_profile"  # download button
 DOWNLOAD_RANKINGS = "download_rankings"  # download button: all five
@@ -114,7 +114,7 @@ PANE_RETRY = "pane_retry"  # button, where an analysis failed
 
 # Compare: what is drawn
 COMPARISON = "comparison"  # plotly chart; for pane A the traces "attention A" (click = query), "query A", "outline A"
-COMPARISON_EVENTS = "comparison_events"  # component, not seen: tells clicks and zooms of the chart
+COMPARISON_EVENTS = "comparison_events"  # component, not seen: tells clicks and zooms of the chart, as events_of() says
 RESET_ZOOM = "reset_zoom"  # button, where it is zoomed
 AGREEMENT = "agreement"  # data frame: one row a pair of panes
 DOWNLOAD_AGREEMENT = "download_agreement"  # download button: CSV
@@ -131,3 +131,8 @@ DOWNLOAD_BUNDLE = "download_bundle"  # download button: a zip of everything
 def of_pane(key: str, number: int) -> str:
     """The key of a pane's widget: "pane_model_0" for PANE_MODEL of the first."""
     return f"{key}_{number}"
+
+
+def events_of(chart: str) -> str:
+    """The key of the component, not seen, that tells clicks in a chart: "overlay_events" for OVERLAY."""
+    return f"{chart}_events"

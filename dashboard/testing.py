@@ -53,30 +53,37 @@ def decode_figure(at: AppTest, key: str) -> dict[str, dict[str, Any]]:
     return {**{trace["name"]: trace for trace in figure["data"]}, "layout": figure["layout"]}
 
 
+def click(at: AppTest, chart: str, *, x: float, y: float) -> AppTest:
+    """Click a point of the chart of a key, in units of its axes, and run."""
+    return telling(at, chart, "point", {"x": x, "y": y})()
+
+
 def click_patch(at: AppTest, *, row: int, col: int) -> AppTest:
     """Click a patch of the large map, making it the query, and run."""
-    return _click(at, keys.OVERLAY, "patches", lambda x, y, data: (x, y) == (col, row))
+    return click(at, keys.OVERLAY, x=col, y=row)
 
 
 def click_head(at: AppTest, *, head: int) -> AppTest:
     """Click a head in the grid of the layer's heads, and run."""
-    return _click(at, keys.HEAD_GRID, "cells", lambda x, y, data: list(data) == [head])
+    row, col = divmod(head, decode_figure(at, keys.HEAD_GRID)["cells"]["z"].shape[1])
+    return _click_cell(at, keys.HEAD_GRID, row, col)
 
 
 def click_layer_and_head(at: AppTest, *, layer: int, head: int) -> AppTest:
-    """Click a cell of the layers × heads mosaic, and run."""
-    return _click(at, keys.MOSAIC, "cells", lambda x, y, data: list(data) == [layer, head])
+    """Click a cell of the layers × heads mosaic, by the index of its layer among those drawn, and run."""
+    return _click_cell(at, keys.MOSAIC, layer, head)
+
+
+def _click_cell(at: AppTest, chart: str, row: int, col: int) -> AppTest:
+    """The middle of a cell in a mosaic."""
+    cells = decode_figure(at, chart)["cells"]
+    return click(at, chart, x=cells["x0"] + col * cells["dx"], y=cells["y0"] + row * cells["dy"])
 
 
 def choose_row(at: AppTest, *, row: int | None) -> AppTest:
     """Click a cell in a row of the statistics table, by its place before sorting, or click it away, and run."""
     cells = [] if row is None else [[row, "head"]]
     return _select(at, keys.HEAD_STATISTICS, {"rows": [], "columns": [], "cells": cells})
-
-
-def unclick(at: AppTest, key: str) -> AppTest:
-    """Send what a browser sends for a second click on a point of a chart, which deselects it, and run."""
-    return _select(at, key, {"points": [], "point_indices": [], "box": [], "lasso": []})
 
 
 def open_models(**link: str | Sequence[str]) -> AppTest:
@@ -98,25 +105,22 @@ def open_compare(**link: str | Sequence[str]) -> AppTest:
 
 def click_pane(at: AppTest, *, y: float, x: float) -> AppTest:
     """Click a point in any pane, in pixels of the scaled picture, and run."""
-    return _tell(at, "point", {"x": x, "y": y})
+    return click(at, keys.COMPARISON, x=x, y=y)
 
 
 def drag_zoom(at: AppTest, *, top: float, left: float, bottom: float, right: float) -> AppTest:
     """Drag a box in any pane, in pixels of the scaled picture, and run."""
-    return _tell(at, "box", {"x": [left, right], "y": [bottom, top]})  # Plotly's y axis goes down here
+    box = {"x": [left, right], "y": [bottom, top]}  # Plotly's y axis goes down here
+    return telling(at, keys.COMPARISON, "box", box)()
 
 
-def _tell(at: AppTest, event: str, value: dict[str, Any]) -> AppTest:
-    return telling(at, event, value)()
-
-
-def telling(at: AppTest, event: str, value: dict[str, Any]) -> Callable[[], AppTest]:
-    """What sends, once it is called, what the component that listens to the chart of Compare sends, and runs.
+def telling(at: AppTest, chart: str, event: str, value: dict[str, Any]) -> Callable[[], AppTest]:
+    """What sends, once it is called, what the component that listens to the chart of a key sends, and runs.
 
     AppTest has no public way to do this, hence the private names.
     """
     states = at._tree.get_widget_states()
-    trigger = f"$$STREAMLIT_INTERNAL_KEY_{at.get_by_key(keys.COMPARISON_EVENTS).proto.id}__events"
+    trigger = f"$$STREAMLIT_INTERNAL_KEY_{at.get_by_key(keys.events_of(chart)).proto.id}__events"
     told = json.dumps([{"event": event, "value": value}])
     states.widgets.append(WidgetState(id=trigger, json_trigger_value=told))
     return lambda: at._run(states)
@@ -127,41 +131,13 @@ def report_tables(at: AppTest) -> list[pd.DataFrame]:
     return [table.value for table in at.dataframe if list(table.value.columns) == ["tensor", "done", "became"]]
 
 
-def _click(at: AppTest, key: str, trace_name: str, hit: Callable[[Any, Any, Any], bool]) -> AppTest:
-    trace = decode_figure(at, key)[trace_name]
-    points = zip(np.ravel(trace["x"]), np.ravel(trace["y"]), trace["customdata"], strict=True)
-    return _click_at(at, key, trace_name, next(index for index, point in enumerate(points) if hit(*point)))
-
-
-def _click_at(at: AppTest, key: str, trace_name: str, index: int) -> AppTest:
-    point = _point(decode_figure(at, key), trace_name, index)
-    return _select(at, key, {"points": [point], "point_indices": [index], "box": [], "lasso": []})
-
-
-def _point(figure: dict[str, dict[str, Any]], trace_name: str, index: int) -> dict[str, Any]:
-    """A point of a trace as a browser sends it."""
-    trace = figure[trace_name]
-    number = [name for name in figure if name != "layout"].index(trace_name)
-    place = {name: np.ravel(trace[name])[index].item() for name in ("x", "y")}
-    data = np.array(trace["customdata"][index]).tolist()
-    return {"curve_number": number, "point_index": index, **place, "customdata": data}
-
-
 def _select(at: AppTest, key: str, selection: dict[str, Any]) -> AppTest:
-    """Send what a browser sends for a selection, and run."""
-    return selecting(at, key, selection)()
-
-
-def selecting(at: AppTest, key: str, selection: dict[str, Any]) -> Callable[[], AppTest]:
-    """What sends what a browser sends for a selection, the element's widget state, and runs, when it is called.
-
-    AppTest has no public way to do this, hence the private names.
-    """
+    """Send what a browser sends for a selection in a table, its widget state, and run; by private names too."""
     states = at._tree.get_widget_states()
     states.widgets.append(
         WidgetState(id=at.get_by_key(key).proto.id, string_value=json.dumps({"selection": selection}))
     )
-    return lambda: at._run(states)
+    return at._run(states)
 
 
 def _decode(value: Any) -> Any:

@@ -1,13 +1,12 @@
 """Who does what, how often: seeded, so that every run and every checkout gets the same inputs."""
 
-import json
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from benchmarks.load.widgets import State, chart_click, component_click, segment, slider
+from benchmarks.load.widgets import State, chart_click, segment, slider
 from dashboard import keys
-from dashboard.keys import of_pane
+from dashboard.keys import events_of, of_pane
 
 SESSIONS = (1, 4, 16)  # at once
 BUSIEST = SESSIONS[-1]
@@ -134,6 +133,6 @@ def _queries(kind: Kind, chance: random.Random) -> Iterator[tuple[str, State]]:
 
 def _click(kind: Kind, row: int, col: int) -> tuple[str, State]:
     if not kind.page:
-        return keys.OVERLAY, chart_click({"curve_number": 1, "point_index": row * PATCHES[1] + col, "x": col, "y": row})
+        return events_of(keys.OVERLAY), chart_click(x=col, y=row)
     y, x = ((place + 0.5) * side / count for place, side, count in zip((row, col), FRAME, PATCHES, strict=True))
-    return keys.COMPARISON_EVENTS, component_click(json.dumps([{"event": "point", "value": {"x": x, "y": y}}]))
+    return keys.COMPARISON_EVENTS, chart_click(x=x, y=y)

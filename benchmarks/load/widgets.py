@@ -20,15 +20,10 @@ def segment(title: str) -> State:
     return lambda name: _with(WidgetState(id=name), "string_array_value", [title])
 
 
-def chart_click(point: dict[str, Any]) -> State:
-    """A marker of a chart clicked."""
-    selection = {"points": [point], "point_indices": [point["point_index"]], "box": [], "lasso": []}
-    return lambda name: WidgetState(id=name, string_value=json.dumps({"selection": selection}))
-
-
-def component_click(events: str) -> State:
-    """An event of a component that listens."""
-    return lambda name: WidgetState(id=f"$$STREAMLIT_INTERNAL_KEY_{name}__events", json_trigger_value=events)
+def chart_click(x: float, y: float) -> State:
+    """A point of a chart clicked, as the component that listens to it sends it."""
+    event = json.dumps([{"event": "point", "value": {"x": x, "y": y}}])
+    return lambda name: WidgetState(id=f"$$STREAMLIT_INTERNAL_KEY_{name}__events", json_trigger_value=event)
 
 
 def initial_state(kind: str, element: Any) -> WidgetState | None:

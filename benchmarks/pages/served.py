@@ -49,7 +49,7 @@ def prepared(at: AppTest, view: View, change: Change, turn: int) -> Callable[[],
         return at.run
     assert isinstance(value, tuple)
     y, x = centre(value, view.size)
-    return telling(at, "point", {"y": y, "x": x})
+    return telling(at, change.key, "point", {"y": y, "x": x})
 
 
 def centre(point: Point, size: int) -> Point:

@@ -34,7 +34,6 @@ PANE_WIDTH = 250  # pixels, at least
 HIGHEST = 640  # pixels, of a pane
 _NOTICES = "_compare_notices"  # session state: what was changed in the link, until the page has its panes
 _FILLING = "_filling"  # session state: whether the page runs again by itself, to show one pane more
-_FRAME = "_frame"  # session state: the frame that the callback of the drawn figure needs to know
 
 
 def page() -> None:
@@ -143,35 +142,25 @@ def _cards(choice: Comparing, specs: Mapping[str, ModelSpec]) -> None:
 def _figure(drawn: tuple[Panel, ...], frame: tuple[int, int], choice: Comparing, style: Style) -> None:
     zoom = zoom_in_pixels(choice.zoom, frame)
     figure = compare_figure(drawn, frame=frame, opacity=style.opacity, zoom=zoom)
-    st.session_state[_FRAME] = frame
     with st.container(key="comparison_box"):
         st.plotly_chart(
             figure, key=keys.COMPARISON, height="stretch", config=CHART,
             alt="The panes' attention over the picture, side by side",
         )  # fmt: skip
-    clicks.listen(
-        keys.COMPARISON,
-        key=keys.COMPARISON_EVENTS,
-        on_zoom=partial(widgets.take, _zoom),
-        on_click=partial(widgets.take, _ask),
-    )
+    clicks.listen(keys.COMPARISON, partial(_ask, frame), partial(_zoom, frame))
 
 
-def _ask() -> dict[str, tuple[float, float]]:
+def _ask(frame: tuple[int, int], *, x: float, y: float) -> dict[str, tuple[float, float]]:
     """A click is a query for all panes."""
-    point = clicks.clicked(keys.COMPARISON_EVENTS)
-    if point is None:
-        return {}
-    height, width = st.session_state[_FRAME]
+    height, width = frame
     # A common grid may end beyond the picture.
-    y, x = (min(max(part, 0.0), 1.0) for part in (point["y"] / height, point["x"] / width))
+    y, x = (min(max(part, 0.0), 1.0) for part in (y / height, x / width))
     return {keys.QUERY: (round(y, 4), round(x, 4))}
 
 
-def _zoom() -> dict[str, Zoom | None]:
+def _zoom(frame: tuple[int, int], **box: list[float]) -> dict[str, Zoom | None]:
     """What was zoomed or moved to stays, whatever is drawn next."""
-    box = clicks.zoomed(keys.COMPARISON_EVENTS)
-    zoom = zoom_on(box, st.session_state[_FRAME]) if box is not None else None
+    zoom = zoom_on(box, frame)
     return {} if zoom is None else {keys.ZOOM: None if zoom == WHOLE else zoom}
 
 

@@ -1,15 +1,64 @@
-"""Many maps in one heatmap, with a transparent marker a cell that takes its clicks. No Streamlit, no torch."""
+"""Many maps in one heatmap. No Streamlit, no torch."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from dashboard.charts import CLICKABLE, bare_axes, heatmap
+from dashboard.charts import BARE, bare_axes, cell_at, heatmap, ticks
 from vit_engine.report.colours import ACCENT
 from vit_engine.report.figure import Plain, PlainFigure
 
 GUTTER = 0.07  # of a cell, between the cells of a mosaic
 THUMBNAIL = 32  # patches a side, at most, of a cell of the layers × heads mosaic
+CANVAS = 1024  # patches a side, at most, of all its cells: there are not many more pixels to show them
+
+
+@dataclass(frozen=True)
+class Mosaic:
+    """Where cells of (rows, cols) patches lie, so many down and across; in patches from the middle of the first."""
+
+    down: int
+    across: int
+    rows: int
+    cols: int
+
+    @property
+    def aspect(self) -> float:
+        """Width over height."""
+        return self.across * self.cols / (self.down * self.rows)
+
+    @property
+    def gutter(self) -> int:
+        """Between two cells."""
+        return max(1, round(self.room))
+
+    @property
+    def room(self) -> float:
+        """Around all cells, for the frame of the chosen one."""
+        return max(self.rows, self.cols) * GUTTER
+
+    @property
+    def steps(self) -> tuple[int, int]:
+        """From cell to cell, down and across."""
+        return self.rows + self.gutter, self.cols + self.gutter
+
+    def middle(self, row: int, col: int) -> tuple[float, float]:
+        """(x, y) of a cell's middle."""
+        down, across = self.steps
+        return col * across + (self.cols - 1) / 2, row * down + (self.rows - 1) / 2
+
+    def cell_at(self, x: float, y: float) -> tuple[int, int]:
+        """(row, col) of the cell that a point is in; half of each gutter belongs to it."""
+        down, across = self.steps
+        left, top = self.middle(0, 0)
+        return cell_at((x - left) / across, (y - top) / down, rows=self.down, cols=self.across)
+
+
+def head_mosaic(heads: int, rows: int, cols: int) -> Mosaic:
+    """Heads in as many columns as make it about square."""
+    grids = [Mosaic(-(-heads // across), across, rows, cols) for across in range(1, heads + 1)]
+    return min(grids, key=lambda grid: abs(np.log(grid.aspect)))
 
 
 def head_grid_figure(
@@ -20,25 +69,24 @@ def head_grid_figure(
     maps: (heads, rows, cols), each drawn from 0 to its entry of `limits` (heads,). labels: a head each.
     """
     heads, rows, cols = maps.shape
-    across = grid_columns(heads, rows, cols)
-    down = -(-heads // across)
-    cells = np.full((down * across, rows, cols), np.nan, dtype=np.float32)
+    grid = head_mosaic(*maps.shape)
+    cells = np.full((grid.down * grid.across, rows, cols), np.nan, dtype=np.float32)
     cells[:heads] = maps / limits[:, None, None]
-    places = [divmod(head, across) for head in range(heads)]
-    data = [(head,) for head in range(heads)]
-    traces, layout = _mosaic(cells.reshape(down, across, rows, cols), places, data, colours, labels)
-    layout["annotations"] = [
-        _number(head, *_cell_origin(row, col, rows, cols)) for head, (row, col) in enumerate(places)
-    ]
+    texts = [*labels, *[""] * (len(cells) - heads)]
+    traces, layout = _mosaic(grid, cells.reshape(grid.down, grid.across, rows, cols), colours, texts)
+    places = [divmod(head, grid.across) for head in range(heads)]
+    layout["annotations"] = [_number(head, grid, *place) for head, place in enumerate(places)]
     if selected is not None:
-        layout["shapes"] = [_frame(*places[selected], rows, cols)]
+        layout["shapes"] = [_frame(grid, *places[selected], *places[selected])]
     return PlainFigure(traces, layout)
 
 
-def _number(head: int, x: float, y: float) -> Plain:
+def _number(head: int, grid: Mosaic, row: int, col: int) -> Plain:
+    x, y = grid.middle(row, col)
     return {
-        "x": x, "y": y, "text": f"<b>{head}</b>", "showarrow": False, "xanchor": "left", "yanchor": "top",
-        "font": {"size": 12, "color": "#ffffff"}, "bgcolor": "rgba(0,0,0,0.55)", "borderpad": 2,
+        "x": x - grid.cols / 2, "y": y - grid.rows / 2, "text": f"<b>{head}</b>", "showarrow": False,
+        "xanchor": "left", "yanchor": "top", "font": {"size": 12, "color": "#ffffff"}, "bgcolor": "rgba(0,0,0,0.55)",
+        "borderpad": 2,
     }  # fmt: skip
 
 
@@ -56,39 +104,30 @@ def mosaic_figure(
     maps: (layers, heads, rows, cols), each drawn from 0 to its entry of `limits` (layers, heads).
     labels: a text a cell. selected: (index of the layer, head or None for the whole row).
     """
-    depth, heads, rows, cols = maps.shape
+    grid = Mosaic(*maps.shape)
     scaled = (maps / limits[..., None, None]).astype(np.float32)
-    places = [(layer, head) for layer in range(depth) for head in range(heads)]
-    data = [(layers[layer], head) for layer, head in places]
-    traces, layout = _mosaic(scaled, places, data, colours, [text for row in labels for text in row])
-    step_y, step_x = _steps(rows, cols)
-    down = [layer * step_y + (rows - 1) / 2 for layer in range(depth)]
-    across = [head * step_x + (cols - 1) / 2 for head in range(heads)]
-    layout["yaxis"] |= _ticks("layer", down, layers)
-    layout["xaxis"] |= {**_ticks("head", across, range(heads)), "side": "top"}
+    traces, layout = _mosaic(grid, scaled, colours, [text for row in labels for text in row])
+    down = [grid.middle(row, 0)[1] for row in range(grid.down)]
+    across = [grid.middle(0, col)[0] for col in range(grid.across)]
+    layout["yaxis"] |= _named("layer", down, layers)
+    layout["xaxis"] |= {**_named("head", across, range(grid.across)), "side": "top"}
     layout["margin"] = {"l": 44, "r": 4, "t": 44, "b": 4}
     layer, head = selected
-    first, last = (0, heads - 1) if head is None else (head, head)
-    layout["shapes"] = [_frame(layer, first, rows, cols, last)]
+    layout["shapes"] = [_frame(grid, layer, head or 0, layer, grid.across - 1 if head is None else head)]
     return PlainFigure(traces, layout)
 
 
-def _ticks(title: str, places: Sequence[float], names: Sequence[int]) -> Plain:
-    return {
-        "visible": True, "tickvals": list(places), "ticktext": [str(name) for name in names],
-        "title": {"text": title, "standoff": 4}, "showgrid": False, "zeroline": False,
-    }  # fmt: skip
-
-
-def grid_columns(heads: int, rows: int, cols: int) -> int:
-    """How many columns make a grid of maps about square."""
-    return min(range(1, heads + 1), key=lambda across: abs(np.log(across * cols / (-(-heads // across) * rows))))
+def _named(title: str, places: Sequence[float], names: Sequence[int]) -> Plain:
+    return {"visible": True, "title": {"text": title, "standoff": 4}, **ticks(places, names)}
 
 
 def thumbnails(maps: np.ndarray) -> np.ndarray:
-    """Maps (..., rows, cols) at no more than THUMBNAIL patches a side: each the mean of a block of patches."""
-    rows, cols = maps.shape[-2:]
-    block = -(-max(rows, cols) // THUMBNAIL)
+    """Maps (layers, heads, rows, cols) at no more than THUMBNAIL patches a side, and CANVAS all together: each the
+    mean of a block of patches.
+    """
+    *lead, rows, cols = maps.shape
+    side = min(THUMBNAIL, CANVAS // max(lead))
+    block = -(-max(rows, cols) // side)
     if block == 1:
         return maps
     padding = [(0, 0)] * (maps.ndim - 2) + [(0, -rows % block), (0, -cols % block)]
@@ -98,53 +137,26 @@ def thumbnails(maps: np.ndarray) -> np.ndarray:
     return np.nanmean(blocks, axis=(-3, -1)).astype(np.float32)
 
 
-def _steps(rows: int, cols: int) -> tuple[int, int]:
-    gutter = max(1, round(max(rows, cols) * GUTTER))
-    return rows + gutter, cols + gutter
-
-
-def _cell_origin(row: int, col: int, rows: int, cols: int) -> tuple[float, float]:
-    """(x, y) of a cell's top left corner."""
-    step_y, step_x = _steps(rows, cols)
-    return col * step_x - 0.5, row * step_y - 0.5
-
-
-def _frame(row: int, col: int, rows: int, cols: int, last_col: int | None = None) -> dict:
-    x, y = _cell_origin(row, col, rows, cols)
-    right = _cell_origin(row, col if last_col is None else last_col, rows, cols)[0] + cols
-    pad = _frame_pad(rows, cols) / 2
-    edge = {"x0": x - pad, "y0": y - pad, "x1": right + pad, "y1": y + rows + pad}
+def _frame(grid: Mosaic, top: int, left: int, bottom: int, right: int) -> Plain:
+    """Around cells, from the one at (top, left) to the one at (bottom, right)."""
+    (x0, y0), (x1, y1) = grid.middle(top, left), grid.middle(bottom, right)
+    wide, high = (grid.cols + grid.room) / 2, (grid.rows + grid.room) / 2
+    edge = {"x0": x0 - wide, "y0": y0 - high, "x1": x1 + wide, "y1": y1 + high}
     return {"type": "rect", **edge, "line": {"width": 2.5, "color": ACCENT}}
 
 
-def _frame_pad(rows: int, cols: int) -> float:
-    """Room for the frame of the chosen cell, in patches."""
-    return max(rows, cols) * GUTTER
-
-
-def _mosaic(
-    cells: np.ndarray,
-    places: Sequence[tuple[int, int]],
-    data: Sequence[tuple[int, ...]],
-    colours: str,
-    labels: Sequence[str],
-) -> tuple[list[Plain], Plain]:
-    """Traces and layout: cells (down, across, rows, cols), scaled to 0..1, in one heatmap, and at each of the places
-    a marker with its `data`.
+def _mosaic(grid: Mosaic, cells: np.ndarray, colours: str, labels: Sequence[str]) -> tuple[list[Plain], Plain]:
+    """Traces and layout: cells (down, across, rows, cols), scaled to 0..1, in one heatmap, and an unseen one with a
+    cell for each of them, which tells its label.
     """
-    down, across, rows, cols = cells.shape
-    step_y, step_x = _steps(rows, cols)
-    canvas = np.full((down * step_y, across * step_x), np.nan, dtype=np.float32)
-    canvas.reshape(down, step_y, across, step_x)[:, :rows, :, :cols] = cells.transpose(0, 2, 1, 3)
-    canvas = canvas[: down * step_y - (step_y - rows), : across * step_x - (step_x - cols)]
-    cells_under = heatmap(canvas, 1.0, colours, opacity=1.0)
-    markers = {
-        "type": "scatter", "x": [col * step_x + (cols - 1) / 2 for _, col in places],
-        "y": [row * step_y + (rows - 1) / 2 for row, _ in places], "customdata": [list(entry) for entry in data],
-        "text": list(labels), "mode": "markers", "name": "cells", "marker": {"size": 6, "opacity": 0},
-        "selected": {"marker": {"opacity": 0}}, "unselected": {"marker": {"opacity": 0}},
-        "hovertemplate": "%{text}<extra></extra>",
-    }  # fmt: skip
-    high, wide = canvas.shape
-    axes = bare_axes("", rows=high, cols=wide, domain=(0.0, 1.0), pad=_frame_pad(rows, cols))
-    return [cells_under, markers], {**CLICKABLE, **axes}
+    high, wide = grid.steps
+    canvas = np.full((grid.down * high, grid.across * wide), np.nan, dtype=np.float32)
+    canvas.reshape(grid.down, high, grid.across, wide)[:, : grid.rows, :, : grid.cols] = cells.transpose(0, 2, 1, 3)
+    drawn = {**heatmap(canvas[: -grid.gutter, : -grid.gutter], colours, high=1.0), "opacity": 1.0, "hoverinfo": "skip"}
+    texts, (x, y) = np.reshape(labels, (grid.down, grid.across)), grid.middle(0, 0)
+    unseen = {**heatmap(np.where(texts == "", np.nan, 0), colours, high=1.0, name="cells"), "opacity": 0}
+    unseen |= {"x0": x, "dx": wide, "y0": y, "dy": high, "text": texts.tolist(), "hoverongaps": False}
+    unseen["hovertemplate"] = "%{text}<extra></extra>"
+    rows, cols = drawn["z"].shape
+    layout = {**BARE, **bare_axes("", rows=rows, cols=cols, pad=grid.room)}
+    return [{**trace, "showscale": False} for trace in (drawn, unseen)], layout

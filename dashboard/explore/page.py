@@ -2,24 +2,27 @@
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import streamlit as st
 
-from dashboard import charts, keys
+from dashboard import keys
+from dashboard.charts import cell_at
 from dashboard.explore import head_table, mosaics
+from dashboard.explore.figures import entropy_figure, overlay_figure
+from dashboard.explore.mosaics import Mosaic
 from dashboard.links import widgets
 from dashboard.links.selection import Selection
 from dashboard.services.analyses import Analysis, attributions
 from dashboard.services.pictures import Picture
 from dashboard.shell import analysis_panel, method_control, page_state, sidebar
 from dashboard.shell.formatting import colour_legend
-from vit_engine import AttentionMap, Method, find_method
+from vit_engine import AttentionMap, Method, TokenGrid, find_method
 from vit_engine.report.colours import colour_stops, upper_limit
 
 PREDICTIONS = 3  # classes, the likeliest first
 DEMO_CLASSIFIER = "The demo models point well and classify poorly: their model card says how often they are right."
-_GRID = "_grid"  # session state: the grid and the frame that the callback of the drawn overlay needs to know
 
 
 def page() -> None:
@@ -66,7 +69,7 @@ def _maps(analysis: Analysis, picture: Picture, selection: Selection) -> None:
     left, right = st.columns([3, 2], gap="medium")
     with left if over else whole:
         _overlay(analysis, selection, maps)
-        _below_overlay(analysis, maps)
+        _below_overlay(maps)
         _predictions(analysis, picture)
     if maps.method.per_head:
         with left:
@@ -112,7 +115,7 @@ def _limits(every: np.ndarray, large: AttentionMap, selection: Selection) -> tup
 def _overlay(analysis: Analysis, selection: Selection, maps: _Maps) -> None:
     """Draw the large map."""
     beside, grid = selection.view == "beside", maps.large.grid
-    figure = charts.overlay_figure(
+    figure = overlay_figure(
         analysis.pixels,
         maps.large.values,
         limit=maps.limit,
@@ -122,37 +125,32 @@ def _overlay(analysis: Analysis, selection: Selection, maps: _Maps) -> None:
         beside=beside,
     )
     aspect = grid.width / grid.height * (2.02 if beside else 1)
-    analysis_panel.chart(figure, keys.OVERLAY, aspect, _choose_query, alt=f"{maps.large.label}, over the picture")
+    choose = partial(_choose_query, analysis.trace.grid, analysis.frame)
+    analysis_panel.chart(figure, keys.OVERLAY, aspect, choose, alt=f"{maps.large.label}, over the picture")
 
 
-def _choose_query() -> dict[str, tuple[float, float]]:
-    point = sidebar.clicked(keys.OVERLAY)
-    if point is None:
-        return {}
-    grid, (height, width) = st.session_state[_GRID]
-    y, x = grid.centre(int(point["y"]), int(point["x"]))
+def _choose_query(grid: TokenGrid, frame: tuple[int, int], *, x: float, y: float) -> dict[str, tuple[float, float]]:
+    height, width = frame
+    y, x = grid.centre(*cell_at(x, y, rows=grid.rows, cols=grid.cols))
     return {keys.QUERY: (round(y / height, 4), round(x / width, 4))}
 
 
-def _choose_head() -> dict[str, str]:
-    point = sidebar.clicked(keys.HEAD_GRID)
-    return {} if point is None else {keys.HEAD: str(point["customdata"][0])}
+def _choose_head(grid: Mosaic, heads: int, *, x: float, y: float) -> dict[str, str]:
+    row, col = grid.cell_at(x, y)
+    head = row * grid.across + col
+    return {keys.HEAD: str(head)} if head < heads else {}
 
 
-def _choose_layer_and_head() -> dict[str, int | str]:
-    point = sidebar.clicked(keys.MOSAIC)
-    if point is None:
-        return {}
-    layer, head = point["customdata"]
-    return {keys.LAYER: int(layer), keys.HEAD: str(head)}
+def _choose_layer_and_head(grid: Mosaic, layers: tuple[int, ...], *, x: float, y: float) -> dict[str, int | str]:
+    row, head = grid.cell_at(x, y)
+    return {keys.LAYER: layers[row], keys.HEAD: str(head)}
 
 
 def _reset_query() -> dict[str, None]:
     return {keys.QUERY: None}
 
 
-def _below_overlay(analysis: Analysis, maps: _Maps) -> None:
-    st.session_state[_GRID] = (analysis.trace.grid, analysis.frame)
+def _below_overlay(maps: _Maps) -> None:
     stops, meaning = colour_stops(sidebar.colours()), method_control.meaning(maps.method)
     with st.container(horizontal=True, vertical_alignment="center", key="query_line"):
         st.html(colour_legend(stops, "0", f"≥ {maps.limit:.2%}", meaning), width="content")
@@ -191,7 +189,6 @@ def _cell_texts(analysis: Analysis) -> list[list[str]]:
 
 def _head_grid(analysis: Analysis, selection: Selection, maps: _Maps) -> None:
     layer = _layer(analysis, selection)
-    heads, rows, cols = maps.every.shape[1:]
     scale = "one shared scale" if selection.scale == "shared" else "each its own scale"
     st.markdown(f"**Heads of layer {layer}** :small[{scale} · click to choose]")
     figure = mosaics.head_grid_figure(
@@ -201,32 +198,32 @@ def _head_grid(analysis: Analysis, selection: Selection, maps: _Maps) -> None:
         labels=_cell_texts(analysis)[layer],
         selected=int(selection.head) if selection.head.isdigit() else None,
     )
-    across = mosaics.grid_columns(heads, rows, cols)
-    aspect = across * cols / (-(-heads // across) * rows)
-    analysis_panel.chart(figure, keys.HEAD_GRID, aspect, _choose_head, alt=f"Attention of each head of layer {layer}")
+    heads, rows, cols = maps.every.shape[1:]
+    grid = mosaics.head_mosaic(heads, rows, cols)
+    choose = partial(_choose_head, grid, heads)
+    analysis_panel.chart(figure, keys.HEAD_GRID, grid.aspect, choose, alt=f"Attention of each head of layer {layer}")
 
 
 def _mosaic(analysis: Analysis, selection: Selection, maps: _Maps) -> None:
     st.markdown("**All layers × heads** :small[click to open]")
-    small = mosaics.thumbnails(maps.every)
-    depth, heads, rows, cols = small.shape
+    small, layers = mosaics.thumbnails(maps.every), tuple(analysis.trace.layers)
     figure = mosaics.mosaic_figure(
         small,
         limits=maps.limits,
         colours=sidebar.colours(),
         labels=_cell_texts(analysis),
-        layers=list(analysis.trace.layers),
+        layers=layers,
         selected=(_layer(analysis, selection), int(selection.head) if selection.head.isdigit() else None),
     )
-    analysis_panel.chart(
-        figure, keys.MOSAIC, heads * cols / (depth * rows), _choose_layer_and_head, alt="Attention of all heads"
-    )
+    grid = Mosaic(*small.shape)
+    choose = partial(_choose_layer_and_head, grid, layers)
+    analysis_panel.chart(figure, keys.MOSAIC, grid.aspect, choose, alt="Attention of all heads")
 
 
 def _entropy_by_depth(analysis: Analysis, selection: Selection) -> None:
     st.markdown("**Entropy by depth** :small[CLS query, over all keys]")
     statistics, grid = analysis.trace.statistics, analysis.trace.grid
-    figure = charts.entropy_figure(
+    figure = entropy_figure(
         statistics.cls_entropy / math.log(2),
         layers=statistics.layers,
         layer=_layer(analysis, selection),

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import pandas as pd
 import streamlit as st
@@ -114,11 +115,22 @@ def redundant() -> None:
 
 
 def download(frame: pd.DataFrame, name: str, *, key: str, help: str) -> None:
-    """A button that gives a table as a CSV file of this name."""
+    """A button that gives a table as a CSV file of this name, made once it is pressed: one of all pairs is large."""
     st.download_button(
-        "CSV", frame.to_csv(index=False), f"{file_name(name)}.csv", "text/csv", key=key, icon=":material/download:",
-        on_click="ignore", type="tertiary", help=help,
-    )  # fmt: skip
+        "CSV",
+        partial(_csv, frame),
+        f"{file_name(name)}.csv",
+        "text/csv",
+        key=key,
+        icon=":material/download:",
+        on_click="ignore",
+        type="tertiary",
+        help=help,
+    )
+
+
+def _csv(frame: pd.DataFrame) -> str:
+    return frame.to_csv(index=False)
 
 
 def _segments(label: str, options: Sequence[str], key: str, titles: dict[str, str]) -> None:

@@ -1,12 +1,15 @@
 """How alike heads are, as a matrix: a part of the page Heads."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from dashboard import keys
+from dashboard.charts import cell_at
 from dashboard.heads import controls
-from dashboard.heads.figures import MAX_CELLS, similarity_figure
+from dashboard.heads.figures import Head, similarity_figure
 from dashboard.heads.state import HeadsView
 from dashboard.links.selection import Selection
 from dashboard.services.analyses import Analysis
@@ -27,25 +30,24 @@ def show(analysis: Analysis, selection: Selection, view: HeadsView) -> None:
         found = found.of_layer(max(analysis.trace.layers) if view.layer is None else view.layer)
     groups = found.groups(view.redundant)
     order = found.order if view.order == "cluster" else tuple(range(len(found.heads)))
+    heads = tuple(found.heads[place] for place in order)
     figure = similarity_figure(
-        found.divergence[np.ix_(order, order)], heads=[found.heads[place] for place in order], groups=groups,
-        colours=sidebar.colours(),
-    )  # fmt: skip
-    diagonal = " Of so many heads, a click on the diagonal opens one." if len(order) ** 2 > MAX_CELLS else ""
+        found.divergence[np.ix_(order, order)], heads=heads, groups=groups, colours=sidebar.colours()
+    )
     st.caption(
         f"Jensen-Shannon divergence of their maps over patches, in bits: 0 is the same map, 1 no patch in common. "
-        f"{method_control.token(method, patch)}. {_groups_in_words(groups)}{diagonal}"
+        f"{method_control.token(method, patch)}. {_groups_in_words(groups)}"
     )
-    analysis_panel.chart(figure, keys.SIMILARITY, 1.08, _open, alt="Divergence of every two heads")
+    analysis_panel.chart(figure, keys.SIMILARITY, 1.08, partial(_open, heads), alt="Divergence of every two heads")
     controls.download(
         _table(found), f"similarity-{analysis.trace.spec.name}", key=keys.DOWNLOAD_SIMILARITY,
         help="One row a pair of heads.",
     )  # fmt: skip
 
 
-def _open() -> dict[str, object]:
-    point = sidebar.clicked(keys.SIMILARITY)
-    return {} if point is None else opening.choose(*point["customdata"][:2])
+def _open(heads: tuple[Head, ...], *, x: float, y: float) -> dict[str, object]:
+    row, _ = cell_at(x, y, rows=len(heads), cols=len(heads))
+    return opening.choose(*heads[row])
 
 
 def _groups_in_words(groups: tuple[tuple[tuple[int, int], ...], ...]) -> str:
@@ -58,7 +60,7 @@ def _groups_in_words(groups: tuple[tuple[tuple[int, int], ...], ...]) -> str:
 def _table(similarity: HeadSimilarity) -> pd.DataFrame:
     """One row a pair of heads."""
     first, second = np.triu_indices(len(similarity.heads), 1)
-    numbers = np.asarray(similarity.heads)
+    numbers = np.asarray(similarity.heads, dtype=np.int16)
     return pd.DataFrame(
         {
             "layer": numbers[first, 0],

@@ -9,15 +9,15 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import keys
+from dashboard.charts import cell_at
 from dashboard.heads import controls
 from dashboard.heads.figures import Profile, profile_figure, statistic_figure
 from dashboard.heads.state import HeadsView, compares
-from dashboard.links import widgets
 from dashboard.links.selection import Selection
 from dashboard.services import catalogue
 from dashboard.services.analyses import Analysis, Request
 from dashboard.services.heads import analyse_too
-from dashboard.shell import analysis_panel, opening, sidebar
+from dashboard.shell import analysis_panel, clicks, opening, sidebar
 from dashboard.shell.formatting import plain, progress_in
 from vit_engine import VitEngineError
 from vit_engine.trace.statistics import STATISTICS, Column
@@ -41,19 +41,19 @@ def show_map(analysis: Analysis, selection: Selection) -> None:
     if heads > 6:  # on a telephone their cells have no room for numbers
         st.html("<style>@media (max-width: 640px) { .st-key-statistic_map .heatmap-label { display: none; } }</style>")
     st.plotly_chart(
-        figure, key=keys.STATISTIC_MAP, on_select=partial(widgets.take, _open), selection_mode="points",
-        config=analysis_panel.CHART, height=48 + min(max(_ROW * depth, 3 * _ROW), _MOST),
-        alt=f"{column.title} of every head",
+        figure, key=keys.STATISTIC_MAP, config=analysis_panel.CHART,
+        height=48 + min(max(_ROW * depth, 3 * _ROW), _MOST), alt=f"{column.title} of every head",
     )  # fmt: skip
+    clicks.listen(keys.STATISTIC_MAP, partial(_open, profile.layers, heads))
     controls.download(
         frame[["layer", "head", column.name]], f"{column.name}-{analysis.trace.spec.name}",
         key=keys.DOWNLOAD_STATISTIC, help="One row a head.",
     )  # fmt: skip
 
 
-def _open() -> dict[str, object]:
-    point = sidebar.clicked(keys.STATISTIC_MAP)
-    return {} if point is None else opening.choose(*point["customdata"][:2])
+def _open(layers: tuple[int, ...], heads: int, *, x: float, y: float) -> dict[str, object]:
+    row, head = cell_at(x, y, rows=len(layers), cols=heads)
+    return opening.choose(layers[row], head)
 
 
 def show_profile(request: Request, analysis: Analysis, view: HeadsView) -> None:

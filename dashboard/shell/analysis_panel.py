@@ -1,17 +1,15 @@
 """What the pages of one picture in one model share: its analysis, its title, clickable charts."""
 
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any
+from collections.abc import Callable
 
 import streamlit as st
 from plotly.graph_objects import Figure
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard.links import widgets
 from dashboard.services import catalogue
 from dashboard.services.analyses import Analysis, Request
-from dashboard.shell import download_panel
+from dashboard.shell import clicks, download_panel
+from dashboard.shell.clicks import Change
 from dashboard.shell.formatting import capitalised, plain, progress_in
 from vit_engine import VitEngineError
 
@@ -70,19 +68,12 @@ def _title(request: Request, analysis: Analysis | None) -> None:
     )
 
 
-def chart(figure: Figure, key: str, aspect: float, on_select: Callable[[], Mapping[str, Any]], *, alt: str) -> None:
+def chart(figure: Figure, key: str, aspect: float, on_click: Callable[..., Change], *, alt: str) -> None:
     """A clickable chart in a box that keeps its aspect (width over height) at every width.
 
-    on_select: what a click sets, by the keys of the session state.
+    on_click: as clicks.listen() has it.
     """
     st.html(f"<style>.st-key-{key}_box {{ aspect-ratio: {aspect:.4f}; }}</style>")
     with st.container(key=f"{key}_box"):
-        st.plotly_chart(
-            figure,
-            key=key,
-            on_select=partial(widgets.take, on_select),
-            selection_mode="points",
-            height="stretch",
-            config=CHART,
-            alt=alt,
-        )
+        st.plotly_chart(figure, key=key, height="stretch", config=CHART, alt=alt)
+        clicks.listen(key, on_click)

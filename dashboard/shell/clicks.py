@@ -1,72 +1,84 @@
-"""Chart events that Streamlit's own charts do not report to the server.
+"""Clicks and zooms in charts, which Streamlit's own charts do not report: a component listens to the chart of a key.
 
-They report neither a zoom nor a click on a heatmap (streamlit#8760). Without the first a chart that is redrawn, for
-another layer, forgets where it was zoomed; instead of the second a transparent marker for each patch could take the
-clicks, but thousands of markers take the browser seconds to draw.
+They report neither a click on a heatmap (streamlit#8760) nor a zoom, and a chart that is redrawn, for another layer,
+would forget where it was zoomed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import streamlit as st
 
-# Plotly recreates a chart at times, so it is looked for repeatedly; a second listener would report events twice.
+from dashboard import keys
+from dashboard.links import widgets
+
+Change = Mapping[str, Any]  # what is set, by the keys of the session state
+
+# Plotly recreates a chart at times, so the document listens, and the chart is found at each press. Presses are those
+# of mouse, pen and finger alike: Plotly's own event of a tap does not say where it was.
 _JS = """
-const LOOK = 200;  // milliseconds between two looks for the chart
+const STILL = 8;  // pixels that a press may move and is still a click; Plotly takes more for a drag
 
 export default function({ data, setTriggerValue }) {
-  const find = () => document.querySelector(`.st-key-${data.chart} .js-plotly-plot`);
+  let zoomable = null;
   const zoomed = (event) => {
-    const chart = find();
-    if (chart && Object.keys(event).some((name) => name.includes('.range'))) {
-      setTriggerValue('box', { x: [...chart.layout.xaxis.range], y: [...chart.layout.yaxis.range] });
-    }
+    if (!Object.keys(event).some((name) => name.includes('.range'))) return;
+    const { xaxis, yaxis } = zoomable.layout;
+    setTriggerValue('box', { x: [...xaxis.range], y: [...yaxis.range] });
   };
-  const clicked = (event) => {
-    const point = event.points.find((one) => one.data.type === 'heatmap');
-    if (!point) return;
-    const box = find().getBoundingClientRect(), { xaxis, yaxis } = point;  // the pointer's place, not the cell's middle
-    const x = xaxis.p2d(event.event.clientX - box.left - xaxis._offset);
-    const y = yaxis.p2d(event.event.clientY - box.top - yaxis._offset);
-    setTriggerValue('point', { x, y });
-  };
-  const ignore = (chart) => {
-    chart.removeListener('plotly_relayout', zoomed);
-    chart.removeListener('plotly_click', clicked);
-  };
-  const listen = () => {
-    const chart = find();
-    if (!chart || !chart.on) return;
-    ignore(chart);
+  const ignore = () => zoomable?.removeListener?.('plotly_relayout', zoomed);
+  const pressed = (event) => {
+    const chart = event.target.closest(`.st-key-${data.chart} .js-plotly-plot`);
+    if (!chart?.on) return;
+    ignore();
+    zoomable = chart;
     chart.on('plotly_relayout', zoomed);
-    chart.on('plotly_click', clicked);
+    const area = event.target.closest('.nsewdrag');
+    if (area && event.isPrimary && event.button === 0) awaitRelease(event, pointIn(chart, area, event));
   };
-  listen();
-  const timer = setInterval(listen, LOOK);
+  // The point of the axes under the pointer, if a heatmap lies there; in whole pixels, as Plotly's hover has it.
+  const pointIn = (chart, area, { clientX, clientY }) => {
+    const { id, xaxis, yaxis } = chart._fullLayout._plots[area.dataset.subplot], box = area.getBoundingClientRect();
+    const covered = chart._fullData.some(({ type, xaxis, yaxis }) => type === 'heatmap' && xaxis + yaxis === id);
+    const [left, top] = [Math.floor(clientX) - box.left, Math.floor(clientY) - box.top];
+    return covered && { x: xaxis.p2l(left), y: yaxis.p2l(top) };
+  };
+  // Outlives a run of the script that ends between press and release.
+  const awaitRelease = (press, point) => {
+    const done = new AbortController(), options = { signal: done.signal, capture: true };
+    const released = (event) => {
+      done.abort();
+      const moved = Math.hypot(event.clientX - press.clientX, event.clientY - press.clientY);
+      if (point && event.pointerId === press.pointerId && moved < STILL) setTriggerValue('point', point);
+    };
+    document.addEventListener('pointerup', released, options);
+    for (const kind of ['pointercancel', 'pointerdown']) document.addEventListener(kind, () => done.abort(), options);
+  };
+  document.addEventListener('pointerdown', pressed, true);
   return () => {
-    clearInterval(timer);
-    const chart = find();
-    if (chart && chart.on) ignore(chart);
+    document.removeEventListener('pointerdown', pressed, true);
+    ignore();
   };
 }
 """
 _listener = st.components.v2.component("vit_engine.chart_events", js=_JS)
 
 
-def listen(chart: str, *, key: str, on_zoom: Callable[[], None], on_click: Callable[[], None]) -> None:
-    """Call back when the chart of a key was zoomed or moved, and when a cell of a heatmap in it was clicked."""
-    _listener(key=key, data={"chart": chart}, on_box_change=on_zoom, on_point_change=on_click, height="content")
+def listen(chart: str, on_click: Callable[..., Change], on_zoom: Callable[..., Change] = lambda **_: {}) -> None:
+    """Take what clicks on heatmaps in the chart of a key set, and what zooms set.
+
+    on_click: called with the point, x and y in units of the axes. on_zoom: with the ranges x and y of the first axes.
+    """
+    key = keys.events_of(chart)
+    _listener(
+        key=key,
+        data={"chart": chart},
+        on_point_change=partial(widgets.take, _answer, key, "point", on_click),
+        on_box_change=partial(widgets.take, _answer, key, "box", on_zoom),
+        height="content",
+    )
 
 
-def zoomed(key: str) -> dict[str, list[float]] | None:
-    """The ranges {"x": …, "y": …} of the chart's first axes, in their own units; None where nothing was zoomed."""
-    return _told(key, "box")
-
-
-def clicked(key: str) -> dict[str, float] | None:
-    """The clicked point {"x": …, "y": …} in the axes' units; None where nothing was clicked."""
-    return _told(key, "point")
-
-
-def _told(key: str, what: str) -> Any:
-    return st.session_state[key].get(what)
+def _answer(key: str, event: str, decide: Callable[..., Change]) -> Change:
+    return decide(**st.session_state[key][event])

@@ -221,9 +221,3 @@ def shared_selection() -> Selection:
     """What the sidebar says now, where panes have models of their own."""
     shared = ("size", "query", "opacity", "colours", "clip")
     return page_state.chosen(Selection, *shared, picture=picture().name)
-
-
-def clicked(key: str) -> dict | None:
-    """The point of a chart that was just clicked, or None: a second click on a point deselects it."""
-    points = st.session_state[key].selection.points
-    return points[0] if points else None

@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from itertools import islice, pairwise
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 from streamlit.proto.Slider_pb2 import Slider
@@ -17,7 +18,7 @@ from benchmarks.load.measure import Alone, Behind, Together, measure_together
 from benchmarks.load.plan import KINDS, Input
 from benchmarks.load.report import Measured
 from benchmarks.load.server import Server, serving
-from benchmarks.load.widgets import initial_state, segment, slider
+from benchmarks.load.widgets import chart_click, initial_state, segment, slider
 from tests.asynchronous import finished
 from tests.benchmarks.support import MACHINE
 
@@ -31,10 +32,10 @@ head = st.segmented_control("Head", ["mean", "max", "0", "1", "2", "3"], key="he
 if layer == 4:
     raise ValueError("no such layer")
 figure = {"data": [{"type": "scatter", "x": [0, 1], "y": [0, 1]}], "layout": {"title": {"text": f"{layer}, {head}"}}}
-chosen = st.plotly_chart(figure, key="overlay", on_select="rerun", selection_mode="points")
+st.plotly_chart(figure, key="overlay")
+clicks = st.components.v2.component("clicks", js="export default () => {}")(key="clicks", on_point_change=lambda: None)
 st.html(f"<p>{'the same again and again ' * 1000}</p>")
-points = [point["x"] for point in chosen.selection.points]
-st.query_params.from_dict({"layer": str(layer), "head": head, "points": str(points)})
+st.query_params.from_dict({"layer": str(layer), "head": head, "points": str(clicks.point)})
 """
 
 
@@ -56,7 +57,7 @@ def test_two_sessions_have_their_own_inputs_answered(small_app: Path) -> None:
         async with opened(server.url, "") as one, opened(server.url, "") as other:
             first, _ = await asyncio.gather(one.act(act("layer", slider(2))), other.act(act("head", segment("3"))))
             await asyncio.gather(
-                one.act(act("overlay", plan.chart_click({"point_index": 1, "x": 1, "y": 1}))),
+                one.act(act("clicks", chart_click(x=1, y=2))),
                 other.act(act("layer", slider(0))),
             )
             assert 0 < first.chart_seconds <= first.seconds < plan.PATIENCE
@@ -67,7 +68,8 @@ def test_two_sessions_have_their_own_inputs_answered(small_app: Path) -> None:
         queries = finished(drive(server))
         assert server.cpu_seconds() > 0
         assert server.rss_mib() > 10
-    assert queries == ["layer=2&head=mean&points=%5B1%5D", "layer=0&head=3&points=%5B%5D"]
+    assert [parse_qs(query)["points"] for query in queries] == [["{'x': 1, 'y': 2}"], ["None"]]
+    assert [query.partition("&points")[0] for query in queries] == ["layer=2&head=mean", "layer=0&head=3"]
 
 
 def test_an_error_on_the_page_and_a_widget_that_is_not_there_are_told(
@@ -76,7 +78,7 @@ def test_an_error_on_the_page_and_a_widget_that_is_not_there_are_told(
     async def drive(server: Server) -> Together:
         async with opened(server.url, "") as session:
             with pytest.raises(
-                LoadError, match=r"needs the widget 'scale'; the page has \['head', 'layer', 'overlay'\]"
+                LoadError, match=r"needs the widget 'scale'; the page has \['clicks', 'head', 'layer', 'overlay'\]"
             ):
                 await session.act(act("scale", segment("own")))
         return await measure_together(server, 2, seconds=0.3)

@@ -25,9 +25,14 @@ TRACE = """(chart, name) => {
     const numbers = array => array && rows(array._inputArray ?? array);
     return trace && Object.fromEntries(['z', 'x', 'y', 'customdata'].map(part => [part, numbers(trace[part])]));
 }"""
+# The middle of a cell of a heatmap, in units of the axes.
+_MIDDLE = """(chart, [name, row, col]) => {
+    const {x0, dx, y0, dy} = chart.data.find(one => one.name === name);
+    return [y0 + row * dy, x0 + col * dx];
+}"""
 _CELL_TO_PIXELS = """(chart, [row, col]) => {
     const box = chart.getBoundingClientRect(), {xaxis, yaxis} = chart._fullLayout;
-    return [box.left + xaxis._offset + xaxis.d2p(col), box.top + yaxis._offset + yaxis.d2p(row)];
+    return [box.left + xaxis._offset + xaxis.l2p(col), box.top + yaxis._offset + yaxis.l2p(row)];
 }"""
 
 
@@ -78,10 +83,34 @@ def cell_to_pixels(chart: Locator, row: float, col: float) -> tuple[float, float
     return x, y
 
 
-def click_cell(page: Page, chart: Locator, row: float, col: float) -> None:
-    """Click a point of a chart as a person does: Plotly takes a click only after it saw the pointer hover."""
-    x, y = cell_to_pixels(chart, row, col)
-    page.mouse.move(x, y)
-    page.wait_for_timeout(150)
-    page.mouse.click(x, y)
+def click_map(page: Page, key: str, row: int, col: int, *, wait: bool = True) -> None:
+    """Click the middle of a map in a mosaic."""
+    click_cell(page, chart(page, key), *middle(page, key, row, col), wait=wait)
+
+
+def middle(page: Page, key: str, row: int, col: int) -> tuple[float, float]:
+    """Where the middle of a map in a mosaic is, (row, col) in units of its axes."""
+    y, x = chart(page, key).evaluate(_MIDDLE, ["cells", row, col])
+    return y, x
+
+
+def click_cell(page: Page, chart: Locator, row: float, col: float, *, wait: bool = True) -> None:
+    """Click a point of a chart, and wait until what it changes is drawn, if asked to."""
+    page.mouse.click(*cell_to_pixels(chart, row, col))
+    if wait:
+        settled(page)
+
+
+def tap_cell(page: Page, chart: Locator, row: float, col: float) -> None:
+    """The same with a finger."""
+    page.touchscreen.tap(*cell_to_pixels(chart, row, col))
     settled(page)
+
+
+def hover_cell(page: Page, chart: Locator, row: float, col: float) -> Locator:
+    """What a chart tells where the pointer is, once it does; Plotly looks again only when the pointer has moved."""
+    x, y = cell_to_pixels(chart, row, col)
+    page.mouse.move(x - 2, y)
+    page.wait_for_timeout(150)
+    page.mouse.move(x, y)
+    return chart.locator(".hovertext")

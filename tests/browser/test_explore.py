@@ -15,7 +15,7 @@ import vit_engine as ve
 from dashboard import keys
 from dashboard.services import pictures
 from tests.browser.server import Server
-from tests.browser.support import TRACE, chart, click_cell, drawn, nothing_amiss, settled
+from tests.browser.support import TRACE, chart, click_cell, click_map, drawn, nothing_amiss, settled
 
 LINK = {"picture": "scene_1", "model": "demo_vit_p16", "size": "96"}
 LAST = 5
@@ -67,13 +67,6 @@ def assert_shows(
     assert (set(zip(mark["y"], mark["x"], strict=True)) if mark else "cls") == (query if query == "cls" else {query})
 
 
-def click_map(page: Page, key: str, data: list[int]) -> None:
-    """Click the middle of the cell that stands for `data` in a mosaic."""
-    cells = drawn(page, key, "cells")
-    at = cells["customdata"].index(data)
-    click_cell(page, chart(page, key), cells["y"][at], cells["x"][at])
-
-
 def test_the_page_opens_on_a_heatmap(page: Page, server: Server) -> None:
     page.goto(server.url)
     settled(page)
@@ -122,7 +115,7 @@ def test_clicks_near_the_corners_are_clicks_on_the_corner_patches(open_page: Cal
 def test_a_click_in_the_grid_opens_that_head_again_and_again(open_page: Callable[..., Page]) -> None:
     page = open_page(layer="2")
     for head in (3, 1, 3, 1):
-        click_map(page, keys.HEAD_GRID, [head])
+        click_map(page, keys.HEAD_GRID, *divmod(head, 2))
         assert_shows(page, layer=2, head=head)
         assert link_of(page)["head"] == str(head)
 
@@ -130,7 +123,7 @@ def test_a_click_in_the_grid_opens_that_head_again_and_again(open_page: Callable
 def test_a_head_that_was_left_by_another_control_can_be_clicked_again(open_page: Callable[..., Page]) -> None:
     page = open_page(layer="2")
     for _ in range(2):
-        click_map(page, keys.HEAD_GRID, [3])
+        click_map(page, keys.HEAD_GRID, 1, 1)
         assert_shows(page, layer=2, head=3)
         page.locator(f".st-key-{keys.HEAD}").get_by_text("mean", exact=True).click()
         assert_shows(page, layer=2)
@@ -139,7 +132,7 @@ def test_a_head_that_was_left_by_another_control_can_be_clicked_again(open_page:
 def test_a_click_in_the_mosaic_opens_that_layer_and_head(open_page: Callable[..., Page]) -> None:
     page = open_page(query="0.4,0.7")
     for layer, head in ((1, 2), (LAST, 0), (1, 2)):
-        click_map(page, keys.MOSAIC, [layer, head])
+        click_map(page, keys.MOSAIC, layer, head)
         assert_shows(page, layer=layer, head=head, query=(2, 5))
         assert link_of(page)["head"] == str(head)
 
@@ -147,9 +140,9 @@ def test_a_click_in_the_mosaic_opens_that_layer_and_head(open_page: Callable[...
 def test_a_cell_that_was_left_by_another_chart_can_be_clicked_again(open_page: Callable[..., Page]) -> None:
     page = open_page()
     for _ in range(2):
-        click_map(page, keys.MOSAIC, [LAST, 2])
+        click_map(page, keys.MOSAIC, LAST, 2)
         assert_shows(page, head=2)
-        click_map(page, keys.HEAD_GRID, [0])
+        click_map(page, keys.HEAD_GRID, 0, 0)
         assert_shows(page, head=0)
 
 

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from dashboard import keys
 from tests.browser.server import Server
-from tests.browser.support import TIMEOUT, chart, click_cell, settled
+from tests.browser.support import TIMEOUT, chart, click_cell, hover_cell, settled
 
 LINK = {"picture": "scene_1", "model": "demo_vit_p16", "size": "96"}
 EXPLORE = re.compile(r"^https?://[^/]+/\?")
@@ -43,11 +43,11 @@ def test_a_click_in_the_matrix_opens_the_rows_head(page: Page, server: Server) -
 
 def test_a_pair_is_named_on_hover_wherever_it_stands(page: Page, server: Server) -> None:
     open_heads(page, server, similar="all", similar_order="number", model="random_vit_base_p16")
-    matrix = chart(page, keys.SIMILARITY)  # 144 heads: more than there is a marker for
+    matrix = chart(page, keys.SIMILARITY)
+    told = hover_cell(page, matrix, row=20, col=100)
+    expect(told).to_contain_text("layer 1 · head 8")
+    expect(told).to_contain_text("layer 8 · head 4")
     click_cell(page, matrix, row=20, col=100)
-    expect(matrix.locator(".hovertext")).to_contain_text("layer 1 · head 8")
-    expect(matrix.locator(".hovertext")).to_contain_text("layer 8 · head 4")
-    click_cell(page, matrix, row=20, col=20)
     found = opened(page)
     assert (found["layer"], found["head"]) == (["1"], ["8"])
 
@@ -64,6 +64,16 @@ def test_a_ranked_head_opens_and_the_way_back_keeps_the_page(page: Page, server:
     expect(chart(page, keys.PROFILE)).to_be_visible(timeout=TIMEOUT)
     found = parse_qs(urlsplit(settled(page).url).query)
     assert (found["ranking"], found["statistic"]) == (["local"], ["distance_px"])
+
+
+def test_the_table_of_pairs_can_be_downloaded(page: Page, server: Server) -> None:
+    open_heads(page, server, similar="all")
+    with page.expect_download() as download:
+        page.locator(f".st-key-{keys.DOWNLOAD_SIMILARITY}").get_by_role("button", name="CSV").click()
+    assert download.value.suggested_filename == f"similarity-{LINK['model']}.csv"
+    lines = download.value.path().read_text().splitlines()
+    assert lines[0] == "layer,head,other_layer,other_head,divergence_bits"
+    assert len(lines) == 1 + 24 * 23 / 2
 
 
 @pytest.mark.parametrize(("width", "shown"), [(400, "none"), (1440, "inline")])

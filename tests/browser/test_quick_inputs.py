@@ -15,7 +15,7 @@ from dashboard.keys import of_pane
 from dashboard.services import pictures
 from tests.browser.lag import LAG, Connection, busy_machine, lagging
 from tests.browser.server import Server
-from tests.browser.support import TIMEOUT, TRACE, cell_to_pixels, chart, drawn, settled
+from tests.browser.support import TIMEOUT, TRACE, chart, click_cell, click_map, drawn, settled
 
 SMALL = {"picture": "scene_1", "model": "demo_vit_p16", "size": "96"}
 DEEP = "random_vit_base_p16"  # twelve layers
@@ -107,16 +107,6 @@ def agree(page: Page, selector: str, trace: str, values: np.ndarray, link: dict[
     settled(page, QUIET)
 
 
-def click_cell(page: Page, key: str, data: list[int]) -> None:
-    """Click the cell that stands for `data` in a mosaic, and wait for nothing."""
-    cells = drawn(page, key, "cells")
-    at = cells["customdata"].index(data)
-    x, y = cell_to_pixels(chart(page, key), cells["y"][at], cells["x"][at])
-    page.mouse.move(x, y)
-    page.wait_for_timeout(150)  # Plotly takes a click only after it saw the pointer
-    page.mouse.click(x, y)
-
-
 def test_an_arrow_key_eight_times_goes_eight_layers(open_page: Callable[..., Page]) -> None:
     page = open_page(model=DEEP)
     press(page, keys.LAYER, *["ArrowLeft"] * 8)
@@ -183,18 +173,27 @@ def test_models_and_sizes_that_are_chosen_quickly_fit_what_is_shown(open_page: C
 
 def test_a_click_in_a_chart_is_not_undone_by_the_next_control(open_page: Callable[..., Page]) -> None:
     page = open_page()
-    click_cell(page, keys.MOSAIC, [2, 1])
+    click_map(page, keys.MOSAIC, 2, 1, wait=False)
     segment(page, keys.VIEW, "Beside it")
     segment(page, keys.SCALE, "Own")
     assert_explore(page, layer=2, head=1, view="beside", scale="own")
 
 
+def test_clicks_in_two_charts_without_a_pause_both_count(open_page: Callable[..., Page]) -> None:
+    page = open_page()
+    click_map(page, keys.MOSAIC, 2, 1, wait=False)
+    click_cell(page, chart(page, keys.OVERLAY), 2, 5, wait=False)
+    page.wait_for_url(lambda url: "layer=2" in url and "head=1" in url and "query=" in url, timeout=PATIENCE)
+    assert drawn(settled(page, QUIET), keys.OVERLAY, "query")
+    assert (slider(page, keys.LAYER).input_value(), selected(page, keys.HEAD)) == ("2", "1")
+
+
 def test_after_a_click_in_a_chart_the_same_control_still_wins(open_page: Callable[..., Page]) -> None:
     page = open_page()
-    click_cell(page, keys.HEAD_GRID, [1])
+    click_map(page, keys.HEAD_GRID, 0, 1, wait=False)
     segment(page, keys.HEAD, "3")
     assert_explore(page, layer=5, head=3)
-    click_cell(page, keys.HEAD_GRID, [0])
+    click_map(page, keys.HEAD_GRID, 0, 0, wait=False)
     assert_explore(page, layer=5, head=0)
 
 

@@ -17,9 +17,11 @@ DIM, DEPTH, HEADS, PATCH = 24, 3, 2, 16
 CHOICES = {1, 2, 3, 4, 6}  # divisors of DIM that leave 4 dimensions or more
 
 
-def state_dict(seed: int = 0, *, depth: int = DEPTH, dim: int = DIM) -> dict[str, torch.Tensor]:
+def state_dict(
+    seed: int = 0, *, depth: int = DEPTH, dim: int = DIM, heads: int = HEADS, patch: int = PATCH
+) -> dict[str, torch.Tensor]:
     """A Vision Transformer's random weights under DINO's names, without a word on heads; its attention is uneven."""
-    model = small_vit(patch_size=PATCH, dim=dim, depth=depth, heads=HEADS, image_size=(48, 48))
+    model = small_vit(patch_size=patch, dim=dim, depth=depth, heads=heads, image_size=(48, 48))
     model.initialise(torch.Generator().manual_seed(seed))
     return {name: 30 * tensor if "attn.qkv" in name else tensor for name, tensor in model.state_dict().items()}
 

@@ -2,6 +2,7 @@
 
 import functools
 import io
+import re
 from typing import Any
 
 import numpy as np
@@ -51,14 +52,38 @@ def engine_trace(data: bytes, model: str, size: int) -> ve.AttentionTrace:
     return attend(loaded, ve.prepare_image(ve.open_image(data), loaded.spec, size=size))
 
 
-def cells(figure: dict[str, dict[str, Any]], rows: int, cols: int) -> dict[tuple[int, ...], np.ndarray]:
-    """The maps (rows, cols) of a mosaic, each cut out around its marker, by what the marker stands for."""
-    heatmap, markers = figure["attention"]["z"], figure["cells"]
+def cells(figure: dict[str, dict[str, Any]], rows: int, cols: int) -> dict[str, np.ndarray]:
+    """The maps (rows, cols) of a mosaic, each cut out around the middle of its cell, by what hover tells there."""
+    heatmap, over = figure["attention"]["z"], figure["cells"]
     found = {}
-    for x, y, data in zip(markers["x"], markers["y"], markers["customdata"], strict=True):
-        top, left = round(y - (rows - 1) / 2), round(x - (cols - 1) / 2)
-        found[tuple(int(number) for number in data)] = heatmap[top : top + rows, left : left + cols]
+    for (row, col), text in np.ndenumerate(np.array(over["text"])):
+        top = round(over["y0"] + row * over["dy"] - (rows - 1) / 2)
+        left = round(over["x0"] + col * over["dx"] - (cols - 1) / 2)
+        if text:
+            found[str(text)] = heatmap[top : top + rows, left : left + cols]
     return found
+
+
+def head_cells(at: AppTest, key: str, rows: int, cols: int) -> dict[tuple[int, ...], np.ndarray]:
+    """The same of a drawn mosaic, by (layer, head)."""
+    found = cells(decode_figure(at, key), rows, cols)
+    return {tuple(map(int, re.findall(r"(?:layer|head) (\d+)", text))): cell for text, cell in found.items()}
+
+
+def hover_texts(trace: dict[str, Any]) -> np.ndarray:
+    """What a drawn heatmap tells on hover, a text a cell: (rows, cols)."""
+    rows, cols = trace["z"].shape
+    names = {axis: trace.get(axis, range(count)) for axis, count in (("x", cols), ("y", rows))}
+
+    def text(row: int, col: int) -> str:
+        known = {"x": names["x"][col], "y": names["y"][row], "z": trace["z"][row, col]}
+        known |= {name: trace[name][row][col] for name in ("customdata", "text") if name in trace}
+        return re.sub(
+            r"%\{(\w+)(?::([^}]*))?\}", lambda part: format(known[part[1]], part[2] or ""),
+            trace["hovertemplate"].removesuffix("<extra></extra>"),
+        )  # fmt: skip
+
+    return np.array([[text(row, col) for col in range(cols)] for row in range(rows)])
 
 
 def open_small(**link: str) -> AppTest:
@@ -97,13 +122,13 @@ def assert_drawn(
     limits = np.broadcast_to(np.percentile(maps, clip, axis=axes, keepdims=True), (*maps.shape[:2], 1, 1))
     _assert_overlay(at, trace, limits[layer, :, 0, 0], layer=layer, head=head, query=query, clip=clip)
     scaled = thumbnails(maps / limits) if max(maps.shape) > THUMBNAIL else maps / limits
-    mosaic = cells(decode_figure(at, keys.MOSAIC), *scaled.shape[2:])
+    mosaic = head_cells(at, keys.MOSAIC, *scaled.shape[2:])
     assert mosaic.keys() == {(number, one) for number in trace.layers for one in range(trace.spec.heads)}
     for (number, one), cell in mosaic.items():
         np.testing.assert_allclose(cell, scaled[number, one], **DETAILS)
-    grid = cells(decode_figure(at, keys.HEAD_GRID), *maps.shape[2:])
-    assert grid.keys() == {(one,) for one in range(trace.spec.heads)}
-    for (one,), cell in grid.items():
+    grid = head_cells(at, keys.HEAD_GRID, *maps.shape[2:])
+    assert grid.keys() == {(layer, one) for one in range(trace.spec.heads)}
+    for (_, one), cell in grid.items():
         np.testing.assert_allclose(cell, (maps / limits)[layer, one], **DETAILS)
 
 
@@ -120,7 +145,10 @@ def _assert_overlay(
     drawn = decode_figure(at, keys.OVERLAY)
     expected = trace.attention_map(layer, head, query).values
     np.testing.assert_allclose(drawn["attention"]["z"], expected, **DETAILS)
-    np.testing.assert_allclose(drawn["patches"]["customdata"], expected.ravel(), **DETAILS)
+    told = drawn.get("patches", drawn["attention"])  # beside the map, the picture tells its numbers too
+    np.testing.assert_allclose(told["z"], expected, **DETAILS)
+    rows, cols = expected.shape
+    assert hover_texts(told)[-1, -1] == f"row {rows - 1}, col {cols - 1}<br>weight {told['z'][-1, -1]:.3%}"
     limit = limits[head] if isinstance(head, int) else np.percentile(expected, clip)
     np.testing.assert_allclose(drawn["attention"]["zmax"], limit, **DETAILS)
     mark = drawn.get("query", {"y": [], "x": []})

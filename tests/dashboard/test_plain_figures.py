@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboard.charts import entropy_figure, overlay_figure
 from dashboard.compare.figures import distribution_figure
+from dashboard.explore.figures import entropy_figure, overlay_figure
 from dashboard.explore.mosaics import head_grid_figure, mosaic_figure
-from dashboard.heads.figures import MAX_CELLS, Profile, profile_figure, similarity_figure, statistic_figure
+from dashboard.heads.figures import Profile, profile_figure, similarity_figure, statistic_figure
 from tests.vit_engine.report.test_plain_figures import checked, sent
 from vit_engine.report.figure import PlainFigure
 
@@ -58,7 +58,3 @@ CHARTS: dict[str, Callable[[], PlainFigure]] = {
 @pytest.mark.parametrize("chart", CHARTS.values(), ids=list(CHARTS))
 def test_a_chart_is_sent_as_plotly_checks_it(chart: Callable[[], PlainFigure]) -> None:
     assert sent(chart()) == sent(checked(chart()))
-
-
-def test_one_of_the_matrices_is_too_large_for_a_marker_a_cell() -> None:
-    assert len(FEW) ** 2 <= MAX_CELLS < len(MANY) ** 2

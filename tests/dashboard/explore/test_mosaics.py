@@ -1,10 +1,18 @@
-"""Mosaics of small maps: every map lies where its marker is, and nothing lies between."""
+"""Mosaics of small maps: every map lies in its cell, and nothing lies between."""
 
 import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from dashboard.explore.mosaics import THUMBNAIL, grid_columns, head_grid_figure, mosaic_figure, thumbnails
+from dashboard.explore.mosaics import (
+    CANVAS,
+    THUMBNAIL,
+    Mosaic,
+    head_grid_figure,
+    head_mosaic,
+    mosaic_figure,
+    thumbnails,
+)
 from tests.dashboard.support import cells
 
 DEPTH, HEADS, ROWS, COLS = 2, 5, 3, 7
@@ -28,21 +36,22 @@ def drawn(figure: go.Figure) -> dict[str, dict]:
     return {trace.name: trace.to_plotly_json() for trace in figure.data}
 
 
-def test_the_mosaic_has_every_map_where_its_marker_is_over_its_own_limit() -> None:
+def test_the_mosaic_has_every_map_in_its_cell_over_its_own_limit() -> None:
     found = cells(drawn(mosaic()), ROWS, COLS)
-    assert found.keys() == {(layer, head) for layer in LAYERS for head in range(HEADS)}
-    for (layer, head), cell in found.items():
+    assert found.keys() == {f"{layer}-{head}" for layer in LAYERS for head in range(HEADS)}
+    for text, cell in found.items():
+        layer, head = map(int, text.split("-"))
         row = LAYERS.index(layer)
         np.testing.assert_allclose(cell, MAPS[row, head] / LIMITS[row, head], rtol=1e-6)
 
 
 @pytest.mark.parametrize("heads", [1, 2, 3, 5, 6, 7, 12, 16])
-def test_the_grid_has_every_head_where_its_marker_is_over_its_own_limit(heads: int) -> None:
+def test_the_grid_has_every_head_in_its_cell_over_its_own_limit(heads: int) -> None:
     maps = np.random.default_rng(heads).random((heads, ROWS, COLS), dtype=np.float32)
     found = cells(drawn(head_grid(maps=maps)), ROWS, COLS)
-    assert found.keys() == {(head,) for head in range(heads)}
+    assert found.keys() == {str(head) for head in range(heads)}
     for head in range(heads):
-        np.testing.assert_allclose(found[head,], maps[head] / np.resize(LIMITS[0], heads)[head], rtol=1e-6)
+        np.testing.assert_allclose(found[str(head)], maps[head] / np.resize(LIMITS[0], heads)[head], rtol=1e-6)
 
 
 @pytest.mark.parametrize(("figure", "count"), [(mosaic(), DEPTH * HEADS), (head_grid(), HEADS)])
@@ -69,11 +78,26 @@ def test_maps_of_different_layers_and_heads_never_touch() -> None:
     assert np.isnan(z[:, COLS]).all()
 
 
-def test_markers_say_on_hover_which_map_they_are() -> None:
-    markers = drawn(mosaic())["cells"]
-    said = {tuple(data): text for data, text in zip(markers["customdata"], markers["text"], strict=True)}
-    assert said == {(layer, head): f"{layer}-{head}" for layer in LAYERS for head in range(HEADS)}
-    assert markers["marker"]["opacity"] == markers["unselected"]["marker"]["opacity"] == 0
+@pytest.mark.parametrize("figure", [mosaic(), head_grid()])
+def test_hover_tells_which_map_it_is_and_nothing_is_seen_of_it(figure: go.Figure) -> None:
+    over = drawn(figure)["cells"]
+    assert over["opacity"] == 0
+    assert over["hovertemplate"] == "%{text}<extra></extra>"
+    np.testing.assert_array_equal(np.isnan(over["z"]), np.array(over["text"]) == "")
+    assert over["hoverongaps"] is False
+
+
+@pytest.mark.parametrize("grid", [Mosaic(DEPTH, HEADS, ROWS, COLS), Mosaic(3, 1, 20, 9), Mosaic(1, 2, 1, 100)])
+def test_a_point_is_in_the_cell_around_it_with_half_of_each_gutter(grid: Mosaic) -> None:
+    down, across = grid.steps
+    assert (down - grid.rows, across - grid.cols) == (grid.gutter, grid.gutter)
+    for row in range(grid.down):
+        for col in range(grid.across):
+            x, y = grid.middle(row, col)
+            for part in (-0.499, 0, 0.499):
+                assert grid.cell_at(x + part * across, y - part * down) == (row, col)
+    assert grid.cell_at(-1e3, 1e4) == (grid.down - 1, 0)
+    assert grid.cell_at(1e4, -1e3) == (0, grid.across - 1)
 
 
 def frame_of(figure: go.Figure) -> tuple[float, float, float, float]:
@@ -81,45 +105,49 @@ def frame_of(figure: go.Figure) -> tuple[float, float, float, float]:
     return frame.x0, frame.y0, frame.x1, frame.y1
 
 
-def inside(figure: go.Figure) -> set[tuple[int, ...]]:
-    """What the markers within the frame stand for."""
+def inside(figure: go.Figure) -> set[str]:
+    """What the cells whose middle is within the frame are."""
     x0, y0, x1, y1 = frame_of(figure)
-    markers = drawn(figure)["cells"]
-    points = zip(markers["x"], markers["y"], markers["customdata"], strict=True)
-    return {tuple(data) for x, y, data in points if x0 < x < x1 and y0 < y < y1}
+    over = drawn(figure)["cells"]
+    places = {text: middle(over, *place) for place, text in np.ndenumerate(np.array(over["text"])) if text}
+    return {text for text, (x, y) in places.items() if x0 < x < x1 and y0 < y < y1}
+
+
+def middle(over: dict, row: int, col: int) -> tuple[float, float]:
+    return over["x0"] + col * over["dx"], over["y0"] + row * over["dy"]
 
 
 def test_the_frame_is_around_the_chosen_head_or_the_whole_layer() -> None:
     for head in (0, 3):
-        assert inside(mosaic(selected=(1, head))) == {(9, head)}
-        assert inside(head_grid(selected=head)) == {(head,)}
-    assert inside(mosaic(selected=(0, None))) == {(4, head) for head in range(HEADS)}
+        assert inside(mosaic(selected=(1, head))) == {f"9-{head}"}
+        assert inside(head_grid(selected=head)) == {str(head)}
+    assert inside(mosaic(selected=(0, None))) == {f"4-{head}" for head in range(HEADS)}
     assert not head_grid(selected=None).layout.shapes
 
 
 def test_a_frame_holds_its_whole_map_and_none_of_its_neighbours() -> None:
     x0, y0, x1, y1 = frame_of(mosaic(selected=(0, 1)))
-    step = drawn(mosaic())["cells"]["x"][1] - drawn(mosaic())["cells"]["x"][0]
+    step = drawn(mosaic())["cells"]["dx"]
     assert step - 1.5 < x0 < step - 0.5 < step + COLS - 0.5 < x1 < 2 * step - 0.5
     assert y0 < -0.5 < ROWS - 0.5 < y1
 
 
 def test_ticks_name_the_layers_and_heads_at_the_middle_of_their_maps() -> None:
     figure = mosaic()
-    markers = drawn(figure)["cells"]
-    places = {tuple(data): (x, y) for x, y, data in zip(markers["x"], markers["y"], markers["customdata"], strict=True)}
+    over = drawn(figure)["cells"]
     assert dict(zip(figure.layout.yaxis.ticktext, figure.layout.yaxis.tickvals, strict=True)) == {
-        str(layer): places[layer, 0][1] for layer in LAYERS
+        str(layer): middle(over, row, 0)[1] for row, layer in enumerate(LAYERS)
     }
     assert dict(zip(figure.layout.xaxis.ticktext, figure.layout.xaxis.tickvals, strict=True)) == {
-        str(head): places[4, head][0] for head in range(HEADS)
+        str(head): middle(over, 0, head)[0] for head in range(HEADS)
     }
 
 
 def test_each_map_of_the_grid_is_numbered_at_its_top_left_corner() -> None:
     figure = head_grid()
-    markers = drawn(figure)["cells"]
-    for note, x, y in zip(figure.layout.annotations, markers["x"], markers["y"], strict=True):
+    over = drawn(figure)["cells"]
+    for head, note in enumerate(figure.layout.annotations):
+        x, y = middle(over, *divmod(head, over["z"].shape[1]))
         assert (note.x, note.y) == (x - COLS / 2, y - ROWS / 2)
     assert [note.text for note in figure.layout.annotations] == [f"<b>{head}</b>" for head in range(HEADS)]
 
@@ -129,7 +157,7 @@ def test_each_map_of_the_grid_is_numbered_at_its_top_left_corner() -> None:
     [(4, 6, 6, 2), (12, 6, 8, 3), (12, 8, 6, 4), (6, 14, 14, 3), (3, 2, 20, 1), (3, 20, 2, 3), (1, 5, 5, 1)],
 )
 def test_grids_are_about_square(heads: int, rows: int, cols: int, across: int) -> None:
-    assert grid_columns(heads, rows, cols) == across
+    assert head_mosaic(heads, rows, cols).across == across
 
 
 def test_maps_that_are_small_enough_stay_as_they_are() -> None:
@@ -155,3 +183,10 @@ def test_thumbnails_are_never_too_large_and_keep_the_shape(rows: int, cols: int)
     block = max(rows, cols) / THUMBNAIL
     assert high <= rows / block + 1
     assert wide <= cols / block + 1
+
+
+@pytest.mark.parametrize(("depth", "heads"), [(40, 32), (2, 100), (100, 2)])
+def test_of_very_many_heads_thumbnails_are_smaller(depth: int, heads: int) -> None:
+    small = thumbnails(np.ones((depth, heads, 60, 40), dtype=np.float32))
+    assert small.shape[:2] == (depth, heads)
+    assert CANVAS / 2 < max(depth, heads) * max(small.shape[2:]) <= CANVAS

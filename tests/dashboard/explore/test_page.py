@@ -9,8 +9,16 @@ from streamlit.testing.v1 import AppTest
 from dashboard import keys
 from dashboard.links.selection import DEFAULT
 from dashboard.services import pictures
-from dashboard.testing import click_head, click_layer_and_head, click_patch, decode_figure, open_app, unclick
-from tests.dashboard.support import DETAILS, assert_drawn, assert_works, engine_trace, open_small, small_trace
+from dashboard.testing import click_head, click_layer_and_head, click_patch, decode_figure, open_app
+from tests.dashboard.support import (
+    DETAILS,
+    assert_drawn,
+    assert_works,
+    engine_trace,
+    hover_texts,
+    open_small,
+    small_trace,
+)
 
 
 def captions(at: AppTest) -> list[str]:
@@ -71,7 +79,7 @@ def test_every_patch_can_be_found_again_from_its_link(model: str, size: int) -> 
 
 def test_a_second_click_on_the_patch_keeps_it() -> None:
     at = click_patch(open_small(), row=2, col=5)
-    unclick(at, keys.OVERLAY)
+    click_patch(at, row=2, col=5)
     assert_drawn(at, small_trace(), layer=5, query=(2, 5))
 
 
@@ -97,8 +105,8 @@ def test_a_click_in_the_mosaic_opens_that_layer_and_head_and_keeps_the_query() -
 
 def test_a_second_click_on_a_cell_keeps_its_head() -> None:
     at = click_layer_and_head(open_small(), layer=3, head=1)
-    unclick(at, keys.MOSAIC)
-    unclick(at, keys.HEAD_GRID)
+    click_layer_and_head(at, layer=3, head=1)
+    click_head(at, head=1)
     assert_drawn(at, small_trace(), layer=3, head=1)
 
 
@@ -150,10 +158,10 @@ def test_entropy_by_depth_is_the_cls_entropy_in_bits(model: str) -> None:
 
 def test_cells_say_their_cls_entropy_on_hover() -> None:
     bits = small_trace().statistics.cls_entropy / math.log(2)
-    drawn = decode_figure(open_small(), keys.MOSAIC)["cells"]
-    for (layer, head), text in zip(drawn["customdata"], drawn["text"], strict=True):
-        assert f"layer {layer} · head {head}<" in text
-        assert f" {bits[layer, head]:.2f} bits" in text
+    told = hover_texts(decode_figure(open_small(), keys.MOSAIC)["cells"])
+    assert told.shape == bits.shape
+    for (layer, head), text in np.ndenumerate(told):
+        assert text == f"layer {layer} · head {head}<br>CLS entropy {bits[layer, head]:.2f} bits"
 
 
 @pytest.mark.parametrize("name", ["scene_1", "scene_3"])

@@ -6,7 +6,7 @@ import numpy as np
 from streamlit.testing.v1 import AppTest
 
 import vit_engine as ve
-from dashboard.testing import APP, TIMEOUT, decode_figure, selecting
+from dashboard.testing import APP, TIMEOUT, click
 from tests.dashboard.support import SMALL, small_trace
 from vit_engine.analysis.similarity import HeadSimilarity, head_similarity
 
@@ -24,12 +24,9 @@ def open_heads(**link: str | list[str]) -> AppTest:
     return at.run()
 
 
-def click_cell(at: AppTest, key: str, *numbers: int) -> AppTest:
-    """Click the cell of a chart that stands for these numbers, as a browser does, and go where that leads."""
-    cells = decode_figure(at, key)["cells"]
-    index = [list(data) for data in cells["customdata"]].index(list(numbers))
-    point = {"x": int(cells["x"][index]), "y": int(cells["y"][index]), "customdata": list(numbers)}
-    selecting(at, key, {"points": [point], "point_indices": [index], "box": [], "lasso": []})()
+def click_cell(at: AppTest, key: str, row: int, col: int) -> AppTest:
+    """Click a cell of a chart, and go where that leads."""
+    click(at, key, x=col, y=row)
     return at.switch_page(EXPLORE).run()  # the test does not follow a page's own switch by itself
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from dashboard.heads import figures
 from dashboard.heads.figures import Profile, profile_figure, similarity_figure, statistic_figure, thumbnail
+from tests.dashboard.support import hover_texts
 from vit_engine.report.colours import colour_stops
 
 VALUES = np.array([[1.0, 2.0, 3.0, 4.5, 5.0], [6.0, 7.0, 8.0, 9.0, 12.25]], dtype=np.float32)  # two layers, five heads
@@ -37,7 +37,6 @@ def test_a_statistic_is_coloured_from_its_smallest_to_its_largest() -> None:
     assert heat.z.dtype == np.float32
     assert (heat.zmin, heat.zmax) == (1, 12.25)
     assert [tuple(stop) for stop in heat.colorscale] == colour_stops("inferno")
-    assert heat.hoverinfo == "skip"
 
 
 def test_a_statistic_that_is_the_same_everywhere_has_a_scale_too() -> None:
@@ -51,7 +50,8 @@ def test_a_statistic_that_is_the_same_everywhere_has_a_scale_too() -> None:
 def test_numbers_have_the_digits_of_their_unit_and_one_more_on_hover(unit: str, cell: str, hover: str) -> None:
     figure = statistic_figure(VALUES, selected=(7, 2), **{**MAP, "unit": unit})
     assert trace(figure, "statistic").texttemplate == f"%{{z:{cell}}}"
-    assert trace(figure, "cells").text[9] == f"distance: {hover}"
+    told = hover_texts(trace(figure, "statistic").to_plotly_json())
+    assert told[1, 4] == f"layer 7 · head 4<br>distance: {hover}"
 
 
 def test_layers_go_down_by_number_and_heads_across() -> None:
@@ -59,9 +59,7 @@ def test_layers_go_down_by_number_and_heads_across() -> None:
     assert figure.layout.yaxis.ticktext == ("3", "7")
     assert figure.layout.yaxis.range == (1.5, -0.5)
     assert figure.layout.xaxis.ticktext == ("0", "1", "2", "3", "4")
-    cells = trace(figure, "cells")
-    assert cells.customdata[7] == [7, 2]
-    assert (cells.x[7], cells.y[7]) == (2, 1)
+    assert hover_texts(trace(figure, "statistic").to_plotly_json())[1, 2].startswith("layer 7 · head 2<br>")
 
 
 @pytest.mark.parametrize(
@@ -71,15 +69,6 @@ def test_the_head_that_explore_shows_is_framed(selected: tuple[int, int | None],
     figure = statistic_figure(VALUES, selected=selected, **MAP)
     assert edges(figure) == frame
     assert len({shape.line.color for shape in figure.layout.shapes}) == 2 * len(frame)
-
-
-def test_markers_are_never_seen() -> None:
-    for figure in (
-        statistic_figure(VALUES, selected=(7, 2), **MAP),
-        similarity_figure(matrix(5), heads=heads_of(5), groups=(), colours="viridis"),
-    ):
-        cells = trace(figure, "cells")
-        assert cells.marker.opacity == cells.selected.marker.opacity == cells.unselected.marker.opacity == 0
 
 
 def test_profiles_have_a_dot_a_head_and_their_mean_in_one_colour_a_model() -> None:
@@ -92,7 +81,8 @@ def test_profiles_have_a_dot_a_head_and_their_mean_in_one_colour_a_model() -> No
     np.testing.assert_array_equal(figure.data[0].y, VALUES.ravel())
     assert figure.data[0].customdata[8].tolist() == [7, 3]
     assert figure.data[0].marker.color == figure.data[1].line.color != figure.data[3].line.color
-    assert figure.data[0].text[8] == "distance: 9.0 px"
+    for dots_or_line in figure.data:
+        assert dots_or_line.hovertemplate.endswith("<br>distance: %{y:.1f} px<extra></extra>")
     assert "px" in figure.layout.yaxis.title.text
 
 
@@ -105,13 +95,9 @@ def test_dots_of_two_models_stand_beside_each_other() -> None:
 
 
 def test_a_pair_is_named_and_its_bits_are_told_on_hover() -> None:
-    cells = trace(similarity_figure(matrix(7), heads=heads_of(7), groups=(), colours="inferno"), "cells")
-    place = 2 * 7 + 4  # row 2, column 4
-    assert cells.customdata[place] == [0, 2, 1, 1]
-    assert (cells.y[place], cells.x[place]) == (2, 4)
-    assert cells.text[place] == f"{matrix(7)[2, 4]:.3f}"
-    assert "%{customdata[3]}" in cells.hovertemplate
-    assert "bits" in cells.hovertemplate
+    heat = trace(similarity_figure(matrix(7), heads=heads_of(7), groups=(), colours="inferno"), "divergence")
+    told = hover_texts(heat.to_plotly_json())
+    assert told[2, 4] == f"layer 0 · head 2<br>layer 1 · head 1<br>{matrix(7)[2, 4]:.3f} bits apart"
 
 
 def test_the_scale_of_divergences_begins_at_zero_whatever_they_are() -> None:
@@ -137,23 +123,6 @@ def test_a_few_heads_are_named_beside_the_matrix_many_only_by_layer_and_in_order
     assert (many.yaxis.tickvals, many.yaxis.ticktext) == ((0, 10, 20), ("0·0", "1·0", "2·0"))
     mixed = similarity_figure(matrix(30), heads=heads[::-1], groups=(), colours="inferno").layout
     assert mixed.yaxis.showticklabels is False
-
-
-def test_a_large_matrix_takes_clicks_on_its_diagonal_and_answers_hover_everywhere(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(figures, "MAX_CELLS", 48)
-    figure = similarity_figure(matrix(7), heads=heads_of(7), groups=(), colours="inferno")
-    cells, heat = trace(figure, "cells"), trace(figure, "divergence")
-    assert list(zip(cells.x, cells.y, strict=True)) == [(place, place) for place in range(7)]
-    assert cells.customdata[4] == [1, 1, 1, 1]
-    assert heat.customdata[2, 4].tolist() == [0, 2, 1, 1]
-    assert "%{z:.3f} bits" in heat.hovertemplate
-    assert figure.layout.hoverdistance > 0
-    monkeypatch.setattr(figures, "MAX_CELLS", 49)
-    figure = similarity_figure(matrix(7), heads=heads_of(7), groups=(), colours="inferno")
-    assert len(trace(figure, "cells").x) == 49
-    assert figure.layout.hoverdistance == -1
 
 
 @pytest.mark.parametrize("opacity", [0.0, 0.5, 1.0])

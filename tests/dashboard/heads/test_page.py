@@ -1,7 +1,5 @@
 """The page Heads draws the engine's statistics, rankings and divergences; clicks open their heads in Explore."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,9 +7,9 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard import keys
 from dashboard.heads import controls, figures
+from dashboard.heads.figures import DIGITS
 from dashboard.services import limits
-from dashboard.shell import sidebar
-from dashboard.testing import decode_figure, selecting
+from dashboard.testing import decode_figure
 from tests.dashboard.heads.fixtures_heads import (
     CLOSE,
     EXPLORE,
@@ -22,7 +20,7 @@ from tests.dashboard.heads.fixtures_heads import (
     similarity_of,
     statistic_of,
 )
-from tests.dashboard.support import SMALL, assert_drawn, assert_works, open_small, small_trace
+from tests.dashboard.support import assert_drawn, assert_works, hover_texts, open_small, small_trace
 from vit_engine.analysis.rankings import rank_heads
 from vit_engine.trace.statistics import STATISTICS
 
@@ -74,11 +72,10 @@ def test_the_map_is_the_statistic_of_every_head_with_its_unit_and_meaning(name: 
     )
     assert drawn["statistic"]["colorbar"]["title"]["text"] == column.unit
     assert any(column.description.split(":")[0] in text for text in texts(at))
-    cells = drawn["cells"]
-    assert [list(data) for data in cells["customdata"]] == [[layer, head] for layer in range(6) for head in range(4)]
-    assert list(zip(cells["y"], cells["x"], strict=True)) == [(row, col) for row in range(6) for col in range(4)]
-    unit = "" if column.unit == "0..1" else f" {column.unit}"
-    assert all(text.startswith(f"{column.title}: ") and text.endswith(unit) for text in cells["text"])
+    digits, unit = DIGITS[column.unit] + 1, "" if column.unit == "0..1" else f" {column.unit}"
+    for (layer, head), text in np.ndenumerate(hover_texts(drawn["statistic"])):
+        value = drawn["statistic"]["z"][layer, head]
+        assert text == f"layer {layer} · head {head}<br>{column.title}: {value:.{digits}f}{unit}"
 
 
 def test_every_statistic_but_layer_and_head_can_be_chosen() -> None:
@@ -87,21 +84,15 @@ def test_every_statistic_but_layer_and_head_can_be_chosen() -> None:
     assert {"CLS entropy (bits)", "CLS entropy / max", "distance (px)"} <= set(options)
 
 
-def test_what_a_click_sends_is_a_list_as_drawn() -> None:
-    """Of an encoded array, a browser would send an object."""
-    at = open_heads()
-    for key in (keys.STATISTIC_MAP, keys.SIMILARITY):
-        (cells,) = [trace for trace in json.loads(at.get_by_key(key).proto.spec)["data"] if trace["name"] == "cells"]
-        assert isinstance(cells["customdata"], list)
-
-
 def test_a_click_in_the_map_opens_that_head_in_explore_and_keeps_the_query() -> None:
     at = click_cell(open_heads(query="0.4,0.7"), keys.STATISTIC_MAP, 3, 1)
     assert_drawn(at, small_trace(), layer=3, head=1, query=(2, 5))
 
 
 def test_a_click_in_the_matrix_opens_the_rows_head() -> None:
-    at = click_cell(open_heads(similar="all"), keys.SIMILARITY, 2, 3, 4, 0)
+    found = similarity_of(small_trace())
+    row, col = (found.order.index(found.heads.index(head)) for head in ((2, 3), (4, 0)))
+    at = click_cell(open_heads(similar="all"), keys.SIMILARITY, row, col)
     assert_drawn(at, small_trace(), layer=2, head=3)
 
 
@@ -112,16 +103,6 @@ def test_a_ranked_heads_button_opens_it(place: int) -> None:
     at.button(key=f"{keys.RANKED_HEAD}_{place}").click().run()
     assert at.main.get_by_key(keys.OVERLAY).key == keys.OVERLAY  # the page's own switch was followed
     assert_drawn(at.switch_page(EXPLORE).run(), small_trace(), layer=entry.layer, head=entry.head)
-
-
-@pytest.mark.parametrize("key", [keys.STATISTIC_MAP, keys.SIMILARITY])
-def test_a_click_that_deselects_opens_nothing(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    at = open_heads(layer="1", head="2")
-    monkeypatch.setattr(sidebar, "clicked", lambda _: None)  # as it is for an event without a point
-    selecting(at, key, {"points": [{"x": 0, "y": 0}], "point_indices": [0], "box": [], "lasso": []})()
-    assert not at.exception
-    assert at.main.get_by_key(key).key == key
-    assert at.query_params == {**SMALL, "layer": "1", "head": "2"}
 
 
 @pytest.mark.parametrize(
@@ -196,12 +177,9 @@ def assert_matrix(at: AppTest, layers: list[int], *, ordered: bool, query: str |
     order = found.order if ordered else range(len(found.heads))
     heads = [found.heads[place] for place in order]
     np.testing.assert_allclose(drawn["divergence"]["z"], found.divergence[np.ix_(order, order)], atol=1e-4)
-    count = len(heads)
-    named = [tuple(data) for data in drawn["cells"]["customdata"]]
-    assert named == [(*one, *other) for one in heads for other in heads]
-    assert list(zip(drawn["cells"]["y"], drawn["cells"]["x"], strict=True)) == [
-        divmod(cell, count) for cell in range(count**2)
-    ]
+    for (row, col), text in np.ndenumerate(hover_texts(drawn["divergence"])):
+        pair = "<br>".join(f"layer {layer} · head {head}" for layer, head in (heads[row], heads[col]))
+        assert text == f"{pair}<br>{drawn['divergence']['z'][row, col]:.3f} bits apart"
 
 
 def test_the_matrix_is_the_engines_in_a_layer_or_in_all_and_in_both_orders() -> None:

@@ -1,0 +1,104 @@
+"""The large map of Explore, and entropy by depth. No Streamlit, no torch."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dashboard.charts import BARE, HEAD_COLOURS, bare_axes, heatmap
+from vit_engine.report.colours import ACCENT
+from vit_engine.report.figure import QUERY_MARK, Plain, PlainFigure
+from vit_engine.report.jpegs import jpeg_address
+
+JPEG_QUALITY = 88
+
+
+def overlay_figure(
+    pixels: np.ndarray,
+    values: np.ndarray,
+    *,
+    limit: float,
+    colours: str,
+    opacity: float,
+    query: tuple[int, int] | None,
+    beside: bool = False,
+) -> PlainFigure:
+    """Attention over the picture, or beside it; a click on a patch chooses it.
+
+    pixels: uint8 (height, width, 3). values: (rows, cols), drawn from 0 to `limit`. opacity: 0..1.
+    query: the patch (row, col) to mark, or None for CLS.
+    """
+    rows, cols = values.shape
+    # Axis, opacity and name of each map: one beside the picture has an unseen twin over it, for hover and clicks.
+    maps = (("2", 1.0, "attention"), ("", 0.0, "patches")) if beside else (("", opacity, "attention"),)
+    traces = [
+        {**heatmap(values, colours, high=limit, name=name), **_HOVER, **_axes(axis), "opacity": opaque}
+        for axis, opaque, name in maps
+    ]
+    if query is not None:
+        traces += [_query_mark(query, axis) for axis, *_ in maps]
+    layout = {**BARE, **bare_axes("", rows=rows, cols=cols, domain=(0.0, 0.495) if beside else (0.0, 1.0))}
+    if beside:
+        layout |= bare_axes("2", rows=rows, cols=cols, domain=(0.505, 1.0))
+    return PlainFigure(traces, {**layout, "images": [_picture(pixels, rows, cols)]})
+
+
+_HOVER: Plain = {"showscale": False, "hovertemplate": "row %{y}, col %{x}<br>weight %{z:.3%}<extra></extra>"}
+
+
+def _axes(axis: str) -> Plain:
+    return {"xaxis": f"x{axis}", "yaxis": f"y{axis}"}
+
+
+def entropy_figure(entropy: np.ndarray, *, layers: Sequence[int], layer: int, unit: str, most: float) -> PlainFigure:
+    """Entropy by depth: a thin line a head, their mean in bold.
+
+    entropy: (layers, heads), in `unit`; the axis runs from 0 to `most`, the entropy of even attention.
+    """
+    common = {
+        "type": "scatter", "x": list(layers), "mode": "lines+markers",
+        "hovertemplate": f"layer %{{x}} · %{{fullData.name}}<br>%{{y:.2f}} {unit}<extra></extra>",
+    }  # fmt: skip
+    heads = [
+        {
+            **common, "y": entropy[:, head].astype(float), "name": f"head {head}",
+            "line": {"width": 1.2, "color": HEAD_COLOURS[head % len(HEAD_COLOURS)]}, "marker": {"size": 4},
+            "opacity": 0.75,
+        }
+        for head in range(entropy.shape[1])
+    ]  # fmt: skip
+    mean = {
+        **common, "y": entropy.mean(axis=1).astype(float), "name": "mean",
+        "line": {"width": 4, "color": ACCENT}, "marker": {"size": 8},
+    }  # fmt: skip
+    return PlainFigure([*heads, mean], _entropy_layout(layer, unit, most))
+
+
+def _entropy_layout(layer: int, unit: str, most: float) -> Plain:
+    """Axes, a line at the layer, and one at the entropy of even attention."""
+    dotted, dashed = ({"width": 1, "dash": dash, "color": "#8b8b8b"} for dash in ("dot", "dash"))
+    return {
+        "shapes": [
+            {"type": "line", "x0": layer, "x1": layer, "xref": "x", "y0": 0, "y1": 1, "yref": "y domain",
+             "line": dotted},
+            {"type": "line", "x0": 0, "x1": 1, "xref": "x domain", "y0": most, "y1": most, "yref": "y",
+             "line": dashed},
+        ],
+        "annotations": [
+            {"text": "even attention", "showarrow": False, "x": 0, "xanchor": "left", "xref": "x domain", "y": most,
+             "yanchor": "bottom", "yref": "y"}
+        ],
+        "xaxis": {"title": {"text": "layer"}, "tickmode": "linear", "dtick": 1, "fixedrange": True},
+        "yaxis": {"title": {"text": unit}, "range": [0, most * 1.08], "fixedrange": True},
+        "margin": {"l": 52, "r": 8, "t": 8, "b": 44}, "hovermode": "closest",
+        "legend": {"orientation": "h", "y": -0.2},
+    }  # fmt: skip
+
+
+def _query_mark(query: tuple[int, int], axis: str) -> Plain:
+    row, col = query
+    return {**QUERY_MARK, **_axes(axis), "x": [col, col], "y": [row, row], "name": "query"}
+
+
+def _picture(pixels: np.ndarray, rows: int, cols: int) -> Plain:
+    place = {"xref": "x", "yref": "y", "x": -0.5, "y": -0.5, "sizex": cols, "sizey": rows}
+    return {"source": jpeg_address(pixels, quality=JPEG_QUALITY), "sizing": "stretch", "layer": "below", **place}
