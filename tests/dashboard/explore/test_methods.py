@@ -11,7 +11,7 @@ from dashboard import keys
 from dashboard.services import heads
 from dashboard.services.pictures import sample_picture
 from dashboard.testing import decode_figure, open_app
-from tests.dashboard.support import DETAILS, SMALL, analyse, assert_works, cells, open_small, small_trace
+from tests.dashboard.support import DETAILS, SMALL, analyse, assert_works, head_cells, open_small, small_trace
 from vit_engine.analysis import methods
 from vit_engine.analysis.methods import Needs
 from vit_engine.spec import Query
@@ -61,11 +61,10 @@ def test_another_method_is_offered_with_its_source_drawn_and_linked(monkeypatch:
     np.testing.assert_allclose(drawn["attention"]["z"], expected.mean(axis=0), **DETAILS)
     assert at.query_params["method"] == "count_2"
     assert "Key: **patch row 2, col 5**" in texts(at)
-    grid = cells(decode_figure(at, keys.HEAD_GRID), 6, 8)
-    mosaic = cells(decode_figure(at, keys.MOSAIC), 6, 8)
+    grid, mosaic = (head_cells(at, key, 6, 8) for key in (keys.HEAD_GRID, keys.MOSAIC))
     for head in range(HEADS):
         scaled = expected[head] / np.percentile(expected, 99.5)
-        np.testing.assert_allclose(grid[head,], scaled, rtol=1e-3)
+        np.testing.assert_allclose(grid[2, head], scaled, rtol=1e-3)
         np.testing.assert_allclose(mosaic[2, head], scaled, rtol=1e-3)
 
 
