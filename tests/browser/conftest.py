@@ -17,7 +17,11 @@ HERE = Path(__file__).parent
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what is in this folder; without a browser leave it out, but never in CI, where it fails."""
+    """Mark what is in this folder; without a browser leave it out, but never in CI, where it fails.
+
+    These files take longest: they come first, so that no worker of pytest-xdist begins one when the others end.
+    """
+    items.sort(key=lambda item: HERE not in item.path.parents)
     here = [item for item in items if HERE in item.path.parents]
     for item in here:
         item.add_marker("browser")
