@@ -29,7 +29,8 @@ run: $(VENV)/run.stamp ## open the dashboard; PORT=8502 for another port, HOST=0
 		--server.headless $(HEADLESS) --server.showEmailPrompt false
 
 test: $(VENV)/dev.stamp ## all tests; ARGS='-k rollout' for pytest's own options, CHROMIUM=… for another browser, WORKERS=…
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 4 \
+		--dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/dev.stamp ## format, lint rules and types, all without changing a file
 	$(BIN)/ruff format --check .

@@ -51,7 +51,10 @@ def measure(chosen: Sequence[View], *, repeats: int) -> tuple[list[Measured], st
     """Every view, and the browser's version. The browser comes later: it would slow the server down."""
     served = [serve(view, repeats=repeats) for view in tqdm(chosen, desc="server", unit="view")]
     with running() as (browser, url):
-        painted = [paint(browser, url, view, repeats=repeats) for view in tqdm(chosen, desc="browser", unit="view")]
+        painted = []
+        for view in tqdm(chosen, desc="browser", unit="view"):
+            with browser.new_page() as page:
+                painted.append(paint(page, url, view, repeats=repeats))
         chromium = browser.version
     rows = zip(chosen, served, painted, strict=True)
     return [Measured(*row) for row in rows], chromium

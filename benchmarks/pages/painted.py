@@ -73,17 +73,16 @@ def running() -> Iterator[tuple[Browser, str]]:
         yield playwright.chromium.launch(executable_path=chromium, args=list(FLAGS)), server.url
 
 
-def paint(browser: Browser, url: str, view: View, *, repeats: int) -> dict[str, Painted]:
-    """By the change's name. RuntimeError where a change paints nothing new."""
-    page, wire = browser.new_page(viewport=VIEWPORT), Wire()
+def paint(page: Page, url: str, view: View, *, repeats: int) -> dict[str, Painted]:
+    """By the change's name, in a page of a browser. RuntimeError where a change paints nothing new."""
+    wire = Wire()
+    page.set_viewport_size(VIEWPORT)
     page.on("websocket", wire.listen)
     page.goto(f"{url}/{view.page}?{urlencode(view.parameters(), doseq=True)}")
     heatmaps = chart(page, view.chart).locator(".heatmaplayer image")
     heatmaps.nth(view.heatmaps - 1).wait_for(state="attached", timeout=2 * TIMEOUT)
     settled(page).evaluate(_WATCH, [f".st-key-{view.chart} .js-plotly-plot", view.heatmaps])
-    found = {change.name: _paint(page, wire, view, change, repeats) for change in view.changes}
-    page.close()
-    return found
+    return {change.name: _paint(page, wire, view, change, repeats) for change in view.changes}
 
 
 def _paint(page: Page, wire: Wire, view: View, change: Change, repeats: int) -> Painted:

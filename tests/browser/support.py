@@ -36,6 +36,14 @@ _CELL_TO_PIXELS = """(chart, [row, col]) => {
 }"""
 
 
+def opened_by(opener: Page) -> Page:
+    """A new page, about:blank. At an address of the same site it runs in the process of the page that opens it."""
+    with opener.expect_popup() as popup:
+        opener.evaluate("() => { window.open() }")
+    popup.value.goto("about:blank")  # into its history, as in every new page
+    return popup.value
+
+
 def settled(page: Page, quiet: int = QUIET, timeout: int = TIMEOUT) -> Page:
     """Wait until the app's script has run, its charts are drawn, and all stays at rest, for `quiet` milliseconds."""
     page.evaluate("window.quietSince = null")

@@ -3,7 +3,7 @@
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Page
 
 from tests.browser.server import Server
 from tests.browser.support import settled
@@ -65,11 +65,11 @@ _TEXTS = """() => {
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("path", ["", "compare", "heads", "models", "guide"])
-def test_every_text_stands_out(browser: Browser, server: Server, theme: Literal["light", "dark"], path: str) -> None:
-    page = browser.new_page(color_scheme=theme, viewport={"width": 1440, "height": 1000})
+def test_every_text_stands_out(page: Page, server: Server, theme: Literal["light", "dark"], path: str) -> None:
+    page.emulate_media(color_scheme=theme)
+    page.set_viewport_size({"width": 1440, "height": 1000})
     page.goto(f"{server.url}/{path}?picture=scene_1&model=demo_vit_p16&size=96")
     texts = settled(page).evaluate(_TEXTS)
-    page.close()
     assert len(texts) > 20
     weak = sorted({(round(contrast, 2), text) for text, contrast in texts if contrast < LEAST})
     assert not weak

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
 from benchmarks.pages import painted, plan
 from benchmarks.pages.plan import Change, Step, View
@@ -57,9 +57,9 @@ def test_the_same_maps_some_of_them_or_unseen_ones_are_not_painted(watched: Page
     assert not ended(watched)
 
 
-def test_every_widget_of_the_benchmark_makes_the_page_paint(browser: Browser, server: Server) -> None:
+def test_every_widget_of_the_benchmark_makes_the_page_paint(page: Page, server: Server) -> None:
     for one in (plan.compare(96), plan.heads(96)):
-        found = painted.paint(browser, server.url, one, repeats=1)
+        found = painted.paint(page, server.url, one, repeats=1)
         assert list(found) == [change.name for change in one.changes]
         for each in found.values():
             assert len(each.seconds) == len(each.sent_bytes) == 1
@@ -67,9 +67,7 @@ def test_every_widget_of_the_benchmark_makes_the_page_paint(browser: Browser, se
             assert each.sent_bytes[0] > 0
 
 
-def test_a_change_that_paints_nothing_is_named(
-    browser: Browser, server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_change_that_paints_nothing_is_named(page: Page, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     scale = Change("scale", "segments", keys.COMPARE_SCALE, (Step("own", "Own"), Step("own", "Own")))
     real, steps = painted.act, []
 
@@ -81,4 +79,4 @@ def test_a_change_that_paints_nothing_is_named(
 
     monkeypatch.setattr(painted, "act", act)
     with pytest.raises(RuntimeError, match=r"^Compare, 4 panes at 12×12: scale, turn 1, must paint another chart"):
-        painted.paint(browser, server.url, replace(plan.compare(96), changes=(scale,)), repeats=2)
+        painted.paint(page, server.url, replace(plan.compare(96), changes=(scale,)), repeats=2)

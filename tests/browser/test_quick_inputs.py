@@ -35,13 +35,15 @@ _AGREES = f"""([selector, trace, values, link]) => {{
 
 @pytest.fixture
 def open_page(page: Page, server: Server) -> Iterator[Callable[..., Page]]:
-    """Opens a page of the app by a link, on a busy machine with a slow connection."""
+    """Opens a page of the app by a link, with a slow connection; from then on the machine is busy."""
 
     def open_link(path: str = "", **link: str | list[str]) -> Page:
         lagging(page).goto(f"{server.url}/{path}?{urlencode(SMALL | link, doseq=True)}")
-        return settled(page, QUIET, timeout=3 * TIMEOUT)  # the server may be starting
+        settled(page, QUIET, timeout=3 * TIMEOUT)  # the server may be starting
+        busy.enter_context(busy_machine())
+        return page
 
-    with busy_machine():
+    with contextlib.ExitStack() as busy:
         yield open_link
 
 

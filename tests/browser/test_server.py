@@ -4,14 +4,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import ConsoleMessage, Page, Response
 
 from tests.browser.server import Server, running_dashboard
-from tests.browser.support import nothing_amiss, settled
+from tests.browser.support import TIMEOUT, nothing_amiss, settled
 
 PAGES = ("", "compare", "heads", "models", "guide")
 SMALL = "?picture=scene_1&model=demo_vit_p16&size=96"
@@ -35,13 +34,20 @@ def test_a_page_that_is_loaded_directly_asks_for_nothing_that_is_not_there(
     assert urlsplit(page.url).path == f"/{name}"
 
 
-def test_pages_below_a_base_path_are_loaded_directly_too(page: Page, tmp_path: Path) -> None:
-    with running_dashboard(tmp_path / "log", base="/lab/vit") as server:
-        for name in ("compare", ""):
-            with nothing_amiss(page):
-                page.goto(f"{server.url}/{name}{SMALL}")
-                settled(page)
-            assert urlsplit(page.url).path == f"/lab/vit/{name}"
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server below a base path; every site of this machine may frame it."""
+    environment = {"VIT_DASHBOARD_FRAME_ANCESTORS": "http://127.0.0.1:*"}
+    with running_dashboard(tmp_path_factory.mktemp("lab") / "log", environment, base="/lab/vit") as server:
+        yield server
+
+
+def test_pages_below_a_base_path_are_loaded_directly_too(page: Page, lab: Server) -> None:
+    for name in ("compare", ""):
+        with nothing_amiss(page):
+            page.goto(f"{lab.url}/{name}{SMALL}")
+            settled(page, timeout=3 * TIMEOUT)  # the server may be starting
+        assert urlsplit(page.url).path == f"/lab/vit/{name}"
 
 
 @contextmanager
@@ -72,9 +78,8 @@ def test_pages_of_other_sites_cannot_frame_it(page: Page, server: Server) -> Non
         page.goto(site)
 
 
-def test_pages_of_listed_sites_can(page: Page, tmp_path: Path) -> None:
-    environment = {"VIT_DASHBOARD_FRAME_ANCESTORS": "http://127.0.0.1:*"}
-    with running_dashboard(tmp_path / "log", environment) as server, other_site(FRAME.format(server.url)) as site:
+def test_pages_of_listed_sites_can(page: Page, lab: Server) -> None:
+    with other_site(FRAME.format(lab.url)) as site:
         page.goto(site)
         page.frame_locator("iframe").get_by_text("attention").first.wait_for()
 

@@ -1,10 +1,12 @@
 """Fixtures of the dashboard's suites. Caches live as long as the process: loaded models are shared on purpose."""
 
+import functools
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from streamlit.components.v2 import manifest_scanner
 
 import vit_engine as ve
 from dashboard.services import jobs
@@ -13,6 +15,15 @@ from tests.dashboard.downloads import server, watched
 from tests.dashboard.working import WATCHERS
 
 __all__ = ["server", "watched"]  # fixtures
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_scan_for_components() -> Iterator[None]:
+    """Each AppTest looks through all packages that are installed, for twice as long as a page takes to run."""
+    with pytest.MonkeyPatch.context() as patch:
+        scan = functools.cache(manifest_scanner.scan_component_manifests)
+        patch.setattr(manifest_scanner, "scan_component_manifests", scan)
+        yield
 
 
 @pytest.fixture
