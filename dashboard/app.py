@@ -25,6 +25,7 @@ page = st.navigation(
     ]
 )
 widgets.begin(page.url_path)
-sidebar.restore()
-sidebar.sidebar(panes=page.url_path == "compare")
+panes = page.url_path == "compare"
+sidebar.restore(panes=panes)
+sidebar.sidebar(panes=panes)
 page.run()

@@ -11,7 +11,7 @@ from dashboard.shell import analysis_panel, opening, page_state, sidebar
 
 
 def page() -> None:
-    opening.follow()
+    opening.follow(HeadsView)
     request = sidebar.request()
     spec = request.spec
     sidebar.settle(spec, per_head=True)

@@ -29,11 +29,12 @@ def address() -> Parameters:
 def fresh(part: str, names: Collection[str]) -> Parameters | None:
     """A part's own parameters, where somebody opened them as a link; None where they are what this session has used.
 
-    A bare address, as after a change of page, says nothing.
+    A bare address, as after a change of page, says nothing, unless the browser went back to one that this page wrote.
     """
     link = {name: st.query_params.get_all(name) for name in names if name in st.query_params}
     known = st.session_state.get(_used(part), ())
-    if not link or (link in known and not browser.went_back() and not _alone(link != known[-1])):
+    bare = not link and not (browser.went_back() and widgets.page() in st.session_state.get(_bare(part), ()))
+    if bare or (link in known and not browser.went_back() and not _alone(link != known[-1])):
         return None
     _keep(part, link)
     return link
@@ -56,6 +57,8 @@ def own(part: str, names: Collection[str], link: Mapping[str, str | Sequence[str
     written = {name: [value] if isinstance(value, str) else list(value) for name, value in link.items()}
     assert written.keys() <= set(names), written
     _keep(part, written)
+    if not written:
+        st.session_state[_bare(part)] = {*st.session_state.get(_bare(part), ()), widgets.page()}
     return written
 
 
@@ -78,3 +81,8 @@ def write(link: Parameters) -> None:
 
 def _used(part: str) -> str:
     return f"_links_{part}"
+
+
+def _bare(part: str) -> str:
+    """The key of the pages that have written an address without anything of this part."""
+    return f"_bare_{part}"

@@ -47,6 +47,11 @@ def begin(page: str) -> None:
         _give_again()
 
 
+def page() -> str | None:
+    """The page of this run."""
+    return st.session_state.get(_PAGE)
+
+
 def _give_again() -> None:
     state = st.session_state
     seen, left = state.get(keys.SEEN) or 0, {}
@@ -78,8 +83,9 @@ def give(key: str, value: Any) -> None:
     elif _STARTED not in state:
         _begin_with(key, value)
     elif key not in state or (now := state[key]) != value:
-        before = None if key not in state else now
-        state[_WAITING] = {**state.get(_WAITING, {}), key: (state.get(_NUMBER, 0) + 1, value, before)}
+        waiting = state.get(_WAITING, {})
+        before = waiting[key][2] if key in waiting else None if key not in state else now  # what the browser has
+        state[_WAITING] = {**waiting, key: (state.get(_NUMBER, 0) + 1, value, before)}
         _give(key, value, before)
 
 

@@ -9,11 +9,9 @@ from dashboard.models.table import status
 from dashboard.services import catalogue, memory
 from dashboard.services.catalogue import Model
 from dashboard.services.checkpoints import user_models
-from dashboard.shell import download_panel
+from dashboard.shell import download_panel, opening, page_state
 from dashboard.shell.formatting import plain, sentence
 from vit_engine.resources.budget import in_words
-
-EXPLORE = "views/explore.py"
 
 
 def show(model: Model | None) -> None:
@@ -65,7 +63,7 @@ def open_button(name: str, *, key: str) -> None:
         "Open in Explore", key=key, on_click=widgets.take, args=(_choose, name), icon=":material/blur_on:",
         type="primary",
     ):  # fmt: skip
-        st.switch_page(EXPLORE)
+        page_state.leave_for(opening.EXPLORE)
 
 
 def _choose(name: str) -> dict[str, str]:

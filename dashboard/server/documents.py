@@ -1,17 +1,38 @@
-"""Middleware that tells the page where its server is, so that the browser does not have to try.
+"""Middleware that has the page know where its server is, and make one entry of the browser's history a choice.
 
 Streamlit's page asks at /compare/_stcore/health first, and then at /_stcore/health: two requests that fail, and two
 errors in the console, at each direct load of a page. Where `window.__streamlit` names the server, it asks there.
+
+It also makes two entries of a change of page: a bare address, and what the page's first run writes. The second takes
+the first one's place here. And after a step back, what comes late from a run before would be written over the entry
+that the browser went to: an entry that was made stays as it is.
 """
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import config
 
+from dashboard import keys
 from dashboard.server.responses import header_values
 
 # Pages are one level below the root, wherever a proxy has put that: their folder is the root.
-SCRIPT = b'<script>window.__streamlit = { BACKEND_BASE_URL: new URL("./", location.href).href };</script>'
+_SERVER = 'window.__streamlit = { BACKEND_BASE_URL: new URL("./", location.href).href };'
+_HISTORY = """
+(() => {
+  const push = history.pushState.bind(history), replace = history.replaceState.bind(history);
+  const written = () => document.querySelector(".st-key-%s");  // stands on a page once that has written its address
+  let entered = true, left = null;  // whether the page is new, and this of the page before, which may stay for a while
+  history.pushState = (state, title, url) => {
+    const elsewhere = new URL(url, location.href).pathname !== location.pathname;
+    const completes = entered && !elsewhere && (!written() || written() === left);
+    if (elsewhere) left = written();
+    entered = elsewhere;
+    (completes ? replace : push)(state, title, url);
+  };
+  history.replaceState = () => {};
+})();
+"""
+SCRIPT = f"<script>{_SERVER}{_HISTORY % keys.ADDRESS_SEEN}</script>".encode()
 _BEFORE = b'<script type="module"'
 _CONDITIONS = {b"accept-encoding", b"if-none-match", b"if-modified-since", b"if-range", b"range"}
 

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from dashboard import keys
+from dashboard.shell import page_state
 
 EXPLORE = "views/explore.py"
 _WANTED = "_open_in_explore"  # session state: whether a callback of this run asked for it
@@ -13,7 +14,7 @@ def choose(layer: int, head: int) -> dict[str, object]:
     return {keys.LAYER: int(layer), keys.HEAD: str(int(head)), _WANTED: True}
 
 
-def follow() -> None:
-    """Early in a page: go to Explore where a callback asked for it."""
+def follow(kind: type) -> None:
+    """Early in a page with this state: go to Explore where a callback asked for it."""
     if st.session_state.pop(_WANTED, False):
-        st.switch_page(EXPLORE)
+        page_state.leave_for(EXPLORE, kind)

@@ -3,39 +3,50 @@
 A page's state is a dataclass of parameters, as dashboard.links.codec has it.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NoReturn, TypeVar
 
 import streamlit as st
 
-from dashboard.links import address, codec, selection, widgets
+from dashboard.links import address, browser, codec, selection, widgets
 from dashboard.services import catalogue, pictures
 from dashboard.shell.formatting import plain, progress_in
 from vit_engine import ModelSpec
 
 _NOTICES = "_notices"  # session state: of each page's state, what is to be told
+_LEFT = "_left"  # session state: parameters in the address of a page that was left
 T = TypeVar("T")
 
 
 def restore(
-    kind: type[T], also: Callable[[T], Mapping[str, Any]] = lambda _: {}, *, model: str = selection.DEFAULT.model
+    kind: type[T],
+    also: Callable[[T], Mapping[str, Any]] = lambda _: {},
+    *,
+    model: str = selection.DEFAULT.model,
+    keep: Collection[str] = (),
 ) -> None:
     """Bring a link that somebody opened into the session state; call before any of the widgets.
 
-    also: what else it sets there. model: the name of the one in use, where the link names none.
+    also: what else it sets there. model: the name of the one in use, where the link names none. keep: fields that stay
+    as they are where the browser went back to a link that does not name them.
     """
     link = address.fresh(kind.__name__, codec.names(kind))
     if link is not None:
-        widgets.take(_opened, kind, link, also, model)
+        widgets.take(_opened, kind, link, also, model, keep if browser.went_back() else ())
 
 
 def _opened(
-    kind: type[T], link: address.Parameters, also: Callable[[T], Mapping[str, Any]], model: str
+    kind: type[T],
+    link: address.Parameters,
+    also: Callable[[T], Mapping[str, Any]],
+    model: str,
+    keep: Collection[str],
 ) -> dict[str, Any]:
     available = codec.Available(find_model, pictures.find_upload, model)
     values, notices = codec.from_link(kind, link, available)
     state = kind(**values)
-    keyed = {row.key: getattr(state, name) for name, row in codec.parameters(kind).items() if row.key}
+    set_now = {name: row.key for name, row in codec.parameters(kind).items() if name in values or name not in keep}
+    keyed = {key: getattr(state, name) for name, key in set_now.items() if key}
     return {**_with_notices(kind, notices), **keyed, **also(state)}
 
 
@@ -65,14 +76,24 @@ def chosen(kind: type[T], *fields: str, **values: Any) -> T:
     return kind(**said | values)
 
 
+def leave_for(page: str, *kinds: type) -> NoReturn:
+    """Go to another page from one with these states, which its address is rid of once it has written its own.
+
+    So the browser makes one step of it: it would make another of a bare address.
+    """
+    st.session_state[_LEFT] = {name for kind in kinds for name in codec.names(kind)}
+    st.switch_page(page, query_params=address.address())
+
+
 def share(*states: Any) -> None:
     """Make an address of these; what else stands in it is left alone."""
-    ours = {name for state in states for name in codec.names(type(state))}
+    ours = {name for state in states for name in codec.names(type(state))}.union(st.session_state.get(_LEFT, ()))
     link = {name: values for name, values in address.address().items() if name not in ours}
     for state in states:
         kind = type(state)
         link |= address.own(kind.__name__, codec.names(kind), codec.to_link(state))
     address.write(link)
+    st.session_state[_LEFT] = ()
 
 
 def note(kind: type, *notices: str) -> None:

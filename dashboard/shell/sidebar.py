@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import nullcontext
 from contextvars import ContextVar
+from dataclasses import fields
 
 import streamlit as st
 
@@ -32,13 +33,15 @@ _DEPTH = "_depth"  # session state: the layers of the model that was drawn last
 # Of the run of the script in this thread, and gone with it: in the session's state they would keep pixels in memory.
 _picture: ContextVar[Picture] = ContextVar("picture")
 _request: ContextVar[Request] = ContextVar("request")
+_SHARED = ("size", "query", "opacity", "colours", "clip")  # of the Selection, where panes have models of their own
 _VIEW_TITLES = {"over": "Over the picture", "beside": "Beside it"}
 _SCALE_TITLES = {"shared": "Shared", "own": "Own"}
 
 
-def restore() -> None:
-    """Bring a link that somebody opened into the widgets; call before any of them."""
-    page_state.restore(Selection, lambda selection: picture_controls.opened(selection.picture))
+def restore(*, panes: bool = False) -> None:
+    """Bring a link that somebody opened into the widgets; call before any of them. panes: as of sidebar()."""
+    keep = [field.name for field in fields(Selection) if field.name not in _SHARED] if panes else ()
+    page_state.restore(Selection, lambda selection: picture_controls.opened(selection.picture), keep=keep)
 
 
 def sidebar(*, panes: bool = False) -> None:
@@ -219,5 +222,4 @@ def selection(spec: ModelSpec) -> Selection:
 
 def shared_selection() -> Selection:
     """What the sidebar says now, where panes have models of their own."""
-    shared = ("size", "query", "opacity", "colours", "clip")
-    return page_state.chosen(Selection, *shared, picture=picture().name)
+    return page_state.chosen(Selection, *_SHARED, picture=picture().name)

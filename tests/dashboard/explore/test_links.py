@@ -159,6 +159,35 @@ def test_a_bare_address_as_after_a_change_of_page_keeps_everything() -> None:
     assert_drawn(at, small_trace(), layer=1, head=2)
 
 
+def test_a_bare_address_that_the_browser_went_back_to_is_what_this_page_began_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    at = open_app()
+    assert at.query_params == {}
+    at.segmented_control(key=keys.HEAD).set_value("1").run()
+    assert at.query_params == {"head": "1"}
+    monkeypatch.setattr(browser, "went_back", lambda: True)
+    at.query_params.clear()
+    at.switch_page("views/models.py").run()  # which writes no address: the bare one says nothing there
+    assert at.session_state[keys.HEAD] == "1"
+    at.query_params.clear()
+    at.switch_page("views/explore.py").run()
+    assert at.segmented_control(key=keys.HEAD).value == "mean"
+    assert at.query_params == {}
+
+
+def test_a_step_back_on_compare_keeps_what_its_links_do_not_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = open_small(layer="1", head="2").switch_page("views/compare.py").run()
+    older = dict(at.query_params)
+    at.segmented_control(key=keys.COMPARE_SHOW).set_value("mask").run()
+    monkeypatch.setattr(browser, "went_back", lambda: True)
+    come_back(at, older).run()
+    assert at.segmented_control(key=keys.COMPARE_SHOW).value == "map"
+    monkeypatch.undo()
+    at.query_params.clear()
+    assert_drawn(at.switch_page("views/explore.py").run(), small_trace(), layer=1, head=2)
+
+
 def test_parameters_of_others_stay_in_the_address() -> None:
     at = open_small(utm_source="mail", layer="1")
     at.slider(key=keys.LAYER).set_value(2).run()

@@ -19,6 +19,8 @@ def page() -> None:
     if not st.session_state.pop("given_up", False):  # as where a newer input waits already
         widgets.begin("one")
     widgets.default("level", 5)
+    if "wanted" in st.session_state:
+        widgets.give("level", st.session_state.pop("wanted"))
     top = st.session_state.get("top", 9)
     widgets.hold("level", min(widgets.value_of("level"), top), top)
     st.slider("Level", 0, top, key="level")
@@ -49,6 +51,15 @@ def test_a_value_that_the_browser_has_not_got_yet_is_not_undone_by_its_next_inpu
     assert (at.slider(key="level").value, at.slider(key="other").value) == (2, 7)
     stale(at, 5).slider(key="other").set_value(8).run()
     assert (at.slider(key="level").value, at.slider(key="other").value) == (2, 8)
+
+
+def test_of_two_values_that_the_browser_has_not_got_yet_the_last_stays() -> None:
+    at = opened()
+    at.button(key="two").click().run()
+    at.session_state["wanted"] = 3  # as of a link, beside no input
+    stale(at, 5).run()
+    stale(at, 5).slider(key="other").set_value(7).run()
+    assert (at.slider(key="level").value, at.slider(key="other").value) == (3, 7)
 
 
 def test_of_a_given_value_and_a_persons_own_since_the_persons_own_stands() -> None:
