@@ -60,19 +60,24 @@ def percentile(values: Sequence[float], share: float) -> float:
 def full_report(found: Sequence[Measured], machine: Mapping[str, Any]) -> str:
     """The whole of LOAD.md. found: the checkout whose bars come first, and any that it is compared with."""
     least, most = THINK
-    return "\n\n".join([
-        INTRODUCTION.format(least=least, most=most),
-        machine_line(machine),
-        commits_line(found),
-        "## Bars",
-        bars_table(list(bars(found[0]))),
-        "## An interaction, one session",
-        alone_table(found),
-        "## Many sessions",
-        together_table(found),
-        "## A small analysis while a heavy one runs",
-        behind_table(found),
-    ]) + "\n"  # fmt: skip
+    return (
+        "\n\n".join(
+            [
+                INTRODUCTION.format(least=least, most=most),
+                machine_line(machine),
+                commits_line(found),
+                "## Bars",
+                bars_table(list(bars(found[0]))),
+                "## An interaction, one session",
+                alone_table(found),
+                "## Many sessions",
+                together_table(found),
+                "## A small analysis while a heavy one runs",
+                behind_table(found),
+            ]
+        )
+        + "\n"
+    )
 
 
 def machine_line(machine: Mapping[str, Any]) -> str:

@@ -118,9 +118,13 @@ def show(number: int, specs: Mapping[str, ModelSpec]) -> None:
 
 def _model_control(number: int, pane: Pane, specs: Mapping[str, ModelSpec]) -> None:
     st.selectbox(
-        f"Model of pane {number}", list(specs), key=_held(number, pane, "model"), label_visibility="collapsed",
-        persist_state="session", format_func=lambda name: specs[name].title,
-    )  # fmt: skip
+        f"Model of pane {number}",
+        list(specs),
+        key=_held(number, pane, "model"),
+        label_visibility="collapsed",
+        persist_state="session",
+        format_func=lambda name: specs[name].title,
+    )
     _made(number, "model")
 
 
@@ -172,9 +176,14 @@ def _menu(number: int, pane: Pane) -> None:
             ("Remove", keys.PANE_REMOVE, "delete", count > LEAST_PANES, _remove),
         ):
             st.button(
-                title, key=of_pane(key, number), icon=f":material/{icon}:", disabled=not able, on_click=widgets.take,
-                args=(_act, act, number), width="stretch",
-            )  # fmt: skip
+                title,
+                key=of_pane(key, number),
+                icon=f":material/{icon}:",
+                disabled=not able,
+                on_click=widgets.take,
+                args=(_act, act, number),
+                width="stretch",
+            )
 
 
 def _act(act: Callable[[int], dict[str, Any]], number: int) -> dict[str, Any]:
@@ -184,11 +193,15 @@ def _act(act: Callable[[int], dict[str, Any]], number: int) -> dict[str, Any]:
 
 def _query_control(number: int, pane: Pane) -> None:
     st.segmented_control(
-        "Query", tuple(_QUERY_TITLES), key=_held(number, pane, "query"), required=True,
-        persist_state="session", format_func=_QUERY_TITLES.__getitem__,
+        "Query",
+        tuple(_QUERY_TITLES),
+        key=_held(number, pane, "query"),
+        required=True,
+        persist_state="session",
+        format_func=_QUERY_TITLES.__getitem__,
         help="Shared: a click in any pane moves it. CLS: always the CLS token. Pin here: stays at the point that is "
         "shared now.",
-    )  # fmt: skip
+    )
     _made(number, "query")
 
 

@@ -63,40 +63,62 @@ def presets() -> None:
     with st.container(horizontal=True, key="presets", gap="small"):
         for preset in compare_presets.presets(base, catalogue.models(), comparisons.ready_models()):
             st.button(
-                preset.title, key=f"{keys.PRESET}_{preset.name}", disabled=not preset.panes, on_click=widgets.take,
-                args=(card.put, preset.panes, 0), help=preset.help if preset.panes else preset.why,
-            )  # fmt: skip
+                preset.title,
+                key=f"{keys.PRESET}_{preset.name}",
+                disabled=not preset.panes,
+                on_click=widgets.take,
+                args=(card.put, preset.panes, 0),
+                help=preset.help if preset.panes else preset.why,
+            )
 
 
 def toolbar() -> None:
     """How all panes are drawn."""
     with st.container(horizontal=True, key="compare_toolbar", vertical_alignment="bottom", gap="medium"):
         st.segmented_control(
-            "Show", SHOWS, key=keys.COMPARE_SHOW, required=True, format_func=_SHOW_TITLES.__getitem__,
-            persist_state="session", help="The maps; what each has more or less of than the reference; or the patches "
+            "Show",
+            SHOWS,
+            key=keys.COMPARE_SHOW,
+            required=True,
+            format_func=_SHOW_TITLES.__getitem__,
+            persist_state="session",
+            help="The maps; what each has more or less of than the reference; or the patches "
             "that hold most of the attention.",
-        )  # fmt: skip
+        )
         st.segmented_control(
-            "Scale", SCALES, key=keys.COMPARE_SCALE, required=True, format_func=_SCALE_TITLES.__getitem__,
-            persist_state="session", help="Shared: the same colour is the same attention per area in all panes. "
+            "Scale",
+            SCALES,
+            key=keys.COMPARE_SCALE,
+            required=True,
+            format_func=_SCALE_TITLES.__getitem__,
+            persist_state="session",
+            help="Shared: the same colour is the same attention per area in all panes. "
             "Own: each pane uses the whole scale. Log: shared, over three decades.",
-        )  # fmt: skip
+        )
         _keep_control()
         panes = st.session_state[keys.PANES]
         st.button(
-            "Pane", key=keys.ADD_PANE, icon=":material/add:", on_click=widgets.take,
-            args=(card.add,), disabled=len(panes) >= MAX_PANES,
+            "Pane",
+            key=keys.ADD_PANE,
+            icon=":material/add:",
+            on_click=widgets.take,
+            args=(card.add,),
+            disabled=len(panes) >= MAX_PANES,
             help=f"One more, a copy of the last: at most {MAX_PANES}.",
-        )  # fmt: skip
+        )
 
 
 def _keep_control() -> None:
     widgets.hold(keys.COMPARE_KEEP, widgets.value_of(keys.COMPARE_KEEP))  # a slider that comes back would begin anew
     with st.container(width=170, key="keep_box"):
         st.select_slider(
-            "Mask keeps", KEEPS, key=keys.COMPARE_KEEP, format_func=lambda part: f"{part} %", persist_state="session",
+            "Mask keeps",
+            KEEPS,
+            key=keys.COMPARE_KEEP,
+            format_func=lambda part: f"{part} %",
+            persist_state="session",
             help="The fewest patches that hold this share of a map's attention: the mask, and what IoU compares.",
-        )  # fmt: skip
+        )
     widgets.made(keys.COMPARE_KEEP)
 
 

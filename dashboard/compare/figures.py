@@ -26,17 +26,27 @@ def distribution_figure(frames: Mapping[str, pd.DataFrame], statistic: str, *, u
 def _heads(number: int, name: str, frame: pd.DataFrame, statistic: str, unit: str) -> Plain:
     colour = HEAD_COLOURS[number % len(HEAD_COLOURS)]
     return {
-        "x": frame["layer"].to_numpy(np.int16), "y": frame[statistic].to_numpy(np.float64), "name": as_text(name),
-        "offsetgroup": str(number), "pointpos": 0, "jitter": 0.35, "marker": {"size": 4, "color": colour},
-        "line": {"width": 1.4, "color": colour}, "text": [f"head {head}" for head in frame["head"]],
+        "x": frame["layer"].to_numpy(np.int16),
+        "y": frame[statistic].to_numpy(np.float64),
+        "name": as_text(name),
+        "offsetgroup": str(number),
+        "pointpos": 0,
+        "jitter": 0.35,
+        "marker": {"size": 4, "color": colour},
+        "line": {"width": 1.4, "color": colour},
+        "text": [f"head {head}" for head in frame["head"]],
         "hovertemplate": f"layer %{{x}} · %{{text}}<br>%{{y:.3f}} {unit}",
-    }  # fmt: skip
+    }
 
 
 def _layout(unit: str) -> Plain:
     return {
         "xaxis": {"title": {"text": "layer"}, "tickmode": "linear", "dtick": 1, "fixedrange": True},
         "yaxis": {"title": {"text": unit}, "rangemode": "tozero", "fixedrange": True},
-        "boxmode": "group", "violinmode": "group", "hovermode": "closest",
-        "margin": {"l": 52, "r": 8, "t": 8, "b": 44}, "legend": {"orientation": "h", "y": -0.2}, "showlegend": True,
-    }  # fmt: skip
+        "boxmode": "group",
+        "violinmode": "group",
+        "hovermode": "closest",
+        "margin": {"l": 52, "r": 8, "t": 8, "b": 44},
+        "legend": {"orientation": "h", "y": -0.2},
+        "showlegend": True,
+    }

@@ -27,9 +27,7 @@ from vit_engine.report.style import Style
 Places = list[DeltaGenerator]  # below each pane
 
 # showTips: Plotly would advise a double click to zoom back, which does nothing here: there is a button for it.
-CHART = {
-    "displaylogo": False, "scrollZoom": False, "doubleClick": False, "showTips": False, "showSendToCloud": False,
-}  # fmt: skip
+CHART = {"displaylogo": False, "scrollZoom": False, "doubleClick": False, "showTips": False, "showSendToCloud": False}
 PANE_WIDTH = 250  # pixels, at least
 HIGHEST = 640  # pixels, of a pane
 _NOTICES = "_compare_notices"  # session state: what was changed in the link, until the page has its panes
@@ -89,16 +87,22 @@ def _comparison(choice: Comparing, selection: Selection, panes: Panes) -> Compar
     if not panes.analyses:
         return None
     return comparisons.compare(
-        dict(enumerate(choice.panes)), panes.analyses, reference=choice.reference, point=selection.query,
+        dict(enumerate(choice.panes)),
+        panes.analyses,
+        reference=choice.reference,
+        point=selection.query,
         keep=choice.keep / 100,
-    )  # fmt: skip
+    )
 
 
 def _style(choice: Comparing, selection: Selection) -> Style:
     return Style(
-        show=choice.show, scale=choice.scale, colours=sidebar.colours(), opacity=selection.opacity / 100,
+        show=choice.show,
+        scale=choice.scale,
+        colours=sidebar.colours(),
+        opacity=selection.opacity / 100,
         clip=float(selection.clip),
-    )  # fmt: skip
+    )
 
 
 def _drawn(choice: Comparing, comparison: Comparison | None, panes: Panes, style: Style) -> tuple[Panel, ...]:
@@ -144,9 +148,12 @@ def _figure(drawn: tuple[Panel, ...], frame: tuple[int, int], choice: Comparing,
     figure = compare_figure(drawn, frame=frame, opacity=style.opacity, zoom=zoom)
     with st.container(key="comparison_box"):
         st.plotly_chart(
-            figure, key=keys.COMPARISON, height="stretch", config=CHART,
+            figure,
+            key=keys.COMPARISON,
+            height="stretch",
+            config=CHART,
             alt="The panes' attention over the picture, side by side",
-        )  # fmt: skip
+        )
     clicks.listen(keys.COMPARISON, partial(_ask, frame), partial(_zoom, frame))
 
 

@@ -109,16 +109,23 @@ def tell(number: int, panes: Panes, spec: ModelSpec) -> None:
         show = st.error if failed else st.info
         show(problem.text, icon=":material/cloud_off:" if failed else ":material/download:")
         st.button(
-            "Try again" if failed else "Download", key=of_pane(keys.PANE_DOWNLOAD, number), icon=":material/download:",
-            on_click=downloads.start_download, args=(spec,), help="In the background; the other panes stay.",
-        )  # fmt: skip
+            "Try again" if failed else "Download",
+            key=of_pane(keys.PANE_DOWNLOAD, number),
+            icon=":material/download:",
+            on_click=downloads.start_download,
+            args=(spec,),
+            help="In the background; the other panes stay.",
+        )
         return
     st.error(problem.text, icon=":material/error:")
     if problem.kind == "failed":
         st.button(
-            "Try again", key=of_pane(keys.PANE_RETRY, number), icon=":material/refresh:", on_click=_forget,
+            "Try again",
+            key=of_pane(keys.PANE_RETRY, number),
+            icon=":material/refresh:",
+            on_click=_forget,
             args=((panes.picture.sha256, spec.name, panes.size),),
-        )  # fmt: skip
+        )
 
 
 def _forget(key: tuple[str, str, int]) -> None:

@@ -34,16 +34,27 @@ def agreement(comparison: Comparison) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
         st.markdown(
             f"**Agreement** :small[on a common grid, each map normalised · IoU of the patches that hold "
-            f"{comparison.keep:.0%}]", width="content",
-        )  # fmt: skip
+            f"{comparison.keep:.0%}]",
+            width="content",
+        )
         st.download_button(
-            "CSV", frame.to_csv(index=False), "agreement.csv", "text/csv", key=keys.DOWNLOAD_AGREEMENT,
-            icon=":material/download:", on_click="ignore",
-        )  # fmt: skip
+            "CSV",
+            frame.to_csv(index=False),
+            "agreement.csv",
+            "text/csv",
+            key=keys.DOWNLOAD_AGREEMENT,
+            icon=":material/download:",
+            on_click="ignore",
+        )
     st.dataframe(
-        frame, key=keys.AGREEMENT, hide_index=True, height="content", column_config=_agreement_config(comparison),
-        on_select="rerun", selection_mode="multi-cell",
-    )  # fmt: skip
+        frame,
+        key=keys.AGREEMENT,
+        hide_index=True,
+        height="content",
+        column_config=_agreement_config(comparison),
+        on_select="rerun",
+        selection_mode="multi-cell",
+    )
     st.caption(
         "**Pearson** follows the strongest patches, **Spearman** the order of all; **JSD** is 0 for the same "
         "distribution and 1 bit for nothing in common; **IoU** compares the masks; **centre shift** is how far the "
@@ -65,9 +76,12 @@ def _agreement_config(comparison: Comparison) -> dict:
         high = math.hypot(height, width) if column.unit == "px" else 1.0
         title = f"{column.title} ({column.unit})" if column.unit in {"bits", "px"} else column.title
         config[column.name] = st.column_config.ProgressColumn(
-            title, help=column.description, min_value=0.0, max_value=high,
+            title,
+            help=column.description,
+            min_value=0.0,
+            max_value=high,
             format="%.1f" if column.unit == "px" else "%.3f",
-        )  # fmt: skip
+        )
     return config
 
 
@@ -93,17 +107,31 @@ def _statistic_control(columns: tuple[Column, ...]) -> Column:
         widgets.give(keys.STATISTIC, columns[0].name)
     with st.container(horizontal=True, vertical_alignment="bottom", key="compare_heads_controls"):
         name = st.selectbox(
-            "Statistic", list(by_name), key=keys.STATISTIC, width=300, persist_state="session",
+            "Statistic",
+            list(by_name),
+            key=keys.STATISTIC,
+            width=300,
+            persist_state="session",
             format_func=lambda name: f"{by_name[name].title} ({by_name[name].unit})",
-        )  # fmt: skip
+        )
         st.segmented_control(
-            "Rows", ROWS, key=keys.COMPARE_ROWS, required=True, format_func=_ROWS_TITLES.__getitem__,
-            persist_state="session", help="The heads of each pane's own layer, or all heads of its model.",
-        )  # fmt: skip
+            "Rows",
+            ROWS,
+            key=keys.COMPARE_ROWS,
+            required=True,
+            format_func=_ROWS_TITLES.__getitem__,
+            persist_state="session",
+            help="The heads of each pane's own layer, or all heads of its model.",
+        )
         st.segmented_control(
-            "Order", ORDERS, key=keys.COMPARE_ORDER, required=True, format_func=_ORDER_TITLES.__getitem__,
-            persist_state="session", help="A click on a column's head sorts by it too.",
-        )  # fmt: skip
+            "Order",
+            ORDERS,
+            key=keys.COMPARE_ORDER,
+            required=True,
+            format_func=_ORDER_TITLES.__getitem__,
+            persist_state="session",
+            help="A click on a column's head sorts by it too.",
+        )
     st.caption(by_name[name].description)
     return by_name[name]
 
@@ -114,14 +142,23 @@ def _table(comparison: Comparison, column: Column, choice: Comparing, titles: Ma
         differences = frame[[name for name in frame if "−" in str(name)]].abs().max(axis=1)
         frame = frame.loc[differences.sort_values(ascending=False, kind="stable").index]
     st.dataframe(
-        _grouped(frame, comparison, column, titles), key=keys.COMPARE_HEADS, hide_index=True, on_select="rerun",
-        selection_mode="multi-cell", height="content" if len(frame) <= 12 else 460,
+        _grouped(frame, comparison, column, titles),
+        key=keys.COMPARE_HEADS,
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="multi-cell",
+        height="content" if len(frame) <= 12 else 460,
         column_config=_table_config(frame, comparison, column),
-    )  # fmt: skip
+    )
     st.download_button(
-        "CSV", frame.to_csv(index=False), f"heads-{column.name}.csv", "text/csv", key=keys.DOWNLOAD_COMPARE_HEADS,
-        icon=":material/download:", on_click="ignore",
-    )  # fmt: skip
+        "CSV",
+        frame.to_csv(index=False),
+        f"heads-{column.name}.csv",
+        "text/csv",
+        key=keys.DOWNLOAD_COMPARE_HEADS,
+        icon=":material/download:",
+        on_click="ignore",
+    )
 
 
 def _grouped(frame: pd.DataFrame, comparison: Comparison, column: Column, titles: Mapping[str, str]) -> pd.DataFrame:
@@ -157,9 +194,14 @@ def _distribution(comparison: Comparison, column: Column, choice: Comparing) -> 
     with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
         st.markdown(f"**{column.title} by layer** :small[all heads of each model]", width="content")
         st.segmented_control(
-            "Chart", CHARTS, key=keys.COMPARE_CHART, required=True, format_func=str.capitalize,
-            label_visibility="collapsed", persist_state="session",
-        )  # fmt: skip
+            "Chart",
+            CHARTS,
+            key=keys.COMPARE_CHART,
+            required=True,
+            format_func=str.capitalize,
+            label_visibility="collapsed",
+            persist_state="session",
+        )
     models: dict[str, list[str]] = {}
     for one in comparison.shown:
         models.setdefault(one.pane.model, []).append(one.name)

@@ -55,21 +55,29 @@ def entropy_figure(entropy: np.ndarray, *, layers: Sequence[int], layer: int, un
     entropy: (layers, heads), in `unit`; the axis runs from 0 to `most`, the entropy of even attention.
     """
     common = {
-        "type": "scatter", "x": list(layers), "mode": "lines+markers",
+        "type": "scatter",
+        "x": list(layers),
+        "mode": "lines+markers",
         "hovertemplate": f"layer %{{x}} · %{{fullData.name}}<br>%{{y:.2f}} {unit}<extra></extra>",
-    }  # fmt: skip
+    }
     heads = [
         {
-            **common, "y": entropy[:, head].astype(float), "name": f"head {head}",
-            "line": {"width": 1.2, "color": HEAD_COLOURS[head % len(HEAD_COLOURS)]}, "marker": {"size": 4},
+            **common,
+            "y": entropy[:, head].astype(float),
+            "name": f"head {head}",
+            "line": {"width": 1.2, "color": HEAD_COLOURS[head % len(HEAD_COLOURS)]},
+            "marker": {"size": 4},
             "opacity": 0.75,
         }
         for head in range(entropy.shape[1])
-    ]  # fmt: skip
+    ]
     mean = {
-        **common, "y": entropy.mean(axis=1).astype(float), "name": "mean",
-        "line": {"width": 4, "color": ACCENT}, "marker": {"size": 8},
-    }  # fmt: skip
+        **common,
+        "y": entropy.mean(axis=1).astype(float),
+        "name": "mean",
+        "line": {"width": 4, "color": ACCENT},
+        "marker": {"size": 8},
+    }
     return PlainFigure([*heads, mean], _entropy_layout(layer, unit, most))
 
 
@@ -78,20 +86,36 @@ def _entropy_layout(layer: int, unit: str, most: float) -> Plain:
     dotted, dashed = ({"width": 1, "dash": dash, "color": "#8b8b8b"} for dash in ("dot", "dash"))
     return {
         "shapes": [
-            {"type": "line", "x0": layer, "x1": layer, "xref": "x", "y0": 0, "y1": 1, "yref": "y domain",
-             "line": dotted},
-            {"type": "line", "x0": 0, "x1": 1, "xref": "x domain", "y0": most, "y1": most, "yref": "y",
-             "line": dashed},
+            {
+                "type": "line",
+                "x0": layer,
+                "x1": layer,
+                "xref": "x",
+                "y0": 0,
+                "y1": 1,
+                "yref": "y domain",
+                "line": dotted,
+            },
+            {"type": "line", "x0": 0, "x1": 1, "xref": "x domain", "y0": most, "y1": most, "yref": "y", "line": dashed},
         ],
         "annotations": [
-            {"text": "even attention", "showarrow": False, "x": 0, "xanchor": "left", "xref": "x domain", "y": most,
-             "yanchor": "bottom", "yref": "y"}
+            {
+                "text": "even attention",
+                "showarrow": False,
+                "x": 0,
+                "xanchor": "left",
+                "xref": "x domain",
+                "y": most,
+                "yanchor": "bottom",
+                "yref": "y",
+            }
         ],
         "xaxis": {"title": {"text": "layer"}, "tickmode": "linear", "dtick": 1, "fixedrange": True},
         "yaxis": {"title": {"text": unit}, "range": [0, most * 1.08], "fixedrange": True},
-        "margin": {"l": 52, "r": 8, "t": 8, "b": 44}, "hovermode": "closest",
+        "margin": {"l": 52, "r": 8, "t": 8, "b": 44},
+        "hovermode": "closest",
         "legend": {"orientation": "h", "y": -0.2},
-    }  # fmt: skip
+    }
 
 
 def _query_mark(query: tuple[int, int], axis: str) -> Plain:

@@ -47,29 +47,47 @@ def _controls(frame: pd.DataFrame, model: str) -> tuple[str, str]:
         st.markdown("**Per-head entropy statistics** :small[a click on a row opens its head]", width="content")
         with st.container(horizontal=True, width="content", key="table_controls"):
             layers = st.segmented_control(
-                "Layers", ("layer", "all"), key=keys.TABLE_LAYERS, default="layer", required=True,
-                label_visibility="collapsed", persist_state="session",
+                "Layers",
+                ("layer", "all"),
+                key=keys.TABLE_LAYERS,
+                default="layer",
+                required=True,
+                label_visibility="collapsed",
+                persist_state="session",
                 format_func=_LAYERS_TITLES.__getitem__,
-            )  # fmt: skip
+            )
             over = st.segmented_control(
-                "Keys", ("all", "patches"), key=keys.TABLE_KEYS, default="all", required=True,
-                label_visibility="collapsed", persist_state="session",
+                "Keys",
+                ("all", "patches"),
+                key=keys.TABLE_KEYS,
+                default="all",
+                required=True,
+                label_visibility="collapsed",
+                persist_state="session",
                 format_func=_KEYS_TITLES.__getitem__,
                 help="Entropies over all keys, or over patch keys renormalised to sum to 1.",
-            )  # fmt: skip
+            )
             st.download_button(
-                "CSV", frame.to_csv(index=False), f"heads-{file_name(model)}.csv", "text/csv",
-                key=keys.DOWNLOAD_STATISTICS, icon=":material/download:", on_click="ignore",
+                "CSV",
+                frame.to_csv(index=False),
+                f"heads-{file_name(model)}.csv",
+                "text/csv",
+                key=keys.DOWNLOAD_STATISTICS,
+                icon=":material/download:",
+                on_click="ignore",
                 help="All layers, heads and columns.",
-            )  # fmt: skip
+            )
     return layers, over
 
 
 def _table_columns(which: str) -> list[str]:
     entropies = [
-        f"cls_{which}entropy_bits", f"cls_{which}entropy_normalised", f"cls_{which}effective_tokens",
-        f"mean_{which}entropy_bits", f"mean_{which}entropy_normalised",
-    ]  # fmt: skip
+        f"cls_{which}entropy_bits",
+        f"cls_{which}entropy_normalised",
+        f"cls_{which}effective_tokens",
+        f"mean_{which}entropy_bits",
+        f"mean_{which}entropy_normalised",
+    ]
     others = [name for name in STATISTICS if "entropy" not in name and "effective_tokens" not in name]
     ordered = dict.fromkeys([*_FIRST, *others])
     return ["layer", "head", *entropies, *(name for name in ordered if name not in _DOWNLOAD_ONLY)]

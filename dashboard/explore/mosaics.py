@@ -84,10 +84,16 @@ def head_grid_figure(
 def _number(head: int, grid: Mosaic, row: int, col: int) -> Plain:
     x, y = grid.middle(row, col)
     return {
-        "x": x - grid.cols / 2, "y": y - grid.rows / 2, "text": f"<b>{head}</b>", "showarrow": False,
-        "xanchor": "left", "yanchor": "top", "font": {"size": 12, "color": "#ffffff"}, "bgcolor": "rgba(0,0,0,0.55)",
+        "x": x - grid.cols / 2,
+        "y": y - grid.rows / 2,
+        "text": f"<b>{head}</b>",
+        "showarrow": False,
+        "xanchor": "left",
+        "yanchor": "top",
+        "font": {"size": 12, "color": "#ffffff"},
+        "bgcolor": "rgba(0,0,0,0.55)",
         "borderpad": 2,
-    }  # fmt: skip
+    }
 
 
 def mosaic_figure(

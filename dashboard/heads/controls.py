@@ -57,9 +57,13 @@ def view(spec: ModelSpec) -> HeadsView:
 def statistic() -> Column:
     """Which statistic is mapped."""
     name = st.selectbox(
-        "Statistic", list(STATISTICS), key=keys.HEADS_STATISTIC, persist_state="session",
-        format_func=lambda option: titled(STATISTICS[option]), label_visibility="collapsed",
-    )  # fmt: skip
+        "Statistic",
+        list(STATISTICS),
+        key=keys.HEADS_STATISTIC,
+        persist_state="session",
+        format_func=lambda option: titled(STATISTICS[option]),
+        label_visibility="collapsed",
+    )
     return STATISTICS[name]
 
 
@@ -77,10 +81,16 @@ def overlay(spec: ModelSpec) -> None:
     """Which models are drawn beside the one in use."""
     specs = catalogue.models()
     st.multiselect(
-        "Models beside it", [name for name in specs if name != spec.name], key=keys.HEADS_OVERLAY,
-        format_func=lambda name: specs[name].title, max_selections=MAX_OVERLAY, persist_state="session",
-        placeholder="Overlay other models on the same picture", label_visibility="collapsed", wrap=True,
-    )  # fmt: skip
+        "Models beside it",
+        [name for name in specs if name != spec.name],
+        key=keys.HEADS_OVERLAY,
+        format_func=lambda name: specs[name].title,
+        max_selections=MAX_OVERLAY,
+        persist_state="session",
+        placeholder="Overlay other models on the same picture",
+        label_visibility="collapsed",
+        wrap=True,
+    )
 
 
 def ranking() -> None:
@@ -96,9 +106,13 @@ def similarity(spec: ModelSpec) -> None:
     left, right = st.columns(2, gap="medium")
     with left:
         st.slider(
-            "Layer", 0, max(spec.depth - 1, 1), key=keys.HEADS_LAYER, persist_state="session",
+            "Layer",
+            0,
+            max(spec.depth - 1, 1),
+            key=keys.HEADS_LAYER,
+            persist_state="session",
             disabled=spec.depth == 1 or st.session_state[keys.HEADS_SCOPE] == "all",  # a slider has two ends
-        )  # fmt: skip
+        )
         widgets.made(keys.HEADS_LAYER, spec.depth)
     with right:
         redundant()
@@ -107,11 +121,14 @@ def similarity(spec: ModelSpec) -> None:
 def redundant() -> None:
     """How near heads must be to be a redundant group."""
     st.select_slider(
-        "Redundant up to", THRESHOLDS, key=keys.HEADS_REDUNDANT, format_func=lambda bits: f"{bits:g} bits",
+        "Redundant up to",
+        THRESHOLDS,
+        key=keys.HEADS_REDUNDANT,
+        format_func=lambda bits: f"{bits:g} bits",
         persist_state="session",
         help="In a redundant group no two heads are further apart than this. 0 bits: the same map; 1 bit: no patch "
         "in common.",
-    )  # fmt: skip
+    )
 
 
 def download(frame: pd.DataFrame, name: str, *, key: str, help: str) -> None:
@@ -135,6 +152,12 @@ def _csv(frame: pd.DataFrame) -> str:
 
 def _segments(label: str, options: Sequence[str], key: str, titles: dict[str, str]) -> None:
     st.segmented_control(
-        label, options, key=key, required=True, format_func=titles.__getitem__, persist_state="session",
-        label_visibility="collapsed", wrap=True,
-    )  # fmt: skip
+        label,
+        options,
+        key=key,
+        required=True,
+        format_func=titles.__getitem__,
+        persist_state="session",
+        label_visibility="collapsed",
+        wrap=True,
+    )

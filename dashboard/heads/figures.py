@@ -40,14 +40,19 @@ def statistic_figure(
         **BARE,
         "margin": {"l": 56, "r": 0, "t": 44, "b": 4},
         "xaxis": {
-            "title": {"text": "head", "standoff": 4}, "side": "top", "range": [-0.5, heads - 0.5],
-            **ticks(range(heads), range(heads)), **_UNMARKED,
+            "title": {"text": "head", "standoff": 4},
+            "side": "top",
+            "range": [-0.5, heads - 0.5],
+            **ticks(range(heads), range(heads)),
+            **_UNMARKED,
         },
         "yaxis": {
-            "title": {"text": "layer", "standoff": 12}, "range": [depth - 0.5, -0.5],
-            **ticks(range(depth), layers), **_UNMARKED,
+            "title": {"text": "layer", "standoff": 12},
+            "range": [depth - 0.5, -0.5],
+            **ticks(range(depth), layers),
+            **_UNMARKED,
         },
-    }  # fmt: skip
+    }
     layer, head = selected
     if layer in layers:
         left, right = (0, heads - 1) if head is None else (head, head)
@@ -61,10 +66,13 @@ def _statistic_map(values: np.ndarray, layers: Sequence[int], title: str, unit: 
     number = np.repeat(np.asarray(layers, dtype=np.int16)[:, None], values.shape[1], axis=1)
     return {
         **heatmap(values, colours, low=low, high=high if high > low else low + 1, name="statistic"),
-        "customdata": number, "texttemplate": f"%{{z:.{DIGITS[unit]}f}}", "xgap": 2, "ygap": 2,
+        "customdata": number,
+        "texttemplate": f"%{{z:.{DIGITS[unit]}f}}",
+        "xgap": 2,
+        "ygap": 2,
         "hovertemplate": f"layer %{{customdata}} · head %{{x}}<br>{_hover(title, unit, 'z')}<extra></extra>",
         "colorbar": _colour_bar(unit),
-    }  # fmt: skip
+    }
 
 
 def profile_figure(profiles: Sequence[Profile], *, title: str, unit: str) -> PlainFigure:
@@ -75,12 +83,18 @@ def profile_figure(profiles: Sequence[Profile], *, title: str, unit: str) -> Pla
         traces.append(_profile_dots(profile, shift, number=number, title=title, unit=unit))
         traces.append(_profile_line(profile, number=number, title=title, unit=unit))
     last = max(max(profile.layers) for profile in profiles)
-    return PlainFigure(traces, {
-        "xaxis": {"title": {"text": "layer"}, "tickmode": "linear", "dtick": _every(last + 1), "fixedrange": True},
-        "yaxis": {"title": {"text": f"{title} ({unit})"}, "rangemode": "tozero", "fixedrange": True},
-        "margin": {"l": 56, "r": 8, "t": 8, "b": 44}, "hovermode": "closest",
-        "legend": {"orientation": "h", "y": -0.2}, "showlegend": True, "dragmode": False,
-    })  # fmt: skip
+    return PlainFigure(
+        traces,
+        {
+            "xaxis": {"title": {"text": "layer"}, "tickmode": "linear", "dtick": _every(last + 1), "fixedrange": True},
+            "yaxis": {"title": {"text": f"{title} ({unit})"}, "rangemode": "tozero", "fixedrange": True},
+            "margin": {"l": 56, "r": 8, "t": 8, "b": 44},
+            "hovermode": "closest",
+            "legend": {"orientation": "h", "y": -0.2},
+            "showlegend": True,
+            "dragmode": False,
+        },
+    )
 
 
 def _profile_dots(profile: Profile, shift: float, *, number: int, title: str, unit: str) -> Plain:
@@ -88,23 +102,36 @@ def _profile_dots(profile: Profile, shift: float, *, number: int, title: str, un
     named = np.stack([np.repeat(profile.layers, heads), np.tile(np.arange(heads), depth)], axis=1)
     model = as_text(profile.title)
     return {
-        "type": "scatter", "x": np.repeat(np.asarray(profile.layers, dtype=np.float32) + np.float32(shift), heads),
-        "y": profile.values.ravel().astype(np.float32), "customdata": named.astype(np.int16), "mode": "markers",
-        "name": f"heads of {model}", "showlegend": False, "opacity": 0.6, "legendgroup": model, "meta": model,
+        "type": "scatter",
+        "x": np.repeat(np.asarray(profile.layers, dtype=np.float32) + np.float32(shift), heads),
+        "y": profile.values.ravel().astype(np.float32),
+        "customdata": named.astype(np.int16),
+        "mode": "markers",
+        "name": f"heads of {model}",
+        "showlegend": False,
+        "opacity": 0.6,
+        "legendgroup": model,
+        "meta": model,
         "marker": {"size": 7, "color": HEAD_COLOURS[number % len(HEAD_COLOURS)]},
         "hovertemplate": "%{meta}<br>layer %{customdata[0]} · head %{customdata[1]}<br>"
         f"{_hover(title, unit, 'y')}<extra></extra>",
-    }  # fmt: skip
+    }
 
 
 def _profile_line(profile: Profile, *, number: int, title: str, unit: str) -> Plain:
     means, model = profile.values.mean(axis=1), as_text(profile.title)
     return {
-        "type": "scatter", "x": list(profile.layers), "y": means.astype(np.float32), "mode": "lines+markers",
-        "name": model, "legendgroup": model, "meta": model,
-        "line": {"width": 3, "color": HEAD_COLOURS[number % len(HEAD_COLOURS)]}, "marker": {"size": 6},
+        "type": "scatter",
+        "x": list(profile.layers),
+        "y": means.astype(np.float32),
+        "mode": "lines+markers",
+        "name": model,
+        "legendgroup": model,
+        "meta": model,
+        "line": {"width": 3, "color": HEAD_COLOURS[number % len(HEAD_COLOURS)]},
+        "marker": {"size": 6},
         "hovertemplate": f"%{{meta}}<br>layer %{{x}} · mean over heads<br>{_hover(title, unit, 'y')}<extra></extra>",
-    }  # fmt: skip
+    }
 
 
 def similarity_figure(
@@ -131,9 +158,11 @@ def _divergence_map(divergence: np.ndarray, heads: Sequence[Head], colours: str)
     names = [f"layer {layer} · head {head}" for layer, head in heads]
     return {
         **heatmap(divergence, colours, high=float(divergence.max()) or 1.0, name="divergence"),
-        "x": names, "y": names, "colorbar": _colour_bar("bits"),
+        "x": names,
+        "y": names,
+        "colorbar": _colour_bar("bits"),
         "hovertemplate": "%{y}<br>%{x}<br>%{z:.3f} bits apart<extra></extra>",
-    }  # fmt: skip
+    }
 
 
 def _frames(heads: Sequence[Head], groups: Sequence[Sequence[Head]]) -> list[dict]:
@@ -187,9 +216,15 @@ def _after(unit: str) -> str:
 
 def _colour_bar(unit: str) -> dict:
     return {
-        "thickness": 10, "outlinewidth": 0, "len": 1, "xpad": 6, "ypad": 0, "nticks": 6,
-        "title": {"text": unit, "side": "top"}, "tickfont": {"size": 11},
-    }  # fmt: skip
+        "thickness": 10,
+        "outlinewidth": 0,
+        "len": 1,
+        "xpad": 6,
+        "ypad": 0,
+        "nticks": 6,
+        "title": {"text": unit, "side": "top"},
+        "tickfont": {"size": 11},
+    }
 
 
 def _every(count: int) -> int:

@@ -58,10 +58,14 @@ def _entry(place: int, entry: RankedHead, pixels: np.ndarray, values: np.ndarray
         st.image(small, width=84, alt=f"Attention of layer {entry.layer}, head {entry.head}")
         with st.container(gap=None):
             st.button(
-                f"Layer {entry.layer} · head {entry.head}", key=f"{keys.RANKED_HEAD}_{place}", on_click=widgets.take,
-                args=(opening.choose, entry.layer, entry.head), type="tertiary", icon=":material/open_in_new:",
+                f"Layer {entry.layer} · head {entry.head}",
+                key=f"{keys.RANKED_HEAD}_{place}",
+                on_click=widgets.take,
+                args=(opening.choose, entry.layer, entry.head),
+                type="tertiary",
+                icon=":material/open_in_new:",
                 help="Open in Explore",
-            )  # fmt: skip
+            )
             st.markdown(f":small[{entry.reason}]")
 
 

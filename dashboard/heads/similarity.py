@@ -40,9 +40,11 @@ def show(analysis: Analysis, selection: Selection, view: HeadsView) -> None:
     )
     analysis_panel.chart(figure, keys.SIMILARITY, 1.08, partial(_open, heads), alt="Divergence of every two heads")
     controls.download(
-        _table(found), f"similarity-{analysis.trace.spec.name}", key=keys.DOWNLOAD_SIMILARITY,
+        _table(found),
+        f"similarity-{analysis.trace.spec.name}",
+        key=keys.DOWNLOAD_SIMILARITY,
         help="One row a pair of heads.",
-    )  # fmt: skip
+    )
 
 
 def _open(heads: tuple[Head, ...], *, x: float, y: float) -> dict[str, object]:

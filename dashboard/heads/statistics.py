@@ -35,20 +35,29 @@ def show_map(analysis: Analysis, selection: Selection) -> None:
     depth, heads = profile.values.shape
     head = int(selection.head) if selection.head.isdigit() else None
     figure = statistic_figure(
-        profile.values, layers=profile.layers, title=column.title, unit=column.unit, colours=sidebar.colours(),
+        profile.values,
+        layers=profile.layers,
+        title=column.title,
+        unit=column.unit,
+        colours=sidebar.colours(),
         selected=(depth - 1 if selection.layer is None else selection.layer, head),
-    )  # fmt: skip
+    )
     if heads > 6:  # on a telephone their cells have no room for numbers
         st.html("<style>@media (max-width: 640px) { .st-key-statistic_map .heatmap-label { display: none; } }</style>")
     st.plotly_chart(
-        figure, key=keys.STATISTIC_MAP, config=analysis_panel.CHART,
-        height=48 + min(max(_ROW * depth, 3 * _ROW), _MOST), alt=f"{column.title} of every head",
-    )  # fmt: skip
+        figure,
+        key=keys.STATISTIC_MAP,
+        config=analysis_panel.CHART,
+        height=48 + min(max(_ROW * depth, 3 * _ROW), _MOST),
+        alt=f"{column.title} of every head",
+    )
     clicks.listen(keys.STATISTIC_MAP, partial(_open, profile.layers, heads))
     controls.download(
-        frame[["layer", "head", column.name]], f"{column.name}-{analysis.trace.spec.name}",
-        key=keys.DOWNLOAD_STATISTIC, help="One row a head.",
-    )  # fmt: skip
+        frame[["layer", "head", column.name]],
+        f"{column.name}-{analysis.trace.spec.name}",
+        key=keys.DOWNLOAD_STATISTIC,
+        help="One row a head.",
+    )
 
 
 def _open(layers: tuple[int, ...], heads: int, *, x: float, y: float) -> dict[str, object]:

@@ -60,9 +60,13 @@ def _ask_part(found: Inspected) -> str:
     if st.session_state.get(keys.CHECKPOINT_PART) not in found.parts:
         st.session_state[keys.CHECKPOINT_PART] = found.report.part
     return st.selectbox(
-        "Part of the file", found.parts, key=keys.CHECKPOINT_PART, persist_state="session",
-        format_func=lambda part: part or "the file itself", help="What a training run saved side by side.",
-    )  # fmt: skip
+        "Part of the file",
+        found.parts,
+        key=keys.CHECKPOINT_PART,
+        persist_state="session",
+        format_func=lambda part: part or "the file itself",
+        help="What a training run saved side by side.",
+    )
 
 
 def _forget_others(name: str) -> None:
@@ -92,9 +96,14 @@ def _ask_heads(found: Inspected) -> int | None:
         icon=":material/help:",
     )
     return st.selectbox(
-        "Heads", found.choices, key=keys.CHECKPOINT_HEADS, index=None, placeholder="Choose the number of heads",
-        format_func=lambda heads: f"{heads} head{'s'[: heads != 1]}", persist_state="session",
-    )  # fmt: skip
+        "Heads",
+        found.choices,
+        key=keys.CHECKPOINT_HEADS,
+        index=None,
+        placeholder="Choose the number of heads",
+        format_func=lambda heads: f"{heads} head{'s'[: heads != 1]}",
+        persist_state="session",
+    )
 
 
 def _buttons(found: Inspected, listed: Sequence[str]) -> None:
@@ -103,18 +112,20 @@ def _buttons(found: Inspected, listed: Sequence[str]) -> None:
         if user_models.is_added(found):
             open_button(found.name, key=keys.OPEN_CHECKPOINT)
         elif st.button(
-            "Add to models", key=keys.ADD_CHECKPOINT, disabled=found.spec is None, type="primary",
-            icon=":material/add:",
-        ):  # fmt: skip
+            "Add to models", key=keys.ADD_CHECKPOINT, disabled=found.spec is None, type="primary", icon=":material/add:"
+        ):
             _add(found)
         names = catalogue.series_models(run, found.name) if run else ()
         if run is not None and not catalogue.models().keys() >= set(names):
             count = len(names)
             label = f"Add all {count} of {run.run}" if count == len(run.names) else f"Add {count} of {len(run.names)}"
             if st.button(
-                plain(label), key=keys.ADD_SERIES, disabled=found.spec is None, icon=":material/timeline:",
+                plain(label),
+                key=keys.ADD_SERIES,
+                disabled=found.spec is None,
+                icon=":material/timeline:",
                 help=f"Checkpoints {run.numbers[0]} to {run.numbers[-1]} of one run: a slider steps through them.",
-            ):  # fmt: skip
+            ):
                 _add_series(run, found.name)
 
 

@@ -31,9 +31,14 @@ def show() -> None:
     listing, problem = _listing()
     st.session_state.setdefault(keys.CHECKPOINT_SOURCE, "folder" if listing.names else "upload")
     source = st.segmented_control(
-        "Where it is", tuple(_SOURCE_TITLES), key=keys.CHECKPOINT_SOURCE, required=True, persist_state="session",
-        format_func=_SOURCE_TITLES.__getitem__, label_visibility="collapsed",
-    )  # fmt: skip
+        "Where it is",
+        tuple(_SOURCE_TITLES),
+        key=keys.CHECKPOINT_SOURCE,
+        required=True,
+        persist_state="session",
+        format_func=_SOURCE_TITLES.__getitem__,
+        label_visibility="collapsed",
+    )
     name = _from_folder(listing, problem) if source == "folder" else _from_upload()
     if name is not None:
         checkpoint_card.show(name, listing.names)
@@ -69,9 +74,14 @@ def _pick(listing: folder.Listing) -> str | None:
     if st.session_state.get(keys.CHECKPOINT_FILE) not in listing.names:
         st.session_state[keys.CHECKPOINT_FILE] = None
     return st.selectbox(
-        "Checkpoint", listing.names, key=keys.CHECKPOINT_FILE, index=None, persist_state="session",
-        placeholder=_found(listing), label_visibility="collapsed",
-    )  # fmt: skip
+        "Checkpoint",
+        listing.names,
+        key=keys.CHECKPOINT_FILE,
+        index=None,
+        persist_state="session",
+        placeholder=_found(listing),
+        label_visibility="collapsed",
+    )
 
 
 def _say_what_is_not_listed(listing: folder.Listing) -> None:
@@ -90,9 +100,13 @@ def _found(listing: folder.Listing) -> str:
 def _from_upload() -> str | None:
     """The name of an uploaded file, kept by the server; None where there is none, or it is refused."""
     file = st.file_uploader(
-        "Checkpoint file", [suffix[1:] for suffix in SUFFIXES], key=keys.CHECKPOINT_UPLOAD,
-        max_upload_size=UPLOAD_MEGABYTES, label_visibility="collapsed", on_change=_forget_removed,
-    )  # fmt: skip
+        "Checkpoint file",
+        [suffix[1:] for suffix in SUFFIXES],
+        key=keys.CHECKPOINT_UPLOAD,
+        max_upload_size=UPLOAD_MEGABYTES,
+        label_visibility="collapsed",
+        on_change=_forget_removed,
+    )
     taken, name, problem = st.session_state.get(_TAKEN, ("", "", ""))
     if file is not None and taken != file.file_id:
         name, problem = _keep(file)

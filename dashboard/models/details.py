@@ -47,22 +47,34 @@ def _buttons(model: Model) -> None:
             download_panel.button(model)
         if model.held is not None:
             st.button(
-                f"Unload · frees {in_words(model.held.nbytes)}", key=keys.UNLOAD_MODEL, on_click=_unload,
-                args=(name,), icon=":material/eject:", help="Out of memory. It is loaded again when it is next used.",
-            )  # fmt: skip
+                f"Unload · frees {in_words(model.held.nbytes)}",
+                key=keys.UNLOAD_MODEL,
+                on_click=_unload,
+                args=(name,),
+                icon=":material/eject:",
+                help="Out of memory. It is loaded again when it is next used.",
+            )
         if catalogue.is_own(name):
             st.button(
-                "Remove", key=keys.REMOVE_MODEL, on_click=_remove, args=(name,), icon=":material/close:",
+                "Remove",
+                key=keys.REMOVE_MODEL,
+                on_click=_remove,
+                args=(name,),
+                icon=":material/close:",
                 help="No longer among the models. The file stays where it is.",
-            )  # fmt: skip
+            )
 
 
 def open_button(name: str, *, key: str) -> None:
     """Shows a model in Explore."""
     if st.button(
-        "Open in Explore", key=key, on_click=widgets.take, args=(_choose, name), icon=":material/blur_on:",
+        "Open in Explore",
+        key=key,
+        on_click=widgets.take,
+        args=(_choose, name),
+        icon=":material/blur_on:",
         type="primary",
-    ):  # fmt: skip
+    ):
         page_state.leave_for(opening.EXPLORE)
 
 

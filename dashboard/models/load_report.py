@@ -26,17 +26,24 @@ def show(report: LoadReport, spec: ModelSpec, *, key: str, download_key: str) ->
     frame = _tensors(report)
     st.dataframe(frame, key=key, hide_index=True, height=min(len(frame) + 1, 9) * 35 + 3, column_config=_COLUMNS)
     st.download_button(
-        "Report as JSON", json.dumps(catalogue.report_as_json(report), indent=1),
-        f"load-report-{file_name(report.source.rsplit('/', 1)[-1])}.json", "application/json", key=download_key,
-        icon=":material/download:", on_click="ignore", type="tertiary",
-    )  # fmt: skip
+        "Report as JSON",
+        json.dumps(catalogue.report_as_json(report), indent=1),
+        f"load-report-{file_name(report.source.rsplit('/', 1)[-1])}.json",
+        "application/json",
+        key=download_key,
+        icon=":material/download:",
+        on_click="ignore",
+        type="tertiary",
+    )
 
 
 def _words(report: LoadReport, spec: ModelSpec) -> list[tuple[str, str]]:
     counts = [
-        f"{len(report.matched)} taken as they were", f"{len(report.converted)} converted",
-        f"{len(report.dropped)} left out on purpose", f"{len(report.missing)} missing",
-    ]  # fmt: skip
+        f"{len(report.matched)} taken as they were",
+        f"{len(report.converted)} converted",
+        f"{len(report.dropped)} left out on purpose",
+        f"{len(report.missing)} missing",
+    ]
     grid = report.native_grid
     positions = f"{grid[0]}×{grid[1]} patches; other grids: {RESAMPLINGS[report.resampling]}" if grid else ""
     return [

@@ -25,13 +25,24 @@ def show() -> None:
     """The filters and the table."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         words = st.text_input(
-            "Search", key=keys.MODELS_SEARCH, placeholder="Search: dinov2 registers, CC-BY …", icon=":material/search:",
-            label_visibility="collapsed", width=320, persist_state="session",
-        )  # fmt: skip
+            "Search",
+            key=keys.MODELS_SEARCH,
+            placeholder="Search: dinov2 registers, CC-BY …",
+            icon=":material/search:",
+            label_visibility="collapsed",
+            width=320,
+            persist_state="session",
+        )
         which = st.segmented_control(
-            "Show", tuple(_SHOW_TITLES), key=keys.MODELS_SHOW, default="all", required=True,
-            format_func=_SHOW_TITLES.__getitem__, label_visibility="collapsed", persist_state="session",
-        )  # fmt: skip
+            "Show",
+            tuple(_SHOW_TITLES),
+            key=keys.MODELS_SHOW,
+            default="all",
+            required=True,
+            format_func=_SHOW_TITLES.__getitem__,
+            label_visibility="collapsed",
+            persist_state="session",
+        )
     models = [model for model in catalogue.table() if _matches(model, words or "") and _is_shown(model, which)]
     st.session_state[_ROWS] = [model.spec.name for model in models]
     if not models:

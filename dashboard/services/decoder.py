@@ -60,9 +60,11 @@ def _start(file_bytes: int, most_pixels: int) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
             [sys.executable, "-P", str(_SCRIPT), str(Path(ve.__file__).parent), *map(str, numbers)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             env=environment | {"OPENBLAS_NUM_THREADS": "1"},
-        )  # fmt: skip
+        )
     except OSError as error:  # too many processes, say: why is for the log, not for a browser
         _log.error("no process for a picture: %s", error)
         raise ve.ImageError("The server has no room to decode a picture now: upload it again in a minute.") from error

@@ -33,9 +33,14 @@ def button(model: Model) -> None:
     """Starts the download, or goes on with one that broke off."""
     label = "Try again" if model.failure else "Resume download" if model.part_bytes else "Download"
     st.button(
-        label, key=keys.DOWNLOAD_MODEL, on_click=downloads.start_download, args=(model.spec,), type="primary",
-        icon=":material/download:", help="In the background: leave this page as you like.",
-    )  # fmt: skip
+        label,
+        key=keys.DOWNLOAD_MODEL,
+        on_click=downloads.start_download,
+        args=(model.spec,),
+        type="primary",
+        icon=":material/download:",
+        help="In the background: leave this page as you like.",
+    )
 
 
 @st.fragment(run_every=_REFRESH)
@@ -47,6 +52,10 @@ def progress(name: str, *, cancel: bool = True) -> None:
     st.progress(download.fraction, text=sentence(download.message))
     if cancel:
         st.button(
-            "Cancel", key=keys.CANCEL_DOWNLOAD, on_click=downloads.cancel_download, args=(name,),
-            icon=":material/close:", help="What has come is kept: the next download goes on from there.",
-        )  # fmt: skip
+            "Cancel",
+            key=keys.CANCEL_DOWNLOAD,
+            on_click=downloads.cancel_download,
+            args=(name,),
+            icon=":material/close:",
+            help="What has come is kept: the next download goes on from there.",
+        )

@@ -79,9 +79,14 @@ def _samples() -> None:
         rules.append(f"{button} {{ background-image: url(data:image/jpeg;base64,{data}); }}")
     st.html(f"<style>{''.join(rules)}</style>")
     st.pills(
-        "Samples", list(SAMPLE_TITLES), key=keys.SAMPLE, required=True, label_visibility="collapsed",
-        format_func=SAMPLE_TITLES.__getitem__, persist_state="session",
-    )  # fmt: skip
+        "Samples",
+        list(SAMPLE_TITLES),
+        key=keys.SAMPLE,
+        required=True,
+        label_visibility="collapsed",
+        format_func=SAMPLE_TITLES.__getitem__,
+        persist_state="session",
+    )
 
 
 def _forget() -> None:

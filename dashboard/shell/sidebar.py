@@ -89,9 +89,13 @@ def _model_controls(shown: Picture) -> Request:
 
 def _size_control() -> int:
     return st.selectbox(
-        "Short side", SIZES, key=keys.SIZE, format_func=lambda side: f"{side} px", persist_state="session",
+        "Short side",
+        SIZES,
+        key=keys.SIZE,
+        format_func=lambda side: f"{side} px",
+        persist_state="session",
         help="The picture is scaled to this short side, its aspect ratio kept. More pixels: more patches, more time.",
-    )  # fmt: skip
+    )
 
 
 def _cost(asked: Request) -> None:
@@ -123,10 +127,14 @@ def _checkpoint_control(model: str) -> None:
     if members:
         widgets.hold(keys.CHECKPOINT_STEP, model, tuple(members))
         st.select_slider(
-            "Checkpoint", list(members), key=keys.CHECKPOINT_STEP, format_func=lambda name: str(members[name]),
-            on_change=widgets.take, args=(_step,),
+            "Checkpoint",
+            list(members),
+            key=keys.CHECKPOINT_STEP,
+            format_func=lambda name: str(members[name]),
+            on_change=widgets.take,
+            args=(_step,),
             help="The training checkpoints of this run that were added on the page Models.",
-        )  # fmt: skip
+        )
         widgets.made(keys.CHECKPOINT_STEP, tuple(members))
 
 
@@ -148,20 +156,32 @@ def _look_controls(*, scale: bool) -> None:
     with st.expander("Look", expanded=True, key="look", type="compact"):
         st.slider("Opacity", 0, 100, key=keys.OPACITY, format="%d %%", persist_state="session")
         st.selectbox(
-            "Colours", COLOURS, key=keys.COLOURS, format_func=str.capitalize, persist_state="session",
+            "Colours",
+            COLOURS,
+            key=keys.COLOURS,
+            format_func=str.capitalize,
+            persist_state="session",
             help="Auto takes inferno on a dark page and viridis on a light one.",
-        )  # fmt: skip
+        )
         if scale:
             st.segmented_control(
-                "Colour scale of each head", SCALES, key=keys.SCALE, required=True, width="stretch",
-                format_func=_SCALE_TITLES.__getitem__, persist_state="session",
+                "Colour scale of each head",
+                SCALES,
+                key=keys.SCALE,
+                required=True,
+                width="stretch",
+                format_func=_SCALE_TITLES.__getitem__,
+                persist_state="session",
                 help="Shared: the same colour is the same weight everywhere, heads can be compared. "
                 "Own: every head uses the whole scale, its pattern is seen best.",
-            )  # fmt: skip
+            )
         st.select_slider(
-            "Scale ends at percentile", CLIPS, key=keys.CLIP, persist_state="session",
+            "Scale ends at percentile",
+            CLIPS,
+            key=keys.CLIP,
+            persist_state="session",
             help="A single hot patch would blacken the rest: values above this percentile get the last colour.",
-        )  # fmt: skip
+        )
 
 
 def colours() -> str:
@@ -194,23 +214,37 @@ def layer_and_head(spec: ModelSpec) -> None:
     with last[0] if last else nullcontext():
         method_control.show()
     left.slider(
-        "Layer", 0, max(spec.depth - 1, 1), key=keys.LAYER, help="Counted from 0.", persist_state="session",
+        "Layer",
+        0,
+        max(spec.depth - 1, 1),
+        key=keys.LAYER,
+        help="Counted from 0.",
+        persist_state="session",
         disabled=spec.depth == 1,  # a slider has two ends
-    )  # fmt: skip
+    )
     widgets.made(keys.LAYER, spec.depth)
     right.segmented_control(
-        "Head", [*REDUCTIONS, *map(str, range(spec.heads))], key=keys.HEAD, required=True, persist_state="session",
+        "Head",
+        [*REDUCTIONS, *map(str, range(spec.heads))],
+        key=keys.HEAD,
+        required=True,
+        persist_state="session",
         wrap=True,
         help="One head, or the mean, maximum or minimum over all heads, patch by patch.",
-    )  # fmt: skip
+    )
 
 
 def view_control() -> None:
     """Attention over the picture, or beside it."""
     st.segmented_control(
-        "View", VIEWS, key=keys.VIEW, required=True, label_visibility="collapsed", persist_state="session",
+        "View",
+        VIEWS,
+        key=keys.VIEW,
+        required=True,
+        label_visibility="collapsed",
+        persist_state="session",
         format_func=_VIEW_TITLES.__getitem__,
-    )  # fmt: skip
+    )
 
 
 def selection(spec: ModelSpec) -> Selection:

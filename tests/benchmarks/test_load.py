@@ -133,9 +133,14 @@ def test_a_browsers_first_state_of_a_slider_is_its_default_and_then_what_the_ser
 
 @pytest.mark.parametrize(
     ("values", "share", "expected"),
-    [([3.0, 1.0, 2.0], 0.5, 2.0), ([3.0, 1.0, 2.0], 0.95, 3.0), ([4.0], 0.5, 4.0), ([1.0, 2.0, 3.0, 4.0], 0.5, 2.0),
-     (list(map(float, range(1, 101))), 0.95, 95.0)],
-)  # fmt: skip
+    [
+        ([3.0, 1.0, 2.0], 0.5, 2.0),
+        ([3.0, 1.0, 2.0], 0.95, 3.0),
+        ([4.0], 0.5, 4.0),
+        ([1.0, 2.0, 3.0, 4.0], 0.5, 2.0),
+        (list(map(float, range(1, 101))), 0.95, 95.0),
+    ],
+)
 def test_a_percentile_is_one_of_the_values(values: list[float], share: float, expected: float) -> None:
     assert report.percentile(values, share) == expected
 

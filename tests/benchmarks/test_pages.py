@@ -53,8 +53,10 @@ def test_the_server_has_half_a_second_at_60_by_60() -> None:
 def test_a_row_has_medians_with_the_worst_behind_them_and_the_most_bytes() -> None:
     lines = report.view_table(made(plan.compare(224))).splitlines()
     assert lines[0] == "|  | server ms | painted ms | chart kB | page kB | sent kB |"
-    assert lines[2:] == ["| layer | 200 (600) | 1,200 (1,600) | 3 | 400 | 9 |",
-                         "| head | 250 (300) | 1,300 (1,400) | 5 | 300 | 12 |"]  # fmt: skip
+    assert lines[2:] == [
+        "| layer | 200 (600) | 1,200 (1,600) | 3 | 400 | 9 |",
+        "| head | 250 (300) | 1,300 (1,400) | 5 | 300 | 12 |",
+    ]
 
 
 def test_the_report_says_how_often_on_what_and_what_is_met() -> None:
@@ -73,8 +75,14 @@ def test_the_report_says_how_often_on_what_and_what_is_met() -> None:
 
 def test_no_step_chooses_what_is_chosen_already() -> None:
     default, (pane, *_) = compare_state.DEFAULT, map(Pane.parse, plan.PANES)
-    begin = {"layer": pane.layer, "head": str(pane.head), "query, by a click": None, "scale": default.scale,
-             "maps, difference or mask": default.show, "statistic": heads_state.DEFAULT.statistic}  # fmt: skip
+    begin = {
+        "layer": pane.layer,
+        "head": str(pane.head),
+        "query, by a click": None,
+        "scale": default.scale,
+        "maps, difference or mask": default.show,
+        "statistic": heads_state.DEFAULT.statistic,
+    }
     changes = {change.name: change for view in plan.views() for change in view.changes}
     assert changes.keys() == begin.keys()
     for name, change in changes.items():
@@ -90,8 +98,11 @@ def test_an_arrow_key_leads_from_each_layer_to_the_next() -> None:
 
 def test_four_panes_at_both_sizes_are_measured_and_so_is_heads() -> None:
     assert [str(view) for view in plan.views()] == [
-        "Compare, 4 panes at 28×28", "Compare, 4 panes at 60×60", "Heads at 28×28", "Heads at 60×60",
-    ]  # fmt: skip
+        "Compare, 4 panes at 28×28",
+        "Compare, 4 panes at 60×60",
+        "Heads at 28×28",
+        "Heads at 60×60",
+    ]
     assert plan.compare(480).parameters() == {"picture": "astronaut", "size": "480", "pane": list(plan.PANES)}
 
 

@@ -217,9 +217,19 @@ def test_a_deep_link_on_a_fresh_server_reopens_exactly_the_comparison(
 ) -> None:
     panes = [P8, P16, f"{P16}:raw:0.9000,0.1000"]
     open_page(
-        pane=panes, reference="B", show="mask", pane_scale="log", keep="85", zoom="0.1000,0.2000,0.6000,0.7000",
-        query="0.4000,0.7000", statistic="distance_px", rows="all", order="difference", chart="violin", opacity="35",
-    )  # fmt: skip
+        pane=panes,
+        reference="B",
+        show="mask",
+        pane_scale="log",
+        keep="85",
+        zoom="0.1000,0.2000,0.6000,0.7000",
+        query="0.4000,0.7000",
+        statistic="distance_px",
+        rows="all",
+        order="difference",
+        chart="violin",
+        opacity="35",
+    )
     link, before = link_of(page), pictured(page)
     assert link["pane"] == panes
     assert len(link) == 14

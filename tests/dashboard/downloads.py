@@ -44,9 +44,19 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
     with running() as server:
         server.files[PATH] = Served(weights())
         spec = ve.ModelSpec(
-            NAME, TITLE, "dino", patch_size=16, dim=128, depth=6, heads=4, native_size=(96, 96), resampling="dino",
-            weights=Weights(url=server.url + PATH), licence="MIT", description="For tests.",
-        )  # fmt: skip
+            NAME,
+            TITLE,
+            "dino",
+            patch_size=16,
+            dim=128,
+            depth=6,
+            heads=4,
+            native_size=(96, 96),
+            resampling="dino",
+            weights=Weights(url=server.url + PATH),
+            licence="MIT",
+            description="For tests.",
+        )
         monkeypatch.setattr(registry, "MODELS", (*registry.MODELS, spec))
         yield server
 

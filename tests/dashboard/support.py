@@ -79,9 +79,10 @@ def hover_texts(trace: dict[str, Any]) -> np.ndarray:
         known = {"x": names["x"][col], "y": names["y"][row], "z": trace["z"][row, col]}
         known |= {name: trace[name][row][col] for name in ("customdata", "text") if name in trace}
         return re.sub(
-            r"%\{(\w+)(?::([^}]*))?\}", lambda part: format(known[part[1]], part[2] or ""),
+            r"%\{(\w+)(?::([^}]*))?\}",
+            lambda part: format(known[part[1]], part[2] or ""),
             trace["hovertemplate"].removesuffix("<extra></extra>"),
-        )  # fmt: skip
+        )
 
     return np.array([[text(row, col) for col in range(cols)] for row in range(rows)])
 

@@ -191,7 +191,7 @@ def segment(marker: int, body: bytes) -> bytes:
         segment(0xFE, b""),
     ],
     ids=lambda odd: repr(odd[4:24]),
-)  # fmt: skip
+)
 def test_a_jpeg_is_taken_whatever_is_malformed_but_its_pixels(odd: bytes) -> None:
     data = jpeg()
     found = decode(data[:2] + odd + data[2:])

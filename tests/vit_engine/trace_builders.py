@@ -27,9 +27,16 @@ def made_trace(
     """
     heads, tokens = next(iter(weights.values())).shape
     spec = ModelSpec(
-        "made", "Made", "test", grid.patch_size, heads * tokens, max(weights) + 1 if depth is None else depth, heads,
-        native_size=(grid.height, grid.width), registers=grid.prefix - 1,
-    )  # fmt: skip
+        "made",
+        "Made",
+        "test",
+        grid.patch_size,
+        heads * tokens,
+        max(weights) + 1 if depth is None else depth,
+        heads,
+        native_size=(grid.height, grid.width),
+        registers=grid.prefix - 1,
+    )
     layers = {number: _layer(each, query) for number, each in weights.items()}
     table = None if distance is None else _statistics(tuple(weights), grid, distance)
     return AttentionTrace(spec, grid, "0" * 64, layers, table, (), 0.0)

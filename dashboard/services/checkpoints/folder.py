@@ -80,8 +80,14 @@ def list_checkpoints() -> Listing:
 
 def _sorted(names: list[str]) -> tuple[str, ...]:
     """As people count: 9 before 10."""
-    return tuple(sorted(names, key=lambda name: [(len(part), part) if part.isdigit() else (0, part.lower())
-                                                 for part in re.split(r"(\d+)", name)]))  # fmt: skip
+    return tuple(
+        sorted(
+            names,
+            key=lambda name: [
+                (len(part), part) if part.isdigit() else (0, part.lower()) for part in re.split(r"(\d+)", name)
+            ],
+        )
+    )
 
 
 class _Walk:

@@ -15,6 +15,10 @@ SMALL_SECONDS = 1.0  # that a file is expected to take, at most, to be read besi
 def readers() -> Jobs:
     """Of this server."""
     return Jobs(
-        at_once=1, waiting="waiting for another weight file to be read", for_small=1, small_seconds=SMALL_SECONDS,
-        budget=budget, short_of_memory="waiting until other weight files leave enough memory",
-    )  # fmt: skip
+        at_once=1,
+        waiting="waiting for another weight file to be read",
+        for_small=1,
+        small_seconds=SMALL_SECONDS,
+        budget=budget,
+        short_of_memory="waiting until other weight files leave enough memory",
+    )

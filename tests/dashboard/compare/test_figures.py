@@ -95,9 +95,10 @@ def test_under_a_pane_stand_its_entropy_and_how_it_differs_from_the_references()
     even, single = fine((0, 0, 50), (5, 10, 50)), coarse((1, 1, 90))
     two = coarse((0, 0, 30), (2, 2, 30))
     assert under(comparison(even, two, single)) == [
-        "entropy 1.0 bits · 17% of even", "entropy 1.0 bits · 26% of even · Δ +9 points",
+        "entropy 1.0 bits · 17% of even",
+        "entropy 1.0 bits · 26% of even · Δ +9 points",
         "entropy 0.0 bits · 0% of even · Δ −17 points",
-    ]  # fmt: skip
+    ]
     assert under(comparison(even, two, reference="B"))[0] == "entropy 1.0 bits · 17% of even · Δ −9 points"
 
 

@@ -74,10 +74,20 @@ def test_everything_on_the_page_comes_back_from_its_link() -> None:
     again = reopened(at)
     link = {name: value for name, value in again.query_params.items() if name not in {"picture", "query", "zoom"}}
     assert link == {
-        "size": "96", "opacity": "35", "colours": "turbo", "clip": "98", "pane": [P8, P16, f"{P16}:raw:cls"],
-        "reference": "B", "show": "mask", "pane_scale": "log", "keep": "85", "statistic": "distance_fraction",
-        "rows": "all", "order": "difference", "chart": "violin",
-    }  # fmt: skip
+        "size": "96",
+        "opacity": "35",
+        "colours": "turbo",
+        "clip": "98",
+        "pane": [P8, P16, f"{P16}:raw:cls"],
+        "reference": "B",
+        "show": "mask",
+        "pane_scale": "log",
+        "keep": "85",
+        "statistic": "distance_fraction",
+        "rows": "all",
+        "order": "difference",
+        "chart": "violin",
+    }
 
 
 def test_what_is_set_back_to_the_default_leaves_the_link() -> None:
@@ -180,9 +190,11 @@ def test_own_checkpoints_are_panes_and_a_link_reopens_them_where_nobody_has_adde
     drawn = figure_of(at)
     traces = {name: trace_in_folder(root, name) for name in (ONE, TWO)}
     expected = [
-        traces[ONE].attention_map(0, 0), traces[TWO].attention_map(2, 1), traces[TWO].attention_map(1, "mean", (3, 1)),
+        traces[ONE].attention_map(0, 0),
+        traces[TWO].attention_map(2, 1),
+        traces[TWO].attention_map(1, "mean", (3, 1)),
         traces[ONE].attention_map(0, "mean"),
-    ]  # fmt: skip
+    ]
     for name, one in zip("ABCD", expected, strict=True):
         np.testing.assert_allclose(drawn[f"attention {name}"]["z"], one.values, **DETAILS)
     reopened(at)

@@ -180,9 +180,13 @@ def test_heads_stand_side_by_side_with_deltas_to_the_reference() -> None:
     p8, p16 = "Demo ViT /8", "Demo ViT /16"
     title = "CLS entropy / max"
     assert list(frame.columns) == [
-        "head", f"A · {p8} · layer 2 | {title}", f"A · {p8} · layer 2 | Δ to B", f"B · {p16} · layer 5 | {title}",
-        f"C · {p16} · layer 0 | {title}", f"C · {p16} · layer 0 | Δ to B",
-    ]  # fmt: skip
+        "head",
+        f"A · {p8} · layer 2 | {title}",
+        f"A · {p8} · layer 2 | Δ to B",
+        f"B · {p16} · layer 5 | {title}",
+        f"C · {p16} · layer 0 | {title}",
+        f"C · {p16} · layer 0 | Δ to B",
+    ]
     models = (("demo_vit_p8", 2), ("demo_vit_p16", 5), ("demo_vit_p16", 0))
     first, base, third = (statistic_of(model, layer, name) for model, layer in models)
     expected = np.stack([np.arange(4), first, first - base, base, third, third - base], axis=1)

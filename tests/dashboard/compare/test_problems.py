@@ -63,9 +63,19 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
     with running() as server:
         server.files[PATH] = Served(weights())
         spec = ve.ModelSpec(
-            NAME, "Fetched ViT", "dino", patch_size=16, dim=24, depth=2, heads=3, native_size=(96, 96),
-            resampling="dino", weights=Weights(url=server.url + PATH), licence="MIT", description="For tests.",
-        )  # fmt: skip
+            NAME,
+            "Fetched ViT",
+            "dino",
+            patch_size=16,
+            dim=24,
+            depth=2,
+            heads=3,
+            native_size=(96, 96),
+            resampling="dino",
+            weights=Weights(url=server.url + PATH),
+            licence="MIT",
+            description="For tests.",
+        )
         monkeypatch.setattr(registry, "MODELS", (*registry.MODELS, spec))
         yield server
 

@@ -18,9 +18,7 @@ from vit_engine.trace.statistics import STATISTICS
 
 MODEL = "demo_vit_p16"  # six layers
 NAMES = names(HeadsView)
-FULL = HeadsView(
-    "cls_gini", "distance", ("demo_vit_p8", "random_vit_tiny_p16"), "unlike", "all", 3, "number", 0.2
-)  # fmt: skip
+FULL = HeadsView("cls_gini", "distance", ("demo_vit_p8", "random_vit_tiny_p16"), "unlike", "all", 3, "number", 0.2)
 
 
 def read(link: Parameters, model: str = MODEL) -> tuple[HeadsView, tuple[str, ...]]:
@@ -113,8 +111,10 @@ def test_models_to_overlay_exist_once_and_are_not_in_use() -> None:
 
 def test_the_profile_is_of_the_chosen_statistic_or_of_its_own() -> None:
     assert [HeadsView("cls_gini", profile).profiled for profile in PROFILES] == [
-        "cls_gini", "cls_entropy_normalised", "distance_px",
-    ]  # fmt: skip
+        "cls_gini",
+        "cls_entropy_normalised",
+        "distance_px",
+    ]
     assert all(HeadsView("cls_gini", profile).profiled in STATISTICS for profile in PROFILES)
 
 
@@ -122,9 +122,13 @@ def test_across_token_counts_only_normalised_entropies_and_distances_compare() -
     same, other = [(50, 48), (50, 48)], [(50, 48), (193, 192)]
     assert all(compares(name, same) for name in STATISTICS)
     assert [name for name in STATISTICS if compares(name, other)] == [
-        "cls_entropy_normalised", "cls_patch_entropy_normalised", "mean_entropy_normalised",
-        "mean_patch_entropy_normalised", "distance_px", "distance_fraction",
-    ]  # fmt: skip
+        "cls_entropy_normalised",
+        "cls_patch_entropy_normalised",
+        "mean_entropy_normalised",
+        "mean_patch_entropy_normalised",
+        "distance_px",
+        "distance_fraction",
+    ]
     assert not compares("cls_gini", [(50, 48), (54, 48)])
 
 

@@ -29,13 +29,38 @@ WIDTH = 120  # characters of a line of the table, where it can be broken
 Record = dict[str, Any]
 
 SET_BY_LINKS = (
-    keys.SOURCE, keys.SAMPLE, keys.UPLOADED, keys.MODEL, keys.SIZE, keys.OPACITY, keys.COLOURS, keys.SCALE, keys.CLIP,
-    keys.LAYER, keys.HEAD, keys.VIEW, keys.QUERY,
-    keys.HEADS_STATISTIC, keys.HEADS_PROFILE, keys.HEADS_OVERLAY, keys.HEADS_RANKING, keys.HEADS_SCOPE,
-    keys.HEADS_LAYER, keys.HEADS_ORDER, keys.HEADS_REDUNDANT,
-    keys.PANES, keys.REFERENCE, keys.ZOOM, keys.COMPARE_SHOW, keys.COMPARE_SCALE, keys.COMPARE_KEEP, keys.STATISTIC,
-    keys.COMPARE_ROWS, keys.COMPARE_ORDER, keys.COMPARE_CHART,
-)  # fmt: skip
+    keys.SOURCE,
+    keys.SAMPLE,
+    keys.UPLOADED,
+    keys.MODEL,
+    keys.SIZE,
+    keys.OPACITY,
+    keys.COLOURS,
+    keys.SCALE,
+    keys.CLIP,
+    keys.LAYER,
+    keys.HEAD,
+    keys.VIEW,
+    keys.QUERY,
+    keys.HEADS_STATISTIC,
+    keys.HEADS_PROFILE,
+    keys.HEADS_OVERLAY,
+    keys.HEADS_RANKING,
+    keys.HEADS_SCOPE,
+    keys.HEADS_LAYER,
+    keys.HEADS_ORDER,
+    keys.HEADS_REDUNDANT,
+    keys.PANES,
+    keys.REFERENCE,
+    keys.ZOOM,
+    keys.COMPARE_SHOW,
+    keys.COMPARE_SCALE,
+    keys.COMPARE_KEEP,
+    keys.STATISTIC,
+    keys.COMPARE_ROWS,
+    keys.COMPARE_ORDER,
+    keys.COMPARE_CHART,
+)
 CONTROLS = "controls of the panes"
 OF_PANES = (keys.PANE_MODEL, keys.PANE_LAYER, keys.PANE_HEAD, keys.PANE_METHOD, keys.PANE_QUERY)
 

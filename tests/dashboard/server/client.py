@@ -97,9 +97,15 @@ class Session:
         cookie = request(self.url, "/_stcore/health").headers["set-cookie"].partition(";")[0]
         kind = f"multipart/form-data; boundary={BOUNDARY}"
         return request(
-            self.url, f"/_stcore/upload_file/{self.id}/{file}", "PUT", body=body,
-            Content_Type=kind, Cookie=cookie, X_Xsrftoken=cookie.partition("=")[2], **headers,
-        )  # fmt: skip
+            self.url,
+            f"/_stcore/upload_file/{self.id}/{file}",
+            "PUT",
+            body=body,
+            Content_Type=kind,
+            Cookie=cookie,
+            X_Xsrftoken=cookie.partition("=")[2],
+            **headers,
+        )
 
 
 @contextmanager

@@ -8,14 +8,40 @@ from dashboard.server.hosts import allowed_hosts, hostname, is_open, listed_host
 
 LOOPBACK = ["localhost", "LOCALHOST:8501", "localhost.", "localhost.:1", "127.0.0.1:65535", "[::1]", "[0:0::1]:8501"]
 MALFORMED = [
-    "", " ", "localhost ", "localhost:", "localhost:x", "localhost:65536", "localhost:123456", "localhost..", ".",
-    "user@localhost", "localhost/", "localhost#", "localhost?x", "localhost,evil.example", "::1", "[::1", "[evil]",
-    "[::1]x", "[::1%25eth0]", "localhost\x00", "lоcalhost", "localhost:٣",
-]  # fmt: skip
+    "",
+    " ",
+    "localhost ",
+    "localhost:",
+    "localhost:x",
+    "localhost:65536",
+    "localhost:123456",
+    "localhost..",
+    ".",
+    "user@localhost",
+    "localhost/",
+    "localhost#",
+    "localhost?x",
+    "localhost,evil.example",
+    "::1",
+    "[::1",
+    "[evil]",
+    "[::1]x",
+    "[::1%25eth0]",
+    "localhost\x00",
+    "lоcalhost",
+    "localhost:٣",
+]
 FOREIGN = [
-    "evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "evil-localhost", "2130706433", "0x7f.1",
-    "0177.0.0.1", "127.1", "xn--localhost",
-]  # fmt: skip
+    "evil.example",
+    "localhost.evil.example",
+    "127.0.0.1.evil.example",
+    "evil-localhost",
+    "2130706433",
+    "0x7f.1",
+    "0177.0.0.1",
+    "127.1",
+    "xn--localhost",
+]
 
 
 @pytest.fixture

@@ -56,9 +56,14 @@ def test_a_files_name_is_its_plain_one(guard: UploadGuard, disposition: str, nam
 
 @pytest.mark.parametrize(
     "kind",
-    ["", "text/plain", "multipart/form-data", f"multipart/form-data; boundary={BOUNDARY}; charset=cp037",
-     "multipart/form-data; boundary=" + "x" * 999],
-)  # fmt: skip
+    [
+        "",
+        "text/plain",
+        "multipart/form-data",
+        f"multipart/form-data; boundary={BOUNDARY}; charset=cp037",
+        "multipart/form-data; boundary=" + "x" * 999,
+    ],
+)
 def test_what_is_not_said_to_be_a_form_is_refused(guard: UploadGuard, kind: str) -> None:
     other = http_scope("/_stcore/upload_file/a/f", "PUT", headers=[("content-type", kind)])
     assert call(guard, other, *bodies(form("a.png", b"1")))[0]["status"] == 400

@@ -189,8 +189,12 @@ def test_one_head_in_one_layer_has_no_neighbours_and_is_first_in_the_rest() -> N
     trace = made_trace({0: with_cls([PAIR])}, grid=GRID, distance=np.array([[12.0]]))
     found = ranked(trace)
     assert {name: heads(ranking) for name, ranking in found.items()} == {
-        "focused": [(0, 0)], "local": [(0, 0)], "global": [(0, 0)], "unlike": [], "redundant": [],
-    }  # fmt: skip
+        "focused": [(0, 0)],
+        "local": [(0, 0)],
+        "global": [(0, 0)],
+        "unlike": [],
+        "redundant": [],
+    }
 
 
 def test_one_patch_has_no_focus() -> None:

@@ -89,8 +89,10 @@ def test_numbers_are_those_of_the_api(run: Path, expected: Comparison) -> None:
 
 def test_the_record_says_what_was_asked_for(record: dict[str, Any], run: Path, picture: Path) -> None:
     assert [one["pane"] for one in record["panes"]] == [
-        "demo_vit_p8:2:1", "random_vit_tiny_p16:11:mean", "demo_vit_p8:5:max:raw:cls",
-    ]  # fmt: skip
+        "demo_vit_p8:2:1",
+        "random_vit_tiny_p16:11:mean",
+        "demo_vit_p8:5:max:raw:cls",
+    ]
     assert [one["query"] for one in record["panes"]] == [[2, 9], [1, 4], "cls"]
     assert record["picture"]["size"] == record["picture"]["frame"] == [48, 80]
     assert record["picture"]["sha256"] == hashlib.sha256((run / "picture.png").read_bytes()).hexdigest()
@@ -98,8 +100,13 @@ def test_the_record_says_what_was_asked_for(record: dict[str, Any], run: Path, p
     assert (record["reference"], record["point"], record["keep"]) == ("B", [0.4, 0.9], 0.45)
     assert (record["statistic"], record["all_layers"], record["link"]) == ("distance_px", True, "")
     assert record["look"] == {
-        "show": "difference", "scale": "own", "colours": "viridis", "opacity": 0.4, "clip": 97.5, "zoom": None,
-    }  # fmt: skip
+        "show": "difference",
+        "scale": "own",
+        "colours": "viridis",
+        "opacity": 0.4,
+        "clip": 97.5,
+        "zoom": None,
+    }
     assert [(one["model"], one["seed"]) for one in record["models"]] == [
         ("demo_vit_p8", None),
         ("random_vit_tiny_p16", 7),
@@ -116,8 +123,13 @@ def test_what_is_not_said_is_as_on_the_page(picture: Path, tmp_path: Path, capsy
     assert document["picture"]["size"] == 224
     assert (document["statistic"], document["all_layers"]) == ("cls_entropy_normalised", False)
     assert document["look"] == {
-        "show": "map", "scale": "shared", "colours": "inferno", "opacity": 0.65, "clip": 99.5, "zoom": None,
-    }  # fmt: skip
+        "show": "map",
+        "scale": "shared",
+        "colours": "inferno",
+        "opacity": 0.65,
+        "clip": 99.5,
+        "zoom": None,
+    }
 
 
 def test_the_numbers_are_told_in_words(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -216,8 +228,10 @@ def test_files_are_named_by_as_many_folders_as_tell_them_apart(paths: list[str],
 def test_parts_of_one_file_are_told_apart(tmp_path: Path) -> None:
     path = saved(tmp_path / "run.pth", {"student": vit_state()})
     assert list(file_names([f"{path}#student", f"{path}#teacher", str(path)]).values()) == [
-        "file:run.pth#student", "file:run.pth#teacher", "file:run.pth",
-    ]  # fmt: skip
+        "file:run.pth#student",
+        "file:run.pth#teacher",
+        "file:run.pth",
+    ]
 
 
 @pytest.mark.parametrize("command", ["compare", "reproduce"])

@@ -143,8 +143,13 @@ def test_the_record_says_how_to_repeat_it(run: dict, made: dict[str, bytes], pic
     assert (run["reference"], run["point"], run["keep"]) == ("B", list(POINT), 0.5)
     assert (run["statistic"], run["all_layers"], run["link"]) == (STATISTIC, False, LINK)
     assert run["look"] == {
-        "show": "mask", "scale": "own", "colours": "viridis", "opacity": 0.5, "clip": 98, "zoom": None,
-    }  # fmt: skip
+        "show": "mask",
+        "scale": "own",
+        "colours": "viridis",
+        "opacity": 0.5,
+        "clip": 98,
+        "zoom": None,
+    }
     assert (run["versions"], run["device"]) == (versions(), "cpu")
 
 
@@ -199,9 +204,13 @@ def test_a_model_of_ones_own_keeps_the_name_of_its_pane(comparison: Comparison, 
     first, name = comparison.shown[0], "file:run1/last.pth@4"
     own = replace(first, pane=replace(first.pane, model=name), report=replace(first.report, source=name))
     found = files(
-        replace(comparison, shown=(own, *comparison.shown[1:])), LOOK, picture=picture, size=SIZE,
-        statistic=STATISTIC, all_layers=False,
-    )  # fmt: skip
+        replace(comparison, shown=(own, *comparison.shown[1:])),
+        LOOK,
+        picture=picture,
+        size=SIZE,
+        statistic=STATISTIC,
+        all_layers=False,
+    )
     run = json.loads(found["run.json"])
     assert (run["panes"][0]["pane"], run["models"][0]["model"]) == (f"{name}:2:1", name)
     assert run["models"][0]["weights"]["source"] == name

@@ -191,9 +191,13 @@ def test_four_panes_of_60_by_60_patches_are_sent_in_less_than_a_megabyte(show: s
     grid = TokenGrid(1, 60, 60, 8)
     values = np.random.default_rng(0).random((60, 60)).astype(np.float32) / 1800
     pane = replace(
-        panels(MAPS, Style(show=show))[0], pixels=photograph(480), grid=grid, patches=grid, values=values,
+        panels(MAPS, Style(show=show))[0],
+        pixels=photograph(480),
+        grid=grid,
+        patches=grid,
+        values=values,
         coloured=values,
-    )  # fmt: skip
+    )
     drawn = compare_figure([replace(pane, name=name) for name in "ABCD"], frame=(480, 480), opacity=0.6)
     sent = orjson.dumps(json.loads(drawn.to_json()))
     assert len(sent) < 1_000_000

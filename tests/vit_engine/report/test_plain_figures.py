@@ -45,8 +45,11 @@ def checked(figure: PlainFigure) -> go.Figure:
 def test_what_is_sent_is_what_plotly_makes_of_it_by_hand() -> None:
     now = sent(figure())
     assert now["data"][0] == {
-        "type": "scatter", "x": {"dtype": "i2", "bdata": "AQACAA=="}, "y": [3.5, None], "name": "one",
-    }  # fmt: skip
+        "type": "scatter",
+        "x": {"dtype": "i2", "bdata": "AQACAA=="},
+        "y": [3.5, None],
+        "name": "one",
+    }
     z = now["data"][1]["z"]
     assert (z["dtype"], z["shape"]) == ("f4", "2, 3")
     assert np.frombuffer(base64.b64decode(z["bdata"]), dtype="<f4").tolist() == [0, 1, 2, 3, 4, 5]

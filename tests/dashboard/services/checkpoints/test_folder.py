@@ -56,13 +56,34 @@ def test_without_a_folder_nothing_is_listed_and_nothing_found(monkeypatch: pytes
 @pytest.mark.parametrize(
     "name",
     [
-        "run/../run/x.pth", "{root}/run/x.pth", "../secret.pth",
-        "run/../../secret.pth", "{root}/../secret.pth", "{outside}/secret.pth", "./x.pth",
-        "run//x.pth", "/etc/passwd", "", ".", "..", "run", "x.pth/", "..\\secret.pth", "x\0.pth", "no.pth",
-        "run/notes.txt", "~/x.pth", f"{'x' * 5000}.pth", "loop.pth", "link.pth", "linked/secret.pth", "linkedhub",
-        "hub", "sharded/model.bin",
+        "run/../run/x.pth",
+        "{root}/run/x.pth",
+        "../secret.pth",
+        "run/../../secret.pth",
+        "{root}/../secret.pth",
+        "{outside}/secret.pth",
+        "./x.pth",
+        "run//x.pth",
+        "/etc/passwd",
+        "",
+        ".",
+        "..",
+        "run",
+        "x.pth/",
+        "..\\secret.pth",
+        "x\0.pth",
+        "no.pth",
+        "run/notes.txt",
+        "~/x.pth",
+        f"{'x' * 5000}.pth",
+        "loop.pth",
+        "link.pth",
+        "linked/secret.pth",
+        "linkedhub",
+        "hub",
+        "sharded/model.bin",
     ],
-)  # fmt: skip
+)
 def test_no_name_leads_out_of_the_folder(root: Path, name: str) -> None:
     touch(root / "run" / "x.pth")
     touch(root / "run" / "notes.txt")

@@ -123,11 +123,27 @@ def test_folders_of_such_names_are_left_out_with_all_that_they_hold(root: Path, 
 @pytest.mark.parametrize(
     "name",
     [
-        "x" * 251 + ".pth", "100%.pth", "%2e%2e.pth", "a#b.pth", "x@4.pth", "a&b=c.pth", "[a](b).pth", "<b>x.pth",
-        "www.example.org.pth", ":material-delete:.pth", "UPPER.PTH", "mixed.SafeTensors", "-rf.pth", "$(x) `y`.pth",
-        "im Büro.pth", "模型.pth", "model 😀.pth", "a.pth#student.pth", "x..pth",
+        "x" * 251 + ".pth",
+        "100%.pth",
+        "%2e%2e.pth",
+        "a#b.pth",
+        "x@4.pth",
+        "a&b=c.pth",
+        "[a](b).pth",
+        "<b>x.pth",
+        "www.example.org.pth",
+        ":material-delete:.pth",
+        "UPPER.PTH",
+        "mixed.SafeTensors",
+        "-rf.pth",
+        "$(x) `y`.pth",
+        "im Büro.pth",
+        "模型.pth",
+        "model 😀.pth",
+        "a.pth#student.pth",
+        "x..pth",
     ],
-)  # fmt: skip
+)
 def test_any_other_name_is_listed_opens_and_is_read_as_what_it_is(root: Path, name: str) -> None:
     path = touch(root / name)
     assert folder.list_checkpoints().names == (name,)

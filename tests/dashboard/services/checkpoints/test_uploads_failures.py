@@ -54,10 +54,15 @@ def test_a_disk_that_takes_no_more_is_told_in_words_and_nothing_is_left(temporar
 @pytest.mark.parametrize(
     ("number", "words"),
     [
-        (errno.ENOSPC, "full"), (errno.EDQUOT, "full"), (errno.EROFS, "Read-only"), (errno.EIO, "Input/output"),
-        (errno.EACCES, "denied"), (errno.EMFILE, "open files"), (errno.ENAMETOOLONG, "too long"),
+        (errno.ENOSPC, "full"),
+        (errno.EDQUOT, "full"),
+        (errno.EROFS, "Read-only"),
+        (errno.EIO, "Input/output"),
+        (errno.EACCES, "denied"),
+        (errno.EMFILE, "open files"),
+        (errno.ENAMETOOLONG, "too long"),
     ],
-)  # fmt: skip
+)
 def test_whatever_fails_is_told_without_a_path_and_the_same_bytes_can_come_again(
     temporary: Path, monkeypatch: pytest.MonkeyPatch, number: int, words: str
 ) -> None:

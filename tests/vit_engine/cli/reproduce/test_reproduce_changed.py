@@ -53,7 +53,7 @@ from vit_engine.report.reproduction.recorded import read_record
         (("picture", "frame"), [48, 68], "picture"),
         (("picture", "size"), 64, "pane A, map"),
     ],
-)  # fmt: skip
+)
 def test_what_was_changed_in_the_record_is_found(
     path: tuple[str | int, ...], value: Any, check: str, copied: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -124,9 +124,16 @@ def again(run: Path) -> Comparison:
     panes = {number: Pane.parse(text) for number, text in enumerate(PANES[:2])}
     sources = {pane.model: PaneModel(pane.model) for pane in panes.values()}
     return compared(
-        panes, sources, ve.open_image(run / "picture.png"), size=48, point=(0.4, 0.9), reference="B", keep=0.6,
-        device="cpu", progress=lambda fraction, message: None,
-    )  # fmt: skip
+        panes,
+        sources,
+        ve.open_image(run / "picture.png"),
+        size=48,
+        point=(0.4, 0.9),
+        reference="B",
+        keep=0.6,
+        device="cpu",
+        progress=lambda fraction, message: None,
+    )
 
 
 def test_rounding_of_another_machine_is_within_the_tolerance_and_more_is_not(again: Comparison) -> None:
