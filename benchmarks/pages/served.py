@@ -33,7 +33,7 @@ def _serve(at: AppTest, view: View, change: Change, repeats: int) -> Served:
         began = time.perf_counter()
         run()
         seconds.append(time.perf_counter() - began)
-        demand_changed(at, before, _chart(at, view), what=f"{view}: {change.name}, turn {turn}")
+        check_changed(at, before, _chart(at, view), what=f"{view}: {change.name}, turn {turn}")
         charts.append(len(_chart(at, view).encode()))
         pages.append(page_bytes(at))
     return Served(tuple(seconds), max(charts), max(pages))
@@ -62,7 +62,7 @@ def _chart(at: AppTest, view: View) -> str:
     return at.get_by_key(view.chart).proto.spec
 
 
-def demand_changed(at: AppTest, before: str, after: str, *, what: str) -> None:
+def check_changed(at: AppTest, before: str, after: str, *, what: str) -> None:
     """RuntimeError where a run failed, or drew the same again: its time would say nothing."""
     if at.exception:
         raise RuntimeError(f"{what} failed: {at.exception[0].message}")

@@ -43,13 +43,13 @@ def _meaning(comparison: Comparison, difference: bool, *, even: bool) -> str:
             "Attention per area, as a multiple of even attention: a weight compares only between patches of one size, "
             "so the shared scale is of weight per area"
         )
-    used = dict.fromkeys(one.pane.method for one in comparison.shown)
+    used = dict.fromkeys(one.pane.method for one in comparison.results)
     return "; ".join(method_control.meaning(find_method(name)) for name in used)
 
 
 def numbers(comparison: Comparison, panel: Panel, style: Style) -> str:
     """A pane's entropy, how it differs from the reference's, and where its colours end where they end at its own."""
-    one = next(shown for shown in comparison.shown if shown.name == panel.name)
+    one = next(shown for shown in comparison.results if shown.name == panel.name)
     bits, share = map_entropy(one.map)
     texts = ["no attention on patches"] if math.isnan(bits) else [f"entropy {bits:.1f} bits", f"{share:.0%} of even"]
     _, base = map_entropy(comparison.base.map)

@@ -52,7 +52,7 @@ def page() -> None:
         _cards(choice, specs)
         _figure(drawn, frame, choice, style)
         places = _under(choice, panes, comparison, drawn, style)
-    if comparison is not None and len(comparison.shown) > 1:
+    if comparison is not None and len(comparison.results) > 1:
         tables.agreement(comparison)
         tables.heads(comparison, choice)
     if widgets.differed() and (controls.chosen() != choice or card.take_widgets()):

@@ -15,7 +15,7 @@ from dashboard.shell import download_panel
 from dashboard.shell.formatting import plain, progress_in, sentence
 from vit_engine import ModelSpec, VitEngineError
 from vit_engine.analysis.comparison import MAX_PANES, Pane
-from vit_engine.resources.budget import in_words
+from vit_engine.resources.budget import format_bytes
 
 _FAILED = "_failed_panes"  # session state: (picture, model, size) -> why its analysis failed
 _IN_A_ROW = "_fills_in_a_row"  # session state: analyses since the page last had all its panes
@@ -90,8 +90,8 @@ def _refusal(cost: Cost, kept: int) -> str:
     together, most = kept + cost.kept_bytes, limits.TRACE_BYTES
     if cost.refusal or together <= most:
         return cost.refusal
-    over = f"over the {in_words(most)} kept here"
-    return f"with the other panes its trace comes to {in_words(together)}, {over}"
+    over = f"over the {format_bytes(most)} kept here"
+    return f"with the other panes its trace comes to {format_bytes(together)}, {over}"
 
 
 def _failures() -> dict[tuple[str, str, int], str]:

@@ -87,15 +87,15 @@ def _agreement_config(comparison: Comparison) -> dict:
 
 def heads(comparison: Comparison, choice: Comparing) -> None:
     """Per-head statistics: the table, a column group a pane, and their distribution by layer and model."""
-    columns = comparable_columns(comparison.shown)
+    columns = comparable_columns(comparison.results)
     st.space("xsmall")  # a caption ends without one
     st.markdown("**Per-head entropy statistics, side by side**")
     column = _statistic_control(columns)
     if len(columns) < len(STATISTICS):
         st.caption(f":material/info: {NORMALISED_ONLY}")
-    titles = {one.name: f"{one.name} · {one.trace.spec.title}" for one in comparison.shown}
+    titles = {one.name: f"{one.name} · {one.trace.spec.title}" for one in comparison.results}
     if choice.rows == "layer":
-        titles = {one.name: f"{titles[one.name]} · layer {one.pane.layer}" for one in comparison.shown}
+        titles = {one.name: f"{titles[one.name]} · layer {one.pane.layer}" for one in comparison.results}
     _table(comparison, column, choice, titles)
     _distribution(comparison, column, choice)
 
@@ -174,7 +174,7 @@ def _grouped(frame: pd.DataFrame, comparison: Comparison, column: Column, titles
 def _table_config(frame: pd.DataFrame, comparison: Comparison, column: Column) -> dict:
     """By position: bars for the statistic, signed numbers for differences."""
     digits = 1 if column.unit in ("px", "tokens") else 3 if column.unit == "0..1" else 2
-    shown = frame[[one.name for one in comparison.shown]].to_numpy()
+    shown = frame[[one.name for one in comparison.results]].to_numpy()
     most = 1.0 if column.unit == "0..1" else float(pd.DataFrame(shown).max().max())
     config: dict = {}
     for place, name in enumerate(map(str, frame.columns), start=1):  # the index, which is hidden, is place 0
@@ -203,11 +203,11 @@ def _distribution(comparison: Comparison, column: Column, choice: Comparing) -> 
             persist_state="session",
         )
     models: dict[str, list[str]] = {}
-    for one in comparison.shown:
+    for one in comparison.results:
         models.setdefault(one.pane.model, []).append(one.name)
     frames = {}
     for names in models.values():
-        one = next(shown for shown in comparison.shown if shown.name == names[0])
+        one = next(shown for shown in comparison.results if shown.name == names[0])
         frames[f"{', '.join(names)} · {one.trace.spec.title}"] = one.trace.statistics.to_frame()
     figure = distribution_figure(frames, column.name, unit=column.unit, kind=choice.chart)
     st.plotly_chart(figure, key=keys.DISTRIBUTION, height=380, config=_CHART, alt=f"{column.title} by layer and model")

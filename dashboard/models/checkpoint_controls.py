@@ -10,7 +10,7 @@ from dashboard.services.checkpoints import folder, series, user_models
 from dashboard.shell.formatting import plain, progress_in, sentence
 from vit_engine import CheckpointError
 from vit_engine.analysis.comparison import FILE_PREFIX
-from vit_engine.resources.budget import in_words
+from vit_engine.resources.budget import format_bytes
 from vit_engine.weights.reading.folder import SUFFIXES
 
 UPLOAD_MEGABYTES = 2048
@@ -116,7 +116,7 @@ def _from_upload() -> str | None:
     elif name and file is not None and user_models.held_as(name) not in {"", file.name}:
         st.caption(f"The same bytes are here already, as {plain(user_models.held_as(name))}: it is the same model.")
     elif not name:
-        kept = in_words(limits.CHECKPOINT_BYTES)
+        kept = format_bytes(limits.CHECKPOINT_BYTES)
         st.caption(
             f"Up to {UPLOAD_MEGABYTES / 1024:.0f} GB. It goes to a private folder of this server, which keeps {kept} "
             "of them, the last used, until it ends. A model folder of Hugging Face has to be in the server's folder."

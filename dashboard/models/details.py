@@ -11,7 +11,7 @@ from dashboard.services.catalogue import Model
 from dashboard.services.checkpoints import user_models
 from dashboard.shell import download_panel, opening, page_state
 from dashboard.shell.formatting import plain, sentence
-from vit_engine.resources.budget import in_words
+from vit_engine.resources.budget import format_bytes
 
 
 def show(model: Model | None) -> None:
@@ -47,7 +47,7 @@ def _buttons(model: Model) -> None:
             download_panel.button(model)
         if model.held is not None:
             st.button(
-                f"Unload · frees {in_words(model.held.nbytes)}",
+                f"Unload · frees {format_bytes(model.held.nbytes)}",
                 key=keys.UNLOAD_MODEL,
                 on_click=_unload,
                 args=(name,),
@@ -84,7 +84,7 @@ def _choose(name: str) -> dict[str, str]:
 
 def _unload(name: str) -> None:
     freed = memory.unload(name)
-    st.toast(f"Unloaded: {in_words(freed)} of memory are free again.", icon=":material/eject:")
+    st.toast(f"Unloaded: {format_bytes(freed)} of memory are free again.", icon=":material/eject:")
 
 
 def _remove(name: str) -> None:
@@ -101,5 +101,5 @@ def _file(model: Model) -> list[tuple[str, str]]:
         ("Licence", model.spec.licence),
         ("Source", source),
         ("sha256", digits or unknown),
-        ("On disk", in_words(model.disk_bytes) if model.ready and model.disk_bytes else ""),
+        ("On disk", format_bytes(model.disk_bytes) if model.ready and model.disk_bytes else ""),
     ]

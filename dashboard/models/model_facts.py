@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard.services.memory import model_bytes
 from vit_engine import ModelSpec
-from vit_engine.resources.budget import in_words
+from vit_engine.resources.budget import format_bytes
 from vit_engine.spec import RESAMPLINGS
 
 
@@ -22,7 +22,7 @@ def of_spec(spec: ModelSpec, *, heads: bool = True) -> list[tuple[str, str]]:
     tokens = ["CLS"]
     tokens += ["distillation token"] if spec.distilled else []
     tokens += [f"{spec.registers} registers"] if spec.registers else []
-    memory = in_words(model_bytes(spec))
+    memory = format_bytes(model_bytes(spec))
     return [
         (
             "Architecture",

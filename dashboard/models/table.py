@@ -6,7 +6,7 @@ import streamlit as st
 from dashboard import keys
 from dashboard.services import analyses, catalogue, limits, memory
 from dashboard.services.catalogue import Model
-from vit_engine.resources.budget import in_words
+from vit_engine.resources.budget import format_bytes
 
 _ROWS = "_models_rows"  # session state: names of the rows on screen, for the callback
 _SHOW_TITLES = {"all": "All", "ready": "Ready", "memory": "In memory"}
@@ -16,8 +16,8 @@ def memory_meter() -> None:
     """How much models and analyses take of what they may."""
     held, bound = memory.in_memory(), limits.MODEL_BYTES
     used = sum(one.nbytes for one in held.values())
-    models = f"{len(held)} model{'s'[: len(held) != 1]}, {in_words(used)} of {in_words(bound)}"
-    traces = f"{in_words(analyses.trace_bytes())} of {in_words(limits.TRACE_BYTES)}"
+    models = f"{len(held)} model{'s'[: len(held) != 1]}, {format_bytes(used)} of {format_bytes(bound)}"
+    traces = f"{format_bytes(analyses.trace_bytes())} of {format_bytes(limits.TRACE_BYTES)}"
     st.progress(min(used / bound, 1.0), text=f"In memory: {models} · analyses, {traces}", width=460)
 
 
@@ -112,15 +112,15 @@ _ORIGINS = {
 def status(model: Model) -> str:
     """Where a model stands, in a few words."""
     if model.held is not None:
-        return f"● in memory · {in_words(model.held.nbytes)} · {model.held.device}"
+        return f"● in memory · {format_bytes(model.held.nbytes)} · {model.held.device}"
     if model.download is not None:
         return "… downloading"
     if model.ready:
         return _ORIGINS[model.origin]
     if model.failure:
         return "✕ download failed"
-    here = f"{in_words(model.part_bytes)} of" if model.part_bytes else "not here ·"
-    return f"↓ {here} about {in_words(model.disk_bytes)}"
+    here = f"{format_bytes(model.part_bytes)} of" if model.part_bytes else "not here ·"
+    return f"↓ {here} about {format_bytes(model.disk_bytes)}"
 
 
 def _choose_row() -> None:

@@ -19,7 +19,7 @@ from dashboard.services.process import once_per_process
 from vit_engine.analysis.comparison import Point, query_patch
 from vit_engine.analysis.methods import Attribution, Needs
 from vit_engine.image import normalise, target_size, with_short_side
-from vit_engine.resources.budget import in_words
+from vit_engine.resources.budget import format_bytes
 
 SMALL = 2.0  # times what a new session opens with, at most: what an analysis may take to run beside another one
 
@@ -72,7 +72,7 @@ class Cost:
     @property
     def memory(self) -> str:
         """The bytes, for people."""
-        return in_words(self.peak_bytes)
+        return format_bytes(self.peak_bytes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +112,7 @@ class Request:
         progress(fraction, message) tells what is being done; what it raises ends the waiting, while the work goes on
         for those who come back to it soon.
         """
-        memory.demand_current(self.spec.name)
+        memory.check_current(self.spec.name)
         kept = self.kept
         if kept is not None:
             return kept
@@ -137,14 +137,16 @@ def _refusal(estimate: ve.Estimate) -> str:
     """What stands against a run, in few words; empty where nothing does."""
     budget = ve.memory_budget("auto")
     if estimate.peak_bytes > budget:
-        return f"only {in_words(budget)} may be taken now"
+        return f"only {format_bytes(budget)} may be taken now"
     return _too_much(estimate)
 
 
 def _too_much(estimate: ve.Estimate) -> str:
     """Why a trace would not fit the store, or would keep the server and the browser busy for minutes; or empty."""
     if estimate.kept_bytes > limits.TRACE_BYTES:
-        return f"its trace of {in_words(estimate.kept_bytes)} is over the {in_words(limits.TRACE_BYTES)} kept here"
+        return (
+            f"its trace of {format_bytes(estimate.kept_bytes)} is over the {format_bytes(limits.TRACE_BYTES)} kept here"
+        )
     if estimate.grid.patches > limits.MAX_PATCHES:
         return f"at most {limits.MAX_PATCHES:,} patches are allowed here"
     return ""

@@ -9,12 +9,12 @@ from dashboard.services.analyses import Analysis
 from dashboard.services.catalogue import is_ready, models
 from dashboard.services.memory import model_bytes
 from dashboard.services.pictures import Picture
-from vit_engine.analysis.comparison import Comparison, Pane, Point, letter, show
+from vit_engine.analysis.comparison import Comparison, Pane, Point, evaluate_pane, letter
 from vit_engine.analysis.methods import find_method
 from vit_engine.report.bundle import as_zip, files
 from vit_engine.report.panels import Panel
 from vit_engine.report.style import Style, Zoom
-from vit_engine.resources.budget import in_words
+from vit_engine.resources.budget import format_bytes
 
 
 def compare(
@@ -28,7 +28,7 @@ def compare(
     """What the panes of these numbers show, each from its analysis. point: the shared query, None for the CLS token."""
     frame = next(iter(analyses.values())).frame
     shown = tuple(
-        show(number, pane, one.run(find_method(pane.method)), one.pixels, one.report, frame=frame, point=point)
+        evaluate_pane(number, pane, one.run(find_method(pane.method)), one.pixels, one.report, frame=frame, point=point)
         for number, one in analyses.items()
         for pane in [panes[number]]
     )
@@ -59,4 +59,4 @@ def ready_models() -> Collection[str]:
 
 def download_size(spec: ve.ModelSpec) -> str:
     """About what a model's download takes, in words."""
-    return in_words(model_bytes(spec))
+    return format_bytes(model_bytes(spec))

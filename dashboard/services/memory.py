@@ -15,7 +15,7 @@ from dashboard.services.jobs import Progress, Store
 from dashboard.services.lanes import Size
 from dashboard.services.process import once_per_process, session
 from vit_engine.registry import find_model
-from vit_engine.resources.budget import in_words
+from vit_engine.resources.budget import format_bytes
 from vit_engine.weights import works_offline
 
 
@@ -50,24 +50,24 @@ def version(name: str) -> Hashable:
     return (name, added.stamp if added else None)
 
 
-def demand_current(name: str) -> None:
+def check_current(name: str) -> None:
     """CheckpointError for a model from a file that was not added, or whose file is gone or another by now."""
     added = user_models.find(name)
     if added is not None:
-        user_models.demand_unchanged(name, added)
+        user_models.check_unchanged(name, added)
     elif parse(name) is not None:
         raise ve.CheckpointError(f"{name!r} is not among the models: add it on the page Models.")
 
 
 def load_model(name: str, progress: Progress) -> ve.LoadedModel:
     """A model, loaded once for all sessions; VitEngineError where it cannot be. Nothing is downloaded for it."""
-    demand_current(name)
+    check_current(name)
     added, key = user_models.find(name), version(name)
     held = _held().get(key)
     if held is not None:
         return held
     spec = added.spec if added else find_model(name)
-    demand_fit(spec)
+    check_fit(spec)
     if not added and not works_offline(spec):
         raise ve.CheckpointError(f"the weights of {spec.title} are not here yet: download them on the page Models.")
 
@@ -98,8 +98,8 @@ def _load_published(name: str, progress: Progress) -> ve.LoadedModel:
     return replace(loaded, report=replace(loaded.report, source=without_paths(loaded.report.source)))
 
 
-def _load_own(name: str, added: user_models.Own) -> ve.LoadedModel:
-    user_models.demand_unchanged(name, added)
+def _load_own(name: str, added: user_models.UserModel) -> ve.LoadedModel:
+    user_models.check_unchanged(name, added)
     parts = taken_apart(name)
     with user_models.opened(name, added.shown) as path, user_models.named(path, added.spec.title):
         loaded = ve.load_model(user_models.source_of(path, parts), heads=parts.heads)
@@ -118,15 +118,15 @@ def too_large(spec: ve.ModelSpec) -> str:
     """Why a model cannot be held here, in few words; empty where it can."""
     if model_bytes(spec) <= limits.MODEL_BYTES:
         return ""
-    return f"the model's {in_words(model_bytes(spec))} are over the {in_words(limits.MODEL_BYTES)} kept here"
+    return f"the model's {format_bytes(model_bytes(spec))} are over the {format_bytes(limits.MODEL_BYTES)} kept here"
 
 
-def demand_fit(spec: ve.ModelSpec) -> None:
+def check_fit(spec: ve.ModelSpec) -> None:
     """ResourceError for a model that is larger than all that may be held."""
     if too_large(spec):
         raise ve.ResourceError(
-            f"{spec.title} takes {in_words(model_bytes(spec))} of memory, and models may take "
-            f"{in_words(limits.MODEL_BYTES)} here. Choose a smaller one, or start the server with "
+            f"{spec.title} takes {format_bytes(model_bytes(spec))} of memory, and models may take "
+            f"{format_bytes(limits.MODEL_BYTES)} here. Choose a smaller one, or start the server with "
             "a larger VIT_DASHBOARD_MODEL_BYTES."
         )
 

@@ -6,7 +6,7 @@ from dashboard import keys
 from dashboard.services import downloads
 from dashboard.services.catalogue import Model
 from dashboard.shell.formatting import plain, sentence
-from vit_engine.resources.budget import in_words
+from vit_engine.resources.budget import format_bytes
 
 _REFRESH = 0.5  # seconds between two looks at a download
 
@@ -23,7 +23,7 @@ def show(model: Model) -> None:
     licence = f" Licence: {plain(model.spec.licence)}." if model.spec.licence else ""
     st.info(
         f"**{plain(model.spec.title)}** is not on this server yet. Its weights are a download of about "
-        f"{plain(in_words(model.disk_bytes))}, once for everybody who uses this server.{licence}",
+        f"{plain(format_bytes(model.disk_bytes))}, once for everybody who uses this server.{licence}",
         icon=":material/download:",
     )
     button(model)

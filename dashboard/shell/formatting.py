@@ -51,7 +51,7 @@ def capitalised(text: str, names: Iterable[str] = ()) -> str:
     return text if is_name else text[:1].upper() + text[1:]
 
 
-def in_time(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A duration that is only roughly known: "0.4 s", "12 s", "3 min"."""
     if seconds < 9.95:
         return f"{max(seconds, 0.1):.1f} s"

@@ -24,7 +24,7 @@ from dashboard.services import catalogue
 from dashboard.services.analyses import Request
 from dashboard.services.pictures import Picture
 from dashboard.shell import method_control, page_state, picture_controls
-from dashboard.shell.formatting import in_time, plain
+from dashboard.shell.formatting import format_duration, plain
 from vit_engine import ModelSpec, VitEngineError
 from vit_engine.analysis import methods
 from vit_engine.trace import REDUCTIONS
@@ -105,7 +105,7 @@ def _cost(asked: Request) -> None:
     except VitEngineError:
         return  # the page tells it, in the place of the analysis
     takes = f"needs {cost.memory}"
-    takes = f":red[{takes}: {cost.refusal}]" if cost.refusal else f"{takes} · about {in_time(cost.seconds)}"
+    takes = f":red[{takes}: {cost.refusal}]" if cost.refusal else f"{takes} · about {format_duration(cost.seconds)}"
     st.caption(
         f"{cost.grid.rows}×{cost.grid.cols} patches of {asked.spec.patch_size} px  \n{takes}",
         help="Memory beside the model, at most, and the time that this machine is expected to take.",

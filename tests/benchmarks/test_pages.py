@@ -113,12 +113,12 @@ def test_a_click_is_on_the_middle_of_the_patch_that_a_point_falls_in() -> None:
 
 def test_a_run_that_failed_or_drew_the_same_is_refused() -> None:
     fine: Any = SimpleNamespace(exception=[])
-    served.demand_changed(fine, "a", "b", what="scale")
+    served.check_changed(fine, "a", "b", what="scale")
     with pytest.raises(RuntimeError, match=r"^scale, turn 1 must draw another chart; got the same\. "):
-        served.demand_changed(fine, "a", "a", what="scale, turn 1")
+        served.check_changed(fine, "a", "a", what="scale, turn 1")
     failed: Any = SimpleNamespace(exception=[SimpleNamespace(message="no such layer")])
     with pytest.raises(RuntimeError, match=r"^scale failed: no such layer$"):
-        served.demand_changed(failed, "a", "b", what="scale")
+        served.check_changed(failed, "a", "b", what="scale")
 
 
 @pytest.mark.parametrize("view", [plan.compare(96), plan.heads(96)], ids=str)

@@ -67,7 +67,7 @@ def opened(page: Page, comparison: Comparison, tmp_path: Path) -> Iterator[Calla
 
 def test_the_maps_are_drawn_and_the_tables_are_there(opened: Callable[..., Page], comparison: Comparison) -> None:
     page = opened()
-    for values, one in zip(page.locator(FIGURE).evaluate(_VALUES), comparison.shown, strict=True):
+    for values, one in zip(page.locator(FIGURE).evaluate(_VALUES), comparison.results, strict=True):
         np.testing.assert_allclose(values, one.map.values, rtol=1e-6)
     assert page.title() == "Attention compared: Demo ViT /8, Demo ViT /16, Random ViT-Ti/16"
     assert page.get_by_role("columnheader", name="JSD (bits)").is_visible()
@@ -102,7 +102,7 @@ def test_hovering_tells_value_patch_and_pane(opened: Callable[..., Page], compar
     x, y = page.locator(FIGURE).evaluate(_POINT, ["2", 40.0, 72.0])  # the middle of patch 2, 4 of B
     page.mouse.move(x - 30, y)
     page.mouse.move(x, y, steps=4)
-    weight = comparison.shown[1].map.values[2, 4]
+    weight = comparison.results[1].map.values[2, 4]
     label = page.locator(f"{FIGURE} .hovertext")
     expect(label).to_have_text(re.compile(rf"^B attention weight {weight:.3%}"))  # after those on the way there
 

@@ -81,13 +81,13 @@ def run(arguments: argparse.Namespace) -> None:
     """Write the bundle, or nothing; print how much the panes agree and where the files are."""
     style = Style(arguments.show, arguments.scale, arguments.colours, arguments.opacity, arguments.clip)
     panes = _panes(arguments)
-    _demand_statistic(arguments.statistic)
+    _check_statistic(arguments.statistic)
     with console.staged(arguments.out) as scratch:
         with console.progress_bar() as progress:
             picture = ve.open_image(arguments.image)
             sources = runs.sources_of(panes, arguments.heads, arguments.seed)
             options: dict[str, Any] = {"size": arguments.size, "device": arguments.device}
-            runs.demand_possible(panes, sources, (picture.height, picture.width), **options)
+            runs.check_possible(panes, sources, (picture.height, picture.width), **options)
             options |= {"point": arguments.point, "reference": arguments.reference, "keep": arguments.keep}
             comparison = runs.compared(dict(enumerate(panes)), sources, picture, **options, progress=progress)
         kept = {"size": arguments.size, "statistic": arguments.statistic, "all_layers": arguments.all_layers}
@@ -108,7 +108,7 @@ def _panes(arguments: argparse.Namespace) -> list[Pane]:
     return panes
 
 
-def _demand_statistic(name: str) -> None:
+def _check_statistic(name: str) -> None:
     if name not in STATISTICS:
         raise SpecError(f"statistic must be one of {', '.join(STATISTICS)}; got {name!r}.")
 
@@ -117,12 +117,12 @@ def _report(
     arguments: argparse.Namespace, comparison: Comparison, record: dict[str, Any], files: dict[str, str]
 ) -> None:
     _notes(record["models"])
-    if arguments.statistic not in {column.name for column in comparable_columns(comparison.shown)}:
+    if arguments.statistic not in {column.name for column in comparable_columns(comparison.results)}:
         console.note(f"note: {arguments.statistic} depends on the number of tokens: not comparable across these panes.")
     if arguments.json:
         console.emit_json({**record, "files": files})
         return
-    for one in comparison.shown:
+    for one in comparison.results:
         console.emit(f"{one.name}: {one.pane.model} · {one.map.label}")
     for row in record["numbers"]["agreement"]:
         console.emit(agreement_in_words(row, comparison.keep))

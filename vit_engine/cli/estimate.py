@@ -8,7 +8,7 @@ import vit_engine as ve
 from vit_engine.cli import console
 from vit_engine.planning import STATISTICS, largest_size
 from vit_engine.registry import find_model
-from vit_engine.resources.budget import in_words
+from vit_engine.resources.budget import format_bytes
 from vit_engine.weights.load import checkpoint_path
 
 
@@ -64,10 +64,10 @@ def _report(record: dict[str, Any]) -> None:
     grid, largest = record["grid"], record["largest_size"]
     rows = (
         ("tokens", f"{record['tokens']:,} ({grid['rows']} × {grid['cols']} patches of {grid['patch_size']} px)"),
-        ("peak memory", in_words(record["peak_bytes"])),
-        ("kept memory", in_words(record["kept_bytes"])),
-        ("expected time", in_time(record["seconds"])),
-        ("memory budget", f"{in_words(record['budget_bytes'])}: {'enough' if _fits(record) else 'too little'}"),
+        ("peak memory", format_bytes(record["peak_bytes"])),
+        ("kept memory", format_bytes(record["kept_bytes"])),
+        ("expected time", format_duration(record["seconds"])),
+        ("memory budget", f"{format_bytes(record['budget_bytes'])}: {'enough' if _fits(record) else 'too little'}"),
         ("largest size", "none: not even one patch fits" if largest is None else f"{largest} px on the short side"),
     )
     for name, value in rows:
@@ -78,7 +78,7 @@ def _fits(record: dict[str, Any]) -> bool:
     return record["peak_bytes"] <= record["budget_bytes"]
 
 
-def in_time(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """For people: "0.26 s", "12 min", "21.6 h"."""
     if seconds < 100:
         return f"{seconds:.2f} s"

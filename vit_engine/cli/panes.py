@@ -7,10 +7,10 @@ from pathlib import Path
 from PIL import Image
 
 import vit_engine as ve
-from vit_engine.analysis.comparison import FILE_PREFIX, Comparison, Pane, Point, Shown, show
+from vit_engine.analysis.comparison import FILE_PREFIX, Comparison, Pane, PaneResult, Point, evaluate_pane
 from vit_engine.analysis.run import Run
 from vit_engine.image import target_size
-from vit_engine.planning import demand_memory
+from vit_engine.planning import check_memory
 from vit_engine.progress import Progress
 from vit_engine.registry import find_model
 from vit_engine.weights import LoadedModel
@@ -84,7 +84,7 @@ def sources_of(panes: Sequence[Pane], heads: Sequence[tuple[str, int]], seed: in
     }
 
 
-def demand_possible(
+def check_possible(
     panes: Sequence[Pane],
     sources: Mapping[str, PaneModel],
     shape: tuple[int, int],
@@ -103,7 +103,7 @@ def demand_possible(
         if isinstance(pane.head, int) and pane.head >= spec.heads:
             raise ve.SpecError(f"head must be in 0..{spec.heads - 1} for {spec.name!r}; got {pane.head}.")
     for spec in specs.values():
-        demand_memory(spec, spec.cropped_grid(*target_size(shape, spec, size)), device=device)
+        check_memory(spec, spec.cropped_grid(*target_size(shape, spec, size)), device=device)
 
 
 def compared(
@@ -120,7 +120,7 @@ def compared(
 ) -> Comparison:
     """What the panes of these numbers show: each model is loaded, run once and let go before the next one comes."""
     models = list(dict.fromkeys(pane.model for pane in panes.values()))
-    shown: dict[int, Shown] = {}
+    shown: dict[int, PaneResult] = {}
     frame = (0, 0)
     for turn, model in enumerate(models):
         share = _share(progress, turn, len(models))
@@ -132,7 +132,9 @@ def compared(
         for number, pane in panes.items():
             if pane.model == model:
                 named = replace(pane, model=sources[model].name)
-                shown[number] = show(number, named, run, prepared.pixels, loaded.report, frame=frame, point=point)
+                shown[number] = evaluate_pane(
+                    number, named, run, prepared.pixels, loaded.report, frame=frame, point=point
+                )
         del loaded, run
     return Comparison(
         tuple(shown[number] for number in sorted(shown)), frame, reference=reference, point=point, keep=keep

@@ -90,7 +90,7 @@ def _recomputed(arguments: argparse.Namespace, record: RunRecord, picture: Image
     """The comparison with the recorded settings."""
     sources = _sources(arguments, record)
     options: dict[str, Any] = {"size": record.size, "device": arguments.device}
-    runs.demand_possible(list(record.panes.values()), sources, (picture.height, picture.width), **options)
+    runs.check_possible(list(record.panes.values()), sources, (picture.height, picture.width), **options)
     options |= {"point": record.point, "reference": record.reference, "keep": record.keep}
     with console.progress_bar() as progress:
         return runs.compared(record.panes, sources, picture, **options, progress=progress)

@@ -229,13 +229,13 @@ class Trainer:
 
     def _restore(self) -> None:
         state = torch.load(self.checkpoint, weights_only=True)
-        self._demand_recipe(state.get("recipe") if isinstance(state, dict) else None)
+        self._check_recipe(state.get("recipe") if isinstance(state, dict) else None)
         for name in ("model", "average", "auxiliary", "optimizer"):
             getattr(self, name).load_state_dict(state[name])
         self.visits = dict(zip(self.recipe.sizes, state["visits"], strict=True))
         self.step, self.seconds = state["step"], state["seconds"]
 
-    def _demand_recipe(self, saved: dict[str, str] | None) -> None:
+    def _check_recipe(self, saved: dict[str, str] | None) -> None:
         """Weights fit other recipes too, but going on with one would be a run that nobody can repeat."""
         ours = _as_text(self.recipe)
         if saved is None:

@@ -12,7 +12,7 @@ from vit_engine.image import target_size, with_short_side
 from vit_engine.planning.peak import kept_bytes, peak_bytes
 from vit_engine.planning.plan import Layers, RunPlan
 from vit_engine.planning.speed import Work, rates, work_of
-from vit_engine.resources.budget import BUDGET_VARIABLE, in_words, memory_budget
+from vit_engine.resources.budget import BUDGET_VARIABLE, format_bytes, memory_budget
 from vit_engine.spec import ModelSpec, TokenGrid
 
 
@@ -79,7 +79,7 @@ def largest_size(
     )
 
 
-def demand_memory(
+def check_memory(
     spec: ModelSpec,
     grid: TokenGrid,
     *,
@@ -93,8 +93,8 @@ def demand_memory(
     needed, budget = peak_bytes(run, grid), memory_budget(run.device)
     if needed > budget:
         raise ResourceError(
-            f"a run must fit the memory budget of {in_words(budget)} on {str(run.device)!r}; {spec.name!r} at "
-            f"{grid.height}×{grid.width} px ({grid.tokens:,} tokens) needs {in_words(needed)}. "
+            f"a run must fit the memory budget of {format_bytes(budget)} on {str(run.device)!r}; {spec.name!r} at "
+            f"{grid.height}×{grid.width} px ({grid.tokens:,} tokens) needs {format_bytes(needed)}. "
             f"{_advice(_largest(run, _longest_shape(grid), budget))}, or set {BUDGET_VARIABLE} where more is free."
         )
 

@@ -68,7 +68,7 @@ def files(
     they are shown, those without a map among them; by default those of the comparison. SpecError where the
     picture is not the comparison's.
     """
-    _demand_picture(picture, comparison)
+    _check_picture(picture, comparison)
     pixels = np.asarray(picture)
     png = as_png(pixels)
     source = PictureFile(PICTURE, hashlib.sha256(png).hexdigest(), pixels_sha256(pixels))
@@ -89,8 +89,8 @@ def files(
     }
 
 
-def _demand_picture(picture: Image.Image, comparison: Comparison) -> None:
-    found, expected = picture.info.get("sha256"), comparison.shown[0].trace.image_sha256
+def _check_picture(picture: Image.Image, comparison: Comparison) -> None:
+    found, expected = picture.info.get("sha256"), comparison.results[0].trace.image_sha256
     if found != expected:
         raise SpecError(f"the picture of a bundle must be the comparison's, sha256 {expected}; got {found}.")
 
@@ -102,10 +102,10 @@ def arrays(comparison: Comparison) -> dict[str, np.ndarray]:
     """
     found: dict[str, np.ndarray] = {}
     base = comparison.base
-    for one in comparison.shown:
+    for one in comparison.results:
         found |= _map(one.name, one.map)
         found[f"{one.name}_heads"] = one.heads
-    for one in comparison.shown:
+    for one in comparison.results:
         if one is not base:
             found |= _map(f"{one.name}_minus_{base.name}", difference(one.map, base.map))
     return found

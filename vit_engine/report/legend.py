@@ -56,7 +56,7 @@ def caption(comparison: Comparison, style: Style) -> str:
     scale = "shared" if style.show == "difference" and style.scale == "log" else style.scale  # differences are never
     point = comparison.point
     query = "the CLS token" if point is None else f"the point at {point[0]:.0%} of the height, {point[1]:.0%} across"
-    role = " or ".join(dict.fromkeys(find_method(one.pane.method).role for one in comparison.shown))
+    role = " or ".join(dict.fromkeys(find_method(one.pane.method).role for one in comparison.results))
     height, width = comparison.frame
     return f"{what[0].upper()}{what[1:]} · {role}: {query} · {_SCALES[scale]} · {height} × {width} px"
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from vit_engine.analysis.comparison import Comparison, Shown
+from vit_engine.analysis.comparison import Comparison, PaneResult
 from vit_engine.analysis.maps import contours, difference, mass_mask
 from vit_engine.analysis.methods import RAW, find_method
 from vit_engine.report.colours import Stops, colour_stops, diverging_stops, upper_limit
@@ -45,7 +45,7 @@ class Panel:
     random: bool = False  # whether the model's weights are
 
 
-def title(one: Shown) -> str:
+def title(one: PaneResult) -> str:
     """What a pane is of, in words; raw attention, which is the usual method, goes without saying."""
     method = find_method(one.pane.method)
     head = f"head {one.pane.head}" if isinstance(one.pane.head, int) else f"{one.pane.head} of heads"
@@ -59,13 +59,13 @@ def panels(comparison: Comparison, style: Style) -> tuple[Panel, ...]:
     """What is drawn of each pane, in order."""
     if style.show == "difference":
         return _differences(comparison, style)
-    limits = _limits(comparison.shown, style)
+    limits = _limits(comparison.results, style)
     return tuple(
-        _map_panel(one, limit, comparison.keep, style) for one, limit in zip(comparison.shown, limits, strict=True)
+        _map_panel(one, limit, comparison.keep, style) for one, limit in zip(comparison.results, limits, strict=True)
     )
 
 
-def _limits(shown: Sequence[Shown], style: Style) -> list[float]:
+def _limits(shown: Sequence[PaneResult], style: Style) -> list[float]:
     """The weight at which each pane's colours end."""
     if style.scale == "own":
         return [upper_limit(one.map.values, style.clip) for one in shown]
@@ -74,7 +74,7 @@ def _limits(shown: Sequence[Shown], style: Style) -> list[float]:
     return [limit / one.map.grid.patches for one in shown]
 
 
-def _panel(one: Shown, shown: AttentionMap, limit: float, stops: Stops) -> Panel:
+def _panel(one: PaneResult, shown: AttentionMap, limit: float, stops: Stops) -> Panel:
     """A pane with this map, from 0 to a limit."""
     return Panel(
         one.name,
@@ -93,7 +93,7 @@ def _panel(one: Shown, shown: AttentionMap, limit: float, stops: Stops) -> Panel
     )
 
 
-def _map_panel(one: Shown, limit: float, keep: float, style: Style) -> Panel:
+def _map_panel(one: PaneResult, limit: float, keep: float, style: Style) -> Panel:
     coloured = values = one.map.values
     panel = _panel(one, one.map, limit, colour_stops(style.colours))
     if style.scale == "log":
@@ -110,18 +110,18 @@ def _map_panel(one: Shown, limit: float, keep: float, style: Style) -> Panel:
 def _differences(comparison: Comparison, style: Style) -> tuple[Panel, ...]:
     """The reference's map, and beside it each other pane's difference to it, the scale centred on zero."""
     base = comparison.base
-    others = {one.name: difference(one.map, base.map) for one in comparison.shown if one is not base}
+    others = {one.name: difference(one.map, base.map) for one in comparison.results if one is not base}
     ends = {name: upper_limit(np.abs(found.values) * found.grid.patches, style.clip) for name, found in others.items()}
     if style.scale != "own" and ends:
         ends = dict.fromkeys(ends, max(ends.values()))
     reference = _panel(base, base.map, upper_limit(base.map.values, style.clip), colour_stops(style.colours))
     return tuple(
         reference if one is base else _difference_panel(one, others[one.name], ends[one.name])
-        for one in comparison.shown
+        for one in comparison.results
     )
 
 
-def _difference_panel(one: Shown, found: AttentionMap, end: float) -> Panel:
+def _difference_panel(one: PaneResult, found: AttentionMap, end: float) -> Panel:
     """end: of the scale, as density."""
     limit = end / found.grid.patches
     return replace(_panel(one, found, limit, diverging_stops()), low=-limit, difference=True, pixels=grey(one.pixels))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vit_engine.analysis.comparison import Comparison, Shown
+from vit_engine.analysis.comparison import Comparison, PaneResult
 from vit_engine.analysis.maps import centre_of_mass
 from vit_engine.analysis.maps.entropy import map_entropy
 from vit_engine.report.style import Style, Zoom
@@ -50,7 +50,7 @@ def record(
     Numbers are whole: nothing is rounded. None stands where there is none. Names of files are those of the
     panes; where the files lie is not in it.
     """
-    shown = comparison.shown
+    shown = comparison.results
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -74,7 +74,7 @@ def record(
     }
 
 
-def pane_record(one: Shown) -> dict[str, Any]:
+def pane_record(one: PaneResult) -> dict[str, Any]:
     """A pane as text, what it is in words, and the query in its own patches."""
     grid = one.trace.grid
     return {
@@ -88,7 +88,7 @@ def pane_record(one: Shown) -> dict[str, Any]:
     }
 
 
-def model_record(one: Shown) -> dict[str, Any]:
+def model_record(one: PaneResult) -> dict[str, Any]:
     """A model and its weights; of a thousand classes, only how many."""
     spec, report = asdict(one.trace.spec), one.report
     return {
@@ -116,7 +116,7 @@ def _name_of(source: str, model: str) -> str:
     return source if source == model else PurePath(source).name
 
 
-def device_of(one: Shown) -> str:
+def device_of(one: PaneResult) -> str:
     """The device that a pane's attention was computed on."""
     return str(next(iter(one.trace.layers.values())).queries.device)
 

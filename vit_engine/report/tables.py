@@ -14,7 +14,7 @@ from vit_engine.trace.statistics import STATISTICS, Column
 def all_heads(comparison: Comparison) -> pd.DataFrame:
     """Every statistic of every (layer, head) of every pane's model: "pane", "model", then those of COLUMNS."""
     frames = []
-    for one in comparison.shown:
+    for one in comparison.results:
         frame = one.trace.statistics.to_frame()
         frame.insert(0, "pane", one.name)
         frame.insert(1, "model", one.pane.model)

@@ -55,7 +55,7 @@ def _parse(text: str) -> int:
     return size
 
 
-def in_words(size: int) -> str:
+def format_bytes(size: int) -> str:
     """Bytes for people, to three digits: "38.4 MB", "1.46 GB"."""
     value, unit = float(size), "B"
     for unit in ("B", "kB", "MB", "GB", "TB"):

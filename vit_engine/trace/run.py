@@ -14,7 +14,7 @@ from vit_engine.errors import ResourceError, SpecError
 from vit_engine.image import PreparedImage
 from vit_engine.model import LayerAttention, LayerRecord
 from vit_engine.model.streaming import AttentionPlan
-from vit_engine.planning import attention_plan, demand_memory
+from vit_engine.planning import attention_plan, check_memory
 from vit_engine.progress import Progress
 from vit_engine.spec import ModelSpec, TokenGrid
 from vit_engine.trace.overflow import Overflow
@@ -43,8 +43,8 @@ def attend(
     """
     started = time.perf_counter()
     spec, grid = loaded.spec, prepared.grid
-    _demand_fit(grid, spec)
-    demand_memory(spec, grid, layers=layers, statistics=statistics, device=loaded.device, dtype=loaded.dtype)
+    _check_fit(grid, spec)
+    check_memory(spec, grid, layers=layers, statistics=statistics, device=loaded.device, dtype=loaded.dtype)
     traced, plan = spec.layer_numbers(layers), attention_plan(grid, statistics)
     with torch.inference_mode(), _memory_errors(grid, loaded):
         builder = _TraceBuilder(loaded, grid, traced, plan, progress)
@@ -69,7 +69,7 @@ def attend(
     )
 
 
-def _demand_fit(grid: TokenGrid, spec: ModelSpec) -> None:
+def _check_fit(grid: TokenGrid, spec: ModelSpec) -> None:
     if (grid.patch_size, grid.prefix) != (spec.patch_size, spec.prefix):
         raise SpecError(
             f"the image was prepared for patches of {grid.patch_size} px and {grid.prefix} prefix tokens; "

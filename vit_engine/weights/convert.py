@@ -15,9 +15,9 @@ from vit_engine.model.positions import rope_periods
 from vit_engine.spec import ModelSpec
 from vit_engine.weights.architecture import Heads, Shape, read_spec
 from vit_engine.weights.conversion import Conversion
-from vit_engine.weights.diagnosis import demand_plain, demand_weights, diagnosis
+from vit_engine.weights.diagnosis import check_plain, check_weights, diagnosis
 from vit_engine.weights.formats import FORMATS, Format, Metadata, Sidecar
-from vit_engine.weights.reading.limits import check_names, demand_tensors_within_limit
+from vit_engine.weights.reading.limits import check_names, check_tensors_within_limit
 from vit_engine.weights.reading.listing import naming_file, quoted
 from vit_engine.weights.reading.read import CheckpointFile
 from vit_engine.weights.reading.unwrap import StateDict, find_state_dict, strip_unknown, strip_wrappers
@@ -76,8 +76,8 @@ class Converted:
         with naming_file(self.file.path):
             tensors = self._tensors(spec)
             got = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-            _demand_fit(self.file.path, spec, expected, got)
-            demand_weights(tensors)
+            _check_fit(self.file.path, spec, expected, got)
+            check_weights(tensors)
         return model
 
     def assemble(self, spec: ModelSpec) -> VisionTransformer:
@@ -108,8 +108,8 @@ def convert(file: CheckpointFile) -> Converted:
     with naming_file(file.path):
         state = find_state_dict(file.content, file.part)
         check_names(state.tensors)
-        demand_plain(state.tensors)
-        demand_tensors_within_limit(state.tensors)
+        check_plain(state.tensors)
+        check_tensors_within_limit(state.tensors)
         conversion, sidecar = Conversion(state.tensors), Sidecar(file.config, file.preprocessor, state.arguments)
         strip_wrappers(conversion)
         kind = _format_of(conversion, sidecar)
@@ -139,7 +139,7 @@ def _metadata(kind: Format, conversion: Conversion, sidecar: Sidecar) -> Metadat
         ) from error
 
 
-def _demand_fit(path: Path, spec: ModelSpec, expected: Mapping[str, Shape], got: Mapping[str, Shape]) -> None:
+def _check_fit(path: Path, spec: ModelSpec, expected: Mapping[str, Shape], got: Mapping[str, Shape]) -> None:
     missing = sorted(expected.keys() - got.keys())
     unexpected = sorted(got.keys() - expected.keys())
     shapes = [

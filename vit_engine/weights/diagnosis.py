@@ -83,7 +83,7 @@ _HEAD = re.compile(
 )
 
 
-def demand_plain(tensors: Tensors) -> None:
+def check_plain(tensors: Tensors) -> None:
     """CheckpointError for tensors that are of no plain model (adapters, shards, packed integers) or have no values."""
     for sign in SURE_SIGNS:
         if found := _matching(sign.pattern, tensors):
@@ -95,7 +95,7 @@ def demand_plain(tensors: Tensors) -> None:
             raise CheckpointError(f"{len(found)} of its tensors have {what}: {_some(found)}. {todo}")
 
 
-def demand_weights(tensors: Tensors) -> None:
+def check_weights(tensors: Tensors) -> None:
     """CheckpointError for tensors that no model can run with: integers, complex numbers, NaN and infinite values.
 
     tensors: those that go into the model. They are looked at as float32, which is what it will have.

@@ -40,7 +40,7 @@ def _dividing(converted: Converted, heads: object) -> int:
     return int(heads)
 
 
-def demand_heads(converted: Converted, heads: int, *, of: str) -> None:
+def check_heads(converted: Converted, heads: int, *, of: str) -> None:
     """CheckpointError where a file that is to be the weights of a model says another number of heads itself."""
     said = converted.heads
     if said is not None and said.number != heads:

@@ -9,7 +9,7 @@ from vit_engine.registry import find_model
 from vit_engine.spec import ModelSpec
 from vit_engine.weights.convert import convert
 from vit_engine.weights.fetching.checksum import verify
-from vit_engine.weights.identify import advice, choices, demand_heads, identify, known_heads, published
+from vit_engine.weights.identify import advice, check_heads, choices, identify, known_heads, published
 from vit_engine.weights.load import checkpoint_path
 from vit_engine.weights.locate import weights_path
 from vit_engine.weights.reading.parts import find_parts, sees_pictures
@@ -87,6 +87,6 @@ def _inspect_as(spec: ModelSpec, heads: int | None) -> Inspection:
     converted = convert(file)
     if heads not in {None, spec.heads}:
         raise CheckpointError(f"{spec.name!r} has {spec.heads} heads; got heads={heads}. Leave heads= out.")
-    demand_heads(converted, spec.heads, of=repr(spec.name))
+    check_heads(converted, spec.heads, of=repr(spec.name))
     converted.prove(spec)
     return Inspection(converted.report(spec, heads_from=f"the model {spec.name}"), spec, spec)

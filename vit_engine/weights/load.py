@@ -14,7 +14,7 @@ from vit_engine.spec import ModelSpec
 from vit_engine.weights.convert import convert
 from vit_engine.weights.fetching.checksum import verify
 from vit_engine.weights.fetching.fetch import fetch
-from vit_engine.weights.identify import demand_heads, identify
+from vit_engine.weights.identify import check_heads, identify
 from vit_engine.weights.locate import weights_path
 from vit_engine.weights.reading.listing import naming_file
 from vit_engine.weights.reading.read import read_checkpoint, split_part
@@ -104,7 +104,7 @@ def _load_as(spec: ModelSpec, path: Path, device: torch.device) -> LoadedModel:
     if spec.weights is not None and path == weights_path(spec):
         verify(path, spec.weights, file.sha256)
     converted = convert(file)
-    demand_heads(converted, spec.heads, of=repr(spec.name))
+    check_heads(converted, spec.heads, of=repr(spec.name))
     report = converted.report(spec, heads_from=f"the model {spec.name}")
     with naming_file(path):
         return _finish(spec, converted.assemble(spec), report, device)

@@ -19,7 +19,7 @@ from dashboard.services.jobs import POLL, Progress
 from dashboard.services.process import once_per_process
 from vit_engine import CheckpointError
 from vit_engine.registry import model_of_file
-from vit_engine.resources.budget import in_words
+from vit_engine.resources.budget import format_bytes
 from vit_engine.weights.fetching.checksum import expected_sha256
 from vit_engine.weights.reading.folder import SUFFIXES
 
@@ -66,20 +66,20 @@ class Uploads:
         but weights that were published are known by their name, so that takes the place of another.
         """
         name = _checked(title)
-        self._demand_fit(name, size)
+        self._check_fit(name, size)
         sha256, size = _digest(source, size, progress)
-        self._demand_fit(name, size)
+        self._check_fit(name, size)
         with _disk_failures(name):
             if self._reserve(sha256, size, progress):
                 self._write(source, sha256, name, size, progress)
             self._prefer_published(sha256, name)
         return sha256
 
-    def _demand_fit(self, name: str, size: int) -> None:
+    def _check_fit(self, name: str, size: int) -> None:
         if size > self._max_bytes:
             raise CheckpointError(
-                f"{name!r} has {in_words(size)}, and {in_words(self._max_bytes)} of uploaded checkpoints are kept "
-                "here: put it into the server's folder of checkpoints, or raise VIT_DASHBOARD_CHECKPOINT_BYTES."
+                f"{name!r} has {format_bytes(size)}, and {format_bytes(self._max_bytes)} of uploaded checkpoints are "
+                "kept here: put it into the server's folder of checkpoints, or raise VIT_DASHBOARD_CHECKPOINT_BYTES."
             )
 
     def _reserve(self, sha256: str, size: int, progress: Progress) -> bool:
@@ -226,7 +226,7 @@ def _digest(source: BinaryIO, size: int, progress: Progress) -> tuple[str, int]:
     for piece in _pieces(source):
         digest.update(piece)
         done += len(piece)
-        progress(0.5 * min(done / max(size, 1), 1.0), f"reading the file: {in_words(done)} of {in_words(size)}")
+        progress(0.5 * min(done / max(size, 1), 1.0), f"reading the file: {format_bytes(done)} of {format_bytes(size)}")
     return digest.hexdigest(), done
 
 
@@ -236,7 +236,7 @@ def _copy(source: BinaryIO, target: Path, size: int, progress: Progress) -> None
         for piece in _pieces(source):
             file.write(piece)
             done += len(piece)
-            progress(0.5 + 0.5 * done / size, f"keeping the file: {in_words(done)} of {in_words(size)}")
+            progress(0.5 + 0.5 * done / size, f"keeping the file: {format_bytes(done)} of {format_bytes(size)}")
 
 
 def _pieces(source: BinaryIO) -> Iterator[bytes]:

@@ -46,7 +46,7 @@ class Inspected:
 
 
 @dataclass(frozen=True)
-class Own:
+class UserModel:
     """A model from a file, as it was added; shown: the name that the file had then."""
 
     spec: ve.ModelSpec
@@ -60,8 +60,8 @@ class _Catalogue:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.entries: dict[str, Own] = {}
-        self.gone: LRUCache[str, Own] = LRUCache(limits.MAX_OWN)
+        self.entries: dict[str, UserModel] = {}
+        self.gone: LRUCache[str, UserModel] = LRUCache(limits.MAX_OWN)
 
     def remove(self, name: str) -> None:
         """No error for one that is not there: two sessions may do this at once. Call with the lock held."""
@@ -196,14 +196,14 @@ def add(name: str, progress: Progress) -> ve.ModelSpec:
         known = catalogue.entries.get(name)
         if known is not None and known.stamp == found.stamp:
             return known.spec
-        _demand_room(catalogue, name)
+        _check_room(catalogue, name)
         titles = {own.spec.title for own in catalogue.entries.values() if own.spec.name != name}
         spec = _spec(found, titles | {spec.title for spec in ve.list_models()})
-        catalogue.entries[name] = Own(spec, found.report.sha256, found.stamp, found.shown)
+        catalogue.entries[name] = UserModel(spec, found.report.sha256, found.stamp, found.shown)
     return spec
 
 
-def _demand_room(catalogue: _Catalogue, name: str) -> None:
+def _check_room(catalogue: _Catalogue, name: str) -> None:
     """Forget models whose files are gone, if need be: nobody sees them, so nobody could remove them."""
     if len(catalogue.entries) >= limits.MAX_OWN:
         for gone in [each for each in catalogue.entries if not _is_there(each)]:
@@ -246,21 +246,21 @@ def remove(name: str) -> None:
         _catalogue().remove(name)
 
 
-def last_known(name: str) -> Own | None:
+def last_known(name: str) -> UserModel | None:
     """A model that was added, even if it, or its file, has gone since."""
     catalogue = _catalogue()
     with catalogue.lock:
         return catalogue.entries.get(name) or catalogue.gone.get(name)
 
 
-def entries() -> dict[str, Own]:
+def entries() -> dict[str, UserModel]:
     """Models from files that are still there, by name, those of a run in the order of their numbers."""
     with _catalogue().lock:
         found = dict(_catalogue().entries)
     return dict(sorted(((name, own) for name, own in found.items() if _is_there(name)), key=_order))
 
 
-def _order(entry: tuple[str, Own]) -> tuple[str, str, int]:
+def _order(entry: tuple[str, UserModel]) -> tuple[str, str, int]:
     parts = taken_apart(entry[0])
     where = place(parts.what) if parts.in_folder else None
     return (parts.prefix, where.pattern, where.number) if where else (parts.prefix, parts.what, 0)
@@ -277,7 +277,7 @@ def _is_there(name: str) -> bool:
     return root is not None and os.path.exists(root / parts.what)
 
 
-def find(name: str) -> Own | None:
+def find(name: str) -> UserModel | None:
     """A model from a file, if it was added."""
     with _catalogue().lock:
         return _catalogue().entries.get(name)
@@ -289,7 +289,7 @@ def is_added(found: Inspected) -> bool:
     return added is not None and added.stamp == found.stamp
 
 
-def demand_unchanged(name: str, own: Own) -> Path:
+def check_unchanged(name: str, own: UserModel) -> Path:
     """The path of a model's file; CheckpointError where it is gone, or another than was added."""
     if stamp_of(name) != own.stamp:
         raise ve.CheckpointError(f"{own.shown} has changed since it was added: add it again on the page Models.")

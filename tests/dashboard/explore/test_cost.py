@@ -9,9 +9,9 @@ import vit_engine as ve
 from dashboard import keys, serve
 from dashboard.services import catalogue, limits, memory, pictures
 from dashboard.services.analyses import Cost, Request
-from dashboard.shell.formatting import in_time
+from dashboard.shell.formatting import format_duration
 from tests.dashboard.support import SMALL, analyse, assert_drawn, assert_works, ignore, open_small, request, small_trace
-from vit_engine.resources.budget import BUDGET_VARIABLE, in_words
+from vit_engine.resources.budget import BUDGET_VARIABLE, format_bytes
 
 
 def costs(at: AppTest) -> list[str]:
@@ -89,7 +89,7 @@ def test_a_size_past_the_budget_is_told_beside_it_and_refused_with_one_that_fits
     assert_works(at)
     (cost,) = costs(at)
     assert ":red[needs" in cost
-    assert f"only {in_words(small)} may be taken now" in cost
+    assert f"only {format_bytes(small)} may be taken now" in cost
     (error,) = at.main.error
     assert "short side of 96 px is the largest that fits" in error.value
     at.selectbox(key=keys.SIZE).set_value(96).run()
@@ -102,7 +102,7 @@ def test_a_size_past_the_budget_is_told_beside_it_and_refused_with_one_that_fits
     [(0.004, "0.1 s"), (0.44, "0.4 s"), (9.94, "9.9 s"), (9.96, "10 s"), (99.4, "99 s"), (150.0, "2 min")],
 )
 def test_rough_times(seconds: float, text: str) -> None:
-    assert in_time(seconds) == text
+    assert format_duration(seconds) == text
 
 
 @pytest.mark.usefixtures("fresh_caches")

@@ -12,7 +12,7 @@ from dashboard.services import catalogue
 from dashboard.services.memory import in_memory, load_model, unload
 from dashboard.testing import choose_model, open_models, report_tables
 from tests.dashboard.support import SMALL, assert_drawn, assert_works, ignore, small_trace
-from vit_engine.resources.budget import in_words
+from vit_engine.resources.budget import format_bytes
 
 P16 = "demo_vit_p16"
 
@@ -74,13 +74,13 @@ def test_each_stands_as_packaged_downloaded_or_not_here_with_its_size(tmp_path: 
 def test_what_is_in_memory_says_how_much_and_unloading_says_what_it_frees() -> None:
     loaded = load_model(P16, ignore)
     at = choose_model(opened(), "Demo ViT /16")
-    memory = f"● in memory · {in_words(loaded.nbytes)} · cpu"
+    memory = f"● in memory · {format_bytes(loaded.nbytes)} · cpu"
     assert status(at, "Demo ViT /16") == memory
-    assert in_words(loaded.nbytes) in at.button(key=keys.UNLOAD_MODEL).label
+    assert format_bytes(loaded.nbytes) in at.button(key=keys.UNLOAD_MODEL).label
     at.button(key=keys.UNLOAD_MODEL).click().run()
     assert in_memory() == {}
     assert status(at, "Demo ViT /16") == "✓ ready · packaged"
-    assert any(in_words(loaded.nbytes) in toast.value for toast in at.toast)
+    assert any(format_bytes(loaded.nbytes) in toast.value for toast in at.toast)
     assert not [button for button in at.button if button.key == keys.UNLOAD_MODEL]
 
 

@@ -15,9 +15,9 @@ import pytest
 
 import vit_engine as ve
 from tests.vit_engine.weights.fixtures_states import saved, vit_state
-from vit_engine.analysis.comparison import agreement_table, head_table, show
+from vit_engine.analysis.comparison import agreement_table, evaluate_pane, head_table
 from vit_engine.analysis.comparison.pane import Pane
-from vit_engine.analysis.comparison.shown import Comparison
+from vit_engine.analysis.comparison.results import Comparison
 from vit_engine.cli import main
 from vit_engine.cli.compare import ARCHIVE, agreement_in_words
 from vit_engine.cli.panes import file_names
@@ -48,7 +48,18 @@ def arguments(*texts: str) -> list[str]:
 def run(picture: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The results of one run: two models, three panes, nothing as it is by default."""
     folder = tmp_path_factory.mktemp("compare") / "new" / "folder"
-    drawn = ["--show", "difference", "--scale", "own", "--colours", "viridis", "--opacity", "40", "--clip", "97.5"]
+    drawn = [
+        "--show",
+        "difference",
+        "--scale",
+        "own",
+        "--colours",
+        "viridis",
+        "--opacity",
+        "40",
+        "--clip",
+        "97.5",
+    ]
     options = [*OPTIONS, *drawn, "--statistic", "distance_px", "--all-layers", "--out", str(folder)]
     assert main(["compare", *arguments(*PANES), *options, str(picture)]) == 0
     return folder
@@ -63,7 +74,9 @@ def expected(picture: Path) -> Comparison:
         loaded = ve.load_model(pane.model, seed=7)
         prepared = ve.prepare_image(ve.open_image(picture), loaded.spec, size=(48, 80))
         options: dict[str, Any] = {"frame": (48, 80), "point": (0.4, 0.9)}
-        shown.append(show(number, pane, ve.attend(loaded, prepared), prepared.pixels, loaded.report, **options))
+        shown.append(
+            evaluate_pane(number, pane, ve.attend(loaded, prepared), prepared.pixels, loaded.report, **options)
+        )
     return Comparison(tuple(shown), (48, 80), reference="B", point=(0.4, 0.9), keep=0.45)
 
 
@@ -78,7 +91,7 @@ def test_compare_writes_all_files_and_nothing_else(run: Path) -> None:
 
 def test_numbers_are_those_of_the_api(run: Path, expected: Comparison) -> None:
     with np.load(run / "maps.npz") as arrays:
-        for one in expected.shown:
+        for one in expected.results:
             np.testing.assert_allclose(arrays[one.name], one.map.values, rtol=1e-4, atol=1e-8)
     for name, frame in (
         ("agreement.csv", agreement_table(expected)),
@@ -154,7 +167,18 @@ def test_what_has_no_number_is_a_dash() -> None:
 
 
 def test_a_zip_holds_the_same_files(picture: Path, run: Path, tmp_path: Path) -> None:
-    drawn = ["--show", "difference", "--scale", "own", "--colours", "viridis", "--opacity", "40", "--clip", "97.5"]
+    drawn = [
+        "--show",
+        "difference",
+        "--scale",
+        "own",
+        "--colours",
+        "viridis",
+        "--opacity",
+        "40",
+        "--clip",
+        "97.5",
+    ]
     options = [*OPTIONS, *drawn, "--statistic", "distance_px", "--all-layers", "--zip", "--out", str(tmp_path)]
     assert main(["compare", str(picture), *arguments(*PANES), *options]) == 0
     assert [path.name for path in tmp_path.iterdir()] == [ARCHIVE]

@@ -9,10 +9,10 @@ import torch
 
 import vit_engine as ve
 from vit_engine.cli import main
-from vit_engine.cli.estimate import in_time
+from vit_engine.cli.estimate import format_duration
 from vit_engine.planning import largest_size, speed
 from vit_engine.planning.speed import Rates
-from vit_engine.resources.budget import BUDGET_VARIABLE, in_words
+from vit_engine.resources.budget import BUDGET_VARIABLE, format_bytes
 
 MODEL = "random_vit_tiny_p16"
 SPEC = next(spec for spec in ve.list_models() if spec.name == MODEL)
@@ -51,8 +51,8 @@ def test_the_text_has_the_same_numbers(capsys: pytest.CaptureFixture[str]) -> No
     largest = largest_size(SPEC, (1, 1), budget=64_000_000, device="cpu")
     assert capsys.readouterr().out.splitlines() == [
         "tokens         401 (20 × 20 patches of 16 px)",
-        f"peak memory    {in_words(expected.peak_bytes)}",
-        f"kept memory    {in_words(expected.kept_bytes)}",
+        f"peak memory    {format_bytes(expected.peak_bytes)}",
+        f"kept memory    {format_bytes(expected.kept_bytes)}",
         f"expected time  {expected.seconds:.2f} s",
         f"memory budget  64.0 MB: {'enough' if expected.peak_bytes <= 64_000_000 else 'too little'}",
         f"largest size   {largest} px on the short side",
@@ -76,7 +76,7 @@ def test_a_checkpoint_has_an_estimate_too(tmp_path: Path, capsys: pytest.Capture
     ("seconds", "words"), [(0.256, "0.26 s"), (99.9, "99.90 s"), (150.0, "2 min"), (77_768.9, "21.6 h")]
 )
 def test_long_times_are_told_in_minutes_and_hours(seconds: float, words: str) -> None:
-    assert in_time(seconds) == words
+    assert format_duration(seconds) == words
 
 
 def test_without_a_size_it_is_the_models_own(capsys: pytest.CaptureFixture[str]) -> None:

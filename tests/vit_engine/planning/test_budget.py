@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import vit_engine as ve
 from vit_engine.resources import budget
-from vit_engine.resources.budget import BUDGET_VARIABLE, in_words
+from vit_engine.resources.budget import BUDGET_VARIABLE, format_bytes
 from vit_engine.resources.cgroup import cgroup_free
 
 GIB = 1 << 30
@@ -220,4 +220,4 @@ def test_without_statistics_no_cache_is_given_back(tmp_path: Path) -> None:
     ],
 )
 def test_bytes_for_people(size: int, text: str) -> None:
-    assert in_words(size) == text
+    assert format_bytes(size) == text

@@ -15,8 +15,8 @@ import vit_engine as ve
 from vit_engine.decoding import MAX_PIXELS
 from vit_engine.image import with_short_side
 from vit_engine.model.chunks import CPU_CHUNK_BYTES, GPU_CHUNK_BYTES
-from vit_engine.planning import demand_memory, largest_size
-from vit_engine.resources.budget import BUDGET_VARIABLE, in_words
+from vit_engine.planning import check_memory, largest_size
+from vit_engine.resources.budget import BUDGET_VARIABLE, format_bytes
 from vit_engine.weights import LoadedModel
 
 SPEC = ve.ModelSpec(
@@ -77,7 +77,7 @@ def test_what_a_run_refuses_has_no_estimate(wrong: dict[str, Any], message: str)
     calls = (
         lambda: ve.estimate(SPEC, GRID, **{**CPU, **wrong}),
         lambda: largest_size(SPEC, (1, 1), budget=MIB, **{**CPU, **wrong}),
-        lambda: demand_memory(SPEC, GRID, **{**CPU, **wrong}),
+        lambda: check_memory(SPEC, GRID, **{**CPU, **wrong}),
     )
     for call in calls:
         with pytest.raises(ve.SpecError, match=message):
@@ -231,7 +231,7 @@ def test_the_largest_size_can_be_prepared(shape: tuple[int, int]) -> None:
 
 def refusal(grid: ve.TokenGrid, **asked: Any) -> str:
     with pytest.raises(ve.ResourceError) as caught:
-        demand_memory(SPEC, grid, **CPU, **asked)
+        check_memory(SPEC, grid, **CPU, **asked)
     return str(caught.value)
 
 
@@ -240,8 +240,8 @@ def test_a_refusal_says_how_much_and_what_to_do(monkeypatch: pytest.MonkeyPatch)
     budget, needed = (ve.estimate(SPEC, side, **CPU).peak_bytes for side in (700, 1400))
     monkeypatch.setenv(BUDGET_VARIABLE, str(budget))
     assert refusal(grid) == (
-        f"a run must fit the memory budget of {in_words(budget)} on 'cpu'; 'prime' at 1400×1400 px (40,003 tokens) "
-        f"needs {in_words(needed)}. Use a smaller size: at this aspect a short side of 700 px is the largest that "
+        f"a run must fit the memory budget of {format_bytes(budget)} on 'cpu'; 'prime' at 1400×1400 px (40,003 tokens) "
+        f"needs {format_bytes(needed)}. Use a smaller size: at this aspect a short side of 700 px is the largest that "
         "fits, or set VIT_ENGINE_MEMORY_BUDGET where more is free."
     )
 
@@ -272,13 +272,13 @@ def test_the_size_that_a_refusal_names_is_taken(
         named = re.search(r"short side of (\d+) px", refusal(grid_at(short), **asked))
         if named is not None:
             assert int(named[1]) < tight
-            demand_memory(SPEC, grid_at(int(named[1])), **CPU, **asked)
+            check_memory(SPEC, grid_at(int(named[1])), **CPU, **asked)
 
 
 def test_what_fits_to_the_byte_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     needed = ve.estimate(SPEC, GRID, **CPU).peak_bytes
     monkeypatch.setenv(BUDGET_VARIABLE, str(needed))
-    demand_memory(SPEC, GRID, **CPU)
+    check_memory(SPEC, GRID, **CPU)
     monkeypatch.setenv(BUDGET_VARIABLE, str(needed - 1))
     refusal(GRID)
 
@@ -286,5 +286,5 @@ def test_what_fits_to_the_byte_is_taken(monkeypatch: pytest.MonkeyPatch) -> None
 def test_the_budget_is_that_of_the_models_device(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     monkeypatch.setattr("vit_engine.planning.estimates.memory_budget", lambda device: asked.append(device) or 1 << 50)
-    demand_memory(SPEC, GRID, device="cuda:1")
+    check_memory(SPEC, GRID, device="cuda:1")
     assert asked == [torch.device("cuda", 1)]

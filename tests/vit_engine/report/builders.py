@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 import vit_engine as ve
-from vit_engine.analysis.comparison import Comparison, Pane, show
+from vit_engine.analysis.comparison import Comparison, Pane, evaluate_pane
 from vit_engine.image import target_size
 from vit_engine.report.painter import Sheet, View, own_settings
 from vit_engine.report.panels import Panel
@@ -40,7 +40,7 @@ def compared(*texts: str, picture: Image.Image, **options: Any) -> Comparison:
         prepared = ve.prepare_image(picture, loaded.spec, size=SIZE)
         frame = target_size((picture.height, picture.width), loaded.spec, SIZE)
         trace = ve.attend(loaded, prepared)
-        shown.append(show(number, pane, trace, prepared.pixels, loaded.report, frame=frame, point=POINT))
+        shown.append(evaluate_pane(number, pane, trace, prepared.pixels, loaded.report, frame=frame, point=POINT))
     return Comparison(tuple(shown), FRAME, point=POINT, **options)
 
 

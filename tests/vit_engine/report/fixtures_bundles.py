@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tests.vit_engine.trace_builders import made_trace
-from vit_engine.analysis.comparison import Comparison, Pane, Shown, letter
+from vit_engine.analysis.comparison import Comparison, Pane, PaneResult, letter
 from vit_engine.spec import Query, TokenGrid
 from vit_engine.trace.attention_map import AttentionMap
 from vit_engine.weights import LoadReport
@@ -33,17 +33,19 @@ def written(grid: TokenGrid, peaks: Sequence[tuple[int, int, float]]) -> np.ndar
     return values
 
 
-def shown(number: int, values: np.ndarray, *, query: Query = "cls", head: int | str = "mean") -> Shown:
+def shown(number: int, values: np.ndarray, *, query: Query = "cls", head: int | str = "mean") -> PaneResult:
     """A pane with this map, on the grid that its shape says."""
     grid = FINE if values.shape == FINE.shape else COARSE
     weights = np.concatenate([np.zeros(grid.prefix), values.ravel()])[None]
     pixels = np.full((grid.height, grid.width, 3), (200, 100, 50), dtype=np.uint8)
     trace = made_trace({0: weights}, grid=grid)
     drawn = AttentionMap(values, grid, "made")
-    return Shown(letter(number), Pane("made", 0, head), trace, query, drawn, pixels, REPORT, trace.head_maps(0, query))
+    return PaneResult(
+        letter(number), Pane("made", 0, head), trace, query, drawn, pixels, REPORT, trace.head_maps(0, query)
+    )
 
 
-def comparison(*maps: np.ndarray | Shown, **options: Any) -> Comparison:
+def comparison(*maps: np.ndarray | PaneResult, **options: Any) -> Comparison:
     """Panes A, B, …; options as for Comparison."""
-    panes = (one if isinstance(one, Shown) else shown(number, one) for number, one in enumerate(maps))
+    panes = (one if isinstance(one, PaneResult) else shown(number, one) for number, one in enumerate(maps))
     return Comparison(tuple(panes), FRAME, **options)

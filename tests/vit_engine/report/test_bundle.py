@@ -91,14 +91,14 @@ def test_the_maps_are_those_of_the_engine(made: dict[str, bytes], comparison: Co
         arrays = dict(found)
     names = {f"{name}{what}" for name in "ABC" for what in ("", "_heads", "_grid")}
     assert arrays.keys() == names | {"A_minus_B", "A_minus_B_grid", "C_minus_B", "C_minus_B_grid"}
-    for one in comparison.shown:
+    for one in comparison.results:
         np.testing.assert_array_equal(arrays[one.name], one.map.values)
         heads = one.trace.head_maps(one.pane.layer, one.query)
         np.testing.assert_array_equal(arrays[f"{one.name}_heads"], heads)
         assert arrays[one.name].dtype == arrays[f"{one.name}_heads"].dtype == np.float32
     assert arrays["A_grid"].tolist() == [1, 12, 17, 8]
     assert arrays["B_grid"].tolist() == [1, 6, 8, 16]
-    found_difference = difference(comparison.shown[0].map, comparison.shown[1].map)
+    found_difference = difference(comparison.results[0].map, comparison.results[1].map)
     np.testing.assert_array_equal(arrays["A_minus_B"], found_difference.values)
     assert arrays["A_minus_B_grid"].tolist() == [0, 12, 17, 8]
 
@@ -112,7 +112,7 @@ def test_the_tables_are_those_of_the_engine(made: dict[str, bytes], comparison: 
     pd.testing.assert_frame_equal(read("side_by_side.csv"), expected, rtol=1e-12)
     heads = read("heads.csv")
     assert list(heads.columns[:4]) == ["pane", "model", "layer", "head"]
-    for one in comparison.shown:
+    for one in comparison.results:
         mine = heads[heads["pane"] == one.name]
         assert set(mine["model"]) == {one.pane.model}
         frame = one.trace.statistics.to_frame()
@@ -155,7 +155,7 @@ def test_the_record_says_how_to_repeat_it(run: dict, made: dict[str, bytes], pic
 
 def test_the_record_says_what_the_models_are(run: dict, comparison: Comparison) -> None:
     trained, _, random = run["models"]
-    report = comparison.shown[0].report
+    report = comparison.results[0].report
     assert trained["model"] == trained["name"] == "demo_vit_p8"
     assert trained["weights"]["sha256"] == report.sha256
     assert trained["weights"]["source"] == "demo_vit_p8.safetensors"
@@ -172,7 +172,7 @@ def test_the_record_has_the_numbers(run: dict, comparison: Comparison) -> None:
     side_by_side = head_table(comparison, STATISTIC)
     told = pd.DataFrame(numbers["side_by_side"], columns=side_by_side.columns).astype(side_by_side.dtypes)
     pd.testing.assert_frame_equal(told, side_by_side, check_exact=True)
-    for row, one in zip(numbers["maps"], comparison.shown, strict=True):
+    for row, one in zip(numbers["maps"], comparison.results, strict=True):
         assert row["pane"] == one.name
         assert row["sum"] == pytest.approx(one.map.values.astype(float).sum())
         assert (row["centre_y_px"], row["centre_x_px"]) == centre_of_mass(one.map)
@@ -190,21 +190,21 @@ def test_a_map_in_numbers() -> None:
 
 
 def test_where_files_lie_is_in_no_file(comparison: Comparison, picture: Image.Image) -> None:
-    first = comparison.shown[0]
+    first = comparison.results[0]
     moved = replace(first, report=replace(first.report, source="/home/somebody/secret/demo.pth"))
-    shown = (moved, *comparison.shown[1:])
+    shown = (moved, *comparison.results[1:])
     found = files(
-        replace(comparison, shown=shown), LOOK, picture=picture, size=SIZE, statistic=STATISTIC, all_layers=False
+        replace(comparison, results=shown), LOOK, picture=picture, size=SIZE, statistic=STATISTIC, all_layers=False
     )
     assert all(b"secret" not in data for data in found.values())
     assert json.loads(found["run.json"])["models"][0]["weights"]["source"] == "demo.pth"
 
 
 def test_a_model_of_ones_own_keeps_the_name_of_its_pane(comparison: Comparison, picture: Image.Image) -> None:
-    first, name = comparison.shown[0], "file:run1/last.pth@4"
+    first, name = comparison.results[0], "file:run1/last.pth@4"
     own = replace(first, pane=replace(first.pane, model=name), report=replace(first.report, source=name))
     found = files(
-        replace(comparison, shown=(own, *comparison.shown[1:])),
+        replace(comparison, results=(own, *comparison.results[1:])),
         LOOK,
         picture=picture,
         size=SIZE,
@@ -254,10 +254,10 @@ def test_a_cell_is_written_for_people(value: object, text: str) -> None:
 
 
 def test_names_of_strangers_are_text(comparison: Comparison, picture: Image.Image) -> None:
-    first = comparison.shown[0]
+    first = comparison.results[0]
     spec = replace(first.trace.spec, title=HOSTILE)
     hostile = replace(first, trace=replace(first.trace, spec=spec), pane=replace(first.pane, model=HOSTILE))
-    shown = replace(comparison, shown=(hostile, *comparison.shown[1:]))
+    shown = replace(comparison, results=(hostile, *comparison.results[1:]))
     drawn = (*panels(shown, LOOK), Panel("D", HOSTILE, message=HOSTILE))
     found = files(
         shown, LOOK, picture=picture, size=SIZE, statistic=STATISTIC, all_layers=False, link=HOSTILE, drawn=drawn

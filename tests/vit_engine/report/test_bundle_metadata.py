@@ -42,9 +42,9 @@ def secretive(kind: str) -> dict[str, object]:
 def test_what_a_picture_says_of_its_owner_is_in_no_file(kind: str, comparison: Comparison) -> None:
     picture = a_picture(kind, **secretive(kind))
     sha256 = picture.info["sha256"]
-    shown = tuple(replace(one, trace=replace(one.trace, image_sha256=sha256)) for one in comparison.shown)
+    shown = tuple(replace(one, trace=replace(one.trace, image_sha256=sha256)) for one in comparison.results)
     found = files(
-        replace(comparison, shown=shown), Style(), picture=picture, size=SIZE, statistic=STATISTIC, all_layers=False
+        replace(comparison, results=shown), Style(), picture=picture, size=SIZE, statistic=STATISTIC, all_layers=False
     )
     assert len(found) == 10
     assert not [name for name, data in found.items() if SECRET.encode() in data]

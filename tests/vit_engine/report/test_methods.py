@@ -47,7 +47,7 @@ def open_arrays(data: bytes) -> np.lib.npyio.NpzFile:
 
 
 def test_titles_and_captions_name_the_method_and_what_the_point_is(comparison: Comparison) -> None:
-    first, second = map(title, comparison.shown)
+    first, second = map(title, comparison.results)
     assert first.split(" · ")[1:3] == ["layer 5", "head 0"]
     assert second.split(" · ")[1:3] == ["In reverse", "layer 5"]
     assert f"query or key: the point at {POINT[0]:.0%}" in caption(comparison, Style())

@@ -14,7 +14,7 @@ from transformers import BertConfig, BertModel, Dinov2Config, Dinov2Model, Sigli
 from tests.vit_engine.weights.fixtures_states import State, assert_same, prefixed, saved, vit_state
 from vit_engine.errors import CheckpointError
 from vit_engine.weights import inspect_checkpoint, load_model
-from vit_engine.weights.diagnosis import demand_plain
+from vit_engine.weights.diagnosis import check_plain
 from vit_engine.weights.reading.limits import LIMIT_VARIABLE
 
 OTHER = "Pass the checkpoint of a plain Vision Transformer"
@@ -237,7 +237,7 @@ def test_tensors_of_another_class_are_refused() -> None:
         """As torch.distributed's DTensor."""
 
     with pytest.raises(CheckpointError, match=r"1 of its tensors have values of a class of their own: a\. Gather"):
-        demand_plain(
+        check_plain(
             {"a": torch.ones(2).as_subclass(Distributed), "b": torch.ones(2), "c": torch.nn.Parameter(torch.ones(2))}
         )
 

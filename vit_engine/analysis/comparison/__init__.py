@@ -1,7 +1,7 @@
 """Several maps of one picture, side by side: panes, what they show, and the numbers between them."""
 
 from vit_engine.analysis.comparison.pane import FILE_PREFIX, MAX_PANES, Pane, Point, letter, query_patch
-from vit_engine.analysis.comparison.shown import Comparison, Shown, show
+from vit_engine.analysis.comparison.results import Comparison, PaneResult, evaluate_pane
 from vit_engine.analysis.comparison.tables import AGREEMENT_COLUMNS, agreement_table, comparable_columns, head_table
 
 __all__ = [
@@ -10,12 +10,12 @@ __all__ = [
     "MAX_PANES",
     "Comparison",
     "Pane",
+    "PaneResult",
     "Point",
-    "Shown",
     "agreement_table",
     "comparable_columns",
+    "evaluate_pane",
     "head_table",
     "letter",
     "query_patch",
-    "show",
 ]

@@ -5,7 +5,7 @@ from itertools import combinations
 
 import pandas as pd
 
-from vit_engine.analysis.comparison.shown import Comparison, Shown
+from vit_engine.analysis.comparison.results import Comparison, PaneResult
 from vit_engine.analysis.maps import agreement
 from vit_engine.errors import SpecError
 from vit_engine.trace.statistics import STATISTICS, Column
@@ -24,7 +24,7 @@ AGREEMENT_COLUMNS: tuple[Column, ...] = (
 def agreement_table(comparison: Comparison) -> pd.DataFrame:
     """One row a pair of panes, the reference first in its pairs; the columns are those of AGREEMENT_COLUMNS."""
     base = comparison.base
-    ordered = [base, *(one for one in comparison.shown if one is not base)]
+    ordered = [base, *(one for one in comparison.results if one is not base)]
     rows = [
         (first.name, second.name, *astuple(agreement(first.map, second.map, keep=comparison.keep))[:-1])
         for first, second in combinations(ordered, 2)
@@ -32,7 +32,7 @@ def agreement_table(comparison: Comparison) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[column.name for column in AGREEMENT_COLUMNS])
 
 
-def comparable_columns(shown: tuple[Shown, ...]) -> tuple[Column, ...]:
+def comparable_columns(shown: tuple[PaneResult, ...]) -> tuple[Column, ...]:
     """The statistics that all traces have and that mean the same in all panes: with different token counts, few do."""
     tables = [one.trace.statistics.to_frame().columns for one in shown]
     same = len({(one.trace.grid.tokens, one.trace.grid.patches) for one in shown}) == 1
@@ -52,7 +52,7 @@ def head_table(comparison: Comparison, statistic: str, *, all_layers: bool = Fal
     such head. SpecError for a statistic that there is not, or not in every trace.
     """
     base = comparison.base
-    series = {one.name: _statistic(one, statistic, all_layers=all_layers) for one in comparison.shown}
+    series = {one.name: _statistic(one, statistic, all_layers=all_layers) for one in comparison.results}
     columns = {}
     for name, values in series.items():
         columns[name] = values
@@ -61,7 +61,7 @@ def head_table(comparison: Comparison, statistic: str, *, all_layers: bool = Fal
     return pd.DataFrame(columns).sort_index().reset_index()
 
 
-def _statistic(one: Shown, statistic: str, *, all_layers: bool) -> pd.Series:
+def _statistic(one: PaneResult, statistic: str, *, all_layers: bool) -> pd.Series:
     frame = one.trace.statistics.to_frame()
     there = [name for name in STATISTICS if name in frame]
     if statistic not in there:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import rel_entr
 
-from vit_engine.analysis.maps.mask import demand_share, mass_mask
+from vit_engine.analysis.maps.mask import check_share, mass_mask
 from vit_engine.analysis.maps.resampling import centre_of_mass, common_grid, resample
 from vit_engine.errors import SpecError
 from vit_engine.spec import TokenGrid
@@ -41,7 +41,7 @@ def agreement(first: AttentionMap, second: AttentionMap, *, keep: float = 0.6) -
     keep: the share of the mass, 0..1, whose patches are compared as masks. SpecError for another, and for a
     map with negative values, which is no distribution.
     """
-    demand_share(keep)
+    check_share(keep)
     grid = common_grid(first.grid, second.grid)
     p, q = _distribution(first, grid), _distribution(second, grid)
     if np.isnan(p).any() or np.isnan(q).any():

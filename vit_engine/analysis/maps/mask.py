@@ -15,7 +15,7 @@ def mass_mask(values: np.ndarray, keep: float) -> np.ndarray:
     a rounding is equal. keep = 0 keeps nothing, keep = 1 everything; below 1 nothing is kept of values without
     mass or with a NaN among them. SpecError for a share outside 0..1, or for values that are negative or infinite.
     """
-    demand_share(keep)
+    check_share(keep)
     if (values < 0).any() or np.isinf(values).any():
         raise SpecError(
             "a mass mask needs values that are finite and not negative; "
@@ -33,7 +33,7 @@ def mass_mask(values: np.ndarray, keep: float) -> np.ndarray:
     return np.asarray(masses >= smallest * (1 - _ROUNDING))
 
 
-def demand_share(keep: float) -> None:
+def check_share(keep: float) -> None:
     """SpecError for a share of the mass outside 0..1."""
     if not 0 <= keep <= 1:
         raise SpecError(f"the share of the mass to keep must be in 0..1; got {keep}.")

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vit_engine.analysis.comparison import Comparison, Shown, agreement_table
+from vit_engine.analysis.comparison import Comparison, PaneResult, agreement_table
 from vit_engine.report.bundle import arrays
 from vit_engine.report.record import device_of, map_numbers, model_record, pane_record, rows_of
 from vit_engine.report.reproduction.closeness import Check, array_check, frame_check, row_check, worst
@@ -33,7 +33,7 @@ _COUNTED = [name for name, statistic in STATISTICS.items() if statistic.counted]
 
 def tolerance(record: RunRecord, comparison: Comparison) -> float:
     """What recomputed maps may be off, as a share of their maximum."""
-    return ON_CPUS if {record.device, device_of(comparison.shown[0])} == {"cpu"} else WITH_GPU
+    return ON_CPUS if {record.device, device_of(comparison.results[0])} == {"cpu"} else WITH_GPU
 
 
 def check(record: RunRecord, bundle: Bundle, comparison: Comparison) -> list[Check]:
@@ -54,7 +54,7 @@ def _as_json(value: Any) -> Any:
 
 def _models(record: RunRecord, comparison: Comparison) -> list[Check]:
     """The weights' sha256, and all that a model is."""
-    recomputed = {one.pane.model: _as_json(model_record(one)) for one in comparison.shown}
+    recomputed = {one.pane.model: _as_json(model_record(one)) for one in comparison.results}
     checks = []
     for name, model in recomputed.items():
         recorded = record.models.get(name, {})
@@ -82,7 +82,7 @@ def _panes(record: RunRecord, comparison: Comparison, allowed: float) -> list[Ch
     recorded = {row.get("pane"): row for row in record.maps}
     entries = {entry["name"]: entry for entry in record.entries.values()}
     checks = []
-    for one in comparison.shown:
+    for one in comparison.results:
         entry = _as_json(pane_record(one))
         others = [key for key, value in entry.items() if entries[one.name].get(key) != value]
         recomputed = {"pane": one.name, **map_numbers(one.map)}
@@ -94,7 +94,7 @@ def _panes(record: RunRecord, comparison: Comparison, allowed: float) -> list[Ch
     return checks
 
 
-def _map_limits(one: Shown, recomputed: Mapping[str, Any], allowed: float) -> dict[str, float]:
+def _map_limits(one: PaneResult, recomputed: Mapping[str, Any], allowed: float) -> dict[str, float]:
     diagonal = one.trace.grid.diagonal
     return {
         "sum": allowed * (recomputed["sum"] or 1.0),
@@ -132,14 +132,14 @@ def agreement_limits(comparison: Comparison, recomputed: pd.DataFrame, allowed: 
     noise = np.random.default_rng(0)
     for _ in range(_DRAWS):
         moved = agreement_table(
-            replace(comparison, shown=tuple(_moved(one, allowed, noise) for one in comparison.shown))
+            replace(comparison, results=tuple(_moved(one, allowed, noise) for one in comparison.results))
         )
         most = np.fmax(most, np.abs((moved[names] - recomputed[names]).to_numpy(dtype=float)))
     units = np.array([comparison.base.trace.grid.diagonal if name.endswith("_px") else 1.0 for name in names])
     return [dict(zip(names, row.tolist(), strict=True)) for row in 2 * most + allowed * units]
 
 
-def _moved(one: Shown, allowed: float, noise: np.random.Generator) -> Shown:
+def _moved(one: PaneResult, allowed: float, noise: np.random.Generator) -> PaneResult:
     values = one.map.values * (1 + allowed * noise.uniform(-1, 1, one.map.values.shape))
     return replace(one, map=replace(one.map, values=values.astype(np.float32)))
 
@@ -168,12 +168,12 @@ def _maps(record: RunRecord, bundle: Bundle, comparison: Comparison, allowed: fl
         return []
     recomputed = arrays(comparison)
     found = read_arrays(data, recomputed)
-    checks = [_pane_arrays(one.name, found, recomputed, allowed) for one in comparison.shown]
+    checks = [_pane_arrays(one.name, found, recomputed, allowed) for one in comparison.results]
     checks += _differences(found, recomputed, comparison, allowed)
     if any(array is None for array in found.values()):
         return checks
-    recorded = replace(comparison, shown=tuple(_as_found(one, found[one.name]) for one in comparison.shown))
-    again = pd.DataFrame([{"pane": one.name, **map_numbers(one.map)} for one in recorded.shown])
+    recorded = replace(comparison, results=tuple(_as_found(one, found[one.name]) for one in comparison.results))
+    again = pd.DataFrame([{"pane": one.name, **map_numbers(one.map)} for one in recorded.results])
     checks.append(frame_check("maps.npz and the maps of run.json", pd.DataFrame(record.maps), again, WITHIN))
     agreement = pd.DataFrame(rows_of(agreement_table(recorded)))
     checks.append(
@@ -199,7 +199,7 @@ def _differences(
     """Each other pane's difference to the reference, as a part of the largest share that is subtracted."""
     base = comparison.base
     checks = []
-    for one in comparison.shown:
+    for one in comparison.results:
         if one is not base:
             name = f"{one.name}_minus_{base.name}"
             scale = max(_largest_share(one.map), _largest_share(base.map))
@@ -216,6 +216,6 @@ def _largest_share(shown: AttentionMap) -> float:
     return float(values.max() / values.sum()) if values.sum() > 0 else 0.0
 
 
-def _as_found(one: Shown, values: np.ndarray | None) -> Shown:
+def _as_found(one: PaneResult, values: np.ndarray | None) -> PaneResult:
     assert values is not None
     return replace(one, map=AttentionMap(values, one.map.grid, one.map.label, one.map.unit))

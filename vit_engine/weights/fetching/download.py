@@ -139,9 +139,9 @@ def _prepare(url: str, part: Partial, answer: Answer) -> int | None:
     """Make the part ready for an answer's body, and return how many bytes the file will have, if that is known."""
     info = part.info()
     if info is not None and answer.start:
-        part.demand_room(None if info.total is None else info.total - part.size)
+        part.check_room(None if info.total is None else info.total - part.size)
         return info.total
-    part.demand_room(answer.total)
+    part.check_room(answer.total)
     part.begin(PartialInfo(url, answer.validator, answer.total))
     return answer.total
 

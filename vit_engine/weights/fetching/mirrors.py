@@ -16,16 +16,16 @@ MIRROR_VARIABLE = "VIT_ENGINE_MIRROR"
 
 def addresses(url: str) -> tuple[str, ...]:
     """The URLs to try, in order; Failure where one of them is neither http nor https."""
-    _demand_http(url, "a download's URL")
+    _check_http(url, "a download's URL")
     parts = urlsplit(url)
     rest = urlunsplit(("", "", parts.path, parts.query, ""))
     mirrors = os.environ.get(MIRROR_VARIABLE, "").split()
     for mirror in mirrors:
-        _demand_http(mirror, f"{MIRROR_VARIABLE}'s base URLs, with whitespace between them,")
+        _check_http(mirror, f"{MIRROR_VARIABLE}'s base URLs, with whitespace between them,")
     return tuple(dict.fromkeys([*(mirror.rstrip("/") + rest for mirror in mirrors), url]))
 
 
-def _demand_http(url: str, what: str) -> None:
+def _check_http(url: str, what: str) -> None:
     try:
         parts = urlsplit(url)
         fine = parts.scheme in {"http", "https"} and bool(parts.hostname)

@@ -59,7 +59,7 @@ class Partial:
             self._note.write_text(json.dumps(asdict(info)), encoding="utf-8")
         self._hash, self._hashed = hashlib.sha256(), 0
 
-    def demand_room(self, size: int | None) -> None:
+    def check_room(self, size: int | None) -> None:
         """DiskFailure unless the disk has room for so many more bytes."""
         with disk_failures(self.path):
             free = shutil.disk_usage(self.path.parent).free

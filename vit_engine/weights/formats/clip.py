@@ -54,8 +54,8 @@ def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
     theirs = is_open_clips(sidecar)
     sidecar = in_hugging_faces_words(sidecar) if theirs else sidecar
     config = read_clip_config(sidecar if _is_clips(sidecar) else Sidecar())
-    config.demand_agreement(conversion)
-    _demand_known_activation(conversion, config)
+    config.check_agreement(conversion)
+    _check_known_activation(conversion, config)
     return Metadata(
         family="clip",
         heads=config.heads,
@@ -83,7 +83,7 @@ def _drop_text(conversion: Conversion) -> None:
     conversion.drop(r"input_resolution|context_length|vocab_size", "a size, which the tensors show")
 
 
-def _demand_known_activation(conversion: Conversion, config: Config) -> None:
+def _check_known_activation(conversion: Conversion, config: Config) -> None:
     size = conversion["cls_token"].shape[-1], len(list(conversion.layers()))
     if size in _OTHERS and not config.given:
         raise CheckpointError(

@@ -67,7 +67,7 @@ def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
     conversion.rename(_RULES)
     add_axes(conversion)
     join_projections(conversion)
-    config.demand_agreement(conversion)
+    config.check_agreement(conversion)
     return Metadata(
         family="clip",
         heads=config.heads,

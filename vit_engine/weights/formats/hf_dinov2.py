@@ -85,7 +85,7 @@ def _read(conversion: Conversion, sidecar: Sidecar) -> tuple[Config, str]:
         found["num_register_tokens"] = conversion["register_tokens"].shape[1]
         if not found["num_register_tokens"]:
             conversion.drop("register_tokens", "holds none")
-    config.demand_agreement(conversion, **found)
+    config.check_agreement(conversion, **found)
     return config, resampling
 
 

@@ -66,7 +66,7 @@ def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
     gated = any(".mlp.gate_proj." in name for name in conversion.tensors)
     conversion.drop(r"embeddings\.mask_token", WHY_MASK)
     conversion.rename((*EMBEDDINGS, *ATTENTION, *DINO_LAYER, *(_GATED if gated else _PLAIN)))
-    _demand_agreement(conversion, config, gated=gated)
+    _check_agreement(conversion, config, gated=gated)
     if not conversion["register_tokens"].shape[1]:
         conversion.drop("register_tokens", "holds none")
     _settle_biases(conversion, config, gated=gated)
@@ -94,7 +94,7 @@ def _gated_mlp(config: Config) -> str:
     return _GATES[activation]
 
 
-def _demand_agreement(conversion: Conversion, config: Config, *, gated: bool) -> None:
+def _check_agreement(conversion: Conversion, config: Config, *, gated: bool) -> None:
     """CheckpointError where tensors contradict config.json; those of a block are asked of the first."""
     layers = {
         "query_bias": "attn.q",
@@ -103,7 +103,7 @@ def _demand_agreement(conversion: Conversion, config: Config, *, gated: bool) ->
         "proj_bias": "attn.proj",
         "mlp_bias": "mlp.w3" if gated else "mlp.fc2",
     }
-    config.demand_agreement(
+    config.check_agreement(
         conversion,
         use_gated_mlp=gated,
         num_register_tokens=conversion["register_tokens"].shape[1],

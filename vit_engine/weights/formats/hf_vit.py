@@ -61,7 +61,7 @@ def convert(
     """ViT and DeiT. types: defaults by model type; pictures: how they are wanted where nothing says it."""
     config = read_config(sidecar, types)
     rename(conversion, f"{family}.")
-    config.demand_agreement(conversion, qkv_bias="blocks.0.attn.qkv.bias" in conversion)
+    config.check_agreement(conversion, qkv_bias="blocks.0.attn.qkv.bias" in conversion)
     return Metadata(
         family=family,
         heads=config.heads,

@@ -167,7 +167,7 @@ def _shards(index: Path) -> dict[Path, frozenset[str]]:
     if len(names) > _MOST_SHARDS:
         raise CheckpointError(f"{index} names {len(names):,} files; at most {_MOST_SHARDS:,} are read. Copy it again.")
     for name in names:
-        _demand_inside(index, name)
+        _check_inside(index, name)
     missing = [name for name in names if not (index.parent / name).is_file()]
     if missing:
         raise CheckpointError(
@@ -177,7 +177,7 @@ def _shards(index: Path) -> dict[Path, frozenset[str]]:
     return {index.parent / name: frozenset(keys) for name, keys in shards.items()}
 
 
-def _demand_inside(index: Path, name: str) -> None:
+def _check_inside(index: Path, name: str) -> None:
     """CheckpointError for a file elsewhere: an index comes from strangers, and may name anything.
 
     A link may lead to the blobs beside the snapshots of the hub's cache, which holds every file that way.

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from torch import Tensor
 
 from vit_engine.errors import CheckpointError, ResourceError, SpecError
-from vit_engine.resources.budget import BUDGET_VARIABLE, in_words, memory_budget
+from vit_engine.resources.budget import BUDGET_VARIABLE, format_bytes, memory_budget
 from vit_engine.weights.reading.listing import shorten
 
 LIMIT_VARIABLE = "VIT_ENGINE_MAX_CHECKPOINT_BYTES"
@@ -32,7 +32,7 @@ def size_limit() -> int:
     return int(text)
 
 
-def demand_within_limit(size: int, what: str) -> None:
+def check_within_limit(size: int, what: str) -> None:
     """CheckpointError for more bytes than the limit. what: with a verb, "w.pth has"."""
     limit = size_limit()
     if size > limit:
@@ -46,8 +46,8 @@ def check_within_memory(size: int, what: str) -> None:
     budget = memory_budget("cpu")
     if size > budget:
         raise ResourceError(
-            f"{what} {in_words(size)}, and loading may take {in_words(budget)}, the memory budget. Use a smaller "
-            f"checkpoint, or set {BUDGET_VARIABLE} where more is free."
+            f"{what} {format_bytes(size)}, and loading may take {format_bytes(budget)}, the memory budget. Use a "
+            f"smaller checkpoint, or set {BUDGET_VARIABLE} where more is free."
         )
 
 
@@ -66,7 +66,7 @@ def check_names(names: Collection[str]) -> None:
             )
 
 
-def demand_tensors_within_limit(tensors: Mapping[str, Tensor]) -> None:
+def check_tensors_within_limit(tensors: Mapping[str, Tensor]) -> None:
     """A tensor may claim far more values than its file has, by repeating them; a copy would have them all.
 
     Counted as float32, before anything is copied. CheckpointError for more than the limit or than the file can have,
@@ -79,7 +79,7 @@ def demand_tensors_within_limit(tensors: Mapping[str, Tensor]) -> None:
             f"its tensors claim {claimed:,} bytes as float32, and the values that are stored for them make {stored:,}: "
             "the same few are repeated. It is damaged, or made to exhaust memory; of your own, save them .contiguous()."
         )
-    demand_within_limit(claimed, "its tensors have")
+    check_within_limit(claimed, "its tensors have")
     check_within_memory(claimed, "its tensors have")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from vit_engine.errors import CheckpointError
 from vit_engine.weights.reading.folder import NAMES, CheckpointFiles, find_files
-from vit_engine.weights.reading.limits import check_within_memory, demand_within_limit
+from vit_engine.weights.reading.limits import check_within_limit, check_within_memory
 from vit_engine.weights.reading.listing import naming_file, quoted, shorten
 from vit_engine.weights.reading.safetensors_file import read_safetensors
 from vit_engine.weights.reading.sniff import HEAD, container_of
@@ -67,7 +67,7 @@ def read_checkpoint(path: Path) -> CheckpointFile:
         checkpoint = find_files(path)
         before = [_signature(file) for file in checkpoint.files]
         size = sum(size for _, _, size, _ in before)
-        demand_within_limit(size, f"{path} has")
+        check_within_limit(size, f"{path} has")
         check_within_memory(size, f"{path} has")
         sha256 = _sha256(checkpoint.files)
         containers = [_container(file) for file in checkpoint.files]
@@ -121,12 +121,12 @@ def _content(checkpoint: CheckpointFiles, containers: Sequence[str]) -> Any:
         return contents[0]
     merged: dict[str, Any] = {}
     for path, content in zip(checkpoint.files, contents, strict=True):
-        _demand_keys(path, content, checkpoint.keys[path])
+        _check_keys(path, content, checkpoint.keys[path])
         merged.update(content)
     return merged
 
 
-def _demand_keys(path: Path, content: Any, expected: frozenset[str]) -> None:
+def _check_keys(path: Path, content: Any, expected: frozenset[str]) -> None:
     got = set(content) if isinstance(content, Mapping) else set()
     if got != expected:
         missing, extra = sorted(expected - got), sorted(map(shorten, got - expected))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from vit_engine.errors import CheckpointError
-from vit_engine.weights.reading.limits import demand_within_limit
+from vit_engine.weights.reading.limits import check_within_limit
 from vit_engine.weights.reading.listing import listed
 from vit_engine.weights.reading.pickle_names import resolver
 from vit_engine.weights.reading.pickles import Allowance, Limited, Unreadable, unpickle
@@ -135,7 +135,7 @@ def _check_torch_zip(path: Path, archive: zipfile.ZipFile, size: int) -> str:
     if other := _other_archive(names):
         raise CheckpointError(f"{path} {other}")
     unpacked = sum(entry.file_size for entry in entries)
-    demand_within_limit(unpacked, f"{path} unpacks to")
+    check_within_limit(unpacked, f"{path} unpacks to")
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
         raise CheckpointError(
             f"{path} is a compressed zip archive, and PyTorch's are not: it was packed again. Unpack it, "

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from vit_engine.analysis.comparison import Pane, Point, Shown, show
+from vit_engine.analysis.comparison import Pane, PaneResult, Point, evaluate_pane
 from vit_engine.image import prepare_image
 from vit_engine.trace import AttentionTrace, attend
 from vit_engine.weights import LoadedModel, LoadReport
@@ -21,10 +21,10 @@ class Analysed:
     pixels: np.ndarray
     report: LoadReport
 
-    def shown(self, number: int = 0, *, point: Point | None = None, **options: object) -> Shown:
+    def shown(self, number: int = 0, *, point: Point | None = None, **options: object) -> PaneResult:
         """The pane of this number; options as for Pane."""
         pane = Pane(self.trace.spec.name, **options)
-        return show(number, pane, self.trace, self.pixels, self.report, frame=FRAME, point=point)
+        return evaluate_pane(number, pane, self.trace, self.pixels, self.report, frame=FRAME, point=point)
 
 
 def analysed(loaded: LoadedModel, *, seed: int = 0, size: tuple[int, int] = FRAME, statistics: str = "all") -> Analysed:

@@ -10,7 +10,7 @@ from tests.vit_engine.analysis.comparison.fixtures_analyses import FRAME, Analys
 from vit_engine.analysis.comparison import (
     AGREEMENT_COLUMNS,
     Comparison,
-    Shown,
+    PaneResult,
     agreement_table,
     comparable_columns,
     head_table,
@@ -38,7 +38,7 @@ def comparison(fine: Analysed, coarse: Analysed, other: Analysed) -> Comparison:
     return Comparison(shown, FRAME, "B", keep=0.45)
 
 
-def normalised(one: Shown, layer: int) -> list[float]:
+def normalised(one: PaneResult, layer: int) -> list[float]:
     """The CLS query's entropy over that of an even query, of each head of a layer."""
     nats = one.trace.statistics.cls_entropy[layer]
     return (nats / np.float32(math.log(one.trace.grid.tokens))).tolist()
@@ -51,7 +51,7 @@ def test_every_pair_has_a_row_the_reference_first(comparison: Comparison) -> Non
 
 def test_the_numbers_are_those_of_the_two_maps_under_their_names(comparison: Comparison) -> None:
     table = agreement_table(comparison)
-    maps = {one.name: one.map for one in comparison.shown}
+    maps = {one.name: one.map for one in comparison.results}
     for row in table.to_dict("records"):
         found = agreement(maps[row["first"]], maps[row["second"]], keep=0.45)
         numbers = {name: row[name] for name in row if name not in {"first", "second"}}
@@ -120,7 +120,7 @@ def test_heads_stand_side_by_side_with_differences_to_the_reference(comparison: 
     table = head_table(comparison, "cls_entropy_normalised")
     assert list(table) == ["head", "A", "A − B", "B", "C", "C − B"]
     assert table["head"].tolist() == [0, 1, 2, 3]
-    first, second, third = comparison.shown
+    first, second, third = comparison.results
     assert table["A"].tolist() == normalised(first, 4)
     assert table["B"].tolist() == normalised(second, 5)
     assert table["C"].tolist() == [*normalised(third, 1), pytest.approx(math.nan, nan_ok=True)]  # of three heads
@@ -137,7 +137,7 @@ def test_heads_of_all_layers_are_empty_where_a_model_has_none(comparison: Compar
     there = [layer < 2 and head < 3 for layer, head in places]
     assert table["C"].notna().tolist() == table["C − B"].notna().tolist() == there
     assert table[["A", "A − B", "B"]].notna().all(axis=None)
-    for one in comparison.shown:
+    for one in comparison.results:
         assert table[one.name].dropna().tolist() == one.trace.statistics.distance.ravel().tolist()
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vit_engine.analysis import methods
-from vit_engine.analysis.comparison import Pane, show
+from vit_engine.analysis.comparison import Pane, evaluate_pane
 from vit_engine.analysis.methods import METHODS, Method, Needs, find_method
 from vit_engine.analysis.rankings import rank_heads
 from vit_engine.analysis.run import Run
@@ -140,7 +140,7 @@ def test_panes_of_another_row_show_what_it_computes(
     trace: AttentionTrace, prepared: PreparedImage, small: LoadedModel
 ) -> None:
     pane = Pane("small", -1, "max", "count_2")
-    one = show(1, pane, trace, prepared.pixels, small.report, frame=(20, 28), point=(0.5, 0.99))
+    one = evaluate_pane(1, pane, trace, prepared.pixels, small.report, frame=(20, 28), point=(0.5, 0.99))
     assert (one.pane.method, one.pane.layer, one.query) == ("count_2", 1, (2, 6))
     assert (one.map.label, one.map.unit) == ("counted · layer 1 · head max · query patch 2, 6", "things")
     assert (one.map.values[1, 1], one.map.values[0, 0]) == (2, 100 + len("(2, 6)"))

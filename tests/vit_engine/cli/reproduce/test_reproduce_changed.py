@@ -143,7 +143,7 @@ def test_rounding_of_another_machine_is_within_the_tolerance_and_more_is_not(aga
     noise = np.random.default_rng(5)
     for size, passes in ((0.1, True), (50, False)):
         moved = check.agreement_table(
-            replace(again, shown=tuple(_moved(one, size * ON_CPUS, noise) for one in again.shown))
+            replace(again, results=tuple(_moved(one, size * ON_CPUS, noise) for one in again.results))
         ).iloc[0]
         assert all(abs(moved[name] - made[name]) <= limit for name, limit in limits.items()) == passes
 
@@ -159,4 +159,4 @@ def test_where_a_gpu_takes_part_more_is_allowed(run: Path, again: Comparison, mo
     assert tolerance(replace(recorded, device="cuda:0"), again) == WITH_GPU
     monkeypatch.setattr(check, "device_of", lambda one: "cuda:0")
     assert tolerance(recorded, again) == WITH_GPU
-    assert record.device_of(again.shown[0]) == "cpu"
+    assert record.device_of(again.results[0]) == "cpu"

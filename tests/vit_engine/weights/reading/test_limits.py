@@ -11,7 +11,7 @@ from vit_engine.errors import CheckpointError, ResourceError
 from vit_engine.resources.budget import BUDGET_VARIABLE
 from vit_engine.weights import inspect_checkpoint, load_model
 from vit_engine.weights.reading import limits
-from vit_engine.weights.reading.limits import check_names, demand_tensors_within_limit
+from vit_engine.weights.reading.limits import check_names, check_tensors_within_limit
 from vit_engine.weights.reading.read import read_checkpoint
 
 MEBI = 1 << 20
@@ -31,7 +31,7 @@ MEBI = 1 << 20
 )
 def test_values_that_are_repeated_beyond_measure_are_refused(tensors: dict[str, Tensor], claimed: int) -> None:
     with pytest.raises(CheckpointError, match=rf"its tensors claim {claimed:,} bytes as float32, and the values"):
-        demand_tensors_within_limit(tensors)
+        check_tensors_within_limit(tensors)
 
 
 WHOLE = torch.zeros(8 * MEBI)  # 32 MiB
@@ -49,7 +49,7 @@ WHOLE = torch.zeros(8 * MEBI)  # 32 MiB
     ],
 )
 def test_tied_strided_and_narrow_tensors_are_taken(tensors: dict[str, Tensor]) -> None:
-    demand_tensors_within_limit(tensors)
+    check_tensors_within_limit(tensors)
 
 
 def test_a_small_tensor_that_repeats_a_value_is_loaded(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ class Config:
             self._demand("image_size", says, rows * cols == patches, f"positions for {patches}")
         return height, width
 
-    def demand_agreement(self, conversion: Conversion, **found: object) -> None:
+    def check_agreement(self, conversion: Conversion, **found: object) -> None:
         """CheckpointError where tensors contradict config.json: those that every family has, and `found` by key."""
         if not self.given:
             return

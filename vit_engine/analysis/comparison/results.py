@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vit_engine.analysis.comparison.pane import MAX_PANES, Pane, Point, letter, query_patch
-from vit_engine.analysis.maps.mask import demand_share
+from vit_engine.analysis.maps.mask import check_share
 from vit_engine.analysis.methods import find_method
 from vit_engine.analysis.run import Run, Traced
 from vit_engine.errors import SpecError
@@ -16,7 +16,7 @@ from vit_engine.weights import LoadReport
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class PaneResult:
     """One pane and what it shows.
 
     name: "A", "B", …. pane: its layer counted from 0. query: in the pane's own grid. map: on it too.
@@ -47,27 +47,27 @@ class Shown:
 class Comparison:
     """Several maps of one picture.
 
-    shown: the panes; one that could not be shown is left out, the others keep their names. reference: the
+    results: of the panes; one that could not be shown is left out, the others keep their names. reference: the
     name of the pane that the others are compared with; the first that is shown, where it is not. frame: the
     scaled picture (height, width) in pixels, before the crop to patches. point: the shared query, None for
     the CLS token. keep: the share of the mass in masks, 0..1. SpecError for another share, for no pane or more
     than MAX_PANES, for names that are not each pane's own, and for panes of several pictures or other sizes.
     """
 
-    shown: tuple[Shown, ...]
+    results: tuple[PaneResult, ...]
     frame: tuple[int, int]
     reference: str = "A"
     point: Point | None = None
     keep: float = 0.6
 
     def __post_init__(self) -> None:
-        demand_share(self.keep)
-        names = [one.name for one in self.shown]
+        check_share(self.keep)
+        names = [one.name for one in self.results]
         if not 1 <= len(names) <= MAX_PANES or len(set(names)) < len(names):
             raise SpecError(f"a comparison needs 1..{MAX_PANES} panes with names of their own; got {names}.")
-        if len({one.trace.image_sha256 for one in self.shown}) > 1:
+        if len({one.trace.image_sha256 for one in self.results}) > 1:
             raise SpecError("a comparison needs panes of one picture; got several pictures.")
-        for one in self.shown:
+        for one in self.results:
             expected = one.trace.spec.cropped_grid(*self.frame)
             if one.trace.grid != expected:  # its pixels would not be the others'
                 raise SpecError(
@@ -76,12 +76,12 @@ class Comparison:
                 )
 
     @property
-    def base(self) -> Shown:
+    def base(self) -> PaneResult:
         """The reference pane."""
-        return next((one for one in self.shown if one.name == self.reference), self.shown[0])
+        return next((one for one in self.results if one.name == self.reference), self.results[0])
 
 
-def show(
+def evaluate_pane(
     number: int,
     pane: Pane,
     run: Traced,
@@ -90,7 +90,7 @@ def show(
     *,
     frame: tuple[int, int],
     point: Point | None,
-) -> Shown:
+) -> PaneResult:
     """The pane of this number with its map; SpecError for a layer or a head that the model does not have.
 
     run: or a trace alone, which is enough for methods that read attention.
@@ -100,4 +100,4 @@ def show(
     query = query_patch(pane.query, point, run.trace.grid, frame)
     found = find_method(pane.method).attribute(run, layer=layer, head=pane.head, query=query)
     pane = replace(pane, layer=layer)
-    return Shown(letter(number), pane, run.trace, query, found.map, pixels, report, found.heads)
+    return PaneResult(letter(number), pane, run.trace, query, found.map, pixels, report, found.heads)

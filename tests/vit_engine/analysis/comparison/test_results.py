@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.vit_engine.analysis.comparison.fixtures_analyses import FRAME, Analysed, analysed
-from vit_engine.analysis.comparison import MAX_PANES, Comparison, Pane, show
+from vit_engine.analysis.comparison import MAX_PANES, Comparison, Pane, evaluate_pane
 from vit_engine.errors import SpecError
 from vit_engine.spec import Query
 from vit_engine.weights import LoadedModel
@@ -55,7 +55,7 @@ def test_what_the_model_does_not_have_is_refused(fine: Analysed, options: dict[s
 
 def test_pixels_or_a_map_of_another_grid_are_refused(fine: Analysed, coarse: Analysed) -> None:
     with pytest.raises(SpecError, match=r"pane A needs a map .* pixels \(48, 72, 3\); got .* \(48, 64, 3\)"):
-        show(0, Pane("demo_vit_p8"), fine.trace, coarse.pixels, fine.report, frame=FRAME, point=None)
+        evaluate_pane(0, Pane("demo_vit_p8"), fine.trace, coarse.pixels, fine.report, frame=FRAME, point=None)
     one = fine.shown(1)
     with pytest.raises(SpecError, match=r"pane B needs a map on .*rows=6.* got .*rows=3"):
         replace(one, map=coarse.trace.attention_map())
@@ -73,7 +73,7 @@ def test_the_reference_is_the_pane_of_that_name_or_the_first_that_is_shown(fine:
 
 def test_a_comparison_of_none_of_too_many_or_of_the_same_name_is_refused(fine: Analysed) -> None:
     most = tuple(fine.shown(number) for number in range(MAX_PANES + 1))
-    assert len(Comparison(most[:-1], FRAME).shown) == MAX_PANES == 8
+    assert len(Comparison(most[:-1], FRAME).results) == MAX_PANES == 8
     for shown in ((), most, (most[0], most[1], most[0])):
         names = ", ".join(repr(one.name) for one in shown)
         with pytest.raises(SpecError, match=rf"needs 1\.\.8 panes with names of their own; got \[{names}\]"):
