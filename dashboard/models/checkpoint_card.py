@@ -27,7 +27,7 @@ def show(name: str, listed: Sequence[str] = ()) -> None:
     if found is None:
         return
     with st.container(border=True, key="checkpoint_card"):
-        st.markdown(f"##### {plain(found.shown)} :blue-badge[{plain(found.report.format)}]")
+        st.markdown(f"##### {plain(found.display_name)} :blue-badge[{plain(found.report.format)}]")
         asked = _ask(found)
         if asked is None:
             return
@@ -132,7 +132,7 @@ def _buttons(found: Inspected, listed: Sequence[str]) -> None:
 def _series_of(found: Inspected, listed: Sequence[str]) -> Series | None:
     if not found.name.startswith(FILE_PREFIX):
         return None
-    return next((run for run in series.find_series(listed) if found.shown in run.names), None)
+    return next((run for run in series.find_series(listed) if found.display_name in run.names), None)
 
 
 def _add(found: Inspected) -> None:
@@ -140,7 +140,7 @@ def _add(found: Inspected) -> None:
     try:
         title = user_models.add(found.name, progress_in(bar)).title
     except VitEngineError as error:
-        st.error(sentence(str(error), [found.shown]), icon=":material/report:")
+        st.error(sentence(str(error), [found.display_name]), icon=":material/report:")
     else:
         _tell(f"Added as **{plain(title)}**: choose it in the sidebar, in every session of this server.")
     finally:

@@ -161,11 +161,11 @@ def add_series(found: Series, like: str, progress: Progress) -> SeriesAdded:
         try:
             found_one = user_models.inspect(name, _share(progress, number, len(wanted)))
             if found_one.spec is None or last is None or architecture(found_one.spec) != architecture(last):
-                left_out.append((found_one.shown, "of another architecture"))
+                left_out.append((found_one.display_name, "of another architecture"))
             else:
                 added.append(user_models.add(name, progress).name)
         except ve.VitEngineError as error:
-            left_out.append((user_models.shown(name), str(error)))
+            left_out.append((user_models.display_name(name), str(error)))
     return SeriesAdded(tuple(added), tuple(left_out))
 
 

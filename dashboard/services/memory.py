@@ -101,7 +101,7 @@ def _load_published(name: str, progress: Progress) -> ve.LoadedModel:
 def _load_own(name: str, added: user_models.UserModel) -> ve.LoadedModel:
     user_models.check_unchanged(name, added)
     parts = taken_apart(name)
-    with user_models.opened(name, added.shown) as path, user_models.named(path, added.spec.title):
+    with user_models.opened(name, added.display_name) as path, user_models.named(path, added.spec.title):
         loaded = ve.load_model(user_models.source_of(path, parts), heads=parts.heads)
     if loaded.report.sha256 != added.sha256:
         raise ve.CheckpointError(f"{added.spec.title} was written anew while it was read: add it again.")

@@ -35,7 +35,7 @@ class Inspected:
     """
 
     name: str
-    shown: str
+    display_name: str
     spec: ve.ModelSpec | None
     architecture: ve.ModelSpec
     report: ve.LoadReport
@@ -47,12 +47,12 @@ class Inspected:
 
 @dataclass(frozen=True)
 class UserModel:
-    """A model from a file, as it was added; shown: the name that the file had then."""
+    """A model from a file, as it was added; display_name: the name that the file had then."""
 
     spec: ve.ModelSpec
     sha256: str | None
     stamp: Stamp
-    shown: str
+    display_name: str
 
 
 class _Catalogue:
@@ -116,7 +116,7 @@ def keep_checkpoint(file: BinaryIO, *, title: str, size: int, progress: Progress
 
 def inspect(name: str, progress: Progress) -> Inspected:
     """What a checkpoint is; CheckpointError, in the engine's words, where it is no model."""
-    title = shown(name)
+    title = display_name(name)
     key = (name, title, stamp_of(name))
 
     def read(report: Progress) -> Inspected:
@@ -147,7 +147,7 @@ def _inspect(name: str, title: str) -> Inspected:
     )
 
 
-def shown(name: str) -> str:
+def display_name(name: str) -> str:
     """What to call a file on the screen: never where it lies on the server."""
     parts = taken_apart(name)
     return parts.what if parts.in_folder and parts.what != "." else path_of(name).name
@@ -162,7 +162,7 @@ def held_as(name: str) -> str:
 def screen_names(name: str) -> tuple[str, ...]:
     """What a model of this name, or its file, is called on the screen, as far as it is known."""
     parts, added = taken_apart(name), find(name)
-    names = (added.spec.title, added.shown) if added else ()
+    names = (added.spec.title, added.display_name) if added else ()
     return (*names, parts.what if parts.in_folder else held_as(name))
 
 
@@ -190,7 +190,9 @@ def add(name: str, progress: Progress) -> ve.ModelSpec:
     """
     found = inspect(name, progress)
     if found.spec is None:
-        raise ve.CheckpointError(f"{found.shown} does not say how many heads it has: choose them. {found.advice}")
+        raise ve.CheckpointError(
+            f"{found.display_name} does not say how many heads it has: choose them. {found.advice}"
+        )
     catalogue = _catalogue()
     with catalogue.lock:
         known = catalogue.entries.get(name)
@@ -199,7 +201,7 @@ def add(name: str, progress: Progress) -> ve.ModelSpec:
         _check_room(catalogue, name)
         titles = {own.spec.title for own in catalogue.entries.values() if own.spec.name != name}
         spec = _spec(found, titles | {spec.title for spec in ve.list_models()})
-        catalogue.entries[name] = UserModel(spec, found.report.sha256, found.stamp, found.shown)
+        catalogue.entries[name] = UserModel(spec, found.report.sha256, found.stamp, found.display_name)
     return spec
 
 
@@ -216,8 +218,13 @@ def _spec(found: Inspected, taken: set[str]) -> ve.ModelSpec:
     """With a title of its own: the select box tells models apart by it."""
     assert found.spec is not None
     title, taken = _title(found), set(map(_as_read, taken))
-    titles = [title, f"{title} · {found.spec.heads} heads", f"{found.shown} · {found.spec.heads} heads", found.name]
-    description = f"From {found.shown}: {found.report.format}, {found.spec.heads} heads."
+    titles = [
+        title,
+        f"{title} · {found.spec.heads} heads",
+        f"{found.display_name} · {found.spec.heads} heads",
+        found.name,
+    ]
+    description = f"From {found.display_name}: {found.report.format}, {found.spec.heads} heads."
     return replace(
         found.spec,
         name=found.name,
@@ -235,8 +242,8 @@ def _as_read(title: str) -> str:
 def _title(found: Inspected) -> str:
     parts = taken_apart(found.name)
     where = place(parts.what) if parts.in_folder else None
-    path = PurePosixPath(found.shown)
-    title = where.title if where else str(path.parent / path.stem) if path.suffix else found.shown
+    path = PurePosixPath(found.display_name)
+    title = where.title if where else str(path.parent / path.stem) if path.suffix else found.display_name
     return f"{title} · {parts.part}" if parts.part else title
 
 
@@ -292,5 +299,5 @@ def is_added(found: Inspected) -> bool:
 def check_unchanged(name: str, own: UserModel) -> Path:
     """The path of a model's file; CheckpointError where it is gone, or another than was added."""
     if stamp_of(name) != own.stamp:
-        raise ve.CheckpointError(f"{own.shown} has changed since it was added: add it again on the page Models.")
+        raise ve.CheckpointError(f"{own.display_name} has changed since it was added: add it again on the page Models.")
     return path_of(name)

@@ -187,7 +187,7 @@ def test_published_weights_are_known_by_their_name_even_if_they_came_under_anoth
     mine = user_models.add(f"{first}@1", ignore)
     assert keep(published.read_bytes(), published.name) == first
     recognised = user_models.inspect(first, ignore)
-    assert recognised.shown == published.name
+    assert recognised.display_name == published.name
     assert recognised.spec is not None
     assert recognised.spec.heads == spec.heads
     assert memory.load_model(mine.name, ignore).spec == mine

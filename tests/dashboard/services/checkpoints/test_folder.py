@@ -110,7 +110,7 @@ def test_links_within_the_folder_are_followed(root: Path) -> None:
     target = save_checkpoint(root / "runs" / "last.pth")
     (root / "best.pth").symlink_to(target)
     assert "best.pth" in folder.list_checkpoints().names
-    assert user_models.inspect("file:best.pth", ignore).shown == "best.pth"
+    assert user_models.inspect("file:best.pth", ignore).display_name == "best.pth"
 
 
 def test_names_that_links_would_take_apart_are_not_offered(root: Path) -> None:

@@ -223,7 +223,7 @@ def test_a_folder_that_is_a_model_itself_is_called_by_its_name(root: Path) -> No
     hub_folder(root)
     assert folder.list_checkpoints().names == (".",)
     assert folder.find_checkpoint(".") == root
-    assert user_models.shown("file:.") == root.name
+    assert user_models.display_name("file:.") == root.name
 
 
 @contextmanager
