@@ -20,6 +20,7 @@ from tests.asynchronous import finished
 from tests.dashboard.checkpoints import HEADS, engine_trace_of, save_checkpoint
 from tests.dashboard.support import SMALL, assert_drawn, ignore, open_small, small_trace
 from vit_engine.registry import find_model
+from vit_engine.weights.formats import FORMATS
 from vit_engine.weights.locate import weights_path
 
 pytestmark = pytest.mark.usefixtures("fresh_caches")
@@ -178,8 +179,11 @@ def test_a_model_whose_file_went_and_came_back_under_another_name_is_as_it_was(
     assert_drawn(open_small(model=name), engine_trace_of(file), layer=2)
 
 
-def test_published_weights_are_known_by_their_name_even_if_they_came_under_another_first() -> None:
-    """Nothing in the demo model's file says its heads: only the name under which it was published does."""
+def test_published_weights_are_known_by_their_name_even_if_they_came_under_another_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As of most formats: nothing in the file says its heads, only the name under which it was published does."""
+    monkeypatch.setattr("vit_engine.weights.convert.FORMATS", [each for each in FORMATS if each.name != "demo"])
     spec = find_model("demo_vit_p16")
     published = weights_path(spec)
     first = keep(published.read_bytes(), "mine.safetensors")

@@ -40,6 +40,7 @@ SET_BY_LINKS = (
     keys.CLIP,
     keys.LAYER,
     keys.HEAD,
+    keys.METHOD,
     keys.VIEW,
     keys.QUERY,
     keys.HEADS_STATISTIC,
