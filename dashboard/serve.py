@@ -26,15 +26,14 @@ from dashboard.server.held import Sweeper  # noqa: E402
 from dashboard.server.messages import MessageFilter  # noqa: E402
 from dashboard.server.start import announce, one_host_check  # noqa: E402
 from dashboard.server.uploads import UploadGuard  # noqa: E402
-from dashboard.services import analyses  # noqa: E402
-from dashboard.services.checkpoints import private_folder, uploads  # noqa: E402
 
 # From the network inwards: what is refused has the headers too.
 MIDDLEWARE = (ProtectiveHeaders, HostGuard, UploadGuard, MessageFilter, ServerInPage)
 
 
 def _warm_up() -> None:
-
+    from dashboard.services import analyses  # noqa: PLC0415  (heavy: not before the server answers)
+    from dashboard.services.checkpoints import private_folder  # noqa: PLC0415
     from vit_engine import VitEngineError  # noqa: PLC0415
 
     private_folder.remove_abandoned()
@@ -52,6 +51,7 @@ async def _lifespan(_: st.App) -> AsyncIterator[None]:
     with one_host_check():
         yield
     sweeping.cancel()
+    from dashboard.services.checkpoints import uploads  # noqa: PLC0415  (by now it is there)
 
     uploads.close_uploads()  # a server that is told to end by a signal runs no other clean-up
 

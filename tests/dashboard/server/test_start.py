@@ -2,6 +2,8 @@
 
 import ast
 import logging
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from types import SimpleNamespace
@@ -108,3 +110,11 @@ def test_no_page_relies_on_streamlits_magic() -> None:
         if isinstance(node, ast.Expr) and not isinstance(node.value, ast.Call | ast.Constant)
     ]
     assert bare == []
+
+
+def test_the_server_answers_before_the_heavy_imports() -> None:
+    code = (
+        "import sys, dashboard.serve; print({'torch', 'pandas', 'vit_engine', 'dashboard.services'} & set(sys.modules))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout == "set()\n"
