@@ -14,6 +14,7 @@ from dashboard.services import catalogue, comparisons
 from dashboard.shell import page_state
 from vit_engine import ModelSpec
 from vit_engine.analysis.comparison import MAX_PANES, Pane
+from vit_engine.analysis.methods import RAW
 from vit_engine.report.style import SCALES, SHOWS
 
 MODEL = selection.DEFAULT.model  # in the place of one that is gone
@@ -36,7 +37,8 @@ def _beginning() -> tuple[Pane, ...]:
     specs, name = catalogue.models(), st.session_state.get(keys.MODEL, MODEL)
     name = name if name in specs else MODEL  # its file may have been deleted since
     layer, head = st.session_state.get(keys.LAYER), st.session_state.get(keys.HEAD, "mean")
-    pane = Pane(name, -1 if layer is None else layer, int(head) if head.isdecimal() else head)
+    method = st.session_state.get(keys.METHOD, RAW)
+    pane = Pane(name, -1 if layer is None else layer, int(head) if head.isdecimal() else head, method)
     offered = compare_presets.presets(fitted(pane, specs[name]), specs, comparisons.ready_models())
     found = {preset.name: preset.panes for preset in offered if preset.panes}
     return found.get("patches") or found.get("last") or DEFAULT.panes

@@ -226,6 +226,9 @@ def test_the_first_visit_begins_at_what_explore_shows() -> None:
     link = {**picture_link(), "model": "demo_vit_p16", "layer": "2", "head": "1"}
     at = open_compare(**link)
     assert_panes(at, "demo_vit_p8:2:1", "demo_vit_p16:2:1")
+    at = open_compare(**link, method="column")
+    assert_works(at)
+    assert list(at.query_params["pane"]) == ["demo_vit_p8:2:1:column", "demo_vit_p16:2:1:column"]
 
 
 def test_what_was_sent_before_the_browser_had_the_new_panes_changes_nothing() -> None:
