@@ -132,7 +132,7 @@ def thumbnails(maps: np.ndarray) -> np.ndarray:
     mean of a block of patches.
     """
     *lead, rows, cols = maps.shape
-    side = min(THUMBNAIL, CANVAS // max(lead))
+    side = min(THUMBNAIL, max(CANVAS // max(lead), 1))
     block = -(-max(rows, cols) // side)
     if block == 1:
         return maps

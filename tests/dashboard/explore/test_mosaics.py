@@ -190,3 +190,7 @@ def test_of_very_many_heads_thumbnails_are_smaller(depth: int, heads: int) -> No
     small = thumbnails(np.ones((depth, heads, 60, 40), dtype=np.float32))
     assert small.shape[:2] == (depth, heads)
     assert CANVAS / 2 < max(depth, heads) * max(small.shape[2:]) <= CANVAS
+
+
+def test_of_more_heads_than_the_canvas_has_patches_each_keeps_one() -> None:
+    assert thumbnails(np.ones((1, CANVAS + 1, 3, 2), dtype=np.float32)).shape == (1, CANVAS + 1, 1, 1)
