@@ -93,7 +93,7 @@ def frame_check(
     scales = _scales(recomputed[rest])
     limits = {name: allowed * scales[name] + COUNTED * (name in counted) for name in rest}
     checks = [_column_check(what, recorded[name], recomputed[name], limits[name]) for name in rest]
-    return worst(checks)
+    return worst(checks) if checks else Check(what, problem="has no numbers")
 
 
 def _scales(frame: pd.DataFrame) -> dict[str, float]:

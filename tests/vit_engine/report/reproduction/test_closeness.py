@@ -110,6 +110,11 @@ def test_tables_of_other_rows_or_columns_do_not_match() -> None:
         assert not frame_check("table", found, FRAME, 1e-4).matches
 
 
+def test_a_table_without_numbers_does_not_match() -> None:
+    check = frame_check("t", FRAME[["layer", "head"]], FRAME[["layer", "head"]], 1e-4)
+    assert (check.matches, check.problem) == (False, "has no numbers")
+
+
 def test_the_worst_is_the_one_with_a_problem_else_the_one_nearest_its_limit() -> None:
     small, near, wrong = Check("a", 5, 100), Check("b", 0.9, 1.0), Check("c", problem="is not there")
     assert worst([small, near]) is near
