@@ -13,7 +13,7 @@ REMOVE_UPLOAD = "remove_upload"  # button, where an uploaded picture is shown an
 MODEL = "model"  # select box: a name from vit_engine.list_models(), or of a file: "file:…", "upload:…"
 SIZE = "size"  # select box: short side in pixels, one of dashboard.links.selection.SIZES
 OPACITY = "opacity"  # slider: 0..100 %, of the attention over the picture
-COLOURS = "colours"  # select box: one of dashboard.charts.COLOUR_SCALES, or "auto"
+COLOURS = "colours"  # select box: one of vit_engine.report.colours.COLOUR_SCALES, or "auto"
 SCALE = "scale"  # segmented control: "shared" | "own"
 CLIP = "clip"  # select slider: percentile at which the colour scale ends
 

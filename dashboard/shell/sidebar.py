@@ -185,7 +185,7 @@ def _look_controls(*, scale: bool) -> None:
 
 
 def colours() -> str:
-    """The colour scale in use: a name in figures.COLOUR_SCALES."""
+    """The colour scale in use: a name in vit_engine.report.colours.COLOUR_SCALES."""
     chosen = st.session_state[keys.COLOURS]
     return AUTO.get(st.context.theme.type or "light", "viridis") if chosen == "auto" else chosen
 
