@@ -45,7 +45,7 @@ def _patches(base: Pane, spec: ModelSpec, others: list[ModelSpec]) -> Preset:
     patches = sorted(sizes) if len(sizes) > 1 else [8, 16]
     return Preset(
         "patches",
-        f"Patch {' against '.join(map(str, patches))}",
+        f"Patch {' vs. '.join(map(str, patches))}",
         "The same model with other patches.",
         _panes(base, [sizes[patch] for patch in sorted(sizes)]),
         f"{spec.title} is not here with other patches: see the page Models.",
@@ -58,7 +58,7 @@ def _last(base: Pane, spec: ModelSpec) -> Preset:
     pair = sorted({base.layer, other})
     return Preset(
         "last",
-        "This layer against the last",
+        "This layer vs. last",
         "What the layers between them change.",
         tuple(replace(base, layer=layer) for layer in pair) if len(pair) > 1 else (),
         f"{spec.title} has one layer.",
@@ -82,7 +82,7 @@ def _random(base: Pane, spec: ModelSpec, others: list[ModelSpec]) -> Preset:
     peers = [one for one in others if (_size(one), one.patch_size) == shape and _untrained(one) != _untrained(spec)]
     return Preset(
         "random",
-        "Trained against random",
+        "Trained vs. random",
         "What training made of it: the same architecture with random weights.",
         _panes(base, sorted([spec, *peers[:1]], key=_untrained)),
         f"No model of the shape of {spec.title} is here with and without training.",
@@ -96,7 +96,7 @@ def _supervised(base: Pane, spec: ModelSpec, others: list[ModelSpec]) -> Preset:
     peers = [one for one in others if known and one.family in theirs and (_size(one), one.patch_size) == shape]
     return Preset(
         "supervision",
-        "Supervised against self-supervised",
+        "Supervised vs. self-supervised",
         "The same architecture, trained with labels and without.",
         _panes(base, sorted([spec, *peers[:1]], key=lambda one: one.family not in SUPERVISED)),
         "Choose a DINO, DINOv2, MAE, DeiT or torchvision model for the reference, and have one of the other kind and "

@@ -44,7 +44,7 @@ def _panes(texts: Sequence[str], link: Reading) -> Any:
     found = [fit for text, pane in read if (fit := _fitted_or_told(text, pane, link))]
     missing = max(LEAST_PANES - len(found), 0)
     if missing:
-        link.notices.append(f"A comparison needs {LEAST_PANES} panes at least: others were put in.")
+        link.notices.append(f"A comparison needs at least {LEAST_PANES} panes: default panes were added.")
     others = [pane for pane in DEFAULT_PANES if pane not in found]
     return (*found, *others[:missing])
 

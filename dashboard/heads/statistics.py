@@ -113,8 +113,8 @@ def _comparability(column: Column, analyses: Mapping[str, Analysis]) -> None:
     if not compares(column.name, [(grid.tokens, grid.patches) for grid in grids]):
         counts = ", ".join(f"{plain(one.trace.spec.title)} {one.trace.grid.tokens:,}" for one in analyses.values())
         st.info(
-            f"These models cut the picture into different numbers of tokens: {counts}. What is reckoned in tokens, "
-            f"such as {column.title}, does not compare; normalised entropies and distances do.",
+            f"These models cut the picture into different numbers of tokens: {counts}. Token-based statistics, "
+            f"such as {column.title}, are not comparable across them; normalised entropies and distances are.",
             icon=":material/rule:",
         )
 

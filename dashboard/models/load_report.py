@@ -61,9 +61,9 @@ def _words(report: LoadReport, spec: ModelSpec) -> list[tuple[str, str]]:
 def _heads(heads_from: str, heads: int) -> str:
     """How many there are, and who says so; on this page, heads= is what was chosen in the select box."""
     if not heads_from:
-        return "nothing says how many"
-    who = "as chosen here by whoever added it" if heads_from.startswith("heads=") else f"says {heads_from}"
-    return f"{heads}, {who}"
+        return "not stated"
+    source = "as chosen here by whoever added it" if heads_from.startswith("heads=") else f"from {heads_from}"
+    return f"{heads} ({source})"
 
 
 def _tensors(report: LoadReport) -> pd.DataFrame:

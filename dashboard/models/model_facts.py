@@ -38,7 +38,7 @@ def of_spec(spec: ModelSpec, *, heads: bool = True) -> list[tuple[str, str]]:
 
 def _positions(spec: ModelSpec) -> str:
     if spec.positions != "learned":
-        return "rotary: made anew for every size"
+        return "rotary: computed for every size"
     height, width = spec.native_size
     rows, cols = spec.grid(height, width).shape
     return f"learned at {height}×{width} px, {rows}×{cols} patches; other sizes: {RESAMPLINGS[spec.resampling]}"

@@ -13,7 +13,7 @@ from vit_engine.weights.fetching.checksum import file_sha256, verify
 _STATUS = {
     "downloaded": "downloaded and verified",
     "there": "already there and verified",
-    "packaged": "comes along with the engine, verified",
+    "packaged": "bundled, verified",
     "none": "nothing to download, it has random weights only",
 }
 

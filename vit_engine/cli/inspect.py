@@ -68,9 +68,9 @@ def _model_rows(found: ve.Inspection) -> Iterator[tuple[str, str]]:
         f"{spec.title or spec.name}: {spec.depth} layer{'s' if spec.depth > 1 else ''} of {spec.dim} dimensions",
     )
     if found.spec is None:
-        yield "heads", f"not said: pass --heads N. {found.advice}"
+        yield "heads", f"not stated: pass --heads N. {found.advice}"
     else:
-        yield "heads", f"{spec.heads}, says {report.heads_from}"
+        yield "heads", f"{spec.heads} (from {report.heads_from})"
     yield "patches", _patches(spec)
     yield "positions", _positions(report)
     yield "prefix", _prefix(spec)
@@ -108,7 +108,7 @@ def _patches(spec: ve.ModelSpec) -> str:
 
 def _positions(report: ve.LoadReport) -> str:
     if report.native_grid is None:
-        return "rotary, reckoned for every grid"
+        return "rotary, computed for every grid"
     return f"learned; for other grids: {RESAMPLINGS[report.resampling]}"
 
 

@@ -48,7 +48,7 @@ def check_heads(converted: Converted, heads: int, *, of: str) -> None:
 
 
 def _contradiction(converted: Converted, said: Heads, got: str) -> CheckpointError:
-    return CheckpointError(f"{converted.file.path} has {said.number} heads, says {said.source}; got {got}")
+    return CheckpointError(f"{converted.file.path} has {said.number} heads (from {said.source}); got {got}")
 
 
 def known_heads(converted: Converted, known: ModelSpec | None) -> Heads | None:

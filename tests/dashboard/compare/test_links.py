@@ -106,7 +106,7 @@ def test_what_is_set_back_to_the_default_leaves_the_link() -> None:
     [
         (["demo_vit_p8:11:9", P16], ["demo_vit_p8:5:3", P16], ["'demo_vit_p8:11:9'", "using demo_vit_p8:5:3"]),
         (["gone:1:mean", P16, P8], [P16, P8], ["'gone'", "left out"]),
-        (["nonsense", P16], [P16, P8], ["'nonsense'", "2 panes at least"]),
+        (["nonsense", P16], [P16, P8], ["'nonsense'", "at least 2 panes"]),
         ([P16] * 9, [P16] * 8, ["9 panes", "first 8"]),
     ],
 )

@@ -118,8 +118,8 @@ def test_a_sweep_goes_from_the_first_layer_to_the_last(depth: int, layers: list[
 
 
 def test_titles_say_what_is_compared() -> None:
-    assert preset("patches", "demo_vit_p8:1").title == "Patch 8 against 16"
-    assert preset("patches", "torchvision_vit_b_32:1", ALL).title == "Patch 16 against 32"
+    assert preset("patches", "demo_vit_p8:1").title == "Patch 8 vs. 16"
+    assert preset("patches", "torchvision_vit_b_32:1", ALL).title == "Patch 16 vs. 32"
     assert preset("heads", "demo_vit_p8:1").title == "Heads 0 … 3"
     assert preset("heads", "dino_vitb8:1").title == "Heads 0 … 7"
     assert "first 8 heads" in preset("heads", "dino_vitb8:1").help

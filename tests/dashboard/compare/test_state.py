@@ -255,7 +255,7 @@ def test_a_reference_that_is_left_out_is_told() -> None:
 def test_too_few_panes_become_two_with_a_notice(link: list[str], shown: list[str]) -> None:
     chosen, notices = read(pane=link)
     assert list(map(str, chosen.panes)) == shown
-    assert notices[-1] == "A comparison needs 2 panes at least: others were put in."
+    assert notices[-1] == "A comparison needs at least 2 panes: default panes were added."
 
 
 def test_of_too_many_panes_the_first_are_shown_and_the_others_are_not_read() -> None:

@@ -69,7 +69,7 @@ def test_the_model_in_use_is_not_offered_and_leaves_the_others_when_it_is_chosen
 def test_numbers_that_do_not_compare_across_token_counts_are_told(statistic: str, other: str, told: bool) -> None:
     at = open_heads(statistic=statistic, overlay=other)
     assert_profile(at, statistic, ["demo_vit_p16", other])
-    notes = [info.value for info in at.main.info if "does not compare" in info.value]
+    notes = [info.value for info in at.main.info if "not comparable" in info.value]
     assert len(notes) == told
     if told:
         tokens = (small_trace().grid.tokens, small_trace(model=other).grid.tokens)

@@ -81,7 +81,7 @@ def test_json_is_one_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 def test_models_without_a_download_are_told(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["download", "demo_vit_p8", "random_vit_tiny_p16"]) == 0
     demo, random = capsys.readouterr().out.splitlines()
-    assert demo.startswith("demo_vit_p8: comes along with the engine, verified, ")
+    assert demo.startswith("demo_vit_p8: bundled, verified, ")
     assert random == "random_vit_tiny_p16: nothing to download, it has random weights only"
     assert server.asked == []
 

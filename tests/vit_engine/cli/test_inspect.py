@@ -55,7 +55,7 @@ def test_what_is_told_of_a_training_file(run: Path, capsys: pytest.CaptureFixtur
     assert told["format"] == ["DINO, in torch"]
     assert told["sha256"] == [report.sha256]
     assert told["model"] == ["checkpoint: 1 layer of 384 dimensions"]
-    assert told["heads"] == ["6, says arch=vit_small of the training run"]
+    assert told["heads"] == ["6 (from arch=vit_small of the training run)"]
     assert told["patches"] == ["4 px, 5 × 5 of them at its native 20 × 20 px"]
     assert told["positions"] == ["learned; for other grids: bicubic, with DINO's offset of 0.1 patch"]
     assert told["prefix"] == ["CLS"]
@@ -81,12 +81,12 @@ def test_another_part_is_named_after_a_hash(run: Path, capsys: pytest.CaptureFix
 def test_where_nobody_says_the_heads_it_is_told_how_to(bare: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", str(bare)]) == 0
     told = rows(capsys.readouterr().out)
-    assert told["heads"] == ["not said: pass --heads N. With 12 dimensions it can be 1, 2, 3."]
+    assert told["heads"] == ["not stated: pass --heads N. With 12 dimensions it can be 1, 2, 3."]
     assert told["prefix"] == ["CLS + 3 registers"]
     assert told["classes"][0].startswith("5 (class 0, class 1, class 2…), pooling")
     assert not {"part", "other"} & told.keys()
     assert main(["inspect", str(bare), "--heads", "3"]) == 0
-    assert rows(capsys.readouterr().out)["heads"] == ["3, says heads=, as asked for"]
+    assert rows(capsys.readouterr().out)["heads"] == ["3 (from heads=, as asked for)"]
 
 
 def test_every_key_is_listed_where_that_is_asked_for(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -126,7 +126,7 @@ def test_a_model_that_is_known_by_name(capsys: pytest.CaptureFixture[str]) -> No
     assert main(["inspect", "demo_vit_p8"]) == 0
     told = rows(capsys.readouterr().out)
     assert told["model"] == ["Demo ViT /8: 6 layers of 128 dimensions"]
-    assert told["heads"] == ["4, says the model demo_vit_p8"]
+    assert told["heads"] == ["4 (from the model demo_vit_p8)"]
 
 
 def page(folder: Path) -> Path:

@@ -288,7 +288,7 @@ def test_heads_that_the_configuration_contradicts_are_refused(tmp_path: Path) ->
         hidden_size=24, num_hidden_layers=2, num_attention_heads=3, image_size=28, patch_size=7, mlp_ratio=2
     )
     Dinov2Model(configuration).save_pretrained(tmp_path / "run")
-    refused(tmp_path / "run", r"has 3 heads, says .*config\.json.*; got heads=4\. Leave heads= out", heads=4)
+    refused(tmp_path / "run", r"has 3 heads \(from .*config\.json.*\); got heads=4\. Leave heads= out", heads=4)
     assert load_model(tmp_path / "run", heads=3, device="cpu").spec.heads == 3
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     (tmp_path / "run" / "config.json").write_text(json.dumps(config | {"num_attention_heads": 5}))

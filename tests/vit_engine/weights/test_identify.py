@@ -57,7 +57,7 @@ def test_under_another_name_its_heads_are_asked_for(path: Path) -> None:
 
 def test_other_heads_than_the_published_ones_are_refused(path: Path) -> None:
     with pytest.raises(
-        CheckpointError, match=r"has 3 heads, says the name of the file, .*; got heads=6\. Leave heads="
+        CheckpointError, match=r"has 3 heads \(from the name of the file, .*\); got heads=6\. Leave heads="
     ):
         load_model(path, heads=6, device="cpu")
     assert load_model(path, heads=3, device="cpu").spec == PUBLISHED
@@ -112,7 +112,7 @@ def test_a_file_that_says_other_heads_than_the_model_it_is_loaded_as_is_refused(
     path = tmp_path / "checkpoint.pth"
     torch.save({"teacher": state, "args": argparse.Namespace(arch="vit_tiny")}, path)
     assert load_model(spec, weights=path, device="cpu").spec == spec
-    message = r"has 3 heads, says arch=vit_tiny of the training run; got 6 heads, of 'published'\. Load the file by"
+    message = r"has 3 heads \(from arch=vit_tiny of the training run\); got 6 heads, of 'published'\. Load the file by"
     with pytest.raises(CheckpointError, match=message):
         load_model(spec, weights=path, heads=6, device="cpu")
 

@@ -70,7 +70,7 @@ def test_what_says_its_heads_leaves_no_choice(tmp_path: Path, part: str) -> None
     assert (found.spec.heads, found.heads_choices, found.advice) == (6, (), "")
     assert found.report == load_model(path, device="cpu").report
     assert found.report.part == (part or "#teacher")[1:]
-    with pytest.raises(CheckpointError, match=r"has 6 heads, says arch=vit_small .*; got heads=4"):
+    with pytest.raises(CheckpointError, match=r"has 6 heads \(from arch=vit_small .*\); got heads=4"):
         inspect_checkpoint(path, heads=4)
 
 
@@ -138,7 +138,7 @@ def test_known_weights_of_another_sha256_are_refused(tmp_path: Path, monkeypatch
 @pytest.mark.parametrize(
     ("heads", "change", "message"),
     [
-        (4, {}, r"x\.pth has 6 heads, says arch=vit_small .*; got 4 heads, of 'square'"),
+        (4, {}, r"x\.pth has 6 heads \(from arch=vit_small .*\); got 4 heads, of 'square'"),
         (6, {"norm.bias": torch.full((384,), torch.nan)}, r"x\.pth: .* NaN or infinite"),
         (6, {"extra": torch.ones(1)}, r"x\.pth does not fit 'square'"),
     ],
