@@ -21,6 +21,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard import keys
 from dashboard.testing import APP, TIMEOUT, clear_caches, open_app
+from vit_engine.analysis.methods import METHODS
 
 TABLE = Path(__file__).with_name("links.json")
 COMMAND = "python -m tests.dashboard.recorded"
@@ -125,7 +126,11 @@ def opened(page: str, link: str, other: AppTest) -> AppTest:
 
 def read(at: AppTest) -> Record:
     """What a link did: the whole state, what was told above the page, and the address."""
-    told = [line for warning in at.warning for line in warning.value.replace("\\", "").split("\n\n")]
+    offered = ", ".join(method.name for method in METHODS)  # of which some came after the links
+    texts = [
+        warning.value.replace("\\", "").replace(f"There are: {offered}.", "There are: raw.") for warning in at.warning
+    ]
+    told = [line for text in texts for line in text.split("\n\n")]
     address = {name: [value] if isinstance(value, str) else value for name, value in at.query_params.items()}
     return {"state": _state(at), "notices": told, "address": address}
 
