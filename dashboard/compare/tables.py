@@ -10,6 +10,7 @@ from dashboard import keys
 from dashboard.compare.figures import distribution_figure
 from dashboard.compare.state import CHARTS, ORDERS, ROWS, Comparing
 from dashboard.links import widgets
+from dashboard.shell.analysis_panel import CHART
 from vit_engine.analysis.comparison import (
     AGREEMENT_COLUMNS,
     Comparison,
@@ -21,7 +22,6 @@ from vit_engine.trace.statistics import STATISTICS, Column
 
 _ROWS_TITLES = {"layer": "This layer", "all": "All layers"}
 _ORDER_TITLES = {"head": "By head", "difference": "Largest Δ first"}
-_CHART = {"displayModeBar": False, "scrollZoom": False, "doubleClick": False, "showSendToCloud": False}
 NORMALISED_ONLY = (
     "These panes have different numbers of tokens: an entropy in bits grows with them, so only normalised entropies "
     "(divided by the largest possible one) and distances compare."
@@ -210,4 +210,4 @@ def _distribution(comparison: Comparison, column: Column, choice: Comparing) -> 
         one = next(shown for shown in comparison.results if shown.name == names[0])
         frames[f"{', '.join(names)} · {one.trace.spec.title}"] = one.trace.statistics.to_frame()
     figure = distribution_figure(frames, column.name, unit=column.unit, kind=choice.chart)
-    st.plotly_chart(figure, key=keys.DISTRIBUTION, height=380, config=_CHART, alt=f"{column.title} by layer and model")
+    st.plotly_chart(figure, key=keys.DISTRIBUTION, height=380, config=CHART, alt=f"{column.title} by layer and model")

@@ -7,10 +7,9 @@ import numpy as np
 from PIL import Image
 
 from dashboard.charts import BARE, HEAD_COLOURS, as_text, bare_axes, heatmap, ticks
+from vit_engine.analysis.similarity import Head
 from vit_engine.report.colours import MARK, MARK_EDGE, colour_stops, coloured
 from vit_engine.report.figure import Plain, PlainFigure
-
-Head = tuple[int, int]  # (layer, head)
 
 DIGITS = {"bits": 2, "nats": 2, "0..1": 2, "tokens": 0, "px": 0}  # after the point, by unit; one more on hover
 NAMED_CELLS = 24  # heads whose names have room beside the matrix

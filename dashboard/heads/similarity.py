@@ -9,14 +9,14 @@ import streamlit as st
 from dashboard import keys
 from dashboard.charts import cell_at
 from dashboard.heads import controls
-from dashboard.heads.figures import Head, similarity_figure
+from dashboard.heads.figures import similarity_figure
 from dashboard.heads.state import HeadsView
 from dashboard.links.selection import Selection
 from dashboard.services.analyses import Analysis
 from dashboard.services.heads import similarity
 from dashboard.shell import analysis_panel, method_control, opening, sidebar
 from vit_engine import find_method
-from vit_engine.analysis.similarity import HeadSimilarity
+from vit_engine.analysis.similarity import Head, HeadSimilarity
 
 
 def show(analysis: Analysis, selection: Selection, view: HeadsView) -> None:
@@ -52,7 +52,7 @@ def _open(heads: tuple[Head, ...], *, x: float, y: float) -> dict[str, object]:
     return opening.choose(*heads[row])
 
 
-def _groups_in_words(groups: tuple[tuple[tuple[int, int], ...], ...]) -> str:
+def _groups_in_words(groups: tuple[tuple[Head, ...], ...]) -> str:
     if not groups:
         return "No redundant group."
     heads = sum(map(len, groups))

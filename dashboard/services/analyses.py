@@ -12,13 +12,14 @@ from dashboard.samples import SAMPLES
 from dashboard.services import limits, memory, process
 from dashboard.services.budget import budget
 from dashboard.services.catalogue import models
-from dashboard.services.jobs import Jobs, Progress, Store
+from dashboard.services.jobs import Jobs, Store
 from dashboard.services.lanes import Size
 from dashboard.services.pictures import Picture, sample_picture, thumbnail
 from dashboard.services.process import once_per_process
 from vit_engine.analysis.comparison import Point, query_patch
 from vit_engine.analysis.methods import Attribution, Needs
 from vit_engine.image import normalise, target_size, with_short_side
+from vit_engine.progress import Progress
 from vit_engine.resources.budget import format_bytes
 
 SMALL = 2.0  # times what a new session opens with, at most: what an analysis may take to run beside another one

@@ -10,8 +10,8 @@ from dashboard.services.checkpoints.names import Name, parse, taken_apart
 from dashboard.services.checkpoints.paths import without_paths
 from dashboard.services.checkpoints.series import Place, Series, place, spread
 from dashboard.services.downloads import Download, download_failure, find_download
-from dashboard.services.jobs import Progress
 from dashboard.services.memory import Held
+from vit_engine.progress import Progress
 from vit_engine.spec import Weights
 from vit_engine.weights import weights_path, works_offline
 from vit_engine.weights.fetching.checksum import Expected, expected_sha256

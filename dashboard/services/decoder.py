@@ -15,7 +15,7 @@ import numpy as np
 
 import vit_engine as ve
 from dashboard.services import limits
-from dashboard.services.jobs import Progress
+from vit_engine.progress import Progress
 
 _POLL = 0.05  # seconds between two looks at a process
 _PATIENCE = 6  # seconds on the clock for each of the processor's: on a busy machine a process gets a share of it

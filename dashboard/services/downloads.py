@@ -6,8 +6,9 @@ from pathlib import Path
 
 import vit_engine as ve
 from dashboard.services.checkpoints.paths import errors_without_paths
-from dashboard.services.jobs import Jobs, Progress
+from dashboard.services.jobs import Jobs
 from dashboard.services.process import once_per_process
+from vit_engine.progress import Progress
 from vit_engine.weights import fetch
 
 

@@ -6,11 +6,12 @@ import vit_engine as ve
 from dashboard.services import memory
 from dashboard.services.analyses import Analysis, Request
 from dashboard.services.catalogue import is_ready
-from dashboard.services.jobs import Progress, Store
+from dashboard.services.jobs import Store
 from dashboard.services.process import once_per_process
 from vit_engine.analysis.methods import RAW, find_method
 from vit_engine.analysis.rankings import Ranking, rank_heads
 from vit_engine.analysis.similarity import HeadSimilarity, head_similarity
+from vit_engine.progress import Progress
 from vit_engine.spec import Query
 
 SIMILARITY_BYTES = 1 << 26

@@ -15,8 +15,8 @@ from typing import Generic, TypeVar
 from cachetools import Cache, LRUCache
 
 from dashboard.services.lanes import UNKNOWN, Lanes, Size, Ticket, Turns, choose
+from vit_engine.progress import Progress
 
-Progress = Callable[[float, str], None]
 Value = TypeVar("Value")
 
 POLL = 0.1  # seconds between two looks at a job

@@ -11,9 +11,10 @@ from dashboard.services.checkpoints import user_models
 from dashboard.services.checkpoints.names import parse, taken_apart
 from dashboard.services.checkpoints.paths import errors_without_paths, without_paths
 from dashboard.services.checkpoints.reading import READ_BYTES, SMALL_SECONDS, readers
-from dashboard.services.jobs import Progress, Store
+from dashboard.services.jobs import Store
 from dashboard.services.lanes import Size
 from dashboard.services.process import once_per_process, session
+from vit_engine.progress import Progress
 from vit_engine.registry import find_model
 from vit_engine.resources.budget import format_bytes
 from vit_engine.weights import works_offline

@@ -12,13 +12,14 @@ from dashboard.links.selection import UPLOAD_PREFIX
 from dashboard.samples import SAMPLES, Sample, find_sample
 from dashboard.services import limits
 from dashboard.services.decoder import LargerPictureError, decode, memory_limit
-from dashboard.services.jobs import Jobs, Progress, Store
+from dashboard.services.jobs import Jobs, Store
 from dashboard.services.lanes import UNKNOWN, Size
 from dashboard.services.process import once_per_process, session
 from vit_engine.containers import decoded_pixels
 from vit_engine.decoding import MAX_PIXELS
 from vit_engine.demo.scenes import draw_scene
 from vit_engine.image import as_png
+from vit_engine.progress import Progress
 
 SMALL_SECONDS = 1.0  # that a picture is expected to take, at most, to have a place kept free for it
 _PIXELS, _BYTES = 2e7, 1e7  # decoded a second, about, on a slow machine; a progressive JPEG's once for each scan

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard.services.jobs import Progress
+from vit_engine.progress import Progress
 from vit_engine.report.colours import Stops, gradient
 
 _MARKUP = re.compile(r"([\\`*_\[\]<>#!|$:~&])")

@@ -14,9 +14,9 @@ from dashboard import keys
 from dashboard.explore.mosaics import THUMBNAIL, thumbnails
 from dashboard.services import catalogue, pictures
 from dashboard.services.analyses import Analysis, Request
-from dashboard.services.jobs import Progress
 from dashboard.services.pictures import Picture
 from dashboard.testing import decode_figure, open_app
+from vit_engine.progress import Progress
 from vit_engine.trace import attend  # by itself: tests count the calls of ve.attend
 
 SMALL = {"picture": "scene_1", "model": "demo_vit_p16", "size": "96"}  # a link: 6×8 patches, analysed at once

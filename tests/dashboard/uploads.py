@@ -5,8 +5,8 @@ import os
 from pathlib import Path
 
 from dashboard.services.checkpoints.uploads import Uploads
-from dashboard.services.jobs import Progress
 from tests.dashboard.support import ignore
+from vit_engine.progress import Progress
 
 SIZE = 40_000  # bytes of a file
 

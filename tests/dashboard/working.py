@@ -3,7 +3,8 @@
 import threading
 from collections.abc import Callable
 
-from dashboard.services.jobs import AbandonedError, Jobs, Progress, StoppedError
+from dashboard.services.jobs import AbandonedError, Jobs, StoppedError
+from vit_engine.progress import Progress
 
 PATIENCE = 30  # seconds until a test that hangs fails
 WATCHERS = 8

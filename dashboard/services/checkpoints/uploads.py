@@ -15,9 +15,10 @@ from typing import BinaryIO
 from dashboard.services import limits
 from dashboard.services.checkpoints.names import has_suffix
 from dashboard.services.checkpoints.private_folder import PrivateFolder, remove_abandoned
-from dashboard.services.jobs import POLL, Progress
+from dashboard.services.jobs import POLL
 from dashboard.services.process import once_per_process
 from vit_engine import CheckpointError
+from vit_engine.progress import Progress
 from vit_engine.registry import model_of_file
 from vit_engine.resources.budget import format_bytes
 from vit_engine.weights.fetching.checksum import expected_sha256

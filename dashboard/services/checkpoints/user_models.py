@@ -20,9 +20,10 @@ from dashboard.services.checkpoints.paths import without_paths
 from dashboard.services.checkpoints.reading import READ_BYTES, readers
 from dashboard.services.checkpoints.series import place
 from dashboard.services.checkpoints.uploads import GONE, Upload, uploads
-from dashboard.services.jobs import Progress, Store
+from dashboard.services.jobs import Store
 from dashboard.services.lanes import Size
 from dashboard.services.process import once_per_process, session
+from vit_engine.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from dashboard.links.selection import DEFAULT, UPLOAD_PREFIX
 from dashboard.samples import SAMPLES, Sample
 from dashboard.services import limits, pictures
 from dashboard.services.analyses import warm_up
-from dashboard.services.jobs import Progress
 from dashboard.services.pictures import Picture
 from tests.dashboard.support import analyse, engine_trace, ignore, noise_png
+from vit_engine.progress import Progress
 
 MODEL = "demo_vit_p16"
 

@@ -14,9 +14,10 @@ from PIL import Image
 import vit_engine as ve
 from dashboard.services import decoder, limits
 from dashboard.services.decoder import LargerPictureError, decode
-from dashboard.services.jobs import AbandonedError, Progress
+from dashboard.services.jobs import AbandonedError
 from tests.dashboard.slow import HOURS, Processes, slow_bmp
 from tests.dashboard.support import ignore, noise_png
+from vit_engine.progress import Progress
 
 MOST = 64_000_000
 NOISE = Image.fromarray(np.random.default_rng(5).integers(0, 256, (83, 61, 4), dtype=np.uint8))

@@ -9,10 +9,11 @@ import pytest
 
 import vit_engine as ve
 from dashboard.services import jobs, memory
-from dashboard.services.jobs import AbandonedError, Jobs, Progress
+from dashboard.services.jobs import AbandonedError, Jobs
 from dashboard.services.lanes import Size
 from tests.dashboard.support import ignore
 from tests.dashboard.working import PATIENCE, WAITING, Stop, Work, at_once, leave, says, some_jobs
+from vit_engine.progress import Progress
 from vit_engine.resources.budget import BUDGET_VARIABLE
 
 pytestmark = pytest.mark.usefixtures("quick_polls")

@@ -13,10 +13,10 @@ from PIL import Image
 
 import vit_engine as ve
 from dashboard.services import decoder, jobs, limits, pictures
-from dashboard.services.jobs import Progress
 from dashboard.services.pictures import Picture
 from tests.dashboard.slow import HOURS, Processes
 from tests.dashboard.support import SMALL, analyse, ignore, noise_png, request
+from vit_engine.progress import Progress
 
 PATIENCE = 60  # seconds until a test that hangs fails
 SECRET = b"SECRET"
