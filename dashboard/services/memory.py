@@ -9,7 +9,7 @@ import vit_engine as ve
 from dashboard.services import limits
 from dashboard.services.checkpoints import user_models
 from dashboard.services.checkpoints.names import parse, taken_apart
-from dashboard.services.checkpoints.paths import errors_without_paths, without_paths
+from dashboard.services.checkpoints.paths import errors_naming, errors_without_paths, without_paths
 from dashboard.services.checkpoints.reading import READ_BYTES, SMALL_SECONDS, readers
 from dashboard.services.jobs import Store
 from dashboard.services.lanes import Size
@@ -102,7 +102,7 @@ def _load_published(name: str, progress: Progress) -> ve.LoadedModel:
 def _load_own(name: str, added: user_models.UserModel) -> ve.LoadedModel:
     user_models.check_unchanged(name, added)
     parts = taken_apart(name)
-    with user_models.opened(name, added.display_name) as path, user_models.named(path, added.spec.title):
+    with user_models.opened(name, added.display_name) as path, errors_naming(path, added.spec.title):
         loaded = ve.load_model(user_models.source_of(path, parts), heads=parts.heads)
     if loaded.report.sha256 != added.sha256:
         raise ve.CheckpointError(f"{added.spec.title} was written anew while it was read: add it again.")

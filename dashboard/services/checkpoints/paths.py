@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import vit_engine as ve
-from dashboard.services.checkpoints.folder import VARIABLE
+from dashboard.services.checkpoints.folder import VARIABLE, checkpoint_folder
 from vit_engine.weights import cache_folder
 
 _MIRRORS = "VIT_ENGINE_MIRROR"
@@ -85,3 +85,15 @@ def errors_without_paths() -> Iterator[None]:
         if text == str(error):
             raise
         raise type(error)(text) from error
+
+
+@contextmanager
+def errors_naming(path: Path, title: str) -> Iterator[None]:
+    """Errors that speak of a path, or of one beside it, speak of its name on the screen instead."""
+    try:
+        yield
+    except ve.VitEngineError as error:
+        words = str(error).replace(str(path), title)
+        for folder in (path.parent, checkpoint_folder()):
+            words = words.replace(f"{folder}/", "") if folder else words
+        raise type(error)(without_paths(words)) from error

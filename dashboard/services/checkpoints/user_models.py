@@ -16,7 +16,7 @@ from dashboard.links.selection import UPLOADED_PREFIX
 from dashboard.services import limits
 from dashboard.services.checkpoints.folder import Stamp, checkpoint_folder, find_checkpoint, stamp
 from dashboard.services.checkpoints.names import Name, parse, taken_apart
-from dashboard.services.checkpoints.paths import without_paths
+from dashboard.services.checkpoints.paths import errors_naming
 from dashboard.services.checkpoints.reading import READ_BYTES, readers
 from dashboard.services.checkpoints.series import place
 from dashboard.services.checkpoints.uploads import GONE, Upload, uploads
@@ -139,7 +139,7 @@ def _expected(files: Stamp) -> Size:
 
 def _inspect(name: str, title: str) -> Inspected:
     parts = taken_apart(name)
-    with opened(name, title) as path, named(path, title):
+    with opened(name, title) as path, errors_naming(path, title):
         before = stamp_of(name)
         found = ve.inspect_checkpoint(source_of(path, parts), heads=parts.heads)
     report = replace(found.report, source=title)
@@ -170,18 +170,6 @@ def screen_names(name: str) -> tuple[str, ...]:
 def source_of(path: Path, parts: Name) -> str:
     """A file, and which part of it, as the engine takes them."""
     return f"{path}#{parts.part}" if parts.part else str(path)
-
-
-@contextmanager
-def named(path: Path, title: str) -> Iterator[None]:
-    """Errors that speak of a path, or of one beside it, speak of its name on the screen instead."""
-    try:
-        yield
-    except ve.VitEngineError as error:
-        words = str(error).replace(str(path), title)
-        for folder in (path.parent, checkpoint_folder()):
-            words = words.replace(f"{folder}/", "") if folder else words
-        raise type(error)(without_paths(words)) from error
 
 
 def add(name: str, progress: Progress) -> ve.ModelSpec:
