@@ -129,7 +129,7 @@ def query_line() -> None:
     query = st.session_state.get(keys.QUERY)
     with st.container(horizontal=True, vertical_alignment="center", key="compare_query", width="content"):
         if query is None:
-            st.markdown("Query: **CLS token** · :small[click a patch to ask all panes where *it* attends]")
+            st.markdown("Query: **CLS token** · :small[click a patch to ask all panes about *it*]")
         else:
             st.markdown(f"Query: **point {query[0]:.0%} down, {query[1]:.0%} across**")
             _back("Back to CLS", keys.RESET_QUERY, keys.QUERY, "undo")

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=console.query,
         default="cls",
         metavar="cls|ROW,COL",
-        help="whose attention: the CLS token's or a patch's",
+        help="the token that is asked about: the CLS token, or a patch",
     )
     names = [method.name for method in methods.METHODS]
     add("--method", choices=names, default=RAW, help="what the maps are; default: raw attention")
