@@ -12,6 +12,7 @@ from dashboard.keys import of_pane
 from dashboard.links import widgets
 from dashboard.services import catalogue
 from dashboard.shell import method_control
+from dashboard.shell.controls import segments
 from vit_engine import ModelSpec
 from vit_engine.analysis import methods
 from vit_engine.analysis.comparison import MAX_PANES, Pane, letter
@@ -192,13 +193,10 @@ def _act(act: Callable[[int], dict[str, Any]], number: int) -> dict[str, Any]:
 
 
 def _query_control(number: int, pane: Pane) -> None:
-    st.segmented_control(
+    segments(
         "Query",
-        tuple(_QUERY_TITLES),
+        _QUERY_TITLES,
         key=_held(number, pane, "query"),
-        required=True,
-        persist_state="session",
-        format_func=_QUERY_TITLES.__getitem__,
         help="Shared: a click in any pane moves it. CLS: always the CLS token. Pin here: stays at the point that is "
         "shared now.",
     )

@@ -12,10 +12,10 @@ from dashboard.compare.state import DEFAULT, KEEPS, Comparing, fitted
 from dashboard.links import selection, widgets
 from dashboard.services import catalogue, comparisons
 from dashboard.shell import page_state
+from dashboard.shell.controls import segments
 from vit_engine import ModelSpec
 from vit_engine.analysis.comparison import MAX_PANES, Pane
 from vit_engine.analysis.methods import RAW
-from vit_engine.report.style import SCALES, SHOWS
 
 MODEL = selection.DEFAULT.model  # in the place of one that is gone
 _SHOW_TITLES = {"map": "Maps", "difference": "Difference", "mask": "Mask"}
@@ -77,23 +77,17 @@ def presets() -> None:
 def toolbar() -> None:
     """How all panes are drawn."""
     with st.container(horizontal=True, key="compare_toolbar", vertical_alignment="bottom", gap="medium"):
-        st.segmented_control(
+        segments(
             "Show",
-            SHOWS,
+            _SHOW_TITLES,
             key=keys.COMPARE_SHOW,
-            required=True,
-            format_func=_SHOW_TITLES.__getitem__,
-            persist_state="session",
             help="The maps; what each has more or less of than the reference; or the patches "
             "that hold most of the attention.",
         )
-        st.segmented_control(
+        segments(
             "Scale",
-            SCALES,
+            _SCALE_TITLES,
             key=keys.COMPARE_SCALE,
-            required=True,
-            format_func=_SCALE_TITLES.__getitem__,
-            persist_state="session",
             help="Shared: the same colour is the same attention per area in all panes. "
             "Own: each pane uses the whole scale. Log: shared, over three decades.",
         )

@@ -8,9 +8,10 @@ import streamlit as st
 
 from dashboard import keys
 from dashboard.compare.figures import distribution_figure
-from dashboard.compare.state import CHARTS, ORDERS, ROWS, Comparing
+from dashboard.compare.state import Comparing
 from dashboard.links import widgets
 from dashboard.shell.analysis_panel import CHART
+from dashboard.shell.controls import csv_button, segments
 from vit_engine.analysis.comparison import (
     AGREEMENT_COLUMNS,
     Comparison,
@@ -22,6 +23,7 @@ from vit_engine.trace.statistics import STATISTICS, Column
 
 _ROWS_TITLES = {"layer": "This layer", "all": "All layers"}
 _ORDER_TITLES = {"head": "By head", "difference": "Largest Δ first"}
+_CHART_TITLES = {"box": "Box", "violin": "Violin"}
 NORMALISED_ONLY = (
     "These panes have different numbers of tokens: an entropy in bits grows with them, so only normalised entropies "
     "(divided by the largest possible one) and distances compare."
@@ -37,15 +39,7 @@ def agreement(comparison: Comparison) -> None:
             f"{comparison.keep:.0%}]",
             width="content",
         )
-        st.download_button(
-            "CSV",
-            frame.to_csv(index=False),
-            "agreement.csv",
-            "text/csv",
-            key=keys.DOWNLOAD_AGREEMENT,
-            icon=":material/download:",
-            on_click="ignore",
-        )
+        csv_button(frame.to_csv(index=False), "agreement.csv", key=keys.DOWNLOAD_AGREEMENT)
     st.dataframe(
         frame,
         key=keys.AGREEMENT,
@@ -114,24 +108,9 @@ def _statistic_control(columns: tuple[Column, ...]) -> Column:
             persist_state="session",
             format_func=lambda name: f"{by_name[name].title} ({by_name[name].unit})",
         )
-        st.segmented_control(
-            "Rows",
-            ROWS,
-            key=keys.COMPARE_ROWS,
-            required=True,
-            format_func=_ROWS_TITLES.__getitem__,
-            persist_state="session",
-            help="The heads of each pane's own layer, or all heads of its model.",
-        )
-        st.segmented_control(
-            "Order",
-            ORDERS,
-            key=keys.COMPARE_ORDER,
-            required=True,
-            format_func=_ORDER_TITLES.__getitem__,
-            persist_state="session",
-            help="A click on a column's head sorts by it too.",
-        )
+        rows_help = "The heads of each pane's own layer, or all heads of its model."
+        segments("Rows", _ROWS_TITLES, key=keys.COMPARE_ROWS, help=rows_help)
+        segments("Order", _ORDER_TITLES, key=keys.COMPARE_ORDER, help="A click on a column's head sorts by it too.")
     st.caption(by_name[name].description)
     return by_name[name]
 
@@ -150,15 +129,7 @@ def _table(comparison: Comparison, column: Column, choice: Comparing, titles: Ma
         height="content" if len(frame) <= 12 else 460,
         column_config=_table_config(frame, comparison, column),
     )
-    st.download_button(
-        "CSV",
-        frame.to_csv(index=False),
-        f"heads-{column.name}.csv",
-        "text/csv",
-        key=keys.DOWNLOAD_COMPARE_HEADS,
-        icon=":material/download:",
-        on_click="ignore",
-    )
+    csv_button(frame.to_csv(index=False), f"heads-{column.name}.csv", key=keys.DOWNLOAD_COMPARE_HEADS)
 
 
 def _grouped(frame: pd.DataFrame, comparison: Comparison, column: Column, titles: Mapping[str, str]) -> pd.DataFrame:
@@ -193,15 +164,7 @@ def _distribution(comparison: Comparison, column: Column, choice: Comparing) -> 
     """All heads of each layer, a box or a violin per layer and model."""
     with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
         st.markdown(f"**{column.title} by layer** :small[all heads of each model]", width="content")
-        st.segmented_control(
-            "Chart",
-            CHARTS,
-            key=keys.COMPARE_CHART,
-            required=True,
-            format_func=str.capitalize,
-            label_visibility="collapsed",
-            persist_state="session",
-        )
+        segments("Chart", _CHART_TITLES, key=keys.COMPARE_CHART, collapsed=True)
     models: dict[str, list[str]] = {}
     for one in comparison.results:
         models.setdefault(one.pane.model, []).append(one.name)

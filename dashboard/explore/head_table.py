@@ -9,6 +9,7 @@ import streamlit as st
 from dashboard import keys
 from dashboard.links import widgets
 from dashboard.services.analyses import Analysis
+from dashboard.shell.controls import csv_button, segments
 from dashboard.shell.formatting import file_name
 from vit_engine import TokenGrid
 from vit_engine.trace.statistics import COLUMNS, STATISTICS
@@ -46,35 +47,19 @@ def _controls(frame: pd.DataFrame, model: str) -> tuple[str, str]:
     ):
         st.markdown("**Per-head entropy statistics** :small[a click on a row opens its head]", width="content")
         with st.container(horizontal=True, width="content", key="table_controls"):
-            layers = st.segmented_control(
-                "Layers",
-                ("layer", "all"),
-                key=keys.TABLE_LAYERS,
-                default="layer",
-                required=True,
-                label_visibility="collapsed",
-                persist_state="session",
-                format_func=_LAYERS_TITLES.__getitem__,
-            )
-            over = st.segmented_control(
+            layers = segments("Layers", _LAYERS_TITLES, key=keys.TABLE_LAYERS, default="layer", collapsed=True)
+            over = segments(
                 "Keys",
-                ("all", "patches"),
+                _KEYS_TITLES,
                 key=keys.TABLE_KEYS,
                 default="all",
-                required=True,
-                label_visibility="collapsed",
-                persist_state="session",
-                format_func=_KEYS_TITLES.__getitem__,
+                collapsed=True,
                 help="Entropies over all keys, or over patch keys renormalised to sum to 1.",
             )
-            st.download_button(
-                "CSV",
+            csv_button(
                 frame.to_csv(index=False),
                 f"heads-{file_name(model)}.csv",
-                "text/csv",
                 key=keys.DOWNLOAD_STATISTICS,
-                icon=":material/download:",
-                on_click="ignore",
                 help="All layers, heads and columns.",
             )
     return layers, over

@@ -1,6 +1,5 @@
 """The widgets of the page Heads, and the view that they make."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -10,10 +9,6 @@ import streamlit as st
 from dashboard import keys
 from dashboard.heads.state import (
     MAX_OVERLAY,
-    ORDERS,
-    PROFILES,
-    RANKINGS,
-    SCOPES,
     THRESHOLDS,
     HeadsView,
     fitting,
@@ -21,6 +16,7 @@ from dashboard.heads.state import (
 from dashboard.links import widgets
 from dashboard.services import catalogue
 from dashboard.shell import page_state
+from dashboard.shell.controls import csv_button, segments
 from dashboard.shell.formatting import file_name
 from vit_engine import ModelSpec
 from vit_engine.trace.statistics import STATISTICS, Column
@@ -74,7 +70,7 @@ def titled(column: Column) -> str:
 
 def profile() -> None:
     """Which statistic is drawn by depth."""
-    _segments("Profile", tuple(PROFILES), keys.HEADS_PROFILE, _PROFILE_TITLES)
+    segments("Profile", _PROFILE_TITLES, key=keys.HEADS_PROFILE, collapsed=True, wrap=True)
 
 
 def overlay(spec: ModelSpec) -> None:
@@ -95,14 +91,14 @@ def overlay(spec: ModelSpec) -> None:
 
 def ranking() -> None:
     """What heads are ranked by."""
-    _segments("Ranking", RANKINGS, keys.HEADS_RANKING, _RANKING_TITLES)
+    segments("Ranking", _RANKING_TITLES, key=keys.HEADS_RANKING, collapsed=True, wrap=True)
 
 
 def similarity(spec: ModelSpec) -> None:
     """Which heads the matrix is of, and in which order."""
     with st.container(horizontal=True, vertical_alignment="bottom", key="similarity_controls"):
-        _segments("Heads", SCOPES, keys.HEADS_SCOPE, _SCOPE_TITLES)
-        _segments("Order", ORDERS, keys.HEADS_ORDER, _ORDER_TITLES)
+        segments("Heads", _SCOPE_TITLES, key=keys.HEADS_SCOPE, collapsed=True, wrap=True)
+        segments("Order", _ORDER_TITLES, key=keys.HEADS_ORDER, collapsed=True, wrap=True)
     left, right = st.columns(2, gap="medium")
     with left:
         st.slider(
@@ -133,31 +129,8 @@ def redundant() -> None:
 
 def download(frame: pd.DataFrame, name: str, *, key: str, help: str) -> None:
     """A button that gives a table as a CSV file of this name, made once it is pressed: one of all pairs is large."""
-    st.download_button(
-        "CSV",
-        partial(_csv, frame),
-        f"{file_name(name)}.csv",
-        "text/csv",
-        key=key,
-        icon=":material/download:",
-        on_click="ignore",
-        type="tertiary",
-        help=help,
-    )
+    csv_button(partial(_csv, frame), f"{file_name(name)}.csv", key=key, help=help, type="tertiary")
 
 
 def _csv(frame: pd.DataFrame) -> str:
     return frame.to_csv(index=False)
-
-
-def _segments(label: str, options: Sequence[str], key: str, titles: dict[str, str]) -> None:
-    st.segmented_control(
-        label,
-        options,
-        key=key,
-        required=True,
-        format_func=titles.__getitem__,
-        persist_state="session",
-        label_visibility="collapsed",
-        wrap=True,
-    )

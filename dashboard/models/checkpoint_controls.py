@@ -7,6 +7,7 @@ from dashboard import keys
 from dashboard.models import checkpoint_card
 from dashboard.services import limits
 from dashboard.services.checkpoints import folder, series, user_models
+from dashboard.shell.controls import segments
 from dashboard.shell.formatting import plain, progress_in, sentence
 from vit_engine import CheckpointError
 from vit_engine.analysis.comparison import FILE_PREFIX
@@ -30,15 +31,7 @@ def show() -> None:
     )
     listing, problem = _listing()
     st.session_state.setdefault(keys.CHECKPOINT_SOURCE, "folder" if listing.names else "upload")
-    source = st.segmented_control(
-        "Where it is",
-        tuple(_SOURCE_TITLES),
-        key=keys.CHECKPOINT_SOURCE,
-        required=True,
-        persist_state="session",
-        format_func=_SOURCE_TITLES.__getitem__,
-        label_visibility="collapsed",
-    )
+    source = segments("Where it is", _SOURCE_TITLES, key=keys.CHECKPOINT_SOURCE, collapsed=True)
     name = _from_folder(listing, problem) if source == "folder" else _from_upload()
     if name is not None:
         checkpoint_card.show(name, listing.names)

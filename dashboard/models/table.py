@@ -6,6 +6,7 @@ import streamlit as st
 from dashboard import keys
 from dashboard.services import analyses, catalogue, limits, memory
 from dashboard.services.catalogue import Model
+from dashboard.shell.controls import segments
 from vit_engine.resources.budget import format_bytes
 
 _ROWS = "_models_rows"  # session state: names of the rows on screen, for the callback
@@ -33,16 +34,7 @@ def show() -> None:
             width=320,
             persist_state="session",
         )
-        which = st.segmented_control(
-            "Show",
-            tuple(_SHOW_TITLES),
-            key=keys.MODELS_SHOW,
-            default="all",
-            required=True,
-            format_func=_SHOW_TITLES.__getitem__,
-            label_visibility="collapsed",
-            persist_state="session",
-        )
+        which = segments("Show", _SHOW_TITLES, key=keys.MODELS_SHOW, default="all", collapsed=True)
     models = [model for model in catalogue.table() if _matches(model, words or "") and _is_shown(model, which)]
     st.session_state[_ROWS] = [model.spec.name for model in models]
     if not models:

@@ -12,10 +12,12 @@ from dashboard.links.selection import DEFAULT, UPLOAD_PREFIX
 from dashboard.samples import SAMPLES
 from dashboard.services import limits, pictures
 from dashboard.services.pictures import Picture
+from dashboard.shell.controls import segments
 from dashboard.shell.formatting import plain, progress_in
 from vit_engine import ImageError
 
 UPLOAD_TYPES = ("png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff")
+_SOURCE_TITLES = {"samples": "Samples", "upload": "Upload", "camera": "Camera"}
 SAMPLE_TITLES = {sample.name: sample.title for sample in SAMPLES}
 _TAKEN = "_taken"  # session state: (file id, what was wrong with it or None) of the last uploaded file
 _REMOVED = (
@@ -35,15 +37,7 @@ def show() -> Picture:
     """The controls; returns the picture in use: the uploaded one, or else a sample."""
     widgets.default(keys.SOURCE, "samples")
     widgets.default(keys.SAMPLE, DEFAULT.picture)
-    source = st.segmented_control(
-        "Picture",
-        ("samples", "upload", "camera"),
-        key=keys.SOURCE,
-        required=True,
-        width="stretch",
-        format_func=str.capitalize,
-        persist_state="session",
-    )
+    source = segments("Picture", _SOURCE_TITLES, key=keys.SOURCE, width="stretch")
     uploaded = None
     if source == "samples":
         _samples()

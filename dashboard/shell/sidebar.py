@@ -14,9 +14,7 @@ from dashboard.links.selection import (
     CLIPS,
     COLOURS,
     DEFAULT,
-    SCALES,
     SIZES,
-    VIEWS,
     Selection,
     clamp_to_model,
 )
@@ -24,6 +22,7 @@ from dashboard.services import catalogue
 from dashboard.services.analyses import Request
 from dashboard.services.pictures import Picture
 from dashboard.shell import method_control, page_state, picture_controls
+from dashboard.shell.controls import segments
 from dashboard.shell.formatting import format_duration, plain
 from vit_engine import ModelSpec, VitEngineError
 from vit_engine.analysis import methods
@@ -164,14 +163,11 @@ def _look_controls(*, scale: bool) -> None:
             help="Auto takes inferno on a dark page and viridis on a light one.",
         )
         if scale:
-            st.segmented_control(
+            segments(
                 "Colour scale of each head",
-                SCALES,
+                _SCALE_TITLES,
                 key=keys.SCALE,
-                required=True,
                 width="stretch",
-                format_func=_SCALE_TITLES.__getitem__,
-                persist_state="session",
                 help="Shared: the same colour is the same weight everywhere, heads can be compared. "
                 "Own: every head uses the whole scale, its pattern is seen best.",
             )
@@ -236,15 +232,7 @@ def layer_and_head(spec: ModelSpec) -> None:
 
 def view_control() -> None:
     """Attention over the picture, or beside it."""
-    st.segmented_control(
-        "View",
-        VIEWS,
-        key=keys.VIEW,
-        required=True,
-        label_visibility="collapsed",
-        persist_state="session",
-        format_func=_VIEW_TITLES.__getitem__,
-    )
+    segments("View", _VIEW_TITLES, key=keys.VIEW, collapsed=True)
 
 
 def selection(spec: ModelSpec) -> Selection:
