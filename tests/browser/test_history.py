@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, TimeoutError, expect
 
 from dashboard import keys
-from tests.browser.lag import busy_machine, lagging
+from tests.browser.lag import Connection
 from tests.browser.server import Server
 from tests.browser.support import TIMEOUT, chart, click_cell, settled
 
@@ -201,14 +201,17 @@ def test_quick_steps_end_where_they_lead_and_leave_every_step_as_it_was(page: Pa
 
 
 def test_a_step_back_before_the_answer_to_a_choice_has_come(page: Page, server: Server) -> None:
-    with busy_machine():
-        start = open_explore(lagging(page), server, **LINK)
-        first = choose_head(page, "1")
-        page.locator(f".st-key-{keys.HEAD}").get_by_text("3", exact=True).click()
-        back(page)
-        assert_says(page, start)
-        forward(page)
-        assert_says(page, first)
-        assert_says(page, choose_head(page, "2"))
-        back(page)
-        assert_says(page, first)
+    connection = Connection(page)
+    start = open_explore(page, server, **LINK)
+    first = choose_head(page, "1")
+    connection.hold()
+    page.locator(f".st-key-{keys.HEAD}").get_by_text("3", exact=True).click()
+    connection.wait_for_finished_run()
+    back(page)
+    connection.release()
+    assert_says(page, start)
+    forward(page)
+    assert_says(page, first)
+    assert_says(page, choose_head(page, "2"))
+    back(page)
+    assert_says(page, first)
