@@ -131,19 +131,6 @@ def test_another_page_is_one_step(page: Page, server: Server) -> None:
         assert_says(page, view)
 
 
-def test_a_head_that_is_opened_from_heads_is_one_step(page: Page, server: Server) -> None:
-    page.goto(f"{server.url}/heads?{urlencode(LINK | {'ranking': 'global'})}")
-    expect(chart(page, keys.PROFILE)).to_be_visible(timeout=3 * TIMEOUT)
-    heads = view_now(page)
-    click_cell(page, chart(page, keys.STATISTIC_MAP), row=3, col=1)
-    opened = {"page": "", "link": LINK | {"layer": "3", "head": "1"}, "head": "1"}
-    assert_says(page, opened)
-    back(at_rest(page))
-    assert_says(page, heads)
-    forward(at_rest(page))
-    assert_says(page, opened)
-
-
 def test_a_model_that_is_opened_from_a_link_to_models_is_one_step(page: Page, server: Server) -> None:
     page.goto(f"{server.url}/models?{urlencode(LINK)}")
     button = page.locator(f".st-key-{keys.OPEN_MODEL} button")
