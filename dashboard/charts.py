@@ -10,7 +10,7 @@ from vit_engine.report.colours import colour_stops
 from vit_engine.report.figure import Plain
 
 AUTO = {"dark": "inferno", "light": "viridis"}
-# Okabe and Ito's colours, told apart by the colour-blind, on light and on dark.
+# Okabe and Ito's colours: colour-blind people can distinguish them, on light and on dark.
 HEAD_COLOURS = (
     "#0072b2",
     "#e69f00",

@@ -144,7 +144,7 @@ def _head_control(number: int, pane: Pane, spec: ModelSpec) -> None:
 def _held(number: int, pane: Pane, field: str, made_for: int | None = None) -> str:
     """The key of a pane's widget, which is to say what the pane is.
 
-    Its state is kept for the session because a widget in a closed menu is told its value only then, when it opens.
+    Its state is kept for the session because a widget in a closed menu gets its value only when the menu opens.
     """
     key = of_pane(_FIELDS[field], number)
     widgets.hold(key, _shown(pane, field), made_for)

@@ -105,7 +105,7 @@ def toolbar() -> None:
 
 
 def _keep_control() -> None:
-    widgets.hold(keys.COMPARE_KEEP, widgets.value_of(keys.COMPARE_KEEP))  # a slider that comes back would begin anew
+    widgets.hold(keys.COMPARE_KEEP, widgets.value_of(keys.COMPARE_KEEP))  # a slider that comes back would start over
     with st.container(width=170, key="keep_box"):
         st.select_slider(
             "Mask keeps",

@@ -66,7 +66,7 @@ def page() -> None:
 
 
 def _tell_notices() -> None:
-    """What was changed in a link stays told while the page fills its panes by itself."""
+    """Notices of a link stay while the page fills its panes by itself."""
     kept = st.session_state.pop(_NOTICES, ()) if st.session_state.pop(_FILLING, False) else ()
     controls.restore()
     st.session_state[_NOTICES] = page_state.tell(kept)
@@ -187,7 +187,7 @@ def _under(
 
 
 def _fill(choice: Comparing, panes: Panes, places: Places, specs: Mapping[str, ModelSpec]) -> None:
-    """Have the next missing pane analysed and draw the page anew: so the panes come one after another."""
+    """Have the next missing pane analysed and rerun the page, so that panes come one after another."""
     for number in panes.waiting[1:]:
         places[number].progress(0.0, text="Waiting")
     for number in panes.waiting[:1]:

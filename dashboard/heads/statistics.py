@@ -72,30 +72,30 @@ def show_profile(request: Request, analysis: Analysis, view: HeadsView) -> None:
     controls.profile()
     controls.overlay(analysis.trace.spec)
     st.caption(plain(column.description))
-    bar, drawn, told = st.empty(), st.container(), st.container()
-    analyses = {analysis.trace.spec.name: analysis, **_others(request, view, bar, told)}
+    bar, drawn, notices = st.empty(), st.container(), st.container()
+    analyses = {analysis.trace.spec.name: analysis, **_others(request, view, bar, notices)}
     figure = profile_figure(
         [_profile(one, column.name) for one in analyses.values()], title=column.title, unit=column.unit
     )
     drawn.plotly_chart(
         figure, key=keys.PROFILE, height=400, config=analysis_panel.CHART, alt=f"{column.title} of every head by layer"
     )
-    with told:
+    with notices:
         _comparability(column, analyses)
         controls.download(
             _table(analyses, column.name), f"profile-{column.name}", key=keys.DOWNLOAD_PROFILE, help="One row a head."
         )
 
 
-def _others(request: Request, view: HeadsView, bar: DeltaGenerator, told: DeltaGenerator) -> dict[str, Analysis]:
-    """The picture in the models to overlay; of one that fails, the reason is told and the others stay."""
+def _others(request: Request, view: HeadsView, bar: DeltaGenerator, notices: DeltaGenerator) -> dict[str, Analysis]:
+    """The picture in the models to overlay; of one that fails the reason is shown, and the others stay."""
     found: dict[str, Analysis] = {}
     specs = catalogue.models()
     for name in view.overlay:
         try:
             found[name] = analyse_too(replace(request, spec=specs[name]), progress_in(bar))
         except VitEngineError as error:
-            told.warning(
+            notices.warning(
                 f"{plain(specs[name].title)}: {analysis_panel.reason(error, name)}", icon=":material/layers_clear:"
             )
     bar.empty()
