@@ -22,12 +22,18 @@ _HISTORY = """
   const push = history.pushState.bind(history), replace = history.replaceState.bind(history);
   const written = () => document.querySelector(".st-key-%s");  // stands on a page once that has written its address
   let entered = true, left = null;  // whether the page is new, and this of the page before, which may stay for a while
+  let early = false;  // whether an address has come since a person did anything: a page's that has no path yet
+  for (const kind of ["pointerdown", "click", "keydown", "input", "popstate"])
+    addEventListener(kind, () => { early = false; }, true);
   history.pushState = (state, title, url) => {
-    const elsewhere = new URL(url, location.href).pathname !== location.pathname;
+    const target = new URL(url, location.href), elsewhere = target.pathname !== location.pathname;
     const completes = entered && !elsewhere && (!written() || written() === left);
+    const follows = elsewhere && early;
     if (elsewhere) left = written();
-    entered = elsewhere;
-    (completes ? replace : push)(state, title, url);
+    if (follows) target.search = location.search;
+    (completes || follows ? replace : push)(state, title, target.href);
+    entered = elsewhere && !follows;
+    early = !elsewhere && !completes;
   };
   history.replaceState = () => {};
 })();

@@ -41,7 +41,11 @@ _SAYS = f"""(wanted) => {{
         ? Object.entries(value).sort() : value ?? null);
     return Object.entries(wanted).every(([name, value]) => text(view[name]) === text(value));
 }}"""
-_STEP = "(by) => new Promise((done) => { addEventListener('popstate', done, {once: true}); history.go(by); })"
+_STEP = f"""(by) => new Promise((done, fail) => {{
+    setTimeout(() => fail(new Error("no entry there")), {PATIENCE});
+    addEventListener('popstate', done, {{once: true}});
+    history.go(by);
+}})"""
 
 View = dict[str, Any]
 
@@ -128,6 +132,47 @@ def test_another_page_is_one_step(page: Page, server: Server) -> None:
     assert_says(page, compare | {"show": "Mask", "link": compare["link"] | {"show": "mask"}})
     for view in (compare, explore):
         back(at_rest(page))
+        assert_says(page, view)
+
+
+def test_a_head_that_is_opened_from_heads_is_one_step(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}/heads?{urlencode(LINK | {'ranking': 'global'})}")
+    expect(chart(page, keys.PROFILE)).to_be_visible(timeout=3 * TIMEOUT)
+    heads = view_now(page)
+    click_cell(page, chart(page, keys.STATISTIC_MAP), row=3, col=1)
+    opened = {"page": "", "link": LINK | {"layer": "3", "head": "1"}, "head": "1"}
+    assert_says(page, opened)
+    back(at_rest(page))
+    assert_says(page, heads)
+    forward(at_rest(page))
+    assert_says(page, opened)
+
+
+def test_an_address_that_comes_before_the_path_of_its_page_makes_no_step(page: Page, server: Server) -> None:
+    """A busy browser changes the path only after the new page's first run has written its address."""
+    connection = Connection(page)
+    page.goto(f"{server.url}/heads?{urlencode(LINK | {'ranking': 'global'})}")
+    expect(chart(page, keys.PROFILE)).to_be_visible(timeout=3 * TIMEOUT)
+    heads = view_now(page)
+    connection.hold()
+    click_cell(page, chart(page, keys.STATISTIC_MAP), row=3, col=1)
+    connection.wait_for_finished_run()
+    connection.release()
+    opened = {"page": "", "link": LINK | {"layer": "3", "head": "1"}, "head": "1"}
+    assert_says(page, opened)
+    connection.hold()
+    page.get_by_test_id("stSidebarNav").get_by_role("link", name="Compare").click()
+    connection.wait_for_finished_run()
+    connection.release()
+    page.locator(f".st-key-{keys.COMPARISON}").wait_for(timeout=TIMEOUT)
+    compare = view_now(page)
+    assert compare["link"]["pane"]
+    back(page)
+    assert_says(page, opened)
+    back(page)
+    assert_says(page, heads)
+    for view in (opened, compare):
+        forward(page)
         assert_says(page, view)
 
 
