@@ -1,7 +1,6 @@
 """Streamed attention equals explicit attention, and its statistics are exact."""
 
 import math
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -10,17 +9,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from vit_engine.model.streaming import AttentionPlan, StreamedAttention, _PatchSums, explicit_weights, stream_attention
+from tests.vit_engine.model.streams import draw, scored, stream
+from vit_engine.model.streaming import StreamedAttention, _PatchSums, explicit_weights
 from vit_engine.spec import TokenGrid
 
 GRIDS = ((1, 1), (1, 7), (5, 1), (2, 3), (3, 5), (7, 5), (3, 11))
 STATISTICS = ("entropy", "patch_entropy", "prefix_mass", "maximum", "distance")
-
-
-def stream(
-    q: Tensor, k: Tensor, v: Tensor, grid: TokenGrid, *, scale: float = 1.0, **plan: object
-) -> StreamedAttention:
-    return stream_attention(q, k, v, scale=scale, plan=AttentionPlan(grid, **plan))
 
 
 def reference(q: Tensor, k: Tensor, v: Tensor, grid: TokenGrid, *, scale: float = 1.0) -> dict[str, Tensor]:
@@ -45,17 +39,6 @@ def assert_exact(streamed: StreamedAttention, expected: dict[str, Tensor]) -> No
         got = getattr(streamed, name)
         tolerance = {"rtol": 1e-4, "atol": 1e-4} if name == "distance" else {"rtol": 1e-5, "atol": 1e-5}
         torch.testing.assert_close(got.double(), values, **tolerance, msg=lambda text, name=name: f"{name}: {text}")
-
-
-def draw(seed: int, *shape: int, spread: float = 1.0) -> Iterator[Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    while True:
-        yield torch.randn(shape, generator=generator) * spread
-
-
-def scored(scores: list[float]) -> tuple[Tensor, Tensor]:
-    """Queries and keys (1, 1, N, 1) where every query has these scores."""
-    return torch.ones(1, 1, len(scores), 1), torch.tensor(scores).view(1, 1, -1, 1)
 
 
 @given(
@@ -218,66 +201,6 @@ def test_what_the_plan_leaves_out_is_none_and_the_rest_unchanged(plan: dict[str,
             assert getattr(got, name) is None
         else:
             torch.testing.assert_close(getattr(got, name), getattr(whole, name))
-
-
-def largest_keys(q: Tensor, k: Tensor) -> Tensor:
-    """Of every query the first key with the largest weight, from the whole matrix in float64."""
-    return (q.double() @ k.double().mT).argmax(dim=-1)
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (5, 1), (1, 7), (7, 11)])
-@pytest.mark.parametrize("prefix", [0, 1, 3])
-@pytest.mark.parametrize("chunk_bytes", [1, 500, None])
-def test_argmax_is_the_key_of_the_largest_weight(shape: tuple[int, int], prefix: int, chunk_bytes: int | None) -> None:
-    grid = TokenGrid(prefix, *shape, 8)
-    tensors = draw(prefix, 2, 3, grid.tokens, 5)
-    q, k, v = next(tensors), next(tensors), next(tensors)
-    got = stream(q, k, v, grid, scale=0.4, chunk_bytes=chunk_bytes).argmax
-    assert got.dtype == torch.int64
-    assert torch.equal(got, largest_keys(q, k))
-
-
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_argmax_in_half_precision_is_that_of_the_widened_scores(dtype: torch.dtype) -> None:
-    grid = TokenGrid(2, 5, 13, 16)
-    tensors = draw(0, 1, 2, grid.tokens, 8)
-    q, k, v = (next(tensors).to(dtype) for _ in range(3))
-    assert torch.equal(stream(q, k, v, grid, chunk_bytes=999).argmax, largest_keys(q, k))
-
-
-@pytest.mark.parametrize("spread", [10.0, 100.0])  # scores in float32, and those taken in float64
-def test_argmax_of_huge_scores_is_exact_and_of_equal_ones_the_first(spread: float) -> None:
-    grid = TokenGrid(3, 7, 11, 8)
-    tensors = draw(0, 2, 3, grid.tokens, 2, spread=spread)
-    q, k = next(tensors).round(), next(tensors).round()
-    k[:, :, 42:] = k[:, :, 3:41]  # every patch key stands there twice, but the 39th
-    scores = q.double() @ k.double().mT
-    assert ((scores == scores.amax(dim=-1, keepdim=True)).sum(dim=-1) > 1).any()
-    assert torch.equal(stream(q, k, q, grid, chunk_bytes=999).argmax, largest_keys(q, k))
-
-
-@pytest.mark.parametrize(
-    ("largest", "first"),
-    [([0], 0), ([2], 2), ([14], 14), ([2, 14], 2), ([3, 14], 3), ([9, 10, 14], 9), ([*range(15)], 0)],
-)
-@pytest.mark.parametrize("chunk_bytes", [1, None])
-@pytest.mark.parametrize("score", [1.0, 1e4])
-def test_of_equal_keys_argmax_is_the_first(
-    largest: list[int], first: int, chunk_bytes: int | None, score: float
-) -> None:
-    # Three prefix tokens before three rows of four patches; a small chunk has one row.
-    grid = TokenGrid(3, 3, 4, 16)
-    q, k = scored([score if token in largest else -score for token in range(15)])
-    assert stream(q, k, k, grid, chunk_bytes=chunk_bytes).argmax.unique().tolist() == [first]
-
-
-@pytest.mark.parametrize("score", [math.inf, math.nan])
-@pytest.mark.parametrize("prefix", [0, 1])
-def test_where_activations_overflow_argmax_is_some_token(score: float, prefix: int) -> None:
-    grid = TokenGrid(prefix, 2, 3, 16)
-    q, k = scored([*[0.0] * (grid.tokens - 1), score])
-    got = stream(q, k, torch.ones_like(k), grid).argmax
-    assert 0 <= got.min() <= got.max() < grid.tokens
 
 
 def test_argmax_is_found_only_where_the_plan_asks_for_it_and_changes_nothing_else() -> None:
