@@ -3,9 +3,10 @@
 Streamlit's page asks at /compare/_stcore/health first, and then at /_stcore/health: two requests that fail, and two
 errors in the console, at each direct load of a page. Where `window.__streamlit` names the server, it asks there.
 
-It also makes two entries of a change of page: a bare address, and what the page's first run writes. The second takes
-the first one's place here. And after a step back, what comes late from a run before would be written over the entry
-that the browser went to: an entry that was made stays as it is.
+It also makes two entries of a change of page: a bare address, and what the page's first run writes. In a busy browser
+the latter comes first, and at the old page's path. The second takes the first one's place here. And after a step back,
+what comes late from a run before would be written over the entry that the browser went to: an entry that was made stays
+as it is.
 """
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -22,7 +23,7 @@ _HISTORY = """
   const push = history.pushState.bind(history), replace = history.replaceState.bind(history);
   const written = () => document.querySelector(".st-key-%s");  // stands on a page once that has written its address
   let entered = true, left = null;  // whether the page is new, and this of the page before, which may stay for a while
-  let early = false;  // whether an address has come since a person did anything: a page's that has no path yet
+  let early = false;  // whether parameters have come since a person did anything: perhaps of a page to come
   for (const kind of ["pointerdown", "click", "keydown", "input", "popstate"])
     addEventListener(kind, () => { early = false; }, true);
   history.pushState = (state, title, url) => {
