@@ -10,9 +10,8 @@ import vit_engine as ve
 from dashboard.links.selection import DEFAULT
 from dashboard.samples import SAMPLES
 from dashboard.services import limits, memory, process
-from dashboard.services.budget import budget
 from dashboard.services.catalogue import models
-from dashboard.services.jobs import Jobs, Store
+from dashboard.services.jobs import Jobs, Store, budget
 from dashboard.services.lanes import Size
 from dashboard.services.pictures import Picture, sample_picture, thumbnail
 from dashboard.services.process import once_per_process
@@ -114,13 +113,12 @@ class Request:
         for those who come back to it soon.
         """
         memory.check_current(self.spec.name)
-        kept = self.kept
-        if kept is not None:
+        if (kept := self.kept) is not None:
             return kept
         loaded = memory.load_model(self.spec.name, progress)
         expected = Size(self.estimate.seconds, self.estimate.peak_bytes)
         run = partial(self._run, loaded)
-        return _runs().once(_traces(), self.key, run, progress, session=process.session(), size=expected)
+        return _runs().run(self.key, run, progress, store=_traces(), session=process.session(), size=expected)
 
     def _run(self, loaded: ve.LoadedModel, report: Progress) -> Analysis:
         report(0.0, "reading the picture")

@@ -80,7 +80,7 @@ def load_model(name: str, progress: Progress) -> ve.LoadedModel:
         return loaded
 
     expected = _expected(spec, from_registry=added is None)
-    return readers().once(_held(), key, load, progress, session=session(), size=expected)
+    return readers().run(key, load, progress, store=_held(), session=session(), size=expected)
 
 
 def _expected(spec: ve.ModelSpec, *, from_registry: bool) -> Size:

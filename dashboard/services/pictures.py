@@ -125,9 +125,10 @@ def keep_upload(data: bytes, progress: Progress) -> Picture:
 
     small, size = partial(read, limits.KEPT_PIXELS), _expected(data)
     try:
-        return _readers().once(_uploads(), sha256, small, progress, session=session(), size=size)
+        return _readers().run(sha256, small, progress, store=_uploads(), session=session(), size=size)
     except LargerPictureError:
-        return _large_readers().once(_uploads(), sha256, partial(read, MAX_PIXELS), progress, session=session())
+        large = partial(read, MAX_PIXELS)
+        return _large_readers().run(sha256, large, progress, store=_uploads(), session=session())
 
 
 def _expected(data: bytes) -> Size:

@@ -3,8 +3,7 @@
 Beside it there is a place for small files and for the registry's models, whatever their size.
 """
 
-from dashboard.services.budget import budget
-from dashboard.services.jobs import Jobs
+from dashboard.services.jobs import Jobs, budget
 from dashboard.services.process import once_per_process
 
 READ_BYTES = 2e8  # a second, about: from a disk, checked and converted

@@ -118,16 +118,14 @@ def keep_checkpoint(file: BinaryIO, *, title: str, size: int, progress: Progress
 def inspect(name: str, progress: Progress) -> Inspected:
     """What a checkpoint is; CheckpointError, in the engine's words, where it is no model."""
     title = display_name(name)
-    key = (name, title, stamp_of(name))
+    files = stamp_of(name)
 
     def read(report: Progress) -> Inspected:
         report(0.0, f"reading {title}")
-        found = _inspect(name, title)
-        _inspected().put(key, found)
-        return found
+        return _inspect(name, title)
 
-    return _inspected().get(key) or readers().run(
-        ("inspect", *key), read, progress, session=session(), size=_expected(key[2])
+    return readers().run(
+        ("inspect", name, title, files), read, progress, store=_inspected(), session=session(), size=_expected(files)
     )
 
 

@@ -82,4 +82,4 @@ def test_inspections_are_of_the_session_that_asks(inspection: Inspection, monkey
     name = FILE_PREFIX + "large.pth"
     job = reading.readers().find(("inspect", name, "large.pth", user_models.stamp_of(name)))
     assert job is not None
-    assert job.ticket.sessions == {"somebody"}
+    assert job.sessions == {"somebody"}
