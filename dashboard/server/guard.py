@@ -2,15 +2,15 @@
 
 import logging
 from http import HTTPStatus
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 from streamlit import config
 
-from dashboard.server.hosts import LOOPBACK, VARIABLE, allowed_hosts, collect_hosts, hostname, listed_hosts
+from dashboard.server.hosts import LOOPBACK, VARIABLE, AllowedHosts, allowed_hosts, hostname, listed_hosts
 from dashboard.server.responses import header_values, refuse
 
-_DEFAULT_PORTS = {"http": ":80", "https": ":443", "ws": ":80", "wss": ":443"}
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _FOREIGN_HOST = (
     "403: this server does not answer to that name. Whoever runs it can add the name to the environment variable "
     f"{VARIABLE} and start it again."
@@ -27,7 +27,7 @@ class HostGuard:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._hosts = allowed_hosts()
-        self._sites = collect_hosts(host for host in listed_hosts() if host not in {*LOOPBACK, "*"})
+        self._sites = AllowedHosts(tuple(host for host in listed_hosts() if host not in {*LOOPBACK, "*"}))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in {"http", "websocket"}:
@@ -55,14 +55,10 @@ class HostGuard:
         if not origins or not config.get_option("server.enableCORS"):
             return True
         origin = urlsplit(origins[0])
-        if len(origins) != 1 or origin.scheme not in {"http", "https"}:
+        if len(origins) != 1 or origin.scheme not in _DEFAULT_PORTS:
             return False
-        same_site = _site(origin) == host.lower().removesuffix(_DEFAULT_PORTS[origin.scheme])
-        return same_site or self._sites.allow(origin.netloc) or hostname(origin.netloc) in _listed_origins()
-
-
-def _site(origin: SplitResult) -> str:
-    return origin.netloc.lower().removesuffix(_DEFAULT_PORTS[origin.scheme])
+        site, own = (each.lower().removesuffix(_DEFAULT_PORTS[origin.scheme]) for each in (origin.netloc, host))
+        return site == own or self._sites.allow(origin.netloc) or hostname(origin.netloc) in _listed_origins()
 
 
 def _listed_origins() -> frozenset[str | None]:
@@ -79,7 +75,6 @@ def _with_host_of(origins: list[str], scope: Scope) -> Scope:
     Behind a proxy that changes the Host header the two differ, and Streamlit would then ask a server on the internet
     for this machine's address, at each handshake, while everybody waits.
     """
-    if not origins or not urlsplit(origins[0]).netloc:
-        return scope
-    site = urlsplit(origins[0]).netloc.encode("latin-1")
-    return {**scope, "headers": [(key, site if key == b"host" else value) for key, value in scope["headers"]]}
+    site = urlsplit(origins[0]).netloc.encode("latin-1") if origins else b""
+    headers = [(key, site if site and key == b"host" else value) for key, value in scope["headers"]]
+    return {**scope, "headers": headers}

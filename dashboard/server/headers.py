@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 VARIABLE = "VIT_DASHBOARD_FRAME_ANCESTORS"
 _QUOTED = {"self": "'self'", "none": "'none'"}  # shells eat quotes
+_OLD_BROWSERS = {"'self'": "SAMEORIGIN", "'none'": "DENY"}  # know X-Frame-Options alone, which names no other site
 _HOST = r"(?:https?://)?(?:[a-z0-9*_.-]+|\[[0-9a-f:.]+\])(?::(?:\d+|\*))?"
 _SOURCE = re.compile(rf"'self'|'none'|https?:|{_HOST}", re.IGNORECASE | re.ASCII)
 
@@ -30,23 +31,19 @@ def frame_ancestors() -> str:
     return " ".join(ancestors)
 
 
-def protective_headers(ancestors: str) -> dict[str, str]:
-    """The headers of every answer. Old browsers know X-Frame-Options alone, which can name no other site."""
-    headers = {
-        "Content-Security-Policy": f"frame-ancestors {ancestors}",
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "same-origin",
-    }
-    frames = {"'self'": "SAMEORIGIN", "'none'": "DENY"}.get(ancestors)
-    return headers | ({"X-Frame-Options": frames} if frames else {})
-
-
 class ProtectiveHeaders:
     """Adds the headers to every answer, those of errors and refusals too."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._headers = protective_headers(frame_ancestors())
+        ancestors = frame_ancestors()
+        self._headers = {
+            "Content-Security-Policy": f"frame-ancestors {ancestors}",
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "same-origin",
+        }
+        if ancestors in _OLD_BROWSERS:
+            self._headers["X-Frame-Options"] = _OLD_BROWSERS[ancestors]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False

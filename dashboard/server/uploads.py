@@ -20,7 +20,7 @@ from streamlit import config, runtime
 
 from dashboard.server import held
 from dashboard.server.responses import header_values, refuse
-from dashboard.server.upload_form import Head, read_head
+from dashboard.server.upload_form import Form, read_head
 
 IDLE = 30.0  # seconds until a next piece
 SLOWEST = 4096  # bytes a second on average, after the first IDLE seconds
@@ -47,18 +47,13 @@ NOTHING = Bounds("", 0, 0, 0, 0)
 def bounds_of(name: str) -> Bounds:
     """The bounds of a file, by its name."""
     from dashboard.services import limits  # noqa: PLC0415  (heavy; a browser that uploads has had them imported)
+    from vit_engine.weights.reading.folder import SUFFIXES  # noqa: PLC0415
 
-    if _is_checkpoint(name):
+    common = limits.SESSION_FILES, limits.RECEIVED_BYTES
+    if name.lower().endswith(SUFFIXES):
         size = config.get_option("server.maxUploadSize") << 20
-        return Bounds("checkpoints", size, size, limits.SESSION_FILES, limits.RECEIVED_BYTES)
-    size = limits.PICTURE_MEGABYTES << 20
-    return Bounds("pictures", size, limits.SESSION_PICTURE_BYTES, limits.SESSION_FILES, limits.RECEIVED_BYTES)
-
-
-def _is_checkpoint(name: str) -> bool:
-    from vit_engine.weights.reading.folder import SUFFIXES  # noqa: PLC0415  (as above)
-
-    return name.lower().endswith(SUFFIXES)
+        return Bounds("checkpoints", size, size, *common)
+    return Bounds("pictures", limits.PICTURE_MEGABYTES << 20, limits.SESSION_PICTURE_BYTES, *common)
 
 
 @dataclass(eq=False)
@@ -106,36 +101,34 @@ class UploadGuard:
             self._transfers.discard(transfer)
 
     async def _take(self, transfer: Transfer, scope: Scope, receive: Receive, send: Send) -> None:
-        head = await _in_time(transfer, read_head(scope, receive))
-        transfer.bounds = bounds_of(head.name)
-        self._make_room(transfer, _claimed(scope, head))
+        form = await _in_time(transfer, read_head(scope, receive))
+        transfer.bounds = bounds_of(form.name)
+        self._make_room(transfer, _claimed(scope, form))
         replies: list[Message] = []
 
         async def keep(message: Message) -> None:
             replies.append(message)
 
-        await self._app(scope, self._counting(transfer, head, receive), keep)
-        _check_kept(transfer, head.name)
+        await self._app(scope, self._counting(transfer, form, receive), keep)
+        _check_kept(transfer, form.name)
         for reply in replies:
             await send(reply)
 
-    def _counting(self, transfer: Transfer, head: Head, receive: Receive) -> Receive:
+    def _counting(self, transfer: Transfer, form: Form, receive: Receive) -> Receive:
         """The same messages, counted as they come. HTTPException, which Streamlit answers with, ends them."""
-        pending = iter(head.messages)
+        pending = iter(form.messages)
 
         async def counted() -> Message:
-            message = next(pending, None)
+            size, message = 0, next(pending, None)
             if message is None:
                 message = await _in_time(transfer, receive())
                 size = len(message.get("body", b""))
-                head.form.feed(message.get("body", b""))
-            else:
-                size = 0
+                form.feed(message.get("body", b""))
             self._make_room(transfer, size)
             transfer.received += size
             return message
 
-        transfer.received = head.form.data
+        transfer.received = form.data
         return counted
 
     def _make_room(self, transfer: Transfer, size: int) -> None:
@@ -146,12 +139,9 @@ class UploadGuard:
         bounds = transfer.bounds
         if transfer.received + size > bounds.file + FRAMING:
             raise _too_long(bounds)
-        coming = size + sum(
-            each.received
-            for each in self._transfers
-            if each.session == transfer.session and each.bounds.kind == bounds.kind
-        )
-        room = bounds.session + FRAMING - coming
+        kind = transfer.session, bounds.kind
+        coming = sum(each.received for each in self._transfers if (each.session, each.bounds.kind) == kind)
+        room = bounds.session + FRAMING - coming - size
         if room < 0:
             raise HTTPException(HTTPStatus.TOO_MANY_REQUESTS, f"429: too many {bounds.kind} are uploaded at once.")
         _drop_oldest(transfer, room)
@@ -182,11 +172,11 @@ async def _in_time(transfer: Transfer, piece: Awaitable[Piece]) -> Piece:
         raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, "408: the upload stalled.", closing) from None
 
 
-def _claimed(scope: Scope, head: Head) -> int:
-    """The file's length as the request says it, 0 where it does not."""
+def _claimed(scope: Scope, form: Form) -> int:
+    """The length of a file that begins, as the request says it; 0 where it does not."""
     lengths = header_values(scope, b"content-length")
     length = int(lengths[0]) if len(lengths) == 1 and lengths[0].isdecimal() else 0
-    return max(0, length - head.length - FRAMING)
+    return max(0, length - (form.received - form.data) - FRAMING)
 
 
 def _check_kept(transfer: Transfer, name: str) -> None:
