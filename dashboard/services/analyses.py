@@ -26,16 +26,12 @@ SMALL = 2.0  # times what a new session opens with, at most: what an analysis ma
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """One picture in one model: what is kept of it, and what the pages draw from.
-
-    pixels: uint8 (height, width, 3), as the model saw them. frame: (height, width) of the scaled picture in
-    pixels, before the crop to whole patches: the same for all models at one working size.
-    """
+    """One picture in one model: what is kept of it, and what the pages draw from."""
 
     trace: ve.AttentionTrace
-    pixels: np.ndarray
+    pixels: np.ndarray  # uint8 (height, width, 3), as the model saw them
     report: ve.LoadReport
-    frame: tuple[int, int]
+    frame: tuple[int, int]  # (height, width) of the scaled picture before the crop to patches: the same for all models
 
     def patch(self, point: Point | None) -> tuple[int, int] | None:
         """The patch (row, col) of a point, in fractions of the frame's height and width; None for the CLS token."""
@@ -43,11 +39,7 @@ class Analysis:
         return None if isinstance(query, str) else query
 
     def run(self, method: ve.Method) -> ve.Run:
-        """What a method is asked with.
-
-        The model is looked up, and the picture normalised anew from its pixels, only for a method that needs them: kept
-        beside the trace they would take memory that no store counts.
-        """
+        """What a method is asked with; model and picture, which no store counts, only where it needs them."""
         trace = self.trace
         if method.needs is Needs.TRACE:
             return ve.Run(trace)
@@ -58,16 +50,13 @@ class Analysis:
 
 @dataclass(frozen=True)
 class Cost:
-    """What an analysis will take: its tokens, bytes of memory and seconds.
-
-    refusal: why it will not run, or empty. kept_bytes: of the trace that it leaves.
-    """
+    """What an analysis will take: its tokens, bytes of memory and seconds."""
 
     grid: ve.TokenGrid
     peak_bytes: int
     seconds: float
-    refusal: str = ""
-    kept_bytes: int = 0
+    refusal: str = ""  # why it will not run
+    kept_bytes: int = 0  # of the trace that it leaves
 
     @property
     def memory(self) -> str:
@@ -109,8 +98,7 @@ class Request:
     def analyse(self, progress: Progress) -> Analysis:
         """The picture through the model, or the same from the store; VitEngineError where it cannot be.
 
-        progress(fraction, message) tells what is being done; what it raises ends the waiting, while the work goes on
-        for those who come back to it soon.
+        What progress raises ends the waiting, while the work goes on for those who come back to it soon.
         """
         memory.check_current(self.spec.name)
         if (kept := self.kept) is not None:
@@ -142,18 +130,15 @@ def _refusal(estimate: ve.Estimate) -> str:
 
 def _too_much(estimate: ve.Estimate) -> str:
     """Why a trace would not fit the store, or would keep the server and the browser busy for minutes; or empty."""
-    if estimate.kept_bytes > limits.TRACE_BYTES:
-        return (
-            f"its trace of {format_bytes(estimate.kept_bytes)} is over the {format_bytes(limits.TRACE_BYTES)} kept here"
-        )
+    kept, most = estimate.kept_bytes, limits.TRACE_BYTES
+    if kept > most:
+        return f"its trace of {format_bytes(kept)} is over the {format_bytes(most)} kept here"
     if estimate.grid.patches > limits.MAX_PATCHES:
         return f"at most {limits.MAX_PATCHES:,} patches are allowed here"
     return ""
 
 
-@once_per_process
-def _traces() -> Store[Analysis]:
-    return Store(limits.TRACE_BYTES, size=lambda analysis: analysis.trace.nbytes)
+_traces = once_per_process(lambda: Store[Analysis](limits.TRACE_BYTES, size=lambda analysis: analysis.trace.nbytes))
 
 
 @once_per_process
@@ -177,13 +162,9 @@ def _opening() -> Request:
 def attributions(
     analysis: Analysis, method: ve.Method, *, head: int | str, point: Point | None
 ) -> tuple[tuple[int, int] | None, dict[int, Attribution]]:
-    """The chosen patch, None for the CLS token, and what a method says of it, by layer.
-
-    point: as in Analysis.patch().
-    """
+    """The patch of a point, as in Analysis.patch(), and what a method says of it, by layer."""
     patch = analysis.patch(point)
-    query = "cls" if patch is None else patch
-    return patch, method.by_layer(analysis.run(method), head=head, query=query)
+    return patch, method.by_layer(analysis.run(method), head=head, query="cls" if patch is None else patch)
 
 
 def warm_up() -> None:

@@ -26,13 +26,11 @@ def compare(
     keep: float,
 ) -> Comparison:
     """What the panes of these numbers show, each from its analysis. point: the shared query, None for the CLS token."""
-    frame = next(iter(analyses.values())).frame
-    shown = tuple(
-        evaluate_pane(number, pane, one.run(find_method(pane.method)), one.pixels, one.report, frame=frame, point=point)
-        for number, one in analyses.items()
-        for pane in [panes[number]]
-    )
-    return Comparison(shown, frame, reference=letter(reference), point=point, keep=keep)
+    frame, shown = next(iter(analyses.values())).frame, []
+    for number, each in analyses.items():
+        run = each.run(find_method(panes[number].method))
+        shown.append(evaluate_pane(number, panes[number], run, each.pixels, each.report, frame=frame, point=point))
+    return Comparison(tuple(shown), frame, reference=letter(reference), point=point, keep=keep)
 
 
 def export(

@@ -1,6 +1,5 @@
 """Downloads of weights: in the background, seen by all sessions, stopped by any."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,20 +19,25 @@ class Download:
     message: str
 
 
-@once_per_process
-def _downloads() -> Jobs:
-    """They wait for the network, not for cores: several at a time, and never in the way of a run."""
-    return Jobs(at_once=4, waiting="waiting for other downloads")
-
-
-@once_per_process
-def _failures() -> dict[str, str]:
-    return {}
+# They wait for the network, not for cores: several at a time, and never in the way of a run.
+_downloads = once_per_process(lambda: Jobs(at_once=4, waiting="waiting for other downloads"))
+_failures = once_per_process(dict[str, str])
 
 
 def start_download(spec: ve.ModelSpec) -> None:
     """Download a model's weights in the background, whether or not anybody watches."""
-    _downloads().start(spec.name, _fetching(spec))
+    failures = _failures()
+
+    def make(report: Progress) -> Path:
+        failures.pop(spec.name, None)
+        try:
+            with errors_without_paths():
+                return fetch(spec, progress=report)
+        except ve.VitEngineError as error:
+            failures[spec.name] = str(error)
+            raise
+
+    _downloads().start(spec.name, make)
 
 
 def cancel_download(name: str) -> None:
@@ -50,18 +54,3 @@ def find_download(name: str) -> Download | None:
 def download_failure(name: str) -> str:
     """Why the last download of a model failed; empty where it did not."""
     return _failures().get(name, "")
-
-
-def _fetching(spec: ve.ModelSpec) -> Callable[[Progress], Path]:
-    failures = _failures()
-
-    def make(report: Progress) -> Path:
-        failures.pop(spec.name, None)
-        try:
-            with errors_without_paths():
-                return fetch(spec, progress=report)
-        except ve.VitEngineError as error:
-            failures[spec.name] = str(error)
-            raise
-
-    return make

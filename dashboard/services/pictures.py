@@ -27,18 +27,14 @@ _PIXELS, _BYTES = 2e7, 1e7  # decoded a second, about, on a slow machine; a prog
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A picture's upright pixels, uint8 (height, width, 3), the sha256 of its file, and what to call it.
+    """A picture; of an upload nothing else is kept, neither the file nor what it says of its owner."""
 
-    Of an upload nothing else is kept: neither the file nor what it says of its owner. credit: empty for uploads.
-    scene: whether it was generated. sample: its name, where it is one.
-    """
-
-    pixels: np.ndarray
-    sha256: str
+    pixels: np.ndarray  # upright, uint8 (height, width, 3)
+    sha256: str  # of its file
     title: str
-    credit: str = ""
-    scene: bool = False
-    sample: str = ""
+    credit: str = ""  # of samples
+    scene: bool = False  # whether it was generated
+    sample: str = ""  # its name, where it is one
 
     @property
     def name(self) -> str:
@@ -48,8 +44,7 @@ class Picture:
     @property
     def shape(self) -> tuple[int, int]:
         """(height, width) in pixels."""
-        height, width, _ = self.pixels.shape
-        return height, width
+        return self.pixels.shape[:2]
 
     @property
     def data(self) -> bytes:
@@ -63,9 +58,7 @@ class Picture:
         return picture
 
 
-@once_per_process
-def _uploads() -> Store[Picture]:
-    return Store(limits.UPLOAD_BYTES, size=lambda picture: picture.pixels.nbytes)
+_uploads = once_per_process(lambda: Store[Picture](limits.UPLOAD_BYTES, size=lambda picture: picture.pixels.nbytes))
 
 
 @once_per_process
@@ -76,10 +69,8 @@ def _readers() -> Jobs:
     )
 
 
-@once_per_process
-def _large_readers() -> Jobs:
-    """Larger ones, which take a gigabyte and seconds each: one at a time, and never in the way of small ones."""
-    return Jobs(at_once=1, waiting="waiting for other large pictures")
+# Larger ones, which take a gigabyte and seconds each: one at a time, and never in the way of small ones.
+_large_readers = once_per_process(lambda: Jobs(at_once=1, waiting="waiting for other large pictures"))
 
 
 @lru_cache(len(SAMPLES))

@@ -5,10 +5,11 @@ file, where it has several; "@6" the number of heads, where nothing in the file 
 """
 
 import re
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from dashboard.links.selection import OWN_PREFIXES
+from dashboard.services.checkpoints.series import Place, place
 from vit_engine import CheckpointError
 from vit_engine.analysis.comparison import FILE_PREFIX
 from vit_engine.weights.reading.folder import SUFFIXES
@@ -38,6 +39,15 @@ class Name(NamedTuple):
     def in_folder(self) -> bool:
         """Whether it is from the folder of checkpoints."""
         return self.prefix == FILE_PREFIX
+
+    @property
+    def place(self) -> Place | None:
+        """Where the file stands in a series; None for one that is in none."""
+        return place(self.what) if self.in_folder else None
+
+    def source(self, path: Path) -> str:
+        """The file at this path, and which part of it, as the engine takes them."""
+        return f"{path}#{self.part}" if self.part else str(path)
 
 
 def parse(name: str) -> Name | None:
