@@ -51,9 +51,9 @@ async def _lifespan(_: st.App) -> AsyncIterator[None]:
     with one_host_check():
         yield
     sweeping.cancel()
-    from dashboard.services.checkpoints import uploads  # noqa: PLC0415  (by now it is there)
+    from dashboard.services.checkpoints.uploads import uploads  # noqa: PLC0415  (by now it is there)
 
-    uploads.close_uploads()  # a server that is told to end by a signal runs no other clean-up
+    uploads().close()  # a server that is told to end by a signal runs no other clean-up
 
 
 app = st.App(

@@ -82,8 +82,7 @@ def _click_cell(at: AppTest, chart: str, row: int, col: int) -> AppTest:
 
 def choose_row(at: AppTest, *, row: int | None) -> AppTest:
     """Click a cell in a row of the statistics table, by its place before sorting, or click it away, and run."""
-    cells = [] if row is None else [[row, "head"]]
-    return _select(at, keys.HEAD_STATISTICS, {"rows": [], "columns": [], "cells": cells})
+    return _select(at, keys.HEAD_STATISTICS, [] if row is None else [(row, "head")])
 
 
 def open_models(**link: str | Sequence[str]) -> AppTest:
@@ -94,8 +93,7 @@ def open_models(**link: str | Sequence[str]) -> AppTest:
 def choose_model(at: AppTest, title: str) -> AppTest:
     """Click a model's row in the table of the page Models, by its title, and run."""
     titles = at.dataframe(key=keys.MODELS_TABLE).value["model"].tolist()
-    cells = [[titles.index(title), "model"]]
-    return _select(at, keys.MODELS_TABLE, {"rows": [], "columns": [], "cells": cells})
+    return _select(at, keys.MODELS_TABLE, [(titles.index(title), "model")])
 
 
 def open_compare(**link: str | Sequence[str]) -> AppTest:
@@ -131,12 +129,11 @@ def report_tables(at: AppTest) -> list[pd.DataFrame]:
     return [table.value for table in at.dataframe if list(table.value.columns) == ["tensor", "done", "became"]]
 
 
-def _select(at: AppTest, key: str, selection: dict[str, Any]) -> AppTest:
-    """Send what a browser sends for a selection in a table, its widget state, and run; by private names too."""
+def _select(at: AppTest, key: str, cells: list[tuple[int, str]]) -> AppTest:
+    """Send what a browser sends for cells selected in a table, its widget state, and run; by private names too."""
     states = at._tree.get_widget_states()
-    states.widgets.append(
-        WidgetState(id=at.get_by_key(key).proto.id, string_value=json.dumps({"selection": selection}))
-    )
+    selection = json.dumps({"selection": {"rows": [], "columns": [], "cells": cells}})
+    states.widgets.append(WidgetState(id=at.get_by_key(key).proto.id, string_value=selection))
     return at._run(states)
 
 

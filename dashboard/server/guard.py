@@ -4,6 +4,7 @@ import logging
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 from streamlit import config
 
@@ -48,7 +49,7 @@ class HostGuard:
     async def _refuse(self, scope: Scope, receive: Receive, send: Send, reason: str) -> None:
         # not a warning, which would let anybody fill the log
         logging.getLogger(__name__).debug("Refused %s %r", scope["type"], scope["headers"])
-        await refuse(scope, receive, send, status=HTTPStatus.FORBIDDEN, reason=reason)
+        await refuse(scope, receive, send, HTTPException(HTTPStatus.FORBIDDEN, reason))
 
     def _is_known(self, origins: list[str], host: str) -> bool:
         """Whether a page of this server opens the websocket, one that was listed by hand, or no page at all."""

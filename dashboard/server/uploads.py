@@ -85,22 +85,20 @@ class UploadGuard:
             await self._app(scope, receive, send)
             return
         transfer = Transfer(upload[1], upload[2])
-        if sum(other.session == transfer.session for other in self._transfers) >= AT_ONCE:
-            reason = f"429: at most {AT_ONCE} files are uploaded at once."
-            await refuse(scope, receive, send, status=HTTPStatus.TOO_MANY_REQUESTS, reason=reason)
-            return
         self._transfers.add(transfer)
         try:
             await self._take(transfer, scope, receive, send)
         except HTTPException as error:
-            status = HTTPStatus(error.status_code)
-            await refuse(scope, receive, send, status=status, reason=error.detail, headers=error.headers)
+            await refuse(scope, receive, send, error)
         except ClientDisconnect:  # nobody is there to be answered
             logging.getLogger(__name__).debug("An upload was broken off after %d bytes.", transfer.received)
         finally:
             self._transfers.discard(transfer)
 
     async def _take(self, transfer: Transfer, scope: Scope, receive: Receive, send: Send) -> None:
+        if sum(other.session == transfer.session for other in self._transfers) > AT_ONCE:
+            reason = f"429: at most {AT_ONCE} files are uploaded at once."
+            raise HTTPException(HTTPStatus.TOO_MANY_REQUESTS, reason)
         form = await _in_time(transfer, read_head(scope, receive))
         transfer.bounds = bounds_of(form.name)
         self._make_room(transfer, _claimed(scope, form))

@@ -56,23 +56,15 @@ def _known() -> list[tuple[str, str]]:
         Path(tempfile.gettempdir()): "the temporary folder",
         Path(ve.__file__).parent: "the engine's folder",
         cache_folder(): "the cache folder",
-        **_configured(),
     }
-    known = {str(each): words for folder, words in folders.items() for each in (folder, folder.resolve())}
-    absolute = (each for each in known.items() if each[0].startswith("/") and each[0].count("/") > 1)
-    return sorted(absolute, key=lambda each: -len(each[0]))
-
-
-def _configured() -> dict[Path, str]:
-    """Folders that the environment names: that of checkpoints, and mirrors that are no URL of the web."""
-    folders: dict[Path, str] = {}
     if checkpoints := os.environ.get(VARIABLE):
         folders[Path(os.path.expanduser(checkpoints))] = "the checkpoint folder"
     for mirror in os.environ.get(_MIRRORS, "").split():
-        path = re.sub("^file:/*", "/", mirror, flags=re.IGNORECASE)
-        if path.startswith("/"):
+        if (path := re.sub("^file:/*", "/", mirror, flags=re.IGNORECASE)).startswith("/"):
             folders[Path(path)] = "the mirror"
-    return folders
+    known = {str(each): words for folder, words in folders.items() for each in (folder, folder.resolve())}
+    absolute = (each for each in known.items() if each[0].startswith("/") and each[0].count("/") > 1)
+    return sorted(absolute, key=lambda each: -len(each[0]))
 
 
 @contextmanager
