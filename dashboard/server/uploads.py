@@ -46,7 +46,10 @@ NOTHING = Bounds("", 0, 0, 0, 0)
 
 def bounds_of(name: str) -> Bounds:
     """The bounds of a file, by its name."""
-    from dashboard.services import limits  # noqa: PLC0415  (heavy; a browser that uploads has had them imported)
+    # Heavy, but a browser that uploads has had them imported. The whole engine comes before a part of it: at the start
+    # another thread may be importing it, and would wait for the part while this one waits for the whole.
+    import vit_engine  # noqa: F401, PLC0415
+    from dashboard.services import limits  # noqa: PLC0415
     from vit_engine.weights.reading.folder import SUFFIXES  # noqa: PLC0415
 
     common = limits.SESSION_FILES, limits.RECEIVED_BYTES
