@@ -45,10 +45,7 @@ def _app(link: Mapping[str, str | Sequence[str]]) -> AppTest:
 
 
 def decode_figure(at: AppTest, key: str) -> dict[str, dict[str, Any]]:
-    """The traces of a drawn chart by name, every encoded array as a NumPy array, and "layout".
-
-    Raises KeyError where no chart has this key.
-    """
+    """The traces of a drawn chart by name, every encoded array as a NumPy array, and "layout"; or KeyError."""
     figure = _decode(json.loads(at.get_by_key(key).proto.spec))
     return {**{trace["name"]: trace for trace in figure["data"]}, "layout": figure["layout"]}
 
@@ -113,10 +110,7 @@ def drag_zoom(at: AppTest, *, top: float, left: float, bottom: float, right: flo
 
 
 def telling(at: AppTest, chart: str, event: str, value: dict[str, Any]) -> Callable[[], AppTest]:
-    """What sends, once it is called, what the component that listens to the chart of a key sends, and runs.
-
-    AppTest has no public way to do this, hence the private names.
-    """
+    """What sends, once it is called, what a chart's component sends, and runs: by private names, for want of others."""
     states = at._tree.get_widget_states()
     trigger = f"$$STREAMLIT_INTERNAL_KEY_{at.get_by_key(keys.events_of(chart)).proto.id}__events"
     told = json.dumps([{"event": event, "value": value}])

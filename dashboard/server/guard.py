@@ -20,10 +20,7 @@ _FOREIGN_PAGE = "403: this server takes no connections from pages of other sites
 
 
 class HostGuard:
-    """403 for every request and websocket whose Host header is not allowed, and for websockets of foreign origins.
-
-    A forwarded host (X-Forwarded-Host) is not read: anybody can send one.
-    """
+    """403 for hosts that are not allowed, whatever X-Forwarded-Host says, and for websockets of foreign pages."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -16,18 +16,13 @@ _SOURCE = re.compile(rf"'self'|'none'|https?:|{_HOST}", re.IGNORECASE | re.ASCII
 
 
 def frame_ancestors() -> str:
-    """Who may show the dashboard in a frame, as Content-Security-Policy writes it; itself alone if nothing is set.
-
-    ValueError for what would be another directive.
-    """
+    """Who may show the dashboard in a frame, itself alone if nothing is set; ValueError for another directive."""
     sources = os.environ.get(VARIABLE, "").replace(",", " ").split() or ["self"]
     ancestors = [_QUOTED.get(source.lower(), source) for source in sources]
     for source in ancestors:
         if not _SOURCE.fullmatch(source):
-            raise ValueError(
-                f"{VARIABLE} must list origins such as 'https://lab.example.org', 'self', 'none' or '*'; "
-                f"got {source!r}."
-            )
+            known = "origins such as 'https://lab.example.org', 'self', 'none' or '*'"
+            raise ValueError(f"{VARIABLE} must list {known}; got {source!r}.")
     return " ".join(ancestors)
 
 

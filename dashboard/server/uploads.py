@@ -133,10 +133,7 @@ class UploadGuard:
         return counted
 
     def _make_room(self, transfer: Transfer, size: int) -> None:
-        """Let a session's oldest files of this kind go where `size` more bytes would be too many for it.
-
-        HTTPException where that is not enough: nobody's files make room for those of others.
-        """
+        """Let a session's oldest files of this kind go for `size` more bytes, but nobody else's; or HTTPException."""
         bounds = transfer.bounds
         if transfer.received + size > bounds.file + FRAMING:
             raise _too_long(bounds)
@@ -190,9 +187,8 @@ def _check_kept(transfer: Transfer, name: str) -> None:
         _drop_oldest(transfer, transfer.bounds.session - size)
         return
     held.manager().remove_file(transfer.session, transfer.file)
-    if record.name == name:
-        raise _too_long(transfer.bounds)
-    raise HTTPException(HTTPStatus.BAD_REQUEST, "400: the form's file was read under two names.")
+    two_names = HTTPException(HTTPStatus.BAD_REQUEST, "400: the form's file was read under two names.")
+    raise _too_long(transfer.bounds) if record.name == name else two_names
 
 
 def _too_long(bounds: Bounds) -> HTTPException:

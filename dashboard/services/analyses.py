@@ -1,6 +1,6 @@
 """A picture through a model: what it will take, and what comes of it, kept for all sessions."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -15,8 +15,8 @@ from dashboard.services.jobs import Jobs, Store, budget
 from dashboard.services.lanes import Size
 from dashboard.services.pictures import Picture, sample_picture, thumbnail
 from dashboard.services.process import once_per_process
-from vit_engine.analysis.comparison import Point, query_patch
-from vit_engine.analysis.methods import Attribution, Needs
+from vit_engine.analysis.comparison import Comparison, Pane, Point, evaluate_pane, letter, query_patch
+from vit_engine.analysis.methods import Attribution, Needs, find_method
 from vit_engine.image import normalise, target_size, with_short_side
 from vit_engine.progress import Progress
 from vit_engine.resources.budget import format_bytes
@@ -96,10 +96,7 @@ class Request:
         return Cost(estimate.grid, estimate.peak_bytes, estimate.seconds, refusal, estimate.kept_bytes)
 
     def analyse(self, progress: Progress) -> Analysis:
-        """The picture through the model, or the same from the store; VitEngineError where it cannot be.
-
-        What progress raises ends the waiting, while the work goes on for those who come back to it soon.
-        """
+        """The picture through the model, or the same from the store; VitEngineError where it cannot be."""
         memory.check_current(self.spec.name)
         if (kept := self.kept) is not None:
             return kept
@@ -165,6 +162,17 @@ def attributions(
     """The patch of a point, as in Analysis.patch(), and what a method says of it, by layer."""
     patch = analysis.patch(point)
     return patch, method.by_layer(analysis.run(method), head=head, query="cls" if patch is None else patch)
+
+
+def compare(
+    panes: Mapping[int, Pane], analyses: Mapping[int, Analysis], *, reference: int, point: Point | None, keep: float
+) -> Comparison:
+    """What the panes of these numbers show, each from its analysis. point: the shared query, None for the CLS token."""
+    frame, shown = next(iter(analyses.values())).frame, []
+    for number, each in analyses.items():
+        run = each.run(find_method(panes[number].method))
+        shown.append(evaluate_pane(number, panes[number], run, each.pixels, each.report, frame=frame, point=point))
+    return Comparison(tuple(shown), frame, reference=letter(reference), point=point, keep=keep)
 
 
 def warm_up() -> None:

@@ -10,7 +10,8 @@ from dashboard.services.checkpoints import user_models
 from dashboard.services.checkpoints.names import parse, taken_apart
 from dashboard.services.checkpoints.paths import without_paths
 from dashboard.services.checkpoints.series import Series, spread
-from dashboard.services.downloads import Download, download_failure, find_download
+from dashboard.services.downloads import download_failure, find_download
+from dashboard.services.jobs import Job
 from dashboard.services.memory import Held
 from vit_engine.progress import Progress
 from vit_engine.spec import Weights
@@ -27,7 +28,7 @@ class Model:
     origin: str  # "packaged", "downloaded", "absent", "random", "file" or "upload"
     disk_bytes: int  # on disk; where it is absent, about what a download will be
     held: Held | None  # in memory
-    download: Download | None = None
+    download: Job | None = None
     failure: str = ""  # why its last download came to nothing
     part_bytes: int = 0  # of disk_bytes, that are here
     sha256: str = ""  # that the file must have, perhaps only its first digits; empty where nothing says it
@@ -67,6 +68,11 @@ def models() -> dict[str, ve.ModelSpec]:
 def is_ready(spec: ve.ModelSpec) -> bool:
     """Whether a model needs no download."""
     return parse(spec.name) is not None or works_offline(spec)
+
+
+def ready_models() -> set[str]:
+    """Names of the models that need no download and fit the memory for models."""
+    return {name for name, spec in models().items() if is_ready(spec) and not memory.too_large(spec)}
 
 
 def is_own(name: str) -> bool:
@@ -119,19 +125,13 @@ def _expected(path: Path, weights: Weights) -> tuple[str, str, str]:
 
 
 def series_models(found: Series, like: str) -> tuple[str, ...]:
-    """Names that the models of a series have, or would have: at most limits.MAX_SERIES of them, evenly spread.
-
-    like: the name of one of them, for the part of each file, and the heads.
-    """
+    """Names of a series' models, at most limits.MAX_SERIES evenly spread, with the part and the heads of `like`."""
     chosen, parts = spread(len(found.names), limits.MAX_SERIES), taken_apart(like)
     return tuple(parts._replace(what=found.names[index]).text for index in chosen)
 
 
 def add_series(found: Series, like: str, progress: Progress) -> SeriesAdded:
-    """Add series_models() but for those that cannot be read, or are of another architecture than the last one.
-
-    CheckpointError where the last one cannot be read.
-    """
+    """Add series_models() of the architecture of the last one; CheckpointError where that cannot be read."""
     wanted = series_models(found, like)
     last = user_models.inspect(wanted[-1], progress).spec
     added: list[str] = []
@@ -183,9 +183,11 @@ def reopen(name: str, progress: Progress) -> str:
 
 def screen_names(name: str) -> tuple[str, ...]:
     """What a model of this name, or its file, is called on the screen."""
-    if parse(name) is not None:
-        return user_models.screen_names(name)
-    return tuple(spec.title for spec in ve.list_models() if spec.name == name)
+    if (parts := parse(name)) is None:
+        return tuple(spec.title for spec in ve.list_models() if spec.name == name)
+    added = user_models.find(name)
+    names = (added.spec.title, added.display_name) if added else ()
+    return (*names, parts.what if parts.in_folder else user_models.held_as(name))
 
 
 def report_as_json(report: ve.LoadReport) -> dict:

@@ -1,23 +1,13 @@
 """Downloads of weights: in the background, seen by all sessions, stopped by any."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import vit_engine as ve
 from dashboard.services.checkpoints.paths import errors_without_paths
-from dashboard.services.jobs import Jobs
+from dashboard.services.jobs import Job, Jobs
 from dashboard.services.process import once_per_process
 from vit_engine.progress import Progress
 from vit_engine.weights import fetch
-
-
-@dataclass(frozen=True)
-class Download:
-    """A download under way: how far it is, 0..1, and what is being done."""
-
-    fraction: float
-    message: str
-
 
 # They wait for the network, not for cores: several at a time, and never in the way of a run.
 _downloads = once_per_process(lambda: Jobs(at_once=4, waiting="waiting for other downloads"))
@@ -45,10 +35,9 @@ def cancel_download(name: str) -> None:
     _downloads().stop(name)
 
 
-def find_download(name: str) -> Download | None:
+def find_download(name: str) -> Job | None:
     """The download of a model that is under way, or None."""
-    job = _downloads().find(name)
-    return None if job is None else Download(min(max(job.fraction, 0.0), 1.0), job.message)
+    return _downloads().find(name)
 
 
 def download_failure(name: str) -> str:

@@ -51,7 +51,7 @@ class Job(Ticket, Generic[Value]):
             raise StoppedError(message)
         if self.abandoned:
             raise AbandonedError(message)
-        self.fraction, self.message = fraction, message
+        self.fraction, self.message = min(max(fraction, 0.0), 1.0), message
 
     @property
     def abandoned(self) -> bool:
@@ -69,10 +69,7 @@ class Job(Ticket, Generic[Value]):
 
 
 class Jobs:
-    """Runs jobs in the background: one of each key at a time, `at_once` in all and small ones beside them.
-
-    The others wait and say so; dashboard.services.lanes has the rules by which they are chosen.
-    """
+    """Runs jobs in the background, one of each key at a time, as dashboard.services.lanes chooses; the others wait."""
 
     def __init__(
         self,

@@ -111,11 +111,9 @@ def too_large(spec: ve.ModelSpec) -> str:
 def check_fit(spec: ve.ModelSpec) -> None:
     """ResourceError for a model that is larger than all that may be held."""
     if too_large(spec):
-        raise ve.ResourceError(
-            f"{spec.title} takes {format_bytes(model_bytes(spec))} of memory, and models may take "
-            f"{format_bytes(limits.MODEL_BYTES)} here. Choose a smaller one, or start the server with "
-            "a larger VIT_DASHBOARD_MODEL_BYTES."
-        )
+        takes, most = format_bytes(model_bytes(spec)), format_bytes(limits.MODEL_BYTES)
+        advice = "Choose a smaller one, or start the server with a larger VIT_DASHBOARD_MODEL_BYTES."
+        raise ve.ResourceError(f"{spec.title} takes {takes} of memory, and models may take {most} here. {advice}")
 
 
 def in_memory() -> dict[str, Held]:

@@ -9,6 +9,7 @@ import importlib
 import json
 import os
 import sys
+from contextlib import suppress
 from types import ModuleType
 
 try:
@@ -44,13 +45,9 @@ def _be_silent() -> None:
 
 def _limit(seconds: int, memory: int) -> None:
     """Bound CPU time and memory, where the system can: macOS bounds no address space, Windows neither."""
-    if resource is None:
-        return
     for name, limit in (("RLIMIT_CORE", 0), ("RLIMIT_CPU", seconds), ("RLIMIT_AS", memory)):
-        try:
+        with suppress(AttributeError, ValueError, OSError):
             resource.setrlimit(getattr(resource, name), (limit, limit + 1 if name == "RLIMIT_CPU" else limit))
-        except (AttributeError, ValueError, OSError):
-            continue
 
 
 def _decoded(decoding: ModuleType, data: bytes, most_pixels: int, kept_pixels: int) -> tuple[dict, bytes]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from dashboard.links.selection import UPLOAD_PREFIX
 from dashboard.samples import SAMPLES, Sample, find_sample
@@ -64,9 +64,8 @@ _uploads = once_per_process(lambda: Store[Picture](limits.UPLOAD_BYTES, size=lam
 @once_per_process
 def _readers() -> Jobs:
     """Pictures of up to limits.KEPT_PIXELS, with a place for small ones that slow ones never take."""
-    return Jobs(
-        at_once=limits.PICTURES_AT_ONCE, waiting="waiting for other pictures", for_small=1, small_seconds=SMALL_SECONDS
-    )
+    waiting, at_once = "waiting for other pictures", limits.PICTURES_AT_ONCE
+    return Jobs(at_once=at_once, waiting=waiting, for_small=1, small_seconds=SMALL_SECONDS)
 
 
 # Larger ones, which take a gigabyte and seconds each: one at a time, and never in the way of small ones.
@@ -96,19 +95,13 @@ def _sample_pixels(sample: Sample) -> np.ndarray:
 @lru_cache(2 * len(SAMPLES))
 def thumbnail(name: str, side: int = 96) -> bytes:
     """The middle of a sample, a square JPEG of this side in pixels."""
-    picture = sample_picture(name).open()
-    edge = min(picture.size)
-    left, top = (picture.width - edge) // 2, (picture.height - edge) // 2
     buffer = io.BytesIO()
-    picture.crop((left, top, left + edge, top + edge)).resize((side, side)).save(buffer, "JPEG", quality=80)
+    ImageOps.fit(sample_picture(name).open(), (side, side)).save(buffer, "JPEG", quality=80)
     return buffer.getvalue()
 
 
 def keep_upload(data: bytes, progress: Progress) -> Picture:
-    """An uploaded file as a picture that links can name as long as it is held; ImageError if it is none.
-
-    It is decoded once, in a process of its own (dashboard.services.decoder), and not at all if nobody waits for it.
-    """
+    """An uploaded file, decoded once, as a picture that links can name as long as it is held; ImageError if none."""
     sha256 = hashlib.sha256(data).hexdigest()
 
     def read(most_pixels: int, report: Progress) -> Picture:

@@ -40,10 +40,9 @@ def forget_all() -> None:
 
 
 def freeze_what_stays() -> None:
-    """Have the garbage collector pass over all that there is now: modules, models, what was made at the start.
+    """Have the garbage collector pass over all that there is now.
 
-    Streamlit collects all garbage after every run of a script, and each time looks at every object there is: with
-    PyTorch and Plotly imported that takes longer than the run itself.
+    Streamlit has it look at every object after every run: PyTorch's and Plotly's take longer than the run itself.
     """
     gc.collect()
     gc.freeze()

@@ -58,10 +58,8 @@ def checkpoint_folder() -> Path | None:
     except OSError:  # a relative one, and the server's own working folder is gone
         folder = ""
     if not os.path.isdir(folder):
-        raise CheckpointError(
-            f"{VARIABLE} must name a folder; what it names is none, or is no longer there. Whoever runs this server "
-            "can bring it back, or name another and start the server again."
-        )
+        advice = "Whoever runs this server can bring it back, or name another and start the server again."
+        raise CheckpointError(f"{VARIABLE} must name a folder; what it names is none, or is no longer there. {advice}")
     return Path(folder)
 
 
@@ -198,10 +196,7 @@ def _fault_of_ending(name: str) -> str:
 
 
 def _fault_of_file(path: str, root: str, beside: str) -> str:
-    """What is wrong with a file; nothing is opened, because a pipe would never answer.
-
-    beside: what is wrong with the files beside it that are read with those of the hub's names.
-    """
+    """What is wrong with a file, not opened, as a pipe would never answer; or beside one of a hub's names."""
     if os.path.islink(path) and not _is_inside(path, root):
         return STRAY_LINK
     if not os.path.isfile(path):

@@ -29,11 +29,8 @@ _TEXT = re.compile(
 
 
 def without_paths(text: str) -> str:
-    """A message with the last part of each absolute path in it alone; folders that are known are called what they are.
-
-    They come first, because a path may have spaces in it. URLs stay, except those of files.
-    """
-    for folder, words in _known():
+    """A message with the last part of each absolute path alone, and known folders called what they are; URLs stay."""
+    for folder, words in _known():  # first, because a path may have spaces in it
         text = re.sub(rf"{re.escape(folder)}/(?=[^\s/])", "", text)
         text = re.sub(rf"{re.escape(folder)}/?(?![\w/])", words, text)
     return _TEXT.sub(_shown, text)

@@ -1,7 +1,4 @@
-"""The jobs that read weight files: a large one at a time, because each has a whole file in memory.
-
-Beside it there is a place for small files and for the registry's models, whatever their size.
-"""
+"""The jobs that read weight files: a large one at a time, each in memory as a whole, and beside it a small one."""
 
 from dashboard.services.jobs import Jobs, budget
 from dashboard.services.process import once_per_process

@@ -3,8 +3,7 @@
 import os
 import threading
 import unicodedata
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -15,7 +14,7 @@ import vit_engine as ve
 from dashboard.links.selection import UPLOADED_PREFIX
 from dashboard.services import limits
 from dashboard.services.checkpoints.folder import Stamp, checkpoint_folder, find_checkpoint, stamp
-from dashboard.services.checkpoints.names import parse, taken_apart
+from dashboard.services.checkpoints.names import taken_apart
 from dashboard.services.checkpoints.paths import errors_naming
 from dashboard.services.checkpoints.reading import READ_BYTES, readers
 from dashboard.services.checkpoints.uploads import GONE, Upload, uploads
@@ -81,15 +80,10 @@ def _upload(sha256: str) -> Upload:
     return upload
 
 
-@contextmanager
-def opened(name: str, title: str) -> Iterator[Path]:
+def opened(name: str, title: str) -> AbstractContextManager[Path]:
     """The path of a model's file, as it was shown, for reading; an upload stays there as long as this lasts."""
     parts = taken_apart(name)
-    if parts.in_folder:
-        yield find_checkpoint(parts.what)
-    else:
-        with uploads().reading(parts.what, title) as path:
-            yield path
+    return nullcontext(find_checkpoint(parts.what)) if parts.in_folder else uploads().reading(parts.what, title)
 
 
 def stamp_of(name: str) -> Stamp:
@@ -144,13 +138,6 @@ def held_as(name: str) -> str:
     """The name that an uploaded file is held under, which is of whoever brought it first; empty where it is gone."""
     upload = uploads().find(taken_apart(name).what)
     return upload.path.name if upload is not None else ""
-
-
-def screen_names(name: str) -> tuple[str, ...]:
-    """What a model of this name, or its file, is called on the screen, as far as it is known."""
-    parts, added = taken_apart(name), find(name)
-    names = (added.spec.title, added.display_name) if added else ()
-    return (*names, parts.what if parts.in_folder else held_as(name))
 
 
 def add(name: str, progress: Progress) -> ve.ModelSpec:
@@ -228,9 +215,9 @@ def _order(entry: tuple[str, UserModel]) -> tuple[str, str, int]:
 
 
 def _is_there(name: str) -> bool:
-    parts = parse(name)
-    if parts is None or not parts.in_folder:
-        return parts is not None and uploads().holds(parts.what)
+    parts = taken_apart(name)
+    if not parts.in_folder:
+        return uploads().holds(parts.what)
     try:
         root = checkpoint_folder()
     except ve.CheckpointError:
