@@ -1,6 +1,5 @@
 """Middleware that refuses requests for foreign hosts, and websockets of foreign pages."""
 
-import logging
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -33,20 +32,15 @@ class HostGuard:
             return
         host = header_values(scope, b"host")
         if len(host) != 1 or not self._hosts.allow(host[0]):
-            await self._refuse(scope, receive, send, _FOREIGN_HOST)
+            await refuse(scope, receive, send, HTTPException(HTTPStatus.FORBIDDEN, _FOREIGN_HOST))
             return
         if scope["type"] == "websocket":
             origin = header_values(scope, b"origin")
             if not self._is_known(origin, host[0]):
-                await self._refuse(scope, receive, send, _FOREIGN_PAGE)
+                await refuse(scope, receive, send, HTTPException(HTTPStatus.FORBIDDEN, _FOREIGN_PAGE))
                 return
             scope = _with_host_of(origin, scope)
         await self._app(scope, receive, send)
-
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send, reason: str) -> None:
-        # not a warning, which would let anybody fill the log
-        logging.getLogger(__name__).debug("Refused %s %r", scope["type"], scope["headers"])
-        await refuse(scope, receive, send, HTTPException(HTTPStatus.FORBIDDEN, reason))
 
     def _is_known(self, origins: list[str], host: str) -> bool:
         """Whether a page of this server opens the websocket, one that was listed by hand, or no page at all."""

@@ -27,27 +27,23 @@ def _key(analysis: Analysis, query: Query, method: str) -> Hashable:
 
 def similarity(analysis: Analysis, query: Query, *, method: str = RAW) -> HeadSimilarity:
     """How far apart the maps of all heads are for one query, kept for all sessions. method: a name in METHODS."""
-    key = _key(analysis, query, method)
-    found = _similarities().get(key)
-    if found is None:
-        found = head_similarity(analysis.run(find_method(method)), query=query, method=method)
-        _similarities().put(key, found)
-    return found
+
+    def make() -> HeadSimilarity:
+        return head_similarity(analysis.run(find_method(method)), query=query, method=method)
+
+    return _similarities().get_or_make(_key(analysis, query, method), make)
 
 
 def rankings(
     analysis: Analysis, query: Query, *, method: str = RAW, count: int, redundant_bits: float
 ) -> tuple[Ranking, ...]:
     """Which heads to look at, and why, kept for all sessions."""
-    key = (_key(analysis, query, method), count, redundant_bits)
-    found = _rankings().get(key)
-    if found is None:
+
+    def make() -> tuple[Ranking, ...]:
         run, alike = analysis.run(find_method(method)), similarity(analysis, query, method=method)
-        found = rank_heads(
-            run, query=query, method=method, count=count, redundant_bits=redundant_bits, similarity=alike
-        )
-        _rankings().put(key, found)
-    return found
+        return rank_heads(run, query=query, method=method, count=count, redundant_bits=redundant_bits, similarity=alike)
+
+    return _rankings().get_or_make((_key(analysis, query, method), count, redundant_bits), make)
 
 
 def analyse_too(request: Request, progress: Progress) -> Analysis:

@@ -107,13 +107,12 @@ class Jobs:
         store: where it may be already, and is put, watched to its end or not. session: who asks, so that all get their
         turns. size: what it is expected to take. Raises StoppedError, at once, where somebody stops the job.
         """
-        if store is not None:
-            if (kept := store.get(key)) is not None:
-                return kept
-            make = store.keeping(key, make)
+        if store is not None and (kept := store.get(key)) is not None:
+            return kept
+        work = make if store is None else lambda report: store.get_or_make(key, lambda: make(report))
         while True:
             try:
-                return self._job(key, make, session=session, size=size).watch(progress)
+                return self._job(key, work, session=session, size=size).watch(progress)
             except AbandonedError:  # just before this watcher came: begin again
                 continue
 
@@ -221,17 +220,13 @@ class Store(Generic[Value]):
             if self._values.getsizeof(value) <= self._values.maxsize:
                 self._values[key] = value
 
-    def keeping(self, key: Hashable, make: Make[Value]) -> Make[Value]:
-        """The same work, whose value is kept; not done where another job has put it here meanwhile."""
-
-        def work(report: Progress) -> Value:
-            value = self.get(key)
-            if value is None:
-                value = make(report)
-                self.put(key, value)
-            return value
-
-        return work
+    def get_or_make(self, key: Hashable, make: Callable[[], Value]) -> Value:
+        """The value of a key, made and kept where there is none."""
+        value = self.get(key)
+        if value is None:
+            value = make()
+            self.put(key, value)
+        return value
 
     def pop(self, key: Hashable) -> Value | None:
         """Take a value out and return it; None where there is none."""

@@ -10,7 +10,7 @@ from dashboard.services import limits
 from dashboard.services.checkpoints import user_models
 from dashboard.services.checkpoints.names import parse, taken_apart
 from dashboard.services.checkpoints.paths import errors_naming, errors_without_paths, without_paths
-from dashboard.services.checkpoints.reading import READ_BYTES, SMALL_SECONDS, readers
+from dashboard.services.checkpoints.user_models import READ_BYTES, SMALL_SECONDS, readers
 from dashboard.services.jobs import Store
 from dashboard.services.lanes import Size
 from dashboard.services.process import once_per_process, session
@@ -61,7 +61,10 @@ def load_model(name: str, progress: Progress) -> ve.LoadedModel:
     if (held := _held().get(key)) is not None:
         return held
     spec = added.spec if added else find_model(name)
-    check_fit(spec)
+    if too_large(spec):
+        takes, most = format_bytes(model_bytes(spec)), format_bytes(limits.MODEL_BYTES)
+        advice = "Choose a smaller one, or start the server with a larger VIT_DASHBOARD_MODEL_BYTES."
+        raise ve.ResourceError(f"{spec.title} takes {takes} of memory, and models may take {most} here. {advice}")
     if not added and not works_offline(spec):
         raise ve.CheckpointError(f"the weights of {spec.title} are not here yet: download them on the page Models.")
 
@@ -106,14 +109,6 @@ def too_large(spec: ve.ModelSpec) -> str:
     if model_bytes(spec) <= limits.MODEL_BYTES:
         return ""
     return f"the model's {format_bytes(model_bytes(spec))} are over the {format_bytes(limits.MODEL_BYTES)} kept here"
-
-
-def check_fit(spec: ve.ModelSpec) -> None:
-    """ResourceError for a model that is larger than all that may be held."""
-    if too_large(spec):
-        takes, most = format_bytes(model_bytes(spec)), format_bytes(limits.MODEL_BYTES)
-        advice = "Choose a smaller one, or start the server with a larger VIT_DASHBOARD_MODEL_BYTES."
-        raise ve.ResourceError(f"{spec.title} takes {takes} of memory, and models may take {most} here. {advice}")
 
 
 def in_memory() -> dict[str, Held]:

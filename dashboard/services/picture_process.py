@@ -23,7 +23,7 @@ def main() -> None:
     decoding = _decoder(sys.argv[1])
     most_pixels, kept_pixels, seconds, memory = map(int, sys.argv[2:])
     data = sys.stdin.buffer.read()
-    _be_silent()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # libtiff and others write there from C
     _limit(seconds, memory)
     answer, pixels = _decoded(decoding, data, most_pixels, kept_pixels)
     sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")
@@ -36,11 +36,6 @@ def _decoder(folder: str) -> ModuleType:
     package.__path__ = [folder]
     sys.modules["vit_engine"] = package
     return importlib.import_module("vit_engine.decoding")
-
-
-def _be_silent() -> None:
-    """libtiff and others write to stderr from C, a line for every odd tag of a stranger's file."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def _limit(seconds: int, memory: int) -> None:

@@ -16,12 +16,14 @@ from dashboard.services import limits
 from dashboard.services.checkpoints.folder import Stamp, checkpoint_folder, find_checkpoint, stamp
 from dashboard.services.checkpoints.names import taken_apart
 from dashboard.services.checkpoints.paths import errors_naming
-from dashboard.services.checkpoints.reading import READ_BYTES, readers
 from dashboard.services.checkpoints.uploads import GONE, Upload, uploads
-from dashboard.services.jobs import Store
+from dashboard.services.jobs import Jobs, Store, budget
 from dashboard.services.lanes import Size
 from dashboard.services.process import once_per_process, session
 from vit_engine.progress import Progress
+
+READ_BYTES = 2e8  # a second, about: from a disk, checked and converted
+SMALL_SECONDS = 1.0  # that a file is expected to take, at most, to be read beside another one
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,19 @@ class _Catalogue:
             self.gone[name] = self.entries.pop(name)
 
 
+@once_per_process
+def readers() -> Jobs:
+    """Weight files are in memory as a whole: a large one at a time, and beside it a small one or a published one."""
+    return Jobs(
+        at_once=1,
+        waiting="waiting for another weight file to be read",
+        for_small=1,
+        small_seconds=SMALL_SECONDS,
+        budget=budget,
+        short_of_memory="waiting until other weight files leave enough memory",
+    )
+
+
 _catalogue = once_per_process(_Catalogue)
 _inspected = once_per_process(lambda: Store[Inspected](256, size=lambda _: 1))
 
@@ -99,22 +114,16 @@ def keep_checkpoint(file: BinaryIO, *, title: str, size: int, progress: Progress
 
 def inspect(name: str, progress: Progress) -> Inspected:
     """What a checkpoint is; CheckpointError, in the engine's words, where it is no model."""
-    title = display_name(name)
-    files = stamp_of(name)
+    title, files = display_name(name), stamp_of(name)
 
     def read(report: Progress) -> Inspected:
         report(0.0, f"reading {title}")
         return _inspect(name, title)
 
-    return readers().run(
-        ("inspect", name, title, files), read, progress, store=_inspected(), session=session(), size=_expected(files)
-    )
-
-
-def _expected(files: Stamp) -> Size:
-    """What reading files takes: they are in memory as they are on the disk, and as tensors."""
     nbytes = sum(size for _, _, size in files)
-    return Size(nbytes / READ_BYTES, 2 * nbytes)
+    size = Size(nbytes / READ_BYTES, 2 * nbytes)  # in memory as they are on the disk, and as tensors
+    key = "inspect", name, title, files
+    return readers().run(key, read, progress, store=_inspected(), session=session(), size=size)
 
 
 def _inspect(name: str, title: str) -> Inspected:
