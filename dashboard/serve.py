@@ -1,7 +1,6 @@
 """The dashboard as a server that is warm before its first visitor: `streamlit run dashboard/serve.py`.
 
-The same app as app.py, behind the middleware of dashboard/server, which app.py alone does not have. The heavy imports,
-the default model and the first analysis are done once, in the background, when the process starts.
+The same app as app.py, behind the middleware of dashboard/server, which app.py alone does not have.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """All models: those of the registry and those from files; what is here, what it costs, what is under way."""
 
 from collections.abc import Hashable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import vit_engine as ve
@@ -188,8 +188,3 @@ def screen_names(name: str) -> tuple[str, ...]:
     added = user_models.find(name)
     names = (added.spec.title, added.display_name) if added else ()
     return (*names, parts.what if parts.in_folder else user_models.held_as(name))
-
-
-def report_as_json(report: ve.LoadReport) -> dict:
-    """A load report as it stands in a file."""
-    return asdict(report)

@@ -92,9 +92,9 @@ def choose(
     before it.
     """
     left = budget() - sum(ticket.size.nbytes for ticket in running) if running and waiting else None
-    short: list[AnyTicket] = []
+    turns, short = _turns(waiting, running, taken), []
     for wanted, small_lane in _offers(waiting, running, lanes):
-        for ticket in sorted(wanted, key=_order(waiting, running, now, taken)):
+        for ticket in sorted(wanted, key=lambda ticket: _rank(ticket, turns[ticket], now)):
             if left is None or ticket.size.nbytes <= left:
                 ticket.small_lane = small_lane
                 return Choice(ticket)
@@ -120,18 +120,11 @@ def _offers(
         yield small, False
 
 
-def _order(
-    waiting: Collection[Ticket], running: Collection[Ticket], now: float, taken: Mapping[str, int]
-) -> Callable[[Ticket], tuple]:
+def _rank(ticket: Ticket, turn: int, now: float) -> tuple[float, ...]:
     """Overdue jobs first, as they came; then every session's first job, the smallest first; then their second …"""
-    turns = _turns(waiting, running, taken)
-
-    def order(ticket: Ticket) -> tuple:
-        if now - ticket.since > OVERDUE:
-            return 0, ticket.since
-        return 1, turns[ticket], ticket.size.seconds, ticket.since
-
-    return order
+    if now - ticket.since > OVERDUE:
+        return 0, ticket.since
+    return 1, turn, ticket.size.seconds, ticket.since
 
 
 def _turns(waiting: Collection[Ticket], running: Collection[Ticket], taken: Mapping[str, int]) -> dict[Ticket, int]:

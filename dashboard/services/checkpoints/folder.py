@@ -96,7 +96,7 @@ class _Walk:
         if _is_model_folder(entries):
             self._take(folder or ".", _fault_of_folder(entries, self.root))
             return
-        beside = _fault_of_folder(_read_beside(entries), self.root)
+        beside = _fault_of_folder(entries, self.root, endings=_BESIDE)
         for entry in entries:
             if len(self.names) > limits.MAX_FILES:
                 return
@@ -180,7 +180,8 @@ def _fault_of_last(path: str, root: str, depth: int) -> str:
     if not os.path.lexists(path):
         return ABSENT
     entries = (_scan(os.path.dirname(path)) or []) if _HUB.fullmatch(os.path.basename(path)) else []
-    return _fault_of_file(path, root, _fault_of_folder(_read_beside(entries), root)) if has_suffix(path) else NO_WEIGHTS
+    beside = _fault_of_folder(entries, root, endings=_BESIDE)
+    return _fault_of_file(path, root, beside) if has_suffix(path) else NO_WEIGHTS
 
 
 def _fault_of_name(name: str) -> str:
@@ -206,14 +207,10 @@ def _fault_of_file(path: str, root: str, beside: str) -> str:
     return beside if _HUB.fullmatch(os.path.basename(path)) else ""
 
 
-def _read_beside(entries: Sequence[os.DirEntry]) -> list[os.DirEntry]:
-    return [entry for entry in entries if entry.name.endswith(_BESIDE)]
-
-
-def _fault_of_folder(entries: Sequence[os.DirEntry], root: str) -> str:
+def _fault_of_folder(entries: Sequence[os.DirEntry], root: str, *, endings: tuple[str, ...] = ("",)) -> str:
     """Whether all that would be read in a folder lies in the root, once links are followed."""
-    strays = (entry for entry in entries if entry.is_symlink() and os.path.isfile(entry.path))
-    return "" if all(_is_inside(entry.path, root) for entry in strays) else STRAY_LINK
+    links = (entry for entry in entries if entry.is_symlink() and entry.name.endswith(endings))
+    return "" if all(_is_inside(link.path, root) for link in links if os.path.isfile(link.path)) else STRAY_LINK
 
 
 def _is_model_folder(entries: Sequence[os.DirEntry]) -> bool:

@@ -38,12 +38,10 @@ def without_paths(text: str) -> str:
 
 def _shown(match: re.Match[str]) -> str:
     """What a browser sees of a path or a URL."""
-    if match["url"] is not None:
-        return match["url"]
-    if match["quoted"] is not None:
-        parts = [part for part in re.split(r"[\\/]+", match["quoted"]) if part]
-        return match[0] if len(parts) < 2 else f"{match['quote']}{parts[-1]}{match['quote']}"
-    return match["file"] or match["windows"] or match["name"] or ""
+    if match["quoted"] is None:
+        return match["url"] or match["file"] or match["windows"] or match["name"] or ""
+    parts = [part for part in re.split(r"[\\/]+", match["quoted"]) if part]
+    return match[0] if len(parts) < 2 else f"{match['quote']}{parts[-1]}{match['quote']}"
 
 
 def _known() -> list[tuple[str, str]]:
