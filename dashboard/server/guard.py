@@ -64,8 +64,7 @@ def _listed_origins() -> frozenset[str | None]:
 def _with_host_of(origins: list[str], scope: Scope) -> Scope:
     """The same handshake with the origin's host.
 
-    Behind a proxy that changes the Host header the two differ, and Streamlit would then ask a server on the internet
-    for this machine's address, at each handshake, while everybody waits.
+    Where a proxy changed it, Streamlit would ask the internet for this machine's address, while everybody waits.
     """
     site = urlsplit(origins[0]).netloc.encode("latin-1") if origins else b""
     headers = [(key, site if site and key == b"host" else value) for key, value in scope["headers"]]

@@ -81,10 +81,8 @@ def _parse_listed(host: str) -> str:
     wildcard = "*." if host.startswith("*.") else ""
     name = hostname(host.removeprefix(wildcard))
     if name is None:
-        raise ValueError(
-            f"{VARIABLE} and server.allowedHosts must list host names such as 'vit.example.org', '*.example.org' or "
-            f"'192.168.1.5', without 'https://'; got {host!r}."
-        )
+        known = "host names such as 'vit.example.org', '*.example.org' or '192.168.1.5', without 'https://'"
+        raise ValueError(f"{VARIABLE} and server.allowedHosts must list {known}; got {host!r}.")
     return wildcard + name
 
 

@@ -100,8 +100,7 @@ class UploadGuard:
 
     async def _take(self, transfer: Transfer, scope: Scope, receive: Receive, send: Send) -> None:
         if sum(other.session == transfer.session for other in self._transfers) > AT_ONCE:
-            reason = f"429: at most {AT_ONCE} files are uploaded at once."
-            raise HTTPException(HTTPStatus.TOO_MANY_REQUESTS, reason)
+            raise HTTPException(HTTPStatus.TOO_MANY_REQUESTS, f"429: at most {AT_ONCE} files are uploaded at once.")
         form = await _in_time(transfer, read_head(scope, receive))
         transfer.bounds = bounds_of(form.name)
         self._make_room(transfer, _claimed(scope, form))

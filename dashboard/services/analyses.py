@@ -1,5 +1,6 @@
 """A picture through a model: what it will take, and what comes of it, kept for all sessions."""
 
+import gc
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -109,10 +110,8 @@ class Request:
         report(0.0, "reading the picture")
         prepared = ve.prepare_image(self.picture.open(), loaded.spec, size=self.size)
         if problem := _too_much(self.estimate):
-            raise ve.ResourceError(
-                f"This picture would have {prepared.grid.patches:,} patches: {problem}. Choose a smaller short side, "
-                "larger patches, or a smaller model."
-            )
+            advice = "Choose a smaller short side, larger patches, or a smaller model."
+            raise ve.ResourceError(f"This picture would have {prepared.grid.patches:,} patches: {problem}. {advice}")
         trace = ve.attend(loaded, prepared, progress=lambda share, layer: report(share, f"attention: {layer}"))
         return Analysis(trace, prepared.pixels, loaded.report, with_short_side(self.picture.shape, self.size))
 
@@ -182,7 +181,9 @@ def warm_up() -> None:
             thumbnail(sample.name)
         _opening().analyse(lambda fraction, message: None)
     finally:
-        process.freeze_what_stays()
+        # Streamlit has every object looked at after every run: PyTorch's and Plotly's take longer than the run itself.
+        gc.collect()
+        gc.freeze()
 
 
 def trace_bytes() -> int:

@@ -92,11 +92,11 @@ def _sample_pixels(sample: Sample) -> np.ndarray:
     return np.where(pixels, 255, 0).astype(np.uint8) if pixels.dtype == bool else pixels
 
 
-@lru_cache(2 * len(SAMPLES))
-def thumbnail(name: str, side: int = 96) -> bytes:
-    """The middle of a sample, a square JPEG of this side in pixels."""
+@lru_cache(len(SAMPLES))
+def thumbnail(name: str) -> bytes:
+    """The middle of a sample, a square JPEG."""
     buffer = io.BytesIO()
-    ImageOps.fit(sample_picture(name).open(), (side, side)).save(buffer, "JPEG", quality=80)
+    ImageOps.fit(sample_picture(name).open(), (96, 96)).save(buffer, "JPEG", quality=80)
     return buffer.getvalue()
 
 

@@ -77,10 +77,9 @@ class Uploads:
 
     def _check_fit(self, name: str, size: int) -> None:
         if size > self._max_bytes:
-            raise CheckpointError(
-                f"{name!r} has {format_bytes(size)}, and {format_bytes(self._max_bytes)} of uploaded checkpoints are "
-                "kept here: put it into the server's folder of checkpoints, or raise VIT_DASHBOARD_CHECKPOINT_BYTES."
-            )
+            most = f"{format_bytes(self._max_bytes)} of uploaded checkpoints are kept here"
+            advice = "put it into the server's folder of checkpoints, or raise VIT_DASHBOARD_CHECKPOINT_BYTES"
+            raise CheckpointError(f"{name!r} has {format_bytes(size)}, and {most}: {advice}.")
 
     def _reserve(self, sha256: str, size: int, progress: Progress) -> bool:
         """Wait for room and take it; False where the bytes are held, perhaps since another session brought them."""

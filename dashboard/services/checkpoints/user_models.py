@@ -214,11 +214,11 @@ def entries() -> dict[str, UserModel]:
     """Models from files that are still there, by name, those of a run in the order of their numbers."""
     with _catalogue().lock:
         found = dict(_catalogue().entries)
-    return dict(sorted(((name, own) for name, own in found.items() if _is_there(name)), key=_order))
+    return {name: found[name] for name in sorted(filter(_is_there, found), key=_order)}
 
 
-def _order(entry: tuple[str, UserModel]) -> tuple[str, str, int]:
-    parts = taken_apart(entry[0])
+def _order(name: str) -> tuple[str, str, int]:
+    parts = taken_apart(name)
     where = parts.place
     return (parts.prefix, where.pattern, where.number) if where else (parts.prefix, parts.what, 0)
 
