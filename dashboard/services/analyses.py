@@ -92,7 +92,7 @@ class Request:
     def cost(self) -> Cost:
         """What analyse() will take; errors of estimate. The first of all measures the machine's speed."""
         estimate = self.estimate
-        known = self.kept is not None or _runs().has(self.key)  # what runs already has its memory
+        known = self.kept is not None or _runs().find(self.key)  # what runs already has its memory
         refusal = "" if known else memory.too_large(self.spec) or _refusal(estimate)
         return Cost(estimate.grid, estimate.peak_bytes, estimate.seconds, refusal, estimate.kept_bytes)
 

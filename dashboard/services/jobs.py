@@ -102,10 +102,10 @@ class Jobs:
         session: str = "",
         size: Size = UNKNOWN,
     ) -> Value:
-        """What `make` returns or raises, from the job of this key if there is one.
+        """What `make` returns or raises, from the job of this key if there is one; StoppedError where it is stopped.
 
         store: where it may be already, and is put, watched to its end or not. session: who asks, so that all get their
-        turns. size: what it is expected to take. Raises StoppedError, at once, where somebody stops the job.
+        turns. size: what it is expected to take.
         """
         if store is not None and (kept := store.get(key)) is not None:
             return kept
@@ -124,10 +124,6 @@ class Jobs:
         """The job of this key that is under way or waiting, or None."""
         with self._lock:
             return self._jobs.get(key)
-
-    def has(self, key: Hashable) -> bool:
-        """Whether a job of this key is under way or waiting."""
-        return self.find(key) is not None
 
     def stop(self, key: Hashable) -> None:
         """End the job of this key, if there is one: for its watchers at once, for itself at its next report."""
