@@ -38,11 +38,8 @@ def page() -> None:
     st.markdown("#### Guide")
     st.markdown(_TEXT)
     st.markdown("##### Statistics")
-    st.table(
-        pd.DataFrame(
-            [{"column": c.name, "unit": c.unit, "meaning": c.description} for c in COLUMNS],
-        ).set_index("column")
-    )
+    rows = [{"column": column.name, "unit": column.unit, "meaning": column.description} for column in COLUMNS]
+    st.table(pd.DataFrame(rows).set_index("column"))
     st.markdown("##### Models")
     st.markdown(
         f"{len(catalogue.models())} are known by name, and any other Vision Transformer can be opened from its weight "

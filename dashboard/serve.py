@@ -1,7 +1,6 @@
 """The dashboard as a server that is warm before its first visitor: `streamlit run dashboard/serve.py`.
 
-The same app as app.py, behind the middleware of dashboard/server, which app.py alone does not have. The heavy imports,
-the default model and the first analysis are done once, in the background, when the process starts.
+The same app as app.py, behind the middleware of dashboard/server, which app.py alone does not have.
 """
 
 import asyncio
@@ -51,9 +50,9 @@ async def _lifespan(_: st.App) -> AsyncIterator[None]:
     with one_host_check():
         yield
     sweeping.cancel()
-    from dashboard.services.checkpoints import uploads  # noqa: PLC0415  (by now it is there)
+    from dashboard.services.checkpoints.uploads import uploads  # noqa: PLC0415  (by now it is there)
 
-    uploads.close_uploads()  # a server that is told to end by a signal runs no other clean-up
+    uploads().close()  # a server that is told to end by a signal runs no other clean-up
 
 
 app = st.App(

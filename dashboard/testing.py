@@ -45,10 +45,7 @@ def _app(link: Mapping[str, str | Sequence[str]]) -> AppTest:
 
 
 def decode_figure(at: AppTest, key: str) -> dict[str, dict[str, Any]]:
-    """The traces of a drawn chart by name, every encoded array as a NumPy array, and "layout".
-
-    Raises KeyError where no chart has this key.
-    """
+    """The traces of a drawn chart by name, every encoded array as a NumPy array, and "layout"; or KeyError."""
     figure = _decode(json.loads(at.get_by_key(key).proto.spec))
     return {**{trace["name"]: trace for trace in figure["data"]}, "layout": figure["layout"]}
 
@@ -82,8 +79,7 @@ def _click_cell(at: AppTest, chart: str, row: int, col: int) -> AppTest:
 
 def choose_row(at: AppTest, *, row: int | None) -> AppTest:
     """Click a cell in a row of the statistics table, by its place before sorting, or click it away, and run."""
-    cells = [] if row is None else [[row, "head"]]
-    return _select(at, keys.HEAD_STATISTICS, {"rows": [], "columns": [], "cells": cells})
+    return _select(at, keys.HEAD_STATISTICS, [] if row is None else [(row, "head")])
 
 
 def open_models(**link: str | Sequence[str]) -> AppTest:
@@ -94,8 +90,7 @@ def open_models(**link: str | Sequence[str]) -> AppTest:
 def choose_model(at: AppTest, title: str) -> AppTest:
     """Click a model's row in the table of the page Models, by its title, and run."""
     titles = at.dataframe(key=keys.MODELS_TABLE).value["model"].tolist()
-    cells = [[titles.index(title), "model"]]
-    return _select(at, keys.MODELS_TABLE, {"rows": [], "columns": [], "cells": cells})
+    return _select(at, keys.MODELS_TABLE, [(titles.index(title), "model")])
 
 
 def open_compare(**link: str | Sequence[str]) -> AppTest:
@@ -115,10 +110,7 @@ def drag_zoom(at: AppTest, *, top: float, left: float, bottom: float, right: flo
 
 
 def telling(at: AppTest, chart: str, event: str, value: dict[str, Any]) -> Callable[[], AppTest]:
-    """What sends, once it is called, what the component that listens to the chart of a key sends, and runs.
-
-    AppTest has no public way to do this, hence the private names.
-    """
+    """What sends, once it is called, what a chart's component sends, and runs: by private names, for want of others."""
     states = at._tree.get_widget_states()
     trigger = f"$$STREAMLIT_INTERNAL_KEY_{at.get_by_key(keys.events_of(chart)).proto.id}__events"
     told = json.dumps([{"event": event, "value": value}])
@@ -131,12 +123,11 @@ def report_tables(at: AppTest) -> list[pd.DataFrame]:
     return [table.value for table in at.dataframe if list(table.value.columns) == ["tensor", "done", "became"]]
 
 
-def _select(at: AppTest, key: str, selection: dict[str, Any]) -> AppTest:
-    """Send what a browser sends for a selection in a table, its widget state, and run; by private names too."""
+def _select(at: AppTest, key: str, cells: list[tuple[int, str]]) -> AppTest:
+    """Send what a browser sends for cells selected in a table, its widget state, and run; by private names too."""
     states = at._tree.get_widget_states()
-    states.widgets.append(
-        WidgetState(id=at.get_by_key(key).proto.id, string_value=json.dumps({"selection": selection}))
-    )
+    selection = json.dumps({"selection": {"rows": [], "columns": [], "cells": cells}})
+    states.widgets.append(WidgetState(id=at.get_by_key(key).proto.id, string_value=selection))
     return at._run(states)
 
 

@@ -8,9 +8,9 @@ import streamlit as st
 
 from dashboard import keys
 from dashboard.compare.state import Comparing, zoom_in_pixels
-from dashboard.services import comparisons
 from dashboard.services.pictures import Picture
 from vit_engine.analysis.comparison import Comparison
+from vit_engine.report.bundle import as_zip, files
 from vit_engine.report.panels import Panel
 from vit_engine.report.style import Style
 
@@ -24,11 +24,15 @@ def button(
     comparison: Comparison, style: Style, drawn: tuple[Panel, ...], *, choice: Comparing, picture: Picture, size: int
 ) -> None:
     """Makes the zip once it is clicked."""
-    view: dict[str, Any] = {"picture": picture, "size": size, "zoom": zoom_in_pixels(choice.zoom, comparison.frame)}
+    view: dict[str, Any] = {"size": size, "zoom": zoom_in_pixels(choice.zoom, comparison.frame), "drawn": drawn}
     heads: dict[str, Any] = {"statistic": choice.statistic, "all_layers": choice.rows == "all"}
-    export = partial(comparisons.export, comparison, style, drawn, link=_link(), **view, **heads)
+    export = partial(_zip, comparison, style, picture, link=_link(), **view, **heads)
     options: dict[str, Any] = {"key": keys.DOWNLOAD_BUNDLE, "icon": ":material/archive:", "on_click": "ignore"}
     st.download_button("Export", export, "comparison.zip", "application/zip", help=HELP, **options)
+
+
+def _zip(comparison: Comparison, style: Style, picture: Picture, **asked: Any) -> bytes:
+    return as_zip(files(comparison, style, picture=picture.open(), **asked))
 
 
 def _link() -> str:

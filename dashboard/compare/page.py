@@ -13,7 +13,7 @@ from dashboard.compare.panes import Panes
 from dashboard.compare.state import WHOLE, Comparing, Zoom, zoom_in_pixels, zoom_on
 from dashboard.links import widgets
 from dashboard.links.selection import Selection
-from dashboard.services import catalogue, comparisons
+from dashboard.services import analyses, catalogue
 from dashboard.services.pictures import Picture
 from dashboard.shell import clicks, page_state, sidebar
 from dashboard.shell.formatting import plain
@@ -86,7 +86,7 @@ def _comparison(choice: Comparing, selection: Selection, panes: Panes) -> Compar
     """What the panes show that are analysed; None where none is."""
     if not panes.analyses:
         return None
-    return comparisons.compare(
+    return analyses.compare(
         dict(enumerate(choice.panes)),
         panes.analyses,
         reference=choice.reference,

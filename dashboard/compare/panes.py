@@ -8,7 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import keys
 from dashboard.keys import of_pane
-from dashboard.services import catalogue, comparisons, downloads, limits
+from dashboard.services import catalogue, downloads, limits, memory
 from dashboard.services.analyses import Analysis, Cost, Request
 from dashboard.services.pictures import Picture
 from dashboard.shell import download_panel
@@ -71,7 +71,7 @@ def _problem(request: Request, kept: int) -> Problem | None:
         return Problem("downloading", "downloading", "")
     if not catalogue.is_ready(spec):
         failure = downloads.download_failure(spec.name)
-        size_words = f"{spec.title} is not here yet: about {comparisons.download_size(spec)}."
+        size_words = f"{spec.title} is not here yet: about {format_bytes(memory.model_bytes(spec))}."
         return Problem("download", "not downloaded", sentence(f"{failure} {size_words}".strip(), links=True))
     failed = _failures().get((request.picture.sha256, spec.name, request.size))
     if failed is not None:

@@ -1,12 +1,12 @@
 """What was done with every tensor of a weight file: in words, as a table, as JSON."""
 
 import json
+from dataclasses import asdict
 
 import pandas as pd
 import streamlit as st
 
 from dashboard.models import model_facts
-from dashboard.services import catalogue
 from dashboard.shell.formatting import file_name
 from vit_engine import LoadReport, ModelSpec
 from vit_engine.spec import RESAMPLINGS
@@ -27,7 +27,7 @@ def show(report: LoadReport, spec: ModelSpec, *, key: str, download_key: str) ->
     st.dataframe(frame, key=key, hide_index=True, height=min(len(frame) + 1, 9) * 35 + 3, column_config=_COLUMNS)
     st.download_button(
         "Report as JSON",
-        json.dumps(catalogue.report_as_json(report), indent=1),
+        json.dumps(asdict(report), indent=1),
         f"load-report-{file_name(report.source.rsplit('/', 1)[-1])}.json",
         "application/json",
         key=download_key,

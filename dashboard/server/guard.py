@@ -1,16 +1,16 @@
 """Middleware that refuses requests for foreign hosts, and websockets of foreign pages."""
 
-import logging
 from http import HTTPStatus
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 from streamlit import config
 
-from dashboard.server.hosts import LOOPBACK, VARIABLE, allowed_hosts, collect_hosts, hostname, listed_hosts
+from dashboard.server.hosts import LOOPBACK, VARIABLE, AllowedHosts, allowed_hosts, hostname, listed_hosts
 from dashboard.server.responses import header_values, refuse
 
-_DEFAULT_PORTS = {"http": ":80", "https": ":443", "ws": ":80", "wss": ":443"}
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _FOREIGN_HOST = (
     "403: this server does not answer to that name. Whoever runs it can add the name to the environment variable "
     f"{VARIABLE} and start it again."
@@ -19,15 +19,12 @@ _FOREIGN_PAGE = "403: this server takes no connections from pages of other sites
 
 
 class HostGuard:
-    """403 for every request and websocket whose Host header is not allowed, and for websockets of foreign origins.
-
-    A forwarded host (X-Forwarded-Host) is not read: anybody can send one.
-    """
+    """403 for hosts that are not allowed, whatever X-Forwarded-Host says, and for websockets of foreign pages."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._hosts = allowed_hosts()
-        self._sites = collect_hosts(host for host in listed_hosts() if host not in {*LOOPBACK, "*"})
+        self._sites = AllowedHosts(tuple(host for host in listed_hosts() if host not in {*LOOPBACK, "*"}))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in {"http", "websocket"}:
@@ -35,34 +32,25 @@ class HostGuard:
             return
         host = header_values(scope, b"host")
         if len(host) != 1 or not self._hosts.allow(host[0]):
-            await self._refuse(scope, receive, send, _FOREIGN_HOST)
+            await refuse(scope, receive, send, HTTPException(HTTPStatus.FORBIDDEN, _FOREIGN_HOST))
             return
         if scope["type"] == "websocket":
             origin = header_values(scope, b"origin")
             if not self._is_known(origin, host[0]):
-                await self._refuse(scope, receive, send, _FOREIGN_PAGE)
+                await refuse(scope, receive, send, HTTPException(HTTPStatus.FORBIDDEN, _FOREIGN_PAGE))
                 return
             scope = _with_host_of(origin, scope)
         await self._app(scope, receive, send)
-
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send, reason: str) -> None:
-        # not a warning, which would let anybody fill the log
-        logging.getLogger(__name__).debug("Refused %s %r", scope["type"], scope["headers"])
-        await refuse(scope, receive, send, status=HTTPStatus.FORBIDDEN, reason=reason)
 
     def _is_known(self, origins: list[str], host: str) -> bool:
         """Whether a page of this server opens the websocket, one that was listed by hand, or no page at all."""
         if not origins or not config.get_option("server.enableCORS"):
             return True
         origin = urlsplit(origins[0])
-        if len(origins) != 1 or origin.scheme not in {"http", "https"}:
+        if len(origins) != 1 or origin.scheme not in _DEFAULT_PORTS:
             return False
-        same_site = _site(origin) == host.lower().removesuffix(_DEFAULT_PORTS[origin.scheme])
-        return same_site or self._sites.allow(origin.netloc) or hostname(origin.netloc) in _listed_origins()
-
-
-def _site(origin: SplitResult) -> str:
-    return origin.netloc.lower().removesuffix(_DEFAULT_PORTS[origin.scheme])
+        site, own = (each.lower().removesuffix(_DEFAULT_PORTS[origin.scheme]) for each in (origin.netloc, host))
+        return site == own or self._sites.allow(origin.netloc) or hostname(origin.netloc) in _listed_origins()
 
 
 def _listed_origins() -> frozenset[str | None]:
@@ -76,10 +64,8 @@ def _listed_origins() -> frozenset[str | None]:
 def _with_host_of(origins: list[str], scope: Scope) -> Scope:
     """The same handshake with the origin's host.
 
-    Behind a proxy that changes the Host header the two differ, and Streamlit would then ask a server on the internet
-    for this machine's address, at each handshake, while everybody waits.
+    Where a proxy changed it, Streamlit would ask the internet for this machine's address, while everybody waits.
     """
-    if not origins or not urlsplit(origins[0]).netloc:
-        return scope
-    site = urlsplit(origins[0]).netloc.encode("latin-1")
-    return {**scope, "headers": [(key, site if key == b"host" else value) for key, value in scope["headers"]]}
+    site = urlsplit(origins[0]).netloc.encode("latin-1") if origins else b""
+    headers = [(key, site if site and key == b"host" else value) for key, value in scope["headers"]]
+    return {**scope, "headers": headers}

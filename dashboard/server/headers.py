@@ -10,35 +10,20 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 VARIABLE = "VIT_DASHBOARD_FRAME_ANCESTORS"
 _QUOTED = {"self": "'self'", "none": "'none'"}  # shells eat quotes
+_OLD_BROWSERS = {"'self'": "SAMEORIGIN", "'none'": "DENY"}  # know X-Frame-Options alone, which names no other site
 _HOST = r"(?:https?://)?(?:[a-z0-9*_.-]+|\[[0-9a-f:.]+\])(?::(?:\d+|\*))?"
 _SOURCE = re.compile(rf"'self'|'none'|https?:|{_HOST}", re.IGNORECASE | re.ASCII)
 
 
 def frame_ancestors() -> str:
-    """Who may show the dashboard in a frame, as Content-Security-Policy writes it; itself alone if nothing is set.
-
-    ValueError for what would be another directive.
-    """
+    """Who may show the dashboard in a frame, itself alone if nothing is set; ValueError for another directive."""
     sources = os.environ.get(VARIABLE, "").replace(",", " ").split() or ["self"]
     ancestors = [_QUOTED.get(source.lower(), source) for source in sources]
     for source in ancestors:
         if not _SOURCE.fullmatch(source):
-            raise ValueError(
-                f"{VARIABLE} must list origins such as 'https://lab.example.org', 'self', 'none' or '*'; "
-                f"got {source!r}."
-            )
+            known = "origins such as 'https://lab.example.org', 'self', 'none' or '*'"
+            raise ValueError(f"{VARIABLE} must list {known}; got {source!r}.")
     return " ".join(ancestors)
-
-
-def protective_headers(ancestors: str) -> dict[str, str]:
-    """The headers of every answer. Old browsers know X-Frame-Options alone, which can name no other site."""
-    headers = {
-        "Content-Security-Policy": f"frame-ancestors {ancestors}",
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "same-origin",
-    }
-    frames = {"'self'": "SAMEORIGIN", "'none'": "DENY"}.get(ancestors)
-    return headers | ({"X-Frame-Options": frames} if frames else {})
 
 
 class ProtectiveHeaders:
@@ -46,7 +31,14 @@ class ProtectiveHeaders:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._headers = protective_headers(frame_ancestors())
+        ancestors = frame_ancestors()
+        self._headers = {
+            "Content-Security-Policy": f"frame-ancestors {ancestors}",
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "same-origin",
+        }
+        if ancestors in _OLD_BROWSERS:
+            self._headers["X-Frame-Options"] = _OLD_BROWSERS[ancestors]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False

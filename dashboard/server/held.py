@@ -32,11 +32,7 @@ def total_bytes() -> int:
 
 
 class Sweeper:
-    """Closes sessions that hold uploads once their tab has been gone for a while.
-
-    A tab that lost its connection comes back within seconds and finds its session. Streamlit itself keeps a session
-    until another one comes after two minutes, and what is uploaded after its end for ever.
-    """
+    """Closes sessions that hold uploads once their tab is gone for a while; Streamlit keeps some uploads for ever."""
 
     def __init__(self, reconnect: float | None = None) -> None:
         self._reconnect = float(os.environ.get(VARIABLE, RECONNECT)) if reconnect is None else reconnect

@@ -8,7 +8,6 @@ Host header cannot be led elsewhere, so where the server is open to other machin
 import os
 import re
 import socket
-from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
@@ -21,31 +20,23 @@ _HOST = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 
-Address = IPv4Address | IPv6Address
-
 
 @dataclass(frozen=True)
 class AllowedHosts:
-    """Names (lower case, no final dot) and addresses that are answered.
+    """Hosts as listed_hosts() returns them that are answered. any_address: every IP address is, too."""
 
-    suffixes: ".example.org" for "*.example.org". any_address: every IP address. any_host: everything.
-    """
-
-    names: frozenset[str] = frozenset()
-    addresses: frozenset[Address] = frozenset()
-    suffixes: tuple[str, ...] = ()
+    hosts: tuple[str, ...]
     any_address: bool = False
-    any_host: bool = False
 
     def allow(self, host: str) -> bool:
         """Whether a Host header's value is answered; its port does not matter, since proxies change it."""
         name = hostname(host)
         if name is None:
             return False
-        address = _address(name)
-        if address is not None:
-            return self.any_host or self.any_address or address in self.addresses
-        return self.any_host or name in self.names or name.endswith(self.suffixes)
+        if (address := _address(name)) is not None:
+            return self.any_address or "*" in self.hosts or address in map(_address, self.hosts)
+        wildcards = tuple(host.removeprefix("*") for host in self.hosts if host.startswith("*"))
+        return name in self.hosts or name.endswith(wildcards)
 
 
 def hostname(host: str) -> str | None:
@@ -58,7 +49,7 @@ def hostname(host: str) -> str | None:
     return match["name"].lower().removesuffix(".")
 
 
-def _address(name: str) -> Address | None:
+def _address(name: str) -> IPv4Address | IPv6Address | None:
     try:
         address = ip_address(name)
     except ValueError:
@@ -90,27 +81,15 @@ def _parse_listed(host: str) -> str:
     wildcard = "*." if host.startswith("*.") else ""
     name = hostname(host.removeprefix(wildcard))
     if name is None:
-        raise ValueError(
-            f"{VARIABLE} and server.allowedHosts must list host names such as 'vit.example.org', '*.example.org' or "
-            f"'192.168.1.5', without 'https://'; got {host!r}."
-        )
+        known = "host names such as 'vit.example.org', '*.example.org' or '192.168.1.5', without 'https://'"
+        raise ValueError(f"{VARIABLE} and server.allowedHosts must list {known}; got {host!r}.")
     return wildcard + name
 
 
 def allowed_hosts() -> AllowedHosts:
     """Loopback and what is listed; where other machines are served also HOST, addresses, and this machine's names."""
-    if is_open():
-        return collect_hosts((*LOOPBACK, listen_address().lower(), *own_names(), *listed_hosts()), any_address=True)
-    return collect_hosts((*LOOPBACK, listen_address(), *listed_hosts()))
-
-
-def collect_hosts(hosts: Iterable[str], *, any_address: bool = False) -> AllowedHosts:
-    """Hosts as listed_hosts() returns them, for comparison."""
-    hosts = tuple(filter(None, hosts))
-    addresses = frozenset(address for host in hosts if (address := _address(host)))
-    names = frozenset(host for host in hosts if not _address(host) and "*" not in host)
-    suffixes = tuple(host[1:] for host in hosts if host.startswith("*."))
-    return AllowedHosts(names, addresses, suffixes, any_address, "*" in hosts)
+    own = own_names() if is_open() else ()
+    return AllowedHosts((*LOOPBACK, listen_address().lower(), *own, *listed_hosts()), any_address=is_open())
 
 
 def own_names() -> tuple[str, ...]:

@@ -8,8 +8,7 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.runtime.runtime_util import get_max_widget_state_size_bytes
 
 # Caches are everybody's, the others run git or write files on the server: all are for those who develop an app.
-_DEVELOPERS = frozenset({"clear_cache", "load_git_info", "set_run_on_save"})
-_DEVELOPERS_OPERATIONS = frozenset({"install_skills", "dismiss_skills_nudge"})
+_DEVELOPERS = {"clear_cache", "load_git_info", "set_run_on_save", "install_skills", "dismiss_skills_nudge"}
 MAX_FILES = 32  # that one message asks an upload's address for; each costs the server time while everybody waits
 
 
@@ -40,12 +39,9 @@ def refusal(data: bytes) -> str:
         message.ParseFromString(data)
     except DecodeError:
         return ""
-    kind = message.WhichOneof("type") or ""
-    if kind in _DEVELOPERS:
-        return kind
-    if kind == "file_urls_request" and len(message.file_urls_request.file_names) > MAX_FILES:
-        return f"{len(message.file_urls_request.file_names)} files at once"
+    kind: str = message.WhichOneof("type") or ""
     if kind == "backend_operation_request":
-        operation = message.backend_operation_request.WhichOneof("payload")
-        return operation if operation in _DEVELOPERS_OPERATIONS else ""
-    return ""
+        kind = message.backend_operation_request.WhichOneof("payload") or ""
+    if kind == "file_urls_request" and (count := len(message.file_urls_request.file_names)) > MAX_FILES:
+        return f"{count} files at once"
+    return kind if kind in _DEVELOPERS else ""

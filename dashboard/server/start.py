@@ -20,16 +20,12 @@ def urls() -> list[str]:
     return [get_url(f"[{host}]" if ":" in host else host) for host in hosts]
 
 
-def has_sign_in() -> bool:
-    """Whether visitors can be asked to sign in: Streamlit's [auth] settings are there."""
-    return bool(secrets_singleton.load_if_toml_exists() and secrets_singleton.get("auth"))
-
-
 def announce() -> None:
     """Log where the dashboard is, and a warning where other machines reach it and nobody has to sign in."""
     logger = logging.getLogger("dashboard")  # whose warnings are shown though nobody has set logging up
     logger.warning("The dashboard is at %s", " and ".join(urls()))
-    if is_open() and not has_sign_in():
+    has_sign_in = secrets_singleton.load_if_toml_exists() and secrets_singleton.get("auth")
+    if is_open() and not has_sign_in:
         logger.warning(
             "It listens on %s and asks nobody to sign in: whoever reaches it can use this machine and everything that "
             "was added to it. It answers to IP addresses, to this machine's name and to the names in %s.",

@@ -3,7 +3,6 @@
 It is read by the parser that Starlette reads it with, so that both find the same parts and names in it.
 """
 
-from dataclasses import dataclass
 from http import HTTPStatus
 
 from python_multipart.exceptions import FormParserError
@@ -17,17 +16,13 @@ MAX_HEAD = 16_384  # bytes
 
 
 class Form:
-    """What of a form has come in. HTTPException with 400 for one that is anything but a single file.
-
-    begun: whether the file's headers are complete; name is the file's from then on. received: bytes of the whole form.
-    data: bytes of the file.
-    """
+    """What of a form has come in. HTTPException with 400 for one that is anything but a single file."""
 
     def __init__(self, boundary: bytes) -> None:
-        self.begun = False
-        self.name = ""
-        self.received = 0
-        self.data = 0
+        self.begun = False  # whether the file's headers are complete
+        self.name = ""  # the file's, from then on
+        self.received = self.data = 0  # bytes of the whole form, and of the file
+        self.messages: list[Message] = []  # that were received to read its head
         self._parts = 0
         self._field = self._value = self._disposition = b""
         try:
@@ -81,27 +76,16 @@ class Form:
         self.data += end - start
 
 
-@dataclass(frozen=True)
-class Head:
-    """The messages that were received to read it, its length in bytes, the file's name, and the form that goes on."""
-
-    messages: tuple[Message, ...]
-    length: int
-    name: str
-    form: Form
-
-
-async def read_head(scope: Scope, receive: Receive) -> Head:
+async def read_head(scope: Scope, receive: Receive) -> Form:
     """Receive a form until its file begins. HTTPException with 400 where there is no file in it, or the body ends."""
     form = Form(_boundary(scope))
-    messages: list[Message] = []
     while not form.begun:
         message = await receive()
-        messages.append(message)
+        form.messages.append(message)
         form.feed(message.get("body", b""))
         if not form.begun and (form.received > MAX_HEAD or not message.get("more_body", False)):
             raise _no_form()
-    return Head(tuple(messages), form.received - form.data, form.name, form)
+    return form
 
 
 def _boundary(scope: Scope) -> bytes:

@@ -20,7 +20,7 @@ from streamlit import config, runtime
 
 from dashboard.server import held
 from dashboard.server.responses import header_values, refuse
-from dashboard.server.upload_form import Head, read_head
+from dashboard.server.upload_form import Form, read_head
 
 IDLE = 30.0  # seconds until a next piece
 SLOWEST = 4096  # bytes a second on average, after the first IDLE seconds
@@ -46,19 +46,17 @@ NOTHING = Bounds("", 0, 0, 0, 0)
 
 def bounds_of(name: str) -> Bounds:
     """The bounds of a file, by its name."""
-    from dashboard.services import limits  # noqa: PLC0415  (heavy; a browser that uploads has had them imported)
+    # Heavy, but a browser that uploads has had them imported. The whole engine comes before a part of it: at the start
+    # another thread may be importing it, and would wait for the part while this one waits for the whole.
+    import vit_engine  # noqa: F401, PLC0415
+    from dashboard.services import limits  # noqa: PLC0415
+    from vit_engine.weights.reading.folder import SUFFIXES  # noqa: PLC0415
 
-    if _is_checkpoint(name):
+    common = limits.SESSION_FILES, limits.RECEIVED_BYTES
+    if name.lower().endswith(SUFFIXES):
         size = config.get_option("server.maxUploadSize") << 20
-        return Bounds("checkpoints", size, size, limits.SESSION_FILES, limits.RECEIVED_BYTES)
-    size = limits.PICTURE_MEGABYTES << 20
-    return Bounds("pictures", size, limits.SESSION_PICTURE_BYTES, limits.SESSION_FILES, limits.RECEIVED_BYTES)
-
-
-def _is_checkpoint(name: str) -> bool:
-    from vit_engine.weights.reading.folder import SUFFIXES  # noqa: PLC0415  (as above)
-
-    return name.lower().endswith(SUFFIXES)
+        return Bounds("checkpoints", size, size, *common)
+    return Bounds("pictures", limits.PICTURE_MEGABYTES << 20, limits.SESSION_PICTURE_BYTES, *common)
 
 
 @dataclass(eq=False)
@@ -90,68 +88,57 @@ class UploadGuard:
             await self._app(scope, receive, send)
             return
         transfer = Transfer(upload[1], upload[2])
-        if sum(other.session == transfer.session for other in self._transfers) >= AT_ONCE:
-            reason = f"429: at most {AT_ONCE} files are uploaded at once."
-            await refuse(scope, receive, send, status=HTTPStatus.TOO_MANY_REQUESTS, reason=reason)
-            return
         self._transfers.add(transfer)
         try:
             await self._take(transfer, scope, receive, send)
         except HTTPException as error:
-            status = HTTPStatus(error.status_code)
-            await refuse(scope, receive, send, status=status, reason=error.detail, headers=error.headers)
+            await refuse(scope, receive, send, error)
         except ClientDisconnect:  # nobody is there to be answered
             logging.getLogger(__name__).debug("An upload was broken off after %d bytes.", transfer.received)
         finally:
             self._transfers.discard(transfer)
 
     async def _take(self, transfer: Transfer, scope: Scope, receive: Receive, send: Send) -> None:
-        head = await _in_time(transfer, read_head(scope, receive))
-        transfer.bounds = bounds_of(head.name)
-        self._make_room(transfer, _claimed(scope, head))
+        if sum(other.session == transfer.session for other in self._transfers) > AT_ONCE:
+            raise HTTPException(HTTPStatus.TOO_MANY_REQUESTS, f"429: at most {AT_ONCE} files are uploaded at once.")
+        form = await _in_time(transfer, read_head(scope, receive))
+        transfer.bounds = bounds_of(form.name)
+        self._make_room(transfer, _claimed(scope, form))
         replies: list[Message] = []
 
         async def keep(message: Message) -> None:
             replies.append(message)
 
-        await self._app(scope, self._counting(transfer, head, receive), keep)
-        _check_kept(transfer, head.name)
+        await self._app(scope, self._counting(transfer, form, receive), keep)
+        _check_kept(transfer, form.name)
         for reply in replies:
             await send(reply)
 
-    def _counting(self, transfer: Transfer, head: Head, receive: Receive) -> Receive:
+    def _counting(self, transfer: Transfer, form: Form, receive: Receive) -> Receive:
         """The same messages, counted as they come. HTTPException, which Streamlit answers with, ends them."""
-        pending = iter(head.messages)
+        pending = iter(form.messages)
 
         async def counted() -> Message:
-            message = next(pending, None)
+            size, message = 0, next(pending, None)
             if message is None:
                 message = await _in_time(transfer, receive())
                 size = len(message.get("body", b""))
-                head.form.feed(message.get("body", b""))
-            else:
-                size = 0
+                form.feed(message.get("body", b""))
             self._make_room(transfer, size)
             transfer.received += size
             return message
 
-        transfer.received = head.form.data
+        transfer.received = form.data
         return counted
 
     def _make_room(self, transfer: Transfer, size: int) -> None:
-        """Let a session's oldest files of this kind go where `size` more bytes would be too many for it.
-
-        HTTPException where that is not enough: nobody's files make room for those of others.
-        """
+        """Let a session's oldest files of this kind go for `size` more bytes, but nobody else's; or HTTPException."""
         bounds = transfer.bounds
         if transfer.received + size > bounds.file + FRAMING:
             raise _too_long(bounds)
-        coming = size + sum(
-            each.received
-            for each in self._transfers
-            if each.session == transfer.session and each.bounds.kind == bounds.kind
-        )
-        room = bounds.session + FRAMING - coming
+        kind = transfer.session, bounds.kind
+        coming = sum(each.received for each in self._transfers if (each.session, each.bounds.kind) == kind)
+        room = bounds.session + FRAMING - coming - size
         if room < 0:
             raise HTTPException(HTTPStatus.TOO_MANY_REQUESTS, f"429: too many {bounds.kind} are uploaded at once.")
         _drop_oldest(transfer, room)
@@ -182,11 +169,11 @@ async def _in_time(transfer: Transfer, piece: Awaitable[Piece]) -> Piece:
         raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, "408: the upload stalled.", closing) from None
 
 
-def _claimed(scope: Scope, head: Head) -> int:
-    """The file's length as the request says it, 0 where it does not."""
+def _claimed(scope: Scope, form: Form) -> int:
+    """The length of a file that begins, as the request says it; 0 where it does not."""
     lengths = header_values(scope, b"content-length")
     length = int(lengths[0]) if len(lengths) == 1 and lengths[0].isdecimal() else 0
-    return max(0, length - head.length - FRAMING)
+    return max(0, length - (form.received - form.data) - FRAMING)
 
 
 def _check_kept(transfer: Transfer, name: str) -> None:
@@ -199,9 +186,8 @@ def _check_kept(transfer: Transfer, name: str) -> None:
         _drop_oldest(transfer, transfer.bounds.session - size)
         return
     held.manager().remove_file(transfer.session, transfer.file)
-    if record.name == name:
-        raise _too_long(transfer.bounds)
-    raise HTTPException(HTTPStatus.BAD_REQUEST, "400: the form's file was read under two names.")
+    two_names = HTTPException(HTTPStatus.BAD_REQUEST, "400: the form's file was read under two names.")
+    raise _too_long(transfer.bounds) if record.name == name else two_names
 
 
 def _too_long(bounds: Bounds) -> HTTPException:

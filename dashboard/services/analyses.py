@@ -1,6 +1,7 @@
 """A picture through a model: what it will take, and what comes of it, kept for all sessions."""
 
-from collections.abc import Hashable
+import gc
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -10,14 +11,13 @@ import vit_engine as ve
 from dashboard.links.selection import DEFAULT
 from dashboard.samples import SAMPLES
 from dashboard.services import limits, memory, process
-from dashboard.services.budget import budget
 from dashboard.services.catalogue import models
-from dashboard.services.jobs import Jobs, Store
+from dashboard.services.jobs import Jobs, Store, budget
 from dashboard.services.lanes import Size
 from dashboard.services.pictures import Picture, sample_picture, thumbnail
 from dashboard.services.process import once_per_process
-from vit_engine.analysis.comparison import Point, query_patch
-from vit_engine.analysis.methods import Attribution, Needs
+from vit_engine.analysis.comparison import Comparison, Pane, Point, evaluate_pane, letter, query_patch
+from vit_engine.analysis.methods import Attribution, Needs, find_method
 from vit_engine.image import normalise, target_size, with_short_side
 from vit_engine.progress import Progress
 from vit_engine.resources.budget import format_bytes
@@ -27,16 +27,12 @@ SMALL = 2.0  # times what a new session opens with, at most: what an analysis ma
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """One picture in one model: what is kept of it, and what the pages draw from.
-
-    pixels: uint8 (height, width, 3), as the model saw them. frame: (height, width) of the scaled picture in
-    pixels, before the crop to whole patches: the same for all models at one working size.
-    """
+    """One picture in one model: what is kept of it, and what the pages draw from."""
 
     trace: ve.AttentionTrace
-    pixels: np.ndarray
+    pixels: np.ndarray  # uint8 (height, width, 3), as the model saw them
     report: ve.LoadReport
-    frame: tuple[int, int]
+    frame: tuple[int, int]  # (height, width) of the scaled picture before the crop to patches: the same for all models
 
     def patch(self, point: Point | None) -> tuple[int, int] | None:
         """The patch (row, col) of a point, in fractions of the frame's height and width; None for the CLS token."""
@@ -44,11 +40,7 @@ class Analysis:
         return None if isinstance(query, str) else query
 
     def run(self, method: ve.Method) -> ve.Run:
-        """What a method is asked with.
-
-        The model is looked up, and the picture normalised anew from its pixels, only for a method that needs them: kept
-        beside the trace they would take memory that no store counts.
-        """
+        """What a method is asked with; model and picture, which no store counts, only where it needs them."""
         trace = self.trace
         if method.needs is Needs.TRACE:
             return ve.Run(trace)
@@ -59,16 +51,13 @@ class Analysis:
 
 @dataclass(frozen=True)
 class Cost:
-    """What an analysis will take: its tokens, bytes of memory and seconds.
-
-    refusal: why it will not run, or empty. kept_bytes: of the trace that it leaves.
-    """
+    """What an analysis will take: its tokens, bytes of memory and seconds."""
 
     grid: ve.TokenGrid
     peak_bytes: int
     seconds: float
-    refusal: str = ""
-    kept_bytes: int = 0
+    refusal: str = ""  # why it will not run
+    kept_bytes: int = 0  # of the trace that it leaves
 
     @property
     def memory(self) -> str:
@@ -103,33 +92,26 @@ class Request:
     def cost(self) -> Cost:
         """What analyse() will take; errors of estimate. The first of all measures the machine's speed."""
         estimate = self.estimate
-        known = self.kept is not None or _runs().has(self.key)  # what runs already has its memory
+        known = self.kept is not None or _runs().find(self.key)  # what runs already has its memory
         refusal = "" if known else memory.too_large(self.spec) or _refusal(estimate)
         return Cost(estimate.grid, estimate.peak_bytes, estimate.seconds, refusal, estimate.kept_bytes)
 
     def analyse(self, progress: Progress) -> Analysis:
-        """The picture through the model, or the same from the store; VitEngineError where it cannot be.
-
-        progress(fraction, message) tells what is being done; what it raises ends the waiting, while the work goes on
-        for those who come back to it soon.
-        """
+        """The picture through the model, or the same from the store; VitEngineError where it cannot be."""
         memory.check_current(self.spec.name)
-        kept = self.kept
-        if kept is not None:
+        if (kept := self.kept) is not None:
             return kept
         loaded = memory.load_model(self.spec.name, progress)
         expected = Size(self.estimate.seconds, self.estimate.peak_bytes)
         run = partial(self._run, loaded)
-        return _runs().once(_traces(), self.key, run, progress, session=process.session(), size=expected)
+        return _runs().run(self.key, run, progress, store=_traces(), session=process.session(), size=expected)
 
     def _run(self, loaded: ve.LoadedModel, report: Progress) -> Analysis:
         report(0.0, "reading the picture")
         prepared = ve.prepare_image(self.picture.open(), loaded.spec, size=self.size)
         if problem := _too_much(self.estimate):
-            raise ve.ResourceError(
-                f"This picture would have {prepared.grid.patches:,} patches: {problem}. Choose a smaller short side, "
-                "larger patches, or a smaller model."
-            )
+            advice = "Choose a smaller short side, larger patches, or a smaller model."
+            raise ve.ResourceError(f"This picture would have {prepared.grid.patches:,} patches: {problem}. {advice}")
         trace = ve.attend(loaded, prepared, progress=lambda share, layer: report(share, f"attention: {layer}"))
         return Analysis(trace, prepared.pixels, loaded.report, with_short_side(self.picture.shape, self.size))
 
@@ -144,18 +126,15 @@ def _refusal(estimate: ve.Estimate) -> str:
 
 def _too_much(estimate: ve.Estimate) -> str:
     """Why a trace would not fit the store, or would keep the server and the browser busy for minutes; or empty."""
-    if estimate.kept_bytes > limits.TRACE_BYTES:
-        return (
-            f"its trace of {format_bytes(estimate.kept_bytes)} is over the {format_bytes(limits.TRACE_BYTES)} kept here"
-        )
+    kept, most = estimate.kept_bytes, limits.TRACE_BYTES
+    if kept > most:
+        return f"its trace of {format_bytes(kept)} is over the {format_bytes(most)} kept here"
     if estimate.grid.patches > limits.MAX_PATCHES:
         return f"at most {limits.MAX_PATCHES:,} patches are allowed here"
     return ""
 
 
-@once_per_process
-def _traces() -> Store[Analysis]:
-    return Store(limits.TRACE_BYTES, size=lambda analysis: analysis.trace.nbytes)
+_traces = once_per_process(lambda: Store[Analysis](limits.TRACE_BYTES, size=lambda analysis: analysis.trace.nbytes))
 
 
 @once_per_process
@@ -179,13 +158,20 @@ def _opening() -> Request:
 def attributions(
     analysis: Analysis, method: ve.Method, *, head: int | str, point: Point | None
 ) -> tuple[tuple[int, int] | None, dict[int, Attribution]]:
-    """The chosen patch, None for the CLS token, and what a method says of it, by layer.
-
-    point: as in Analysis.patch().
-    """
+    """The patch of a point, as in Analysis.patch(), and what a method says of it, by layer."""
     patch = analysis.patch(point)
-    query = "cls" if patch is None else patch
-    return patch, method.by_layer(analysis.run(method), head=head, query=query)
+    return patch, method.by_layer(analysis.run(method), head=head, query="cls" if patch is None else patch)
+
+
+def compare(
+    panes: Mapping[int, Pane], analyses: Mapping[int, Analysis], *, reference: int, point: Point | None, keep: float
+) -> Comparison:
+    """What the panes of these numbers show, each from its analysis. point: the shared query, None for the CLS token."""
+    frame, shown = next(iter(analyses.values())).frame, []
+    for number, each in analyses.items():
+        run = each.run(find_method(panes[number].method))
+        shown.append(evaluate_pane(number, panes[number], run, each.pixels, each.report, frame=frame, point=point))
+    return Comparison(tuple(shown), frame, reference=letter(reference), point=point, keep=keep)
 
 
 def warm_up() -> None:
@@ -195,7 +181,9 @@ def warm_up() -> None:
             thumbnail(sample.name)
         _opening().analyse(lambda fraction, message: None)
     finally:
-        process.freeze_what_stays()
+        # Streamlit has every object looked at after every run: PyTorch's and Plotly's take longer than the run itself.
+        gc.collect()
+        gc.freeze()
 
 
 def trace_bytes() -> int:

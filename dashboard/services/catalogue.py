@@ -1,42 +1,38 @@
 """All models: those of the registry and those from files; what is here, what it costs, what is under way."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Hashable
+from dataclasses import dataclass
 from pathlib import Path
 
 import vit_engine as ve
 from dashboard.services import limits, memory
 from dashboard.services.checkpoints import user_models
-from dashboard.services.checkpoints.names import Name, parse, taken_apart
+from dashboard.services.checkpoints.names import parse, taken_apart
 from dashboard.services.checkpoints.paths import without_paths
-from dashboard.services.checkpoints.series import Place, Series, place, spread
-from dashboard.services.downloads import Download, download_failure, find_download
+from dashboard.services.checkpoints.series import Series, spread
+from dashboard.services.downloads import download_failure, find_download
+from dashboard.services.jobs import Job
 from dashboard.services.memory import Held
 from vit_engine.progress import Progress
 from vit_engine.spec import Weights
 from vit_engine.weights import weights_path, works_offline
-from vit_engine.weights.fetching.checksum import Expected, expected_sha256
+from vit_engine.weights.fetching.checksum import expected_sha256
 from vit_engine.weights.fetching.partial import Partial
 
 
 @dataclass(frozen=True)
 class Model:
-    """A row of the table of models.
-
-    origin: "packaged", "downloaded", "absent", "random", "file" or "upload". disk_bytes: on disk; where
-    it is absent, about what a download will be, of which part_bytes are here. held: in memory, or None.
-    failure: why its last download came to nothing, or empty.
-    sha256: that the file must have, perhaps only its first digits, as sha256_source says; empty where nothing does.
-    """
+    """A row of the table of models."""
 
     spec: ve.ModelSpec
-    origin: str
-    disk_bytes: int
-    held: Held | None = None
-    download: Download | None = None
-    failure: str = ""
-    part_bytes: int = 0
-    sha256: str = ""
-    sha256_source: str = ""
+    origin: str  # "packaged", "downloaded", "absent", "random", "file" or "upload"
+    disk_bytes: int  # on disk; where it is absent, about what a download will be
+    held: Held | None  # in memory
+    download: Job | None = None
+    failure: str = ""  # why its last download came to nothing
+    part_bytes: int = 0  # of disk_bytes, that are here
+    sha256: str = ""  # that the file must have, perhaps only its first digits; empty where nothing says it
+    sha256_source: str = ""  # who does
 
     @property
     def ready(self) -> bool:
@@ -53,30 +49,30 @@ class SeriesAdded:
 
 
 class _Specs(dict[str, ve.ModelSpec]):
-    """Models by name. One that goes while a page is drawn is not among them, but can be looked up until that is done.
-
-    Another session may remove it at any time. The next run of the page's script chooses another model, and says so.
-    """
+    """Models by name. One that another session removes while a page is drawn can be looked up until that is done."""
 
     def __missing__(self, name: str) -> ve.ModelSpec:
-        known = user_models.last_known(name)
-        if known is None:
+        if (known := user_models.last_known(name)) is None:
             raise KeyError(name)
         return known.spec
 
 
 def models() -> dict[str, ve.ModelSpec]:
     """All models by name, in the order to show them: those from files, then the registry's, families together."""
-    families = {spec.family: number for number, spec in reversed(list(enumerate(ve.list_models())))}
-    registry = sorted(ve.list_models(), key=lambda spec: families[spec.family])
-    return _Specs(
-        {name: one.spec for name, one in user_models.entries().items()} | {spec.name: spec for spec in registry}
-    )
+    families = list(dict.fromkeys(spec.family for spec in ve.list_models()))
+    registry = sorted(ve.list_models(), key=lambda spec: families.index(spec.family))
+    own = {name: added.spec for name, added in user_models.entries().items()}
+    return _Specs(own | {spec.name: spec for spec in registry})
 
 
 def is_ready(spec: ve.ModelSpec) -> bool:
     """Whether a model needs no download."""
     return parse(spec.name) is not None or works_offline(spec)
+
+
+def ready_models() -> set[str]:
+    """Names of the models that need no download and fit the memory for models."""
+    return {name for name, spec in models().items() if is_ready(spec) and not memory.too_large(spec)}
 
 
 def is_own(name: str) -> bool:
@@ -97,8 +93,7 @@ def find_row(name: str) -> Model | None:
 
 
 def _model(spec: ve.ModelSpec, held: Held | None) -> Model:
-    parts = parse(spec.name)
-    if parts is not None:
+    if (parts := parse(spec.name)) is not None:
         added = user_models.find(spec.name)
         size = sum(size for _, _, size in added.stamp) if added else 0
         return Model(spec, parts.prefix.rstrip(":"), size, held, sha256=added.sha256 or "" if added else "")
@@ -111,57 +106,41 @@ def _published(spec: ve.ModelSpec, weights: Weights, held: Held | None) -> Model
     path = weights_path(spec)
     origin = "packaged" if weights.packaged else "downloaded" if path.exists() else "absent"
     size = path.stat().st_size if path.exists() else memory.model_bytes(spec)
-    expected, problem = _expected(path, weights)
-    return Model(
-        spec,
-        origin,
-        size,
-        held,
-        download=find_download(spec.name),
-        failure=download_failure(spec.name) or problem,
-        part_bytes=Partial(path).size if origin == "absent" else 0,
-        sha256=expected.sha256 if expected else "",
-        sha256_source=_who_says(expected) if expected else "",
-    )
+    part_bytes = Partial(path).size if origin == "absent" else 0
+    sha256, source, problem = _expected(path, weights)
+    failure = download_failure(spec.name) or problem
+    return Model(spec, origin, size, held, find_download(spec.name), failure, part_bytes, sha256, source)
 
 
-def _expected(path: Path, weights: Weights) -> tuple[Expected | None, str]:
-    """The sha256 that a file must have, and what is wrong with the record of it: one bad file takes no page down."""
+def _expected(path: Path, weights: Weights) -> tuple[str, str, str]:
+    """The sha256 that a file must have, who says so, and what is wrong with the record: it takes no page down."""
     try:
-        return expected_sha256(path, weights), ""
+        expected = expected_sha256(path, weights)
     except ve.CheckpointError as error:
-        return None, without_paths(str(error))
-
-
-def _who_says(expected: Expected) -> str:
-    """Who says which sha256 a file must have; where the record lies on the server is nobody's business."""
-    return "as recorded when it first came" if expected.source.startswith("as recorded") else expected.source
+        return "", "", without_paths(str(error))
+    if expected is None:
+        return "", "", ""
+    recorded = expected.source.startswith("as recorded")  # where, is nobody's business
+    return expected.sha256, "as recorded when it first came" if recorded else expected.source, ""
 
 
 def series_models(found: Series, like: str) -> tuple[str, ...]:
-    """Names that the models of a series have, or would have: at most limits.MAX_SERIES of them, evenly spread.
-
-    like: the name of one of them, for the part of each file, and the heads.
-    """
+    """Names of a series' models, at most limits.MAX_SERIES evenly spread, with the part and the heads of `like`."""
     chosen, parts = spread(len(found.names), limits.MAX_SERIES), taken_apart(like)
     return tuple(parts._replace(what=found.names[index]).text for index in chosen)
 
 
 def add_series(found: Series, like: str, progress: Progress) -> SeriesAdded:
-    """Add the checkpoints of a run as models, those of series_models().
-
-    Those that cannot be read, or are of another architecture than the last one, are left out.
-    CheckpointError where the last one cannot be read.
-    """
+    """Add series_models() of the architecture of the last one; CheckpointError where that cannot be read."""
     wanted = series_models(found, like)
     last = user_models.inspect(wanted[-1], progress).spec
     added: list[str] = []
     left_out: list[tuple[str, str]] = []
     for number, name in enumerate(wanted):
         try:
-            found_one = user_models.inspect(name, _share(progress, number, len(wanted)))
-            if found_one.spec is None or last is None or architecture(found_one.spec) != architecture(last):
-                left_out.append((found_one.display_name, "of another architecture"))
+            member = user_models.inspect(name, _share(progress, number, len(wanted)))
+            if member.spec is None or last is None or architecture(member.spec) != architecture(last):
+                left_out.append((member.display_name, "of another architecture"))
             else:
                 added.append(user_models.add(name, progress).name)
         except ve.VitEngineError as error:
@@ -181,29 +160,14 @@ def architecture(spec: ve.ModelSpec) -> tuple:
 
 def series_of(name: str) -> tuple[tuple[int, str], ...]:
     """The models of the same run as this one, itself among them: (number, name) in order; empty for single ones."""
-    entries = user_models.entries()
-    mine = _place(name)
-    if mine is None or name not in entries:
-        return ()
-    shape = architecture(entries[name].spec)
-    members = []
-    for other, added in entries.items():
-        where = _place(other)
-        if where is not None and _same_run(where, mine) and architecture(added.spec) == shape:
-            members.append((where[0].number, other))
-    return tuple(sorted(members)) if len(members) > 1 else ()
-
-
-def _place(name: str) -> tuple[Place, Name] | None:
-    """Where a model's file stands in its run; None where it is in none."""
-    parts = parse(name)
-    where = place(parts.what) if parts and parts.in_folder else None
-    return None if parts is None or where is None else (where, parts)
-
-
-def _same_run(one: tuple[Place, Name], other: tuple[Place, Name]) -> bool:
-    same_question = (one[1].part, one[1].heads) == (other[1].part, other[1].heads)
-    return one[0].pattern == other[0].pattern and same_question
+    runs: dict[Hashable, list[tuple[int, str]]] = {}
+    for other, added in user_models.entries().items():
+        parts = taken_apart(other)
+        if parts.place is not None:
+            run = parts.place.pattern, parts.part, parts.heads, architecture(added.spec)
+            runs.setdefault(run, []).append((parts.place.number, other))
+    mine = next((members for members in runs.values() if any(name == other for _, other in members)), [])
+    return tuple(sorted(mine)) if len(mine) > 1 else ()
 
 
 def reopen(name: str, progress: Progress) -> str:
@@ -219,11 +183,8 @@ def reopen(name: str, progress: Progress) -> str:
 
 def screen_names(name: str) -> tuple[str, ...]:
     """What a model of this name, or its file, is called on the screen."""
-    if parse(name) is not None:
-        return user_models.screen_names(name)
-    return tuple(spec.title for spec in ve.list_models() if spec.name == name)
-
-
-def report_as_json(report: ve.LoadReport) -> dict:
-    """A load report as it stands in a file."""
-    return asdict(report)
+    if (parts := parse(name)) is None:
+        return tuple(spec.title for spec in ve.list_models() if spec.name == name)
+    added = user_models.find(name)
+    names = (added.spec.title, added.display_name) if added else ()
+    return (*names, parts.what if parts.in_folder else user_models.held_as(name))

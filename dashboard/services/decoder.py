@@ -36,11 +36,10 @@ def memory_limit(file_bytes: int, most_pixels: int) -> int:
 
 
 def decode(data: bytes, report: Progress, *, most_pixels: int) -> np.ndarray:
-    """uint8 (height, width, 3), read-only: an upright RGB picture as vit_engine.open_image makes it.
+    """uint8 (height, width, 3), read-only: an upright RGB picture, reduced to limits.KEPT_PIXELS at most.
 
-    One of more than limits.KEPT_PIXELS is reduced to so many. report: called again and again; what it raises
-    ends the process. Raises ImageError for what is no picture or takes more time or memory than is allowed,
-    LargerPictureError for more than `most_pixels`.
+    What report raises ends the process. ImageError for what is no picture or takes more time or memory than is
+    allowed, LargerPictureError for more than `most_pixels`.
     """
     with _start(len(data), most_pixels) as process:
         try:
@@ -56,15 +55,12 @@ def decode(data: bytes, report: Progress, *, most_pixels: int) -> np.ndarray:
 def _start(file_bytes: int, most_pixels: int) -> subprocess.Popen[bytes]:
     """-P: the script's folder is no place to import from."""
     numbers = (most_pixels, limits.KEPT_PIXELS, limits.PICTURE_SECONDS, memory_limit(file_bytes, most_pixels))
+    command = [sys.executable, "-P", str(_SCRIPT), str(Path(ve.__file__).parent), *map(str, numbers)]
     environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+    environment["OPENBLAS_NUM_THREADS"] = "1"
+    pipe = subprocess.PIPE
     try:
-        return subprocess.Popen(
-            [sys.executable, "-P", str(_SCRIPT), str(Path(ve.__file__).parent), *map(str, numbers)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment | {"OPENBLAS_NUM_THREADS": "1"},
-        )
+        return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment)
     except OSError as error:  # too many processes, say: why is for the log, not for a browser
         _log.error("no process for a picture: %s", error)
         raise ve.ImageError("The server has no room to decode a picture now: upload it again in a minute.") from error
@@ -99,16 +95,13 @@ def _ended(code: int, errors: bytes) -> str:
     if code == -getattr(signal, "SIGXCPU", 0):
         return _too_slow()
     _log.error("a picture's process ended with %d: %s", code, errors[-2000:].decode(errors="replace"))
-    return (
-        "the picture file could not be decoded: it is damaged, or too large for this server. Save it again, or smaller."
-    )
+    problem = "the picture file could not be decoded: it is damaged, or too large for this server."
+    return f"{problem} Save it again, or smaller."
 
 
 def _too_slow() -> str:
-    return (
-        f"the picture file takes more than {limits.PICTURE_SECONDS} s to decode, which is the limit here. "
-        "Save it again as a baseline JPEG or a PNG, or smaller."
-    )
+    problem = f"the picture file takes more than {limits.PICTURE_SECONDS} s to decode, which is the limit here."
+    return f"{problem} Save it again as a baseline JPEG or a PNG, or smaller."
 
 
 def _pixels(output: bytes) -> np.ndarray:

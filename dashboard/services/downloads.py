@@ -1,58 +1,21 @@
 """Downloads of weights: in the background, seen by all sessions, stopped by any."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import vit_engine as ve
 from dashboard.services.checkpoints.paths import errors_without_paths
-from dashboard.services.jobs import Jobs
+from dashboard.services.jobs import Job, Jobs
 from dashboard.services.process import once_per_process
 from vit_engine.progress import Progress
 from vit_engine.weights import fetch
 
-
-@dataclass(frozen=True)
-class Download:
-    """A download under way: how far it is, 0..1, and what is being done."""
-
-    fraction: float
-    message: str
-
-
-@once_per_process
-def _downloads() -> Jobs:
-    """They wait for the network, not for cores: several at a time, and never in the way of a run."""
-    return Jobs(at_once=4, waiting="waiting for other downloads")
-
-
-@once_per_process
-def _failures() -> dict[str, str]:
-    return {}
+# They wait for the network, not for cores: several at a time, and never in the way of a run.
+_downloads = once_per_process(lambda: Jobs(at_once=4, waiting="waiting for other downloads"))
+_failures = once_per_process(dict[str, str])
 
 
 def start_download(spec: ve.ModelSpec) -> None:
     """Download a model's weights in the background, whether or not anybody watches."""
-    _downloads().start(spec.name, _fetching(spec))
-
-
-def cancel_download(name: str) -> None:
-    """Stop the download of a model, if there is one; what has come is kept for the next."""
-    _downloads().stop(name)
-
-
-def find_download(name: str) -> Download | None:
-    """The download of a model that is under way, or None."""
-    job = _downloads().find(name)
-    return None if job is None else Download(min(max(job.fraction, 0.0), 1.0), job.message)
-
-
-def download_failure(name: str) -> str:
-    """Why the last download of a model failed; empty where it did not."""
-    return _failures().get(name, "")
-
-
-def _fetching(spec: ve.ModelSpec) -> Callable[[Progress], Path]:
     failures = _failures()
 
     def make(report: Progress) -> Path:
@@ -64,4 +27,19 @@ def _fetching(spec: ve.ModelSpec) -> Callable[[Progress], Path]:
             failures[spec.name] = str(error)
             raise
 
-    return make
+    _downloads().start(spec.name, make)
+
+
+def cancel_download(name: str) -> None:
+    """Stop the download of a model, if there is one; what has come is kept for the next."""
+    _downloads().stop(name)
+
+
+def find_download(name: str) -> Job | None:
+    """The download of a model that is under way, or None."""
+    return _downloads().find(name)
+
+
+def download_failure(name: str) -> str:
+    """Why the last download of a model failed; empty where it did not."""
+    return _failures().get(name, "")

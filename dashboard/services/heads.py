@@ -16,16 +16,8 @@ from vit_engine.spec import Query
 
 SIMILARITY_BYTES = 1 << 26
 RANKINGS = 500  # sets of them that are kept
-
-
-@once_per_process
-def _similarities() -> Store[HeadSimilarity]:
-    return Store(SIMILARITY_BYTES, size=lambda similarity: similarity.nbytes)
-
-
-@once_per_process
-def _rankings() -> Store[tuple[Ranking, ...]]:
-    return Store(RANKINGS, size=lambda _: 1)
+_similarities = once_per_process(lambda: Store[HeadSimilarity](SIMILARITY_BYTES, size=lambda each: each.nbytes))
+_rankings = once_per_process(lambda: Store[tuple[Ranking, ...]](RANKINGS, size=lambda _: 1))
 
 
 def _key(analysis: Analysis, query: Query, method: str) -> Hashable:
@@ -35,39 +27,27 @@ def _key(analysis: Analysis, query: Query, method: str) -> Hashable:
 
 def similarity(analysis: Analysis, query: Query, *, method: str = RAW) -> HeadSimilarity:
     """How far apart the maps of all heads are for one query, kept for all sessions. method: a name in METHODS."""
-    key = _key(analysis, query, method)
-    found = _similarities().get(key)
-    if found is None:
-        found = head_similarity(analysis.run(find_method(method)), query=query, method=method)
-        _similarities().put(key, found)
-    return found
+
+    def make() -> HeadSimilarity:
+        return head_similarity(analysis.run(find_method(method)), query=query, method=method)
+
+    return _similarities().get_or_make(_key(analysis, query, method), make)
 
 
 def rankings(
     analysis: Analysis, query: Query, *, method: str = RAW, count: int, redundant_bits: float
 ) -> tuple[Ranking, ...]:
     """Which heads to look at, and why, kept for all sessions."""
-    key = (_key(analysis, query, method), count, redundant_bits)
-    found = _rankings().get(key)
-    if found is None:
-        alike = similarity(analysis, query, method=method)
-        found = rank_heads(
-            analysis.run(find_method(method)),
-            query=query,
-            method=method,
-            count=count,
-            redundant_bits=redundant_bits,
-            similarity=alike,
-        )
-        _rankings().put(key, found)
-    return found
+
+    def make() -> tuple[Ranking, ...]:
+        run, alike = analysis.run(find_method(method)), similarity(analysis, query, method=method)
+        return rank_heads(run, query=query, method=method, count=count, redundant_bits=redundant_bits, similarity=alike)
+
+    return _rankings().get_or_make((_key(analysis, query, method), count, redundant_bits), make)
 
 
 def analyse_too(request: Request, progress: Progress) -> Analysis:
-    """The same picture in another model; VitEngineError where that needs a download or too much.
-
-    Nothing is downloaded, and no model is loaded that could not be run.
-    """
+    """The same picture in another model; VitEngineError, before a model is loaded, for a download or too much."""
     if not is_ready(request.spec):
         raise ve.CheckpointError("its weights are not here yet: download them on the page Models.")
     if request.cost.refusal:

@@ -1,8 +1,7 @@
 """Long work for many sessions at once: done in the background, once for each key, watched from sessions.
 
-A session that watches a job draws its progress and stays free to leave: a rerun of its script comes
-back to the same job. A job that nobody has watched for a while is given up at its next report, unless
-it was started to go on by itself; any job can be stopped.
+A session that watches a job draws its progress and stays free to leave: a rerun of its script comes back to the same
+job. One that nobody has watched for a while is given up at its next report, unless it was started to go on by itself.
 """
 
 import sys
@@ -10,14 +9,17 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from cachetools import Cache, LRUCache
 
+import vit_engine as ve
 from dashboard.services.lanes import UNKNOWN, Lanes, Size, Ticket, Turns, choose
 from vit_engine.progress import Progress
 
 Value = TypeVar("Value")
+Make = Callable[[Progress], Value]  # work that gets a way to report
 
 POLL = 0.1  # seconds between two looks at a job
 GRACE = 5.0  # seconds without a watcher after which a job is given up: long enough for a rerun
@@ -31,18 +33,17 @@ class StoppedError(Exception):
     """Somebody stopped this job."""
 
 
-class Job(Generic[Value]):
-    """Work under way, how far it is (0..1), and what is being done.
+@dataclass(eq=False, kw_only=True)
+class Job(Ticket, Generic[Value]):
+    """Work under way."""
 
-    lasting: whether it goes on while nobody watches. stopped: whether it ends at its next report.
-    """
-
-    def __init__(self, message: str, ticket: Ticket, make: Callable[[Progress], Value]) -> None:
-        self.future: Future[Value] = Future()
-        self.ticket, self.make = ticket, make
-        self.fraction, self.message = 0.0, message
-        self.lasting = self.stopped = False
-        self._watched = time.monotonic()
+    make: Make[Value]
+    message: str  # what is being done
+    fraction: float = 0.0  # how far it is, 0..1
+    lasting: bool = False  # whether it goes on while nobody watches
+    stopped: bool = False  # whether it ends at its next report
+    watched: float = field(default_factory=time.monotonic)  # when somebody last did
+    future: Future[Value] = field(default_factory=Future)
 
     def report(self, fraction: float, message: str) -> None:
         """Called by the work; raises StoppedError if it was stopped, AbandonedError if it is for nobody."""
@@ -50,28 +51,25 @@ class Job(Generic[Value]):
             raise StoppedError(message)
         if self.abandoned:
             raise AbandonedError(message)
-        self.fraction, self.message = fraction, message
+        self.fraction, self.message = min(max(fraction, 0.0), 1.0), message
 
     @property
     def abandoned(self) -> bool:
         """Whether nobody has watched for a while what should not go on by itself."""
-        return not self.lasting and time.monotonic() - self._watched > GRACE
+        return not self.lasting and time.monotonic() - self.watched > GRACE
 
     def watch(self, progress: Progress) -> Value:
         """Wait for the result, telling `progress` again and again; what that raises ends the watching, not the job."""
         while not wait([self.future], timeout=POLL).done:
             if self.stopped:
                 raise StoppedError(self.message)
-            self._watched = time.monotonic()
+            self.watched = time.monotonic()
             progress(self.fraction, self.message)
         return self.future.result()
 
 
 class Jobs:
-    """Runs jobs in the background: one of each key at a time, `at_once` in all and small ones beside them.
-
-    The others wait and say so; dashboard.services.lanes has the rules by which they are chosen.
-    """
+    """Runs jobs in the background, one of each key at a time, as dashboard.services.lanes chooses; the others wait."""
 
     def __init__(
         self,
@@ -97,46 +95,28 @@ class Jobs:
     def run(
         self,
         key: Hashable,
-        make: Callable[[Progress], Value],
+        make: Make[Value],
         progress: Progress,
         *,
+        store: "Store[Value] | None" = None,
         session: str = "",
         size: Size = UNKNOWN,
     ) -> Value:
-        """What `make` returns or raises, from the job of this key if there is one. make gets a way to report.
+        """What `make` returns or raises, from the job of this key if there is one; StoppedError where it is stopped.
 
-        session: who asks, so that all get their turns. size: what it is expected to take. Raises StoppedError, at
-        once, where somebody stops the job.
+        store: where it may be already, and is put, watched to its end or not. session: who asks, so that all get their
+        turns. size: what it is expected to take.
         """
+        if store is not None and (kept := store.get(key)) is not None:
+            return kept
+        work = make if store is None else lambda report: store.get_or_make(key, lambda: make(report))
         while True:
             try:
-                return self._job(key, make, session=session, size=size).watch(progress)
+                return self._job(key, work, session=session, size=size).watch(progress)
             except AbandonedError:  # just before this watcher came: begin again
                 continue
 
-    def once(
-        self,
-        store: "Store[Value]",
-        key: Hashable,
-        make: Callable[[Progress], Value],
-        progress: Progress,
-        *,
-        session: str = "",
-        size: Size = UNKNOWN,
-    ) -> Value:
-        """What a store holds, or else what run() gives, which the store then holds, watched to its end or not."""
-
-        def work(report: Progress) -> Value:
-            if (done := store.get(key)) is not None:  # by a job that ended between the look below and this one
-                return done
-            made = make(report)
-            store.put(key, made)
-            return made
-
-        kept = store.get(key)
-        return self.run(key, work, progress, session=session, size=size) if kept is None else kept
-
-    def start(self, key: Hashable, make: Callable[[Progress], Value]) -> None:
+    def start(self, key: Hashable, make: Make[Value]) -> None:
         """Have it done whether or not anybody watches; a job of this key that there is goes on likewise."""
         self._job(key, make, lasting=True)
 
@@ -144,10 +124,6 @@ class Jobs:
         """The job of this key that is under way or waiting, or None."""
         with self._lock:
             return self._jobs.get(key)
-
-    def has(self, key: Hashable) -> bool:
-        """Whether a job of this key is under way or waiting."""
-        return self.find(key) is not None
 
     def stop(self, key: Hashable) -> None:
         """End the job of this key, if there is one: for its watchers at once, for itself at its next report."""
@@ -158,21 +134,15 @@ class Jobs:
                 self._admit()
 
     def _job(
-        self,
-        key: Hashable,
-        make: Callable[[Progress], Value],
-        *,
-        lasting: bool = False,
-        session: str = "",
-        size: Size = UNKNOWN,
+        self, key: Hashable, make: Make[Value], *, lasting: bool = False, session: str = "", size: Size = UNKNOWN
     ) -> Job[Value]:
         with self._lock:
             job = self._jobs.get(key)
             if job is None:
-                job = self._jobs[key] = Job(self._waiting, Ticket(key, size, time.monotonic()), make)
+                job = self._jobs[key] = Job(key, size, time.monotonic(), make=make, message=self._waiting)
                 self._queue.append(job)
             job.lasting = job.lasting or lasting
-            job.ticket.sessions.add(session)
+            job.sessions.add(session)
             self._turns.join(session)
             self._admit()
             return job
@@ -181,26 +151,20 @@ class Jobs:
         """Begin whatever may begin now, and have the others say what they wait for; call with the lock held."""
         self._drop_what_nobody_wants()
         while True:
-            waiting = {id(job.ticket): job for job in self._queue}
-            tickets, running = [job.ticket for job in self._queue], [job.ticket for job in self._running]
-            choice = choose(
-                tickets, running, self._lanes, now=time.monotonic(), budget=self._budget, taken=self._turns.taken
-            )
-            short = {id(ticket) for ticket in choice.short_of_memory}
+            now, taken = time.monotonic(), self._turns.taken
+            choice = choose(self._queue, self._running, self._lanes, now=now, budget=self._budget, taken=taken)
             for job in self._queue:
-                job.message = self._short_of_memory if id(job.ticket) in short else self._waiting
+                job.message = self._short_of_memory if job in choice.short_of_memory else self._waiting
             if choice.ticket is None:
                 return
-            job = waiting[id(choice.ticket)]
-            self._queue.remove(job)
-            self._running.append(job)
-            self._pool.submit(self._work, job)
+            self._queue.remove(choice.ticket)
+            self._running.append(choice.ticket)
+            self._pool.submit(self._work, choice.ticket)
 
     def _drop_what_nobody_wants(self) -> None:
         for job in [job for job in self._queue if job.stopped or job.abandoned]:
             self._queue.remove(job)
             self._forget(job)
-            self._turns.end(job.ticket, self._tickets())
             job.future.set_exception(StoppedError(job.message) if job.stopped else AbandonedError(job.message))
 
     def _work(self, job: Job) -> None:
@@ -218,15 +182,20 @@ class Jobs:
         with self._lock:
             self._running.remove(job)
             self._forget(job)
-            self._turns.end(job.ticket, self._tickets())
             self._admit()
 
-    def _tickets(self) -> list[Ticket]:
-        return [job.ticket for job in (*self._queue, *self._running)]
-
     def _forget(self, job: Job) -> None:
-        if self._jobs.get(job.ticket.key) is job:  # after a stop, the key may be another job's
-            del self._jobs[job.ticket.key]
+        if self._jobs.get(job.key) is job:  # after a stop, the key may be another job's
+            del self._jobs[job.key]
+        self._turns.end(job, [*self._queue, *self._running])
+
+
+def budget() -> int:
+    """Bytes that all jobs together may take; none where the budget that was set is no number: each job tells that."""
+    try:
+        return ve.memory_budget("auto")
+    except ve.VitEngineError:
+        return 0
 
 
 class Store(Generic[Value]):
@@ -246,6 +215,14 @@ class Store(Generic[Value]):
         with self._lock:
             if self._values.getsizeof(value) <= self._values.maxsize:
                 self._values[key] = value
+
+    def get_or_make(self, key: Hashable, make: Callable[[], Value]) -> Value:
+        """The value of a key, made and kept where there is none."""
+        value = self.get(key)
+        if value is None:
+            value = make()
+            self.put(key, value)
+        return value
 
     def pop(self, key: Hashable) -> Value | None:
         """Take a value out and return it; None where there is none."""

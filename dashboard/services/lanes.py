@@ -3,9 +3,11 @@
 Pure rules over tickets, without threads or clocks: dashboard.services.jobs runs what is chosen here.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Generic, TypeVar
 
 OVERDUE = 20.0  # seconds of waiting after which a job is no longer overtaken by smaller ones
 
@@ -34,7 +36,7 @@ class Lanes:
         return self.for_small > 0 and size.seconds <= self.small_seconds
 
 
-@dataclass
+@dataclass(eq=False)
 class Ticket:
     """A job as the rules see it. sessions: who wants it. since: when it was asked for. small_lane: where it runs."""
 
@@ -45,12 +47,15 @@ class Ticket:
     small_lane: bool = False
 
 
-@dataclass(frozen=True)
-class Choice:
-    """The next job, or None where all wait, and whether what it would be must wait for memory alone."""
+AnyTicket = TypeVar("AnyTicket", bound=Ticket)
 
-    ticket: Ticket | None
-    short_of_memory: tuple[Ticket, ...] = ()
+
+@dataclass(frozen=True)
+class Choice(Generic[AnyTicket]):
+    """The next job, or None where all wait, and those that wait for memory alone."""
+
+    ticket: AnyTicket | None
+    short_of_memory: Collection[AnyTicket] = ()
 
 
 class Turns:
@@ -72,14 +77,14 @@ class Turns:
 
 
 def choose(
-    waiting: Collection[Ticket],
-    running: Collection[Ticket],
+    waiting: Collection[AnyTicket],
+    running: Collection[AnyTicket],
     lanes: Lanes,
     *,
     now: float,
     budget: Callable[[], int],
     taken: Mapping[str, int] = MappingProxyType({}),
-) -> Choice:
+) -> Choice[AnyTicket]:
     """The job that begins now, its lane noted in its ticket.
 
     taken: turns that the sessions have had, by Turns. budget: bytes that all jobs together may take. A job that runs
@@ -87,25 +92,22 @@ def choose(
     before it.
     """
     left = budget() - sum(ticket.size.nbytes for ticket in running) if running and waiting else None
-    short: list[Ticket] = []
+    turns, short = _turns(waiting, running, taken), []
     for wanted, small_lane in _offers(waiting, running, lanes):
-        for ticket in sorted(wanted, key=_order(waiting, running, now, taken)):
+        for ticket in sorted(wanted, key=lambda ticket: _rank(ticket, turns[ticket], now)):
             if left is None or ticket.size.nbytes <= left:
                 ticket.small_lane = small_lane
                 return Choice(ticket)
             short.append(ticket)
             if now - ticket.since > OVERDUE:
-                return Choice(None, tuple(short))
-    return Choice(None, tuple(short))
+                return Choice(None, short)
+    return Choice(None, short)
 
 
 def _offers(
-    waiting: Collection[Ticket], running: Collection[Ticket], lanes: Lanes
-) -> Iterable[tuple[list[Ticket], bool]]:
-    """For each free lane, the jobs that may take it, and whether it is one for small jobs.
-
-    Large jobs come first into the lanes for all: small ones have another way.
-    """
+    waiting: Collection[AnyTicket], running: Collection[AnyTicket], lanes: Lanes
+) -> Iterable[tuple[list[AnyTicket], bool]]:
+    """For each free lane, the jobs that may take it, and whether it is one for small jobs, which give way in others."""
     small = [ticket for ticket in waiting if lanes.is_small(ticket.size)]
     large = [ticket for ticket in waiting if not lanes.is_small(ticket.size)]
     in_small = sum(ticket.small_lane for ticket in running)
@@ -118,30 +120,20 @@ def _offers(
         yield small, False
 
 
-def _order(
-    waiting: Collection[Ticket], running: Collection[Ticket], now: float, taken: Mapping[str, int]
-) -> Callable[[Ticket], tuple]:
+def _rank(ticket: Ticket, turn: int, now: float) -> tuple[float, ...]:
     """Overdue jobs first, as they came; then every session's first job, the smallest first; then their second …"""
-    turns = _turns(waiting, running, taken)
-
-    def order(ticket: Ticket) -> tuple:
-        if now - ticket.since > OVERDUE:
-            return 0, ticket.since
-        return 1, turns[id(ticket)], ticket.size.seconds, ticket.since
-
-    return order
+    if now - ticket.since > OVERDUE:
+        return 0, ticket.since
+    return 1, turn, ticket.size.seconds, ticket.since
 
 
-def _turns(waiting: Collection[Ticket], running: Collection[Ticket], taken: Mapping[str, int]) -> dict[int, int]:
+def _turns(waiting: Collection[Ticket], running: Collection[Ticket], taken: Mapping[str, int]) -> dict[Ticket, int]:
     """How many jobs of its sessions come before each, at best: those done, those that run, smaller ones that wait."""
-    by_size = sorted(waiting, key=lambda ticket: (ticket.size.seconds, ticket.since))
-    used = dict(taken)
+    used = Counter(taken)
     for ticket in running:
-        for session in ticket.sessions:
-            used[session] = used.get(session, 0) + 1
+        used.update(ticket.sessions)
     turns = {}
-    for ticket in by_size:
-        turns[id(ticket)] = min((used.get(session, 0) for session in ticket.sessions), default=0)
-        for session in ticket.sessions:
-            used[session] = used.get(session, 0) + 1
+    for ticket in sorted(waiting, key=lambda ticket: (ticket.size.seconds, ticket.since)):
+        turns[ticket] = min((used[session] for session in ticket.sessions), default=0)
+        used.update(ticket.sessions)
     return turns

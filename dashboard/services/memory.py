@@ -10,7 +10,7 @@ from dashboard.services import limits
 from dashboard.services.checkpoints import user_models
 from dashboard.services.checkpoints.names import parse, taken_apart
 from dashboard.services.checkpoints.paths import errors_naming, errors_without_paths, without_paths
-from dashboard.services.checkpoints.reading import READ_BYTES, SMALL_SECONDS, readers
+from dashboard.services.checkpoints.user_models import READ_BYTES, SMALL_SECONDS, readers
 from dashboard.services.jobs import Store
 from dashboard.services.lanes import Size
 from dashboard.services.process import once_per_process, session
@@ -29,20 +29,14 @@ class Held:
     device: str
 
 
-@once_per_process
-def _store() -> Store[ve.LoadedModel]:
-    return Store(limits.MODEL_BYTES, size=lambda loaded: loaded.nbytes)
+_reports = once_per_process(lambda: Store[ve.LoadReport](256, size=lambda _: 1))
+_store = once_per_process(lambda: Store[ve.LoadedModel](limits.MODEL_BYTES, size=lambda loaded: loaded.nbytes))
 
 
 @st.cache_resource(show_spinner=False)
 def _held() -> Store[ve.LoadedModel]:
     """The store of models; clearing Streamlit's caches drops this reference to it, and no model."""
     return _store()
-
-
-@once_per_process
-def _reports() -> Store[ve.LoadReport]:
-    return Store(256, size=lambda _: 1)
 
 
 def version(name: str) -> Hashable:
@@ -64,11 +58,13 @@ def load_model(name: str, progress: Progress) -> ve.LoadedModel:
     """A model, loaded once for all sessions; VitEngineError where it cannot be. Nothing is downloaded for it."""
     check_current(name)
     added, key = user_models.find(name), version(name)
-    held = _held().get(key)
-    if held is not None:
+    if (held := _held().get(key)) is not None:
         return held
     spec = added.spec if added else find_model(name)
-    check_fit(spec)
+    if too_large(spec):
+        takes, most = format_bytes(model_bytes(spec)), format_bytes(limits.MODEL_BYTES)
+        advice = "Choose a smaller one, or start the server with a larger VIT_DASHBOARD_MODEL_BYTES."
+        raise ve.ResourceError(f"{spec.title} takes {takes} of memory, and models may take {most} here. {advice}")
     if not added and not works_offline(spec):
         raise ve.CheckpointError(f"the weights of {spec.title} are not here yet: download them on the page Models.")
 
@@ -79,17 +75,11 @@ def load_model(name: str, progress: Progress) -> ve.LoadedModel:
         _reports().put(name, loaded.report)
         return loaded
 
-    expected = _expected(spec, from_registry=added is None)
-    return readers().once(_held(), key, load, progress, session=session(), size=expected)
-
-
-def _expected(spec: ve.ModelSpec, *, from_registry: bool) -> Size:
-    """What is read is in memory twice, as it is in the file and as the model.
-
-    Models of the registry always count as small, so that they never wait for a stranger's large file.
-    """
     seconds = model_bytes(spec) / READ_BYTES
-    return Size(min(seconds, SMALL_SECONDS) if from_registry else seconds, 2 * model_bytes(spec))
+    if added is None:  # a model of the registry counts as small: it never waits for a stranger's large file
+        seconds = min(seconds, SMALL_SECONDS)
+    size = Size(seconds, 2 * model_bytes(spec))  # in memory twice, as it is in the file and as the model
+    return readers().run(key, load, progress, store=_held(), session=session(), size=size)
 
 
 def _load_published(name: str, progress: Progress) -> ve.LoadedModel:
@@ -103,11 +93,10 @@ def _load_own(name: str, added: user_models.UserModel) -> ve.LoadedModel:
     user_models.check_unchanged(name, added)
     parts = taken_apart(name)
     with user_models.opened(name, added.display_name) as path, errors_naming(path, added.spec.title):
-        loaded = ve.load_model(user_models.source_of(path, parts), heads=parts.heads)
+        loaded = ve.load_model(parts.source(path), heads=parts.heads)
     if loaded.report.sha256 != added.sha256:
         raise ve.CheckpointError(f"{added.spec.title} was written anew while it was read: add it again.")
-    report = replace(loaded.report, source=name)
-    return replace(loaded, spec=added.spec, report=report)
+    return replace(loaded, spec=added.spec, report=replace(loaded.report, source=name))
 
 
 def model_bytes(spec: ve.ModelSpec) -> int:
@@ -120,16 +109,6 @@ def too_large(spec: ve.ModelSpec) -> str:
     if model_bytes(spec) <= limits.MODEL_BYTES:
         return ""
     return f"the model's {format_bytes(model_bytes(spec))} are over the {format_bytes(limits.MODEL_BYTES)} kept here"
-
-
-def check_fit(spec: ve.ModelSpec) -> None:
-    """ResourceError for a model that is larger than all that may be held."""
-    if too_large(spec):
-        raise ve.ResourceError(
-            f"{spec.title} takes {format_bytes(model_bytes(spec))} of memory, and models may take "
-            f"{format_bytes(limits.MODEL_BYTES)} here. Choose a smaller one, or start the server with "
-            "a larger VIT_DASHBOARD_MODEL_BYTES."
-        )
 
 
 def in_memory() -> dict[str, Held]:

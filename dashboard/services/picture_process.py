@@ -9,6 +9,7 @@ import importlib
 import json
 import os
 import sys
+from contextlib import suppress
 from types import ModuleType
 
 try:
@@ -22,7 +23,7 @@ def main() -> None:
     decoding = _decoder(sys.argv[1])
     most_pixels, kept_pixels, seconds, memory = map(int, sys.argv[2:])
     data = sys.stdin.buffer.read()
-    _be_silent()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # libtiff and others write there from C
     _limit(seconds, memory)
     answer, pixels = _decoded(decoding, data, most_pixels, kept_pixels)
     sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")
@@ -37,20 +38,11 @@ def _decoder(folder: str) -> ModuleType:
     return importlib.import_module("vit_engine.decoding")
 
 
-def _be_silent() -> None:
-    """libtiff and others write to stderr from C, a line for every odd tag of a stranger's file."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
-
-
 def _limit(seconds: int, memory: int) -> None:
     """Bound CPU time and memory, where the system can: macOS bounds no address space, Windows neither."""
-    if resource is None:
-        return
     for name, limit in (("RLIMIT_CORE", 0), ("RLIMIT_CPU", seconds), ("RLIMIT_AS", memory)):
-        try:
+        with suppress(AttributeError, ValueError, OSError):
             resource.setrlimit(getattr(resource, name), (limit, limit + 1 if name == "RLIMIT_CPU" else limit))
-        except (AttributeError, ValueError, OSError):
-            continue
 
 
 def _decoded(decoding: ModuleType, data: bytes, most_pixels: int, kept_pixels: int) -> tuple[dict, bytes]:

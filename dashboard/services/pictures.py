@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from dashboard.links.selection import UPLOAD_PREFIX
 from dashboard.samples import SAMPLES, Sample, find_sample
@@ -27,18 +27,14 @@ _PIXELS, _BYTES = 2e7, 1e7  # decoded a second, about, on a slow machine; a prog
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A picture's upright pixels, uint8 (height, width, 3), the sha256 of its file, and what to call it.
+    """A picture; of an upload nothing else is kept, neither the file nor what it says of its owner."""
 
-    Of an upload nothing else is kept: neither the file nor what it says of its owner. credit: empty for uploads.
-    scene: whether it was generated. sample: its name, where it is one.
-    """
-
-    pixels: np.ndarray
-    sha256: str
+    pixels: np.ndarray  # upright, uint8 (height, width, 3)
+    sha256: str  # of its file
     title: str
-    credit: str = ""
-    scene: bool = False
-    sample: str = ""
+    credit: str = ""  # of samples
+    scene: bool = False  # whether it was generated
+    sample: str = ""  # its name, where it is one
 
     @property
     def name(self) -> str:
@@ -48,8 +44,7 @@ class Picture:
     @property
     def shape(self) -> tuple[int, int]:
         """(height, width) in pixels."""
-        height, width, _ = self.pixels.shape
-        return height, width
+        return self.pixels.shape[:2]
 
     @property
     def data(self) -> bytes:
@@ -63,23 +58,18 @@ class Picture:
         return picture
 
 
-@once_per_process
-def _uploads() -> Store[Picture]:
-    return Store(limits.UPLOAD_BYTES, size=lambda picture: picture.pixels.nbytes)
+_uploads = once_per_process(lambda: Store[Picture](limits.UPLOAD_BYTES, size=lambda picture: picture.pixels.nbytes))
 
 
 @once_per_process
 def _readers() -> Jobs:
     """Pictures of up to limits.KEPT_PIXELS, with a place for small ones that slow ones never take."""
-    return Jobs(
-        at_once=limits.PICTURES_AT_ONCE, waiting="waiting for other pictures", for_small=1, small_seconds=SMALL_SECONDS
-    )
+    waiting, at_once = "waiting for other pictures", limits.PICTURES_AT_ONCE
+    return Jobs(at_once=at_once, waiting=waiting, for_small=1, small_seconds=SMALL_SECONDS)
 
 
-@once_per_process
-def _large_readers() -> Jobs:
-    """Larger ones, which take a gigabyte and seconds each: one at a time, and never in the way of small ones."""
-    return Jobs(at_once=1, waiting="waiting for other large pictures")
+# Larger ones, which take a gigabyte and seconds each: one at a time, and never in the way of small ones.
+_large_readers = once_per_process(lambda: Jobs(at_once=1, waiting="waiting for other large pictures"))
 
 
 @lru_cache(len(SAMPLES))
@@ -102,22 +92,16 @@ def _sample_pixels(sample: Sample) -> np.ndarray:
     return np.where(pixels, 255, 0).astype(np.uint8) if pixels.dtype == bool else pixels
 
 
-@lru_cache(2 * len(SAMPLES))
-def thumbnail(name: str, side: int = 96) -> bytes:
-    """The middle of a sample, a square JPEG of this side in pixels."""
-    picture = sample_picture(name).open()
-    edge = min(picture.size)
-    left, top = (picture.width - edge) // 2, (picture.height - edge) // 2
+@lru_cache(len(SAMPLES))
+def thumbnail(name: str) -> bytes:
+    """The middle of a sample, a square JPEG."""
     buffer = io.BytesIO()
-    picture.crop((left, top, left + edge, top + edge)).resize((side, side)).save(buffer, "JPEG", quality=80)
+    ImageOps.fit(sample_picture(name).open(), (96, 96)).save(buffer, "JPEG", quality=80)
     return buffer.getvalue()
 
 
 def keep_upload(data: bytes, progress: Progress) -> Picture:
-    """An uploaded file as a picture that links can name as long as it is held; ImageError if it is none.
-
-    It is decoded once, in a process of its own (dashboard.services.decoder), and not at all if nobody waits for it.
-    """
+    """An uploaded file, decoded once, as a picture that links can name as long as it is held; ImageError if none."""
     sha256 = hashlib.sha256(data).hexdigest()
 
     def read(most_pixels: int, report: Progress) -> Picture:
@@ -125,9 +109,10 @@ def keep_upload(data: bytes, progress: Progress) -> Picture:
 
     small, size = partial(read, limits.KEPT_PIXELS), _expected(data)
     try:
-        return _readers().once(_uploads(), sha256, small, progress, session=session(), size=size)
+        return _readers().run(sha256, small, progress, store=_uploads(), session=session(), size=size)
     except LargerPictureError:
-        return _large_readers().once(_uploads(), sha256, partial(read, MAX_PIXELS), progress, session=session())
+        large = partial(read, MAX_PIXELS)
+        return _large_readers().run(sha256, large, progress, store=_uploads(), session=session())
 
 
 def _expected(data: bytes) -> Size:

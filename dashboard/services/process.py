@@ -4,7 +4,6 @@ Not st.cache_resource: any client can send Streamlit's "clear cache", which woul
 and jobs away. Only models are cached there, and even of those the store is kept here.
 """
 
-import gc
 import threading
 from collections.abc import Callable
 from functools import wraps
@@ -37,16 +36,6 @@ def forget_all() -> None:
     st.cache_data.clear()
     with _lock:
         _values.clear()
-
-
-def freeze_what_stays() -> None:
-    """Have the garbage collector pass over all that there is now: modules, models, what was made at the start.
-
-    Streamlit collects all garbage after every run of a script, and each time looks at every object there is: with
-    PyTorch and Plotly imported that takes longer than the run itself.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 def session() -> str:

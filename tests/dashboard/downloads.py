@@ -103,12 +103,12 @@ def watch_downloads(monkeypatch: pytest.MonkeyPatch, name: str) -> Watched:
 
     def ending(some: jobs.Jobs, job: jobs.Job) -> None:
         end(some, job)
-        if job.ticket.key == name:
+        if job.key == name:
             seen.ended.release()  # not before nobody finds the download any more
 
     def reporting(job: jobs.Job, fraction: float, message: str) -> None:
         report(job, fraction, message)
-        if job.ticket.key == name and fraction > 0.4:  # of 4.8 MB: at least "2 of 5 MB"
+        if job.key == name and fraction > 0.4:  # of 4.8 MB: at least "2 of 5 MB"
             seen.halfway.set()
 
     monkeypatch.setattr(jobs.Jobs, "start", starting)

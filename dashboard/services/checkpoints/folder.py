@@ -8,7 +8,8 @@ import os
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from dashboard.services import limits
@@ -32,23 +33,19 @@ FOLDER_LINK = "link to a folder"
 TOO_DEEP = "too many folders below each other"
 OF_A_MODEL_FOLDER = "part of a model folder, which is opened as a whole"
 NO_WEIGHTS = "no weight file, and no folder with a config.json and weights"
-ABSENT = ""
+ABSENT = "absent"  # goes without saying
 
 Stamp = tuple[tuple[str, int, int], ...]
 
 
 @dataclass(frozen=True)
 class Listing:
-    """Names of checkpoints, files and folders with a config.json.
-
-    folder: what the folder itself is called; empty where none is configured. cut: whether there are more than are
-    listed. left_out: why something looks like a checkpoint and is not offered, and how many of the kind.
-    """
+    """Names of checkpoints, files and folders with a config.json."""
 
     names: tuple[str, ...]
-    folder: str = ""
-    cut: bool = False
-    left_out: tuple[tuple[str, int], ...] = ()
+    folder: str = ""  # what the folder itself is called; empty where none is configured
+    cut: bool = False  # whether there are more than are listed
+    left_out: tuple[tuple[str, int], ...] = ()  # why what looks like a checkpoint is not offered, and how many times
 
 
 def checkpoint_folder() -> Path | None:
@@ -61,10 +58,8 @@ def checkpoint_folder() -> Path | None:
     except OSError:  # a relative one, and the server's own working folder is gone
         folder = ""
     if not os.path.isdir(folder):
-        raise CheckpointError(
-            f"{VARIABLE} must name a folder; what it names is none, or is no longer there. Whoever runs this server "
-            "can bring it back, or name another and start the server again."
-        )
+        advice = "Whoever runs this server can bring it back, or name another and start the server again."
+        raise CheckpointError(f"{VARIABLE} must name a folder; what it names is none, or is no longer there. {advice}")
     return Path(folder)
 
 
@@ -75,30 +70,25 @@ def list_checkpoints() -> Listing:
         return Listing(())
     walk = _Walk(str(root))
     walk.visit("", limits.MAX_DEPTH)
-    return Listing(_sorted(walk.names), root.name or str(root), walk.cut, tuple(sorted(walk.left_out.items())))
+    names, cut = walk.names[: limits.MAX_FILES], walk.cut or len(walk.names) > limits.MAX_FILES
+    left_out = tuple(sorted(walk.left_out.items()))
+    return Listing(tuple(sorted(names, key=_as_people_count)), root.name or str(root), cut, left_out)
 
 
-def _sorted(names: list[str]) -> tuple[str, ...]:
-    """As people count: 9 before 10."""
-    return tuple(
-        sorted(
-            names,
-            key=lambda name: [
-                (len(part), part) if part.isdigit() else (0, part.lower()) for part in re.split(r"(\d+)", name)
-            ],
-        )
-    )
+def _as_people_count(name: str) -> list[tuple[int, str]]:
+    """9 before 10."""
+    return [(len(part), part) if part.isdigit() else (0, part.lower()) for part in re.split(r"(\d+)", name)]
 
 
+@dataclass
 class _Walk:
-    """One walk through the folder, until so many names are found or so many entries were seen."""
+    """One walk through the folder, until a name more than are listed is found, or so many entries were seen."""
 
-    def __init__(self, root: str) -> None:
-        self.root = root
-        self.names: list[str] = []
-        self.left_out: Counter[str] = Counter()
-        self.cut = self._full = False
-        self._seen = 0
+    root: str
+    names: list[str] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+    cut: bool = False
+    seen: int = 0
 
     def visit(self, folder: str, depth: int) -> None:
         """Take in what is below a folder, a relative name or "" for the root, and so many folders below that."""
@@ -106,9 +96,9 @@ class _Walk:
         if _is_model_folder(entries):
             self._take(folder or ".", _fault_of_folder(entries, self.root))
             return
-        beside = _fault_of_folder(_read_beside(entries), self.root)
+        beside = _fault_of_folder(entries, self.root, endings=_BESIDE)
         for entry in entries:
-            if self._full:
+            if len(self.names) > limits.MAX_FILES:
                 return
             self._look_at(entry, f"{folder}/{entry.name}" if folder else entry.name, depth, beside)
 
@@ -127,26 +117,21 @@ class _Walk:
 
     def _entries(self, path: str) -> list[os.DirEntry]:
         """What is in a folder, as far as the walk may still look, by name; nothing where it cannot be read."""
-        most = limits.MAX_ENTRIES - self._seen
-        try:
-            entries = _scan(path, most) if most else []
-        except OSError:
+        most = limits.MAX_ENTRIES - self.seen
+        entries = _scan(path, most) if most else []
+        if entries is None:
             self.left_out[NOT_READABLE] += 1
             return []
-        self._seen += len(entries)
+        self.seen += len(entries)
         self.cut = self.cut or len(entries) == most
         return entries
 
     def _take(self, name: str, fault: str) -> None:
         fault = fault or _fault_of_ending(name)
-        if fault == HIDDEN:  # meant so: nobody needs to hear of it
-            return
-        if fault:
-            self.left_out[fault] += 1
-        elif len(self.names) == limits.MAX_FILES:
-            self.cut = self._full = True
-        else:
+        if not fault:
             self.names.append(name)
+        elif fault != HIDDEN:  # which is meant so: nobody needs to hear of it
+            self.left_out[fault] += 1
 
 
 def find_checkpoint(name: str) -> Path:
@@ -154,50 +139,49 @@ def find_checkpoint(name: str) -> Path:
     root = checkpoint_folder()
     if root is None:
         raise CheckpointError(f"no folder of checkpoints is configured here: set {VARIABLE} and start the server.")
-    fault = _fault(name, str(root))
-    if fault is not None:
+    if fault := _fault(name, str(root)):
         shown = repr(name if len(name) <= _SHOWN_IN_ERRORS else f"{name[:_SHOWN_IN_ERRORS]}…")
-        why = f": {fault}" if fault else ""
+        why = "" if fault == ABSENT else f": {fault}"
         raise CheckpointError(f"there is no checkpoint {shown} in the folder of this server{why}.")
     return root / name
 
 
-def _fault(name: str, root: str) -> str | None:
-    """Why a name is not offered, ABSENT for what is not there; None for one that is offered."""
+def _fault(name: str, root: str) -> str:
+    """Why a name is not offered; empty for one that is."""
     pure = PurePosixPath(name)
     if pure.is_absolute() or ".." in pure.parts or str(pure) != name:
         return ABSENT
-    by_name = next(filter(None, map(_fault_of_name, pure.parts)), "") or _fault_of_ending(name)
-    if by_name:
-        return by_name
-    above = _fault_of_folders(pure, root)
-    return above if above is not None else _fault_of_last(os.path.join(root, name), root, len(pure.parts))
+    above = (_fault_above(os.path.join(root, folder)) for folder in reversed(pure.parents))
+    return (
+        next(filter(None, map(_fault_of_name, pure.parts)), "")
+        or _fault_of_ending(name)
+        or next(filter(None, above), "")
+        or _fault_of_last(os.path.join(root, name), root, len(pure.parts))
+    )
 
 
-def _fault_of_folders(pure: PurePosixPath, root: str) -> str | None:
-    """What is wrong with the folders above; None for nothing."""
-    for number in range(len(pure.parts)):
-        folder = os.path.join(root, *pure.parts[:number])
-        if number and os.path.islink(folder):
-            return FOLDER_LINK
-        if os.path.isfile(os.path.join(folder, "config.json")) and _is_model_folder(_scan_or_nothing(folder)):
-            return OF_A_MODEL_FOLDER
-    return None
+def _fault_above(folder: str) -> str:
+    """What is wrong with one of the folders above."""
+    if os.path.islink(folder):
+        return FOLDER_LINK
+    is_model = os.path.isfile(os.path.join(folder, "config.json")) and _is_model_folder(_scan(folder) or [])
+    return OF_A_MODEL_FOLDER if is_model else ""
 
 
-def _fault_of_last(path: str, root: str, depth: int) -> str | None:
+def _fault_of_last(path: str, root: str, depth: int) -> str:
     is_folder = os.path.isdir(path)
     if depth - (not is_folder) > limits.MAX_DEPTH:
         return TOO_DEEP
+    if is_folder and os.path.islink(path):
+        return FOLDER_LINK
+    if is_folder:
+        entries = _scan(path) or []
+        return _fault_of_folder(entries, root) if _is_model_folder(entries) else NO_WEIGHTS
     if not os.path.lexists(path):
         return ABSENT
-    if not is_folder:
-        beside = _read_beside(_scan_or_nothing(os.path.dirname(path))) if _HUB.fullmatch(os.path.basename(path)) else []
-        return (_fault_of_file(path, root, _fault_of_folder(beside, root)) if has_suffix(path) else NO_WEIGHTS) or None
-    if os.path.islink(path) and path != root:
-        return FOLDER_LINK
-    entries = _scan_or_nothing(path)
-    return (_fault_of_folder(entries, root) if _is_model_folder(entries) else NO_WEIGHTS) or None
+    entries = (_scan(os.path.dirname(path)) or []) if _HUB.fullmatch(os.path.basename(path)) else []
+    beside = _fault_of_folder(entries, root, endings=_BESIDE)
+    return _fault_of_file(path, root, beside) if has_suffix(path) else NO_WEIGHTS
 
 
 def _fault_of_name(name: str) -> str:
@@ -213,10 +197,7 @@ def _fault_of_ending(name: str) -> str:
 
 
 def _fault_of_file(path: str, root: str, beside: str) -> str:
-    """What is wrong with a file; nothing is opened, because a pipe would never answer.
-
-    beside: what is wrong with the files beside it that are read with those of the hub's names.
-    """
+    """What is wrong with a file, not opened, as a pipe would never answer; or beside one of a hub's names."""
     if os.path.islink(path) and not _is_inside(path, root):
         return STRAY_LINK
     if not os.path.isfile(path):
@@ -226,14 +207,10 @@ def _fault_of_file(path: str, root: str, beside: str) -> str:
     return beside if _HUB.fullmatch(os.path.basename(path)) else ""
 
 
-def _read_beside(entries: Sequence[os.DirEntry]) -> list[os.DirEntry]:
-    return [entry for entry in entries if entry.name.endswith(_BESIDE)]
-
-
-def _fault_of_folder(entries: Sequence[os.DirEntry], root: str) -> str:
+def _fault_of_folder(entries: Sequence[os.DirEntry], root: str, *, endings: tuple[str, ...] = ("",)) -> str:
     """Whether all that would be read in a folder lies in the root, once links are followed."""
-    strays = (entry for entry in entries if entry.is_symlink() and os.path.isfile(entry.path))
-    return "" if all(_is_inside(entry.path, root) for entry in strays) else STRAY_LINK
+    links = (entry for entry in entries if entry.is_symlink() and entry.name.endswith(endings))
+    return "" if all(_is_inside(link.path, root) for link in links if os.path.isfile(link.path)) else STRAY_LINK
 
 
 def _is_model_folder(entries: Sequence[os.DirEntry]) -> bool:
@@ -248,41 +225,31 @@ def _is_folder(entry: os.DirEntry) -> bool:
     return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir(follow_symlinks=False)
 
 
-def _scan(path: str, most: int = limits.MAX_ENTRIES) -> list[os.DirEntry]:
-    """At most so many entries of a folder, by name. OSError where it cannot be read."""
-    with os.scandir(path) as entries:
-        found = [entry for _, entry in zip(range(most), entries, strict=False)]
-    return sorted(found, key=lambda entry: entry.name)
-
-
-def _scan_or_nothing(path: str) -> list[os.DirEntry]:
+def _scan(path: str, most: int = limits.MAX_ENTRIES) -> list[os.DirEntry] | None:
+    """At most so many entries of a folder, by name; None where it cannot be read."""
     try:
-        return _scan(path)
+        with os.scandir(path) as entries:
+            return sorted(islice(entries, most), key=lambda entry: entry.name)
     except OSError:
-        return []
+        return None
 
 
 def _is_inside(path: str, root: str) -> bool:
     return Path(os.path.realpath(path)).is_relative_to(root)
 
 
-def _read_with(path: Path) -> list[Path]:
+def _files(path: Path) -> list[Path]:
+    """All that is read of a checkpoint."""
     if path.is_dir():
-        return sorted(one for one in path.iterdir() if one.is_file())
-    if not _HUB.fullmatch(path.name):
-        return []
-    others = (one for one in path.parent.iterdir() if one.suffix in _BESIDE and one != path)
-    return sorted(one for one in others if one.is_file())
+        return sorted(filter(Path.is_file, path.iterdir()))
+    beside = [each for each in path.parent.iterdir() if each.suffix in _BESIDE] if _HUB.fullmatch(path.name) else []
+    return [path, *sorted(each for each in beside if each != path and each.is_file())]
 
 
 def stamp(path: Path) -> Stamp:
-    """What changes when a checkpoint does: name, time in ns and size of every file that is read.
-
-    CheckpointError where one of them has just gone.
-    """
+    """Name, time in ns and size of every file that is read of a checkpoint; CheckpointError where one has just gone."""
     try:
-        files = _read_with(path) if path.is_dir() else [path, *_read_with(path)]
-        stats = [(file.name, file.stat()) for file in files]
+        stats = [(file.name, file.stat()) for file in _files(path)]
     except OSError as error:
         raise CheckpointError(f"{path.name!r} cannot be read: {os.strerror(error.errno or 0)}.") from error
     return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)

@@ -5,15 +5,17 @@ file, where it has several; "@6" the number of heads, where nothing in the file 
 """
 
 import re
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from dashboard.links.selection import OWN_PREFIXES
+from dashboard.services.checkpoints.series import Place, place
 from vit_engine import CheckpointError
 from vit_engine.analysis.comparison import FILE_PREFIX
 from vit_engine.weights.reading.folder import SUFFIXES
 
-_PARTS = re.compile(r"(?P<what>.+?)(?P<part>#[^#/@]+)?(?:@(?P<heads>[0-9]{1,4}))?", re.DOTALL)
+_PREFIX = "|".join(OWN_PREFIXES)
+_NAME = re.compile(rf"(?P<prefix>{_PREFIX})(?P<what>.+?)(?P<part>#[^#/@]+)?(?:@(?P<heads>[0-9]{{1,4}}))?", re.DOTALL)
 
 
 def has_suffix(name: str) -> bool:
@@ -39,14 +41,22 @@ class Name(NamedTuple):
         """Whether it is from the folder of checkpoints."""
         return self.prefix == FILE_PREFIX
 
+    @property
+    def place(self) -> Place | None:
+        """Where the file stands in a series; None for one that is in none."""
+        return place(self.what) if self.in_folder else None
+
+    def source(self, path: Path) -> str:
+        """The file at this path, and which part of it, as the engine takes them."""
+        return f"{path}#{self.part}" if self.part else str(path)
+
 
 def parse(name: str) -> Name | None:
     """A name taken apart; None for models that are no files."""
-    prefix = next((prefix for prefix in OWN_PREFIXES if name.startswith(prefix)), None)
-    found = _PARTS.fullmatch(name.removeprefix(prefix)) if prefix is not None else None
-    if prefix is None or found is None:
+    found = _NAME.fullmatch(name)
+    if found is None:
         return None
-    what, part = found["what"], found["part"] or ""
+    prefix, what, part = found["prefix"], found["what"], found["part"] or ""
     if part.lower().endswith(SUFFIXES) or (part and prefix == FILE_PREFIX and not has_suffix(what)):
         what, part = what + part, ""  # a file's own name may have a "#"
     return Name(prefix, what, part[1:], int(found["heads"]) if found["heads"] else None)

@@ -29,11 +29,8 @@ _TEXT = re.compile(
 
 
 def without_paths(text: str) -> str:
-    """A message with the last part of each absolute path in it alone; folders that are known are called what they are.
-
-    They come first, because a path may have spaces in it. URLs stay, except those of files.
-    """
-    for folder, words in _known():
+    """A message with the last part of each absolute path alone, and known folders called what they are; URLs stay."""
+    for folder, words in _known():  # first, because a path may have spaces in it
         text = re.sub(rf"{re.escape(folder)}/(?=[^\s/])", "", text)
         text = re.sub(rf"{re.escape(folder)}/?(?![\w/])", words, text)
     return _TEXT.sub(_shown, text)
@@ -41,12 +38,10 @@ def without_paths(text: str) -> str:
 
 def _shown(match: re.Match[str]) -> str:
     """What a browser sees of a path or a URL."""
-    if match["url"] is not None:
-        return match["url"]
-    if match["quoted"] is not None:
-        parts = [part for part in re.split(r"[\\/]+", match["quoted"]) if part]
-        return match[0] if len(parts) < 2 else f"{match['quote']}{parts[-1]}{match['quote']}"
-    return match["file"] or match["windows"] or match["name"] or ""
+    if match["quoted"] is None:
+        return match["url"] or match["file"] or match["windows"] or match["name"] or ""
+    parts = [part for part in re.split(r"[\\/]+", match["quoted"]) if part]
+    return match[0] if len(parts) < 2 else f"{match['quote']}{parts[-1]}{match['quote']}"
 
 
 def _known() -> list[tuple[str, str]]:
@@ -56,23 +51,15 @@ def _known() -> list[tuple[str, str]]:
         Path(tempfile.gettempdir()): "the temporary folder",
         Path(ve.__file__).parent: "the engine's folder",
         cache_folder(): "the cache folder",
-        **_configured(),
     }
-    known = {str(each): words for folder, words in folders.items() for each in (folder, folder.resolve())}
-    absolute = (each for each in known.items() if each[0].startswith("/") and each[0].count("/") > 1)
-    return sorted(absolute, key=lambda each: -len(each[0]))
-
-
-def _configured() -> dict[Path, str]:
-    """Folders that the environment names: that of checkpoints, and mirrors that are no URL of the web."""
-    folders: dict[Path, str] = {}
     if checkpoints := os.environ.get(VARIABLE):
         folders[Path(os.path.expanduser(checkpoints))] = "the checkpoint folder"
     for mirror in os.environ.get(_MIRRORS, "").split():
-        path = re.sub("^file:/*", "/", mirror, flags=re.IGNORECASE)
-        if path.startswith("/"):
+        if (path := re.sub("^file:/*", "/", mirror, flags=re.IGNORECASE)).startswith("/"):
             folders[Path(path)] = "the mirror"
-    return folders
+    known = {str(each): words for folder, words in folders.items() for each in (folder, folder.resolve())}
+    absolute = (each for each in known.items() if each[0].startswith("/") and each[0].count("/") > 1)
+    return sorted(absolute, key=lambda each: -len(each[0]))
 
 
 @contextmanager

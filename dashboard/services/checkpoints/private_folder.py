@@ -1,8 +1,7 @@
 """A folder of this process alone, in the system's temporary folder, that goes with the process.
 
-A process that is killed leaves its folder behind: the next one removes it. Which folders are in use is known by a
-lock on the folder itself, which the system drops with the process, however it ends. (systemd-tmpfiles leaves locked
-folders alone, too.)
+A process that is killed leaves its folder behind: the next one removes it. Folders in use are locked, and the system
+drops a lock with its process, however that ends. (systemd-tmpfiles leaves locked folders alone, too.)
 """
 
 import os
@@ -27,19 +26,10 @@ class PrivateFolder:
     """A new folder that only this user can enter, locked as long as it is held."""
 
     def __init__(self) -> None:
-        self.path, lock = _make()
+        self.path, lock = Path(tempfile.mkdtemp(prefix=PREFIX)), None
+        while fcntl is not None and (lock := _hold(self.path)) is None:  # another process was quicker to lock it
+            self.path = Path(tempfile.mkdtemp(prefix=PREFIX))
         self.remove = weakref.finalize(self, _remove, self.path, lock, os.getpid())
-
-
-def _make() -> tuple[Path, int | None]:
-    """A folder and the descriptor that locks it; another one where another process was quicker to lock it."""
-    while True:
-        path = Path(tempfile.mkdtemp(prefix=PREFIX))
-        if fcntl is None:
-            return path, None
-        lock = _hold(path)
-        if lock is not None:
-            return path, lock
 
 
 def _remove(path: Path, lock: int | None, process: int) -> None:
@@ -52,13 +42,8 @@ def _remove(path: Path, lock: int | None, process: int) -> None:
 
 def remove_abandoned() -> None:
     """Remove the folders of processes that were killed: this user's, of this make, and locked by nobody."""
-    try:
-        names = os.listdir(tempfile.gettempdir())
-    except OSError:  # a temporary folder may be open for writing alone
-        return
-    for name in filter(_OURS.fullmatch, names):
-        path = Path(tempfile.gettempdir(), name)
-        lock = _hold(path) if fcntl is not None else None
+    for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):  # none where it is open for writing alone
+        lock = _hold(path) if fcntl is not None and _OURS.fullmatch(path.name) else None
         if lock is not None:
             if _is_ours(path, lock):
                 shutil.rmtree(path, ignore_errors=True)

@@ -54,20 +54,16 @@ def place(name: str) -> Place | None:
 
 def find_series(names: Iterable[str]) -> tuple[Series, ...]:
     """All series of two or more among relative names."""
-    found: dict[str, list[tuple[Place, str]]] = defaultdict(list)
+    found: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
     for name in names:
-        where = place(name)
-        if where is not None:
-            found[where.pattern].append((where, name))
-    ordered = [sorted(members, key=lambda member: (member[0].number, member[1])) for members in found.values()]
-    return tuple(_series(members) for members in ordered if len(members) > 1)
-
-
-def _series(members: list[tuple[Place, str]]) -> Series:
-    first = members[0][0]
-    return Series(
-        first.pattern, first.run, tuple(name for _, name in members), tuple(where.number for where, _ in members)
-    )
+        if (where := place(name)) is not None:
+            found[where.pattern, where.run].append((where.number, name))
+    runs = []
+    for (pattern, run), members in found.items():
+        if len(members) > 1:
+            numbers, files = zip(*sorted(members), strict=True)
+            runs.append(Series(pattern, run, files, numbers))
+    return tuple(runs)
 
 
 def spread(count: int, most: int) -> tuple[int, ...]:

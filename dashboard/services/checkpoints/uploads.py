@@ -41,8 +41,8 @@ class Upload:
 class Uploads:
     """Files by sha256, the least recently used out first.
 
-    The bound holds on disk at every moment: what is being written counts from its first byte, and a file that is
-    being read is not removed, because its space would only be free once it is closed. Whoever needs that room waits.
+    The bound holds on disk at every moment: what is being written counts from its first byte. A file that is being
+    read stays, because its space is only free once it is closed; whoever needs that room waits.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -62,9 +62,8 @@ class Uploads:
     def keep(self, source: BinaryIO, *, title: str, size: int, progress: Progress) -> str:
         """Copy a file piece by piece, unless its bytes are held; returns its sha256.
 
-        source: can be read twice. CheckpointError for one that is too large or of no kind, or where the disk fails;
-        nothing is left of it then. The first name that it comes with stays, and what was made of it under that name;
-        but weights that were published are known by their name, so that takes the place of another.
+        source: can be read twice. CheckpointError, and nothing is left of it, for one that is too large or of no kind,
+        or where the disk fails. The first name that it comes with stays, unless weights were published under another.
         """
         name = _checked(title)
         self._check_fit(name, size)
@@ -78,10 +77,9 @@ class Uploads:
 
     def _check_fit(self, name: str, size: int) -> None:
         if size > self._max_bytes:
-            raise CheckpointError(
-                f"{name!r} has {format_bytes(size)}, and {format_bytes(self._max_bytes)} of uploaded checkpoints are "
-                "kept here: put it into the server's folder of checkpoints, or raise VIT_DASHBOARD_CHECKPOINT_BYTES."
-            )
+            most = f"{format_bytes(self._max_bytes)} of uploaded checkpoints are kept here"
+            advice = "put it into the server's folder of checkpoints, or raise VIT_DASHBOARD_CHECKPOINT_BYTES"
+            raise CheckpointError(f"{name!r} has {format_bytes(size)}, and {most}: {advice}.")
 
     def _reserve(self, sha256: str, size: int, progress: Progress) -> bool:
         """Wait for room and take it; False where the bytes are held, perhaps since another session brought them."""
@@ -97,20 +95,16 @@ class Uploads:
 
     def _make_room(self, size: int) -> bool:
         """Whether so many more bytes are within the bound, after the least recently used files have gone if need be."""
-        fixed = sum(self._writing.values()) + sum(self._files[sha256].size for sha256 in self._in_use())
-        if fixed + size > self._max_bytes:
+        used = size + sum(self._writing.values()) + sum(file.size for file in self._files.values())
+        idle = {sha256: file.size for sha256, file in self._files.items() if not self._reading[sha256]}
+        if used - sum(idle.values()) > self._max_bytes:
             return False
-        for sha256 in [each for each in self._files if each not in self._in_use()]:
-            if self._used() + size <= self._max_bytes and len(self._files) < limits.MAX_UPLOADS:
+        for sha256, freed in idle.items():
+            if used <= self._max_bytes and len(self._files) < limits.MAX_UPLOADS:
                 break
             self._drop(sha256)
+            used -= freed
         return True
-
-    def _in_use(self) -> set[str]:
-        return self._reading.keys() & self._files.keys()
-
-    def _used(self) -> int:
-        return sum(file.size for file in self._files.values()) + sum(self._writing.values())
 
     def _drop(self, sha256: str) -> None:
         """OSError where the disk does not let it go: it still takes its space, and counts."""
@@ -153,11 +147,12 @@ class Uploads:
     def _held(self, sha256: str) -> Upload | None:
         """A file that is there, counted as used; forgotten where somebody has removed it from the disk."""
         upload = self._files.get(sha256)
-        if upload is not None and not upload.path.exists():
+        if upload is None:
+            return None
+        if not upload.path.exists():
             self._drop(sha256)
             return None
-        if upload is not None:
-            self._files.move_to_end(sha256)
+        self._files.move_to_end(sha256)
         return upload
 
     def find(self, sha256: str) -> Upload | None:
@@ -172,13 +167,9 @@ class Uploads:
 
     @contextmanager
     def reading(self, sha256: str, name: str) -> Iterator[Path]:
-        """The path of a file under a name that it came with once; it stays there as long as this lasts.
-
-        CheckpointError where it is no longer held.
-        """
+        """The path of a file under a name that it came with once, where it stays meanwhile; CheckpointError if gone."""
         with self._changed:
-            upload = self._held(sha256)
-            if upload is None:
+            if (upload := self._held(sha256)) is None:
                 raise CheckpointError(GONE)
             with _disk_failures(name):
                 path = _named(upload, name)
@@ -187,9 +178,7 @@ class Uploads:
             yield path
         finally:
             with self._changed:
-                self._reading[sha256] -= 1
-                if not self._reading[sha256]:
-                    del self._reading[sha256]
+                self._reading -= Counter([sha256])
                 self._changed.notify_all()
 
 
@@ -200,11 +189,9 @@ def _checked(title: str) -> str:
         raise CheckpointError(f"the name of a checkpoint must end in {', '.join(SUFFIXES)}; got {name[-80:]!r}.")
     if not name.isprintable():
         raise CheckpointError(f"{name[:80]!r} has characters that cannot be shown: rename the file.")
-    if len(os.fsencode(name)) > _LONGEST_NAME:
-        raise CheckpointError(
-            f"the name '{name[:40]}…' has {len(os.fsencode(name))} bytes; a file's name may have {_LONGEST_NAME}: "
-            "rename the file."
-        )
+    if (size := len(os.fsencode(name))) > _LONGEST_NAME:
+        limit = f"a file's name may have {_LONGEST_NAME}: rename the file."
+        raise CheckpointError(f"the name '{name[:40]}…' has {size} bytes; {limit}")
     return name
 
 
@@ -216,34 +203,31 @@ def _disk_failures(name: str) -> Iterator[None]:
     except OSError as error:
         known = os.strerror(error.errno) if error.errno else "the disk failed"  # the error's own words may have a path
         why = "the disk of this server is full" if error.errno in _FULL else known
-        raise CheckpointError(
-            f"{name!r} could not be saved: {why}. Try again later, or ask whoever runs this server."
-        ) from error
+        advice = "Try again later, or ask whoever runs this server."
+        raise CheckpointError(f"{name!r} could not be saved: {why}. {advice}") from error
 
 
 def _digest(source: BinaryIO, size: int, progress: Progress) -> tuple[str, int]:
     """The sha256 of a file and its bytes, as they are and not as somebody says."""
     digest, done = hashlib.sha256(), 0
-    for piece in _pieces(source):
+    for piece, done in _pieces(source):
         digest.update(piece)
-        done += len(piece)
         progress(0.5 * min(done / max(size, 1), 1.0), f"reading the file: {format_bytes(done)} of {format_bytes(size)}")
     return digest.hexdigest(), done
 
 
 def _copy(source: BinaryIO, target: Path, size: int, progress: Progress) -> None:
-    done = 0
     with target.open("xb") as file:
-        for piece in _pieces(source):
+        for piece, done in _pieces(source):
             file.write(piece)
-            done += len(piece)
             progress(0.5 + 0.5 * done / size, f"keeping the file: {format_bytes(done)} of {format_bytes(size)}")
 
 
-def _pieces(source: BinaryIO) -> Iterator[bytes]:
+def _pieces(source: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    """A file's pieces, each with the bytes up to its end."""
     source.seek(0)
     while piece := source.read(_PIECE):
-        yield piece
+        yield piece, source.tell()
 
 
 def _named(upload: Upload, name: str) -> Path:
@@ -263,12 +247,4 @@ def _is_published(path: Path, sha256: str) -> bool:
     return expected is None or expected.allows(sha256)
 
 
-@once_per_process
-def uploads() -> Uploads:
-    """Of this server."""
-    return Uploads(limits.CHECKPOINT_BYTES)
-
-
-def close_uploads() -> None:
-    """Remove all uploaded checkpoints of this server: it ends."""
-    uploads().close()
+uploads = once_per_process(lambda: Uploads(limits.CHECKPOINT_BYTES))  # of this server

@@ -3,8 +3,7 @@
 import os
 import threading
 import unicodedata
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -15,35 +14,31 @@ import vit_engine as ve
 from dashboard.links.selection import UPLOADED_PREFIX
 from dashboard.services import limits
 from dashboard.services.checkpoints.folder import Stamp, checkpoint_folder, find_checkpoint, stamp
-from dashboard.services.checkpoints.names import Name, parse, taken_apart
+from dashboard.services.checkpoints.names import taken_apart
 from dashboard.services.checkpoints.paths import errors_naming
-from dashboard.services.checkpoints.reading import READ_BYTES, readers
-from dashboard.services.checkpoints.series import place
 from dashboard.services.checkpoints.uploads import GONE, Upload, uploads
-from dashboard.services.jobs import Store
+from dashboard.services.jobs import Jobs, Store, budget
 from dashboard.services.lanes import Size
 from dashboard.services.process import once_per_process, session
 from vit_engine.progress import Progress
 
+READ_BYTES = 2e8  # a second, about: from a disk, checked and converted
+SMALL_SECONDS = 1.0  # that a file is expected to take, at most, to be read beside another one
+
 
 @dataclass(frozen=True)
 class Inspected:
-    """What a checkpoint is, by its name, and what to call it.
-
-    spec: None while nobody says how many heads there are; all but that is in architecture. choices: numbers of
-    heads that are possible, the likeliest first; advice: what is known of them, in words. parts: of the file, the
-    likeliest first. stamp: of the files as they were read.
-    """
+    """What a checkpoint is, by its name, and what to call it."""
 
     name: str
     display_name: str
-    spec: ve.ModelSpec | None
+    spec: ve.ModelSpec | None  # None while nobody says how many heads there are; all but that is in architecture
     architecture: ve.ModelSpec
     report: ve.LoadReport
-    choices: tuple[int, ...]
-    advice: str
-    parts: tuple[str, ...]
-    stamp: Stamp
+    choices: tuple[int, ...]  # numbers of heads that are possible, the likeliest first
+    advice: str  # what is known of them, in words
+    parts: tuple[str, ...]  # of the file, the likeliest first
+    stamp: Stamp  # of the files as they were read
 
 
 @dataclass(frozen=True)
@@ -71,13 +66,20 @@ class _Catalogue:
 
 
 @once_per_process
-def _catalogue() -> _Catalogue:
-    return _Catalogue()
+def readers() -> Jobs:
+    """Weight files are in memory as a whole: a large one at a time, and beside it a small one or a published one."""
+    return Jobs(
+        at_once=1,
+        waiting="waiting for another weight file to be read",
+        for_small=1,
+        small_seconds=SMALL_SECONDS,
+        budget=budget,
+        short_of_memory="waiting until other weight files leave enough memory",
+    )
 
 
-@once_per_process
-def _inspected() -> Store[Inspected]:
-    return Store(256, size=lambda _: 1)
+_catalogue = once_per_process(_Catalogue)
+_inspected = once_per_process(lambda: Store[Inspected](256, size=lambda _: 1))
 
 
 def path_of(name: str) -> Path:
@@ -93,15 +95,10 @@ def _upload(sha256: str) -> Upload:
     return upload
 
 
-@contextmanager
-def opened(name: str, title: str) -> Iterator[Path]:
+def opened(name: str, title: str) -> AbstractContextManager[Path]:
     """The path of a model's file, as it was shown, for reading; an upload stays there as long as this lasts."""
     parts = taken_apart(name)
-    if parts.in_folder:
-        yield find_checkpoint(parts.what)
-    else:
-        with uploads().reading(parts.what, title) as path:
-            yield path
+    return nullcontext(find_checkpoint(parts.what)) if parts.in_folder else uploads().reading(parts.what, title)
 
 
 def stamp_of(name: str) -> Stamp:
@@ -117,31 +114,23 @@ def keep_checkpoint(file: BinaryIO, *, title: str, size: int, progress: Progress
 
 def inspect(name: str, progress: Progress) -> Inspected:
     """What a checkpoint is; CheckpointError, in the engine's words, where it is no model."""
-    title = display_name(name)
-    key = (name, title, stamp_of(name))
+    title, files = display_name(name), stamp_of(name)
 
     def read(report: Progress) -> Inspected:
         report(0.0, f"reading {title}")
-        found = _inspect(name, title)
-        _inspected().put(key, found)
-        return found
+        return _inspect(name, title)
 
-    return _inspected().get(key) or readers().run(
-        ("inspect", *key), read, progress, session=session(), size=_expected(key[2])
-    )
-
-
-def _expected(files: Stamp) -> Size:
-    """What reading files takes: they are in memory as they are on the disk, and as tensors."""
     nbytes = sum(size for _, _, size in files)
-    return Size(nbytes / READ_BYTES, 2 * nbytes)
+    size = Size(nbytes / READ_BYTES, 2 * nbytes)  # in memory as they are on the disk, and as tensors
+    key = "inspect", name, title, files
+    return readers().run(key, read, progress, store=_inspected(), session=session(), size=size)
 
 
 def _inspect(name: str, title: str) -> Inspected:
     parts = taken_apart(name)
     with opened(name, title) as path, errors_naming(path, title):
         before = stamp_of(name)
-        found = ve.inspect_checkpoint(source_of(path, parts), heads=parts.heads)
+        found = ve.inspect_checkpoint(parts.source(path), heads=parts.heads)
     report = replace(found.report, source=title)
     return Inspected(
         name, title, found.spec, found.architecture, report, found.heads_choices, found.advice, found.parts, before
@@ -160,30 +149,13 @@ def held_as(name: str) -> str:
     return upload.path.name if upload is not None else ""
 
 
-def screen_names(name: str) -> tuple[str, ...]:
-    """What a model of this name, or its file, is called on the screen, as far as it is known."""
-    parts, added = taken_apart(name), find(name)
-    names = (added.spec.title, added.display_name) if added else ()
-    return (*names, parts.what if parts.in_folder else held_as(name))
-
-
-def source_of(path: Path, parts: Name) -> str:
-    """A file, and which part of it, as the engine takes them."""
-    return f"{path}#{parts.part}" if parts.part else str(path)
-
-
 def add(name: str, progress: Progress) -> ve.ModelSpec:
-    """Make a checkpoint a model that every session can choose; CheckpointError where it cannot be one.
-
-    One that is a model already, and has not changed since, stays as it is, whoever brought it.
-    """
+    """Make a checkpoint a model of every session; CheckpointError where it cannot be one. What is one already stays."""
     found = inspect(name, progress)
     if found.spec is None:
-        raise ve.CheckpointError(
-            f"{found.display_name} does not say how many heads it has: choose them. {found.advice}"
-        )
-    catalogue = _catalogue()
-    with catalogue.lock:
+        problem = f"{found.display_name} does not say how many heads it has: choose them. {found.advice}"
+        raise ve.CheckpointError(problem)
+    with (catalogue := _catalogue()).lock:
         known = catalogue.entries.get(name)
         if known is not None and known.stamp == found.stamp:
             return known.spec
@@ -206,21 +178,11 @@ def _check_room(catalogue: _Catalogue, name: str) -> None:
 def _spec(found: Inspected, taken: set[str]) -> ve.ModelSpec:
     """With a title of its own: the select box tells models apart by it."""
     assert found.spec is not None
-    title, taken = _title(found), set(map(_as_read, taken))
-    titles = [
-        title,
-        f"{title} · {found.spec.heads} heads",
-        f"{found.display_name} · {found.spec.heads} heads",
-        found.name,
-    ]
-    description = f"From {found.display_name}: {found.report.format}, {found.spec.heads} heads."
-    return replace(
-        found.spec,
-        name=found.name,
-        title=next((one for one in titles if _as_read(one) not in taken), found.name),
-        description=description,
-        weights=None,
-    )
+    taken, heads = set(map(_as_read, taken)), f"{found.spec.heads} heads"
+    titles = (_title(found), f"{_title(found)} · {heads}", f"{found.display_name} · {heads}")
+    title = next((each for each in titles if _as_read(each) not in taken), found.name)
+    description = f"From {found.display_name}: {found.report.format}, {heads}."
+    return replace(found.spec, name=found.name, title=title, description=description, weights=None)
 
 
 def _as_read(title: str) -> str:
@@ -230,9 +192,9 @@ def _as_read(title: str) -> str:
 
 def _title(found: Inspected) -> str:
     parts = taken_apart(found.name)
-    where = place(parts.what) if parts.in_folder else None
     path = PurePosixPath(found.display_name)
-    title = where.title if where else str(path.parent / path.stem) if path.suffix else found.display_name
+    title = str(path.parent / path.stem) if path.suffix else found.display_name
+    title = parts.place.title if parts.place else title
     return f"{title} · {parts.part}" if parts.part else title
 
 
@@ -244,8 +206,7 @@ def remove(name: str) -> None:
 
 def last_known(name: str) -> UserModel | None:
     """A model that was added, even if it, or its file, has gone since."""
-    catalogue = _catalogue()
-    with catalogue.lock:
+    with (catalogue := _catalogue()).lock:
         return catalogue.entries.get(name) or catalogue.gone.get(name)
 
 
@@ -253,19 +214,19 @@ def entries() -> dict[str, UserModel]:
     """Models from files that are still there, by name, those of a run in the order of their numbers."""
     with _catalogue().lock:
         found = dict(_catalogue().entries)
-    return dict(sorted(((name, own) for name, own in found.items() if _is_there(name)), key=_order))
+    return {name: found[name] for name in sorted(filter(_is_there, found), key=_order)}
 
 
-def _order(entry: tuple[str, UserModel]) -> tuple[str, str, int]:
-    parts = taken_apart(entry[0])
-    where = place(parts.what) if parts.in_folder else None
+def _order(name: str) -> tuple[str, str, int]:
+    parts = taken_apart(name)
+    where = parts.place
     return (parts.prefix, where.pattern, where.number) if where else (parts.prefix, parts.what, 0)
 
 
 def _is_there(name: str) -> bool:
-    parts = parse(name)
-    if parts is None or not parts.in_folder:
-        return parts is not None and uploads().holds(parts.what)
+    parts = taken_apart(name)
+    if not parts.in_folder:
+        return uploads().holds(parts.what)
     try:
         root = checkpoint_folder()
     except ve.CheckpointError:
@@ -285,8 +246,7 @@ def is_added(found: Inspected) -> bool:
     return added is not None and added.stamp == found.stamp
 
 
-def check_unchanged(name: str, own: UserModel) -> Path:
-    """The path of a model's file; CheckpointError where it is gone, or another than was added."""
+def check_unchanged(name: str, own: UserModel) -> None:
+    """CheckpointError for a model whose file is gone, or another than was added."""
     if stamp_of(name) != own.stamp:
         raise ve.CheckpointError(f"{own.display_name} has changed since it was added: add it again on the page Models.")
-    return path_of(name)

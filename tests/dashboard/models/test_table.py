@@ -1,6 +1,7 @@
 """The page Models says of every model what it is, where it stands and what it costs."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -139,7 +140,7 @@ def test_a_model_that_was_loaded_shows_its_report_and_gives_it_as_json() -> None
     (frame,) = report_tables(at)
     assert sorted(frame["tensor"]) == sorted([*report.matched, *dict(report.converted), *dict(report.dropped)])
     assert report.sha256 in details(at)
-    assert json.loads(json.dumps(catalogue.report_as_json(report)))["sha256"] == report.sha256
+    assert json.loads(json.dumps(asdict(report)))["sha256"] == report.sha256
     assert at.get_by_key(keys.DOWNLOAD_REPORT).proto.label == "Report as JSON"
 
 

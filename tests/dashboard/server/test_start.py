@@ -118,3 +118,19 @@ def test_the_server_answers_before_the_heavy_imports() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout == "set()\n"
+
+
+def test_an_upload_that_comes_while_the_engine_is_imported_waits_for_it() -> None:
+    code = """
+import sys, threading, time, dashboard.serve
+from dashboard.server.uploads import bounds_of
+def warm(): import dashboard.services.analyses
+warming = threading.Thread(target=warm)
+warming.start()
+while "torch" not in sys.modules: time.sleep(0.001)
+print(bounds_of("a.png").kind)
+warming.join()
+print("dashboard.services.analyses" in sys.modules)
+"""
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["pictures", "True"], run.stderr

@@ -120,7 +120,7 @@ def test_what_was_started_goes_on_while_nobody_watches(monkeypatch: pytest.Monke
     work.opened.set()
     assert job.future.result(PATIENCE) == "value"
     assert not work.abandoned
-    assert not some.has("key")
+    assert some.find("key") is None
 
 
 def test_what_is_watched_can_be_made_lasting(watchers: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +146,7 @@ def test_a_job_that_is_stopped_ends_for_all_who_watch_at_once_and_for_itself_at_
     futures = [watchers.submit(some.run, "key", work.make, says(event, "half")) for event in told]
     assert all(event.wait(PATIENCE) for event in told)
     some.stop("key")
-    assert not some.has("key")
+    assert some.find("key") is None
     assert all(isinstance(future.exception(PATIENCE), StoppedError) for future in futures)
     assert not work.ended.is_set()
     work.opened.set()
@@ -164,7 +164,7 @@ def test_after_a_stop_the_next_one_begins_again_beside_the_one_that_ends(watcher
     assert told.wait(PATIENCE)
     left.opened.set()
     assert left.ended.wait(PATIENCE)
-    assert some.has("key")  # the one that ended did not take the other's place away
+    assert some.find("key") is not None  # the one that ended did not take the other's place away
     again.opened.set()
     assert future.result(PATIENCE) == "again"
 

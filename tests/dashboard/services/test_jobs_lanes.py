@@ -87,7 +87,7 @@ def test_what_waits_and_nobody_watches_any_more_takes_nobody_s_turn(
         some.stop("nothing")
         some.start("lasting", at_once("lasting"))
         assert isinstance(waiting.future.exception(PATIENCE), AbandonedError)
-    assert not some.has("left")
+    assert some.find("left") is None
     gate.opened.set()
     assert one.result(PATIENCE) == "value"
     assert left.calls == 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dashboard.services import memory
-from dashboard.services.checkpoints import reading, user_models
+from dashboard.services.checkpoints import user_models
 from dashboard.services.checkpoints.folder import VARIABLE
 from tests.dashboard.support import ignore
 from tests.dashboard.working import PATIENCE, says
@@ -65,7 +65,7 @@ def test_a_model_of_the_registry_is_loaded_beside_a_large_file_whatever_its_size
 def test_inspected_files_count_twice_against_the_memory_of_all(
     inspection: Inspection, monkeypatch: pytest.MonkeyPatch, budget: int
 ) -> None:
-    monkeypatch.setattr(reading, "budget", lambda: budget)
+    monkeypatch.setattr(user_models, "budget", lambda: budget)
     large, waits = inspection("large.pth", LARGE), threading.Event()
     small = inspection("small.pth", SMALL, says(waits, "waiting until other weight files leave enough memory"))
     if budget == BUDGET:
@@ -80,6 +80,6 @@ def test_inspections_are_of_the_session_that_asks(inspection: Inspection, monkey
     monkeypatch.setattr(user_models, "session", lambda: "somebody")
     inspection("large.pth", LARGE)
     name = FILE_PREFIX + "large.pth"
-    job = reading.readers().find(("inspect", name, "large.pth", user_models.stamp_of(name)))
+    job = user_models.readers().find(("inspect", name, "large.pth", user_models.stamp_of(name)))
     assert job is not None
-    assert job.ticket.sessions == {"somebody"}
+    assert job.sessions == {"somebody"}
