@@ -13,9 +13,8 @@ from vit_engine.registry import find_model, list_models
 from vit_engine.spec import ModelSpec
 from vit_engine.weights.convert import convert
 from vit_engine.weights.fetching.checksum import verify
-from vit_engine.weights.fetching.fetch import fetch
 from vit_engine.weights.identify import check_heads, identify
-from vit_engine.weights.locate import weights_path
+from vit_engine.weights.locate import fetch, weights_path
 from vit_engine.weights.reading.listing import naming_file
 from vit_engine.weights.reading.read import read_checkpoint, split_part
 from vit_engine.weights.report import LoadedModel, LoadReport

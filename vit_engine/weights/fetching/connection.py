@@ -33,16 +33,12 @@ _STATUS = {
 
 @dataclass(frozen=True)
 class Answer:
-    """The head of an answer, and its body, which has not been read.
-
-    start: which byte of the file the body begins with. total: bytes of the whole file, None where the
-    server does not say. validator: what names this version of the file, None where nothing does.
-    """
+    """The head of an answer, and its body, which has not been read."""
 
     response: http.client.HTTPResponse
-    start: int
-    total: int | None
-    validator: str | None
+    start: int  # the byte of the file that the body begins with
+    total: int | None  # bytes of the whole file; None where the server does not say
+    validator: str | None  # what names this version of the file; None where nothing does
 
     def pieces(self) -> Iterator[bytes]:
         """The body as it comes; Broken where the connection ends, or nothing comes for TIMEOUT seconds."""
@@ -125,8 +121,7 @@ def _send(request: urllib.request.Request, answer: Future[http.client.HTTPRespon
     try:
         # An opener of its own: urlopen's keeps the proxies that the environment had at its first call.
         response = urllib.request.build_opener().open(request, timeout=TIMEOUT)
-    except Exception as error:  # noqa: BLE001
-        # It is raised where the answer is waited for.
+    except Exception as error:  # noqa: BLE001  # it is raised where the answer is waited for
         if answer.set_running_or_notify_cancel():
             answer.set_exception(error)
         elif isinstance(error, urllib.error.HTTPError):

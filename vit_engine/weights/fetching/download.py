@@ -1,24 +1,29 @@
 """Fetching a weight file: once, whoever wants it; whole or not at all; going on from where a download broke.
 
-What has come is kept beside the target until it is whole (partial.py), under a lock (locking.py). The rest
+What has come is kept beside the target until it is whole, under a lock (partial.py). The rest
 is asked for with a Range request, which holds only for the version that the part is of; a server that has
-another one, or knows no ranges, sends the file from its beginning. Mirrors are asked first (mirrors.py).
+another one, or knows no ranges, sends the file from its beginning.
+
+VIT_ENGINE_MIRROR holds base URLs with whitespace between them, which are asked first: with
+VIT_ENGINE_MIRROR=https://mirror.example/weights, https://host/path/file is asked for at
+https://mirror.example/weights/path/file. What a mirror gives is held to the same sha256, so a mirror need not be
+trusted where that is known beforehand.
 """
 
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from vit_engine.errors import DownloadError
 from vit_engine.progress import Progress
 from vit_engine.weights.fetching.checksum import Expected, record_sha256
 from vit_engine.weights.fetching.connection import Answer, ask
 from vit_engine.weights.fetching.failures import Broken, DiskFailure, Failure, disk_failures
-from vit_engine.weights.fetching.locking import STEP, exclusive
-from vit_engine.weights.fetching.mirrors import addresses
-from vit_engine.weights.fetching.partial import Partial, PartialInfo
+from vit_engine.weights.fetching.partial import STEP, Partial, PartialInfo, exclusive
 
+MIRROR_VARIABLE = "VIT_ENGINE_MIRROR"
 WAITS = (1.0, 3.0, 9.0)  # seconds before each new attempt; so many in a row may bring nothing
 _NO_SUCH_PART = 416
 
@@ -44,6 +49,27 @@ def download(url: str, target: Path, *, expected: Expected | None = None, progre
             f"into {target.parent} as {target.name}."
         ) from failure
     return target
+
+
+def addresses(url: str) -> tuple[str, ...]:
+    """The URLs to try, in order; Failure where one of them is neither http nor https."""
+    _check_http(url, "a download's URL")
+    parts = urlsplit(url)
+    rest = urlunsplit(("", "", parts.path, parts.query, ""))
+    mirrors = os.environ.get(MIRROR_VARIABLE, "").split()
+    for mirror in mirrors:
+        _check_http(mirror, f"{MIRROR_VARIABLE}'s base URLs, with whitespace between them,")
+    return tuple(dict.fromkeys([*(mirror.rstrip("/") + rest for mirror in mirrors), url]))
+
+
+def _check_http(url: str, what: str) -> None:
+    try:
+        parts = urlsplit(url)
+        fine = parts.scheme in {"http", "https"} and bool(parts.hostname)
+    except ValueError:  # brackets that do not close
+        fine = False
+    if not fine:
+        raise Failure(f"{what} must begin with http:// or https:// and name a host; got {url!r}")
 
 
 def _fetch(urls: Sequence[str], part: Partial, expected: Expected | None, report: Progress) -> None:

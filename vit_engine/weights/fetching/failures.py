@@ -1,9 +1,4 @@
-"""Why a download did not come to its end; download() makes them a DownloadError.
-
-Failure          this address does not give the file; another one may
-├── Broken       no answer, or one that ended too early; what has come stays, and the rest may be asked for
-└── DiskFailure  the disk does not take the file, wherever it comes from
-"""
+"""Why a download did not come to its end; download() makes them a DownloadError."""
 
 import contextlib
 import errno
@@ -12,7 +7,7 @@ from pathlib import Path
 
 
 class Failure(Exception):  # noqa: N818
-    """What went wrong, in words, without a full stop. status: the HTTP status, if that is what it was."""
+    """An address does not give the file, and another one may: why, without a full stop. status: of HTTP, if it was it."""
 
     def __init__(self, reason: str, *, status: int = 0) -> None:
         super().__init__(reason)
@@ -20,11 +15,11 @@ class Failure(Exception):  # noqa: N818
 
 
 class Broken(Failure):
-    """No answer, or one that ended too early."""
+    """No answer, or one that ended too early; what has come stays, and the rest may be asked for."""
 
 
 class DiskFailure(Failure):
-    """A disk that is full, or a folder that cannot be written."""
+    """The disk is full, or the folder cannot be written, wherever the file comes from."""
 
 
 @contextlib.contextmanager
