@@ -85,7 +85,7 @@ def read_spec(conversion: Conversion, metadata: Metadata, *, name: str, heads: i
 
 def _depth(conversion: Conversion) -> int:
     """Layers. Each is built before it is proven, and so are the names of classes."""
-    depth = len(list(conversion.layers()))
+    depth = len(conversion.layers())
     if depth > MOST_LAYERS:
         raise CheckpointError(f"it has {depth:,} layers; at most {MOST_LAYERS} are taken. Pass a Vision Transformer.")
     return depth

@@ -1,7 +1,8 @@
 """A state dict on its way to the names of this project: every tensor is accounted for."""
 
+import functools
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -51,10 +52,7 @@ class Conversion:
 
     def strip(self, *prefixes: str) -> None:
         """Prefixes, each at most once and in this order, are taken from the names that begin with them."""
-        for prefix in prefixes:
-            for name in list(self.tensors):
-                if name.startswith(prefix):
-                    self._move(name, name.removeprefix(prefix))
+        self.rename_all(lambda name: functools.reduce(str.removeprefix, prefixes, name))
 
     def drop(self, pattern: str, why: str) -> None:
         """Names that the pattern matches as a whole are left out on purpose."""
@@ -86,10 +84,16 @@ class Conversion:
         """A tensor that follows from the format and not from any of the file's: zeros where it has no bias, say."""
         self._put(name, tensor, ())
 
-    def layers(self) -> Iterable[int]:
+    def join_layers(self, parts: Sequence[str], to: str) -> None:
+        """Linear layers of every block, by their names in it, become one: weights, and biases if block 0 has any."""
+        biased = any(f"blocks.0.{part}.bias" in self for part in parts)
+        for layer in self.layers():
+            for kind in ("weight", "bias") if biased else ("weight",):
+                self.join([f"blocks.{layer}.{part}.{kind}" for part in parts], f"blocks.{layer}.{to}.{kind}")
+
+    def layers(self) -> list[int]:
         """The blocks that are there, by number, from names as they are called here."""
-        found = {int(match[1]) for name in self.tensors if (match := re.match(r"blocks\.(\d{1,4})\.", name))}
-        return sorted(found)
+        return sorted({int(match[1]) for name in self.tensors if (match := re.match(r"blocks\.(\d{1,4})\.", name))})
 
     @property
     def matched(self) -> tuple[str, ...]:

@@ -37,7 +37,7 @@ class Expected:
 
 
 def expected_sha256(path: Path, weights: Weights) -> Expected | None:
-    """What the file at `path`, or the one to be downloaded to it, must have; CheckpointError for a record of no sha256."""
+    """What the file that is at `path`, or will be, must have, where it is known; CheckpointError for a bad record."""
     if weights.sha256:
         return Expected(weights.sha256, "as the registry says")
     if match := _IN_NAME.search(path.name):

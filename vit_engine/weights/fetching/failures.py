@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 class Failure(Exception):  # noqa: N818
-    """An address does not give the file, and another one may: why, without a full stop. status: of HTTP, if it was it."""
+    """An address does not give the file, another one may: why, without a full stop. status: of HTTP, if that was it."""
 
     def __init__(self, reason: str, *, status: int = 0) -> None:
         super().__init__(reason)

@@ -10,9 +10,8 @@ positions are resampled as Hugging Face's CLIP does it, bicubic, and open_clip's
 from vit_engine.errors import CheckpointError
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.common import published
-from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar
+from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar, named
 from vit_engine.weights.formats.common.hf_config import Config, read_preprocessing
-from vit_engine.weights.formats.common.hf_names import has
 from vit_engine.weights.formats.common.open_clip import CONFIG, in_hugging_faces_words, is_open_clips
 from vit_engine.weights.formats.hf_clip import (
     PREPROCESSING,
@@ -56,13 +55,10 @@ def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
     config = read_clip_config(sidecar if _is_clips(sidecar) else Sidecar())
     config.check_agreement(conversion)
     _check_known_activation(conversion, config)
-    return Metadata(
+    return config.metadata(
+        conversion,
         family="clip",
-        heads=config.heads,
         heads_from=CONFIG if theirs else "config.json",
-        native_size=config.native_size(conversion),
-        mlp=config.mlp,
-        norm_eps=config.norm_eps,
         resampling="antialias" if theirs else "bicubic",
         preprocessing=read_preprocessing(sidecar, PREPROCESSING),
         published=published.CLIP,
@@ -84,7 +80,7 @@ def _drop_text(conversion: Conversion) -> None:
 
 
 def _check_known_activation(conversion: Conversion, config: Config) -> None:
-    size = conversion["cls_token"].shape[-1], len(list(conversion.layers()))
+    size = conversion["cls_token"].shape[-1], len(conversion.layers())
     if size in _OTHERS and not config.given:
         raise CheckpointError(
             f"OpenAI published no CLIP of {size[0]} dimensions and {size[1]} layers; open_clip did, some with a GELU "
@@ -94,6 +90,6 @@ def _check_known_activation(conversion: Conversion, config: Config) -> None:
 
 FORMAT = Format(
     "OpenAI CLIP",
-    lambda names, sidecar: has(names, "class_embedding", "conv1.weight", "ln_pre.weight", prefixes=("", "visual.")),
+    named("class_embedding", "conv1.weight", "ln_pre.weight", prefixes=("", "visual.")),
     _convert,
 )

@@ -6,7 +6,7 @@ head, of self-supervised training, is left out.
 
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.common import published
-from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar
+from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar, named
 from vit_engine.weights.formats.common.plain import refuse_unusual
 
 WHY_HEAD = "projection head of self-supervised training"
@@ -33,4 +33,4 @@ def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
     )
 
 
-FORMAT = Format("DINO", lambda names, sidecar: {"cls_token", "pos_embed", "patch_embed.proj.weight"} <= names, _convert)
+FORMAT = Format("DINO", named("cls_token", "pos_embed", "patch_embed.proj.weight"), _convert)

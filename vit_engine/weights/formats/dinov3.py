@@ -10,7 +10,7 @@ from vit_engine.errors import CheckpointError
 from vit_engine.spec import Preprocessing
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.common import published
-from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar
+from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar, named
 from vit_engine.weights.formats.dinov2 import drop_training, take_classifier
 from vit_engine.weights.formats.hf_dinov3 import native_size
 
@@ -40,7 +40,11 @@ def _convert(conversion: Conversion, _: Sidecar) -> Metadata:
     conversion.drop(r"local_cls_norm\.(weight|bias)", "normalises small crops while it is trained")
     conversion.rename(_RULES)
     for layer in conversion.layers():
-        _convert_block(conversion, f"blocks.{layer}.")
+        bias, mask = f"blocks.{layer}.attn.qkv.bias", f"blocks.{layer}.attn.qkv.bias_mask"
+        if mask in conversion:
+            conversion.combine([bias, mask], bias, masked)
+    if "blocks.0.mlp.w1.weight" in conversion:
+        conversion.join_layers(("mlp.w1", "mlp.w2"), "mlp.w12")
     return Metadata(
         family="dinov3",
         heads=_heads(conversion),
@@ -54,15 +58,6 @@ def _convert(conversion: Conversion, _: Sidecar) -> Metadata:
     )
 
 
-def _convert_block(conversion: Conversion, block: str) -> None:
-    bias, mask = f"{block}attn.qkv.bias", f"{block}attn.qkv.bias_mask"
-    if mask in conversion:
-        conversion.combine([bias, mask], bias, masked)
-    if f"{block}mlp.w1.weight" in conversion:
-        for kind in ("weight", "bias"):
-            conversion.join([f"{block}mlp.w1.{kind}", f"{block}mlp.w2.{kind}"], f"{block}mlp.w12.{kind}")
-
-
 def _heads(conversion: Conversion) -> int:
     """A period turns a pair of dimensions with the row and a pair with the column: four of a head's."""
     dim, periods = conversion["cls_token"].shape[-1], conversion["rope_periods"].numel()
@@ -73,8 +68,4 @@ def _heads(conversion: Conversion) -> int:
     return dim // (4 * periods)
 
 
-FORMAT = Format(
-    "DINOv3",
-    lambda names, sidecar: {"cls_token", "rope_embed.periods", "patch_embed.proj.weight"} <= names,
-    _convert,
-)
+FORMAT = Format("DINOv3", named("cls_token", "rope_embed.periods", "patch_embed.proj.weight"), _convert)

@@ -4,15 +4,12 @@ from vit_engine.errors import CheckpointError
 from vit_engine.spec import Preprocessing
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.common import published
-from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar
-from vit_engine.weights.formats.common.hf_config import Config, read_config, read_preprocessing
+from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar, named
+from vit_engine.weights.formats.common.hf_config import BASE, Config, read_config, read_preprocessing
 from vit_engine.weights.formats.common.hf_names import (
-    ATTENTION,
-    DINO_LAYER,
-    EMBEDDINGS,
+    DINO_RULES,
     LAYER,
     WHY_MASK,
-    has,
     join_gates,
     join_projections,
     set_zero_biases,
@@ -21,13 +18,11 @@ from vit_engine.weights.formats.common.hf_names import (
 NATIVE = 224  # pixels, where nothing says it; rotary positions are made for no size in particular
 _TYPES = {
     "dinov3_vit": {
+        **BASE,
         "num_attention_heads": 6,
         "hidden_size": 384,
-        "num_hidden_layers": 12,
         "num_register_tokens": 0,
         "image_size": NATIVE,
-        "patch_size": 16,
-        "hidden_act": "gelu",
         "layer_norm_eps": 1e-5,
         "rope_theta": 100.0,
         "query_bias": True,
@@ -65,18 +60,16 @@ def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
     config = read_config(sidecar, _TYPES)
     gated = any(".mlp.gate_proj." in name for name in conversion.tensors)
     conversion.drop(r"embeddings\.mask_token", WHY_MASK)
-    conversion.rename((*EMBEDDINGS, *ATTENTION, *DINO_LAYER, *(_GATED if gated else _PLAIN)))
+    conversion.rename((*DINO_RULES, *(_GATED if gated else _PLAIN)))
     _check_agreement(conversion, config, gated=gated)
     if not conversion["register_tokens"].shape[1]:
         conversion.drop("register_tokens", "holds none")
     _settle_biases(conversion, config, gated=gated)
-    return Metadata(
+    return config.metadata(
+        conversion,
         family="dinov3",
-        heads=config.heads,
-        heads_from="config.json",
-        native_size=config.native_size(conversion) or native_size(conversion),
-        mlp=_gated_mlp(config) if gated else config.mlp,
-        norm_eps=config.norm_eps,
+        native_size=native_size(conversion),
+        mlp=_gated_mlp(config) if gated else None,
         preprocessing=read_preprocessing(sidecar, Preprocessing(interpolation="bilinear")),
         published=published.DINOV3,
         rope_base=config.number("rope_theta"),
@@ -113,8 +106,9 @@ def _check_agreement(conversion: Conversion, config: Config, *, gated: bool) -> 
 
 def _settle_biases(conversion: Conversion, config: Config, *, gated: bool) -> None:
     """Zeros for the biases that this model is without."""
-    missing = "".join(part[0] for part in ("query", "key", "value") if not config[f"{part}_bias"])
-    join_projections(conversion, unbiased=missing)
+    join_projections(
+        conversion, unbiased=[f"attn.{part[0]}" for part in ("query", "key", "value") if not config[f"{part}_bias"]]
+    )
     if not config["proj_bias"]:
         set_zero_biases(conversion, "attn.proj")
     if not config["mlp_bias"]:
@@ -124,7 +118,7 @@ def _settle_biases(conversion: Conversion, config: Config, *, gated: bool) -> No
 
 FORMAT = Format(
     "Hugging Face DINOv3",
-    lambda names, sidecar: has(names, "embeddings.patch_embeddings.weight", "embeddings.register_tokens"),
+    named("embeddings.patch_embeddings.weight", "embeddings.register_tokens"),
     _convert,
     config_file="config.json",
 )

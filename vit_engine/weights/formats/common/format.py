@@ -1,6 +1,6 @@
 """What a format of weight files is: how to know it, how to convert it, and what its tensors do not show."""
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,9 +33,7 @@ class Metadata:
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     class_names: tuple[str, ...] | None = None  # None where nobody names them
     published: Published = field(default_factory=dict)  # for advice only: the file need not be one of them
-    rope_base: float | None = (
-        None  # of rotary positions whose periods the file lacks: they follow from it and the heads
-    )
+    rope_base: float | None = None  # of rotary positions whose periods the file lacks: they follow from it and heads
     assumed: tuple[str, ...] = ()  # from the family's published models, where nothing says it: sentences for the report
     missing_info: str = ""  # a sentence; without it a file can only be the weights of a model that is known
 
@@ -51,3 +49,8 @@ class Format:
     convert: Callable[[Conversion, Sidecar], Metadata]
     shows: Callable[[Conversion, Sidecar], bool] = lambda conversion, sidecar: False  # or by the tensors themselves
     config_file: str = ""  # that comes with the weights and says how many heads they have
+
+
+def named(*names: str, prefixes: Sequence[str] = ("",)) -> Callable[[Set[str], Sidecar], bool]:
+    """For Format.recognises: whether all of these names are there, behind one and the same prefix."""
+    return lambda there, _: any({prefix + name for name in names} <= there for prefix in prefixes)

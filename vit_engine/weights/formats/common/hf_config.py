@@ -3,17 +3,27 @@
 A config.json may leave out what is transformers' default for its model type, so a family has its defaults.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from vit_engine.errors import CheckpointError, SpecError
 from vit_engine.spec import Preprocessing
 from vit_engine.weights.conversion import Conversion
-from vit_engine.weights.formats.common.format import Sidecar
+from vit_engine.weights.formats.common.format import Metadata, Sidecar
 from vit_engine.weights.formats.common.numbers import is_number, is_whole, same
 from vit_engine.weights.reading.listing import shorten
 
+Defaults = Mapping[str, Mapping[str, Any]]  # by model type, what a config.json need not say
+# What transformers takes where a config.json does not say it; families have their own beside it.
+BASE: Mapping[str, Any] = {
+    "num_attention_heads": 12,
+    "hidden_size": 768,
+    "num_hidden_layers": 12,
+    "image_size": 224,
+    "patch_size": 16,
+    "hidden_act": "gelu",
+}
 HALF = (0.5, 0.5, 0.5)  # transformers' IMAGENET_STANDARD_MEAN and _STD
 _ACTIVATIONS = {
     "gelu": "gelu",
@@ -43,7 +53,7 @@ class Config:
     @property
     def heads(self) -> int | None:
         """None where there is no config.json: a default would be a guess."""
-        return self.whole("num_attention_heads") if self.given else None
+        return self._checked("num_attention_heads", is_whole, "a whole number") if self.given else None
 
     @property
     def norm_eps(self) -> float:
@@ -60,14 +70,25 @@ class Config:
             )
         return _ACTIVATIONS[activation]
 
-    def whole(self, key: str) -> int:
-        """CheckpointError unless this is a number that counts something."""
-        value = self[key]
-        if not is_whole(value):
-            raise CheckpointError(
-                f"its config.json's {key} must be a whole number above 0; got {shorten(repr(value))}."
-            )
-        return int(value)
+    def metadata(
+        self,
+        conversion: Conversion,
+        *,
+        heads_from: str = "config.json",
+        mlp: str | None = None,
+        native_size: tuple[int, int] | None = None,
+        **others: Any,
+    ) -> Metadata:
+        """What it says, and `others`. mlp: in place of what it says; native_size: where it does not say it."""
+        return Metadata(
+            heads=self.heads,
+            heads_from=heads_from,
+            native_size=self.native_size(conversion) or native_size,
+            mlp=mlp or self.mlp,
+            norm_eps=self.norm_eps,
+            class_names=self.class_names(conversion),
+            **others,
+        )
 
     def assumed(self, *what: str) -> tuple[str, ...]:
         """For the report, where there is no config.json to say it."""
@@ -75,10 +96,12 @@ class Config:
 
     def number(self, key: str) -> float:
         """CheckpointError unless this is a number above 0."""
-        value = self[key]
-        if not is_number(value) or value <= 0:
-            raise CheckpointError(f"its config.json's {key} must be a number above 0; got {shorten(repr(value))}.")
-        return float(value)
+        return float(self._checked(key, lambda value: is_number(value) and value > 0, "a number"))
+
+    def _checked(self, key: str, fits: Callable[[Any], bool], kind: str) -> Any:
+        if not fits(self[key]):
+            raise CheckpointError(f"its config.json's {key} must be {kind} above 0; got {shorten(repr(self[key]))}.")
+        return self[key]
 
     def pair(self, key: str) -> tuple[int, int]:
         """(height, width), of one number or two; CheckpointError unless they are whole and above 0."""
@@ -112,7 +135,7 @@ class Config:
         kernel = tuple(conversion["patch_embed.proj.weight"].shape[2:])
         found |= {
             "hidden_size": conversion["cls_token"].shape[-1],
-            "num_hidden_layers": len(list(conversion.layers())),
+            "num_hidden_layers": len(conversion.layers()),
         }
         self._demand("patch_size", self["patch_size"], self.pair("patch_size") == kernel, f"kernels of {kernel}")
         for key, value in found.items():
@@ -135,11 +158,10 @@ class Config:
             )
 
 
-def read_config(sidecar: Sidecar, defaults: Mapping[str, Mapping[str, Any]]) -> Config:
+def read_config(sidecar: Sidecar, defaults: Defaults) -> Config:
     """The config.json of a model, or the part of a whole CLIP's that is about pictures.
 
-    defaults: by model type, those of a family; without a config.json, the first is taken. CheckpointError
-    for one of another model type.
+    defaults: of a family; without a config.json, the first is taken. CheckpointError for another model type.
     """
     config = sidecar.config.get("vision_config", sidecar.config)
     if not isinstance(config, Mapping):

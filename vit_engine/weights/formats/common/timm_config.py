@@ -5,7 +5,7 @@ pretrained_cfg; older ones have the fields of pretrained_cfg at the top. Argumen
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vit_engine.errors import CheckpointError
@@ -19,17 +19,13 @@ _TRAINING = {"model", "data_dir"}  # arguments of timm's train.py; those of DeiT
 
 @dataclass(frozen=True)
 class Description:
-    """What is said of a model. source: what says it, in words.
+    """What is said of a model; nothing of a bare file."""
 
-    options: with which its architecture was changed (timm's model_args). picture: how it wants pictures, in the
-    fields of timm's pretrained_cfg. labels: names of its classes, by number or in their order.
-    """
-
-    source: str
-    architecture: str
-    options: Mapping[str, Any]
-    picture: Mapping[str, Any]
-    labels: Any = None
+    source: str = ""  # what says it, in words; empty for a bare file
+    architecture: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)  # that changed its architecture: timm's model_args
+    picture: Mapping[str, Any] = field(default_factory=dict)  # how it wants pictures, as in timm's pretrained_cfg
+    labels: Any = None  # names of its classes, by number or in their order
 
     @property
     def pooling(self) -> str | None:
@@ -37,7 +33,7 @@ class Description:
         return self.options.get("global_pool")
 
     def sizes(self) -> list[tuple[int, int]]:
-        """Native sizes (height, width) in pixels that it can have: the one that is certain, or the one that was.
+        """The native size (height, width) in pixels; none where nothing says it.
 
         input_size may be that of the model before it was changed (timm says so of its older exports), so a
         square grid is possible beside it; img_size is certain.
@@ -85,9 +81,9 @@ def _mapping(within: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return value or {}
 
 
-def preprocessing(description: Description | None) -> tuple[Preprocessing, tuple[str, ...]]:
+def preprocessing(description: Description) -> tuple[Preprocessing, tuple[str, ...]]:
     """How the model wants its pictures, and what of that nobody says and is assumed, a sentence each."""
-    picture = description.picture if description else {}
+    picture = description.picture
     mean, std, resize = picture.get("mean"), picture.get("std"), picture.get("interpolation")
     said, assumed = Preprocessing(), []
     if _three(mean) and _three(std):
