@@ -15,14 +15,11 @@ _GIANT_HIDDEN = 4096  # of the gated MLP: two thirds of four times the dimension
 def _dinov2(size: Size, registers: int) -> ModelSpec:
     name = f"dinov2_vit{size.letter.lower()}{_PATCH}"
     file = f"{name}_reg{registers}" if registers else name
-    return ModelSpec(
+    return size.model(
         name=f"{name}_reg" if registers else name,
         title=f"DINOv2 {size.title}/{_PATCH}" + (" registers" if registers else ""),
         family="dinov2",
         patch_size=_PATCH,
-        dim=size.dim,
-        depth=size.depth,
-        heads=size.heads,
         native_size=(_NATIVE, _NATIVE),
         registers=registers,
         mlp_ratio=_GIANT_HIDDEN / size.dim if size is GIANT else 4.0,
