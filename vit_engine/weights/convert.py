@@ -89,18 +89,16 @@ class Converted:
         return model
 
     def _tensors(self, spec: ModelSpec) -> dict[str, Tensor]:
-        return {**self._periods(spec), **self.conversion.tensors}
+        """With the periods of rotary positions, where the file lacks them: they follow from the heads."""
+        base = self.metadata.rope_base
+        periods = {} if base is None else {"rope_periods": rope_periods(spec.dim // spec.heads, base=base)}
+        return {**periods, **self.conversion.tensors}
 
     def _dtypes(self) -> tuple[tuple[str, int], ...]:
         """How many of the tensors that were taken have each type in the file, the most frequent first."""
         taken = (*self.conversion.matched, *(key for key, _ in self.conversion.converted))
         counts = Counter(str(self.state.tensors[key].dtype).removeprefix("torch.") for key in taken)
         return tuple(counts.most_common())
-
-    def _periods(self, spec: ModelSpec) -> Mapping[str, Tensor]:
-        """Those of rotary positions, of a file that lacks them: they follow from the heads."""
-        base = self.metadata.rope_base
-        return {} if base is None else {"rope_periods": rope_periods(spec.dim // spec.heads, base=base)}
 
 
 def convert(file: CheckpointFile) -> Converted:
@@ -112,19 +110,16 @@ def convert(file: CheckpointFile) -> Converted:
         check_tensors_within_limit(state.tensors)
         conversion, sidecar = Conversion(state.tensors), Sidecar(file.config, file.preprocessor, state.arguments)
         strip_wrappers(conversion)
-        kind = _format_of(conversion, sidecar)
-        for _ in range(_MOST_WRAPPERS):
-            if kind is not None or not strip_unknown(conversion):
-                break
-            kind = _format_of(conversion, sidecar)
+        kind, left = _format_of(conversion, sidecar), _MOST_WRAPPERS
+        while kind is None and left and strip_unknown(conversion):
+            kind, left = _format_of(conversion, sidecar), left - 1
         if kind is None:
             raise CheckpointError(diagnosis(state.tensors, [each.name for each in FORMATS]))
         return Converted(file, state, kind, conversion, _metadata(kind, conversion, sidecar))
 
 
 def _format_of(conversion: Conversion, sidecar: Sidecar) -> Format | None:
-    names = conversion.tensors.keys()
-    return next((each for each in FORMATS if each.recognises(names, sidecar) or each.shows(conversion, sidecar)), None)
+    return next((each for each in FORMATS if each.recognises(conversion, sidecar)), None)
 
 
 def _metadata(kind: Format, conversion: Conversion, sidecar: Sidecar) -> Metadata:

@@ -1,13 +1,16 @@
 """Which model a bare file is: what it says itself, what it is known as, and what its owner says."""
 
 from numbers import Integral
+from pathlib import Path
 
 from vit_engine.errors import CheckpointError, SpecError
 from vit_engine.registry import model_of_file
 from vit_engine.spec import ModelSpec
 from vit_engine.weights.architecture import Heads, possible_heads
-from vit_engine.weights.convert import Converted
-from vit_engine.weights.fetching.checksum import expected_sha256
+from vit_engine.weights.convert import Converted, convert
+from vit_engine.weights.fetching.checksum import expected_sha256, verify
+from vit_engine.weights.locate import weights_path
+from vit_engine.weights.reading.read import read_checkpoint
 
 
 def identify(converted: Converted, *, heads: int | None = None) -> tuple[ModelSpec, str]:
@@ -40,11 +43,16 @@ def _dividing(converted: Converted, heads: object) -> int:
     return int(heads)
 
 
-def check_heads(converted: Converted, heads: int, *, of: str) -> None:
-    """CheckpointError where a file that is to be the weights of a model says another number of heads itself."""
+def convert_as(spec: ModelSpec, path: Path) -> Converted:
+    """A file as the weights of a model that is known. CheckpointError where it says another number of heads itself."""
+    file = read_checkpoint(path)
+    if spec.weights is not None and path == weights_path(spec):
+        verify(path, spec.weights, file.sha256)
+    converted = convert(file)
     said = converted.heads
-    if said is not None and said.number != heads:
-        raise _contradiction(converted, said, f"{heads} heads, of {of}. Load the file by its own path.")
+    if said is not None and said.number != spec.heads:
+        raise _contradiction(converted, said, f"{spec.heads} heads, of {spec.name!r}. Load the file by its own path.")
+    return converted
 
 
 def _contradiction(converted: Converted, said: Heads, got: str) -> CheckpointError:

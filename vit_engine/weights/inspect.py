@@ -2,14 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from vit_engine.errors import CheckpointError
 from vit_engine.registry import find_model
 from vit_engine.spec import ModelSpec
 from vit_engine.weights.convert import convert
-from vit_engine.weights.fetching.checksum import verify
-from vit_engine.weights.identify import advice, check_heads, choices, identify, known_heads, published
+from vit_engine.weights.identify import advice, choices, convert_as, identify, known_heads, published
 from vit_engine.weights.load import checkpoint_path
 from vit_engine.weights.locate import weights_path
 from vit_engine.weights.reading.parts import find_parts, sees_pictures
@@ -58,19 +56,15 @@ def inspect_checkpoint(name_or_path: str | Path, *, heads: int | None = None) ->
     else:
         architecture, source = identify(converted, heads=heads)
     converted.prove(architecture)
+    parts = sorted(find_parts(converted.file.content), key=lambda part: part.rank)
     return Inspection(
         report=converted.report(architecture, heads_from=source),
         spec=architecture if source else None,
         architecture=architecture,
         heads_choices=possible,
         advice=advice(converted) if possible else "",
-        parts=_parts(converted.file.content),
+        parts=tuple(part.name for part in parts if sees_pictures(part.tensors)),
     )
-
-
-def _parts(content: Any) -> tuple[str, ...]:
-    parts = sorted(find_parts(content), key=lambda part: part.rank)
-    return tuple(part.name for part in parts if sees_pictures(part.tensors))
 
 
 def _inspect_as(spec: ModelSpec, heads: int | None) -> Inspection:
@@ -81,12 +75,8 @@ def _inspect_as(spec: ModelSpec, heads: int | None) -> Inspection:
             f"the weights of {spec.name!r} are not here: {path} does not exist. Fetch them with "
             f"`python -m vit_engine download {spec.name}`."
         )
-    file = read_checkpoint(path)
-    if spec.weights is not None:
-        verify(path, spec.weights, file.sha256)
-    converted = convert(file)
+    converted = convert_as(spec, path)
     if heads not in {None, spec.heads}:
         raise CheckpointError(f"{spec.name!r} has {spec.heads} heads; got heads={heads}. Leave heads= out.")
-    check_heads(converted, spec.heads, of=repr(spec.name))
     converted.prove(spec)
     return Inspection(converted.report(spec, heads_from=f"the model {spec.name}"), spec, spec)

@@ -11,10 +11,9 @@ from vit_engine.model import VisionTransformer
 from vit_engine.progress import Progress
 from vit_engine.registry import find_model, list_models
 from vit_engine.spec import ModelSpec
-from vit_engine.weights.convert import convert
-from vit_engine.weights.fetching.checksum import verify
-from vit_engine.weights.identify import check_heads, identify
-from vit_engine.weights.locate import fetch, weights_path
+from vit_engine.weights.convert import Converted, convert
+from vit_engine.weights.identify import convert_as, identify
+from vit_engine.weights.locate import fetch
 from vit_engine.weights.reading.listing import naming_file
 from vit_engine.weights.reading.read import read_checkpoint, split_part
 from vit_engine.weights.report import LoadedModel, LoadReport
@@ -44,22 +43,21 @@ def load_model(
     keys where a file does not fit, DownloadError where weights cannot be fetched, ResourceError where they need
     more than memory_budget().
     """
-    report = progress or (lambda fraction, message: None)
     target = usable_device(device)
     path = checkpoint_path(name_or_path)
     if path is not None:
         if weights != "auto":
             raise SpecError(f"weights= goes with a model's name; {str(path)!r} is a weight file itself. Leave it out.")
-        return _load_bare(path, heads, target)
+        converted = convert(read_checkpoint(path))
+        return _assembled(converted, *identify(converted, heads=heads), target)
     spec = name_or_path if isinstance(name_or_path, ModelSpec) else find_model(str(name_or_path))
     spec = _with_heads(spec, heads, trained=weights == "auto" and spec.weights is not None)
     if weights == "random" or (weights == "auto" and spec.weights is None):
         return _random_model(spec, seed, target)
-    if weights != "auto":
-        return _load_as(spec, Path(weights).expanduser(), target)
-    file = fetch(spec, progress=progress)
-    report(1.0, f"loading {spec.title}")
-    return _load_as(spec, file, target)
+    file = fetch(spec, progress=progress) if weights == "auto" else Path(weights).expanduser()
+    if weights == "auto" and progress is not None:
+        progress(1.0, f"loading {spec.title}")
+    return _assembled(convert_as(spec, file), spec, f"the model {spec.name}", target)
 
 
 def _with_heads(spec: ModelSpec, heads: int | None, *, trained: bool) -> ModelSpec:
@@ -97,21 +95,7 @@ def _finish(spec: ModelSpec, model: VisionTransformer, report: LoadReport, devic
     return LoadedModel(spec, model.to(device).eval().requires_grad_(False), report)
 
 
-def _load_as(spec: ModelSpec, path: Path, device: torch.device) -> LoadedModel:
-    """A file as the weights of a model that is known."""
-    file = read_checkpoint(path)
-    if spec.weights is not None and path == weights_path(spec):
-        verify(path, spec.weights, file.sha256)
-    converted = convert(file)
-    check_heads(converted, spec.heads, of=repr(spec.name))
-    report = converted.report(spec, heads_from=f"the model {spec.name}")
-    with naming_file(path):
+def _assembled(converted: Converted, spec: ModelSpec, heads_from: str, device: torch.device) -> LoadedModel:
+    report = converted.report(spec, heads_from=heads_from)
+    with naming_file(converted.file.path):
         return _finish(spec, converted.assemble(spec), report, device)
-
-
-def _load_bare(path: Path, heads: int | None, device: torch.device) -> LoadedModel:
-    """A file that has to say itself what it is."""
-    converted = convert(read_checkpoint(path))
-    spec, heads_from = identify(converted, heads=heads)
-    with naming_file(path):
-        return _finish(spec, converted.assemble(spec), converted.report(spec, heads_from=heads_from), device)
