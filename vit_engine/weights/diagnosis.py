@@ -100,7 +100,8 @@ def check_weights(tensors: Tensors) -> None:
 
     tensors: those that go into the model. They are looked at as float32, which is what it will have.
     """
-    odd = [f"{name} ({_dtype(tensor)})" for name, tensor in tensors.items() if not tensor.is_floating_point()]
+    kinds = {name: tensor.dtype for name, tensor in tensors.items() if not tensor.is_floating_point()}
+    odd = [f"{name} ({str(kind).removeprefix('torch.')})" for name, kind in kinds.items()]
     if odd:
         raise CheckpointError(
             f"{len(odd)} of its weights are no real numbers: {_some(odd)}. Pass the model as it was before it was "
@@ -132,55 +133,32 @@ def diagnosis(tensors: Tensors, known: Collection[str]) -> str:
     for sign in SIGNS:
         if found := _matching(sign.pattern, tensors):
             return f"it is {sign.what} (it has {_some(found)}). {sign.todo}"
-    for is_it, what in _SHAPES:
-        if is_it(tensors):
-            return f"it is {what}; got {_some(sorted(tensors))}. {_OTHER}"
+    if what := _shown_by_shapes(tensors):
+        return f"it is {what}; got {_some(sorted(tensors))}. {_OTHER}"
     return (
         f"it is not a Vision Transformer in a format that is known here ({', '.join(known)}); got "
         f"{_some(sorted(tensors))}. If a ViT is in it under another name, name it after a '#': PATH#NAME."
     )
 
 
-def _is_cnn(tensors: Tensors) -> bool:
-    return len(_kernels(tensors)) > 2 and not _matching(_ATTENTION, tensors)
-
-
-def _is_hybrid(tensors: Tensors) -> bool:
-    return len(_kernels(tensors)) > 2 and bool(_matching(_ATTENTION, tensors))
-
-
-def _is_head(tensors: Tensors) -> bool:
-    return not _kernels(tensors) and all(_HEAD.fullmatch(name) for name in tensors)
-
-
-def _is_tokenless(tensors: Tensors) -> bool:
-    pictures = any(kernel.shape[1] == 3 for kernel in _kernels(tensors))
-    return (
-        pictures
-        and bool(_matching(_ATTENTION, tensors))
-        and not _matching(r"(cls|class)_(token|embedding|pos)", tensors)
-    )
-
-
-# What shows in all names and shapes together.
-_SHAPES: tuple[tuple[Callable[[Tensors], bool], str], ...] = (
-    (_is_cnn, "a convolutional network (ResNet, ConvNeXt, EfficientNet…), which has no attention to look at"),
-    (_is_hybrid, "a mixture of convolutions and attention and no plain ViT"),
-    (_is_head, "a head alone (a classifier, or DINO's projection head), without the model under it"),
-    (_is_tokenless, "a ViT without a CLS token (SigLIP, I-JEPA…), which cannot be run here"),
-)
-
-
-def _kernels(tensors: Tensors) -> list[Tensor]:
-    return [tensor for tensor in tensors.values() if tensor.ndim == 4]
+def _shown_by_shapes(tensors: Tensors) -> str:
+    """What a state dict is by all its names and shapes together; empty where they show nothing."""
+    kernels = [tensor for tensor in tensors.values() if tensor.ndim == 4]
+    attention = _matching(_ATTENTION, tensors)
+    if len(kernels) > 2 and attention:
+        return "a mixture of convolutions and attention and no plain ViT"
+    if len(kernels) > 2:
+        return "a convolutional network (ResNet, ConvNeXt, EfficientNet…), which has no attention to look at"
+    if not kernels and all(_HEAD.fullmatch(name) for name in tensors):
+        return "a head alone (a classifier, or DINO's projection head), without the model under it"
+    pictures = any(kernel.shape[1] == 3 for kernel in kernels)
+    if pictures and attention and not _matching(r"(cls|class)_(token|embedding|pos)", tensors):
+        return "a ViT without a CLS token (SigLIP, I-JEPA…), which cannot be run here"
+    return ""
 
 
 def _matching(pattern: str, names: Collection[str]) -> list[str]:
     return sorted(name for name in names if re.search(pattern, name))
-
-
-def _dtype(tensor: Tensor) -> str:
-    return str(tensor.dtype).removeprefix("torch.")
 
 
 def _some(names: Collection[str]) -> str:

@@ -6,7 +6,7 @@ They are those that DINO's own training files, timm's and Lightning's hold besid
 import argparse
 import re
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,7 @@ def resolver(allowance: Allowance) -> Callable[[str], Any]:
         if match and match[1] in STORAGE_TYPES:
             return StorageType(STORAGE_TYPES[match[1]])
         value = vars(torch).get(name.removeprefix("torch."))
-        if not name.startswith("torch.") or not isinstance(value, torch.dtype | torch.layout):
+        if not name.startswith("torch.") or not isinstance(value, torch.dtype | torch.layout | torch.qscheme):
             raise UnknownName(shorten(name))
         return value
 
@@ -54,25 +54,21 @@ def resolver(allowance: Allowance) -> Callable[[str], Any]:
 
 
 def _containers(allowance: Allowance) -> dict[str, Function]:
-    def pairs(items: Any = ()) -> dict[Any, Any]:
-        made: dict[Any, Any] = {}
+    def pairs(items: Any = ()) -> Sequence[Any]:
         listed = list(items.items()) if isinstance(items, Mapping) else sequence(items)
-        for key, value in map(sequence, listed):
+        for key, _ in map(sequence, listed):
             allowance.check_key(key)
-            made[key] = value
-        return made
+        return listed
 
-    def make_set(items: object = ()) -> set[Any]:
-        made = set()
+    def keys(items: object = ()) -> Sequence[Any]:
         for each in sequence(items):
             allowance.check_key(each)
-            made.add(each)
-        return made
+        return sequence(items)
 
     return {
         "collections.OrderedDict": Function(lambda items=(): OrderedDict(pairs(items))),
-        "collections.Counter": Function(lambda items=(): Counter(pairs(items))),
-        "builtins.set": Function(make_set),
+        "collections.Counter": Function(lambda items=(): Counter(dict(pairs(items)))),
+        "builtins.set": Function(lambda items=(): set(keys(items))),
     }
 
 

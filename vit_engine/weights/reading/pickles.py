@@ -137,34 +137,36 @@ class _Machine:
         items, self.stack = self.stack, self.marks.pop()
         return items
 
-    def pop_item(self) -> list[Any]:
-        value, key = self.stack.pop(), self.stack.pop()
-        return [key, value]
+    def pop(self, count: int) -> list[Any]:
+        """The last values."""
+        if count > len(self.stack):
+            raise IndexError("values that are not there")
+        items = self.stack[-count:]
+        del self.stack[-count:]
+        return items
 
-    def pack_marked(self) -> None:
-        items = tuple(self.pop_mark())
-        self.stack.append(items)
+    def push(self, value: Any) -> None:
+        self.stack.append(value)
 
-    def pack(self, count: int) -> None:
-        """The last values become a tuple."""
-        first = len(self.stack) - count
-        if first < 0:
-            raise IndexError("a tuple of values that are not there")
-        self.stack[first:] = [tuple(self.stack[first:])]
+    def get(self, index: int) -> None:
+        self.push(self.memo[index])
+
+    def put(self, index: int) -> None:
+        self.memo[index] = self.stack[-1]
 
     def call(self) -> None:
         arguments, function = self.stack.pop(), self.stack.pop()
         if not isinstance(function, Function) or type(arguments) is not tuple:
             raise Unreadable("calls what is no function")
         self.allowance.spend(sum(len(each) for each in arguments if isinstance(each, _COPIED)))
-        self.stack.append(function.apply(arguments))
+        self.push(function.apply(arguments))
 
     def find_storage(self) -> None:
         """Of a persistent id, which torch.save() writes as a tuple."""
         saved = self.stack.pop()
         if type(saved) is not tuple or any(isinstance(each, Tensor) for each in saved):
             raise Unreadable("names a storage in another way than torch.save() does")
-        self.stack.append(self.storage(saved))
+        self.push(self.storage(saved))
 
     def append(self, items: Sequence[Any]) -> None:
         target = self.stack[-1]
@@ -206,15 +208,7 @@ def sequence(value: object) -> Sequence[Any]:
 
 def _push(make: Callable[[Any], Any]) -> Step:
     """Of what an opcode's argument becomes."""
-    return lambda machine, argument: machine.stack.append(make(argument))
-
-
-def _same(argument: Any) -> Any:
-    return argument
-
-
-def _put(machine: _Machine, index: int) -> None:
-    machine.memo[index] = machine.stack[-1]
+    return lambda machine, argument: machine.push(make(argument))
 
 
 _STEPS: Mapping[str, Step] = {
@@ -228,26 +222,21 @@ _STEPS: Mapping[str, Step] = {
     "EMPTY_LIST": _push(lambda _: []),
     "EMPTY_DICT": _push(lambda _: {}),
     "EMPTY_SET": _push(lambda _: set()),
-    "BININT": _push(_same),
-    "BININT1": _push(_same),
-    "BININT2": _push(_same),
-    "LONG1": _push(_same),
-    "BINFLOAT": _push(_same),
-    "BINUNICODE": _push(_same),
+    **dict.fromkeys(("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE"), _Machine.push),
     "SHORT_BINSTRING": _push(lambda text: text.encode("latin-1").decode()),  # of Python 2
-    "GLOBAL": lambda machine, name: machine.stack.append(machine.resolve(name.replace(" ", ".", 1))),
+    "GLOBAL": lambda machine, name: machine.push(machine.resolve(name.replace(" ", ".", 1))),
     "BINPERSID": lambda machine, _: machine.find_storage(),
-    "BINGET": lambda machine, index: machine.stack.append(machine.memo[index]),
-    "LONG_BINGET": lambda machine, index: machine.stack.append(machine.memo[index]),
-    "BINPUT": _put,
-    "LONG_BINPUT": _put,
-    "TUPLE": lambda machine, _: machine.pack_marked(),
-    "TUPLE1": lambda machine, _: machine.pack(1),
-    "TUPLE2": lambda machine, _: machine.pack(2),
-    "TUPLE3": lambda machine, _: machine.pack(3),
-    "APPEND": lambda machine, _: machine.append([machine.stack.pop()]),
+    "BINGET": _Machine.get,
+    "LONG_BINGET": _Machine.get,
+    "BINPUT": _Machine.put,
+    "LONG_BINPUT": _Machine.put,
+    "TUPLE": lambda machine, _: machine.push(tuple(machine.pop_mark())),
+    "TUPLE1": lambda machine, _: machine.push(tuple(machine.pop(1))),
+    "TUPLE2": lambda machine, _: machine.push(tuple(machine.pop(2))),
+    "TUPLE3": lambda machine, _: machine.push(tuple(machine.pop(3))),
+    "APPEND": lambda machine, _: machine.append(machine.pop(1)),
     "APPENDS": lambda machine, _: machine.append(machine.pop_mark()),
-    "SETITEM": lambda machine, _: machine.set_items(machine.pop_item()),
+    "SETITEM": lambda machine, _: machine.set_items(machine.pop(2)),
     "SETITEMS": lambda machine, _: machine.set_items(machine.pop_mark()),
     "REDUCE": lambda machine, _: machine.call(),
     "NEWOBJ": lambda machine, _: machine.call(),

@@ -28,16 +28,12 @@ _ARGUMENTS = ("args", "config", "hyper_parameters", "hparams")  # where runs kee
 
 
 class StateDict(NamedTuple):
-    """Tensors by name, and what else the file says.
-
-    arguments: of the run that they are from, where the file has them. part: which state dict of the file it is, as
-    it stands after '#' in a path; empty where the file is one. left_out: (what, why) of everything beside it.
-    """
+    """Tensors by name, and what else the file says."""
 
     tensors: Mapping[str, Tensor]
-    arguments: Mapping[str, Any]
-    part: str = ""
-    left_out: tuple[tuple[str, str], ...] = ()
+    arguments: Mapping[str, Any]  # of the run that they are from, where the file has them
+    part: str = ""  # of the file, as it stands after '#' in a path; empty where the file is a state dict
+    left_out: tuple[tuple[str, str], ...] = ()  # (what, why) of everything beside it
 
 
 def find_state_dict(content: Any, part: str = "") -> StateDict:
@@ -86,7 +82,6 @@ def _kernels(tensors: Mapping[str, Tensor]) -> list[str]:
 
 
 def _wrapper_of(tensors: Mapping[str, Tensor]) -> str | None:
-    """A wrapper that names begin with."""
     for wrapper in WRAPPERS:
         if any(name.startswith(wrapper) for name in tensors):
             return wrapper
@@ -94,13 +89,12 @@ def _wrapper_of(tensors: Mapping[str, Tensor]) -> str | None:
 
 
 def _likeliest(parts: Sequence[Part]) -> Part:
-    ranks = [part.rank for part in parts]
-    first = parts[ranks.index(min(ranks))]
-    equal = [part for part, rank in zip(parts, ranks, strict=True) if rank == min(ranks)]
+    first = min(parts, key=lambda part: part.rank)
+    equal = [part for part in parts if part.rank == first.rank]
     if len(equal) > 1:
         raise CheckpointError(
             f"it holds several state dicts, and none has a usual name: {_listed(equal)}. Say which, after a '#': "
-            f"PATH#{shorten(equal[0].name)}"
+            f"PATH#{shorten(first.name)}"
         )
     return first
 
@@ -150,13 +144,10 @@ def _plain(arguments: Mapping[Any, Any], depth: int = 1) -> dict[str, Any]:
 
 
 def _is_plain(value: Any) -> bool:
-    if isinstance(value, list | tuple):
-        return len(value) <= _LONGEST_LIST and all(map(_is_scalar, value))
-    return _is_scalar(value)
-
-
-def _is_scalar(value: Any) -> bool:
-    return isinstance(value, _SCALARS) and not (isinstance(value, str) and len(value) > _LONGEST_TEXT)
+    values = value if isinstance(value, list | tuple) else (value,)
+    if len(values) > _LONGEST_LIST or not all(isinstance(each, _SCALARS) for each in values):
+        return False
+    return all(len(each) <= _LONGEST_TEXT for each in values if isinstance(each, str))
 
 
 def _what_instead(content: Any) -> str:
