@@ -79,13 +79,11 @@ def _fetch(urls: Sequence[str], part: Partial, expected: Expected | None, report
         for url in urls:
             try:
                 _complete(url, part, report)
-                _keep(part, expected, report)
+                return _keep(part, expected, report)
             except DiskFailure:
                 raise
             except Failure as failure:
                 reasons.append(str(failure) if len(urls) == 1 else f"{url}: {failure}")
-            else:
-                return
     finally:
         part.tidy()
     raise Failure("; ".join(reasons))

@@ -10,11 +10,8 @@ their tensors tells them apart: the report says what is assumed. With timm's con
 refused.
 """
 
-from collections.abc import Set
-
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.common import published
-from vit_engine.weights.formats.common.architectures import known_architecture
 from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar
 from vit_engine.weights.formats.common.plain import canonical, is_square, refuse_unusual, without_cls_position
 from vit_engine.weights.formats.common.timm_config import describe
@@ -28,7 +25,8 @@ def _trained_here(sidecar: Sidecar) -> bool:
     return str(sidecar.arguments.get("model", "")).startswith("deit")
 
 
-def _recognises(names: Set[str], sidecar: Sidecar) -> bool:
+def _recognises(conversion: Conversion, sidecar: Sidecar) -> bool:
+    names = conversion.tensors.keys()
     if describe(sidecar) is not None or not canonical(names) or "pos_embed" not in names:
         return False
     return bool(names & _TELLING) or _trained_here(sidecar)
@@ -41,7 +39,7 @@ def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
     if "dist_token" not in conversion and is_square(conversion["pos_embed"].shape[1]):
         without_cls_position(conversion)
     name = str(sidecar.arguments.get("model", ""))
-    known = known_architecture(name, dim=conversion["cls_token"].shape[-1])
+    known = published.known_architecture(name, dim=conversion["cls_token"].shape[-1])
     return Metadata(
         family="deit",
         heads=known.heads if known else None,

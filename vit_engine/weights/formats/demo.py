@@ -28,7 +28,7 @@ def _shapes(spec: ModelSpec) -> dict[str, tuple[int, ...]]:
         return {name: tuple(tensor.shape) for name, tensor in VisionTransformer(spec).state_dict().items()}
 
 
-def _shows(conversion: Conversion, sidecar: Sidecar) -> bool:
+def _recognises(conversion: Conversion, sidecar: Sidecar) -> bool:
     return describe(sidecar) is None and bool(_models(conversion))
 
 
@@ -44,4 +44,4 @@ def _convert(conversion: Conversion, _: Sidecar) -> Metadata:
     )
 
 
-FORMAT = Format("demo", lambda names, sidecar: False, _convert, _shows)
+FORMAT = Format("demo", _recognises, _convert)

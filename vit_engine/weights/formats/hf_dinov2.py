@@ -29,6 +29,11 @@ _PREFIXES = ("", "dinov2.", "dinov2_with_registers.")
 _embedded = named("embeddings.patch_embeddings.projection.weight", "embeddings.position_embeddings", prefixes=_PREFIXES)
 
 
+def _recognises(conversion: Conversion, sidecar: Sidecar) -> bool:
+    scaled = any(name.endswith(".layer_scale1.lambda1") for name in conversion.tensors)
+    return scaled and _embedded(conversion, sidecar)
+
+
 def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
     conversion.strip(*_PREFIXES[1:])
     conversion.drop(r"embeddings\.mask_token", WHY_MASK)
@@ -64,9 +69,4 @@ def _read(conversion: Conversion, sidecar: Sidecar) -> tuple[Config, str]:
     return config, resampling
 
 
-FORMAT = Format(
-    "Hugging Face Dinov2",
-    lambda names, sidecar: _embedded(names, sidecar) and any(name.endswith(".layer_scale1.lambda1") for name in names),
-    _convert,
-    config_file="config.json",
-)
+FORMAT = Format("Hugging Face Dinov2", _recognises, _convert, config_file="config.json")

@@ -10,14 +10,11 @@ too; those are added to the registers here, which is the same sum. fc_norm is th
 pooling. Packed SwiGLUs are called fc1 and fc2 as plain MLPs are, and show by their shapes.
 """
 
-from collections.abc import Set
-
 import torch
 
 from vit_engine.errors import CheckpointError
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.common import published
-from vit_engine.weights.formats.common.architectures import Architecture, known_architecture
 from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar
 from vit_engine.weights.formats.common.plain import (
     canonical,
@@ -40,7 +37,8 @@ ASSUMED_SQUARE = "Its positions are a square grid of patches, and none is of the
 WHY_ATTENTION_POOL = "attention pooling, which its classifier sees and the blocks do not"
 
 
-def _recognises(names: Set[str], sidecar: Sidecar) -> bool:
+def _recognises(conversion: Conversion, sidecar: Sidecar) -> bool:
+    names = conversion.tensors.keys()
     if describe(sidecar) is not None:
         return True
     return canonical(names) and (bool(names & _TELLING) or not names >= {"cls_token", "pos_embed"})
@@ -77,12 +75,12 @@ def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
     )
 
 
-def _architecture(conversion: Conversion, said: Description) -> Architecture:
+def _architecture(conversion: Conversion, said: Description) -> published.Architecture:
     """What the architecture's name says, or most have, once the tensors are known to be of a plain model."""
     refuse_unusual(conversion)
     if not said.source:
-        return Architecture(heads=None, mlp="gelu", norm_eps=1e-6)
-    known = known_architecture(said.architecture, dim=conversion["cls_token"].shape[-1])
+        return published.Architecture(heads=None, mlp="gelu", norm_eps=1e-6)
+    known = published.known_architecture(said.architecture, dim=conversion["cls_token"].shape[-1])
     if known is None:
         raise CheckpointError(
             f"{said.source} calls it {said.architecture!r}, which is not among timm's plain Vision Transformers as "
@@ -103,7 +101,7 @@ def _gate(conversion: Conversion) -> bool:
     return True
 
 
-def _equations(said: Description, architecture: Architecture, *, gated: bool) -> tuple[str, float]:
+def _equations(said: Description, architecture: published.Architecture, *, gated: bool) -> tuple[str, float]:
     """Activation and eps: as the architecture has them, unless it was changed. CheckpointError if it cannot be."""
     act, norm = said.options.get("act_layer"), said.options.get("norm_layer")
     mlp = _MLPS.get(str(act)) if act else "swiglu" if gated else architecture.mlp
@@ -191,7 +189,7 @@ def _grid(conversion: Conversion, said: Description, before: int) -> tuple[tuple
         patches = (height // patch) * (width // patch)
         if rows in {patches, patches + before}:
             return (height // patch * patch, width // patch * patch), rows != patches
-    if said.certain_size:
+    if said.options.get("img_size") is not None:
         raise CheckpointError(
             f"{said.source} says pictures of {said.sizes()[0]} px, and pos_embed has {rows} rows for patches of "
             f"{patch} px: they are of different models. Put the config.json that was saved with the file beside it."

@@ -1,6 +1,6 @@
 """What a format of weight files is: how to know it, how to convert it, and what its tensors do not show."""
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,14 +43,13 @@ class Format:
     """A format of weight files."""
 
     name: str
-    recognises: Callable[[Set[str], Sidecar], bool]  # by the names of tensors, wrappers removed
+    recognises: Callable[[Conversion, Sidecar], bool]  # by the tensors, mostly their names, with wrappers removed
     # Brings the tensors to the names of VisionTransformer; raises CheckpointError, saying what and why, for what this
     # format can hold and VisionTransformer cannot be.
     convert: Callable[[Conversion, Sidecar], Metadata]
-    shows: Callable[[Conversion, Sidecar], bool] = lambda conversion, sidecar: False  # or by the tensors themselves
     config_file: str = ""  # that comes with the weights and says how many heads they have
 
 
-def named(*names: str, prefixes: Sequence[str] = ("",)) -> Callable[[Set[str], Sidecar], bool]:
+def named(*names: str, prefixes: Sequence[str] = ("",)) -> Callable[[Conversion, Sidecar], bool]:
     """For Format.recognises: whether all of these names are there, behind one and the same prefix."""
-    return lambda there, _: any({prefix + name for name in names} <= there for prefix in prefixes)
+    return lambda conversion, _: any(all(prefix + name in conversion for name in names) for prefix in prefixes)

@@ -206,13 +206,13 @@ def _preprocessing(given: Mapping[str, Any], default: Preprocessing) -> Preproce
     if not is_number(factor) or factor <= 0:
         raise ValueError(f"a rescale_factor of {factor!r:.100}")
     scale = 255 * factor if _said(given, "do_rescale") else 255
-    mean, std = (0.0,) * 3, (1.0,) * 3
+    mean, std = 0.0, 1.0
     if _said(given, "do_normalize"):
-        mean, std = _triple(given.get("image_mean", default.mean)), _triple(given.get("image_std", default.std))
+        mean, std = given.get("image_mean", default.mean), given.get("image_std", default.std)
     number = given.get("resample", _FILTERS.index(default.interpolation))
     if type(number) is not int or not 0 <= number < len(_FILTERS):
         raise ValueError(f"a resample of {number!r:.100}")
-    return Preprocessing(_scaled(mean, scale), _scaled(std, scale), _FILTERS[number])
+    return Preprocessing(_triple(mean, scale), _triple(std, scale), _FILTERS[number])
 
 
 def _said(given: Mapping[str, Any], key: str) -> bool:
@@ -223,14 +223,10 @@ def _said(given: Mapping[str, Any], key: str) -> bool:
     return value
 
 
-def _triple(values: Any) -> tuple[float, float, float]:
-    """One number a channel, or the same for all."""
+def _triple(values: Any, scale: float) -> tuple[float, float, float]:
+    """One number a channel, or the same for all, over the scale."""
     red, green, blue = [values] * 3 if is_number(values) else values
     if not all(map(is_number, (red, green, blue))):
         raise ValueError(f"a mean or std of {values!r:.100}")
-    return float(red), float(green), float(blue)
-
-
-def _scaled(values: tuple[float, float, float], scale: float) -> tuple[float, float, float]:
-    red, green, blue = (value if abs(scale - 1) < 1e-6 else value / scale for value in values)
-    return red, green, blue
+    scale = 1 if abs(scale - 1) < 1e-6 else scale
+    return red / scale, green / scale, blue / scale

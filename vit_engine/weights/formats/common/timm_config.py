@@ -44,11 +44,6 @@ class Description:
         size = self.picture.get("input_size")
         return [_pair(size[-2:] if isinstance(size, Sequence) else size)] if size else []
 
-    @property
-    def certain_size(self) -> bool:
-        """Whether sizes() is the native size and nothing else can be."""
-        return self.options.get("img_size") is not None
-
 
 def describe(sidecar: Sidecar) -> Description | None:
     """What came with the tensors, if it is timm's."""
