@@ -47,7 +47,6 @@ class Converted:
             return read_spec(self.conversion, self.metadata, name=name or self.file.name, heads=heads)
 
     def report(self, spec: ModelSpec, *, heads_from: str) -> LoadReport:
-        """What was done with every tensor."""
         learned = spec.positions == "learned"
         return LoadReport(
             source=str(self.file.path),

@@ -162,5 +162,4 @@ def _matching(pattern: str, names: Collection[str]) -> list[str]:
 
 
 def _some(names: Collection[str]) -> str:
-    """At most six of them."""
     return listed(names, 6)

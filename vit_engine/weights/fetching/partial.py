@@ -78,7 +78,6 @@ class Partial:
             return self.path.open("ab", buffering=0)
 
     def append(self, file: io.FileIO, piece: bytes) -> None:
-        """Write a piece at the end."""
         rest = memoryview(piece)
         with disk_failures(self.path):
             while rest:
@@ -106,12 +105,10 @@ class Partial:
         return self._hash.hexdigest()
 
     def finish(self) -> None:
-        """Put it in the target's place."""
         with disk_failures(self.path):
             os.replace(self.path, self.target)
 
     def remove(self) -> None:
-        """Take it away, with its note."""
         with disk_failures(self.path):
             self.path.unlink(missing_ok=True)
             self._note.unlink(missing_ok=True)

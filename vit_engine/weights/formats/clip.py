@@ -12,7 +12,7 @@ from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.common import published
 from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar, named
 from vit_engine.weights.formats.common.hf_config import Config, read_preprocessing
-from vit_engine.weights.formats.common.open_clip import CONFIG, in_hugging_faces_words, is_open_clips
+from vit_engine.weights.formats.common.open_clip import CONFIG, in_hugging_faces_words
 from vit_engine.weights.formats.hf_clip import (
     PREPROCESSING,
     WHY_PROJECTION,
@@ -50,9 +50,11 @@ def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
     conversion.drop(r"proj", WHY_PROJECTION)
     conversion.rename(_RULES)
     add_axes(conversion)
-    theirs = is_open_clips(sidecar)
+    theirs = sidecar.config.get("model_type") == "open_clip"
     sidecar = in_hugging_faces_words(sidecar) if theirs else sidecar
-    config = read_clip_config(sidecar if _is_clips(sidecar) else Sidecar())
+    # OpenAI's files come without a config.json, so one of another model lies there by chance.
+    clips = str(sidecar.config.get("model_type", "")).startswith("clip")
+    config = read_clip_config(sidecar if clips else Sidecar())
     config.check_agreement(conversion)
     _check_known_activation(conversion, config)
     return config.metadata(
@@ -64,11 +66,6 @@ def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
         published=published.CLIP,
         assumed=config.assumed(*_ASSUMED),
     )
-
-
-def _is_clips(sidecar: Sidecar) -> bool:
-    """OpenAI's files come without a config.json, so one of another model lies there by chance."""
-    return str(sidecar.config.get("model_type", "")).startswith("clip")
 
 
 def _drop_text(conversion: Conversion) -> None:

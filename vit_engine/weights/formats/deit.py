@@ -21,15 +21,11 @@ ASSUMED_RESAMPLING = "Positions are resampled as DeiT does it: timm has the same
 _TELLING = {"dist_token", "blocks.0.gamma_1"}
 
 
-def _trained_here(sidecar: Sidecar) -> bool:
-    return str(sidecar.arguments.get("model", "")).startswith("deit")
-
-
 def _recognises(conversion: Conversion, sidecar: Sidecar) -> bool:
     names = conversion.tensors.keys()
     if describe(sidecar) is not None or not canonical(names) or "pos_embed" not in names:
         return False
-    return bool(names & _TELLING) or _trained_here(sidecar)
+    return bool(names & _TELLING) or str(sidecar.arguments.get("model", "")).startswith("deit")
 
 
 def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:

@@ -17,10 +17,8 @@ _WITH_REGISTERS = {"dinov2_with_registers": {**_DEFAULTS, "patch_size": 16, "num
 _RULES = (
     *DINO_RULES,
     (LAYER + r"mlp\.fc([12])\.(weight|bias)", r"blocks.\1.mlp.fc\2.\3"),
-    (LAYER + r"mlp\.gate_proj\.(weight|bias)", r"blocks.\1.mlp.gate.\2"),
-    (LAYER + r"mlp\.up_proj\.(weight|bias)", r"blocks.\1.mlp.up.\2"),
     (LAYER + r"mlp\.weights_in\.(weight|bias)", r"blocks.\1.mlp.w12.\2"),
-    (LAYER + r"mlp\.(?:weights_out|down_proj)\.(weight|bias)", r"blocks.\1.mlp.w3.\2"),
+    (LAYER + r"mlp\.weights_out\.(weight|bias)", r"blocks.\1.mlp.w3.\2"),
     (r"layernorm\.(weight|bias)", r"norm.\1"),
     (r"classifier\.(weight|bias)", r"head.\1"),
 )

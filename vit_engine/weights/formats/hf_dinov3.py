@@ -37,11 +37,6 @@ _PLAIN = (
     (LAYER + r"mlp\.up_proj\.(weight|bias)", r"blocks.\1.mlp.fc1.\2"),
     (LAYER + r"mlp\.down_proj\.(weight|bias)", r"blocks.\1.mlp.fc2.\2"),
 )
-_GATED = (
-    (LAYER + r"mlp\.gate_proj\.(weight|bias)", r"blocks.\1.mlp.gate.\2"),
-    (LAYER + r"mlp\.up_proj\.(weight|bias)", r"blocks.\1.mlp.up.\2"),
-    (LAYER + r"mlp\.down_proj\.(weight|bias)", r"blocks.\1.mlp.w3.\2"),
-)
 _GATES = {"silu": "swiglu", "swish": "swiglu", "gelu": "geglu"}
 _ASSUMED = (
     "GELU (SiLU where the MLP is gated), LayerNorm's eps 1e-5 and rotary positions of base 100: there is no "
@@ -60,7 +55,7 @@ def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
     config = read_config(sidecar, _TYPES)
     gated = any(".mlp.gate_proj." in name for name in conversion.tensors)
     conversion.drop(r"embeddings\.mask_token", WHY_MASK)
-    conversion.rename((*DINO_RULES, *(_GATED if gated else _PLAIN)))
+    conversion.rename(DINO_RULES if gated else (*_PLAIN, *DINO_RULES))
     _check_agreement(conversion, config, gated=gated)
     if not conversion["register_tokens"].shape[1]:
         conversion.drop("register_tokens", "holds none")

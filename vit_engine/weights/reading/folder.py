@@ -34,8 +34,6 @@ _MOST_SHARDS = 1000
 
 @dataclass(frozen=True)
 class CheckpointFiles:
-    """The files of one checkpoint."""
-
     files: tuple[Path, ...]  # those that hold tensors, by name
     keys: Mapping[Path, frozenset[str]] = field(default_factory=dict)  # of each, as the index says, where there is one
     config: Mapping[str, Any] = field(default_factory=dict)

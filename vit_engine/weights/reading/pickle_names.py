@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from vit_engine.weights.reading.listing import shorten
-from vit_engine.weights.reading.pickles import Allowance, Function, UnknownName, Unreadable, sequence
+from vit_engine.weights.reading.pickles import Function, Limited, UnknownName, Unreadable, sequence
 from vit_engine.weights.reading.storages import STORAGE_TYPES, TENSORS, StorageType
 
 _STORAGE = re.compile(r"torch\.(?:cuda\.|storage\.)?(\w+Storage)")
@@ -34,9 +34,9 @@ class NumberType:
             self.dtype = np.dtype(f"{said[1]}{self.dtype.str[1:]}")
 
 
-def resolver(allowance: Allowance) -> Callable[[str], Any]:
+def resolver(limits: Limited) -> Callable[[str], Any]:
     """resolve(name) for unpickle(); UnknownName for one that stands for nothing here."""
-    known = {**_FUNCTIONS, **_containers(allowance)}
+    known = {**_FUNCTIONS, **_containers(limits)}
 
     def resolve(name: str) -> Any:
         name = re.sub(r"^__builtin__\.", "builtins.", name)  # Python 2's
@@ -53,16 +53,16 @@ def resolver(allowance: Allowance) -> Callable[[str], Any]:
     return resolve
 
 
-def _containers(allowance: Allowance) -> dict[str, Function]:
+def _containers(limits: Limited) -> dict[str, Function]:
     def pairs(items: Any = ()) -> Sequence[Any]:
         listed = list(items.items()) if isinstance(items, Mapping) else sequence(items)
         for key, _ in map(sequence, listed):
-            allowance.check_key(key)
+            limits.check_key(key)
         return listed
 
     def keys(items: object = ()) -> Sequence[Any]:
         for each in sequence(items):
-            allowance.check_key(each)
+            limits.check_key(each)
         return sequence(items)
 
     return {

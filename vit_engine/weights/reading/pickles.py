@@ -53,29 +53,26 @@ class Function:
 
 
 class Limited:
-    """A file that gives no more bytes than are left to it, whatever a pickle says of the length of a string."""
+    """A file's pickles, and what they may still say and make, all together; CheckpointError beyond it.
+
+    It gives no more bytes than are left to it, whatever a pickle says of the length of a string.
+    """
 
     def __init__(self, file: IO[bytes], left: int = LONGEST) -> None:
         self._file, self._left = file, left
+        self._steps, self._tuple_keys = MOST_STEPS, MOST_TUPLE_KEYS
 
     def read(self, size: int) -> bytes:
-        return self._spend(self._file.read(min(size, self._left + 1)))
+        return self._counted(self._file.read(min(size, self._left + 1)))
 
     def readline(self) -> bytes:
-        return self._spend(self._file.readline(self._left + 1))
+        return self._counted(self._file.readline(self._left + 1))
 
-    def _spend(self, data: bytes) -> bytes:
+    def _counted(self, data: bytes) -> bytes:
         self._left -= len(data)
         if self._left < 0:
             raise CheckpointError(f"it holds more than weights: a pickle of over {LONGEST:,} bytes. {_ONLY}")
         return data
-
-
-class Allowance:
-    """What the pickles of a file may still make, all together; CheckpointError beyond it."""
-
-    def __init__(self) -> None:
-        self._steps, self._tuple_keys = MOST_STEPS, MOST_TUPLE_KEYS
 
     def spend(self, steps: int = 1) -> None:
         self._steps -= steps
@@ -100,18 +97,16 @@ class Allowance:
             raise Unreadable(f"has a key of {length:,} characters, and at most {LONGEST_KEY:,} are read")
 
 
-def unpickle(
-    file: Limited, allowance: Allowance, *, resolve: Callable[[str], Any], storage: Callable[[Any], Any]
-) -> Any:
+def unpickle(file: Limited, *, resolve: Callable[[str], Any], storage: Callable[[Any], Any]) -> Any:
     """The value of the pickle that a file goes on with; the file then stands behind it.
 
     resolve(name): the Function or the value that a global stands for. storage(id): what a persistent id stands for.
     Unreadable for what they do not know, and for what torch.save() does not write; damage leads to whatever
     it leads to: ValueError, LookupError, TypeError, AttributeError.
     """
-    machine = _Machine(allowance, resolve, storage)
+    machine = _Machine(file, resolve, storage)
     for opcode, argument, _ in pickletools.genops(file):  # type: ignore[arg-type]  # it has what genops needs
-        allowance.spend()
+        file.spend()
         step = _STEPS.get(opcode.name)
         if step is None:
             raise Unreadable(f"has an opcode of another kind of pickle ({opcode.name})")
@@ -123,8 +118,8 @@ def unpickle(
 class _Machine:
     """The stack of a pickle, the stacks below its marks, and its memo."""
 
-    def __init__(self, allowance: Allowance, resolve: Callable[[str], Any], storage: Callable[[Any], Any]) -> None:
-        self.allowance, self.resolve, self.storage = allowance, resolve, storage
+    def __init__(self, limits: Limited, resolve: Callable[[str], Any], storage: Callable[[Any], Any]) -> None:
+        self.limits, self.resolve, self.storage = limits, resolve, storage
         self.stack: list[Any] = []
         self.marks: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
@@ -158,7 +153,7 @@ class _Machine:
         arguments, function = self.stack.pop(), self.stack.pop()
         if not isinstance(function, Function) or type(arguments) is not tuple:
             raise Unreadable("calls what is no function")
-        self.allowance.spend(sum(len(each) for each in arguments if isinstance(each, _COPIED)))
+        self.limits.spend(sum(len(each) for each in arguments if isinstance(each, _COPIED)))
         self.push(function.apply(arguments))
 
     def find_storage(self) -> None:
@@ -179,7 +174,7 @@ class _Machine:
         if type(target) not in {dict, OrderedDict, Counter}:
             raise Unreadable(f"puts items into a {type(target).__name__}")
         for key, value in zip(items[::2], items[1::2], strict=True):
-            self.allowance.check_key(key)
+            self.limits.check_key(key)
             target[key] = value
 
     def build(self) -> None:
@@ -188,7 +183,7 @@ class _Machine:
         if isinstance(target, argparse.Namespace):
             if type(state) is not dict:
                 raise Unreadable(f"has arguments that are no dict ({type(state).__name__})")
-            self.allowance.spend(len(state))
+            self.limits.spend(len(state))
             vars(target).update({key: value for key, value in state.items() if type(key) is str})
         elif hasattr(target, "set_state"):
             target.set_state(state)

@@ -61,7 +61,6 @@ def container_of(path: Path, head: bytes, size: int) -> str:
 
 
 def _what_else(path: Path, head: bytes) -> tuple[str, str]:
-    """What a file is that cannot be read, and what to do."""
     for pattern, what, todo in _LOOKS:
         if re.match(pattern, head):
             return what, todo

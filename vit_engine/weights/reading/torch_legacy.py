@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vit_engine.weights.reading.pickle_names import resolver
-from vit_engine.weights.reading.pickles import Allowance, Limited, Unreadable, sequence, unpickle
+from vit_engine.weights.reading.pickles import Limited, Unreadable, sequence, unpickle
 from vit_engine.weights.reading.storages import OTHER_ORDER, Storage, StorageType, storage_key, swap_bytes
 
 _MAGIC = 0x1950A86A20F9469CFC6C
@@ -31,9 +31,9 @@ def read_legacy(path: Path) -> Any:
 
 def _pickles(file: io.BufferedReader, storages: "_Announced") -> Iterator[Any]:
     """One after another; all of them share what may be made."""
-    limited, allowance = Limited(file), Allowance()
+    limited = Limited(file)
     while True:
-        yield unpickle(limited, allowance, resolve=resolver(allowance), storage=storages.find)
+        yield unpickle(limited, resolve=resolver(limited), storage=storages.find)
 
 
 class _Announced:

@@ -14,7 +14,7 @@ from vit_engine.errors import CheckpointError
 from vit_engine.weights.reading.limits import check_within_limit
 from vit_engine.weights.reading.listing import listed
 from vit_engine.weights.reading.pickle_names import resolver
-from vit_engine.weights.reading.pickles import Allowance, Limited, Unreadable, unpickle
+from vit_engine.weights.reading.pickles import Limited, Unreadable, unpickle
 from vit_engine.weights.reading.storages import OTHER_ORDER, Storage, StorageType, storage_key, swap_bytes
 
 _LONGEST_DIRECTORY = 8_000_000  # bytes of the list of entries: 80,000 of them
@@ -29,9 +29,9 @@ def read_zip(path: Path) -> Any:
     with _ShortReads(path.open("rb", buffering=0)) as file, _open(path, file) as archive:
         prefix = _check_torch_zip(path, archive, path.stat().st_size)
         storages = _Records(archive, prefix)
-        allowance = Allowance()
         with storages.open(archive.getinfo(f"{prefix}data.pkl")) as pickled:
-            content = unpickle(Limited(pickled), allowance, resolve=resolver(allowance), storage=storages.find)
+            limited = Limited(pickled)
+            content = unpickle(limited, resolve=resolver(limited), storage=storages.find)
             _read_out(pickled)
         storages.verify_others()
         return content

@@ -151,7 +151,6 @@ def _is_plain(value: Any) -> bool:
 
 
 def _what_instead(content: Any) -> str:
-    """What a file holds that has no state dict in it."""
     wanted = "expected a state dict (names to tensors), or one under 'teacher', 'model' or 'state_dict'"
     if isinstance(content, Mapping) and ("param_groups" in content or "optimizer" in content):
         return f"it is the state of an optimizer, without the model; {wanted}. Save the model's state_dict(), too."

@@ -40,8 +40,6 @@ class Metadata:
 
 @dataclass(frozen=True)
 class Format:
-    """A format of weight files."""
-
     name: str
     recognises: Callable[[Conversion, Sidecar], bool]  # by the tensors, mostly their names, with wrappers removed
     # Brings the tensors to the names of VisionTransformer; raises CheckpointError, saying what and why, for what this

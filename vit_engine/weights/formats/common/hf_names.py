@@ -11,24 +11,24 @@ import torch
 from vit_engine.weights.conversion import Conversion
 
 LAYER = r"(?:encoder\.|model\.)?layers?\.(\d+)\."
-_EMBEDDINGS = (
+RULES = (
     (r"embeddings\.cls_token", r"cls_token"),
     (r"embeddings\.distillation_token", r"dist_token"),
     (r"embeddings\.register_tokens", r"register_tokens"),
     (r"embeddings\.position_embeddings", r"pos_embed"),
     (r"embeddings\.patch_embeddings\.(?:projection\.)?(weight|bias)", r"patch_embed.proj.\1"),
-)
-_ATTENTION = (
     (LAYER + r"attention\.(?:attention\.query|q_proj)\.(weight|bias)", r"blocks.\1.attn.q.\2"),
     (LAYER + r"attention\.(?:attention\.key|k_proj)\.(weight|bias)", r"blocks.\1.attn.k.\2"),
     (LAYER + r"attention\.(?:attention\.value|v_proj)\.(weight|bias)", r"blocks.\1.attn.v.\2"),
     (LAYER + r"attention\.(?:output\.dense|o_proj)\.(weight|bias)", r"blocks.\1.attn.proj.\2"),
 )
-RULES = (*_EMBEDDINGS, *_ATTENTION)
 DINO_RULES = (  # of Dinov2 and DINOv3
     *RULES,
     (LAYER + r"norm([12])\.(weight|bias)", r"blocks.\1.norm\2.\3"),
     (LAYER + r"layer_scale([12])\.lambda1", r"blocks.\1.ls\2.gamma"),
+    (LAYER + r"mlp\.gate_proj\.(weight|bias)", r"blocks.\1.mlp.gate.\2"),
+    (LAYER + r"mlp\.up_proj\.(weight|bias)", r"blocks.\1.mlp.up.\2"),
+    (LAYER + r"mlp\.down_proj\.(weight|bias)", r"blocks.\1.mlp.w3.\2"),
 )
 WHY_MASK = "stands for patches that are hidden while it is trained"
 

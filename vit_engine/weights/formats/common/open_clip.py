@@ -15,11 +15,6 @@ _DEFAULTS = {"layers": 12, "width": 768, "head_width": 64, "patch_size": 16, "im
 _FILTERS = {"bilinear": 2, "bicubic": 3}  # by Pillow's numbers
 
 
-def is_open_clips(sidecar: Sidecar) -> bool:
-    """Whether a file has one of open_clip's names, or its configuration."""
-    return sidecar.config.get("model_type") == "open_clip"
-
-
 def in_hugging_faces_words(sidecar: Sidecar) -> Sidecar:
     """The same configuration. CheckpointError where there is none, or not of a Vision Transformer."""
     model = sidecar.config.get("model_cfg")
