@@ -1,7 +1,6 @@
 """DINOv2: self-supervised on LVD-142M (Oquab et al. 2023, arXiv 2304.07193; facebookresearch/dinov2).
 
-With registers: Darcet et al. 2023, arXiv 2309.16588. Without them positions are resampled with DINO's
-offset and without antialiasing, with them the other way round, as the repository's own hub does it.
+With registers: Darcet et al. 2023, arXiv 2309.16588. Resampling is as the repository's own hub does it.
 """
 
 from vit_engine.registry.sizes import BASE, GIANT, LARGE, SMALL, Size

@@ -25,7 +25,7 @@ class Conversion:
         self.tensors = dict(state)
         self.dropped: list[tuple[str, str]] = []  # (key in the file, why)
         self._origins: dict[str, tuple[str, ...]] = {name: (name,) for name in state}  # of each present name
-        self._changed: set[str] = set()  # present names whose values are no longer those of the file
+        self._changed: set[str] = set()  # keys of the file whose values are no longer as they were
 
     def __contains__(self, name: str) -> bool:
         return name in self.tensors
@@ -78,7 +78,7 @@ class Conversion:
         for name in names:
             del self.tensors[name], self._origins[name]
         self._put(to, made, origins)
-        self._changed.add(to)
+        self._changed.update(origins)
 
     def set(self, name: str, tensor: Tensor) -> None:
         """A tensor that follows from the format and not from any of the file's: zeros where it has no bias, say."""
@@ -108,11 +108,7 @@ class Conversion:
 
     def _move(self, name: str, to: str) -> None:
         if to != name:
-            tensor, origins = self.tensors.pop(name), self._origins.pop(name)
-            self._put(to, tensor, origins)
-            if name in self._changed:
-                self._changed.remove(name)
-                self._changed.add(to)
+            self._put(to, self.tensors.pop(name), self._origins.pop(name))
 
     def _put(self, name: str, tensor: Tensor, origins: tuple[str, ...]) -> None:
         if name in self.tensors:

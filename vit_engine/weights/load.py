@@ -1,4 +1,4 @@
-"""load_model(): from a name or a path to a model that is proven to have all its weights."""
+"""load_model(): from a name or path to a model that is proven to have all its weights; inspect_checkpoint(): the proof."""
 
 import os
 from pathlib import Path
@@ -6,17 +6,18 @@ from pathlib import Path
 import torch
 
 from vit_engine.devices import usable_device
-from vit_engine.errors import SpecError
+from vit_engine.errors import CheckpointError, SpecError
 from vit_engine.model import VisionTransformer
 from vit_engine.progress import Progress
 from vit_engine.registry import find_model, list_models
 from vit_engine.spec import ModelSpec
 from vit_engine.weights.convert import Converted, convert
-from vit_engine.weights.identify import convert_as, identify
-from vit_engine.weights.locate import fetch
+from vit_engine.weights.identify import advice, choices, convert_as, identify, known_heads, published
+from vit_engine.weights.locate import fetch, weights_path
 from vit_engine.weights.reading.listing import naming_file
+from vit_engine.weights.reading.parts import find_parts, sees_pictures
 from vit_engine.weights.reading.read import read_checkpoint, split_part
-from vit_engine.weights.report import LoadedModel, LoadReport
+from vit_engine.weights.report import Inspection, LoadedModel, LoadReport
 
 
 def load_model(
@@ -99,3 +100,46 @@ def _assembled(converted: Converted, spec: ModelSpec, heads_from: str, device: t
     report = converted.report(spec, heads_from=heads_from)
     with naming_file(converted.file.path):
         return _finish(spec, converted.assemble(spec), report, device)
+
+
+def inspect_checkpoint(name_or_path: str | Path, *, heads: int | None = None) -> Inspection:
+    """What load_model() would make of a checkpoint, without making it, and without a word on heads if need be.
+
+    name_or_path: as load_model() takes it; the weights of a model that is known by name must be here. heads: as
+    its owner says. Raises what load_model() raises.
+    """
+    path = checkpoint_path(name_or_path)
+    if path is None:
+        return _inspect_as(find_model(str(name_or_path)), heads)
+    converted = convert(read_checkpoint(path))
+    said = known_heads(converted, published(converted))
+    possible = () if said is not None else choices(converted)
+    if said is None and heads is None:
+        architecture, source = converted.spec(possible[0]), ""
+    else:
+        architecture, source = identify(converted, heads=heads)
+    converted.prove(architecture)
+    parts = sorted(find_parts(converted.file.content), key=lambda part: part.rank)
+    return Inspection(
+        report=converted.report(architecture, heads_from=source),
+        spec=architecture if source else None,
+        architecture=architecture,
+        heads_choices=possible,
+        advice=advice(converted) if possible else "",
+        parts=tuple(part.name for part in parts if sees_pictures(part.tensors)),
+    )
+
+
+def _inspect_as(spec: ModelSpec, heads: int | None) -> Inspection:
+    """The trained weights of a model that is known by name."""
+    path = weights_path(spec)
+    if not path.exists():
+        raise CheckpointError(
+            f"the weights of {spec.name!r} are not here: {path} does not exist. Fetch them with "
+            f"`python -m vit_engine download {spec.name}`."
+        )
+    converted = convert_as(spec, path)
+    if heads not in {None, spec.heads}:
+        raise CheckpointError(f"{spec.name!r} has {spec.heads} heads; got heads={heads}. Leave heads= out.")
+    converted.prove(spec)
+    return Inspection(converted.report(spec, heads_from=f"the model {spec.name}"), spec, spec)

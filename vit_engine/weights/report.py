@@ -1,4 +1,4 @@
-"""What came of loading a model."""
+"""What came of loading a model, or of proving that it can be loaded."""
 
 from dataclasses import dataclass, field
 
@@ -59,6 +59,30 @@ class LoadReport:
             f"{self.source}{part} ({self.format} in {self.container}, sha256 {(self.sha256 or '')[:12]}…{heads}): "
             f"{counts}{assumed}"
         )
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a checkpoint is, and what loading it does with every tensor.
+
+    report: as of loading; its heads_from is empty where nobody says how many heads there are. spec: the model;
+    None where nobody says it. architecture: spec, or the same model with the likeliest number of heads: all of it
+    but its heads is read from the tensors. heads_choices, advice: where the file does not say its heads, the
+    numbers that they can be, the likeliest first, and what is known of them, in words. parts: state dicts of the
+    file that see pictures, the likeliest first, each as it stands after '#' in a path; the file itself is "".
+    """
+
+    report: LoadReport
+    spec: ModelSpec | None
+    architecture: ModelSpec
+    heads_choices: tuple[int, ...] = ()
+    advice: str = ""
+    parts: tuple[str, ...] = ()
+
+    @property
+    def parameter_count(self) -> int:
+        """All weights of the model."""
+        return self.architecture.parameter_count
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from email.message import Message
 from threading import Thread
@@ -90,8 +90,11 @@ def _validator(headers: Message) -> str | None:
 def _connect(request: urllib.request.Request) -> http.client.HTTPResponse:
     answer: Future[http.client.HTTPResponse] = Future()
     Thread(target=_send, args=(request, answer), name="vit-engine download", daemon=True).start()
+    if not wait([answer], timeout=CONNECT_WITHIN).done:
+        answer.add_done_callback(_close)  # what comes after the one who asked has gone
+        raise Broken(f"no answer within {CONNECT_WITHIN:g} seconds")
     try:
-        return _within(answer)
+        return answer.result()
     except urllib.error.HTTPError as error:
         error.close()  # it holds the connection open
         words = _STATUS.get(error.code) or ("the server has trouble; try again later" if error.code >= 500 else "")
@@ -100,34 +103,23 @@ def _connect(request: urllib.request.Request) -> http.client.HTTPResponse:
         raise Broken(_words(error)) from error
 
 
+def _send(request: urllib.request.Request, answer: Future[http.client.HTTPResponse]) -> None:
+    try:
+        # An opener of its own: urlopen's keeps the proxies that the environment had at its first call.
+        answer.set_result(urllib.request.build_opener().open(request, timeout=TIMEOUT))
+    except Exception as error:  # noqa: BLE001  # it is raised where the answer is waited for
+        answer.set_exception(error)
+
+
+def _close(answer: Future[http.client.HTTPResponse]) -> None:
+    error = answer.exception()
+    if error is None:
+        answer.result().close()
+    elif isinstance(error, urllib.error.HTTPError):
+        error.close()
+
+
 def _words(error: BaseException) -> str:
     """What an error says, without its number."""
     reason = getattr(error, "reason", error)  # a URLError is about another error
     return getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
-
-
-def _within(answer: Future[http.client.HTTPResponse]) -> http.client.HTTPResponse:
-    """The response, or what was raised instead of it; TimeoutError after CONNECT_WITHIN seconds."""
-    try:
-        return answer.result(timeout=CONNECT_WITHIN)
-    except TimeoutError:
-        if not answer.cancel():  # it is there by now, or failed by itself
-            return answer.result()
-        raise TimeoutError(f"no answer within {CONNECT_WITHIN:g} seconds") from None
-
-
-def _send(request: urllib.request.Request, answer: Future[http.client.HTTPResponse]) -> None:
-    """What comes after the one who asked has gone is closed at once."""
-    try:
-        # An opener of its own: urlopen's keeps the proxies that the environment had at its first call.
-        response = urllib.request.build_opener().open(request, timeout=TIMEOUT)
-    except Exception as error:  # noqa: BLE001  # it is raised where the answer is waited for
-        if answer.set_running_or_notify_cancel():
-            answer.set_exception(error)
-        elif isinstance(error, urllib.error.HTTPError):
-            error.close()
-        return
-    if answer.set_running_or_notify_cancel():
-        answer.set_result(response)
-    else:
-        response.close()

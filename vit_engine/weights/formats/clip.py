@@ -1,9 +1,8 @@
 """OpenAI's CLIP (openai/CLIP): the visual transformer in a whole model's state dict, or alone.
 
-open_clip's files have the same names, and most of its models a plain GELU instead of QuickGELU, which no
-tensor shows. What is taken here is OpenAI's own, and the report says so; a Hugging Face config.json beside
-the file is believed instead; sizes that only others have published are refused without one. Files with
-open_clip's own names need its open_clip_config.json. OpenAI's code runs at its native size alone: at others,
+open_clip's files have the same names of tensors. What no tensor shows is taken to be OpenAI's own, unless a Hugging
+Face config.json lies beside the file; sizes that only others have published are refused without one, and files with
+open_clip's own names without its open_clip_config.json. OpenAI's code runs at its native size alone: at others,
 positions are resampled as Hugging Face's CLIP does it, bicubic, and open_clip's with its antialiasing.
 """
 

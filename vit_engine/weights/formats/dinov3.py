@@ -1,7 +1,4 @@
-"""DINOv3's ViTs (facebookresearch/dinov3): rotary positions, storage tokens (registers), keys without a bias.
-
-The file has the rotary periods, which show the dimensions of a head, and so how many heads there are.
-"""
+"""DINOv3's ViTs (facebookresearch/dinov3): rotary positions, storage tokens (registers), keys without a bias."""
 
 import torch
 from torch import Tensor

@@ -1,8 +1,4 @@
-"""Hugging Face's CLIP (transformers.models.clip): the vision tower, alone or in a whole model.
-
-The activation is not in the tensors, and published models differ in it (OpenAI's have QuickGELU, LAION's a GELU),
-so a file without its config.json is refused.
-"""
+"""Hugging Face's CLIP (transformers.models.clip): the vision tower, alone or in a whole model."""
 
 from vit_engine.errors import CheckpointError
 from vit_engine.spec import Preprocessing

@@ -63,7 +63,7 @@ def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
     return config.metadata(
         conversion,
         family="dinov3",
-        native_size=native_size(conversion),
+        native_size=config.native_size(conversion) or native_size(conversion),
         mlp=_gated_mlp(config) if gated else None,
         preprocessing=read_preprocessing(sidecar, Preprocessing(interpolation="bilinear")),
         published=published.DINOV3,

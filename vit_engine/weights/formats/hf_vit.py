@@ -1,7 +1,4 @@
-"""Hugging Face's ViT (transformers.models.vit), with its classifier, its pooler or its decoder.
-
-ViT-MAE and ViT-MSN have the same encoder and the same names.
-"""
+"""Hugging Face's ViT, ViT-MAE and ViT-MSN (transformers.models.vit, …), with classifier, pooler or decoder."""
 
 from vit_engine.spec import Preprocessing
 from vit_engine.weights.conversion import Conversion

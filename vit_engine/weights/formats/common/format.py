@@ -1,4 +1,4 @@
-"""What a format of weight files is: how to know it, how to convert it, and what its tensors do not show."""
+"""What a format of weight files is: how to know it, how to convert it, what its tensors do not show; and numbers."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -51,3 +51,23 @@ class Format:
 def named(*names: str, prefixes: Sequence[str] = ("",)) -> Callable[[Conversion, Sidecar], bool]:
     """For Format.recognises: whether all of these names are there, behind one and the same prefix."""
     return lambda conversion, _: any(all(prefix + name in conversion for name in names) for prefix in prefixes)
+
+
+# What counts as a number in a JSON file: to Python true is 1, and NaN, Infinity and 10⁴⁰⁰ are numbers.
+_LARGEST = 1_000_000  # of sizes in pixels, layers, heads, dimensions
+_FINITE = 1e30  # float32 ends at 3.4e38
+
+
+def is_whole(value: Any) -> bool:
+    """A number that counts something: at least 1, and of a size that counts of models have."""
+    return type(value) is int and 1 <= value <= _LARGEST
+
+
+def is_number(value: Any) -> bool:
+    """A finite number, whole or not."""
+    return type(value) in {int, float} and -_FINITE <= value <= _FINITE
+
+
+def same(said: Any, got: Any) -> bool:
+    """Whether a value of a configuration is the one that tensors show: 1 is not true, and 12.0 is no count."""
+    return type(said) is type(got) and said == got

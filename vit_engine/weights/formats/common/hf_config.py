@@ -1,7 +1,4 @@
-"""What Hugging Face's config.json and preprocessor_config.json say of a Vision Transformer.
-
-A config.json may leave out what is transformers' default for its model type, so a family has its defaults.
-"""
+"""What Hugging Face's config.json and preprocessor_config.json say of a Vision Transformer."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,8 +7,7 @@ from typing import Any
 from vit_engine.errors import CheckpointError, SpecError
 from vit_engine.spec import Preprocessing
 from vit_engine.weights.conversion import Conversion
-from vit_engine.weights.formats.common.format import Metadata, Sidecar
-from vit_engine.weights.formats.common.numbers import is_number, is_whole, same
+from vit_engine.weights.formats.common.format import Metadata, Sidecar, is_number, is_whole, same
 from vit_engine.weights.reading.listing import shorten
 
 Defaults = Mapping[str, Mapping[str, Any]]  # by model type, what a config.json need not say
@@ -30,11 +26,7 @@ _ACTIVATIONS = {
     "gelu_python": "gelu",
     "quick_gelu": "quick_gelu",
     # one formula, spelled and rounded in five ways
-    "gelu_new": "gelu_tanh",
-    "gelu_fast": "gelu_tanh",
-    "gelu_accurate": "gelu_tanh",
-    "gelu_pytorch_tanh": "gelu_tanh",
-    "gelu_python_tanh": "gelu_tanh",
+    **dict.fromkeys(("gelu_new", "gelu_fast", "gelu_accurate", "gelu_pytorch_tanh", "gelu_python_tanh"), "gelu_tanh"),
 }
 _FILTERS = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")  # by Pillow's numbers
 _RIGHT_FILE = "Put the config.json that came with these weights beside them."
@@ -70,25 +62,11 @@ class Config:
             )
         return _ACTIVATIONS[activation]
 
-    def metadata(
-        self,
-        conversion: Conversion,
-        *,
-        heads_from: str = "config.json",
-        mlp: str | None = None,
-        native_size: tuple[int, int] | None = None,
-        **others: Any,
-    ) -> Metadata:
-        """What it says, and `others`. mlp: in place of what it says; native_size: where it does not say it."""
-        return Metadata(
-            heads=self.heads,
-            heads_from=heads_from,
-            native_size=self.native_size(conversion) or native_size,
-            mlp=mlp or self.mlp,
-            norm_eps=self.norm_eps,
-            class_names=self.class_names(conversion),
-            **others,
-        )
+    def metadata(self, conversion: Conversion, *, mlp: str | None = None, **others: Any) -> Metadata:
+        """What it says, and others say, who come first."""
+        both = {"heads_from": "config.json", "native_size": self.native_size(conversion), **others}
+        names = self.class_names(conversion)
+        return Metadata(heads=self.heads, mlp=mlp or self.mlp, norm_eps=self.norm_eps, class_names=names, **both)
 
     def assumed(self, *what: str) -> tuple[str, ...]:
         """For the report, where there is no config.json to say it."""

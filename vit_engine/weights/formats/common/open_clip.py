@@ -1,14 +1,10 @@
-"""open_clip's open_clip_config.json (mlfoundations/open_clip), in the words of Hugging Face's configurations.
-
-Its models have OpenAI's names of tensors, and differ in what no tensor shows: the activation and the width of heads.
-"""
+"""open_clip's open_clip_config.json (mlfoundations/open_clip), in the words of Hugging Face's configurations."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from vit_engine.errors import CheckpointError
-from vit_engine.weights.formats.common.format import Sidecar
-from vit_engine.weights.formats.common.numbers import is_whole
+from vit_engine.weights.formats.common.format import Sidecar, is_whole
 
 CONFIG = "open_clip_config.json"
 _DEFAULTS = {"layers": 12, "width": 768, "head_width": 64, "patch_size": 16, "image_size": 224}  # CLIPVisionCfg

@@ -10,8 +10,7 @@ from typing import Any
 
 from vit_engine.errors import CheckpointError
 from vit_engine.spec import INTERPOLATIONS, Preprocessing
-from vit_engine.weights.formats.common.format import Sidecar
-from vit_engine.weights.formats.common.numbers import is_number, is_whole
+from vit_engine.weights.formats.common.format import Sidecar, is_number, is_whole
 
 ASSUMED_NORMALISATION = "Pictures are normalised with ImageNet's mean and std."
 _TRAINING = {"model", "data_dir"}  # arguments of timm's train.py; those of DeiT and MAE have data_path
