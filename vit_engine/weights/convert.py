@@ -48,16 +48,18 @@ class Converted:
 
     def report(self, spec: ModelSpec, *, heads_from: str) -> LoadReport:
         learned = spec.positions == "learned"
+        matched, converted = self.conversion.matched, self.conversion.converted
+        dtypes = Counter(self.state.tensors[key].dtype for key in (*matched, *(key for key, _ in converted)))
         return LoadReport(
             source=str(self.file.path),
             format=self.format.name,
             sha256=self.file.sha256,
-            matched=self.conversion.matched,
-            converted=self.conversion.converted,
+            matched=matched,
+            converted=converted,
             dropped=(*self.conversion.dropped, *self.state.left_out),
             container=self.file.container,
             part=self.state.part,
-            dtypes=self._dtypes(),
+            dtypes=tuple((str(dtype).removeprefix("torch."), count) for dtype, count in dtypes.most_common()),
             heads_from=heads_from,
             native_grid=spec.grid(*spec.native_size).shape if learned else None,
             resampling=spec.resampling if learned else "",
@@ -92,12 +94,6 @@ class Converted:
         base = self.metadata.rope_base
         periods = {} if base is None else {"rope_periods": rope_periods(spec.dim // spec.heads, base=base)}
         return {**periods, **self.conversion.tensors}
-
-    def _dtypes(self) -> tuple[tuple[str, int], ...]:
-        """How many of the tensors that were taken have each type in the file, the most frequent first."""
-        taken = (*self.conversion.matched, *(key for key, _ in self.conversion.converted))
-        counts = Counter(str(self.state.tensors[key].dtype).removeprefix("torch.") for key in taken)
-        return tuple(counts.most_common())
 
 
 def convert(file: CheckpointFile) -> Converted:

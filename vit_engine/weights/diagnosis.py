@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,48 +23,41 @@ _UNQUANTISED = "Pass the model as it was before it was quantised."
 _ATTENTION = r"(^|\.)(qkv|attn|attention|self_attn|query|in_proj_weight|q_proj)\b"
 
 
-class Sign(NamedTuple):
-    """What gives a kind of checkpoint away: a pattern in any of its names. what: it is. todo: what to do."""
-
-    pattern: str
-    what: str
-    todo: str
-
-
-# Looked for before any format is asked, because these models have the names of one, too, and more.
+# What gives kinds of checkpoints away, a pattern in any of their names; what they are; what to do.
+# These are looked for before any format is asked, because these models have the names of one, too, and more.
 SURE_SIGNS = (
-    Sign(r"(^|\.)(lora_|ia3_|hada_w)", "an adapter (LoRA, say), which changes a model and is none", _MERGE),
-    Sign(r"(^|\.)_?flat_param(_\d+)?$", "a shard of a distributed (FSDP) run", _GATHER),
-    Sign(
+    (r"(^|\.)(lora_|ia3_|hada_w)", "an adapter (LoRA, say), which changes a model and is none", _MERGE),
+    (r"(^|\.)_?flat_param(_\d+)?$", "a shard of a distributed (FSDP) run", _GATHER),
+    (
         r"\.(SCB|absmax|quant_map|quant_state\..*|qweight|qzeros|g_idx|weight_format|_packed_params.*)$",
         "a quantised model (bitsandbytes, GPTQ…), whose weights are packed integers",
         _UNQUANTISED,
     ),
-    Sign(
+    (
         r"relative_position_bias_table|relative_position_index|rel_pos_[hw]$|relative_bias_mlp|attn\.cpb_mlp",
         "a transformer whose attention has relative position biases (Swin, BEiT, SAM, MViT…) and no plain ViT",
         _OTHER,
     ),
 )
-# Looked for where no format is found, in this order.
+# These are looked for where no format is found, in this order.
 SIGNS = (
-    Sign(
+    (
         r"(^|\.)(diffusion_model|first_stage_model|time_embed|time_embedding|down_blocks)\.",
         "a diffusion model",
         _OTHER,
     ),
-    Sign(r"(^|\.)(mask_decoder|prompt_encoder)\.", "a segmentation model (SAM)", _OTHER),
-    Sign(
+    (r"(^|\.)(mask_decoder|prompt_encoder)\.", "a segmentation model (SAM)", _OTHER),
+    (
         r"(^|\.)(rpn|roi_heads|bbox_head|bbox_embed|transformer\.decoder|query_embed|class_labels_classifier)\.",
         "a detector",
         _OTHER,
     ),
-    Sign(
+    (
         r"(^|\.)(word_embeddings|wte|embed_tokens|tok_embeddings|token_embedding|token_embeddings|lm_head|shared)\.",
         "a text model: it has embeddings of words and none of patches",
         _OTHER,
     ),
-    Sign(
+    (
         r"(^|\.)(exp_avg|exp_avg_sq|momentum_buffer)(\.|$)",
         "the state of an optimizer",
         "Save the model's state_dict(), too.",
@@ -85,9 +77,9 @@ _HEAD = re.compile(
 
 def check_plain(tensors: Tensors) -> None:
     """CheckpointError for tensors that are of no plain model (adapters, shards, packed integers) or have no values."""
-    for sign in SURE_SIGNS:
-        if found := _matching(sign.pattern, tensors):
-            raise CheckpointError(f"it is {sign.what} (it has {_some(found)}). {sign.todo}")
+    for pattern, what, todo in SURE_SIGNS:
+        if found := _matching(pattern, tensors):
+            raise CheckpointError(f"it is {what} (it has {_some(found)}). {todo}")
     if _matching(_ATTENTION, tensors) and all(tensor.ndim < 2 for tensor in tensors.values()):
         raise CheckpointError(f"it is a shard of a distributed (FSDP or ZeRO) run: all its tensors are flat. {_GATHER}")
     for shows, what, todo in _NO_VALUES:
@@ -96,10 +88,7 @@ def check_plain(tensors: Tensors) -> None:
 
 
 def check_weights(tensors: Tensors) -> None:
-    """CheckpointError for tensors that no model can run with: integers, complex numbers, NaN and infinite values.
-
-    tensors: those that go into the model. They are looked at as float32, which is what it will have.
-    """
+    """CheckpointError for weights that no model can run with: integers, complex numbers, NaN or infinite as float32."""
     kinds = {name: tensor.dtype for name, tensor in tensors.items() if not tensor.is_floating_point()}
     odd = [f"{name} ({str(kind).removeprefix('torch.')})" for name, kind in kinds.items()]
     if odd:
@@ -130,9 +119,9 @@ def stored_once(tensor: Tensor) -> Tensor:
 
 def diagnosis(tensors: Tensors, known: Collection[str]) -> str:
     """What a state dict is that no format recognises, and what to do, as a sentence on 'it'. known: the formats."""
-    for sign in SIGNS:
-        if found := _matching(sign.pattern, tensors):
-            return f"it is {sign.what} (it has {_some(found)}). {sign.todo}"
+    for pattern, what, todo in SIGNS:
+        if found := _matching(pattern, tensors):
+            return f"it is {what} (it has {_some(found)}). {todo}"
     if what := _shown_by_shapes(tensors):
         return f"it is {what}; got {_some(sorted(tensors))}. {_OTHER}"
     return (

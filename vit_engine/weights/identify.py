@@ -67,10 +67,7 @@ def known_heads(converted: Converted, known: ModelSpec | None) -> Heads | None:
 
 
 def published(converted: Converted) -> ModelSpec | None:
-    """The model of the registry that was published under this file's name, if it can be that one.
-
-    Where its sha256 is known it must have it; its tensors must show the same architecture in any case.
-    """
+    """The model that was published under this file's name, if its sha256, where known, and its tensors' shapes fit."""
     row = model_of_file(converted.file.path)
     if row is None or row.weights is None:
         return None

@@ -1,4 +1,4 @@
-"""load_model(): from a name or path to a model that is proven to have all its weights; inspect_checkpoint(): the proof."""
+"""load_model(): from a name or a path to a model that is proven to have all its weights; or to the proof alone."""
 
 import os
 from pathlib import Path
@@ -31,14 +31,13 @@ def load_model(
 ) -> LoadedModel:
     """A model with its weights, frozen, in eval mode and in float32.
 
-    name_or_path: a name from list_models(), a ModelSpec, or a checkpoint: a file, or a folder with a
-    config.json, in any of the formats of vit_engine.weights.formats. A '#' and a name after a path choose a
-    part of what a training run saved ("run/checkpoint.pth#student"); without it averaged weights (DINO's
-    teacher, EMA) come first, and the report says what was taken. weights: "auto" for the model's
-    trained ones (downloaded at first use; models whose name begins with "random" have none), "random" for
-    fresh ones from `seed`, or a path. heads: needed where a checkpoint does not say, because tensors
-    cannot; a model's trained weights have the heads of its spec, and no other number is taken for them.
-    device: "auto" takes a GPU if there is one.
+    name_or_path: a name from list_models(), a ModelSpec, or a checkpoint: a file, or a folder with a config.json, in
+    any of the formats of vit_engine.weights.formats. A '#' and a name after a path choose a part of what a training run
+    saved ("run/checkpoint.pth#student"); without it averaged weights (DINO's teacher, EMA) come first, and the report
+    says what was taken. weights: "auto" for the model's trained ones (downloaded at first use; models whose name begins
+    with "random" have none), "random" for fresh ones from `seed`, or a path. heads: needed where a checkpoint does not
+    say, because tensors cannot; a model's trained weights have the heads of its spec, and no other number is taken for
+    them. device: "auto" takes a GPU if there is one.
 
     Loading is strict: SpecError for a name or heads that do not exist, CheckpointError with the lists of
     keys where a file does not fit, DownloadError where weights cannot be fetched, ResourceError where they need
@@ -52,25 +51,19 @@ def load_model(
         converted = convert(read_checkpoint(path))
         return _assembled(converted, *identify(converted, heads=heads), target)
     spec = name_or_path if isinstance(name_or_path, ModelSpec) else find_model(str(name_or_path))
-    spec = _with_heads(spec, heads, trained=weights == "auto" and spec.weights is not None)
+    if heads not in (None, spec.heads) and weights == "auto" and spec.weights is not None:
+        # Nothing in trained weights would object to other heads, and every map would be wrong.
+        raise SpecError(
+            f"heads must be {spec.heads} for the trained weights of {spec.name!r}; got {heads}. Leave heads= out, "
+            "or use weights='random' or a file of your own."
+        )
+    spec = spec if heads is None else spec.with_heads(heads)
     if weights == "random" or (weights == "auto" and spec.weights is None):
         return _random_model(spec, seed, target)
     file = fetch(spec, progress=progress) if weights == "auto" else Path(weights).expanduser()
     if weights == "auto" and progress is not None:
         progress(1.0, f"loading {spec.title}")
     return _assembled(convert_as(spec, file), spec, f"the model {spec.name}", target)
-
-
-def _with_heads(spec: ModelSpec, heads: int | None, *, trained: bool) -> ModelSpec:
-    """Nothing in trained weights would object to other heads, and every map would be wrong."""
-    if heads is None:
-        return spec
-    if trained and heads != spec.heads:
-        raise SpecError(
-            f"heads must be {spec.heads} for the trained weights of {spec.name!r}; got {heads}. Leave heads= out, "
-            "or use weights='random' or a file of your own."
-        )
-    return spec.with_heads(heads)
 
 
 def checkpoint_path(name_or_path: str | Path | ModelSpec) -> Path | None:
@@ -89,17 +82,13 @@ def _random_model(spec: ModelSpec, seed: int, device: torch.device) -> LoadedMod
     model = model.to_empty(device="cpu")
     model.initialise(torch.Generator().manual_seed(seed))
     report = LoadReport(source=f"random (seed {seed})", format="random", sha256=None, seed=seed)
-    return _finish(spec, model, report, device)
-
-
-def _finish(spec: ModelSpec, model: VisionTransformer, report: LoadReport, device: torch.device) -> LoadedModel:
     return LoadedModel(spec, model.to(device).eval().requires_grad_(False), report)
 
 
 def _assembled(converted: Converted, spec: ModelSpec, heads_from: str, device: torch.device) -> LoadedModel:
     report = converted.report(spec, heads_from=heads_from)
     with naming_file(converted.file.path):
-        return _finish(spec, converted.assemble(spec), report, device)
+        return LoadedModel(spec, converted.assemble(spec).to(device).eval().requires_grad_(False), report)
 
 
 def inspect_checkpoint(name_or_path: str | Path, *, heads: int | None = None) -> Inspection:

@@ -37,10 +37,9 @@ def works_offline(spec: ModelSpec) -> bool:
 def fetch(spec: ModelSpec, *, progress: Progress | None = None) -> Path:
     """The file with a model's trained weights, downloaded to the cache folder if it is not there.
 
-    A file that is there is not looked into: verify() does that with the sha256 of what was read.
-    progress(fraction, message): what it raises cancels the download, and the next one goes on from there.
-    CheckpointError where a model has no weights to fetch, DownloadError where they cannot be fetched or
-    come with another sha256 than they must have.
+    A file that is there is not looked into: verify() does that. progress(fraction, message): what it raises cancels
+    the download, and the next one goes on from there. CheckpointError where a model has no weights to fetch,
+    DownloadError where they cannot be fetched or come with another sha256 than they must have.
     """
     path = weights_path(spec)
     if path.exists():

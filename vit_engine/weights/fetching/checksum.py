@@ -53,10 +53,7 @@ def expected_sha256(path: Path, weights: Weights) -> Expected | None:
 
 
 def verify(path: Path, weights: Weights, got: str) -> None:
-    """CheckpointError unless a file's sha256 `got` is the expected one; where nothing is known of it, it is recorded.
-
-    So a file that somebody put into the cache folder is held to its first sha256, as a downloaded one is.
-    """
+    """CheckpointError unless a file's sha256 is the expected one; where nothing is known of it, it is recorded."""
     expected = expected_sha256(path, weights)
     if expected is None:
         with contextlib.suppress(OSError):  # a cache folder that is read-only

@@ -1,13 +1,10 @@
 """Fetching a weight file: once, whoever wants it; whole or not at all; going on from where a download broke.
 
-What has come is kept beside the target until it is whole, under a lock (partial.py). The rest
-is asked for with a Range request, which holds only for the version that the part is of; a server that has
-another one, or knows no ranges, sends the file from its beginning.
-
-VIT_ENGINE_MIRROR holds base URLs with whitespace between them, which are asked first: with
-VIT_ENGINE_MIRROR=https://mirror.example/weights, https://host/path/file is asked for at
-https://mirror.example/weights/path/file. What a mirror gives is held to the same sha256, so a mirror need not be
-trusted where that is known beforehand.
+What has come is kept beside the target until it is whole, under a lock (partial.py). The rest is asked for with a
+Range request, which holds only for the version that the part is of; a server that has another one, or knows no ranges,
+sends the file from its beginning. With VIT_ENGINE_MIRROR=https://mirror.example/weights, https://host/path/file is
+asked for at https://mirror.example/weights/path/file first; it may hold several, with whitespace between them. A mirror
+need not be trusted where the sha256 is known beforehand.
 """
 
 import os
@@ -31,11 +28,9 @@ _NO_SUCH_PART = 416
 def download(url: str, target: Path, *, expected: Expected | None = None, progress: Progress | None = None) -> Path:
     """Fetch a URL into a file, which appears whole or not at all, and record its sha256 beside it.
 
-    A file that is there already is left as it is: another thread or process may have fetched it just now.
-    expected: the sha256 without which the file is thrown away. progress(fraction, message) is called while
-    waiting, before a connection is made and as the file grows; what it raises cancels the download, and
-    what has come is kept for the next. Proxies and mirrors are taken from the environment. Raises
-    DownloadError, naming the URL and where the file may be put by hand.
+    A file that is there already is left as it is: another thread or process may have fetched it just now. What
+    progress(fraction, message) raises cancels the download, and what has come is kept for the next. Proxies and mirrors
+    are taken from the environment. Raises DownloadError, naming the URL and where the file may be put by hand.
     """
     report = progress or (lambda fraction, message: None)
     try:

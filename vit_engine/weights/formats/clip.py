@@ -8,18 +8,11 @@ positions are resampled as Hugging Face's CLIP does it, bicubic, and open_clip's
 
 from vit_engine.errors import CheckpointError
 from vit_engine.weights.conversion import Conversion
+from vit_engine.weights.formats import hf_clip
 from vit_engine.weights.formats.common import published
 from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar, named
 from vit_engine.weights.formats.common.hf_config import Config, read_preprocessing
 from vit_engine.weights.formats.common.open_clip import CONFIG, in_hugging_faces_words
-from vit_engine.weights.formats.hf_clip import (
-    PREPROCESSING,
-    WHY_PROJECTION,
-    WHY_SCALE,
-    WHY_TEXT,
-    add_axes,
-    read_clip_config,
-)
 
 _OTHERS = ((1280, 32), (1408, 40), (1664, 48))  # H, g and bigG of open_clip: (dim, depth)
 _LAYER = r"transformer\.resblocks\.(\d+)\."
@@ -46,14 +39,14 @@ def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
     if "visual.conv1.weight" in conversion:
         _drop_text(conversion)
         conversion.strip("visual.")
-    conversion.drop(r"proj", WHY_PROJECTION)
+    conversion.drop(r"proj", hf_clip.WHY_PROJECTION)
     conversion.rename(_RULES)
-    add_axes(conversion)
+    hf_clip.add_axes(conversion)
     theirs = sidecar.config.get("model_type") == "open_clip"
     sidecar = in_hugging_faces_words(sidecar) if theirs else sidecar
     # OpenAI's files come without a config.json, so one of another model lies there by chance.
     clips = str(sidecar.config.get("model_type", "")).startswith("clip")
-    config = read_clip_config(sidecar if clips else Sidecar())
+    config = hf_clip.read_clip_config(sidecar if clips else Sidecar())
     config.check_agreement(conversion)
     _check_known_activation(conversion, config)
     return config.metadata(
@@ -61,7 +54,7 @@ def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
         family="clip",
         heads_from=CONFIG if theirs else "config.json",
         resampling="antialias" if theirs else "bicubic",
-        preprocessing=read_preprocessing(sidecar, PREPROCESSING),
+        preprocessing=read_preprocessing(sidecar, hf_clip.PREPROCESSING),
         published=published.CLIP,
         assumed=config.assumed(*_ASSUMED),
     )
@@ -69,9 +62,9 @@ def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
 
 def _drop_text(conversion: Conversion) -> None:
     """What a whole model has beside its visual part, of names that visual transformers have too."""
-    conversion.drop(r"(transformer|token_embedding|ln_final|text)\..*", WHY_TEXT)
-    conversion.drop(r"positional_embedding|text_projection|attn_mask", WHY_TEXT)
-    conversion.drop(r"logit_(scale|bias)", WHY_SCALE)
+    conversion.drop(r"(transformer|token_embedding|ln_final|text)\..*", hf_clip.WHY_TEXT)
+    conversion.drop(r"positional_embedding|text_projection|attn_mask", hf_clip.WHY_TEXT)
+    conversion.drop(r"logit_(scale|bias)", hf_clip.WHY_SCALE)
     conversion.drop(r"input_resolution|context_length|vocab_size", "a size, which the tensors show")
 
 

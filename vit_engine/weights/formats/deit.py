@@ -5,9 +5,8 @@ They have timm's names, of the versions that they were trained with: LayerScale 
 its own; predictions are the mean of both classifiers' (models.py). main.py resamples positions bicubically,
 without antialiasing, and timm would with it.
 
-RoPE-ViT's axial models with learned positions (naver-ai/rope-vit) have the names of DeiT-III, and nothing in
-their tensors tells them apart: the report says what is assumed. With timm's config.json beside them they are
-refused.
+RoPE-ViT's axial models with learned positions (naver-ai/rope-vit) have the names of DeiT-III, and nothing in their
+tensors tells them apart: the report says what is assumed. With timm's config.json beside them they are refused.
 """
 
 from vit_engine.weights.conversion import Conversion

@@ -1,7 +1,6 @@
 """DINO v1 (facebookresearch/dino): pretrained backbones, and the teacher or the student of a training run.
 
-Its names are those of VisionTransformer, and of every plain ViT without a classifier: asked last. A projection
-head, of self-supervised training, is left out.
+Its names are those of VisionTransformer, and of every plain ViT without a classifier: asked last.
 """
 
 from vit_engine.weights.conversion import Conversion

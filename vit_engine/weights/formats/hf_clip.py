@@ -5,7 +5,7 @@ from vit_engine.spec import Preprocessing
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar, named
 from vit_engine.weights.formats.common.hf_config import BASE, Config, read_config, read_preprocessing
-from vit_engine.weights.formats.common.hf_names import LAYER, join_projections
+from vit_engine.weights.formats.common.hf_names import LAYER, join_parts
 
 PREPROCESSING = Preprocessing(mean=(0.48145466, 0.4578275, 0.40821073), std=(0.26862954, 0.26130258, 0.27577711))
 WHY_TEXT = "text tower: what is looked at here are pictures"
@@ -54,7 +54,7 @@ def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
     conversion.strip(_TOWER)
     conversion.rename(_RULES)
     add_axes(conversion)
-    join_projections(conversion)
+    join_parts(conversion)
     config.check_agreement(conversion)
     return config.metadata(conversion, family="clip", preprocessing=read_preprocessing(sidecar, PREPROCESSING))
 

@@ -8,8 +8,8 @@ from vit_engine.spec import Preprocessing
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.common import published
 from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar, named
-from vit_engine.weights.formats.common.hf_config import BASE, Config, read_config, read_preprocessing
-from vit_engine.weights.formats.common.hf_names import DINO_RULES, LAYER, WHY_MASK, join_gates, join_projections
+from vit_engine.weights.formats.common.hf_config import BASE, read_config, read_preprocessing
+from vit_engine.weights.formats.common.hf_names import DINO_RULES, LAYER, WHY_MASK, join_parts
 
 _DEFAULTS = {**BASE, "patch_size": 14, "layer_norm_eps": 1e-6, "qkv_bias": True, "use_swiglu_ffn": False}
 _TYPES = {"dinov2": _DEFAULTS}
@@ -36,35 +36,27 @@ def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
     conversion.strip(*_PREFIXES[1:])
     conversion.drop(r"embeddings\.mask_token", WHY_MASK)
     conversion.rename(_RULES)
-    join_projections(conversion)
-    join_gates(conversion)
-    config, resampling = _read(conversion, sidecar)
-    return config.metadata(
-        conversion,
-        family="dinov2",
-        pooling="cls_mean" if "head.weight" in conversion else "cls",
-        resampling=resampling,
-        preprocessing=read_preprocessing(sidecar, Preprocessing()),
-        published=published.DINOV2,
-        assumed=config.assumed(_ASSUMED),
-    )
-
-
-def _read(conversion: Conversion, sidecar: Sidecar) -> tuple[Config, str]:
-    """The configuration, held against the tensors, and how positions are resampled."""
+    join_parts(conversion)
     found: dict[str, object] = {
         "qkv_bias": "blocks.0.attn.qkv.bias" in conversion,
         "use_swiglu_ffn": "blocks.0.mlp.w3.weight" in conversion,
     }
-    if "register_tokens" not in conversion:
-        config, resampling = read_config(sidecar, _TYPES), "bicubic"
-    else:
-        config, resampling = read_config(sidecar, _WITH_REGISTERS), "antialias"
-        found["num_register_tokens"] = conversion["register_tokens"].shape[1]
-        if not found["num_register_tokens"]:
-            conversion.drop("register_tokens", "holds none")
+    registers = conversion["register_tokens"].shape[1] if "register_tokens" in conversion else None
+    if registers is not None:
+        found["num_register_tokens"] = registers
+    if registers == 0:
+        conversion.drop("register_tokens", "holds none")
+    config = read_config(sidecar, _TYPES if registers is None else _WITH_REGISTERS)
     config.check_agreement(conversion, **found)
-    return config, resampling
+    return config.metadata(
+        conversion,
+        family="dinov2",
+        pooling="cls_mean" if "head.weight" in conversion else "cls",
+        resampling="bicubic" if registers is None else "antialias",
+        preprocessing=read_preprocessing(sidecar, Preprocessing()),
+        published=published.DINOV2,
+        assumed=config.assumed(_ASSUMED),
+    )
 
 
 FORMAT = Format("Hugging Face Dinov2", _recognises, _convert, config_file="config.json")

@@ -6,14 +6,7 @@ from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.common import published
 from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar, named
 from vit_engine.weights.formats.common.hf_config import BASE, Config, read_config, read_preprocessing
-from vit_engine.weights.formats.common.hf_names import (
-    DINO_RULES,
-    LAYER,
-    WHY_MASK,
-    join_gates,
-    join_projections,
-    set_zero_biases,
-)
+from vit_engine.weights.formats.common.hf_names import DINO_RULES, LAYER, WHY_MASK, join_parts, set_zero_biases
 
 NATIVE = 224  # pixels, where nothing says it; rotary positions are made for no size in particular
 _TYPES = {
@@ -101,14 +94,12 @@ def _check_agreement(conversion: Conversion, config: Config, *, gated: bool) -> 
 
 def _settle_biases(conversion: Conversion, config: Config, *, gated: bool) -> None:
     """Zeros for the biases that this model is without."""
-    join_projections(
-        conversion, unbiased=[f"attn.{part[0]}" for part in ("query", "key", "value") if not config[f"{part}_bias"]]
-    )
     if not config["proj_bias"]:
         set_zero_biases(conversion, "attn.proj")
     if not config["mlp_bias"]:
         set_zero_biases(conversion, *(("mlp.gate", "mlp.up", "mlp.w3") if gated else ("mlp.fc1", "mlp.fc2")))
-    join_gates(conversion)
+    missing = [part for part in ("query", "key", "value") if not config[f"{part}_bias"]]
+    join_parts(conversion, unbiased=[f"attn.{part[0]}" for part in missing])
 
 
 FORMAT = Format(

@@ -3,15 +3,8 @@
 from vit_engine.spec import Preprocessing
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar, named
-from vit_engine.weights.formats.common.hf_config import (
-    BASE,
-    HALF,
-    Defaults,
-    assumed_pictures,
-    read_config,
-    read_preprocessing,
-)
-from vit_engine.weights.formats.common.hf_names import LAYER, RULES, WHY_MASK, join_projections
+from vit_engine.weights.formats.common.hf_config import BASE, HALF, Defaults, read_config, read_preprocessing
+from vit_engine.weights.formats.common.hf_names import LAYER, RULES, WHY_MASK, join_parts
 from vit_engine.weights.formats.common.published import VIT, Published
 
 DEFAULTS = {**BASE, "layer_norm_eps": 1e-12, "qkv_bias": True}
@@ -31,10 +24,7 @@ _ASSUMED = "GELU and LayerNorm's eps 1e-12: there is no config.json, and all pub
 def make_format(
     family: str, name: str, telling: str, *, types: Defaults, pictures: Preprocessing, published: Published
 ) -> Format:
-    """ViT's, and DeiT's, which differs in its prefix and in what stands before the patches.
-
-    telling: the name of a tensor beside the patch projection's. pictures: how they are wanted where nothing says it.
-    """
+    """ViT's or DeiT's. telling: a tensor that is there, too. pictures: how they are wanted where nothing says it."""
 
     def convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
         config = read_config(sidecar, types)
@@ -43,7 +33,7 @@ def make_format(
         conversion.drop(r"embeddings\.mask_token", WHY_MASK)
         conversion.drop(r"decoder\..*", "decoder of masked image modelling")
         conversion.rename(_RULES)
-        join_projections(conversion)
+        join_parts(conversion)
         config.check_agreement(conversion, qkv_bias="blocks.0.attn.qkv.bias" in conversion)
         return config.metadata(
             conversion,
@@ -51,11 +41,22 @@ def make_format(
             pooling="cls_dist" if "head_dist.weight" in conversion else "cls",
             preprocessing=read_preprocessing(sidecar, pictures),
             published=published,
-            assumed=config.assumed(_ASSUMED) + assumed_pictures(sidecar, pictures),
+            assumed=config.assumed(_ASSUMED) + _assumed_pictures(sidecar, pictures),
         )
 
     recognises = named("embeddings.patch_embeddings.projection.weight", telling, prefixes=("", f"{family}."))
     return Format(name, recognises, convert, config_file="config.json")
+
+
+def _assumed_pictures(sidecar: Sidecar, default: Preprocessing) -> tuple[str, ...]:
+    """For the report, of formats whose models differ in it, where no preprocessor_config.json says it."""
+    if sidecar.preprocessor:
+        return ()
+    mean, std = (" ".join(f"{value:g}" for value in values) for values in (default.mean, default.std))
+    return (
+        f"Pictures are normalised with mean {mean} and std {std}, transformers' default: there is no "
+        "preprocessor_config.json, and published models of this format differ in it.",
+    )
 
 
 FORMAT = make_format(

@@ -10,19 +10,15 @@ too; those are added to the registers here, which is the same sum. fc_norm is th
 pooling. Packed SwiGLUs are called fc1 and fc2 as plain MLPs are, and show by their shapes.
 """
 
+import math
+
 import torch
 
 from vit_engine.errors import CheckpointError
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.common import published
 from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar
-from vit_engine.weights.formats.common.plain import (
-    canonical,
-    is_square,
-    refuse_unusual,
-    unflatten_patches,
-    without_cls_position,
-)
+from vit_engine.weights.formats.common.plain import canonical, is_square, refuse_unusual, without_cls_position
 from vit_engine.weights.formats.common.timm_config import Description, class_names, describe, preprocessing
 from vit_engine.weights.reading.limits import check_within_memory
 
@@ -48,7 +44,7 @@ def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
     said = describe(sidecar) or Description()
     conversion.rename(((r"timm_model\.(.+)", r"\1"),))  # as transformers' TimmWrapper calls them
     architecture = _architecture(conversion, said)
-    unflatten_patches(conversion)
+    _unflatten_patches(conversion)
     gated = _gate(conversion)
     mlp, norm_eps = _equations(said, architecture, gated=gated)
     pooling, taken = _pool(conversion, said)
@@ -88,6 +84,14 @@ def _architecture(conversion: Conversion, said: Description) -> published.Archit
             "If it is a plain one, save its state_dict() alone, and pass heads=."
         )
     return known
+
+
+def _unflatten_patches(conversion: Conversion) -> None:
+    """A patch projection kept as a linear layer, (dim, 3 · size · size), becomes the convolution that it is."""
+    name = "patch_embed.proj.weight"
+    if name in conversion and conversion[name].ndim == 2:
+        size = math.isqrt(conversion[name].shape[1] // 3)
+        conversion.combine([name], name, lambda weight: weight.reshape(len(weight), 3, size, size))
 
 
 def _gate(conversion: Conversion) -> bool:

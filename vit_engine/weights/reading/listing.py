@@ -1,7 +1,4 @@
-"""What files say, in messages: a few names and none longer than a line, and which file it was.
-
-Files come from strangers, and so does what messages quote.
-"""
+"""What files of strangers say, in messages: a few names and none longer than a line, and which file it was."""
 
 import contextlib
 import reprlib

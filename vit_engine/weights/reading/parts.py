@@ -106,10 +106,7 @@ def begins_with(part: Part, beginning: str) -> Part | None:
 
 
 def left_out(content: Any, part: Part) -> tuple[tuple[str, str], ...]:
-    """What else a file holds, an entry each: (its name and what it is, why it was left out).
-
-    Beyond MOST_ENTRIES they are counted in one.
-    """
+    """What else a file holds: (name and what it is, why it was left out) of MOST_ENTRIES, and one for all others."""
     entries = _left_out(content, part)
     first = tuple(itertools.islice(entries, MOST_ENTRIES))
     more = sum(1 for _ in entries)

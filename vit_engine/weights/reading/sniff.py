@@ -43,10 +43,7 @@ _TENSORFLOW = re.compile(r"\.(pb|index|data-\d+-of-\d+)$")
 
 
 def container_of(path: Path, head: bytes, size: int) -> str:
-    """ "torch zip", "torch pickle" or "safetensors", of a file that begins with `head` and has `size` bytes.
-
-    CheckpointError, saying what it is and what to do, for anything else.
-    """
+    """ "torch zip", "torch pickle" or "safetensors", by how a file begins; CheckpointError, saying what else it is."""
     if not size:
         raise CheckpointError(f"{path} is empty (0 bytes); expected safetensors or a PyTorch file. Copy it again.")
     if head.startswith(b"PK\x03\x04"):

@@ -33,10 +33,7 @@ _ASKED: tuple[tuple[str, str, str], ...] = (
 
 
 def read_torch(path: Path, container: str) -> Any:
-    """What a file holds, each storage in memory of its own; nothing in it is run. CheckpointError otherwise.
-
-    container: "torch zip" or "torch pickle", as container_of() says.
-    """
+    """What a file holds, each storage in memory of its own; nothing in it is run. CheckpointError otherwise."""
     try:
         return read_zip(path) if container == "torch zip" else _read_legacy(path)
     except (CheckpointError, ResourceError):

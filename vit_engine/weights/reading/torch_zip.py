@@ -22,10 +22,7 @@ _PIECE = 1 << 20
 
 
 def read_zip(path: Path) -> Any:
-    """What an archive holds, each storage in memory of its own. CheckpointError for an archive of another kind.
-
-    Unreadable, zipfile.BadZipFile, or what damage leads to, where it is not whole.
-    """
+    """What an archive holds. CheckpointError for other archives; Unreadable, or what damage leads to, if not whole."""
     with _ShortReads(path.open("rb", buffering=0)) as file, _open(path, file) as archive:
         prefix = _check_torch_zip(path, archive, path.stat().st_size)
         storages = _Records(archive, prefix)
@@ -124,10 +121,7 @@ def _open(path: Path, file: io.BufferedReader) -> zipfile.ZipFile:
 
 
 def _check_torch_zip(path: Path, archive: zipfile.ZipFile, size: int) -> str:
-    """How its entries' names begin. CheckpointError unless torch.save() may have written it.
-
-    An entry can claim any size; those that are stored as they are have as many bytes as the file has for them.
-    """
+    """How its entries' names begin. CheckpointError unless torch.save() may have written it."""
     entries = archive.infolist()
     names = [entry.filename for entry in entries]
     if other := _other_archive(names):
@@ -139,6 +133,7 @@ def _check_torch_zip(path: Path, archive: zipfile.ZipFile, size: int) -> str:
             f"{path} is a compressed zip archive, and PyTorch's are not: it was packed again. Unpack it, "
             "and save the state dict with torch.save()."
         )
+    # An entry can claim any size; those that are stored as they are have as many bytes as the file has for them.
     if unpacked > size or any(entry.file_size != entry.compress_size for entry in entries):
         raise CheckpointError(f"{path} is damaged: its entries claim {unpacked:,} of {size:,} bytes. Copy it again.")
     return next(name for name in names if _is_content(name)).removesuffix("data.pkl")

@@ -137,10 +137,7 @@ class Config:
 
 
 def read_config(sidecar: Sidecar, defaults: Defaults) -> Config:
-    """The config.json of a model, or the part of a whole CLIP's that is about pictures.
-
-    defaults: of a family; without a config.json, the first is taken. CheckpointError for another model type.
-    """
+    """A config.json, or a CLIP's part about pictures; without one, the first defaults. CheckpointError for others."""
     config = sidecar.config.get("vision_config", sidecar.config)
     if not isinstance(config, Mapping):
         raise CheckpointError(
@@ -165,17 +162,6 @@ def read_preprocessing(sidecar: Sidecar, default: Preprocessing) -> Preprocessin
         raise CheckpointError(
             f"its preprocessor_config.json asks for what is not known here: {shorten(str(error), 200)}"
         ) from error
-
-
-def assumed_pictures(sidecar: Sidecar, default: Preprocessing) -> tuple[str, ...]:
-    """For the report, of formats whose models differ in it, where no preprocessor_config.json says it."""
-    if sidecar.preprocessor:
-        return ()
-    mean, std = (" ".join(f"{value:g}" for value in values) for values in (default.mean, default.std))
-    return (
-        f"Pictures are normalised with mean {mean} and std {std}, transformers' default: there is no "
-        "preprocessor_config.json, and published models of this format differ in it.",
-    )
 
 
 def _preprocessing(given: Mapping[str, Any], default: Preprocessing) -> Preprocessing:

@@ -33,21 +33,16 @@ DINO_RULES = (  # of Dinov2 and DINOv3
 WHY_MASK = "stands for patches that are hidden while it is trained"
 
 
-def join_projections(conversion: Conversion, *, unbiased: Collection[str] = ()) -> None:
-    """Queries, keys and values, apart in the file, become one projection in every block.
+def join_parts(conversion: Conversion, *, unbiased: Collection[str] = ()) -> None:
+    """Queries, keys and values become one projection, and the gates and values of a gated MLP.
 
-    All three have a bias or none has, but for those in `unbiased`: a zero bias, where the others have one and block 0
-    lacks theirs.
+    unbiased: of the first three, those that may lack a bias where others have one, and then have zeros.
     """
     parts = ("attn.q", "attn.k", "attn.v")
     biased = [part for part in parts if f"blocks.0.{part}.bias" in conversion]
     if biased:
         set_zero_biases(conversion, *(part for part in unbiased if part not in biased))
     conversion.join_layers(parts, "attn.qkv")
-
-
-def join_gates(conversion: Conversion) -> None:
-    """Gates and values of a gated MLP, where they are apart in the file, become one projection in every block."""
     if "blocks.0.mlp.gate.weight" in conversion:
         conversion.join_layers(("mlp.gate", "mlp.up"), "mlp.w12")
 

@@ -9,7 +9,6 @@ import re
 from collections.abc import Set
 
 import torch
-from torch import Tensor
 
 from vit_engine.errors import CheckpointError
 from vit_engine.weights.conversion import Conversion
@@ -67,15 +66,3 @@ def without_cls_position(conversion: Conversion) -> None:
 def is_square(patches: int) -> bool:
     """Whether so many patches, at least one, are a square grid."""
     return patches > 0 and math.isqrt(patches) ** 2 == patches
-
-
-def unflatten_patches(conversion: Conversion) -> None:
-    """A patch projection kept as a linear layer, (dim, 3 · size · size), becomes the convolution that it is."""
-    name = "patch_embed.proj.weight"
-    if name in conversion and conversion[name].ndim == 2:
-        conversion.combine([name], name, _convolution)
-
-
-def _convolution(weight: Tensor) -> Tensor:
-    size = math.isqrt(weight.shape[1] // 3)
-    return weight.reshape(len(weight), 3, size, size)

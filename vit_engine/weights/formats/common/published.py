@@ -58,10 +58,7 @@ class Architecture(NamedTuple):
 
 
 def known_architecture(name: str, *, dim: int) -> Architecture | None:
-    """What a name says, its tag ("….augreg_in21k") aside; None for those that are not known to be plain ViTs.
-
-    What is not known is not taken for plain: rotary positions, for one, leave no trace in the tensors.
-    """
+    """What a name says, its tag ("….augreg_in21k") aside; None for all that are not known to be plain ViTs."""
     match = _PLAIN.fullmatch(name.split(".")[0])
     if match is None:
         return None
