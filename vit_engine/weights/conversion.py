@@ -46,7 +46,6 @@ class Conversion:
                     break
 
     def rename_all(self, change: Callable[[str], str]) -> None:
-        """Every name becomes what `change` makes of it."""
         for name in list(self.tensors):
             self._move(name, change(name))
 

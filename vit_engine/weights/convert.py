@@ -41,10 +41,10 @@ class Converted:
         """As the file, or what came with it, says; None where nothing does."""
         return None if self.metadata.heads is None else Heads(self.metadata.heads, self.metadata.heads_from)
 
-    def spec(self, heads: int, *, name: str = "") -> ModelSpec:
+    def spec(self, heads: int) -> ModelSpec:
         """The model that the tensors show, with this many heads. CheckpointError where they are of no ViT."""
         with naming_file(self.file.path):
-            return read_spec(self.conversion, self.metadata, name=name or self.file.name, heads=heads)
+            return read_spec(self.conversion, self.metadata, name=self.file.name, heads=heads)
 
     def report(self, spec: ModelSpec, *, heads_from: str) -> LoadReport:
         learned = spec.positions == "learned"
@@ -67,10 +67,7 @@ class Converted:
         )
 
     def prove(self, spec: ModelSpec) -> VisionTransformer:
-        """The model without weights, after proof that these tensors are its weights, each of them and no other.
-
-        CheckpointError with both lists of names unless all fit, or where their values are no weights.
-        """
+        """The model without weights. CheckpointError unless these tensors are its weights, all of them and no other."""
         with torch.device("meta"):
             model = VisionTransformer(spec)
         expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
@@ -132,11 +129,8 @@ def _metadata(kind: Format, conversion: Conversion, sidecar: Sidecar) -> Metadat
 def _check_fit(path: Path, spec: ModelSpec, expected: Mapping[str, Shape], got: Mapping[str, Shape]) -> None:
     missing = sorted(expected.keys() - got.keys())
     unexpected = sorted(got.keys() - expected.keys())
-    shapes = [
-        f"{name}: {expected[name]} expected, {got[name]} got"
-        for name in expected
-        if name in got and expected[name] != got[name]
-    ]
+    wrong = [name for name in expected if name in got and got[name] != expected[name]]
+    shapes = [f"{name}: {expected[name]} expected, {got[name]} got" for name in wrong]
     if missing or unexpected or shapes:
         raise CheckpointError(
             f"{path} does not fit {spec.name!r}, and nothing was loaded. Missing: {quoted(missing, 20)}. "

@@ -99,6 +99,5 @@ def advice(converted: Converted) -> str:
         known = f"Published {kind.name} models of {spec.dim} dimensions and {spec.depth} layers have {usual}."
     else:
         known = f"With {spec.dim} dimensions it can be {', '.join(map(str, possible_heads(spec.dim)[:6]))}."
-    return (
-        f"{known} A folder with the {kind.config_file} that came with it says so itself." if kind.config_file else known
-    )
+    folder = f" A folder with the {kind.config_file} that came with it says so itself." if kind.config_file else ""
+    return f"{known}{folder}"

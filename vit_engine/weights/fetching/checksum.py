@@ -73,7 +73,6 @@ def record_sha256(path: Path, sha256: str) -> None:
 
 
 def file_sha256(path: Path, *, progress: Progress | None = None) -> str:
-    """Of a file, read piece by piece; progress tells how far it is."""
     digest, done, size = hashlib.sha256(), 0, path.stat().st_size
     with path.open("rb") as file:
         while piece := file.read(PIECE):

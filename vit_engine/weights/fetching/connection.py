@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from email.message import Message
 from threading import Thread
 
-from vit_engine.weights.fetching.failures import Broken, Failure
-
 CONNECT_WITHIN = 8.0  # seconds until the answer begins, all addresses together
 TIMEOUT = 10.0  # seconds without a byte
 PIECE = 1 << 20
@@ -29,6 +27,18 @@ _STATUS = {
     416: "there is no such part of the file",
     429: "too many requests; try again later",
 }
+
+
+class Failure(Exception):  # noqa: N818
+    """An address does not give the file, another one may: why, without a full stop. status: of HTTP, if that was it."""
+
+    def __init__(self, reason: str, *, status: int = 0) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class Broken(Failure):
+    """No answer, or one that ended too early; what has come stays, and the rest may be asked for."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +62,7 @@ class Answer:
 
 
 def ask(url: str, *, start: int = 0, validator: str | None = None) -> Answer:
-    """The answer to a request for a file; with a validator, for its bytes from `start` if it is still that version.
-
-    Broken where no answer comes within CONNECT_WITHIN seconds, Failure where it is no file.
-    """
+    """The answer to a request for a file; with a validator, for its bytes from `start` if it is still that version."""
     wanted = {"Range": f"bytes={start}-", "If-Range": validator} if validator else {}
     response = _connect(urllib.request.Request(url, headers=wanted))
     try:

@@ -16,9 +16,8 @@ from urllib.parse import urlsplit, urlunsplit
 from vit_engine.errors import DownloadError
 from vit_engine.progress import Progress
 from vit_engine.weights.fetching.checksum import Expected, record_sha256
-from vit_engine.weights.fetching.connection import Answer, ask
-from vit_engine.weights.fetching.failures import Broken, DiskFailure, Failure, disk_failures
-from vit_engine.weights.fetching.partial import STEP, Partial, PartialInfo, exclusive
+from vit_engine.weights.fetching.connection import Answer, Broken, Failure, ask
+from vit_engine.weights.fetching.partial import STEP, DiskFailure, Partial, PartialInfo, disk_failures, exclusive
 
 MIRROR_VARIABLE = "VIT_ENGINE_MIRROR"
 WAITS = (1.0, 3.0, 9.0)  # seconds before each new attempt; so many in a row may bring nothing

@@ -5,6 +5,7 @@ from there. Only who holds the file's lock, `.NAME.lock`, may touch them.
 """
 
 import contextlib
+import errno
 import hashlib
 import io
 import json
@@ -17,10 +18,26 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from vit_engine.progress import Progress
-from vit_engine.weights.fetching.failures import DiskFailure, disk_failures
+from vit_engine.weights.fetching.connection import PIECE, Failure
 
-PIECE = 1 << 20
 STEP = 0.1  # seconds between two words of those who wait
+
+
+class DiskFailure(Failure):
+    """The disk is full, or the folder cannot be written, wherever the file comes from."""
+
+
+@contextlib.contextmanager
+def disk_failures(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise DiskFailure(
+                f"the disk is full: {error.strerror}, {path}. Free some of {path.parent}, or set VIT_ENGINE_HOME to a "
+                "folder on another disk; where the server allows it, the next download goes on from what has come"
+            ) from error
+        raise DiskFailure(f"{error.filename or path}: {error.strerror or error}") from error
 
 
 @dataclass(frozen=True)
@@ -130,8 +147,7 @@ def _pieces(path: Path) -> Iterator[bytes]:
 def exclusive(target: Path, progress: Progress) -> Iterator[None]:
     """The lock of a file, among threads and processes; whoever waits for it goes on telling progress.
 
-    The lock's own file stays: taking it away would part those who wait from those who come. A process that is
-    killed leaves the lock. DiskFailure where the folder cannot be written.
+    The lock's own file stays: taking it away would part those who wait from those who come.
     """
     path = target.with_name(f".{target.name}.lock")
     with disk_failures(path):

@@ -1,8 +1,4 @@
-"""The demo models' own files, as vit_engine.demo.training writes them.
-
-Their names are those of every plain ViT with a classifier. What tells them apart is that all their tensors are
-exactly a demo model's, name by name and shape by shape.
-"""
+"""The demo models' own files: plain ViTs whose tensors are exactly a demo model's, name by name and shape by shape."""
 
 from functools import cache
 

@@ -42,9 +42,15 @@ def _convert(conversion: Conversion, _: Sidecar) -> Metadata:
             conversion.combine([bias, mask], bias, masked)
     if "blocks.0.mlp.w1.weight" in conversion:
         conversion.join_layers(("mlp.w1", "mlp.w2"), "mlp.w12")
+    # A period turns a pair of dimensions with the row and a pair with the column: four of a head's.
+    dim, head_dim = conversion["cls_token"].shape[-1], 4 * conversion["rope_periods"].numel()
+    if not head_dim or dim % head_dim:
+        raise CheckpointError(
+            f"its {head_dim // 4} rotary periods are of heads of {head_dim} dimensions, which {dim} are no multiple of."
+        )
     return Metadata(
         family="dinov3",
-        heads=_heads(conversion),
+        heads=dim // head_dim,
         heads_from="the periods of its rotary positions",
         native_size=native_size(conversion),
         norm_eps=1e-5,
@@ -53,16 +59,6 @@ def _convert(conversion: Conversion, _: Sidecar) -> Metadata:
         published=published.DINOV3,
         assumed=_ASSUMED,
     )
-
-
-def _heads(conversion: Conversion) -> int:
-    """A period turns a pair of dimensions with the row and a pair with the column: four of a head's."""
-    dim, periods = conversion["cls_token"].shape[-1], conversion["rope_periods"].numel()
-    if not periods or dim % (4 * periods):
-        raise CheckpointError(
-            f"its {periods} rotary periods are of heads of {4 * periods} dimensions, which {dim} are no multiple of."
-        )
-    return dim // (4 * periods)
 
 
 FORMAT = Format("DINOv3", named("cls_token", "rope_embed.periods", "patch_embed.proj.weight"), _convert)

@@ -152,8 +152,8 @@ def _positions(conversion: Conversion, said: Description) -> tuple[tuple[int, in
 
     Returns the native size, None for a square grid, and what of all that is assumed.
     """
-    _supply_positions(conversion, said)
     registers = conversion["reg_token"].shape[1] if "reg_token" in conversion else 0
+    _supply_positions(conversion, said, registers)
     before = 1 + ("dist_token" in conversion) + registers
     size, with_rows = _grid(conversion, said, before)
     if registers and with_rows:
@@ -168,7 +168,7 @@ def _positions(conversion: Conversion, said: Description) -> tuple[tuple[int, in
     return size, () if with_rows or size else (ASSUMED_SQUARE,)
 
 
-def _supply_positions(conversion: Conversion, said: Description) -> None:
+def _supply_positions(conversion: Conversion, said: Description, registers: int) -> None:
     """Zeros for a model that has no positions, where that is what it says of itself."""
     if "pos_embed" in conversion:
         return
@@ -180,7 +180,6 @@ def _supply_positions(conversion: Conversion, said: Description) -> None:
         )
     height, width = said.sizes()[0]
     patch = conversion["patch_embed.proj.weight"].shape[-1]
-    registers = conversion["reg_token"].shape[1] if "reg_token" in conversion else 0
     rows, dim = 1 + registers + (height // patch) * (width // patch), conversion["cls_token"].shape[-1]
     check_within_memory(4 * rows * dim, f"the positions of {height}×{width} px, as {said.source} says, have")
     conversion.set("pos_embed", torch.zeros(1, rows, dim))

@@ -1,9 +1,8 @@
 """Which files belong to a checkpoint: one alone, or those of a folder as the Hugging Face hub lays them out.
 
-The hub's names are model.safetensors or pytorch_model.bin, or shards of either with an index that says which tensor
-is in which of them; config.json and preprocessor_config.json lie beside. A file that is passed has the
-configuration beside it only where it has one of these names itself: a config.json that happens to lie beside
-my_run.pth is of something else. open_clip has names of its own, and open_clip_config.json beside them.
+Shards have an index that says which tensor is in which of them; config.json and preprocessor_config.json lie beside.
+A file that is passed has the configuration beside it only where it has one of the hub's names itself: a config.json
+that happens to lie beside my_run.pth is of something else.
 """
 
 import json

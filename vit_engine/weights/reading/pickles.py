@@ -53,10 +53,7 @@ class Function:
 
 
 class Limited:
-    """A file's pickles, and what they may still say and make, all together; CheckpointError beyond it.
-
-    It gives no more bytes than are left to it, whatever a pickle says of the length of a string.
-    """
+    """A file's pickles: what they may still read, whatever lengths they claim, and make; CheckpointError beyond it."""
 
     def __init__(self, file: IO[bytes], left: int = LONGEST) -> None:
         self._file, self._left = file, left
@@ -101,8 +98,7 @@ def unpickle(file: Limited, *, resolve: Callable[[str], Any], storage: Callable[
     """The value of the pickle that a file goes on with; the file then stands behind it.
 
     resolve(name): the Function or the value that a global stands for. storage(id): what a persistent id stands for.
-    Unreadable for what they do not know, and for what torch.save() does not write; damage leads to whatever
-    it leads to: ValueError, LookupError, TypeError, AttributeError.
+    Unreadable for what torch.save() does not write; damage leads to ValueError, LookupError, TypeError, AttributeError.
     """
     machine = _Machine(file, resolve, storage)
     for opcode, argument, _ in pickletools.genops(file):  # type: ignore[arg-type]  # it has what genops needs
@@ -133,7 +129,6 @@ class _Machine:
         return items
 
     def pop(self, count: int) -> list[Any]:
-        """The last values."""
         if count > len(self.stack):
             raise IndexError("values that are not there")
         items = self.stack[-count:]

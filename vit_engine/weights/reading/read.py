@@ -21,8 +21,6 @@ _KINDS = {stat.S_IFIFO: "named pipe", stat.S_IFSOCK: "socket", stat.S_IFCHR: "de
 
 @dataclass(frozen=True)
 class CheckpointFile:
-    """A checkpoint as it was read."""
-
     path: Path  # a file, or a folder, as its owner gave it, without '#part'
     content: Any = field(repr=False)  # what it holds, perhaps nested
     container: str  # "safetensors" or "torch"

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vit_engine.weights.reading.pickles import Function, Unreadable, sequence
 
+Sides = Sequence[int]
 STORAGE_TYPES: Mapping[str, torch.dtype | None] = {
     "UntypedStorage": None,
     "DoubleStorage": torch.float64,
@@ -38,7 +39,6 @@ class StorageType(NamedTuple):
     dtype: torch.dtype | None
 
     def nbytes(self, count: object) -> int:
-        """Of so many values."""
         if type(count) is not int or not 0 <= count <= _LARGEST:
             raise Unreadable("has a storage without a length")
         return count * (self.dtype.itemsize if self.dtype else 1)
@@ -74,18 +74,16 @@ def swap_bytes(values: bytearray | memoryview, kind: StorageType) -> None:
 OTHER_ORDER = {"little": "big", "big": "little"}[sys.byteorder]
 
 
-def _tensor(storage: Storage, offset: int, size: Sequence[int], stride: Sequence[int], *_: object) -> Tensor:
+def _tensor(storage: Storage, offset: int, size: Sides, stride: Sides, *_: object) -> Tensor:
     return _view(storage, offset, size, stride, storage.type.dtype)
 
 
-def _typed_tensor(storage: Storage, offset: int, size: Sequence[int], stride: Sequence[int], *rest: Any) -> Tensor:
+def _typed_tensor(storage: Storage, offset: int, size: Sides, stride: Sides, *rest: Any) -> Tensor:
     """Of a storage that is bytes. rest: whether it is trained, its hooks, its type."""
     return _view(storage, offset, size, stride, rest[2])
 
 
-def _view(
-    storage: Storage, offset: int, size: Sequence[int], stride: Sequence[int], dtype: torch.dtype | None
-) -> Tensor:
+def _view(storage: Storage, offset: int, size: Sides, stride: Sides, dtype: torch.dtype | None) -> Tensor:
     """No memory of its own, whatever shape it claims; RuntimeError where that goes beyond the storage."""
     _check_sizes((offset,), size, stride)
     if dtype is None or math.prod(max(side, 1) for side in size) > _LARGEST:

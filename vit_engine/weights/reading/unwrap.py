@@ -39,9 +39,8 @@ class StateDict(NamedTuple):
 def find_state_dict(content: Any, part: str = "") -> StateDict:
     """The tensors in a file: the file itself, or a part of what a training run saved.
 
-    part: the one that is wanted, with dots where it is in another. Where nothing is said, averaged weights
-    (DINO's teacher, EMA) come before those that they are the average of, as in timm. CheckpointError without
-    any, without that one, or where several are equally likely.
+    part: the one that is wanted, with dots where it is in another; else the likeliest, averaged weights first.
+    CheckpointError without any, without that one, or where several are equally likely.
     """
     parts = find_parts(content)
     if not parts:
@@ -62,8 +61,7 @@ def strip_wrappers(conversion: Conversion) -> None:
 def strip_unknown(conversion: Conversion) -> bool:
     """Take the first word of the patch projection's name from all names that begin with it; False without one.
 
-    For models that are an attribute of something else ("feature_extractor.cls_token"), which only their owner knows:
-    where no format has been found, and until one is. That it was right is proven by the fit, as always.
+    For models that are an attribute of something else ("feature_extractor.cls_token"): the fit proves it right.
     """
     words = {name.split(".")[0] for name in _kernels(conversion.tensors) if "." in name}
     if len(words) != 1:
@@ -101,10 +99,10 @@ def _likeliest(parts: Sequence[Part]) -> Part:
 
 def _named(parts: Sequence[Part], asked: str) -> Part:
     """The part of this name, or the only one whose name ends so, or the tensors whose names begin so."""
-    for fits in (lambda part: part.name == asked, lambda part: part.name.endswith(f".{asked}")):
-        found = [part for part in parts if fits(part)]
-        if len(found) == 1:
-            return found[0]
+    named = [part for part in parts if part.name == asked]
+    named = named or [part for part in parts if part.name.endswith(f".{asked}")]
+    if len(named) == 1:
+        return named[0]
     for part in sorted(parts, key=lambda part: part.rank):
         if chosen := begins_with(part, asked.removeprefix(f"{part.name}.")):
             return chosen
@@ -135,8 +133,7 @@ def _arguments(content: Any) -> Mapping[str, Any]:
 def _plain(arguments: Mapping[Any, Any], depth: int = 1) -> dict[str, Any]:
     """Those of plain values, lists of them, and dicts of both.
 
-    Others mean nothing here, and may not be looked at: tuples in tuples, each twice, have no end when they are printed
-    or hashed.
+    Others may not be looked at: tuples in tuples, each twice, have no end when they are printed or hashed.
     """
     plain = {name: each for name, each in arguments.items() if isinstance(name, str) and _is_plain(each)}
     inner = {name: each for name, each in arguments.items() if isinstance(name, str) and isinstance(each, Mapping)}

@@ -92,12 +92,10 @@ class Config:
         return sides
 
     def native_size(self, conversion: Conversion) -> tuple[int, int] | None:
-        """(height, width) in pixels of whole patches; None without a config.json. CheckpointError if positions differ.
-
-        Sizes that are no multiple of the patch size have their rest cut off, as transformers' convolution does it.
-        """
+        """(height, width) in pixels; None without a config.json. CheckpointError if positions differ."""
         if not self.given:
             return None
+        # Of whole patches: the rest is cut off, as transformers' convolution does it.
         sizes = zip(self.pair("image_size"), self.pair("patch_size"), strict=True)
         (rows, height), (cols, width) = ((side // patch, side - side % patch) for side, patch in sizes)
         if "pos_embed" in conversion:

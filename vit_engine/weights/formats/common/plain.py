@@ -1,8 +1,4 @@
-"""What files with the names of timm's models can hold and VisionTransformer cannot be: refused by name.
-
-These would otherwise fail as a bare list of names, or, worse, pass. Seen in timm 1.0.31, where many models
-share the names of vision_transformer.py and not its equations.
-"""
+"""What files with timm's names can hold and VisionTransformer cannot be: refused by name, because some would pass."""
 
 import math
 import re

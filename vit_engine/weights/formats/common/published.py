@@ -1,7 +1,4 @@
-"""Heads of published models by (dimensions, layers), for advice: a file need not be one; and what timm's names say.
-
-Those are the names of timm's registry (timm.models.vision_transformer, timm.models.deit), which DeiT and MAE use too.
-"""
+"""Heads of published models, for advice, and what the names of timm's registry say, which DeiT and MAE use too."""
 
 import re
 from collections.abc import Mapping
@@ -9,7 +6,7 @@ from typing import NamedTuple
 
 from vit_engine.registry.sizes import BASE, GIANT, HUGE, LARGE, SMALL, TINY, Size
 
-Published = Mapping[tuple[int, int], int]
+Published = Mapping[tuple[int, int], int]  # by dimensions and layers
 
 # timm's sizes: (word in the architecture's name, dimensions, layers, heads).
 TIMM_SIZES = (

@@ -46,26 +46,19 @@ class Description:
 
 def describe(sidecar: Sidecar) -> Description | None:
     """What came with the tensors, if it is timm's."""
-    kind = sidecar.config.get("model_type", "timm_wrapper")  # transformers, where it has wrapped a timm model
-    if isinstance(sidecar.config.get("architecture"), str) and kind == "timm_wrapper":
-        return _of_config(sidecar.config)
-    if sidecar.arguments.keys() >= _TRAINING and isinstance(sidecar.arguments["model"], str):
-        return _of_training(sidecar.arguments)
+    config, arguments = sidecar.config, sidecar.arguments
+    kind = config.get("model_type", "timm_wrapper")  # transformers, where it has wrapped a timm model
+    if isinstance(config.get("architecture"), str) and kind == "timm_wrapper":
+        picture = _mapping(config, "pretrained_cfg") or config
+        options = {"global_pool": config.get("global_pool"), **_mapping(config, "model_args")}
+        labels = config.get("label_names") or picture.get("label_names") or picture.get("labels")
+        return Description("config.json", config["architecture"], options, picture, labels)
+    if arguments.keys() >= _TRAINING and isinstance(arguments["model"], str):
+        # Those that were not given are None there, and then the architecture's own hold.
+        options = {"global_pool": arguments.get("gp"), "img_size": arguments.get("img_size")}
+        options |= _mapping(arguments, "model_kwargs")
+        return Description("the arguments of the training run", arguments["model"], options, arguments)
     return None
-
-
-def _of_config(config: Mapping[str, Any]) -> Description:
-    picture = _mapping(config, "pretrained_cfg") or config
-    options = {"global_pool": config.get("global_pool"), **_mapping(config, "model_args")}
-    labels = config.get("label_names") or picture.get("label_names") or picture.get("labels")
-    return Description("config.json", config["architecture"], options, picture, labels)
-
-
-def _of_training(arguments: Mapping[str, Any]) -> Description:
-    """Arguments that were not given are None there, and then the architecture's own hold."""
-    options = {"global_pool": arguments.get("gp"), "img_size": arguments.get("img_size")}
-    given = {**options, **_mapping(arguments, "model_kwargs")}
-    return Description("the arguments of the training run", arguments["model"], given, arguments)
 
 
 def _mapping(within: Mapping[str, Any], key: str) -> Mapping[str, Any]:
