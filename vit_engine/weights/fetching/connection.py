@@ -1,8 +1,7 @@
 """One request for a file, or for the rest of one.
 
-A socket's timeout is for each address and each byte, and none is for the name's look-up: behind a
-firewall that answers nothing they add up to minutes. So the connection is made in a thread of its own,
-which is waited for no longer than CONNECT_WITHIN. Proxies are taken from the environment, anew each time.
+A socket's timeout is for each address and each byte, and none is for the name's look-up: behind a firewall that
+answers nothing they add up to minutes. So a thread of its own connects, which is waited for within CONNECT_WITHIN.
 """
 
 import http.client
@@ -12,7 +11,6 @@ import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
-from email.message import Message
 from threading import Thread
 
 CONNECT_WITHIN = 8.0  # seconds until the answer begins, all addresses together
@@ -79,19 +77,15 @@ def _read_head(response: http.client.HTTPResponse) -> Answer:
     kind = response.headers.get_content_type() if "Content-Type" in response.headers else ""
     if kind == "text/html":
         raise Failure("a web page came instead of a file: perhaps a login page of the network")
-    validator = _validator(response.headers)
+    etag = response.headers.get("ETag", "")
+    # Where there is no strong one, the date: If-Range must not have a weak one (RFC 9110, 13.1.5).
+    validator = etag if etag.startswith('"') else response.headers.get("Last-Modified")
     if response.status != http.HTTPStatus.PARTIAL_CONTENT:
         return Answer(response, 0, response.length, validator)
     match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "").strip())
     if match is None:
         raise Failure("the server sent a part of the file and did not say which")
     return Answer(response, int(match[1]), None if match[2] == "*" else int(match[2]), validator)
-
-
-def _validator(headers: Message) -> str | None:
-    """A strong ETag, else the date; If-Range must not have a weak one (RFC 9110, 13.1.5)."""
-    etag = headers.get("ETag", "")
-    return etag if etag.startswith('"') else headers.get("Last-Modified")
 
 
 def _connect(request: urllib.request.Request) -> http.client.HTTPResponse:

@@ -1,9 +1,8 @@
 """DeiT's own files (facebookresearch/deit): DeiT, DeiT distilled, DeiT-III.
 
 They have timm's names, of the versions that they were trained with: LayerScale is gamma_1 and gamma_2 there
-(models_v2.py), and positions have rows for the patches alone. A distillation token has a row and a classifier of
-its own; predictions are the mean of both classifiers' (models.py). main.py resamples positions bicubically,
-without antialiasing, and timm would with it.
+(models_v2.py), and positions have rows for the patches alone, and one for a distillation token. main.py resamples
+positions bicubically, without antialiasing, and timm would with it.
 
 RoPE-ViT's axial models with learned positions (naver-ai/rope-vit) have the names of DeiT-III, and nothing in their
 tensors tells them apart: the report says what is assumed. With timm's config.json beside them they are refused.

@@ -32,6 +32,8 @@ MOST_ENTRIES = 100  # of what is left out, an entry each
 
 @dataclass(frozen=True)
 class Part:
+    """A state dict in a file."""
+
     path: tuple[str, ...]  # the keys that lead to it; empty where the file itself is one
     tensors: Tensors = field(repr=False)
     role: str = ""  # where it is only a part of the names there, how they begin

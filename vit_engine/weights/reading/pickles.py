@@ -216,10 +216,8 @@ _STEPS: Mapping[str, Step] = {
     "SHORT_BINSTRING": _push(lambda text: text.encode("latin-1").decode()),  # of Python 2
     "GLOBAL": lambda machine, name: machine.push(machine.resolve(name.replace(" ", ".", 1))),
     "BINPERSID": lambda machine, _: machine.find_storage(),
-    "BINGET": _Machine.get,
-    "LONG_BINGET": _Machine.get,
-    "BINPUT": _Machine.put,
-    "LONG_BINPUT": _Machine.put,
+    **dict.fromkeys(("BINGET", "LONG_BINGET"), _Machine.get),
+    **dict.fromkeys(("BINPUT", "LONG_BINPUT"), _Machine.put),
     "TUPLE": lambda machine, _: machine.push(tuple(machine.pop_mark())),
     "TUPLE1": lambda machine, _: machine.push(tuple(machine.pop(1))),
     "TUPLE2": lambda machine, _: machine.push(tuple(machine.pop(2))),
@@ -228,7 +226,6 @@ _STEPS: Mapping[str, Step] = {
     "APPENDS": lambda machine, _: machine.append(machine.pop_mark()),
     "SETITEM": lambda machine, _: machine.set_items(machine.pop(2)),
     "SETITEMS": lambda machine, _: machine.set_items(machine.pop_mark()),
-    "REDUCE": lambda machine, _: machine.call(),
-    "NEWOBJ": lambda machine, _: machine.call(),
+    **dict.fromkeys(("REDUCE", "NEWOBJ"), lambda machine, _: machine.call()),
     "BUILD": lambda machine, _: machine.build(),
 }

@@ -60,8 +60,8 @@ def read_checkpoint(path: Path) -> CheckpointFile:
         check_within_limit(size, f"{path} has")
         check_within_memory(size, f"{path} has")
         sha256 = _sha256(checkpoint.files)
-        containers = [_container(file) for file in checkpoint.files]
-        content = _content(checkpoint, containers)
+        containers, contents = zip(*map(_read, checkpoint.files), strict=True)
+        content = _merged(checkpoint, contents)
         if before != [_signature(file) for file in checkpoint.files]:
             raise CheckpointError(f"{path} changed while it was read. Load it again.")
     return CheckpointFile(
@@ -89,17 +89,15 @@ def _sha256(files: Sequence[Path]) -> str:
     return digest.hexdigest()
 
 
-def _container(path: Path) -> str:
+def _read(path: Path) -> tuple[str, Any]:
+    """Its container, and what it holds."""
     with path.open("rb") as file:
-        return container_of(path, file.read(HEAD), path.stat().st_size)
+        container = container_of(path, file.read(HEAD), path.stat().st_size)
+    return container, read_safetensors(path) if container == "safetensors" else read_torch(path, container)
 
 
-def _content(checkpoint: CheckpointFiles, containers: Sequence[str]) -> Any:
+def _merged(checkpoint: CheckpointFiles, contents: Sequence[Any]) -> Any:
     """Of all files together, which the index, where there is one, must be right about."""
-    contents = [
-        read_safetensors(path) if container == "safetensors" else read_torch(path, container)
-        for path, container in zip(checkpoint.files, containers, strict=True)
-    ]
     if not checkpoint.keys:
         return contents[0]
     merged: dict[str, Any] = {}

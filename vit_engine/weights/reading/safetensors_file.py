@@ -52,8 +52,7 @@ class _Entry(NamedTuple):
 def read_safetensors(path: Path) -> dict[str, Tensor]:
     """The tensors of a file, each in memory of its own. CheckpointError unless it is whole."""
     with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(0)
+        size = path.stat().st_size
         try:
             header, start = _header(file, size)
             check_names(header)

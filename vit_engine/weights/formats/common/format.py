@@ -66,8 +66,3 @@ def is_whole(value: Any) -> bool:
 def is_number(value: Any) -> bool:
     """A finite number, whole or not."""
     return type(value) in {int, float} and -_FINITE <= value <= _FINITE
-
-
-def same(said: Any, got: Any) -> bool:
-    """Whether a value of a configuration is the one that tensors show: 1 is not true, and 12.0 is no count."""
-    return type(said) is type(got) and said == got

@@ -7,7 +7,7 @@ from typing import Any
 from vit_engine.errors import CheckpointError, SpecError
 from vit_engine.spec import Preprocessing
 from vit_engine.weights.conversion import Conversion
-from vit_engine.weights.formats.common.format import Metadata, Sidecar, is_number, is_whole, same
+from vit_engine.weights.formats.common.format import Metadata, Sidecar, is_number, is_whole
 from vit_engine.weights.reading.listing import shorten
 
 Defaults = Mapping[str, Mapping[str, Any]]  # by model type, what a config.json need not say
@@ -29,7 +29,6 @@ _ACTIVATIONS = {
     **dict.fromkeys(("gelu_new", "gelu_fast", "gelu_accurate", "gelu_pytorch_tanh", "gelu_python_tanh"), "gelu_tanh"),
 }
 _FILTERS = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")  # by Pillow's numbers
-_RIGHT_FILE = "Put the config.json that came with these weights beside them."
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,8 @@ class Config:
         }
         self._demand("patch_size", self["patch_size"], self.pair("patch_size") == kernel, f"kernels of {kernel}")
         for key, value in found.items():
-            self._demand(key, self[key], same(self[key], value), repr(value))
+            same = type(self[key]) is type(value) and self[key] == value  # 1 is not true, and 12.0 is no count
+            self._demand(key, self[key], same, repr(value))
 
     def class_names(self, conversion: Conversion) -> tuple[str, ...] | None:
         """Of id2label, in order; None where there is no classifier, or another number of classes."""
@@ -130,7 +130,8 @@ class Config:
         default = "" if key in self.given else " (transformers' default)"
         if not agrees:
             raise CheckpointError(
-                f"its config.json has {key} {shorten(str(says))}{default}, its tensors {got}. {_RIGHT_FILE}"
+                f"its config.json has {key} {shorten(str(says))}{default}, its tensors {got}. Put the config.json that "
+                "came with these weights beside them."
             )
 
 

@@ -28,9 +28,8 @@ UNUSUAL = (
 
 def canonical(names: Set[str]) -> bool:
     """Whether names are those that timm, DeiT, MAE and DINO share, of whatever Vision Transformer."""
-    return any(name.startswith(("patch_embed.", "embeds.")) for name in names) and any(
-        name.startswith("blocks.0.") for name in names
-    )
+    embedded = any(name.startswith(("patch_embed.", "embeds.")) for name in names)
+    return embedded and any(name.startswith("blocks.0.") for name in names)
 
 
 def refuse_unusual(conversion: Conversion) -> None:
