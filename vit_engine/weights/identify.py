@@ -14,10 +14,7 @@ from vit_engine.weights.reading.read import read_checkpoint
 
 
 def identify(converted: Converted, *, heads: int | None = None) -> tuple[ModelSpec, str]:
-    """The model that a file is of, and what says how many heads it has.
-
-    heads: as its owner says. CheckpointError where nobody says it, or two say different numbers.
-    """
+    """The model that a file is of, and what says its heads; CheckpointError where nothing does, or two say others."""
     known = published(converted)
     said = known_heads(converted, known)
     if said is None and heads is None:

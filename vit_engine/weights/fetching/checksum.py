@@ -68,7 +68,6 @@ def _record_path(path: Path) -> Path:
 
 
 def record_sha256(path: Path, sha256: str) -> None:
-    """Record a file's sha256 as sha256sum writes it."""
     _record_path(path).write_text(f"{sha256}  {path.name}\n", encoding="utf-8")
 
 

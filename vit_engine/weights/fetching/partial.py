@@ -145,10 +145,8 @@ def _pieces(path: Path) -> Iterator[bytes]:
 
 @contextlib.contextmanager
 def exclusive(target: Path, progress: Progress) -> Iterator[None]:
-    """The lock of a file, among threads and processes; whoever waits for it goes on telling progress.
-
-    The lock's own file stays: taking it away would part those who wait from those who come.
-    """
+    """The lock of a file, among threads and processes; whoever waits for it goes on telling progress."""
+    # Its own file stays: taking it away would part those who wait from those who come.
     path = target.with_name(f".{target.name}.lock")
     with disk_failures(path):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -148,10 +148,7 @@ def _said_pooling(said: Description, *, moved: bool) -> str:
 
 
 def _positions(conversion: Conversion, said: Description) -> tuple[tuple[int, int] | None, tuple[str, ...]]:
-    """Rows for the CLS token (and a distillation token) in front of the patches.
-
-    Returns the native size, None for a square grid, and what of all that is assumed.
-    """
+    """Rows for all tokens but registers. The native size, None for a square grid, and what of all that is assumed."""
     registers = conversion["reg_token"].shape[1] if "reg_token" in conversion else 0
     _supply_positions(conversion, said, registers)
     before = 1 + ("dist_token" in conversion) + registers

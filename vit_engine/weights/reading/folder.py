@@ -168,11 +168,9 @@ def _shards(index: Path) -> dict[Path, frozenset[str]]:
 
 
 def _check_inside(index: Path, name: str) -> None:
-    """CheckpointError for a file elsewhere: an index comes from strangers, and may name anything.
-
-    A link may lead to the blobs beside the snapshots of the hub's cache, which holds every file that way.
-    """
+    """CheckpointError for a file elsewhere: an index comes from strangers, and may name anything."""
     folder = index.parent.resolve()
+    # A link may lead to the blobs beside the snapshots of the hub's cache, which holds every file that way.
     cached = folder.parent.name == "snapshots"
     try:
         target = (folder / name).resolve()

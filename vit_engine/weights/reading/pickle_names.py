@@ -54,16 +54,15 @@ def resolver(limits: Limited) -> Callable[[str], Any]:
 
 
 def _containers(limits: Limited) -> dict[str, Function]:
-    def pairs(items: Any = ()) -> Sequence[Any]:
-        listed = list(items.items()) if isinstance(items, Mapping) else sequence(items)
-        for key, _ in map(sequence, listed):
-            limits.check_key(key)
-        return listed
-
-    def keys(items: object = ()) -> Sequence[Any]:
+    def keys(items: object) -> Sequence[Any]:
         for each in sequence(items):
             limits.check_key(each)
         return sequence(items)
+
+    def pairs(items: Any) -> Sequence[Any]:
+        listed = list(items.items()) if isinstance(items, Mapping) else sequence(items)
+        keys([key for key, _ in map(sequence, listed)])
+        return listed
 
     return {
         "collections.OrderedDict": Function(lambda items=(): OrderedDict(pairs(items))),

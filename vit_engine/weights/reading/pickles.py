@@ -197,7 +197,6 @@ def sequence(value: object) -> Sequence[Any]:
 
 
 def _push(make: Callable[[Any], Any]) -> Step:
-    """Of what an opcode's argument becomes."""
     return lambda machine, argument: machine.push(make(argument))
 
 

@@ -131,10 +131,7 @@ def _arguments(content: Any) -> Mapping[str, Any]:
 
 
 def _plain(arguments: Mapping[Any, Any], depth: int = 1) -> dict[str, Any]:
-    """Those of plain values, lists of them, and dicts of both.
-
-    Others may not be looked at: tuples in tuples, each twice, have no end when they are printed or hashed.
-    """
+    """Those of plain values, lists of them, dicts of both: tuples in tuples, each twice, have no end when printed."""
     plain = {name: each for name, each in arguments.items() if isinstance(name, str) and _is_plain(each)}
     inner = {name: each for name, each in arguments.items() if isinstance(name, str) and isinstance(each, Mapping)}
     return plain | {name: _plain(each, depth - 1) for name, each in inner.items() if depth}

@@ -64,5 +64,4 @@ def is_whole(value: Any) -> bool:
 
 
 def is_number(value: Any) -> bool:
-    """A finite number, whole or not."""
     return type(value) in {int, float} and -_FINITE <= value <= _FINITE

@@ -34,10 +34,7 @@ WHY_MASK = "stands for patches that are hidden while it is trained"
 
 
 def join_parts(conversion: Conversion, *, unbiased: Collection[str] = ()) -> None:
-    """Queries, keys and values become one projection, and the gates and values of a gated MLP.
-
-    unbiased: of the first three, those that may lack a bias where others have one, and then have zeros.
-    """
+    """Queries, keys and values become one, and so do gates; those in `unbiased` that alone lack a bias have zeros."""
     parts = ("attn.q", "attn.k", "attn.v")
     biased = [part for part in parts if f"blocks.0.{part}.bias" in conversion]
     if biased:

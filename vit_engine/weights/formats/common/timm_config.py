@@ -32,11 +32,9 @@ class Description:
         return self.options.get("global_pool")
 
     def sizes(self) -> list[tuple[int, int]]:
-        """The native size (height, width) in pixels; none where nothing says it.
-
-        input_size may be that of the model before it was changed (timm says so of its older exports), so a
-        square grid is possible beside it; img_size is certain.
-        """
+        """The native size (height, width) in pixels; none where nothing says it."""
+        # input_size may be that of the model before it was changed (timm says so of its older exports), so a square
+        # grid is possible beside it; img_size is certain.
         certain = self.options.get("img_size")
         if certain is not None:
             return [_pair(certain)]
