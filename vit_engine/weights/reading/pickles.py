@@ -197,7 +197,7 @@ def sequence(value: object) -> Sequence[Any]:
 
 
 def _push(make: Callable[[Any], Any]) -> Step:
-    return lambda machine, argument: machine.push(make(argument))
+    return lambda machine, argument: machine.stack.append(make(argument))
 
 
 _STEPS: Mapping[str, Step] = {
