@@ -9,14 +9,11 @@ _PATCH = 16
 
 def _deit(name: str, size: Size, digest: str, *, distilled: bool) -> ModelSpec:
     kind = f"{name}_distilled" if distilled else name
-    return ModelSpec(
+    return size.model(
         name=f"deit_{kind}_p{_PATCH}",
         title=f"DeiT {size.title}/{_PATCH}" + (" distilled" if distilled else ""),
         family="deit",
         patch_size=_PATCH,
-        dim=size.dim,
-        depth=size.depth,
-        heads=size.heads,
         distilled=distilled,
         pooling="cls_dist" if distilled else "cls",
         class_names=IMAGENET,

@@ -8,14 +8,11 @@ _SERVER = "https://dl.fbaipublicfiles.com/dino"
 
 def _dino(size: Size, patch_size: int, folder: str, *, epochs: int = 0) -> ModelSpec:
     trained = f" {epochs} epochs" if epochs else ""
-    return ModelSpec(
+    return size.model(
         name=f"dino_vit{size.letter.lower()}{patch_size}" + (f"_{epochs}ep" if epochs else ""),
         title=f"DINO {size.title}/{patch_size}{trained}",
         family="dino",
         patch_size=patch_size,
-        dim=size.dim,
-        depth=size.depth,
-        heads=size.heads,
         resampling="dino",
         weights=Weights(url=f"{_SERVER}/{folder}/{folder}.pth"),
         licence="Apache-2.0",

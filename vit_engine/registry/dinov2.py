@@ -1,7 +1,6 @@
 """DINOv2: self-supervised on LVD-142M (Oquab et al. 2023, arXiv 2304.07193; facebookresearch/dinov2).
 
-With registers: Darcet et al. 2023, arXiv 2309.16588. Without them positions are resampled with DINO's
-offset and without antialiasing, with them the other way round, as the repository's own hub does it.
+With registers: Darcet et al. 2023, arXiv 2309.16588. Resampling is as the repository's own hub does it.
 """
 
 from vit_engine.registry.sizes import BASE, GIANT, LARGE, SMALL, Size
@@ -15,14 +14,11 @@ _GIANT_HIDDEN = 4096  # of the gated MLP: two thirds of four times the dimension
 def _dinov2(size: Size, registers: int) -> ModelSpec:
     name = f"dinov2_vit{size.letter.lower()}{_PATCH}"
     file = f"{name}_reg{registers}" if registers else name
-    return ModelSpec(
+    return size.model(
         name=f"{name}_reg" if registers else name,
         title=f"DINOv2 {size.title}/{_PATCH}" + (" registers" if registers else ""),
         family="dinov2",
         patch_size=_PATCH,
-        dim=size.dim,
-        depth=size.depth,
-        heads=size.heads,
         native_size=(_NATIVE, _NATIVE),
         registers=registers,
         mlp_ratio=_GIANT_HIDDEN / size.dim if size is GIANT else 4.0,

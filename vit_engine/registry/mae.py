@@ -7,14 +7,11 @@ _SERVER = "https://dl.fbaipublicfiles.com/mae/pretrain"
 
 
 def _mae(name: str, size: Size, patch_size: int) -> ModelSpec:
-    return ModelSpec(
+    return size.model(
         name=f"mae_vit_{name}_p{patch_size}",
         title=f"MAE {size.title}/{patch_size}",
         family="mae",
         patch_size=patch_size,
-        dim=size.dim,
-        depth=size.depth,
-        heads=size.heads,
         weights=Weights(url=f"{_SERVER}/mae_pretrain_vit_{name}.pth"),
         licence="CC-BY-NC-4.0",
         description="Self-supervised on ImageNet, by filling in masked patches (He et al. 2021, arXiv 2111.06377).",

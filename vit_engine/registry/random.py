@@ -8,14 +8,11 @@ from vit_engine.spec import ModelSpec
 
 
 def _random(name: str, size: Size, patch_size: int) -> ModelSpec:
-    return ModelSpec(
+    return size.model(
         name=f"random_vit_{name}_p{patch_size}",
         title=f"Random {size.title}/{patch_size}",
         family="random",
         patch_size=patch_size,
-        dim=size.dim,
-        depth=size.depth,
-        heads=size.heads,
         resampling="dino",
         description="Random weights: what attention looks like before any training.",
     )

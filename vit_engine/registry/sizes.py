@@ -1,13 +1,13 @@
 """The published sizes of Vision Transformers, and the classes of ImageNet-1k."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from vit_engine.spec import ModelSpec
 
 
 class Size(NamedTuple):
-    """letter: as titles have it."""
-
-    letter: str
+    letter: str  # as titles have it
     dim: int
     depth: int
     heads: int
@@ -15,6 +15,10 @@ class Size(NamedTuple):
     @property
     def title(self) -> str:
         return f"ViT-{self.letter}"
+
+    def model(self, **fields: Any) -> ModelSpec:
+        """A model of this size; fields: the others of ModelSpec."""
+        return ModelSpec(dim=self.dim, depth=self.depth, heads=self.heads, **fields)
 
 
 TINY = Size("Ti", 192, 12, 3)

@@ -18,14 +18,11 @@ _TITLES = {"": "", "swag_e2e": " SWAG fine-tuned", "swag_linear": " SWAG linear"
 
 def _torchvision(size: Size, patch_size: int, file: str, *, kind: str = "", native: int = 224) -> ModelSpec:
     name = f"torchvision_vit_{size.letter.lower()}_{patch_size}"
-    return ModelSpec(
+    return size.model(
         name=f"{name}_{kind}" if kind else name,
         title=f"torchvision {size.title}/{patch_size}{_TITLES[kind]}",
         family="torchvision",
         patch_size=patch_size,
-        dim=size.dim,
-        depth=size.depth,
-        heads=size.heads,
         native_size=(native, native),
         resampling="corners",
         preprocessing=Preprocessing(interpolation="bicubic" if kind else "bilinear"),

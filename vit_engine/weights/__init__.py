@@ -1,10 +1,8 @@
 """Where weights come from, and the proof that all of them arrived."""
 
-from vit_engine.weights.fetching.fetch import fetch
-from vit_engine.weights.inspect import Inspection, inspect_checkpoint
-from vit_engine.weights.load import load_model
-from vit_engine.weights.locate import cache_folder, weights_path, works_offline
-from vit_engine.weights.report import LoadedModel, LoadReport
+from vit_engine.weights.load import inspect_checkpoint, load_model
+from vit_engine.weights.locate import cache_folder, fetch, weights_path, works_offline
+from vit_engine.weights.report import Inspection, LoadedModel, LoadReport
 
 __all__ = [
     "Inspection",

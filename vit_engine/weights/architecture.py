@@ -16,16 +16,12 @@ Shape = tuple[int, ...]
 MOST_LAYERS = 256  # the deepest that are published have 60
 MOST_CLASSES = 100_000  # ImageNet-21k has 21,843
 
-# The tensors that show the architecture, with their axes.
-_TELLING = {
+# The tensors that show the architecture, with their axes: the first two are needed, and one of an MLP.
+_AXES = {
     "patch_embed.proj.weight": ("dim", "3 channels", "patch size", "patch size"),
     "cls_token": ("1", "1", "dim"),
-}
-_MLP = {
     "blocks.0.mlp.fc1.weight": ("hidden", "dim"),
     "blocks.0.mlp.w3.weight": ("dim", "hidden"),  # gated
-}
-_OPTIONAL = {
     "pos_embed": ("1", "prefix + patches", "dim"),
     "register_tokens": ("1", "registers", "dim"),
     "head.weight": ("classes", "features"),
@@ -85,7 +81,7 @@ def read_spec(conversion: Conversion, metadata: Metadata, *, name: str, heads: i
 
 def _depth(conversion: Conversion) -> int:
     """Layers. Each is built before it is proven, and so are the names of classes."""
-    depth = len(list(conversion.layers()))
+    depth = len(conversion.layers())
     if depth > MOST_LAYERS:
         raise CheckpointError(f"it has {depth:,} layers; at most {MOST_LAYERS} are taken. Pass a Vision Transformer.")
     return depth
@@ -111,19 +107,17 @@ def possible_heads(dim: int) -> tuple[int, ...]:
 
 def _telling_shapes(tensors: Mapping[str, Tensor]) -> dict[str, Shape]:
     """Shapes of the tensors that show the architecture, with as many axes as it takes to read it from them."""
-    mlp = next((name for name in _MLP if name in tensors), "blocks.0.mlp.fc1.weight")
-    needed = {**_TELLING, mlp: _MLP[mlp]}
-    missing = [name for name in needed if name not in tensors]
+    mlp = "blocks.0.mlp.w3.weight" if "blocks.0.mlp.w3.weight" in tensors else "blocks.0.mlp.fc1.weight"
+    missing = [name for name in ("patch_embed.proj.weight", "cls_token", mlp) if name not in tensors]
     if missing:
         raise CheckpointError(f"a Vision Transformer's {', '.join(missing)} is missing; got {listed(sorted(tensors))}.")
-    axes = {name: each for name, each in (needed | _OPTIONAL).items() if name in tensors}
-    shapes = {name: tuple(tensors[name].shape) for name in axes}
-    wrong = [name for name, shape in shapes.items() if len(shape) != len(axes[name]) or 0 in shape]
+    shapes = {name: tuple(tensors[name].shape) for name in _AXES if name in tensors}
+    wrong = [name for name, shape in shapes.items() if len(shape) != len(_AXES[name]) or 0 in shape]
     kernel = shapes["patch_embed.proj.weight"][1:]
     if not wrong and (kernel[0] != 3 or kernel[1] != kernel[2]):
         wrong = ["patch_embed.proj.weight"]
     if wrong:
-        expected = ", ".join(f"{name} ({', '.join(axes[name])})" for name in wrong)
+        expected = ", ".join(f"{name} ({', '.join(_AXES[name])})" for name in wrong)
         found = ", ".join(f"{name} {shapes[name]}" for name in wrong)
         raise CheckpointError(f"expected {expected}, with square patches of RGB pixels; got {found}.")
     return shapes

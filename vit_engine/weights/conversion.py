@@ -1,7 +1,8 @@
 """A state dict on its way to the names of this project: every tensor is accounted for."""
 
+import functools
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -24,7 +25,7 @@ class Conversion:
         self.tensors = dict(state)
         self.dropped: list[tuple[str, str]] = []  # (key in the file, why)
         self._origins: dict[str, tuple[str, ...]] = {name: (name,) for name in state}  # of each present name
-        self._changed: set[str] = set()  # present names whose values are no longer those of the file
+        self._changed: set[str] = set()  # keys of the file whose values are no longer as they were
 
     def __contains__(self, name: str) -> bool:
         return name in self.tensors
@@ -45,16 +46,12 @@ class Conversion:
                     break
 
     def rename_all(self, change: Callable[[str], str]) -> None:
-        """Every name becomes what `change` makes of it."""
         for name in list(self.tensors):
             self._move(name, change(name))
 
     def strip(self, *prefixes: str) -> None:
         """Prefixes, each at most once and in this order, are taken from the names that begin with them."""
-        for prefix in prefixes:
-            for name in list(self.tensors):
-                if name.startswith(prefix):
-                    self._move(name, name.removeprefix(prefix))
+        self.rename_all(lambda name: functools.reduce(str.removeprefix, prefixes, name))
 
     def drop(self, pattern: str, why: str) -> None:
         """Names that the pattern matches as a whole are left out on purpose."""
@@ -80,16 +77,22 @@ class Conversion:
         for name in names:
             del self.tensors[name], self._origins[name]
         self._put(to, made, origins)
-        self._changed.add(to)
+        self._changed.update(origins)
 
     def set(self, name: str, tensor: Tensor) -> None:
         """A tensor that follows from the format and not from any of the file's: zeros where it has no bias, say."""
         self._put(name, tensor, ())
 
-    def layers(self) -> Iterable[int]:
+    def join_layers(self, parts: Sequence[str], to: str) -> None:
+        """Linear layers of every block, by their names in it, become one: weights, and biases if block 0 has any."""
+        biased = any(f"blocks.0.{part}.bias" in self for part in parts)
+        for layer in self.layers():
+            for kind in ("weight", "bias") if biased else ("weight",):
+                self.join([f"blocks.{layer}.{part}.{kind}" for part in parts], f"blocks.{layer}.{to}.{kind}")
+
+    def layers(self) -> list[int]:
         """The blocks that are there, by number, from names as they are called here."""
-        found = {int(match[1]) for name in self.tensors if (match := re.match(r"blocks\.(\d{1,4})\.", name))}
-        return sorted(found)
+        return sorted({int(match[1]) for name in self.tensors if (match := re.match(r"blocks\.(\d{1,4})\.", name))})
 
     @property
     def matched(self) -> tuple[str, ...]:
@@ -104,11 +107,7 @@ class Conversion:
 
     def _move(self, name: str, to: str) -> None:
         if to != name:
-            tensor, origins = self.tensors.pop(name), self._origins.pop(name)
-            self._put(to, tensor, origins)
-            if name in self._changed:
-                self._changed.remove(name)
-                self._changed.add(to)
+            self._put(to, self.tensors.pop(name), self._origins.pop(name))
 
     def _put(self, name: str, tensor: Tensor, origins: tuple[str, ...]) -> None:
         if name in self.tensors:

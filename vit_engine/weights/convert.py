@@ -41,24 +41,25 @@ class Converted:
         """As the file, or what came with it, says; None where nothing does."""
         return None if self.metadata.heads is None else Heads(self.metadata.heads, self.metadata.heads_from)
 
-    def spec(self, heads: int, *, name: str = "") -> ModelSpec:
+    def spec(self, heads: int) -> ModelSpec:
         """The model that the tensors show, with this many heads. CheckpointError where they are of no ViT."""
         with naming_file(self.file.path):
-            return read_spec(self.conversion, self.metadata, name=name or self.file.name, heads=heads)
+            return read_spec(self.conversion, self.metadata, name=self.file.name, heads=heads)
 
     def report(self, spec: ModelSpec, *, heads_from: str) -> LoadReport:
-        """What was done with every tensor."""
         learned = spec.positions == "learned"
+        matched, converted = self.conversion.matched, self.conversion.converted
+        dtypes = Counter(self.state.tensors[key].dtype for key in (*matched, *(key for key, _ in converted)))
         return LoadReport(
             source=str(self.file.path),
             format=self.format.name,
             sha256=self.file.sha256,
-            matched=self.conversion.matched,
-            converted=self.conversion.converted,
+            matched=matched,
+            converted=converted,
             dropped=(*self.conversion.dropped, *self.state.left_out),
             container=self.file.container,
             part=self.state.part,
-            dtypes=self._dtypes(),
+            dtypes=tuple((str(dtype).removeprefix("torch."), count) for dtype, count in dtypes.most_common()),
             heads_from=heads_from,
             native_grid=spec.grid(*spec.native_size).shape if learned else None,
             resampling=spec.resampling if learned else "",
@@ -66,10 +67,7 @@ class Converted:
         )
 
     def prove(self, spec: ModelSpec) -> VisionTransformer:
-        """The model without weights, after proof that these tensors are its weights, each of them and no other.
-
-        CheckpointError with both lists of names unless all fit, or where their values are no weights.
-        """
+        """The model without weights. CheckpointError unless these tensors are its weights, all of them and no other."""
         with torch.device("meta"):
             model = VisionTransformer(spec)
         expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
@@ -89,18 +87,10 @@ class Converted:
         return model
 
     def _tensors(self, spec: ModelSpec) -> dict[str, Tensor]:
-        return {**self._periods(spec), **self.conversion.tensors}
-
-    def _dtypes(self) -> tuple[tuple[str, int], ...]:
-        """How many of the tensors that were taken have each type in the file, the most frequent first."""
-        taken = (*self.conversion.matched, *(key for key, _ in self.conversion.converted))
-        counts = Counter(str(self.state.tensors[key].dtype).removeprefix("torch.") for key in taken)
-        return tuple(counts.most_common())
-
-    def _periods(self, spec: ModelSpec) -> Mapping[str, Tensor]:
-        """Those of rotary positions, of a file that lacks them: they follow from the heads."""
+        """With the periods of rotary positions, where the file lacks them: they follow from the heads."""
         base = self.metadata.rope_base
-        return {} if base is None else {"rope_periods": rope_periods(spec.dim // spec.heads, base=base)}
+        periods = {} if base is None else {"rope_periods": rope_periods(spec.dim // spec.heads, base=base)}
+        return {**periods, **self.conversion.tensors}
 
 
 def convert(file: CheckpointFile) -> Converted:
@@ -112,19 +102,16 @@ def convert(file: CheckpointFile) -> Converted:
         check_tensors_within_limit(state.tensors)
         conversion, sidecar = Conversion(state.tensors), Sidecar(file.config, file.preprocessor, state.arguments)
         strip_wrappers(conversion)
-        kind = _format_of(conversion, sidecar)
-        for _ in range(_MOST_WRAPPERS):
-            if kind is not None or not strip_unknown(conversion):
-                break
-            kind = _format_of(conversion, sidecar)
+        kind, left = _format_of(conversion, sidecar), _MOST_WRAPPERS
+        while kind is None and left and strip_unknown(conversion):
+            kind, left = _format_of(conversion, sidecar), left - 1
         if kind is None:
             raise CheckpointError(diagnosis(state.tensors, [each.name for each in FORMATS]))
         return Converted(file, state, kind, conversion, _metadata(kind, conversion, sidecar))
 
 
 def _format_of(conversion: Conversion, sidecar: Sidecar) -> Format | None:
-    names = conversion.tensors.keys()
-    return next((each for each in FORMATS if each.recognises(names, sidecar) or each.shows(conversion, sidecar)), None)
+    return next((each for each in FORMATS if each.recognises(conversion, sidecar)), None)
 
 
 def _metadata(kind: Format, conversion: Conversion, sidecar: Sidecar) -> Metadata:
@@ -142,11 +129,8 @@ def _metadata(kind: Format, conversion: Conversion, sidecar: Sidecar) -> Metadat
 def _check_fit(path: Path, spec: ModelSpec, expected: Mapping[str, Shape], got: Mapping[str, Shape]) -> None:
     missing = sorted(expected.keys() - got.keys())
     unexpected = sorted(got.keys() - expected.keys())
-    shapes = [
-        f"{name}: {expected[name]} expected, {got[name]} got"
-        for name in expected
-        if name in got and expected[name] != got[name]
-    ]
+    wrong = [name for name in expected if name in got and got[name] != expected[name]]
+    shapes = [f"{name}: {expected[name]} expected, {got[name]} got" for name in wrong]
     if missing or unexpected or shapes:
         raise CheckpointError(
             f"{path} does not fit {spec.name!r}, and nothing was loaded. Missing: {quoted(missing, 20)}. "

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,48 +23,41 @@ _UNQUANTISED = "Pass the model as it was before it was quantised."
 _ATTENTION = r"(^|\.)(qkv|attn|attention|self_attn|query|in_proj_weight|q_proj)\b"
 
 
-class Sign(NamedTuple):
-    """What gives a kind of checkpoint away: a pattern in any of its names. what: it is. todo: what to do."""
-
-    pattern: str
-    what: str
-    todo: str
-
-
-# Looked for before any format is asked, because these models have the names of one, too, and more.
+# What gives kinds of checkpoints away, a pattern in any of their names; what they are; what to do.
+# These are looked for before any format is asked, because these models have the names of one, too, and more.
 SURE_SIGNS = (
-    Sign(r"(^|\.)(lora_|ia3_|hada_w)", "an adapter (LoRA, say), which changes a model and is none", _MERGE),
-    Sign(r"(^|\.)_?flat_param(_\d+)?$", "a shard of a distributed (FSDP) run", _GATHER),
-    Sign(
+    (r"(^|\.)(lora_|ia3_|hada_w)", "an adapter (LoRA, say), which changes a model and is none", _MERGE),
+    (r"(^|\.)_?flat_param(_\d+)?$", "a shard of a distributed (FSDP) run", _GATHER),
+    (
         r"\.(SCB|absmax|quant_map|quant_state\..*|qweight|qzeros|g_idx|weight_format|_packed_params.*)$",
         "a quantised model (bitsandbytes, GPTQ…), whose weights are packed integers",
         _UNQUANTISED,
     ),
-    Sign(
+    (
         r"relative_position_bias_table|relative_position_index|rel_pos_[hw]$|relative_bias_mlp|attn\.cpb_mlp",
         "a transformer whose attention has relative position biases (Swin, BEiT, SAM, MViT…) and no plain ViT",
         _OTHER,
     ),
 )
-# Looked for where no format is found, in this order.
+# These are looked for where no format is found, in this order.
 SIGNS = (
-    Sign(
+    (
         r"(^|\.)(diffusion_model|first_stage_model|time_embed|time_embedding|down_blocks)\.",
         "a diffusion model",
         _OTHER,
     ),
-    Sign(r"(^|\.)(mask_decoder|prompt_encoder)\.", "a segmentation model (SAM)", _OTHER),
-    Sign(
+    (r"(^|\.)(mask_decoder|prompt_encoder)\.", "a segmentation model (SAM)", _OTHER),
+    (
         r"(^|\.)(rpn|roi_heads|bbox_head|bbox_embed|transformer\.decoder|query_embed|class_labels_classifier)\.",
         "a detector",
         _OTHER,
     ),
-    Sign(
+    (
         r"(^|\.)(word_embeddings|wte|embed_tokens|tok_embeddings|token_embedding|token_embeddings|lm_head|shared)\.",
         "a text model: it has embeddings of words and none of patches",
         _OTHER,
     ),
-    Sign(
+    (
         r"(^|\.)(exp_avg|exp_avg_sq|momentum_buffer)(\.|$)",
         "the state of an optimizer",
         "Save the model's state_dict(), too.",
@@ -85,9 +77,9 @@ _HEAD = re.compile(
 
 def check_plain(tensors: Tensors) -> None:
     """CheckpointError for tensors that are of no plain model (adapters, shards, packed integers) or have no values."""
-    for sign in SURE_SIGNS:
-        if found := _matching(sign.pattern, tensors):
-            raise CheckpointError(f"it is {sign.what} (it has {_some(found)}). {sign.todo}")
+    for pattern, what, todo in SURE_SIGNS:
+        if found := _matching(pattern, tensors):
+            raise CheckpointError(f"it is {what} (it has {_some(found)}). {todo}")
     if _matching(_ATTENTION, tensors) and all(tensor.ndim < 2 for tensor in tensors.values()):
         raise CheckpointError(f"it is a shard of a distributed (FSDP or ZeRO) run: all its tensors are flat. {_GATHER}")
     for shows, what, todo in _NO_VALUES:
@@ -96,11 +88,9 @@ def check_plain(tensors: Tensors) -> None:
 
 
 def check_weights(tensors: Tensors) -> None:
-    """CheckpointError for tensors that no model can run with: integers, complex numbers, NaN and infinite values.
-
-    tensors: those that go into the model. They are looked at as float32, which is what it will have.
-    """
-    odd = [f"{name} ({_dtype(tensor)})" for name, tensor in tensors.items() if not tensor.is_floating_point()]
+    """CheckpointError for weights that no model can run with: integers, complex numbers, NaN or infinite as float32."""
+    kinds = {name: tensor.dtype for name, tensor in tensors.items() if not tensor.is_floating_point()}
+    odd = [f"{name} ({str(kind).removeprefix('torch.')})" for name, kind in kinds.items()]
     if odd:
         raise CheckpointError(
             f"{len(odd)} of its weights are no real numbers: {_some(odd)}. Pass the model as it was before it was "
@@ -129,60 +119,36 @@ def stored_once(tensor: Tensor) -> Tensor:
 
 def diagnosis(tensors: Tensors, known: Collection[str]) -> str:
     """What a state dict is that no format recognises, and what to do, as a sentence on 'it'. known: the formats."""
-    for sign in SIGNS:
-        if found := _matching(sign.pattern, tensors):
-            return f"it is {sign.what} (it has {_some(found)}). {sign.todo}"
-    for is_it, what in _SHAPES:
-        if is_it(tensors):
-            return f"it is {what}; got {_some(sorted(tensors))}. {_OTHER}"
+    for pattern, what, todo in SIGNS:
+        if found := _matching(pattern, tensors):
+            return f"it is {what} (it has {_some(found)}). {todo}"
+    if what := _shown_by_shapes(tensors):
+        return f"it is {what}; got {_some(sorted(tensors))}. {_OTHER}"
     return (
         f"it is not a Vision Transformer in a format that is known here ({', '.join(known)}); got "
         f"{_some(sorted(tensors))}. If a ViT is in it under another name, name it after a '#': PATH#NAME."
     )
 
 
-def _is_cnn(tensors: Tensors) -> bool:
-    return len(_kernels(tensors)) > 2 and not _matching(_ATTENTION, tensors)
-
-
-def _is_hybrid(tensors: Tensors) -> bool:
-    return len(_kernels(tensors)) > 2 and bool(_matching(_ATTENTION, tensors))
-
-
-def _is_head(tensors: Tensors) -> bool:
-    return not _kernels(tensors) and all(_HEAD.fullmatch(name) for name in tensors)
-
-
-def _is_tokenless(tensors: Tensors) -> bool:
-    pictures = any(kernel.shape[1] == 3 for kernel in _kernels(tensors))
-    return (
-        pictures
-        and bool(_matching(_ATTENTION, tensors))
-        and not _matching(r"(cls|class)_(token|embedding|pos)", tensors)
-    )
-
-
-# What shows in all names and shapes together.
-_SHAPES: tuple[tuple[Callable[[Tensors], bool], str], ...] = (
-    (_is_cnn, "a convolutional network (ResNet, ConvNeXt, EfficientNet…), which has no attention to look at"),
-    (_is_hybrid, "a mixture of convolutions and attention and no plain ViT"),
-    (_is_head, "a head alone (a classifier, or DINO's projection head), without the model under it"),
-    (_is_tokenless, "a ViT without a CLS token (SigLIP, I-JEPA…), which cannot be run here"),
-)
-
-
-def _kernels(tensors: Tensors) -> list[Tensor]:
-    return [tensor for tensor in tensors.values() if tensor.ndim == 4]
+def _shown_by_shapes(tensors: Tensors) -> str:
+    """What a state dict is by all its names and shapes together; empty where they show nothing."""
+    kernels = [tensor for tensor in tensors.values() if tensor.ndim == 4]
+    attention = _matching(_ATTENTION, tensors)
+    if len(kernels) > 2 and attention:
+        return "a mixture of convolutions and attention and no plain ViT"
+    if len(kernels) > 2:
+        return "a convolutional network (ResNet, ConvNeXt, EfficientNet…), which has no attention to look at"
+    if not kernels and all(_HEAD.fullmatch(name) for name in tensors):
+        return "a head alone (a classifier, or DINO's projection head), without the model under it"
+    pictures = any(kernel.shape[1] == 3 for kernel in kernels)
+    if pictures and attention and not _matching(r"(cls|class)_(token|embedding|pos)", tensors):
+        return "a ViT without a CLS token (SigLIP, I-JEPA…), which cannot be run here"
+    return ""
 
 
 def _matching(pattern: str, names: Collection[str]) -> list[str]:
     return sorted(name for name in names if re.search(pattern, name))
 
 
-def _dtype(tensor: Tensor) -> str:
-    return str(tensor.dtype).removeprefix("torch.")
-
-
 def _some(names: Collection[str]) -> str:
-    """At most six of them."""
     return listed(names, 6)

@@ -1,20 +1,20 @@
 """Which model a bare file is: what it says itself, what it is known as, and what its owner says."""
 
 from numbers import Integral
+from pathlib import Path
 
 from vit_engine.errors import CheckpointError, SpecError
 from vit_engine.registry import model_of_file
 from vit_engine.spec import ModelSpec
 from vit_engine.weights.architecture import Heads, possible_heads
-from vit_engine.weights.convert import Converted
-from vit_engine.weights.fetching.checksum import expected_sha256
+from vit_engine.weights.convert import Converted, convert
+from vit_engine.weights.fetching.checksum import expected_sha256, verify
+from vit_engine.weights.locate import weights_path
+from vit_engine.weights.reading.read import read_checkpoint
 
 
 def identify(converted: Converted, *, heads: int | None = None) -> tuple[ModelSpec, str]:
-    """The model that a file is of, and what says how many heads it has.
-
-    heads: as its owner says. CheckpointError where nobody says it, or two say different numbers.
-    """
+    """The model that a file is of, and what says its heads; CheckpointError where nothing does, or two say others."""
     known = published(converted)
     said = known_heads(converted, known)
     if said is None and heads is None:
@@ -40,11 +40,16 @@ def _dividing(converted: Converted, heads: object) -> int:
     return int(heads)
 
 
-def check_heads(converted: Converted, heads: int, *, of: str) -> None:
-    """CheckpointError where a file that is to be the weights of a model says another number of heads itself."""
+def convert_as(spec: ModelSpec, path: Path) -> Converted:
+    """A file as the weights of a model that is known. CheckpointError where it says another number of heads itself."""
+    file = read_checkpoint(path)
+    if spec.weights is not None and path == weights_path(spec):
+        verify(path, spec.weights, file.sha256)
+    converted = convert(file)
     said = converted.heads
-    if said is not None and said.number != heads:
-        raise _contradiction(converted, said, f"{heads} heads, of {of}. Load the file by its own path.")
+    if said is not None and said.number != spec.heads:
+        raise _contradiction(converted, said, f"{spec.heads} heads, of {spec.name!r}. Load the file by its own path.")
+    return converted
 
 
 def _contradiction(converted: Converted, said: Heads, got: str) -> CheckpointError:
@@ -59,10 +64,7 @@ def known_heads(converted: Converted, known: ModelSpec | None) -> Heads | None:
 
 
 def published(converted: Converted) -> ModelSpec | None:
-    """The model of the registry that was published under this file's name, if it can be that one.
-
-    Where its sha256 is known it must have it; its tensors must show the same architecture in any case.
-    """
+    """The model that was published under this file's name, if its sha256, where known, and its tensors' shapes fit."""
     row = model_of_file(converted.file.path)
     if row is None or row.weights is None:
         return None
@@ -94,6 +96,5 @@ def advice(converted: Converted) -> str:
         known = f"Published {kind.name} models of {spec.dim} dimensions and {spec.depth} layers have {usual}."
     else:
         known = f"With {spec.dim} dimensions it can be {', '.join(map(str, possible_heads(spec.dim)[:6]))}."
-    return (
-        f"{known} A folder with the {kind.config_file} that came with it says so itself." if kind.config_file else known
-    )
+    folder = f" A folder with the {kind.config_file} that came with it says so itself." if kind.config_file else ""
+    return f"{known}{folder}"

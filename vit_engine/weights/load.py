@@ -1,4 +1,4 @@
-"""load_model(): from a name or a path to a model that is proven to have all its weights."""
+"""load_model(): from a name or a path to a model that is proven to have all its weights; or to the proof alone."""
 
 import os
 from pathlib import Path
@@ -6,19 +6,18 @@ from pathlib import Path
 import torch
 
 from vit_engine.devices import usable_device
-from vit_engine.errors import SpecError
+from vit_engine.errors import CheckpointError, SpecError
 from vit_engine.model import VisionTransformer
 from vit_engine.progress import Progress
 from vit_engine.registry import find_model, list_models
 from vit_engine.spec import ModelSpec
-from vit_engine.weights.convert import convert
-from vit_engine.weights.fetching.checksum import verify
-from vit_engine.weights.fetching.fetch import fetch
-from vit_engine.weights.identify import check_heads, identify
-from vit_engine.weights.locate import weights_path
+from vit_engine.weights.convert import Converted, convert
+from vit_engine.weights.identify import advice, choices, convert_as, identify, known_heads, published
+from vit_engine.weights.locate import fetch, weights_path
 from vit_engine.weights.reading.listing import naming_file
+from vit_engine.weights.reading.parts import find_parts, sees_pictures
 from vit_engine.weights.reading.read import read_checkpoint, split_part
-from vit_engine.weights.report import LoadedModel, LoadReport
+from vit_engine.weights.report import Inspection, LoadedModel, LoadReport
 
 
 def load_model(
@@ -32,47 +31,39 @@ def load_model(
 ) -> LoadedModel:
     """A model with its weights, frozen, in eval mode and in float32.
 
-    name_or_path: a name from list_models(), a ModelSpec, or a checkpoint: a file, or a folder with a
-    config.json, in any of the formats of vit_engine.weights.formats. A '#' and a name after a path choose a
-    part of what a training run saved ("run/checkpoint.pth#student"); without it averaged weights (DINO's
-    teacher, EMA) come first, and the report says what was taken. weights: "auto" for the model's
-    trained ones (downloaded at first use; models whose name begins with "random" have none), "random" for
-    fresh ones from `seed`, or a path. heads: needed where a checkpoint does not say, because tensors
-    cannot; a model's trained weights have the heads of its spec, and no other number is taken for them.
-    device: "auto" takes a GPU if there is one.
+    name_or_path: a name from list_models(), a ModelSpec, or a checkpoint: a file, or a folder with a config.json, in
+    any of the formats of vit_engine.weights.formats. A '#' and a name after a path choose a part of what a training run
+    saved ("run/checkpoint.pth#student"); without it averaged weights (DINO's teacher, EMA) come first, and the report
+    says what was taken. weights: "auto" for the model's trained ones (downloaded at first use; models whose name begins
+    with "random" have none), "random" for fresh ones from `seed`, or a path. heads: needed where a checkpoint does not
+    say, because tensors cannot; a model's trained weights have the heads of its spec, and no other number is taken for
+    them. device: "auto" takes a GPU if there is one.
 
     Loading is strict: SpecError for a name or heads that do not exist, CheckpointError with the lists of
     keys where a file does not fit, DownloadError where weights cannot be fetched, ResourceError where they need
     more than memory_budget().
     """
-    report = progress or (lambda fraction, message: None)
     target = usable_device(device)
     path = checkpoint_path(name_or_path)
     if path is not None:
         if weights != "auto":
             raise SpecError(f"weights= goes with a model's name; {str(path)!r} is a weight file itself. Leave it out.")
-        return _load_bare(path, heads, target)
+        converted = convert(read_checkpoint(path))
+        return _assembled(converted, *identify(converted, heads=heads), target)
     spec = name_or_path if isinstance(name_or_path, ModelSpec) else find_model(str(name_or_path))
-    spec = _with_heads(spec, heads, trained=weights == "auto" and spec.weights is not None)
-    if weights == "random" or (weights == "auto" and spec.weights is None):
-        return _random_model(spec, seed, target)
-    if weights != "auto":
-        return _load_as(spec, Path(weights).expanduser(), target)
-    file = fetch(spec, progress=progress)
-    report(1.0, f"loading {spec.title}")
-    return _load_as(spec, file, target)
-
-
-def _with_heads(spec: ModelSpec, heads: int | None, *, trained: bool) -> ModelSpec:
-    """Nothing in trained weights would object to other heads, and every map would be wrong."""
-    if heads is None:
-        return spec
-    if trained and heads != spec.heads:
+    if heads not in (None, spec.heads) and weights == "auto" and spec.weights is not None:
+        # Nothing in trained weights would object to other heads, and every map would be wrong.
         raise SpecError(
             f"heads must be {spec.heads} for the trained weights of {spec.name!r}; got {heads}. Leave heads= out, "
             "or use weights='random' or a file of your own."
         )
-    return spec.with_heads(heads)
+    spec = spec if heads is None else spec.with_heads(heads)
+    if weights == "random" or (weights == "auto" and spec.weights is None):
+        return _random_model(spec, seed, target)
+    file = fetch(spec, progress=progress) if weights == "auto" else Path(weights).expanduser()
+    if weights == "auto" and progress is not None:
+        progress(1.0, f"loading {spec.title}")
+    return _assembled(convert_as(spec, file), spec, f"the model {spec.name}", target)
 
 
 def checkpoint_path(name_or_path: str | Path | ModelSpec) -> Path | None:
@@ -91,28 +82,53 @@ def _random_model(spec: ModelSpec, seed: int, device: torch.device) -> LoadedMod
     model = model.to_empty(device="cpu")
     model.initialise(torch.Generator().manual_seed(seed))
     report = LoadReport(source=f"random (seed {seed})", format="random", sha256=None, seed=seed)
-    return _finish(spec, model, report, device)
-
-
-def _finish(spec: ModelSpec, model: VisionTransformer, report: LoadReport, device: torch.device) -> LoadedModel:
     return LoadedModel(spec, model.to(device).eval().requires_grad_(False), report)
 
 
-def _load_as(spec: ModelSpec, path: Path, device: torch.device) -> LoadedModel:
-    """A file as the weights of a model that is known."""
-    file = read_checkpoint(path)
-    if spec.weights is not None and path == weights_path(spec):
-        verify(path, spec.weights, file.sha256)
-    converted = convert(file)
-    check_heads(converted, spec.heads, of=repr(spec.name))
-    report = converted.report(spec, heads_from=f"the model {spec.name}")
-    with naming_file(path):
-        return _finish(spec, converted.assemble(spec), report, device)
+def _assembled(converted: Converted, spec: ModelSpec, heads_from: str, device: torch.device) -> LoadedModel:
+    report = converted.report(spec, heads_from=heads_from)
+    with naming_file(converted.file.path):
+        return LoadedModel(spec, converted.assemble(spec).to(device).eval().requires_grad_(False), report)
 
 
-def _load_bare(path: Path, heads: int | None, device: torch.device) -> LoadedModel:
-    """A file that has to say itself what it is."""
+def inspect_checkpoint(name_or_path: str | Path, *, heads: int | None = None) -> Inspection:
+    """What load_model() would make of a checkpoint, without making it, and without a word on heads if need be.
+
+    name_or_path: as load_model() takes it; the weights of a model that is known by name must be here. heads: as
+    its owner says. Raises what load_model() raises.
+    """
+    path = checkpoint_path(name_or_path)
+    if path is None:
+        return _inspect_as(find_model(str(name_or_path)), heads)
     converted = convert(read_checkpoint(path))
-    spec, heads_from = identify(converted, heads=heads)
-    with naming_file(path):
-        return _finish(spec, converted.assemble(spec), converted.report(spec, heads_from=heads_from), device)
+    said = known_heads(converted, published(converted))
+    possible = () if said is not None else choices(converted)
+    if said is None and heads is None:
+        architecture, source = converted.spec(possible[0]), ""
+    else:
+        architecture, source = identify(converted, heads=heads)
+    converted.prove(architecture)
+    parts = sorted(find_parts(converted.file.content), key=lambda part: part.rank)
+    return Inspection(
+        report=converted.report(architecture, heads_from=source),
+        spec=architecture if source else None,
+        architecture=architecture,
+        heads_choices=possible,
+        advice=advice(converted) if possible else "",
+        parts=tuple(part.name for part in parts if sees_pictures(part.tensors)),
+    )
+
+
+def _inspect_as(spec: ModelSpec, heads: int | None) -> Inspection:
+    """The trained weights of a model that is known by name."""
+    path = weights_path(spec)
+    if not path.exists():
+        raise CheckpointError(
+            f"the weights of {spec.name!r} are not here: {path} does not exist. Fetch them with "
+            f"`python -m vit_engine download {spec.name}`."
+        )
+    converted = convert_as(spec, path)
+    if heads not in {None, spec.heads}:
+        raise CheckpointError(f"{spec.name!r} has {spec.heads} heads; got heads={heads}. Leave heads= out.")
+    converted.prove(spec)
+    return Inspection(converted.report(spec, heads_from=f"the model {spec.name}"), spec, spec)

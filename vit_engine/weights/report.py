@@ -1,4 +1,4 @@
-"""What came of loading a model."""
+"""What came of loading a model, or of proving that it can be loaded."""
 
 from dataclasses import dataclass, field
 
@@ -12,19 +12,18 @@ from vit_engine.spec import ModelSpec
 class LoadReport:
     """Where weights came from and what was done with every tensor.
 
-    source: a path, or "random (seed N)". format: a name in vit_engine.weights.formats, or "random".
-    container: "safetensors" or "torch"; empty for random weights. sha256: of the file, or of all shards
-    one after another; None for random weights. matched: parameters taken as they were. converted: (key in
-    the file, parameter that it went into) of those renamed or changed. dropped: (key in the file, why) of
-    those left out on purpose, and (what else is in the file, why) of all that is no part of the state dict.
-    missing: parameters that the file lacks; loading fails if there are any.
-    heads_from: what says how many heads there are, in words. native_grid: patches (rows, cols) that the
-    position embedding is of; pictures of any other grid have it resampled in the way named by resampling.
-    None and empty where positions are rotary, which are reckoned anew for every grid. assumed: what nothing
-    says and was taken from the published models of this format, a sentence each. part: of the file, in which the
-    tensors are, as it stands after '#' in a path ("teacher"); their keys are those within it. Empty where the file
-    itself is a state dict. dtypes: (type in the file, tensors of it) of the tensors that were taken; the model has
-    float32. seed: of random weights; None for others.
+    source: a path, or "random (seed N)". format: a name in vit_engine.weights.formats, or "random". container:
+    "safetensors" or "torch"; empty for random weights. sha256: of the file, or of all shards one after another; None
+    for random weights. matched: parameters taken as they were. converted: (key in the file, parameter that it went
+    into) of those renamed or changed. dropped: (key in the file, why) of those left out on purpose, and (what else is
+    in the file, why) of all that is no part of the state dict. missing: parameters that the file lacks; loading fails
+    if there are any. heads_from: what says how many heads there are, in words. native_grid: patches (rows, cols) that
+    the position embedding is of; pictures of any other grid have it resampled in the way named by resampling. None and
+    empty where positions are rotary, which are reckoned anew for every grid. assumed: what nothing says and was taken
+    from the published models of this format, a sentence each. part: of the file, in which the tensors are, as it stands
+    after '#' in a path ("teacher"); their keys are those within it. Empty where the file itself is a state dict.
+    dtypes: (type in the file, tensors of it) of the tensors that were taken; the model has float32. seed: of random
+    weights; None for others.
     """
 
     source: str
@@ -59,6 +58,30 @@ class LoadReport:
             f"{self.source}{part} ({self.format} in {self.container}, sha256 {(self.sha256 or '')[:12]}…{heads}): "
             f"{counts}{assumed}"
         )
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a checkpoint is, and what loading it does with every tensor.
+
+    report: as of loading; its heads_from is empty where nobody says how many heads there are. spec: the model;
+    None where nobody says it. architecture: spec, or the same model with the likeliest number of heads: all of it
+    but its heads is read from the tensors. heads_choices, advice: where the file does not say its heads, the
+    numbers that they can be, the likeliest first, and what is known of them, in words. parts: state dicts of the
+    file that see pictures, the likeliest first, each as it stands after '#' in a path; the file itself is "".
+    """
+
+    report: LoadReport
+    spec: ModelSpec | None
+    architecture: ModelSpec
+    heads_choices: tuple[int, ...] = ()
+    advice: str = ""
+    parts: tuple[str, ...] = ()
+
+    @property
+    def parameter_count(self) -> int:
+        """All weights of the model."""
+        return self.architecture.parameter_count
 
 
 @dataclass(frozen=True)

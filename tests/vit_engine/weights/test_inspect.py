@@ -149,7 +149,7 @@ def test_known_weights_are_held_to_their_model(
     sizes = {"dim": 384, "depth": 1, "mlp_ratio": 1.0}
     spec = dataclasses.replace(SPEC, heads=heads, weights=Weights(url="https://localhost/x.pth"), **sizes)
     monkeypatch.setenv("VIT_ENGINE_HOME", str(tmp_path))
-    monkeypatch.setattr("vit_engine.weights.inspect.find_model", lambda _: spec)
+    monkeypatch.setattr("vit_engine.weights.load.find_model", lambda _: spec)
     training_file(tmp_path, vit_state(**sizes) | change).rename(tmp_path / "x.pth")
     with pytest.raises(CheckpointError, match=message):
         inspect_checkpoint("square")

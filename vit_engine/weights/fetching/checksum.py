@@ -21,17 +21,13 @@ PIECE = 1 << 20
 
 @dataclass(frozen=True)
 class Expected:
-    """The sha256 that a file must have: its hex digits, all 64 or the first ones, and who says so.
+    """The sha256 that a file must have, and who says so."""
 
-    unless: what to do if the expectation is what is wrong; empty where it cannot be.
-    """
-
-    sha256: str
+    sha256: str  # hex digits, all 64 or the first ones
     source: str
-    unless: str = ""
+    unless: str = ""  # what to do if the expectation is what is wrong; empty where it cannot be
 
     def allows(self, sha256: str) -> bool:
-        """Whether a file with this sha256 is the right one."""
         return sha256.lower().startswith(self.sha256.lower())
 
     def complaint(self, name: object, got: str, remedy: str) -> str:
@@ -41,25 +37,23 @@ class Expected:
 
 
 def expected_sha256(path: Path, weights: Weights) -> Expected | None:
-    """What the file at `path`, or the one that will be downloaded to it, must have; None where nothing is known."""
+    """What the file that is at `path`, or will be, must have, where it is known; CheckpointError for a bad record."""
     if weights.sha256:
         return Expected(weights.sha256, "as the registry says")
     if match := _IN_NAME.search(path.name):
         return Expected(match[1], "as its name says")
-    recorded = read_record(path)
-    if recorded is None:
+    record = _record_path(path)
+    if not record.exists():
         return None
-    record = record_path(path)
-    return Expected(
-        recorded, f"as recorded in {record} when it first came", f"if the change is meant, delete {record.name} as well"
-    )
+    digits = record.read_text(encoding="utf-8", errors="replace").split()[:1]
+    if not digits or not re.fullmatch(r"[0-9a-fA-F]{64}", digits[0]):
+        raise CheckpointError(f"{record} must begin with the 64 hex digits of a sha256; got {digits}. Delete it.")
+    unless = f"if the change is meant, delete {record.name} as well"
+    return Expected(digits[0].lower(), f"as recorded in {record} when it first came", unless)
 
 
 def verify(path: Path, weights: Weights, got: str) -> None:
-    """CheckpointError unless a file's sha256 `got` is the expected one; where nothing is known of it, it is recorded.
-
-    So a file that somebody put into the cache folder is held to its first sha256, as a downloaded one is.
-    """
+    """CheckpointError unless a file's sha256 is the expected one; where nothing is known of it, it is recorded."""
     expected = expected_sha256(path, weights)
     if expected is None:
         with contextlib.suppress(OSError):  # a cache folder that is read-only
@@ -69,29 +63,15 @@ def verify(path: Path, weights: Weights, got: str) -> None:
         raise CheckpointError(f"{expected.complaint(path, got, remedy)}.")
 
 
-def record_path(path: Path) -> Path:
-    """Where the sha256 of a file is recorded."""
+def _record_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.sha256")
 
 
 def record_sha256(path: Path, sha256: str) -> None:
-    """Record a file's sha256 as sha256sum writes it."""
-    record_path(path).write_text(f"{sha256}  {path.name}\n", encoding="utf-8")
-
-
-def read_record(path: Path) -> str | None:
-    """The recorded sha256 of a file; None where there is none, CheckpointError where it is no sha256."""
-    record = record_path(path)
-    if not record.exists():
-        return None
-    digits = record.read_text(encoding="utf-8", errors="replace").split()[:1]
-    if not digits or not re.fullmatch(r"[0-9a-fA-F]{64}", digits[0]):
-        raise CheckpointError(f"{record} must begin with the 64 hex digits of a sha256; got {digits}. Delete it.")
-    return digits[0].lower()
+    _record_path(path).write_text(f"{sha256}  {path.name}\n", encoding="utf-8")
 
 
 def file_sha256(path: Path, *, progress: Progress | None = None) -> str:
-    """Of a file, read piece by piece; progress tells how far it is."""
     digest, done, size = hashlib.sha256(), 0, path.stat().st_size
     with path.open("rb") as file:
         while piece := file.read(PIECE):

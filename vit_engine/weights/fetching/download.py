@@ -1,24 +1,25 @@
 """Fetching a weight file: once, whoever wants it; whole or not at all; going on from where a download broke.
 
-What has come is kept beside the target until it is whole (partial.py), under a lock (locking.py). The rest
-is asked for with a Range request, which holds only for the version that the part is of; a server that has
-another one, or knows no ranges, sends the file from its beginning. Mirrors are asked first (mirrors.py).
+What has come is kept beside the target until it is whole, under a lock (partial.py). The rest is asked for with a
+Range request, which holds only for the version that the part is of; a server that has another one, or knows no ranges,
+sends the file from its beginning. With VIT_ENGINE_MIRROR=https://mirror.example/weights, https://host/path/file is
+asked for at https://mirror.example/weights/path/file first; it may hold several, with whitespace between them. A mirror
+need not be trusted where the sha256 is known beforehand.
 """
 
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from vit_engine.errors import DownloadError
 from vit_engine.progress import Progress
 from vit_engine.weights.fetching.checksum import Expected, record_sha256
-from vit_engine.weights.fetching.connection import Answer, ask
-from vit_engine.weights.fetching.failures import Broken, DiskFailure, Failure, disk_failures
-from vit_engine.weights.fetching.locking import STEP, exclusive
-from vit_engine.weights.fetching.mirrors import addresses
-from vit_engine.weights.fetching.partial import Partial, PartialInfo
+from vit_engine.weights.fetching.connection import Answer, Broken, Failure, ask
+from vit_engine.weights.fetching.partial import STEP, DiskFailure, Partial, PartialInfo, disk_failures, exclusive
 
+MIRROR_VARIABLE = "VIT_ENGINE_MIRROR"
 WAITS = (1.0, 3.0, 9.0)  # seconds before each new attempt; so many in a row may bring nothing
 _NO_SUCH_PART = 416
 
@@ -26,11 +27,9 @@ _NO_SUCH_PART = 416
 def download(url: str, target: Path, *, expected: Expected | None = None, progress: Progress | None = None) -> Path:
     """Fetch a URL into a file, which appears whole or not at all, and record its sha256 beside it.
 
-    A file that is there already is left as it is: another thread or process may have fetched it just now.
-    expected: the sha256 without which the file is thrown away. progress(fraction, message) is called while
-    waiting, before a connection is made and as the file grows; what it raises cancels the download, and
-    what has come is kept for the next. Proxies and mirrors are taken from the environment. Raises
-    DownloadError, naming the URL and where the file may be put by hand.
+    A file that is there already is left as it is: another thread or process may have fetched it just now. What
+    progress(fraction, message) raises cancels the download, and what has come is kept for the next. Proxies and mirrors
+    are taken from the environment. Raises DownloadError, naming the URL and where the file may be put by hand.
     """
     report = progress or (lambda fraction, message: None)
     try:
@@ -46,6 +45,27 @@ def download(url: str, target: Path, *, expected: Expected | None = None, progre
     return target
 
 
+def addresses(url: str) -> tuple[str, ...]:
+    """The URLs to try, in order; Failure where one of them is neither http nor https."""
+    _check_http(url, "a download's URL")
+    parts = urlsplit(url)
+    rest = urlunsplit(("", "", parts.path, parts.query, ""))
+    mirrors = os.environ.get(MIRROR_VARIABLE, "").split()
+    for mirror in mirrors:
+        _check_http(mirror, f"{MIRROR_VARIABLE}'s base URLs, with whitespace between them,")
+    return tuple(dict.fromkeys([*(mirror.rstrip("/") + rest for mirror in mirrors), url]))
+
+
+def _check_http(url: str, what: str) -> None:
+    try:
+        parts = urlsplit(url)
+        fine = parts.scheme in {"http", "https"} and bool(parts.hostname)
+    except ValueError:  # brackets that do not close
+        fine = False
+    if not fine:
+        raise Failure(f"{what} must begin with http:// or https:// and name a host; got {url!r}")
+
+
 def _fetch(urls: Sequence[str], part: Partial, expected: Expected | None, report: Progress) -> None:
     """From the first address that gives the file; Failure with the reasons of all where none does."""
     reasons = []
@@ -53,13 +73,11 @@ def _fetch(urls: Sequence[str], part: Partial, expected: Expected | None, report
         for url in urls:
             try:
                 _complete(url, part, report)
-                _keep(part, expected, report)
+                return _keep(part, expected, report)
             except DiskFailure:
                 raise
             except Failure as failure:
                 reasons.append(str(failure) if len(urls) == 1 else f"{url}: {failure}")
-            else:
-                return
     finally:
         part.tidy()
     raise Failure("; ".join(reasons))

@@ -1,10 +1,11 @@
 """What has come of a file that is being downloaded: its bytes, and a note of which file they are of.
 
 They are `.NAME.part` and `.NAME.part.json` beside the target, so that whoever wants the file next goes on
-from there. Only who holds the file's lock may touch them.
+from there. Only who holds the file's lock, `.NAME.lock`, may touch them.
 """
 
 import contextlib
+import errno
 import hashlib
 import io
 import json
@@ -14,19 +15,38 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from vit_engine.progress import Progress
-from vit_engine.weights.fetching.failures import DiskFailure, disk_failures
+from filelock import FileLock, Timeout
 
-PIECE = 1 << 20
+from vit_engine.progress import Progress
+from vit_engine.weights.fetching.connection import PIECE, Failure
+
+STEP = 0.1  # seconds between two words of those who wait
+
+
+class DiskFailure(Failure):
+    """The disk is full, or the folder cannot be written, wherever the file comes from."""
+
+
+@contextlib.contextmanager
+def disk_failures(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise DiskFailure(
+                f"the disk is full: {error.strerror}, {path}. Free some of {path.parent}, or set VIT_ENGINE_HOME to a "
+                "folder on another disk; where the server allows it, the next download goes on from what has come"
+            ) from error
+        raise DiskFailure(f"{error.filename or path}: {error.strerror or error}") from error
 
 
 @dataclass(frozen=True)
 class PartialInfo:
-    """Which file a part is of: where it was asked for, the server's name for its version, its bytes if known."""
+    """Which file a part is of."""
 
     url: str
-    validator: str | None
-    total: int | None
+    validator: str | None  # the server's name for its version
+    total: int | None  # bytes, if known
 
 
 class Partial:
@@ -69,16 +89,12 @@ class Partial:
                 "free. Free some, or set VIT_ENGINE_HOME to a folder on another disk"
             )
 
-    @contextlib.contextmanager
-    def open(self) -> Iterator[io.FileIO]:
+    def open(self) -> io.FileIO:
         """The part, to append to; unbuffered, so that what has come is there if the process is killed."""
         with disk_failures(self.path):
-            file = self.path.open("ab", buffering=0)
-        with file:
-            yield file
+            return self.path.open("ab", buffering=0)
 
     def append(self, file: io.FileIO, piece: bytes) -> None:
-        """Write a piece at the end."""
         rest = memoryview(piece)
         with disk_failures(self.path):
             while rest:
@@ -106,12 +122,10 @@ class Partial:
         return self._hash.hexdigest()
 
     def finish(self) -> None:
-        """Put it in the target's place."""
         with disk_failures(self.path):
             os.replace(self.path, self.target)
 
     def remove(self) -> None:
-        """Take it away, with its note."""
         with disk_failures(self.path):
             self.path.unlink(missing_ok=True)
             self._note.unlink(missing_ok=True)
@@ -127,3 +141,22 @@ def _pieces(path: Path) -> Iterator[bytes]:
     with disk_failures(path), path.open("rb") as file:
         while piece := file.read(PIECE):
             yield piece
+
+
+@contextlib.contextmanager
+def exclusive(target: Path, progress: Progress) -> Iterator[None]:
+    """The lock of a file, among threads and processes; whoever waits for it goes on telling progress."""
+    # Its own file stays: taking it away would part those who wait from those who come.
+    path = target.with_name(f".{target.name}.lock")
+    with disk_failures(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    while True:
+        with disk_failures(path), contextlib.suppress(Timeout):
+            lock.acquire(timeout=STEP, poll_interval=STEP / 4)
+            break
+        progress(0.0, f"waiting for another download of {target.name}")
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,29 +1,25 @@
 """OpenAI's CLIP (openai/CLIP): the visual transformer in a whole model's state dict, or alone.
 
-open_clip's files have the same names, and most of its models a plain GELU instead of QuickGELU, which no
-tensor shows. What is taken here is OpenAI's own, and the report says so; a Hugging Face config.json beside
-the file is believed instead; sizes that only others have published are refused without one. Files with
-open_clip's own names need its open_clip_config.json. OpenAI's code runs at its native size alone: at others,
+open_clip's files have the same names of tensors. What no tensor shows is taken to be OpenAI's own, unless a Hugging
+Face config.json lies beside the file; sizes that only others have published are refused without one, and files with
+open_clip's own names without its open_clip_config.json. OpenAI's code runs at its native size alone: at others,
 positions are resampled as Hugging Face's CLIP does it, bicubic, and open_clip's with its antialiasing.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from vit_engine.errors import CheckpointError
 from vit_engine.weights.conversion import Conversion
+from vit_engine.weights.formats import hf_clip
 from vit_engine.weights.formats.common import published
-from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar
+from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar, is_whole, named
 from vit_engine.weights.formats.common.hf_config import Config, read_preprocessing
-from vit_engine.weights.formats.common.hf_names import has
-from vit_engine.weights.formats.common.open_clip import CONFIG, in_hugging_faces_words, is_open_clips
-from vit_engine.weights.formats.hf_clip import (
-    PREPROCESSING,
-    WHY_PROJECTION,
-    WHY_SCALE,
-    WHY_TEXT,
-    add_axes,
-    read_clip_config,
-)
 
 _OTHERS = ((1280, 32), (1408, 40), (1664, 48))  # H, g and bigG of open_clip: (dim, depth)
+_CONFIG = "open_clip_config.json"
+_OPEN_CLIP = {"layers": 12, "width": 768, "head_width": 64, "patch_size": 16, "image_size": 224}  # CLIPVisionCfg
+_FILTERS = {"bilinear": 2, "bicubic": 3}  # by Pillow's numbers
 _LAYER = r"transformer\.resblocks\.(\d+)\."
 _RULES = (
     (r"class_embedding", r"cls_token"),
@@ -46,45 +42,35 @@ _ASSUMED = (
 
 def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
     if "visual.conv1.weight" in conversion:
-        _drop_text(conversion)
+        # What a whole model has beside its visual part, of names that visual transformers have too.
+        conversion.drop(r"(transformer|token_embedding|ln_final|text)\..*", hf_clip.WHY_TEXT)
+        conversion.drop(r"positional_embedding|text_projection|attn_mask", hf_clip.WHY_TEXT)
+        conversion.drop(r"logit_(scale|bias)", hf_clip.WHY_SCALE)
+        conversion.drop(r"input_resolution|context_length|vocab_size", "a size, which the tensors show")
         conversion.strip("visual.")
-    conversion.drop(r"proj", WHY_PROJECTION)
+    conversion.drop(r"proj", hf_clip.WHY_PROJECTION)
     conversion.rename(_RULES)
-    add_axes(conversion)
-    theirs = is_open_clips(sidecar)
+    hf_clip.add_axes(conversion)
+    theirs = sidecar.config.get("model_type") == "open_clip"
     sidecar = in_hugging_faces_words(sidecar) if theirs else sidecar
-    config = read_clip_config(sidecar if _is_clips(sidecar) else Sidecar())
+    # OpenAI's files come without a config.json, so one of another model lies there by chance.
+    clips = str(sidecar.config.get("model_type", "")).startswith("clip")
+    config = hf_clip.read_clip_config(sidecar if clips else Sidecar())
     config.check_agreement(conversion)
     _check_known_activation(conversion, config)
-    return Metadata(
+    return config.metadata(
+        conversion,
         family="clip",
-        heads=config.heads,
-        heads_from=CONFIG if theirs else "config.json",
-        native_size=config.native_size(conversion),
-        mlp=config.mlp,
-        norm_eps=config.norm_eps,
+        heads_from=_CONFIG if theirs else "config.json",
         resampling="antialias" if theirs else "bicubic",
-        preprocessing=read_preprocessing(sidecar, PREPROCESSING),
+        preprocessing=read_preprocessing(sidecar, hf_clip.PREPROCESSING),
         published=published.CLIP,
         assumed=config.assumed(*_ASSUMED),
     )
 
 
-def _is_clips(sidecar: Sidecar) -> bool:
-    """OpenAI's files come without a config.json, so one of another model lies there by chance."""
-    return str(sidecar.config.get("model_type", "")).startswith("clip")
-
-
-def _drop_text(conversion: Conversion) -> None:
-    """What a whole model has beside its visual part, of names that visual transformers have too."""
-    conversion.drop(r"(transformer|token_embedding|ln_final|text)\..*", WHY_TEXT)
-    conversion.drop(r"positional_embedding|text_projection|attn_mask", WHY_TEXT)
-    conversion.drop(r"logit_(scale|bias)", WHY_SCALE)
-    conversion.drop(r"input_resolution|context_length|vocab_size", "a size, which the tensors show")
-
-
 def _check_known_activation(conversion: Conversion, config: Config) -> None:
-    size = conversion["cls_token"].shape[-1], len(list(conversion.layers()))
+    size = conversion["cls_token"].shape[-1], len(conversion.layers())
     if size in _OTHERS and not config.given:
         raise CheckpointError(
             f"OpenAI published no CLIP of {size[0]} dimensions and {size[1]} layers; open_clip did, some with a GELU "
@@ -92,8 +78,47 @@ def _check_known_activation(conversion: Conversion, config: Config) -> None:
         )
 
 
+def in_hugging_faces_words(sidecar: Sidecar) -> Sidecar:
+    """open_clip's configuration as a config.json. CheckpointError where there is none, or of no Vision Transformer."""
+    model = sidecar.config.get("model_cfg")
+    if not isinstance(model, Mapping) or not isinstance(model.get("vision_cfg"), Mapping):
+        raise CheckpointError(
+            "open_clip's models differ in their activation and in the width of their heads, which no tensor shows. "
+            f"Put the {_CONFIG} that came with it, with its model_cfg and vision_cfg, beside it."
+        )
+    vision = {**_OPEN_CLIP, **model["vision_cfg"]}
+    return Sidecar(_architecture(model, vision), _preprocessor(sidecar.config.get("preprocess_cfg") or {}))
+
+
+def _architecture(model: Mapping[str, Any], vision: Mapping[str, Any]) -> dict[str, Any]:
+    width, head_width = vision["width"], vision["head_width"]
+    if not all(map(is_whole, (vision["layers"], width, head_width))) or width % head_width:
+        raise CheckpointError(
+            f"its {_CONFIG} must be of a Vision Transformer whose width is a multiple of its head_width; got "
+            f"{vision['layers']!r:.40} layers, width {width!r:.40}, head_width {head_width!r:.40}."
+        )
+    smooth = (vision.get("act_kwargs") or {}).get("approximate") == "tanh"
+    return {
+        "model_type": "clip_vision_model",
+        "hidden_size": width,
+        "num_hidden_layers": vision["layers"],
+        "num_attention_heads": width // head_width,
+        "image_size": vision["image_size"],
+        "patch_size": vision["patch_size"],
+        "hidden_act": "quick_gelu" if model.get("quick_gelu") else "gelu_new" if smooth else "gelu",
+        "layer_norm_eps": (vision.get("norm_kwargs") or {}).get("eps", 1e-5),
+    }
+
+
+def _preprocessor(pictures: Mapping[str, Any]) -> dict[str, Any]:
+    """What it leaves out is as OpenAI's."""
+    said = {"image_mean": pictures.get("mean"), "image_std": pictures.get("std")}
+    said["resample"] = _FILTERS.get(pictures.get("interpolation", ""))
+    return {key: value for key, value in said.items() if value is not None}
+
+
 FORMAT = Format(
     "OpenAI CLIP",
-    lambda names, sidecar: has(names, "class_embedding", "conv1.weight", "ln_pre.weight", prefixes=("", "visual.")),
+    named("class_embedding", "conv1.weight", "ln_pre.weight", prefixes=("", "visual.")),
     _convert,
 )

@@ -1,20 +1,15 @@
 """DeiT's own files (facebookresearch/deit): DeiT, DeiT distilled, DeiT-III.
 
 They have timm's names, of the versions that they were trained with: LayerScale is gamma_1 and gamma_2 there
-(models_v2.py), and positions have rows for the patches alone. A distillation token has a row and a classifier of
-its own; predictions are the mean of both classifiers' (models.py). main.py resamples positions bicubically,
-without antialiasing, and timm would with it.
+(models_v2.py), and positions have rows for the patches alone, and one for a distillation token. main.py resamples
+positions bicubically, without antialiasing, and timm would with it.
 
-RoPE-ViT's axial models with learned positions (naver-ai/rope-vit) have the names of DeiT-III, and nothing in
-their tensors tells them apart: the report says what is assumed. With timm's config.json beside them they are
-refused.
+RoPE-ViT's axial models with learned positions (naver-ai/rope-vit) have the names of DeiT-III, and nothing in their
+tensors tells them apart: the report says what is assumed. With timm's config.json beside them they are refused.
 """
-
-from collections.abc import Set
 
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.common import published
-from vit_engine.weights.formats.common.architectures import known_architecture
 from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar
 from vit_engine.weights.formats.common.plain import canonical, is_square, refuse_unusual, without_cls_position
 from vit_engine.weights.formats.common.timm_config import describe
@@ -24,14 +19,11 @@ ASSUMED_RESAMPLING = "Positions are resampled as DeiT does it: timm has the same
 _TELLING = {"dist_token", "blocks.0.gamma_1"}
 
 
-def _trained_here(sidecar: Sidecar) -> bool:
-    return str(sidecar.arguments.get("model", "")).startswith("deit")
-
-
-def _recognises(names: Set[str], sidecar: Sidecar) -> bool:
+def _recognises(conversion: Conversion, sidecar: Sidecar) -> bool:
+    names = conversion.tensors.keys()
     if describe(sidecar) is not None or not canonical(names) or "pos_embed" not in names:
         return False
-    return bool(names & _TELLING) or _trained_here(sidecar)
+    return bool(names & _TELLING) or str(sidecar.arguments.get("model", "")).startswith("deit")
 
 
 def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
@@ -41,7 +33,7 @@ def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
     if "dist_token" not in conversion and is_square(conversion["pos_embed"].shape[1]):
         without_cls_position(conversion)
     name = str(sidecar.arguments.get("model", ""))
-    known = known_architecture(name, dim=conversion["cls_token"].shape[-1])
+    known = published.known_architecture(name, dim=conversion["cls_token"].shape[-1])
     return Metadata(
         family="deit",
         heads=known.heads if known else None,

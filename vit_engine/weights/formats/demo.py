@@ -1,8 +1,4 @@
-"""The demo models' own files, as vit_engine.demo.training writes them.
-
-Their names are those of every plain ViT with a classifier. What tells them apart is that all their tensors are
-exactly a demo model's, name by name and shape by shape.
-"""
+"""The demo models' own files: plain ViTs whose tensors are exactly a demo model's, name by name and shape by shape."""
 
 from functools import cache
 
@@ -28,7 +24,7 @@ def _shapes(spec: ModelSpec) -> dict[str, tuple[int, ...]]:
         return {name: tuple(tensor.shape) for name, tensor in VisionTransformer(spec).state_dict().items()}
 
 
-def _shows(conversion: Conversion, sidecar: Sidecar) -> bool:
+def _recognises(conversion: Conversion, sidecar: Sidecar) -> bool:
     return describe(sidecar) is None and bool(_models(conversion))
 
 
@@ -44,4 +40,4 @@ def _convert(conversion: Conversion, _: Sidecar) -> Metadata:
     )
 
 
-FORMAT = Format("demo", lambda names, sidecar: False, _convert, _shows)
+FORMAT = Format("demo", _recognises, _convert)

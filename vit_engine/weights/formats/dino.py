@@ -1,12 +1,11 @@
 """DINO v1 (facebookresearch/dino): pretrained backbones, and the teacher or the student of a training run.
 
-Its names are those of VisionTransformer, and of every plain ViT without a classifier: asked last. A projection
-head, of self-supervised training, is left out.
+Its names are those of VisionTransformer, and of every plain ViT without a classifier: asked last.
 """
 
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.common import published
-from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar
+from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar, named
 from vit_engine.weights.formats.common.plain import refuse_unusual
 
 WHY_HEAD = "projection head of self-supervised training"
@@ -33,4 +32,4 @@ def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
     )
 
 
-FORMAT = Format("DINO", lambda names, sidecar: {"cls_token", "pos_embed", "patch_embed.proj.weight"} <= names, _convert)
+FORMAT = Format("DINO", named("cls_token", "pos_embed", "patch_embed.proj.weight"), _convert)

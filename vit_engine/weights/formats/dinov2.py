@@ -6,7 +6,6 @@ with them the other way round, as the repository's hub does it.
 """
 
 import re
-from collections.abc import Set
 
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.common import published
@@ -33,7 +32,8 @@ def take_classifier(conversion: Conversion) -> str:
     return "cls_mean"
 
 
-def _recognises(names: Set[str], _: Sidecar) -> bool:
+def _recognises(conversion: Conversion, _: Sidecar) -> bool:
+    names = conversion.tensors.keys()
     if not {"cls_token", "pos_embed", "patch_embed.proj.weight"} <= names:
         return False
     scaled = any(name.endswith(".ls1.gamma") for name in names)

@@ -1,7 +1,4 @@
-"""DINOv3's ViTs (facebookresearch/dinov3): rotary positions, storage tokens (registers), keys without a bias.
-
-The file has the rotary periods, which show the dimensions of a head, and so how many heads there are.
-"""
+"""DINOv3's ViTs (facebookresearch/dinov3): rotary positions, storage tokens (registers), keys without a bias."""
 
 import torch
 from torch import Tensor
@@ -10,7 +7,7 @@ from vit_engine.errors import CheckpointError
 from vit_engine.spec import Preprocessing
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.common import published
-from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar
+from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar, named
 from vit_engine.weights.formats.dinov2 import drop_training, take_classifier
 from vit_engine.weights.formats.hf_dinov3 import native_size
 
@@ -40,10 +37,20 @@ def _convert(conversion: Conversion, _: Sidecar) -> Metadata:
     conversion.drop(r"local_cls_norm\.(weight|bias)", "normalises small crops while it is trained")
     conversion.rename(_RULES)
     for layer in conversion.layers():
-        _convert_block(conversion, f"blocks.{layer}.")
+        bias, mask = f"blocks.{layer}.attn.qkv.bias", f"blocks.{layer}.attn.qkv.bias_mask"
+        if mask in conversion:
+            conversion.combine([bias, mask], bias, masked)
+    if "blocks.0.mlp.w1.weight" in conversion:
+        conversion.join_layers(("mlp.w1", "mlp.w2"), "mlp.w12")
+    # A period turns a pair of dimensions with the row and a pair with the column: four of a head's.
+    dim, head_dim = conversion["cls_token"].shape[-1], 4 * conversion["rope_periods"].numel()
+    if not head_dim or dim % head_dim:
+        raise CheckpointError(
+            f"its {head_dim // 4} rotary periods are of heads of {head_dim} dimensions, which {dim} are no multiple of."
+        )
     return Metadata(
         family="dinov3",
-        heads=_heads(conversion),
+        heads=dim // head_dim,
         heads_from="the periods of its rotary positions",
         native_size=native_size(conversion),
         norm_eps=1e-5,
@@ -54,27 +61,4 @@ def _convert(conversion: Conversion, _: Sidecar) -> Metadata:
     )
 
 
-def _convert_block(conversion: Conversion, block: str) -> None:
-    bias, mask = f"{block}attn.qkv.bias", f"{block}attn.qkv.bias_mask"
-    if mask in conversion:
-        conversion.combine([bias, mask], bias, masked)
-    if f"{block}mlp.w1.weight" in conversion:
-        for kind in ("weight", "bias"):
-            conversion.join([f"{block}mlp.w1.{kind}", f"{block}mlp.w2.{kind}"], f"{block}mlp.w12.{kind}")
-
-
-def _heads(conversion: Conversion) -> int:
-    """A period turns a pair of dimensions with the row and a pair with the column: four of a head's."""
-    dim, periods = conversion["cls_token"].shape[-1], conversion["rope_periods"].numel()
-    if not periods or dim % (4 * periods):
-        raise CheckpointError(
-            f"its {periods} rotary periods are of heads of {4 * periods} dimensions, which {dim} are no multiple of."
-        )
-    return dim // (4 * periods)
-
-
-FORMAT = Format(
-    "DINOv3",
-    lambda names, sidecar: {"cls_token", "rope_embed.periods", "patch_embed.proj.weight"} <= names,
-    _convert,
-)
+FORMAT = Format("DINOv3", named("cls_token", "rope_embed.periods", "patch_embed.proj.weight"), _convert)

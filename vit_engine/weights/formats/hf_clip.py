@@ -1,30 +1,18 @@
-"""Hugging Face's CLIP (transformers.models.clip): the vision tower, alone or in a whole model.
-
-The activation is not in the tensors, and published models differ in it (OpenAI's have QuickGELU, LAION's a GELU),
-so a file without its config.json is refused.
-"""
+"""Hugging Face's CLIP (transformers.models.clip): the vision tower, alone or in a whole model."""
 
 from vit_engine.errors import CheckpointError
 from vit_engine.spec import Preprocessing
 from vit_engine.weights.conversion import Conversion
-from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar
-from vit_engine.weights.formats.common.hf_config import Config, read_config, read_preprocessing
-from vit_engine.weights.formats.common.hf_names import LAYER, has, join_projections
+from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar, named
+from vit_engine.weights.formats.common.hf_config import BASE, Config, read_config, read_preprocessing
+from vit_engine.weights.formats.common.hf_names import LAYER, join_parts
 
 PREPROCESSING = Preprocessing(mean=(0.48145466, 0.4578275, 0.40821073), std=(0.26862954, 0.26130258, 0.27577711))
 WHY_TEXT = "text tower: what is looked at here are pictures"
 WHY_PROJECTION = "projects the CLS token into the space that it shares with texts"
 WHY_SCALE = "scales the similarity of pictures and texts"
 _TOWER = "vision_model."
-_DEFAULTS = {
-    "num_attention_heads": 12,
-    "hidden_size": 768,
-    "num_hidden_layers": 12,
-    "image_size": 224,
-    "patch_size": 32,
-    "hidden_act": "quick_gelu",
-    "layer_norm_eps": 1e-5,
-}
+_DEFAULTS = {**BASE, "patch_size": 32, "hidden_act": "quick_gelu", "layer_norm_eps": 1e-5}
 _RULES = (
     (r"embeddings\.class_embedding", r"cls_token"),
     (r"embeddings\.position_embedding\.weight", r"pos_embed"),
@@ -66,26 +54,13 @@ def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
     conversion.strip(_TOWER)
     conversion.rename(_RULES)
     add_axes(conversion)
-    join_projections(conversion)
+    join_parts(conversion)
     config.check_agreement(conversion)
-    return Metadata(
-        family="clip",
-        heads=config.heads,
-        heads_from="config.json",
-        native_size=config.native_size(conversion),
-        mlp=config.mlp,
-        norm_eps=config.norm_eps,
-        preprocessing=read_preprocessing(sidecar, PREPROCESSING),
-    )
+    return config.metadata(conversion, family="clip", preprocessing=read_preprocessing(sidecar, PREPROCESSING))
 
 
 FORMAT = Format(
     "Hugging Face CLIP",
-    lambda names, sidecar: has(
-        names,
-        "embeddings.class_embedding",
-        "embeddings.patch_embedding.weight",
-        prefixes=("", _TOWER),
-    ),
+    named("embeddings.class_embedding", "embeddings.patch_embedding.weight", prefixes=("", _TOWER)),
     _convert,
 )

@@ -4,30 +4,18 @@ from vit_engine.errors import CheckpointError
 from vit_engine.spec import Preprocessing
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.common import published
-from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar
-from vit_engine.weights.formats.common.hf_config import Config, read_config, read_preprocessing
-from vit_engine.weights.formats.common.hf_names import (
-    ATTENTION,
-    DINO_LAYER,
-    EMBEDDINGS,
-    LAYER,
-    WHY_MASK,
-    has,
-    join_gates,
-    join_projections,
-    set_zero_biases,
-)
+from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar, named
+from vit_engine.weights.formats.common.hf_config import BASE, Config, read_config, read_preprocessing
+from vit_engine.weights.formats.common.hf_names import DINO_RULES, LAYER, WHY_MASK, join_parts, set_zero_biases
 
 NATIVE = 224  # pixels, where nothing says it; rotary positions are made for no size in particular
 _TYPES = {
     "dinov3_vit": {
+        **BASE,
         "num_attention_heads": 6,
         "hidden_size": 384,
-        "num_hidden_layers": 12,
         "num_register_tokens": 0,
         "image_size": NATIVE,
-        "patch_size": 16,
-        "hidden_act": "gelu",
         "layer_norm_eps": 1e-5,
         "rope_theta": 100.0,
         "query_bias": True,
@@ -41,11 +29,6 @@ _TYPES = {
 _PLAIN = (
     (LAYER + r"mlp\.up_proj\.(weight|bias)", r"blocks.\1.mlp.fc1.\2"),
     (LAYER + r"mlp\.down_proj\.(weight|bias)", r"blocks.\1.mlp.fc2.\2"),
-)
-_GATED = (
-    (LAYER + r"mlp\.gate_proj\.(weight|bias)", r"blocks.\1.mlp.gate.\2"),
-    (LAYER + r"mlp\.up_proj\.(weight|bias)", r"blocks.\1.mlp.up.\2"),
-    (LAYER + r"mlp\.down_proj\.(weight|bias)", r"blocks.\1.mlp.w3.\2"),
 )
 _GATES = {"silu": "swiglu", "swish": "swiglu", "gelu": "geglu"}
 _ASSUMED = (
@@ -65,18 +48,16 @@ def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
     config = read_config(sidecar, _TYPES)
     gated = any(".mlp.gate_proj." in name for name in conversion.tensors)
     conversion.drop(r"embeddings\.mask_token", WHY_MASK)
-    conversion.rename((*EMBEDDINGS, *ATTENTION, *DINO_LAYER, *(_GATED if gated else _PLAIN)))
+    conversion.rename(DINO_RULES if gated else (*_PLAIN, *DINO_RULES))
     _check_agreement(conversion, config, gated=gated)
     if not conversion["register_tokens"].shape[1]:
         conversion.drop("register_tokens", "holds none")
     _settle_biases(conversion, config, gated=gated)
-    return Metadata(
+    return config.metadata(
+        conversion,
         family="dinov3",
-        heads=config.heads,
-        heads_from="config.json",
         native_size=config.native_size(conversion) or native_size(conversion),
-        mlp=_gated_mlp(config) if gated else config.mlp,
-        norm_eps=config.norm_eps,
+        mlp=_gated_mlp(config) if gated else None,
         preprocessing=read_preprocessing(sidecar, Preprocessing(interpolation="bilinear")),
         published=published.DINOV3,
         rope_base=config.number("rope_theta"),
@@ -113,18 +94,17 @@ def _check_agreement(conversion: Conversion, config: Config, *, gated: bool) -> 
 
 def _settle_biases(conversion: Conversion, config: Config, *, gated: bool) -> None:
     """Zeros for the biases that this model is without."""
-    missing = "".join(part[0] for part in ("query", "key", "value") if not config[f"{part}_bias"])
-    join_projections(conversion, unbiased=missing)
     if not config["proj_bias"]:
         set_zero_biases(conversion, "attn.proj")
     if not config["mlp_bias"]:
         set_zero_biases(conversion, *(("mlp.gate", "mlp.up", "mlp.w3") if gated else ("mlp.fc1", "mlp.fc2")))
-    join_gates(conversion)
+    missing = [part for part in ("query", "key", "value") if not config[f"{part}_bias"]]
+    join_parts(conversion, unbiased=[f"attn.{part[0]}" for part in missing])
 
 
 FORMAT = Format(
     "Hugging Face DINOv3",
-    lambda names, sidecar: has(names, "embeddings.patch_embeddings.weight", "embeddings.register_tokens"),
+    named("embeddings.patch_embeddings.weight", "embeddings.register_tokens"),
     _convert,
     config_file="config.json",
 )

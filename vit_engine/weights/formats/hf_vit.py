@@ -1,32 +1,15 @@
-"""Hugging Face's ViT (transformers.models.vit), with its classifier, its pooler or its decoder.
-
-ViT-MAE and ViT-MSN have the same encoder and the same names.
-"""
-
-from collections.abc import Mapping
-from functools import partial
-from typing import Any
+"""Hugging Face's ViT, ViT-MAE and ViT-MSN (transformers.models.vit, …), with classifier, pooler or decoder."""
 
 from vit_engine.spec import Preprocessing
 from vit_engine.weights.conversion import Conversion
-from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar
-from vit_engine.weights.formats.common.hf_config import HALF, assumed_pictures, read_config, read_preprocessing
-from vit_engine.weights.formats.common.hf_names import ATTENTION, EMBEDDINGS, LAYER, WHY_MASK, has, join_projections
+from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar, named
+from vit_engine.weights.formats.common.hf_config import BASE, HALF, Defaults, read_config, read_preprocessing
+from vit_engine.weights.formats.common.hf_names import LAYER, RULES, WHY_MASK, join_parts
 from vit_engine.weights.formats.common.published import VIT, Published
 
-DEFAULTS = {
-    "num_attention_heads": 12,
-    "hidden_size": 768,
-    "num_hidden_layers": 12,
-    "image_size": 224,
-    "patch_size": 16,
-    "hidden_act": "gelu",
-    "layer_norm_eps": 1e-12,
-    "qkv_bias": True,
-}
-RULES = (
-    *EMBEDDINGS,
-    *ATTENTION,
+DEFAULTS = {**BASE, "layer_norm_eps": 1e-12, "qkv_bias": True}
+_RULES = (
+    *RULES,
     (LAYER + r"layernorm_before\.(weight|bias)", r"blocks.\1.norm1.\2"),
     (LAYER + r"layernorm_after\.(weight|bias)", r"blocks.\1.norm2.\2"),
     (LAYER + r"(?:intermediate\.dense|mlp\.fc1)\.(weight|bias)", r"blocks.\1.mlp.fc1.\2"),
@@ -35,62 +18,52 @@ RULES = (
     (r"(?:cls_)?classifier\.(weight|bias)", r"head.\1"),
     (r"distillation_classifier\.(weight|bias)", r"head_dist.\1"),
 )
-ASSUMED = "GELU and LayerNorm's eps 1e-12: there is no config.json, and all published models of this format have them."
-_TYPES = {"vit": DEFAULTS, "vit_mae": DEFAULTS, "vit_msn": {**DEFAULTS, "layer_norm_eps": 1e-6}}
+_ASSUMED = "GELU and LayerNorm's eps 1e-12: there is no config.json, and all published models of this format have them."
 
 
-def rename(conversion: Conversion, prefix: str) -> None:
-    """The names of ViT and DeiT, which differ in their prefix and in what stands before the patches."""
-    conversion.strip(prefix)
-    conversion.drop(r"pooler\.dense\.(weight|bias)", "projects the CLS token further, after all attention")
-    conversion.drop(r"embeddings\.mask_token", WHY_MASK)
-    conversion.drop(r"decoder\..*", "decoder of masked image modelling")
-    conversion.rename(RULES)
-    join_projections(conversion)
+def make_format(
+    family: str, name: str, telling: str, *, types: Defaults, pictures: Preprocessing, published: Published
+) -> Format:
+    """ViT's or DeiT's. telling: a tensor that is there, too. pictures: how they are wanted where nothing says it."""
+
+    def convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
+        config = read_config(sidecar, types)
+        conversion.strip(f"{family}.")
+        conversion.drop(r"pooler\.dense\.(weight|bias)", "projects the CLS token further, after all attention")
+        conversion.drop(r"embeddings\.mask_token", WHY_MASK)
+        conversion.drop(r"decoder\..*", "decoder of masked image modelling")
+        conversion.rename(_RULES)
+        join_parts(conversion)
+        config.check_agreement(conversion, qkv_bias="blocks.0.attn.qkv.bias" in conversion)
+        return config.metadata(
+            conversion,
+            family=family,
+            pooling="cls_dist" if "head_dist.weight" in conversion else "cls",
+            preprocessing=read_preprocessing(sidecar, pictures),
+            published=published,
+            assumed=config.assumed(_ASSUMED) + _assumed_pictures(sidecar, pictures),
+        )
+
+    recognises = named("embeddings.patch_embeddings.projection.weight", telling, prefixes=("", f"{family}."))
+    return Format(name, recognises, convert, config_file="config.json")
 
 
-def convert(
-    conversion: Conversion,
-    sidecar: Sidecar,
-    *,
-    family: str,
-    types: Mapping[str, Mapping[str, Any]],
-    pictures: Preprocessing,
-    published: Published,
-) -> Metadata:
-    """ViT and DeiT. types: defaults by model type; pictures: how they are wanted where nothing says it."""
-    config = read_config(sidecar, types)
-    rename(conversion, f"{family}.")
-    config.check_agreement(conversion, qkv_bias="blocks.0.attn.qkv.bias" in conversion)
-    return Metadata(
-        family=family,
-        heads=config.heads,
-        heads_from="config.json",
-        native_size=config.native_size(conversion),
-        mlp=config.mlp,
-        norm_eps=config.norm_eps,
-        pooling="cls_dist" if "head_dist.weight" in conversion else "cls",
-        preprocessing=read_preprocessing(sidecar, pictures),
-        class_names=config.class_names(conversion),
-        published=published,
-        assumed=config.assumed(ASSUMED) + assumed_pictures(sidecar, pictures),
+def _assumed_pictures(sidecar: Sidecar, default: Preprocessing) -> tuple[str, ...]:
+    """For the report, of formats whose models differ in it, where no preprocessor_config.json says it."""
+    if sidecar.preprocessor:
+        return ()
+    mean, std = (" ".join(f"{value:g}" for value in values) for values in (default.mean, default.std))
+    return (
+        f"Pictures are normalised with mean {mean} and std {std}, transformers' default: there is no "
+        "preprocessor_config.json, and published models of this format differ in it.",
     )
 
 
-FORMAT = Format(
+FORMAT = make_format(
+    "vit",
     "Hugging Face ViT",
-    lambda names, sidecar: has(
-        names,
-        "embeddings.patch_embeddings.projection.weight",
-        "embeddings.position_embeddings",
-        prefixes=("", "vit."),
-    ),
-    partial(
-        convert,
-        family="vit",
-        types=_TYPES,
-        pictures=Preprocessing(mean=HALF, std=HALF, interpolation="bilinear"),
-        published=VIT,
-    ),
-    config_file="config.json",
+    "embeddings.position_embeddings",
+    types={"vit": DEFAULTS, "vit_mae": DEFAULTS, "vit_msn": {**DEFAULTS, "layer_norm_eps": 1e-6}},
+    pictures=Preprocessing(mean=HALF, std=HALF, interpolation="bilinear"),
+    published=VIT,
 )

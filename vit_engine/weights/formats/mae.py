@@ -8,11 +8,10 @@ and cosines that are never trained, with zeros for the CLS token (util/pos_embed
 Positions are resampled bicubically, without antialiasing (util/pos_embed.py, interpolate_pos_embed).
 """
 
-from collections.abc import Set
+from torch import Tensor
 
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.common import published
-from vit_engine.weights.formats.common.architectures import known_architecture
 from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar
 from vit_engine.weights.formats.common.plain import canonical, refuse_unusual
 from vit_engine.weights.formats.common.timm_config import describe
@@ -27,12 +26,14 @@ WHY_PROBE = "linear probe behind a batch normalisation"
 _OTHERS = {"reg_token", "register_tokens", "dist_token", "blocks.0.ls1.gamma", "blocks.0.gamma_1", "norm_pre.weight"}
 
 
-def _recognises(names: Set[str], sidecar: Sidecar) -> bool:
-    if describe(sidecar) is not None or not canonical(names) or not {"cls_token", "pos_embed"} <= names:
+def _recognises(conversion: Conversion, sidecar: Sidecar) -> bool:
+    names = conversion.tensors.keys()
+    if describe(sidecar) is not None or not {"cls_token", "pos_embed"} <= names:
         return False
-    if "decoder_embed.weight" in names or _trained_here(sidecar):
+    if canonical(names) and ("decoder_embed.weight" in names or _trained_here(sidecar)):
         return True
-    return not names & _OTHERS and bool(names & {"mask_token", "fc_norm.weight"})
+    telling = canonical(names) and bool(names & {"mask_token", "fc_norm.weight"})
+    return not names & _OTHERS and (telling or _never_trained(conversion["pos_embed"]))
 
 
 def _trained_here(sidecar: Sidecar) -> bool:
@@ -41,12 +42,8 @@ def _trained_here(sidecar: Sidecar) -> bool:
     return model.startswith("mae_vit_") or (model.startswith("vit_") and "blr" in sidecar.arguments)
 
 
-def _shows(conversion: Conversion, sidecar: Sidecar) -> bool:
+def _never_trained(positions: Tensor) -> bool:
     """Whether positions are MAE's: zeros for the CLS token, then sin 0 and cos 0, whatever the grid."""
-    names = conversion.tensors.keys()
-    if describe(sidecar) is not None or not {"cls_token", "pos_embed"} <= names or names & _OTHERS:
-        return False
-    positions = conversion["pos_embed"]
     if positions.ndim != 3 or len(positions) != 1 or positions.shape[1] < 2 or positions.shape[2] % 4:
         return False
     first = positions[0, 1].reshape(4, positions.shape[2] // 4)  # sines and cosines of the column, then of the row
@@ -62,7 +59,7 @@ def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
     conversion.rename(((r"fc_norm\.(weight|bias)", r"norm.\1"),))
     name, dim = str(sidecar.arguments.get("model", "")), conversion["cls_token"].shape[-1]
     # Smaller sizes are others' (MAE-Lite, arXiv 2205.14443), and have other heads than timm's of the same name.
-    known = known_architecture(name, dim=dim) if any(dim == wide for wide, _ in published.MAE) else None
+    known = published.known_architecture(name, dim=dim) if any(dim == wide for wide, _ in published.MAE) else None
     return Metadata(
         family="mae",
         heads=known.heads if known else None,
@@ -74,4 +71,4 @@ def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
     )
 
 
-FORMAT = Format("MAE", _recognises, _convert, _shows)
+FORMAT = Format("MAE", _recognises, _convert)

@@ -10,22 +10,15 @@ too; those are added to the registers here, which is the same sum. fc_norm is th
 pooling. Packed SwiGLUs are called fc1 and fc2 as plain MLPs are, and show by their shapes.
 """
 
-from collections.abc import Set
+import math
 
 import torch
 
 from vit_engine.errors import CheckpointError
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.common import published
-from vit_engine.weights.formats.common.architectures import Architecture, known_architecture
 from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar
-from vit_engine.weights.formats.common.plain import (
-    canonical,
-    is_square,
-    refuse_unusual,
-    unflatten_patches,
-    without_cls_position,
-)
+from vit_engine.weights.formats.common.plain import canonical, is_square, refuse_unusual, without_cls_position
 from vit_engine.weights.formats.common.timm_config import Description, class_names, describe, preprocessing
 from vit_engine.weights.reading.limits import check_within_memory
 
@@ -40,48 +33,50 @@ ASSUMED_SQUARE = "Its positions are a square grid of patches, and none is of the
 WHY_ATTENTION_POOL = "attention pooling, which its classifier sees and the blocks do not"
 
 
-def _recognises(names: Set[str], sidecar: Sidecar) -> bool:
+def _recognises(conversion: Conversion, sidecar: Sidecar) -> bool:
+    names = conversion.tensors.keys()
     if describe(sidecar) is not None:
         return True
     return canonical(names) and (bool(names & _TELLING) or not names >= {"cls_token", "pos_embed"})
 
 
 def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
-    said = describe(sidecar)
+    said = describe(sidecar) or Description()
     conversion.rename(((r"timm_model\.(.+)", r"\1"),))  # as transformers' TimmWrapper calls them
     architecture = _architecture(conversion, said)
-    unflatten_patches(conversion)
+    _unflatten_patches(conversion)
     gated = _gate(conversion)
     mlp, norm_eps = _equations(said, architecture, gated=gated)
     pooling, taken = _pool(conversion, said)
     native, read = _positions(conversion, said)
-    heads, heads_from = _heads(said, architecture)
     pictures, assumed = preprocessing(said)
-    if said is None:
+    heads = said.options.get("num_heads")
+    says_heads = f"the architecture {said.architecture}" if heads is None else "num_heads"
+    if not said.source:
         assumed += (ASSUMED_RESAMPLING,)
     return Metadata(
         family="timm",
-        heads=heads,
-        heads_from=heads_from,
+        heads=architecture.heads if heads is None else int(heads),
+        heads_from=f"{says_heads} in {said.source}",
         native_size=native,
         mlp=mlp,
         norm_eps=norm_eps,
         pooling=pooling,
         resampling="antialias",
         preprocessing=pictures,
-        class_names=class_names(said.labels) if said and "head.weight" in conversion else None,
+        class_names=class_names(said.labels) if "head.weight" in conversion else None,
         published=published.TIMM,
         assumed=assumed + taken + read,
-        missing_info=MISSING_CLIP if said is None and "norm_pre.weight" in conversion else "",
+        missing_info=MISSING_CLIP if not said.source and "norm_pre.weight" in conversion else "",
     )
 
 
-def _architecture(conversion: Conversion, said: Description | None) -> Architecture | None:
-    """What the architecture's name says, once the tensors are known to be of a plain model; None for a bare file."""
+def _architecture(conversion: Conversion, said: Description) -> published.Architecture:
+    """What the architecture's name says, or most have, once the tensors are known to be of a plain model."""
     refuse_unusual(conversion)
-    if said is None:
-        return None
-    known = known_architecture(said.architecture, dim=conversion["cls_token"].shape[-1])
+    if not said.source:
+        return published.Architecture(heads=None, mlp="gelu", norm_eps=1e-6)
+    known = published.known_architecture(said.architecture, dim=conversion["cls_token"].shape[-1])
     if known is None:
         raise CheckpointError(
             f"{said.source} calls it {said.architecture!r}, which is not among timm's plain Vision Transformers as "
@@ -91,33 +86,27 @@ def _architecture(conversion: Conversion, said: Description | None) -> Architect
     return known
 
 
-def _heads(said: Description | None, architecture: Architecture | None) -> tuple[int | None, str]:
-    if said is None or architecture is None:
-        return None, ""
-    given = said.options.get("num_heads")
-    if given is not None:
-        return int(given), f"num_heads in {said.source}"
-    return architecture.heads, f"the architecture {said.architecture} in {said.source}"
+def _unflatten_patches(conversion: Conversion) -> None:
+    """A patch projection kept as a linear layer, (dim, 3 · size · size), becomes the convolution that it is."""
+    name = "patch_embed.proj.weight"
+    if name in conversion and conversion[name].ndim == 2:
+        size = math.isqrt(conversion[name].shape[1] // 3)
+        conversion.combine([name], name, lambda weight: weight.reshape(len(weight), 3, size, size))
 
 
 def _gate(conversion: Conversion) -> bool:
     """Gated MLPs under their names here, the gate first as in timm's SwiGLUPacked; whether there are any."""
     first, second = "blocks.0.mlp.fc1.weight", "blocks.0.mlp.fc2.weight"
     if "blocks.0.mlp.fc1_g.weight" in conversion:
-        for layer in conversion.layers():
-            for kind in ("weight", "bias"):
-                name = f"blocks.{layer}.mlp."
-                conversion.join([f"{name}fc1_g.{kind}", f"{name}fc1_x.{kind}"], f"{name}w12.{kind}")
+        conversion.join_layers(("mlp.fc1_g", "mlp.fc1_x"), "mlp.w12")
     elif first not in conversion or len(conversion[first]) != 2 * conversion[second].shape[1]:
         return False
     conversion.rename(((r"(blocks\.\d+\.mlp\.)fc1(\..*)", r"\1w12\2"), (r"(blocks\.\d+\.mlp\.)fc2(\..*)", r"\1w3\2")))
     return True
 
 
-def _equations(said: Description | None, architecture: Architecture | None, *, gated: bool) -> tuple[str, float]:
+def _equations(said: Description, architecture: published.Architecture, *, gated: bool) -> tuple[str, float]:
     """Activation and eps: as the architecture has them, unless it was changed. CheckpointError if it cannot be."""
-    if said is None or architecture is None:
-        return "gelu", 1e-6
     act, norm = said.options.get("act_layer"), said.options.get("norm_layer")
     mlp = _MLPS.get(str(act)) if act else "swiglu" if gated else architecture.mlp
     if mlp is None or gated != (mlp == "swiglu"):
@@ -129,7 +118,7 @@ def _equations(said: Description | None, architecture: Architecture | None, *, g
     return mlp, 1e-6 if norm else architecture.norm_eps
 
 
-def _pool(conversion: Conversion, said: Description | None) -> tuple[str, tuple[str, ...]]:
+def _pool(conversion: Conversion, said: Description) -> tuple[str, tuple[str, ...]]:
     """What the classifier sees, and what of that is assumed."""
     if any(name.startswith("attn_pool.") for name in conversion.tensors):
         conversion.drop(r"attn_pool\..*", WHY_ATTENTION_POOL)
@@ -139,10 +128,10 @@ def _pool(conversion: Conversion, said: Description | None) -> tuple[str, tuple[
     conversion.rename(((r"fc_norm\.(weight|bias)", r"norm.\1"),))
     if "head_dist.weight" in conversion:
         return "cls_dist", ()
-    if said is not None and said.pooling is not None:
+    if said.pooling is not None:
         return _said_pooling(said, moved=moved), ()
     pooling, seen = ("mean_norm", "mean of the patches") if moved else ("cls", "CLS token")
-    assumed = said is None and "head.weight" in conversion
+    assumed = not said.source and "head.weight" in conversion
     return pooling, (f"Its classifier sees the {seen}.",) if assumed else ()
 
 
@@ -158,13 +147,10 @@ def _said_pooling(said: Description, *, moved: bool) -> str:
     return poolings[said.pooling]
 
 
-def _positions(conversion: Conversion, said: Description | None) -> tuple[tuple[int, int] | None, tuple[str, ...]]:
-    """Rows for the CLS token (and a distillation token) in front of the patches.
-
-    Returns the native size, None for a square grid, and what of all that is assumed.
-    """
-    _supply_positions(conversion, said)
+def _positions(conversion: Conversion, said: Description) -> tuple[tuple[int, int] | None, tuple[str, ...]]:
+    """Rows for all tokens but registers. The native size, None for a square grid, and what of all that is assumed."""
     registers = conversion["reg_token"].shape[1] if "reg_token" in conversion else 0
+    _supply_positions(conversion, said, registers)
     before = 1 + ("dist_token" in conversion) + registers
     size, with_rows = _grid(conversion, said, before)
     if registers and with_rows:
@@ -179,11 +165,11 @@ def _positions(conversion: Conversion, said: Description | None) -> tuple[tuple[
     return size, () if with_rows or size else (ASSUMED_SQUARE,)
 
 
-def _supply_positions(conversion: Conversion, said: Description | None) -> None:
+def _supply_positions(conversion: Conversion, said: Description, registers: int) -> None:
     """Zeros for a model that has no positions, where that is what it says of itself."""
     if "pos_embed" in conversion:
         return
-    if said is None or said.options.get("pos_embed") not in {"", "none"} or not said.sizes():
+    if said.options.get("pos_embed") not in {"", "none"} or not said.sizes():
         raise CheckpointError(
             "it has no pos_embed, and no config.json says that there are no positions at all: it may rotate queries "
             "and keys, which does not show in tensors, and VisionTransformer would not. For DINOv3 take the "
@@ -191,22 +177,19 @@ def _supply_positions(conversion: Conversion, said: Description | None) -> None:
         )
     height, width = said.sizes()[0]
     patch = conversion["patch_embed.proj.weight"].shape[-1]
-    rows = 1 + (height // patch) * (width // patch)
-    if "reg_token" in conversion:
-        rows += conversion["reg_token"].shape[1]
-    dim = conversion["cls_token"].shape[-1]
+    rows, dim = 1 + registers + (height // patch) * (width // patch), conversion["cls_token"].shape[-1]
     check_within_memory(4 * rows * dim, f"the positions of {height}×{width} px, as {said.source} says, have")
     conversion.set("pos_embed", torch.zeros(1, rows, dim))
 
 
-def _grid(conversion: Conversion, said: Description | None, before: int) -> tuple[tuple[int, int] | None, bool]:
+def _grid(conversion: Conversion, said: Description, before: int) -> tuple[tuple[int, int] | None, bool]:
     """The native size, None for a square, and whether positions have rows for the tokens before the patches."""
     rows, patch = conversion["pos_embed"].shape[1], conversion["patch_embed.proj.weight"].shape[-1]
-    for height, width in said.sizes() if said else []:
+    for height, width in said.sizes():
         patches = (height // patch) * (width // patch)
         if rows in {patches, patches + before}:
             return (height // patch * patch, width // patch * patch), rows != patches
-    if said is not None and said.certain_size:
+    if said.options.get("img_size") is not None:
         raise CheckpointError(
             f"{said.source} says pictures of {said.sizes()[0]} px, and pos_embed has {rows} rows for patches of "
             f"{patch} px: they are of different models. Put the config.json that was saved with the file beside it."

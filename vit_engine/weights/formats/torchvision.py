@@ -4,7 +4,7 @@ from vit_engine.errors import CheckpointError
 from vit_engine.spec import Preprocessing
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.common import published
-from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar
+from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar, named
 
 _LAYER = r"encoder\.layers\.encoder_layer_(\d+)\."
 RULES = (
@@ -39,4 +39,4 @@ def _convert(conversion: Conversion, _: Sidecar) -> Metadata:
     )
 
 
-FORMAT = Format("torchvision", lambda names, sidecar: {"class_token", "encoder.pos_embedding"} <= names, _convert)
+FORMAT = Format("torchvision", named("class_token", "encoder.pos_embedding"), _convert)

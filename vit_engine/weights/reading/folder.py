@@ -1,9 +1,8 @@
 """Which files belong to a checkpoint: one alone, or those of a folder as the Hugging Face hub lays them out.
 
-The hub's names are model.safetensors or pytorch_model.bin, or shards of either with an index that says which tensor
-is in which of them; config.json and preprocessor_config.json lie beside. A file that is passed has the
-configuration beside it only where it has one of these names itself: a config.json that happens to lie beside
-my_run.pth is of something else. open_clip has names of its own, and open_clip_config.json beside them.
+Shards have an index that says which tensor is in which of them; config.json and preprocessor_config.json lie beside.
+A file that is passed has the configuration beside it only where it has one of the hub's names itself: a config.json
+that happens to lie beside my_run.pth is of something else.
 """
 
 import json
@@ -34,9 +33,6 @@ _MOST_SHARDS = 1000
 
 @dataclass(frozen=True)
 class CheckpointFiles:
-    """The files of one checkpoint."""
-
-    path: Path  # as its owner gave it, a file or a folder
     files: tuple[Path, ...]  # those that hold tensors, by name
     keys: Mapping[Path, frozenset[str]] = field(default_factory=dict)  # of each, as the index says, where there is one
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -47,23 +43,17 @@ def find_files(path: Path) -> CheckpointFiles:
     """The files of the checkpoint at a path. CheckpointError where there is none, or more than one."""
     if path.suffix == ".distcp":
         raise CheckpointError(f"{path} is a part of {_DISTRIBUTED}")
+    main = path
     if path.is_dir():
         _refuse_other_folders(path)
-        return _files(path, _main_file(path), configured=True)
-    return _files(path, path, configured=path.name in NAMES or _SHARD.fullmatch(path.name) is not None)
-
-
-def _files(path: Path, main: Path, *, configured: bool) -> CheckpointFiles:
-    folder = main.parent
-    index = _index_of(main)
+        main = _main_file(path)
+    folder, index = main.parent, _index_of(main)
     keys = _shards(index) if index is not None else {}
     if main.name in OPEN_CLIP:
-        config = {"model_type": "open_clip", **_json_of(folder, "open_clip_config.json")}
-        return CheckpointFiles(path, (main,), config=config)
-    if not configured:
-        return CheckpointFiles(path, (main,))
-    files = tuple(sorted(keys)) if keys else (main,)
-    return CheckpointFiles(path, files, keys, _json_of(folder, CONFIG), _preprocessor(folder))
+        return CheckpointFiles((main,), config={"model_type": "open_clip", **_json_of(folder, "open_clip_config.json")})
+    if main == path and index is None and main.name not in NAMES:
+        return CheckpointFiles((main,))
+    return CheckpointFiles(tuple(sorted(keys)) or (main,), keys, _json_of(folder, CONFIG), _preprocessor(folder))
 
 
 def _preprocessor(folder: Path) -> Mapping[str, Any]:
@@ -178,11 +168,9 @@ def _shards(index: Path) -> dict[Path, frozenset[str]]:
 
 
 def _check_inside(index: Path, name: str) -> None:
-    """CheckpointError for a file elsewhere: an index comes from strangers, and may name anything.
-
-    A link may lead to the blobs beside the snapshots of the hub's cache, which holds every file that way.
-    """
+    """CheckpointError for a file elsewhere: an index comes from strangers, and may name anything."""
     folder = index.parent.resolve()
+    # A link may lead to the blobs beside the snapshots of the hub's cache, which holds every file that way.
     cached = folder.parent.name == "snapshots"
     try:
         target = (folder / name).resolve()

@@ -1,7 +1,4 @@
-"""What files say, in messages: a few names and none longer than a line, and which file it was.
-
-Files come from strangers, and so does what messages quote.
-"""
+"""What files of strangers say, in messages: a few names and none longer than a line, and which file it was."""
 
 import contextlib
 import reprlib
@@ -67,7 +64,7 @@ def quoted(names: Iterable[object], most: int = MOST) -> str:
 
 @contextlib.contextmanager
 def naming_file(path: Path) -> Iterator[None]:
-    """CheckpointErrors and ResourceErrors that do not name the file yet do so, and memory that runs out is one."""
+    """CheckpointErrors and ResourceErrors that do not name the file yet do so; what memory and disk refuse is one."""
     try:
         yield
     except (CheckpointError, ResourceError) as error:
@@ -76,6 +73,8 @@ def naming_file(path: Path) -> Iterator[None]:
         if named and len(message) <= _LONGEST_MESSAGE:
             raise
         raise type(error)(f"{'' if named else f'{path}: '}{shorten(message, _LONGEST_MESSAGE)}") from error
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}. Check the path.") from error
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise

@@ -21,6 +21,7 @@ AVERAGES = ("teacher", "state_dict_ema", "model_ema", "model_ema_state_dict", "e
 PREFERRED = (*AVERAGES, "state_dict", "model", "model_state_dict", "student", "module", "net", "network", "backbone")
 # Networks that stand side by side in one state dict, told by how its names begin. MoCo v3's is the base encoder.
 ROLES = ("teacher", "model_ema", "ema_model", "ema", "student", "base_encoder", "momentum_encoder")
+_RANKED = (*PREFERRED, *ROLES)
 # What the tools of training put before every name, from the outside in.
 TOOLS = ("_orig_mod.", "module.", "_fsdp_wrapped_module.")
 _ROLE = re.compile(rf"(?:(?:{'|'.join(map(re.escape, (*TOOLS, 'model.')))}))*?({'|'.join(ROLES)})\.(?=.)")
@@ -31,34 +32,28 @@ MOST_ENTRIES = 100  # of what is left out, an entry each
 
 @dataclass(frozen=True)
 class Part:
-    """A state dict in a file.
+    """A state dict in a file."""
 
-    path: the keys that lead to it, with dots; empty where the file itself is one. role: where it is only a part
-    of the names there, how they begin; else empty. rest: the other names there, grouped by how they begin, and
-    how many tensors each group has.
-    """
-
-    path: tuple[str, ...]
+    path: tuple[str, ...]  # the keys that lead to it; empty where the file itself is one
     tensors: Tensors = field(repr=False)
-    role: str = ""
-    rest: Mapping[str, int] = field(default_factory=dict)
+    role: str = ""  # where it is only a part of the names there, how they begin
+    rest: Mapping[str, int] = field(default_factory=dict)  # tensors of the other names there, by how they begin
 
     @property
     def name(self) -> str:
         """As it stands after '#' in a path; empty where the file itself is the state dict."""
-        return ".".join((*self.path, self.role)) if self.role else ".".join(self.path)
+        return ".".join(self._names)
 
     @property
     def rank(self) -> tuple[bool, tuple[int, ...]]:
         """The smaller, the sooner it is taken: a network that sees pictures first, then by the names that lead here."""
-        names = (*self.path, self.role) if self.role else self.path
-        ranks = [PREFERRED.index(name) if name in PREFERRED else _ROLE_RANK.get(name, _UNKNOWN) for name in names]
-        return not sees_pictures(self.tensors), (*ranks, _END)
+        ranks = [_RANKED.index(name) if name in _RANKED else len(_RANKED) + 1 for name in self._names]
+        # What stands at the top comes after what has a name that is known.
+        return not sees_pictures(self.tensors), (*ranks, len(_RANKED))
 
-
-_ROLE_RANK = {name: len(PREFERRED) + number for number, name in enumerate(ROLES)}
-_END = len(PREFERRED) + len(ROLES)  # what stands at the top comes after what has a name that is known
-_UNKNOWN = _END + 1
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return (*self.path, self.role) if self.role else self.path
 
 
 def sees_pictures(tensors: Tensors) -> bool:
@@ -92,18 +87,14 @@ def _walk(content: Any, path: tuple[str, ...], seen: set[int]) -> Iterator[Part]
 
 def _roles(whole: Part) -> Iterator[Part]:
     """The networks that stand side by side in one state dict."""
-    groups: dict[str, dict[str, Tensor]] = {}
+    roles: dict[str, dict[str, Tensor]] = {}
+    counts: Counter[str] = Counter()
     for name, tensor in whole.tensors.items():
         if match := _ROLE.match(name):
-            groups.setdefault(match[1], {})[name[match.end() :]] = tensor
-    for role, tensors in groups.items():
-        yield Part(whole.path, tensors, role, _rest(whole.tensors, role))
-
-
-def _rest(tensors: Tensors, role: str) -> Mapping[str, int]:
-    """How many tensors there are beside a role, by how their names begin."""
-    groups = Counter(match[1] if (match := _ROLE.match(name)) else name.split(".")[0] for name in tensors)
-    return {group: count for group, count in groups.items() if group != role}
+            roles.setdefault(match[1], {})[name[match.end() :]] = tensor
+        counts[match[1] if match else name.split(".")[0]] += 1
+    for role, tensors in roles.items():
+        yield Part(whole.path, tensors, role, {group: count for group, count in counts.items() if group != role})
 
 
 def begins_with(part: Part, beginning: str) -> Part | None:
@@ -115,10 +106,7 @@ def begins_with(part: Part, beginning: str) -> Part | None:
 
 
 def left_out(content: Any, part: Part) -> tuple[tuple[str, str], ...]:
-    """What else a file holds, an entry each: (its name and what it is, why it was left out).
-
-    Beyond MOST_ENTRIES they are counted in one.
-    """
+    """What else a file holds: (name and what it is, why it was left out) of MOST_ENTRIES, and one for all others."""
     entries = _left_out(content, part)
     first = tuple(itertools.islice(entries, MOST_ENTRIES))
     more = sum(1 for _ in entries)

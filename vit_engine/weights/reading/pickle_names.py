@@ -6,14 +6,14 @@ They are those that DINO's own training files, timm's and Lightning's hold besid
 import argparse
 import re
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
 from vit_engine.weights.reading.listing import shorten
-from vit_engine.weights.reading.pickles import Allowance, Function, UnknownName, Unreadable, sequence
+from vit_engine.weights.reading.pickles import Function, Limited, UnknownName, Unreadable, sequence
 from vit_engine.weights.reading.storages import STORAGE_TYPES, TENSORS, StorageType
 
 _STORAGE = re.compile(r"torch\.(?:cuda\.|storage\.)?(\w+Storage)")
@@ -34,9 +34,9 @@ class NumberType:
             self.dtype = np.dtype(f"{said[1]}{self.dtype.str[1:]}")
 
 
-def resolver(allowance: Allowance) -> Callable[[str], Any]:
+def resolver(limits: Limited) -> Callable[[str], Any]:
     """resolve(name) for unpickle(); UnknownName for one that stands for nothing here."""
-    known = {**_FUNCTIONS, **_containers(allowance)}
+    known = {**_FUNCTIONS, **_containers(limits)}
 
     def resolve(name: str) -> Any:
         name = re.sub(r"^__builtin__\.", "builtins.", name)  # Python 2's
@@ -46,33 +46,28 @@ def resolver(allowance: Allowance) -> Callable[[str], Any]:
         if match and match[1] in STORAGE_TYPES:
             return StorageType(STORAGE_TYPES[match[1]])
         value = vars(torch).get(name.removeprefix("torch."))
-        if not name.startswith("torch.") or not isinstance(value, torch.dtype | torch.layout):
+        if not name.startswith("torch.") or not isinstance(value, torch.dtype | torch.layout | torch.qscheme):
             raise UnknownName(shorten(name))
         return value
 
     return resolve
 
 
-def _containers(allowance: Allowance) -> dict[str, Function]:
-    def pairs(items: Any = ()) -> dict[Any, Any]:
-        made: dict[Any, Any] = {}
-        listed = list(items.items()) if isinstance(items, Mapping) else sequence(items)
-        for key, value in map(sequence, listed):
-            allowance.check_key(key)
-            made[key] = value
-        return made
-
-    def make_set(items: object = ()) -> set[Any]:
-        made = set()
+def _containers(limits: Limited) -> dict[str, Function]:
+    def keys(items: object) -> Sequence[Any]:
         for each in sequence(items):
-            allowance.check_key(each)
-            made.add(each)
-        return made
+            limits.check_key(each)
+        return sequence(items)
+
+    def pairs(items: Any) -> Sequence[Any]:
+        listed = list(items.items()) if isinstance(items, Mapping) else sequence(items)
+        keys([key for key, _ in map(sequence, listed)])
+        return listed
 
     return {
         "collections.OrderedDict": Function(lambda items=(): OrderedDict(pairs(items))),
-        "collections.Counter": Function(lambda items=(): Counter(pairs(items))),
-        "builtins.set": Function(make_set),
+        "collections.Counter": Function(lambda items=(): Counter(dict(pairs(items)))),
+        "builtins.set": Function(lambda items=(): set(keys(items))),
     }
 
 

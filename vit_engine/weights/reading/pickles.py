@@ -53,29 +53,23 @@ class Function:
 
 
 class Limited:
-    """A file that gives no more bytes than are left to it, whatever a pickle says of the length of a string."""
+    """A file's pickles: what they may still read, whatever lengths they claim, and make; CheckpointError beyond it."""
 
     def __init__(self, file: IO[bytes], left: int = LONGEST) -> None:
         self._file, self._left = file, left
+        self._steps, self._tuple_keys = MOST_STEPS, MOST_TUPLE_KEYS
 
     def read(self, size: int) -> bytes:
-        return self._spend(self._file.read(min(size, self._left + 1)))
+        return self._counted(self._file.read(min(size, self._left + 1)))
 
     def readline(self) -> bytes:
-        return self._spend(self._file.readline(self._left + 1))
+        return self._counted(self._file.readline(self._left + 1))
 
-    def _spend(self, data: bytes) -> bytes:
+    def _counted(self, data: bytes) -> bytes:
         self._left -= len(data)
         if self._left < 0:
             raise CheckpointError(f"it holds more than weights: a pickle of over {LONGEST:,} bytes. {_ONLY}")
         return data
-
-
-class Allowance:
-    """What the pickles of a file may still make, all together; CheckpointError beyond it."""
-
-    def __init__(self) -> None:
-        self._steps, self._tuple_keys = MOST_STEPS, MOST_TUPLE_KEYS
 
     def spend(self, steps: int = 1) -> None:
         self._steps -= steps
@@ -100,18 +94,15 @@ class Allowance:
             raise Unreadable(f"has a key of {length:,} characters, and at most {LONGEST_KEY:,} are read")
 
 
-def unpickle(
-    file: Limited, allowance: Allowance, *, resolve: Callable[[str], Any], storage: Callable[[Any], Any]
-) -> Any:
+def unpickle(file: Limited, *, resolve: Callable[[str], Any], storage: Callable[[Any], Any]) -> Any:
     """The value of the pickle that a file goes on with; the file then stands behind it.
 
     resolve(name): the Function or the value that a global stands for. storage(id): what a persistent id stands for.
-    Unreadable for what they do not know, and for what torch.save() does not write; damage leads to whatever
-    it leads to: ValueError, LookupError, TypeError, AttributeError.
+    Unreadable for what torch.save() does not write; damage leads to ValueError, LookupError, TypeError, AttributeError.
     """
-    machine = _Machine(allowance, resolve, storage)
+    machine = _Machine(file, resolve, storage)
     for opcode, argument, _ in pickletools.genops(file):  # type: ignore[arg-type]  # it has what genops needs
-        allowance.spend()
+        file.spend()
         step = _STEPS.get(opcode.name)
         if step is None:
             raise Unreadable(f"has an opcode of another kind of pickle ({opcode.name})")
@@ -123,8 +114,8 @@ def unpickle(
 class _Machine:
     """The stack of a pickle, the stacks below its marks, and its memo."""
 
-    def __init__(self, allowance: Allowance, resolve: Callable[[str], Any], storage: Callable[[Any], Any]) -> None:
-        self.allowance, self.resolve, self.storage = allowance, resolve, storage
+    def __init__(self, limits: Limited, resolve: Callable[[str], Any], storage: Callable[[Any], Any]) -> None:
+        self.limits, self.resolve, self.storage = limits, resolve, storage
         self.stack: list[Any] = []
         self.marks: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
@@ -137,34 +128,35 @@ class _Machine:
         items, self.stack = self.stack, self.marks.pop()
         return items
 
-    def pop_item(self) -> list[Any]:
-        value, key = self.stack.pop(), self.stack.pop()
-        return [key, value]
+    def pop(self, count: int) -> list[Any]:
+        if count > len(self.stack):
+            raise IndexError("values that are not there")
+        items = self.stack[-count:]
+        del self.stack[-count:]
+        return items
 
-    def pack_marked(self) -> None:
-        items = tuple(self.pop_mark())
-        self.stack.append(items)
+    def push(self, value: Any) -> None:
+        self.stack.append(value)
 
-    def pack(self, count: int) -> None:
-        """The last values become a tuple."""
-        first = len(self.stack) - count
-        if first < 0:
-            raise IndexError("a tuple of values that are not there")
-        self.stack[first:] = [tuple(self.stack[first:])]
+    def get(self, index: int) -> None:
+        self.push(self.memo[index])
+
+    def put(self, index: int) -> None:
+        self.memo[index] = self.stack[-1]
 
     def call(self) -> None:
         arguments, function = self.stack.pop(), self.stack.pop()
         if not isinstance(function, Function) or type(arguments) is not tuple:
             raise Unreadable("calls what is no function")
-        self.allowance.spend(sum(len(each) for each in arguments if isinstance(each, _COPIED)))
-        self.stack.append(function.apply(arguments))
+        self.limits.spend(sum(len(each) for each in arguments if isinstance(each, _COPIED)))
+        self.push(function.apply(arguments))
 
     def find_storage(self) -> None:
         """Of a persistent id, which torch.save() writes as a tuple."""
         saved = self.stack.pop()
         if type(saved) is not tuple or any(isinstance(each, Tensor) for each in saved):
             raise Unreadable("names a storage in another way than torch.save() does")
-        self.stack.append(self.storage(saved))
+        self.push(self.storage(saved))
 
     def append(self, items: Sequence[Any]) -> None:
         target = self.stack[-1]
@@ -177,7 +169,7 @@ class _Machine:
         if type(target) not in {dict, OrderedDict, Counter}:
             raise Unreadable(f"puts items into a {type(target).__name__}")
         for key, value in zip(items[::2], items[1::2], strict=True):
-            self.allowance.check_key(key)
+            self.limits.check_key(key)
             target[key] = value
 
     def build(self) -> None:
@@ -186,7 +178,7 @@ class _Machine:
         if isinstance(target, argparse.Namespace):
             if type(state) is not dict:
                 raise Unreadable(f"has arguments that are no dict ({type(state).__name__})")
-            self.allowance.spend(len(state))
+            self.limits.spend(len(state))
             vars(target).update({key: value for key, value in state.items() if type(key) is str})
         elif hasattr(target, "set_state"):
             target.set_state(state)
@@ -205,16 +197,7 @@ def sequence(value: object) -> Sequence[Any]:
 
 
 def _push(make: Callable[[Any], Any]) -> Step:
-    """Of what an opcode's argument becomes."""
     return lambda machine, argument: machine.stack.append(make(argument))
-
-
-def _same(argument: Any) -> Any:
-    return argument
-
-
-def _put(machine: _Machine, index: int) -> None:
-    machine.memo[index] = machine.stack[-1]
 
 
 _STEPS: Mapping[str, Step] = {
@@ -228,28 +211,20 @@ _STEPS: Mapping[str, Step] = {
     "EMPTY_LIST": _push(lambda _: []),
     "EMPTY_DICT": _push(lambda _: {}),
     "EMPTY_SET": _push(lambda _: set()),
-    "BININT": _push(_same),
-    "BININT1": _push(_same),
-    "BININT2": _push(_same),
-    "LONG1": _push(_same),
-    "BINFLOAT": _push(_same),
-    "BINUNICODE": _push(_same),
+    **dict.fromkeys(("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE"), _Machine.push),
     "SHORT_BINSTRING": _push(lambda text: text.encode("latin-1").decode()),  # of Python 2
-    "GLOBAL": lambda machine, name: machine.stack.append(machine.resolve(name.replace(" ", ".", 1))),
+    "GLOBAL": lambda machine, name: machine.push(machine.resolve(name.replace(" ", ".", 1))),
     "BINPERSID": lambda machine, _: machine.find_storage(),
-    "BINGET": lambda machine, index: machine.stack.append(machine.memo[index]),
-    "LONG_BINGET": lambda machine, index: machine.stack.append(machine.memo[index]),
-    "BINPUT": _put,
-    "LONG_BINPUT": _put,
-    "TUPLE": lambda machine, _: machine.pack_marked(),
-    "TUPLE1": lambda machine, _: machine.pack(1),
-    "TUPLE2": lambda machine, _: machine.pack(2),
-    "TUPLE3": lambda machine, _: machine.pack(3),
-    "APPEND": lambda machine, _: machine.append([machine.stack.pop()]),
+    **dict.fromkeys(("BINGET", "LONG_BINGET"), _Machine.get),
+    **dict.fromkeys(("BINPUT", "LONG_BINPUT"), _Machine.put),
+    "TUPLE": lambda machine, _: machine.push(tuple(machine.pop_mark())),
+    "TUPLE1": lambda machine, _: machine.push(tuple(machine.pop(1))),
+    "TUPLE2": lambda machine, _: machine.push(tuple(machine.pop(2))),
+    "TUPLE3": lambda machine, _: machine.push(tuple(machine.pop(3))),
+    "APPEND": lambda machine, _: machine.append(machine.pop(1)),
     "APPENDS": lambda machine, _: machine.append(machine.pop_mark()),
-    "SETITEM": lambda machine, _: machine.set_items(machine.pop_item()),
+    "SETITEM": lambda machine, _: machine.set_items(machine.pop(2)),
     "SETITEMS": lambda machine, _: machine.set_items(machine.pop_mark()),
-    "REDUCE": lambda machine, _: machine.call(),
-    "NEWOBJ": lambda machine, _: machine.call(),
+    **dict.fromkeys(("REDUCE", "NEWOBJ"), lambda machine, _: machine.call()),
     "BUILD": lambda machine, _: machine.build(),
 }

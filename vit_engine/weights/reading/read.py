@@ -1,10 +1,9 @@
 """Reading checkpoints: safetensors, or PyTorch files as data. Nothing else, ever, and nothing in them is run."""
 
-import contextlib
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,27 +16,18 @@ from vit_engine.weights.reading.safetensors_file import read_safetensors
 from vit_engine.weights.reading.sniff import HEAD, container_of
 from vit_engine.weights.reading.torch_file import read_torch
 
-_PIECE = 1 << 20
 _KINDS = {stat.S_IFIFO: "named pipe", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
 
 
 @dataclass(frozen=True)
 class CheckpointFile:
-    """A checkpoint as it was read.
-
-    path: a file, or a folder, as its owner gave it, without '#part'. content: what it holds, perhaps nested.
-    container: "safetensors" or "torch". sha256: of the file, or of all shards one after another, by name. config,
-    preprocessor: of the config.json and the preprocessor_config.json that belong to it, else empty. part: of
-    the content, as asked for; else empty.
-    """
-
-    path: Path
-    content: Any = field(repr=False)
-    container: str
-    sha256: str
-    config: Mapping[str, Any] = field(default_factory=dict)
-    preprocessor: Mapping[str, Any] = field(default_factory=dict)
-    part: str = ""
+    path: Path  # a file, or a folder, as its owner gave it, without '#part'
+    content: Any = field(repr=False)  # what it holds, perhaps nested
+    container: str  # "safetensors" or "torch"
+    sha256: str  # of the file, or of all shards one after another, by name
+    config: Mapping[str, Any] = field(default_factory=dict)  # of the config.json that belongs to it
+    preprocessor: Mapping[str, Any] = field(default_factory=dict)  # of its preprocessor_config.json
+    part: str = ""  # of the content, as asked for
 
     @property
     def name(self) -> str:
@@ -63,29 +53,20 @@ def read_checkpoint(path: Path) -> CheckpointFile:
     be read whole and safely.
     """
     path, part = split_part(path)
-    with naming_file(path), _readable(path):
+    with naming_file(path):
         checkpoint = find_files(path)
         before = [_signature(file) for file in checkpoint.files]
         size = sum(size for _, _, size, _ in before)
         check_within_limit(size, f"{path} has")
         check_within_memory(size, f"{path} has")
         sha256 = _sha256(checkpoint.files)
-        containers = [_container(file) for file in checkpoint.files]
-        content = _content(checkpoint, containers)
+        containers, contents = zip(*map(_read, checkpoint.files), strict=True)
+        content = _merged(checkpoint, contents)
         if before != [_signature(file) for file in checkpoint.files]:
             raise CheckpointError(f"{path} changed while it was read. Load it again.")
     return CheckpointFile(
         path, content, containers[0].split()[0], sha256, checkpoint.config, checkpoint.preprocessor, part
     )
-
-
-@contextlib.contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """What the disk refuses as a CheckpointError."""
-    try:
-        yield
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}. Check the path.") from error
 
 
 def _signature(path: Path) -> tuple[int, int, int, int]:
@@ -104,19 +85,19 @@ def _sha256(files: Sequence[Path]) -> str:
     digest = hashlib.sha256()
     for path in files:
         with path.open("rb") as file:
-            while piece := file.read(_PIECE):
-                digest.update(piece)
+            hashlib.file_digest(file, lambda: digest)
     return digest.hexdigest()
 
 
-def _container(path: Path) -> str:
+def _read(path: Path) -> tuple[str, Any]:
+    """Its container, and what it holds."""
     with path.open("rb") as file:
-        return container_of(path, file.read(HEAD), path.stat().st_size)
+        container = container_of(path, file.read(HEAD), path.stat().st_size)
+    return container, read_safetensors(path) if container == "safetensors" else read_torch(path, container)
 
 
-def _content(checkpoint: CheckpointFiles, containers: Sequence[str]) -> Any:
+def _merged(checkpoint: CheckpointFiles, contents: Sequence[Any]) -> Any:
     """Of all files together, which the index, where there is one, must be right about."""
-    contents = [_read(path, container) for path, container in zip(checkpoint.files, containers, strict=True)]
     if not checkpoint.keys:
         return contents[0]
     merged: dict[str, Any] = {}
@@ -134,9 +115,3 @@ def _check_keys(path: Path, content: Any, expected: frozenset[str]) -> None:
             f"{path} has other tensors than its index says. Missing: {quoted(missing)}. "
             f"Unexpected: {quoted(extra)}. Copy it again."
         )
-
-
-def _read(path: Path, container: str) -> Any:
-    if container == "safetensors":
-        return read_safetensors(path)
-    return read_torch(path, container)

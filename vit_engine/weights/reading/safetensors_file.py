@@ -52,8 +52,7 @@ class _Entry(NamedTuple):
 def read_safetensors(path: Path) -> dict[str, Tensor]:
     """The tensors of a file, each in memory of its own. CheckpointError unless it is whole."""
     with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(0)
+        size = path.stat().st_size
         try:
             header, start = _header(file, size)
             check_names(header)
@@ -86,10 +85,8 @@ def _entry(name: str, said: Any, available: int) -> _Entry:
     """What the header says of a tensor, held to what the file can have."""
     try:
         (begin, end), shape, kind = said["data_offsets"], tuple(said["shape"]), said["dtype"]
-        if len(shape) > _MOST_SIDES:  # the product of a million sides takes minutes
-            raise ValueError
-        numbers = (*shape, begin, end)
-        if not all(type(number) is int and 0 <= number <= _LARGEST for number in numbers):
+        few = len(shape) <= _MOST_SIDES  # the product of a million sides takes minutes
+        if not few or not all(type(number) is int and 0 <= number <= _LARGEST for number in (*shape, begin, end)):
             raise ValueError
         if math.prod(max(side, 1) for side in shape) > _LARGEST:  # which torch cannot stride, even around a 0
             raise ValueError

@@ -12,28 +12,25 @@ _UNPACK = "Unpack it, and pass what is in it."
 _CONVERT = "Save the model from PyTorch: its state_dict() with torch.save(), or as safetensors."
 _AGAIN = "Download it again, and look at its size."
 
-# How files begin that are taken for checkpoints, what they are, and what to do.
-_BEGINNINGS: tuple[tuple[bytes, str, str], ...] = (
+# What files are that are taken for checkpoints, by their first bytes as a regular expression, and what to do.
+_LOOKS: tuple[tuple[bytes, str, str], ...] = (
     (
-        b"version https://git-lfs",
+        rb"version https://git-lfs",
         "a Git LFS pointer, the note that Git leaves in place of a large file",
         "Run `git lfs pull` where it came from, or download the file itself.",
     ),
-    (b"\x1f\x8b", "a gzip archive", _UNPACK),
-    (b"BZh", "a bzip2 archive", _UNPACK),
-    (b"\xfd7zXZ\x00", "an xz archive", _UNPACK),
-    (b"\x28\xb5\x2f\xfd", "a Zstandard archive", _UNPACK),
-    (b"7z\xbc\xaf\x27\x1c", "a 7z archive", _UNPACK),
-    (b"Rar!", "a RAR archive", _UNPACK),
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras and TensorFlow write", _CONVERT),
-    (b"\x93NUMPY", "a single NumPy array", _CONVERT),
-    (b"GGUF", "a GGUF file, which holds quantised weights", _CONVERT),
-    (b"\x89PNG", "a picture (PNG)", "Pass it to open_image()."),
-    (b"\xff\xd8\xff", "a picture (JPEG)", "Pass it to open_image()."),
-    (b"%PDF", "a PDF document", "Pass the checkpoint."),
-)
-# What other files look like: of the first bytes as a regular expression.
-_LOOKS: tuple[tuple[bytes, str, str], ...] = (
+    (rb"\x1f\x8b", "a gzip archive", _UNPACK),
+    (rb"BZh", "a bzip2 archive", _UNPACK),
+    (rb"\xfd7zXZ\x00", "an xz archive", _UNPACK),
+    (rb"\x28\xb5\x2f\xfd", "a Zstandard archive", _UNPACK),
+    (rb"7z\xbc\xaf\x27\x1c", "a 7z archive", _UNPACK),
+    (rb"Rar!", "a RAR archive", _UNPACK),
+    (rb"\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras and TensorFlow write", _CONVERT),
+    (rb"\x93NUMPY", "a single NumPy array", _CONVERT),
+    (rb"GGUF", "a GGUF file, which holds quantised weights", _CONVERT),
+    (rb"\x89PNG", "a picture (PNG)", "Pass it to open_image()."),
+    (rb"\xff\xd8\xff", "a picture (JPEG)", "Pass it to open_image()."),
+    (rb"%PDF", "a PDF document", "Pass the checkpoint."),
     (rb"(?s).{257}ustar", "a tar archive", _UNPACK),
     (rb"(?s).{4}TFL3", "a TensorFlow Lite model", _CONVERT),
     (rb"\x08[\x01-\x1f][\x12:]", "an ONNX model", _CONVERT),
@@ -46,10 +43,7 @@ _TENSORFLOW = re.compile(r"\.(pb|index|data-\d+-of-\d+)$")
 
 
 def container_of(path: Path, head: bytes, size: int) -> str:
-    """ "torch zip", "torch pickle" or "safetensors", of a file that begins with `head` and has `size` bytes.
-
-    CheckpointError, saying what it is and what to do, for anything else.
-    """
+    """ "torch zip", "torch pickle" or "safetensors", by how a file begins; CheckpointError, saying what else it is."""
     if not size:
         raise CheckpointError(f"{path} is empty (0 bytes); expected safetensors or a PyTorch file. Copy it again.")
     if head.startswith(b"PK\x03\x04"):
@@ -64,10 +58,6 @@ def container_of(path: Path, head: bytes, size: int) -> str:
 
 
 def _what_else(path: Path, head: bytes) -> tuple[str, str]:
-    """What a file is that cannot be read, and what to do."""
-    for beginning, what, todo in _BEGINNINGS:
-        if head.startswith(beginning):
-            return what, todo
     for pattern, what, todo in _LOOKS:
         if re.match(pattern, head):
             return what, todo

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vit_engine.weights.reading.pickles import Function, Unreadable, sequence
 
+Sides = Sequence[int]
 STORAGE_TYPES: Mapping[str, torch.dtype | None] = {
     "UntypedStorage": None,
     "DoubleStorage": torch.float64,
@@ -38,7 +39,6 @@ class StorageType(NamedTuple):
     dtype: torch.dtype | None
 
     def nbytes(self, count: object) -> int:
-        """Of so many values."""
         if type(count) is not int or not 0 <= count <= _LARGEST:
             raise Unreadable("has a storage without a length")
         return count * (self.dtype.itemsize if self.dtype else 1)
@@ -74,18 +74,16 @@ def swap_bytes(values: bytearray | memoryview, kind: StorageType) -> None:
 OTHER_ORDER = {"little": "big", "big": "little"}[sys.byteorder]
 
 
-def _tensor(storage: Storage, offset: int, size: Sequence[int], stride: Sequence[int], *_: object) -> Tensor:
+def _tensor(storage: Storage, offset: int, size: Sides, stride: Sides, *_: object) -> Tensor:
     return _view(storage, offset, size, stride, storage.type.dtype)
 
 
-def _typed_tensor(storage: Storage, offset: int, size: Sequence[int], stride: Sequence[int], *rest: Any) -> Tensor:
+def _typed_tensor(storage: Storage, offset: int, size: Sides, stride: Sides, *rest: Any) -> Tensor:
     """Of a storage that is bytes. rest: whether it is trained, its hooks, its type."""
     return _view(storage, offset, size, stride, rest[2])
 
 
-def _view(
-    storage: Storage, offset: int, size: Sequence[int], stride: Sequence[int], dtype: torch.dtype | None
-) -> Tensor:
+def _view(storage: Storage, offset: int, size: Sides, stride: Sides, dtype: torch.dtype | None) -> Tensor:
     """No memory of its own, whatever shape it claims; RuntimeError where that goes beyond the storage."""
     _check_sizes((offset,), size, stride)
     if dtype is None or math.prod(max(side, 1) for side in size) > _LARGEST:
@@ -114,19 +112,6 @@ def _without_values(dtype: torch.dtype, size: Sequence[int], *_: object) -> Tens
     return torch.empty(tuple(size), dtype=dtype, device="meta")
 
 
-def _sparse(*_: object) -> Tensor:
-    """An empty one in its place: they are refused as what they are."""
-    return torch.zeros(1).to_sparse()
-
-
-def _quantised(*_: object) -> Tensor:
-    return torch.empty(0).as_subclass(PackedTensor)
-
-
-def _size(sides: object = ()) -> tuple[int, ...]:
-    return tuple(sequence(sides))
-
-
 def _name(*parts: object) -> str:
     """Of a device or a layout, which nothing is made of."""
     if not all(type(part) in {str, int} for part in parts):
@@ -150,29 +135,19 @@ _MAKERS = {
     "torch._utils._rebuild_parameter_with_state": Function(_parameter, tensors=True),
     "torch._utils._rebuild_device_tensor_from_cpu_tensor": Function(_parameter, tensors=True),
     "torch._utils._rebuild_meta_tensor_no_storage": Function(_without_values),
-    "torch._utils._rebuild_sparse_tensor": Function(_sparse),
-    "torch._utils._rebuild_qtensor": Function(_quantised),
+    # Empty ones in their place: they are refused as what they are.
+    "torch._utils._rebuild_sparse_tensor": Function(lambda *_: torch.zeros(1).to_sparse()),
+    "torch._utils._rebuild_qtensor": Function(lambda *_: torch.empty(0).as_subclass(PackedTensor)),
 }
 _CLASSES = {
     "torch.Tensor": Function(_parameter, tensors=True),
     "torch.nn.parameter.Parameter": Function(_parameter, tensors=True),
 }
-_QUANTISERS = {
-    f"torch.{name}": name
-    for name in (
-        "per_tensor_affine",
-        "per_tensor_symmetric",
-        "per_channel_affine",
-        "per_channel_symmetric",
-        "per_channel_affine_float_qparams",
-    )
-}
 TENSORS: Mapping[str, Any] = {
     **_MAKERS,
     **_CLASSES,
-    **_QUANTISERS,
     "torch._tensor._rebuild_from_type_v2": Function(_with_attributes),
-    "torch.Size": Function(_size),
+    "torch.Size": Function(lambda sides=(): tuple(sequence(sides))),
     "torch.device": Function(_name),
     "torch.serialization._get_layout": Function(_name),
 }

@@ -14,7 +14,7 @@ from vit_engine.errors import CheckpointError
 from vit_engine.weights.reading.limits import check_within_limit
 from vit_engine.weights.reading.listing import listed
 from vit_engine.weights.reading.pickle_names import resolver
-from vit_engine.weights.reading.pickles import Allowance, Limited, Unreadable, unpickle
+from vit_engine.weights.reading.pickles import Limited, Unreadable, unpickle
 from vit_engine.weights.reading.storages import OTHER_ORDER, Storage, StorageType, storage_key, swap_bytes
 
 _LONGEST_DIRECTORY = 8_000_000  # bytes of the list of entries: 80,000 of them
@@ -22,16 +22,13 @@ _PIECE = 1 << 20
 
 
 def read_zip(path: Path) -> Any:
-    """What an archive holds, each storage in memory of its own. CheckpointError for an archive of another kind.
-
-    Unreadable, zipfile.BadZipFile, or what damage leads to, where it is not whole.
-    """
+    """What an archive holds. CheckpointError for other archives; Unreadable, or what damage leads to, if not whole."""
     with _ShortReads(path.open("rb", buffering=0)) as file, _open(path, file) as archive:
         prefix = _check_torch_zip(path, archive, path.stat().st_size)
         storages = _Records(archive, prefix)
-        allowance = Allowance()
-        with storages.open(f"{prefix}data.pkl") as pickled:
-            content = unpickle(Limited(pickled), allowance, resolve=resolver(allowance), storage=storages.find)
+        with storages.open(archive.getinfo(f"{prefix}data.pkl")) as pickled:
+            limited = Limited(pickled)
+            content = unpickle(limited, resolve=resolver(limited), storage=storages.find)
             _read_out(pickled)
         storages.verify_others()
         return content
@@ -75,25 +72,23 @@ class _Records:
             raise Unreadable(f"claims storages of other lengths than it has ({count:,} values)")
         return Storage(self._values[key], kind)
 
-    def open(self, name: str) -> IO[bytes]:
-        return self._open(self._archive.getinfo(name))
-
     def verify_others(self) -> None:
         """The CRC-32 of what nothing asked for: versions, and storages of no tensor. BadZipFile where one is wrong."""
         for entry in self._archive.infolist():
             if entry.header_offset not in self._opened:
-                with self._open(entry) as record:
+                with self.open(entry) as record:
                     _read_out(record)
 
-    def _open(self, entry: zipfile.ZipInfo) -> IO[bytes]:
+    def open(self, entry: zipfile.ZipInfo) -> IO[bytes]:
         self._opened.add(entry.header_offset)
         if self._unchecked:  # torch.serialization.set_crc32_options(False) writes 0 for all of them
             del entry.CRC
         return self._archive.open(entry)
 
     def _read(self, name: str, kind: StorageType) -> bytearray:
-        values = bytearray(self._archive.getinfo(name).file_size)  # held to the file's size before
-        with self.open(name) as record, memoryview(values) as rest:
+        entry = self._archive.getinfo(name)
+        values = bytearray(entry.file_size)  # held to the file's size before
+        with self.open(entry) as record, memoryview(values) as rest:
             done = 0
             while piece := record.read(_PIECE):
                 rest[done : done + len(piece)] = piece
@@ -105,10 +100,10 @@ class _Records:
         return values
 
     def _byte_order(self) -> str:
-        name = f"{self._prefix}byteorder"
-        if name not in self._archive.NameToInfo:
+        entry = self._archive.NameToInfo.get(f"{self._prefix}byteorder")
+        if entry is None:
             return "little"  # as PyTorch takes it
-        with self.open(name) as record:
+        with self.open(entry) as record:
             order = record.read(_PIECE).decode()
             _read_out(record)
         return order
@@ -126,10 +121,7 @@ def _open(path: Path, file: io.BufferedReader) -> zipfile.ZipFile:
 
 
 def _check_torch_zip(path: Path, archive: zipfile.ZipFile, size: int) -> str:
-    """How its entries' names begin. CheckpointError unless torch.save() may have written it.
-
-    An entry can claim any size; those that are stored as they are have as many bytes as the file has for them.
-    """
+    """How its entries' names begin. CheckpointError unless torch.save() may have written it."""
     entries = archive.infolist()
     names = [entry.filename for entry in entries]
     if other := _other_archive(names):
@@ -141,6 +133,7 @@ def _check_torch_zip(path: Path, archive: zipfile.ZipFile, size: int) -> str:
             f"{path} is a compressed zip archive, and PyTorch's are not: it was packed again. Unpack it, "
             "and save the state dict with torch.save()."
         )
+    # An entry can claim any size; those that are stored as they are have as many bytes as the file has for them.
     if unpacked > size or any(entry.file_size != entry.compress_size for entry in entries):
         raise CheckpointError(f"{path} is damaged: its entries claim {unpacked:,} of {size:,} bytes. Copy it again.")
     return next(name for name in names if _is_content(name)).removesuffix("data.pkl")
@@ -161,7 +154,7 @@ def _other_archive(names: Sequence[str]) -> str:
         return "is an archive of NumPy arrays (.npz), as JAX models are published. Save the model from PyTorch."
     if any(name.endswith("model.weights.h5") for name in names):
         return "is a Keras model. Save the model from PyTorch."
-    if not any(name.count("/") <= 1 and name.endswith("data.pkl") for name in names):
+    if not any(map(_is_content, names)):
         return (
             f"is a zip archive of {len(names)} files ({listed(names, 4)}), and no PyTorch file. Unpack it, and pass "
             "what is in it."

@@ -28,24 +28,19 @@ _ARGUMENTS = ("args", "config", "hyper_parameters", "hparams")  # where runs kee
 
 
 class StateDict(NamedTuple):
-    """Tensors by name, and what else the file says.
-
-    arguments: of the run that they are from, where the file has them. part: which state dict of the file it is, as
-    it stands after '#' in a path; empty where the file is one. left_out: (what, why) of everything beside it.
-    """
+    """Tensors by name, and what else the file says."""
 
     tensors: Mapping[str, Tensor]
-    arguments: Mapping[str, Any]
-    part: str = ""
-    left_out: tuple[tuple[str, str], ...] = ()
+    arguments: Mapping[str, Any]  # of the run that they are from, where the file has them
+    part: str = ""  # of the file, as it stands after '#' in a path; empty where the file is a state dict
+    left_out: tuple[tuple[str, str], ...] = ()  # (what, why) of everything beside it
 
 
 def find_state_dict(content: Any, part: str = "") -> StateDict:
     """The tensors in a file: the file itself, or a part of what a training run saved.
 
-    part: the one that is wanted, with dots where it is in another. Where nothing is said, averaged weights
-    (DINO's teacher, EMA) come before those that they are the average of, as in timm. CheckpointError without
-    any, without that one, or where several are equally likely.
+    part: the one that is wanted, with dots where it is in another; else the likeliest, averaged weights first.
+    CheckpointError without any, without that one, or where several are equally likely.
     """
     parts = find_parts(content)
     if not parts:
@@ -66,8 +61,7 @@ def strip_wrappers(conversion: Conversion) -> None:
 def strip_unknown(conversion: Conversion) -> bool:
     """Take the first word of the patch projection's name from all names that begin with it; False without one.
 
-    For models that are an attribute of something else ("feature_extractor.cls_token"), which only their owner knows:
-    where no format has been found, and until one is. That it was right is proven by the fit, as always.
+    For models that are an attribute of something else ("feature_extractor.cls_token"): the fit proves it right.
     """
     words = {name.split(".")[0] for name in _kernels(conversion.tensors) if "." in name}
     if len(words) != 1:
@@ -86,7 +80,6 @@ def _kernels(tensors: Mapping[str, Tensor]) -> list[str]:
 
 
 def _wrapper_of(tensors: Mapping[str, Tensor]) -> str | None:
-    """A wrapper that names begin with."""
     for wrapper in WRAPPERS:
         if any(name.startswith(wrapper) for name in tensors):
             return wrapper
@@ -94,23 +87,22 @@ def _wrapper_of(tensors: Mapping[str, Tensor]) -> str | None:
 
 
 def _likeliest(parts: Sequence[Part]) -> Part:
-    ranks = [part.rank for part in parts]
-    first = parts[ranks.index(min(ranks))]
-    equal = [part for part, rank in zip(parts, ranks, strict=True) if rank == min(ranks)]
+    first = min(parts, key=lambda part: part.rank)
+    equal = [part for part in parts if part.rank == first.rank]
     if len(equal) > 1:
         raise CheckpointError(
             f"it holds several state dicts, and none has a usual name: {_listed(equal)}. Say which, after a '#': "
-            f"PATH#{shorten(equal[0].name)}"
+            f"PATH#{shorten(first.name)}"
         )
     return first
 
 
 def _named(parts: Sequence[Part], asked: str) -> Part:
     """The part of this name, or the only one whose name ends so, or the tensors whose names begin so."""
-    for fits in (lambda part: part.name == asked, lambda part: part.name.endswith(f".{asked}")):
-        found = [part for part in parts if fits(part)]
-        if len(found) == 1:
-            return found[0]
+    named = [part for part in parts if part.name == asked]
+    named = named or [part for part in parts if part.name.endswith(f".{asked}")]
+    if len(named) == 1:
+        return named[0]
     for part in sorted(parts, key=lambda part: part.rank):
         if chosen := begins_with(part, asked.removeprefix(f"{part.name}.")):
             return chosen
@@ -139,28 +131,20 @@ def _arguments(content: Any) -> Mapping[str, Any]:
 
 
 def _plain(arguments: Mapping[Any, Any], depth: int = 1) -> dict[str, Any]:
-    """Those of plain values, lists of them, and dicts of both.
-
-    Others mean nothing here, and may not be looked at: tuples in tuples, each twice, have no end when they are printed
-    or hashed.
-    """
+    """Those of plain values, lists of them, dicts of both: tuples in tuples, each twice, have no end when printed."""
     plain = {name: each for name, each in arguments.items() if isinstance(name, str) and _is_plain(each)}
     inner = {name: each for name, each in arguments.items() if isinstance(name, str) and isinstance(each, Mapping)}
     return plain | {name: _plain(each, depth - 1) for name, each in inner.items() if depth}
 
 
 def _is_plain(value: Any) -> bool:
-    if isinstance(value, list | tuple):
-        return len(value) <= _LONGEST_LIST and all(map(_is_scalar, value))
-    return _is_scalar(value)
-
-
-def _is_scalar(value: Any) -> bool:
-    return isinstance(value, _SCALARS) and not (isinstance(value, str) and len(value) > _LONGEST_TEXT)
+    values = value if isinstance(value, list | tuple) else (value,)
+    if len(values) > _LONGEST_LIST or not all(isinstance(each, _SCALARS) for each in values):
+        return False
+    return all(len(each) <= _LONGEST_TEXT for each in values if isinstance(each, str))
 
 
 def _what_instead(content: Any) -> str:
-    """What a file holds that has no state dict in it."""
     wanted = "expected a state dict (names to tensors), or one under 'teacher', 'model' or 'state_dict'"
     if isinstance(content, Mapping) and ("param_groups" in content or "optimizer" in content):
         return f"it is the state of an optimizer, without the model; {wanted}. Save the model's state_dict(), too."

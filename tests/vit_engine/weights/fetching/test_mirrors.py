@@ -10,9 +10,8 @@ import pytest
 from tests.vit_engine.weights.serving import BODY, Asked, Served, Server
 from vit_engine.errors import DownloadError
 from vit_engine.weights.fetching.checksum import Expected
-from vit_engine.weights.fetching.download import download
-from vit_engine.weights.fetching.failures import Failure
-from vit_engine.weights.fetching.mirrors import addresses
+from vit_engine.weights.fetching.connection import Failure
+from vit_engine.weights.fetching.download import addresses, download
 
 UNKNOWN = "http://weights.invalid/models/w.pth"  # a host that no resolver knows (RFC 2606)
 

@@ -14,9 +14,9 @@ from vit_engine.errors import CheckpointError, ResourceError
 from vit_engine.resources.budget import BUDGET_VARIABLE
 from vit_engine.spec import Preprocessing
 from vit_engine.weights import load_model
+from vit_engine.weights.formats.clip import in_hugging_faces_words
 from vit_engine.weights.formats.common.format import Sidecar
 from vit_engine.weights.formats.common.hf_config import Config, read_preprocessing
-from vit_engine.weights.formats.common.open_clip import in_hugging_faces_words
 from vit_engine.weights.formats.common.timm_config import describe, preprocessing
 
 NAN, INFINITE = float("nan"), float("inf")

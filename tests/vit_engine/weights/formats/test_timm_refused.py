@@ -14,8 +14,8 @@ from tests.vit_engine.weights.formats.support import assert_parity, pictures
 from tests.vit_engine.weights.formats.timm_peers import HEADS, NATIVE, assert_accounts_for, peer_of, saved, small
 from vit_engine.errors import CheckpointError
 from vit_engine.weights import load_model
-from vit_engine.weights.formats.common.architectures import known_architecture
 from vit_engine.weights.formats.common.plain import is_square
+from vit_engine.weights.formats.common.published import known_architecture
 from vit_engine.weights.formats.timm import WHY_ATTENTION_POOL
 
 SAFE = "model.safetensors"

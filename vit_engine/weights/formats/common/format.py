@@ -1,6 +1,6 @@
-"""What a format of weight files is: how to know it, how to convert it, and what its tensors do not show."""
+"""What a format of weight files is: how to know it, how to convert it, what its tensors do not show; and numbers."""
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,21 +33,35 @@ class Metadata:
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     class_names: tuple[str, ...] | None = None  # None where nobody names them
     published: Published = field(default_factory=dict)  # for advice only: the file need not be one of them
-    rope_base: float | None = (
-        None  # of rotary positions whose periods the file lacks: they follow from it and the heads
-    )
+    rope_base: float | None = None  # of rotary positions whose periods the file lacks: they follow from it and heads
     assumed: tuple[str, ...] = ()  # from the family's published models, where nothing says it: sentences for the report
     missing_info: str = ""  # a sentence; without it a file can only be the weights of a model that is known
 
 
 @dataclass(frozen=True)
 class Format:
-    """A format of weight files."""
-
     name: str
-    recognises: Callable[[Set[str], Sidecar], bool]  # by the names of tensors, wrappers removed
+    recognises: Callable[[Conversion, Sidecar], bool]  # by the tensors, mostly their names, with wrappers removed
     # Brings the tensors to the names of VisionTransformer; raises CheckpointError, saying what and why, for what this
     # format can hold and VisionTransformer cannot be.
     convert: Callable[[Conversion, Sidecar], Metadata]
-    shows: Callable[[Conversion, Sidecar], bool] = lambda conversion, sidecar: False  # or by the tensors themselves
     config_file: str = ""  # that comes with the weights and says how many heads they have
+
+
+def named(*names: str, prefixes: Sequence[str] = ("",)) -> Callable[[Conversion, Sidecar], bool]:
+    """For Format.recognises: whether all of these names are there, behind one and the same prefix."""
+    return lambda conversion, _: any(all(prefix + name in conversion for name in names) for prefix in prefixes)
+
+
+# What counts as a number in a JSON file: to Python true is 1, and NaN, Infinity and 10⁴⁰⁰ are numbers.
+_LARGEST = 1_000_000  # of sizes in pixels, layers, heads, dimensions
+_FINITE = 1e30  # float32 ends at 3.4e38
+
+
+def is_whole(value: Any) -> bool:
+    """A number that counts something: at least 1, and of a size that counts of models have."""
+    return type(value) is int and 1 <= value <= _LARGEST
+
+
+def is_number(value: Any) -> bool:
+    return type(value) in {int, float} and -_FINITE <= value <= _FINITE

@@ -1,33 +1,34 @@
-"""What Hugging Face's config.json and preprocessor_config.json say of a Vision Transformer.
+"""What Hugging Face's config.json and preprocessor_config.json say of a Vision Transformer."""
 
-A config.json may leave out what is transformers' default for its model type, so a family has its defaults.
-"""
-
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from vit_engine.errors import CheckpointError, SpecError
 from vit_engine.spec import Preprocessing
 from vit_engine.weights.conversion import Conversion
-from vit_engine.weights.formats.common.format import Sidecar
-from vit_engine.weights.formats.common.numbers import is_number, is_whole, same
+from vit_engine.weights.formats.common.format import Metadata, Sidecar, is_number, is_whole
 from vit_engine.weights.reading.listing import shorten
 
+Defaults = Mapping[str, Mapping[str, Any]]  # by model type, what a config.json need not say
+# What transformers takes where a config.json does not say it; families have their own beside it.
+BASE: Mapping[str, Any] = {
+    "num_attention_heads": 12,
+    "hidden_size": 768,
+    "num_hidden_layers": 12,
+    "image_size": 224,
+    "patch_size": 16,
+    "hidden_act": "gelu",
+}
 HALF = (0.5, 0.5, 0.5)  # transformers' IMAGENET_STANDARD_MEAN and _STD
 _ACTIVATIONS = {
     "gelu": "gelu",
     "gelu_python": "gelu",
     "quick_gelu": "quick_gelu",
     # one formula, spelled and rounded in five ways
-    "gelu_new": "gelu_tanh",
-    "gelu_fast": "gelu_tanh",
-    "gelu_accurate": "gelu_tanh",
-    "gelu_pytorch_tanh": "gelu_tanh",
-    "gelu_python_tanh": "gelu_tanh",
+    **dict.fromkeys(("gelu_new", "gelu_fast", "gelu_accurate", "gelu_pytorch_tanh", "gelu_python_tanh"), "gelu_tanh"),
 }
 _FILTERS = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")  # by Pillow's numbers
-_RIGHT_FILE = "Put the config.json that came with these weights beside them."
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Config:
     @property
     def heads(self) -> int | None:
         """None where there is no config.json: a default would be a guess."""
-        return self.whole("num_attention_heads") if self.given else None
+        return self._checked("num_attention_heads", is_whole, "a whole number") if self.given else None
 
     @property
     def norm_eps(self) -> float:
@@ -60,14 +61,11 @@ class Config:
             )
         return _ACTIVATIONS[activation]
 
-    def whole(self, key: str) -> int:
-        """CheckpointError unless this is a number that counts something."""
-        value = self[key]
-        if not is_whole(value):
-            raise CheckpointError(
-                f"its config.json's {key} must be a whole number above 0; got {shorten(repr(value))}."
-            )
-        return int(value)
+    def metadata(self, conversion: Conversion, *, mlp: str | None = None, **others: Any) -> Metadata:
+        """What it says, and others say, who come first."""
+        both = {"heads_from": "config.json", "native_size": self.native_size(conversion), **others}
+        names = self.class_names(conversion)
+        return Metadata(heads=self.heads, mlp=mlp or self.mlp, norm_eps=self.norm_eps, class_names=names, **both)
 
     def assumed(self, *what: str) -> tuple[str, ...]:
         """For the report, where there is no config.json to say it."""
@@ -75,10 +73,12 @@ class Config:
 
     def number(self, key: str) -> float:
         """CheckpointError unless this is a number above 0."""
-        value = self[key]
-        if not is_number(value) or value <= 0:
-            raise CheckpointError(f"its config.json's {key} must be a number above 0; got {shorten(repr(value))}.")
-        return float(value)
+        return float(self._checked(key, lambda value: is_number(value) and value > 0, "a number"))
+
+    def _checked(self, key: str, fits: Callable[[Any], bool], kind: str) -> Any:
+        if not fits(self[key]):
+            raise CheckpointError(f"its config.json's {key} must be {kind} above 0; got {shorten(repr(self[key]))}.")
+        return self[key]
 
     def pair(self, key: str) -> tuple[int, int]:
         """(height, width), of one number or two; CheckpointError unless they are whole and above 0."""
@@ -91,12 +91,10 @@ class Config:
         return sides
 
     def native_size(self, conversion: Conversion) -> tuple[int, int] | None:
-        """(height, width) in pixels of whole patches; None without a config.json. CheckpointError if positions differ.
-
-        Sizes that are no multiple of the patch size have their rest cut off, as transformers' convolution does it.
-        """
+        """(height, width) in pixels; None without a config.json. CheckpointError if positions differ."""
         if not self.given:
             return None
+        # Of whole patches: the rest is cut off, as transformers' convolution does it.
         sizes = zip(self.pair("image_size"), self.pair("patch_size"), strict=True)
         (rows, height), (cols, width) = ((side // patch, side - side % patch) for side, patch in sizes)
         if "pos_embed" in conversion:
@@ -112,11 +110,12 @@ class Config:
         kernel = tuple(conversion["patch_embed.proj.weight"].shape[2:])
         found |= {
             "hidden_size": conversion["cls_token"].shape[-1],
-            "num_hidden_layers": len(list(conversion.layers())),
+            "num_hidden_layers": len(conversion.layers()),
         }
         self._demand("patch_size", self["patch_size"], self.pair("patch_size") == kernel, f"kernels of {kernel}")
         for key, value in found.items():
-            self._demand(key, self[key], same(self[key], value), repr(value))
+            same = type(self[key]) is type(value) and self[key] == value  # 1 is not true, and 12.0 is no count
+            self._demand(key, self[key], same, repr(value))
 
     def class_names(self, conversion: Conversion) -> tuple[str, ...] | None:
         """Of id2label, in order; None where there is no classifier, or another number of classes."""
@@ -131,16 +130,13 @@ class Config:
         default = "" if key in self.given else " (transformers' default)"
         if not agrees:
             raise CheckpointError(
-                f"its config.json has {key} {shorten(str(says))}{default}, its tensors {got}. {_RIGHT_FILE}"
+                f"its config.json has {key} {shorten(str(says))}{default}, its tensors {got}. Put the config.json that "
+                "came with these weights beside them."
             )
 
 
-def read_config(sidecar: Sidecar, defaults: Mapping[str, Mapping[str, Any]]) -> Config:
-    """The config.json of a model, or the part of a whole CLIP's that is about pictures.
-
-    defaults: by model type, those of a family; without a config.json, the first is taken. CheckpointError
-    for one of another model type.
-    """
+def read_config(sidecar: Sidecar, defaults: Defaults) -> Config:
+    """A config.json, or a CLIP's part about pictures; without one, the first defaults. CheckpointError for others."""
     config = sidecar.config.get("vision_config", sidecar.config)
     if not isinstance(config, Mapping):
         raise CheckpointError(
@@ -167,30 +163,19 @@ def read_preprocessing(sidecar: Sidecar, default: Preprocessing) -> Preprocessin
         ) from error
 
 
-def assumed_pictures(sidecar: Sidecar, default: Preprocessing) -> tuple[str, ...]:
-    """For the report, of formats whose models differ in it, where no preprocessor_config.json says it."""
-    if sidecar.preprocessor:
-        return ()
-    mean, std = (" ".join(f"{value:g}" for value in values) for values in (default.mean, default.std))
-    return (
-        f"Pictures are normalised with mean {mean} and std {std}, transformers' default: there is no "
-        "preprocessor_config.json, and published models of this format differ in it.",
-    )
-
-
 def _preprocessing(given: Mapping[str, Any], default: Preprocessing) -> Preprocessing:
     # Means and deviations are of pixels in 0..1 here, and of rescaled ones there.
     factor = given.get("rescale_factor", 1 / 255)
     if not is_number(factor) or factor <= 0:
         raise ValueError(f"a rescale_factor of {factor!r:.100}")
     scale = 255 * factor if _said(given, "do_rescale") else 255
-    mean, std = (0.0,) * 3, (1.0,) * 3
+    mean, std = 0.0, 1.0
     if _said(given, "do_normalize"):
-        mean, std = _triple(given.get("image_mean", default.mean)), _triple(given.get("image_std", default.std))
+        mean, std = given.get("image_mean", default.mean), given.get("image_std", default.std)
     number = given.get("resample", _FILTERS.index(default.interpolation))
     if type(number) is not int or not 0 <= number < len(_FILTERS):
         raise ValueError(f"a resample of {number!r:.100}")
-    return Preprocessing(_scaled(mean, scale), _scaled(std, scale), _FILTERS[number])
+    return Preprocessing(_triple(mean, scale), _triple(std, scale), _FILTERS[number])
 
 
 def _said(given: Mapping[str, Any], key: str) -> bool:
@@ -201,14 +186,10 @@ def _said(given: Mapping[str, Any], key: str) -> bool:
     return value
 
 
-def _triple(values: Any) -> tuple[float, float, float]:
-    """One number a channel, or the same for all."""
+def _triple(values: Any, scale: float) -> tuple[float, float, float]:
+    """One number a channel, or the same for all, over the scale."""
     red, green, blue = [values] * 3 if is_number(values) else values
     if not all(map(is_number, (red, green, blue))):
         raise ValueError(f"a mean or std of {values!r:.100}")
-    return float(red), float(green), float(blue)
-
-
-def _scaled(values: tuple[float, float, float], scale: float) -> tuple[float, float, float]:
-    red, green, blue = (value if abs(scale - 1) < 1e-6 else value / scale for value in values)
-    return red, green, blue
+    scale = 1 if abs(scale - 1) < 1e-6 else scale
+    return red / scale, green / scale, blue / scale

@@ -1,15 +1,10 @@
-"""What files with the names of timm's models can hold and VisionTransformer cannot be: refused by name.
-
-These would otherwise fail as a bare list of names, or, worse, pass. Seen in timm 1.0.31, where many models
-share the names of vision_transformer.py and not its equations.
-"""
+"""What files with timm's names can hold and VisionTransformer cannot be: refused by name, because some would pass."""
 
 import math
 import re
 from collections.abc import Set
 
 import torch
-from torch import Tensor
 
 from vit_engine.errors import CheckpointError
 from vit_engine.weights.conversion import Conversion
@@ -33,9 +28,8 @@ UNUSUAL = (
 
 def canonical(names: Set[str]) -> bool:
     """Whether names are those that timm, DeiT, MAE and DINO share, of whatever Vision Transformer."""
-    return any(name.startswith(("patch_embed.", "embeds.")) for name in names) and any(
-        name.startswith("blocks.0.") for name in names
-    )
+    embedded = any(name.startswith(("patch_embed.", "embeds.")) for name in names)
+    return embedded and any(name.startswith("blocks.0.") for name in names)
 
 
 def refuse_unusual(conversion: Conversion) -> None:
@@ -67,15 +61,3 @@ def without_cls_position(conversion: Conversion) -> None:
 def is_square(patches: int) -> bool:
     """Whether so many patches, at least one, are a square grid."""
     return patches > 0 and math.isqrt(patches) ** 2 == patches
-
-
-def unflatten_patches(conversion: Conversion) -> None:
-    """A patch projection kept as a linear layer, (dim, 3 · size · size), becomes the convolution that it is."""
-    name = "patch_embed.proj.weight"
-    if name in conversion and conversion[name].ndim == 2:
-        conversion.combine([name], name, _convolution)
-
-
-def _convolution(weight: Tensor) -> Tensor:
-    size = math.isqrt(weight.shape[1] // 3)
-    return weight.reshape(len(weight), 3, size, size)

@@ -5,13 +5,12 @@ pretrained_cfg; older ones have the fields of pretrained_cfg at the top. Argumen
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vit_engine.errors import CheckpointError
 from vit_engine.spec import INTERPOLATIONS, Preprocessing
-from vit_engine.weights.formats.common.format import Sidecar
-from vit_engine.weights.formats.common.numbers import is_number, is_whole
+from vit_engine.weights.formats.common.format import Sidecar, is_number, is_whole
 
 ASSUMED_NORMALISATION = "Pictures are normalised with ImageNet's mean and std."
 _TRAINING = {"model", "data_dir"}  # arguments of timm's train.py; those of DeiT and MAE have data_path
@@ -19,17 +18,13 @@ _TRAINING = {"model", "data_dir"}  # arguments of timm's train.py; those of DeiT
 
 @dataclass(frozen=True)
 class Description:
-    """What is said of a model. source: what says it, in words.
+    """What is said of a model; nothing of a bare file."""
 
-    options: with which its architecture was changed (timm's model_args). picture: how it wants pictures, in the
-    fields of timm's pretrained_cfg. labels: names of its classes, by number or in their order.
-    """
-
-    source: str
-    architecture: str
-    options: Mapping[str, Any]
-    picture: Mapping[str, Any]
-    labels: Any = None
+    source: str = ""  # what says it, in words; empty for a bare file
+    architecture: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)  # that changed its architecture: timm's model_args
+    picture: Mapping[str, Any] = field(default_factory=dict)  # how it wants pictures, as in timm's pretrained_cfg
+    labels: Any = None  # names of its classes, by number or in their order
 
     @property
     def pooling(self) -> str | None:
@@ -37,45 +32,31 @@ class Description:
         return self.options.get("global_pool")
 
     def sizes(self) -> list[tuple[int, int]]:
-        """Native sizes (height, width) in pixels that it can have: the one that is certain, or the one that was.
-
-        input_size may be that of the model before it was changed (timm says so of its older exports), so a
-        square grid is possible beside it; img_size is certain.
-        """
+        """The native size (height, width) in pixels; none where nothing says it."""
+        # input_size may be that of the model before it was changed (timm says so of its older exports), so a square
+        # grid is possible beside it; img_size is certain.
         certain = self.options.get("img_size")
         if certain is not None:
             return [_pair(certain)]
         size = self.picture.get("input_size")
         return [_pair(size[-2:] if isinstance(size, Sequence) else size)] if size else []
 
-    @property
-    def certain_size(self) -> bool:
-        """Whether sizes() is the native size and nothing else can be."""
-        return self.options.get("img_size") is not None
-
 
 def describe(sidecar: Sidecar) -> Description | None:
     """What came with the tensors, if it is timm's."""
-    kind = sidecar.config.get("model_type", "timm_wrapper")  # transformers, where it has wrapped a timm model
-    if isinstance(sidecar.config.get("architecture"), str) and kind == "timm_wrapper":
-        return _of_config(sidecar.config)
-    if sidecar.arguments.keys() >= _TRAINING and isinstance(sidecar.arguments["model"], str):
-        return _of_training(sidecar.arguments)
+    config, arguments = sidecar.config, sidecar.arguments
+    kind = config.get("model_type", "timm_wrapper")  # transformers, where it has wrapped a timm model
+    if isinstance(config.get("architecture"), str) and kind == "timm_wrapper":
+        picture = _mapping(config, "pretrained_cfg") or config
+        options = {"global_pool": config.get("global_pool"), **_mapping(config, "model_args")}
+        labels = config.get("label_names") or picture.get("label_names") or picture.get("labels")
+        return Description("config.json", config["architecture"], options, picture, labels)
+    if arguments.keys() >= _TRAINING and isinstance(arguments["model"], str):
+        # Those that were not given are None there, and then the architecture's own hold.
+        options = {"global_pool": arguments.get("gp"), "img_size": arguments.get("img_size")}
+        options |= _mapping(arguments, "model_kwargs")
+        return Description("the arguments of the training run", arguments["model"], options, arguments)
     return None
-
-
-def _of_config(config: Mapping[str, Any]) -> Description:
-    picture = _mapping(config, "pretrained_cfg") or config
-    options = {"global_pool": config.get("global_pool"), **_mapping(config, "model_args")}
-    labels = config.get("label_names") or picture.get("label_names") or picture.get("labels")
-    return Description("config.json", config["architecture"], options, picture, labels)
-
-
-def _of_training(arguments: Mapping[str, Any]) -> Description:
-    """Arguments that were not given are None there, and then the architecture's own hold."""
-    options = {"global_pool": arguments.get("gp"), "img_size": arguments.get("img_size")}
-    given = {**options, **_mapping(arguments, "model_kwargs")}
-    return Description("the arguments of the training run", arguments["model"], given, arguments)
 
 
 def _mapping(within: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -85,9 +66,9 @@ def _mapping(within: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return value or {}
 
 
-def preprocessing(description: Description | None) -> tuple[Preprocessing, tuple[str, ...]]:
+def preprocessing(description: Description) -> tuple[Preprocessing, tuple[str, ...]]:
     """How the model wants its pictures, and what of that nobody says and is assumed, a sentence each."""
-    picture = description.picture if description else {}
+    picture = description.picture
     mean, std, resize = picture.get("mean"), picture.get("std"), picture.get("interpolation")
     said, assumed = Preprocessing(), []
     if _three(mean) and _three(std):
