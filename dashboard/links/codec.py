@@ -74,9 +74,8 @@ class Reading:
 
     def tell(self, name: str, asked: str, used: object, why: str = "") -> None:
         """Tell that something takes the place of what the link says."""
-        reason = f" ({why.strip('. ')})" if why else ""
-        shown = repr(self.shorten(asked))
-        self.notices.append(f"The link asks for {name} {shown}, which is not available here{reason}; using {used}.")
+        asked, reason = self.shorten(asked), f" ({why.strip('. ')})" if why else ""
+        self.notices.append(f"The link asks for {name} {asked!r}, which is not available here{reason}; using {used}.")
 
     def tell_problems(self) -> None:
         """Tell why models that were looked for cannot be had."""
@@ -97,8 +96,7 @@ def parameter(
     always: bool = False,
 ) -> Any:
     """A field of a page's state, with its part of the link. name: in the link, where it is not the field's."""
-    part = Parameter(default, key, read, write, name, several, always)
-    return field(default=default, metadata={"parameter": part})
+    return field(default=default, metadata={"parameter": Parameter(default, key, read, write, name, several, always)})
 
 
 def parameters(kind: type) -> dict[str, Parameter]:
@@ -114,16 +112,12 @@ def names(kind: type) -> tuple[str, ...]:
 
 def to_link(state: Any) -> dict[str, str | list[str]]:
     """The parameters of a page's state: what differs from the default."""
-    values = ((row, getattr(state, name)) for name, row in parameters(type(state)).items())
-    named = ((row, value) for row, value in values if row.always or value not in (None, row.default))
-    return {row.name: row.write(value) for row, value in named}
+    values = [(row, getattr(state, name)) for name, row in parameters(type(state)).items()]
+    return {row.name: row.write(value) for row, value in values if row.always or value not in (None, row.default)}
 
 
 def from_link(kind: type, link: Mapping[str, Sequence[str]], available: Available) -> tuple[dict[str, Any], Notices]:
-    """The fields that a link names, brought to what there is, and a notice for each change.
-
-    A field whose value in the link means nothing is left out.
-    """
+    """The fields that a link names, brought to what there is, but those whose value means nothing; and the changes."""
     reading = Reading(link, available, getattr(kind, "LONGEST", LONGEST))
     for name, row in parameters(kind).items():
         if texts := link.get(row.name):
@@ -145,34 +139,29 @@ def option(options: Collection[str]) -> Callable[[str, Reading], Any]:
 
 def nearest(options: Sequence[float]) -> Callable[[str, Reading], Any]:
     """The nearest of these numbers."""
+    return _number(lambda number: min(options, key=lambda option: abs(option - number)))
+
+
+def between(low: int, high: int) -> Callable[[str, Reading], Any]:
+    """A whole number."""
+    return _number(lambda number: int(min(max(number, low), high)))
+
+
+def _number(allowed: Callable[[float], float]) -> Callable[[str, Reading], Any]:
+    """A number, brought to one that is allowed."""
 
     def read(text: str, _: Reading) -> Any:
         number = finite(text)
         if number is None:
             return Instead()
-        found = min(options, key=lambda option: abs(option - number))
+        found = allowed(number)
         return found if found == number else Instead(found)
 
     return read
 
 
-def between(low: int, high: int) -> Callable[[str, Reading], Any]:
-    """A whole number."""
-
-    def read(text: str, _: Reading) -> Any:
-        number = finite(text)
-        if number is None:
-            return Instead()
-        clamped = int(min(max(number, low), high))
-        return clamped if clamped == number else Instead(clamped)
-
-    return read
-
-
 def layer_number(*, last: bool) -> Callable[[str, Reading], Any]:
-    """A layer of the model in use, which may be counted from the last. last: whether the last one has its number, too,
-    where it is None otherwise.
-    """
+    """A layer of the model in use, which may be counted from the last. last: whether the last one keeps its number."""
 
     def read(text: str, link: Reading) -> Any:
         number, depth = finite(text), link.model.depth

@@ -26,11 +26,10 @@ OWN_PREFIXES = (FILE_PREFIX, UPLOADED_PREFIX)  # of models from files
 
 
 def _picture(text: str, link: Reading) -> Any:
-    upload = text.removeprefix(UPLOAD_PREFIX)
-    if find_sample(text) or (upload != text and link.available.find_upload(upload)):
+    if not text.startswith(UPLOAD_PREFIX):
+        return text if find_sample(text) else Instead(link.default)
+    if link.available.find_upload(text.removeprefix(UPLOAD_PREFIX)):
         return text
-    if upload == text:
-        return Instead(link.default)
     link.notices.append(
         f"The uploaded picture of this link ({text[: len(UPLOAD_PREFIX) + 12]}…) is no longer held here: "
         f"upload it again. Showing {SAMPLES[0].title} instead."
