@@ -90,6 +90,11 @@ class Selection:
     scale: str = parameter("shared", key=keys.SCALE, read=option(SCALES))
     clip: float = parameter(99.5, key=keys.CLIP, read=nearest(CLIPS))  # per cent
 
+    @property
+    def one_head(self) -> int | None:
+        """The number of the head; None for a reduction of all heads."""
+        return int(self.head) if self.head.isdigit() else None
+
 
 DEFAULT = Selection()
 
@@ -97,6 +102,4 @@ DEFAULT = Selection()
 def clamp_to_model(layer: int | None, head: str | None, *, depth: int, heads: int) -> tuple[int, str]:
     """A layer and a head that this model has; no layer means the last one."""
     layer = depth - 1 if layer is None else min(max(layer, 0), depth - 1)
-    if head not in REDUCTIONS:
-        head = head if head is not None and head.isdecimal() and int(head) < heads else "mean"
-    return layer, head
+    return layer, head if head and head in (*REDUCTIONS, *map(str, range(heads))) else "mean"

@@ -1,17 +1,19 @@
 """Texts on the screen: as they are, and how far long work is."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
+import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from vit_engine.progress import Progress
 from vit_engine.report.colours import Stops, gradient
 
+RANDOM_BADGE = " :orange-badge[:material/casino: random weights]"
 _MARKUP = re.compile(r"([\\`*_\[\]<>#!|$:~&])")
-_BARE_LINKS = re.compile(
-    r"https?:(?=//)|www(?=\.)|@(?=[-\w]+\.)", re.IGNORECASE
-)  # linked by themselves, escaped or not
+# Linked by themselves, escaped or not.
+_BARE_LINKS = re.compile(r"https?:(?=//)|www(?=\.)|@(?=[-\w]+\.)", re.IGNORECASE)
 
 
 def plain(text: str, *, links: bool = False) -> str:
@@ -65,3 +67,13 @@ def progress_in(place: DeltaGenerator) -> Progress:
         place.progress(min(max(fraction, 0.0), 1.0), text=sentence(message))
 
     return progress
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """The same in the next place of the page, for as long as the job takes."""
+    bar = st.empty()
+    try:
+        yield progress_in(bar)
+    finally:
+        bar.empty()

@@ -13,16 +13,15 @@ from dashboard.samples import SAMPLES
 from dashboard.services import limits, pictures
 from dashboard.services.pictures import Picture
 from dashboard.shell.controls import segments
-from dashboard.shell.formatting import plain, progress_in
+from dashboard.shell.formatting import plain, progress_bar
 from vit_engine import ImageError
 
 UPLOAD_TYPES = ("png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff")
 _SOURCE_TITLES = {"samples": "Samples", "upload": "Upload", "camera": "Camera"}
 SAMPLE_TITLES = {sample.name: sample.title for sample in SAMPLES}
 _TAKEN = "_taken"  # session state: (file id, what was wrong with it or None) of the last uploaded file
-_REMOVED = (
-    "_removed"  # session state: sha256 of the upload that was removed last: a bad one in its place brings it back
-)
+# Session state: sha256 of the upload that was removed last: a bad one in its place brings it back.
+_REMOVED = "_removed"
 _NAMES = "_names"  # session state: sha256 -> file name, of this session's own uploads
 
 
@@ -111,29 +110,24 @@ def _take(file: UploadedFile | None) -> Picture | None:
 
 
 def _in_use() -> Picture | None:
+    """The picture is called by its file's name, but only in the session that it is from."""
     uploaded = st.session_state.get(keys.UPLOADED)
-    return _named(pictures.find_upload(uploaded)) if uploaded else None
-
-
-def _named(picture: Picture | None) -> Picture | None:
-    """By its file's name, but only for the session that it is from."""
-    name = picture and st.session_state.get(_NAMES, {}).get(picture.sha256)
+    picture = pictures.find_upload(uploaded) if uploaded else None
+    name = st.session_state.get(_NAMES, {}).get(uploaded)
     return replace(picture, title=name) if picture and name else picture
 
 
 def _keep(file: UploadedFile) -> tuple[Picture | None, str | None]:
     """Hand a file to the server and choose it; what is wrong with it instead, if anything is."""
-    bar = st.empty()
     try:
-        picture = pictures.keep_upload(file.getvalue(), progress_in(bar))
+        with progress_bar() as progress:
+            picture = pictures.keep_upload(file.getvalue(), progress)
     except ImageError as error:
         st.session_state[keys.UPLOADED] = st.session_state.get(keys.UPLOADED) or st.session_state.get(_REMOVED)
         return _in_use(), str(error)
-    finally:
-        bar.empty()
     st.session_state[keys.UPLOADED] = picture.sha256
     st.session_state.setdefault(_NAMES, {})[picture.sha256] = file.name
-    return _named(picture), None
+    return replace(picture, title=file.name or picture.title), None
 
 
 def _offer_removal(picture: Picture | None) -> None:
