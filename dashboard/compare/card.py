@@ -28,8 +28,9 @@ _FIELDS = {
     "query": keys.PANE_QUERY,
 }  # a field of a pane: the key of its widget
 _QUERY_TITLES = {"shared": "Shared", "cls": "CLS", "own": "Pin here"}
-_QUERY_HELP = """Shared: a click in any pane moves it. CLS: always the CLS token. Pin here: stays at the point that is
-shared now."""
+_QUERY_HELP = (
+    "Shared: a click in any pane moves it. CLS: always the CLS token. Pin here: stays at the point that is shared now."
+)
 
 
 def put(panes: Sequence[Pane], reference: int | None = None) -> dict[str, Any]:

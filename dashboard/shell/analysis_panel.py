@@ -61,12 +61,12 @@ def _title(request: Request, analysis: Analysis | None) -> None:
     warning = RANDOM_BADGE if trace.random else ""
     st.markdown(f"#### {plain(spec.title)}{badge}{warning}", help=f"Loaded from {plain(str(analysis.report))}.")
     st.caption(
-        f"{titled(picture)} · {grid.height}×{grid.width} px · {grid.rows}×{grid.cols} patches · "
+        f"{credited(picture)} · {grid.height}×{grid.width} px · {grid.rows}×{grid.cols} patches · "
         f"{trace.seconds:.1f} s · {trace.nbytes / 1e6:.0f} MB"
     )
 
 
-def titled(picture: Picture) -> str:
+def credited(picture: Picture) -> str:
     """What a picture is called, and who made it."""
     return plain(picture.title) + (f" ({picture.credit})" if picture.credit else "")
 

@@ -4,9 +4,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Literal, cast
 
+import pandas as pd
 import streamlit as st
 
 from dashboard.links import widgets
+from dashboard.shell.formatting import file_name
 
 # Streamlit's own, but kept.
 selectbox: Callable[..., Any] = partial(st.selectbox, persist_state="session")
@@ -67,3 +69,9 @@ def csv_button(
     st.download_button(
         "CSV", content, file_name, "text/csv", key=key, help=help, type=type, icon=icon, on_click="ignore"
     )
+
+
+def download(frame: pd.DataFrame, name: str, *, key: str, help: str) -> None:
+    """The same of a table that may be large, made once the button is pressed. name: of the file, any text."""
+    content, name = (lambda: frame.to_csv(index=False)), f"{file_name(name)}.csv"
+    csv_button(content, name, key=key, help=help, type="tertiary")

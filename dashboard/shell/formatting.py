@@ -9,6 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from vit_engine.progress import Progress
 from vit_engine.report.colours import Stops, gradient
+from vit_engine.trace.statistics import Column
 
 RANDOM_BADGE = " :orange-badge[:material/casino: random weights]"
 _MARKUP = re.compile(r"([\\`*_\[\]<>#!|$:~&])")
@@ -31,6 +32,11 @@ def colour_legend(stops: Stops, low: str, high: str, meaning: str) -> str:
     """A colour scale between what it begins and ends with, as HTML. meaning: of the colours, on hover."""
     bar = f'<span class="scale" style="background: {gradient(stops)}"></span>'
     return f'<div class="legend" title="{meaning}">{low} {bar} {high}</div>'
+
+
+def titled(column: Column) -> str:
+    """A column's title with its unit, unless that goes without saying."""
+    return column.title if column.unit in ("", "0..1") else f"{column.title} ({column.unit})"
 
 
 def file_name(text: str) -> str:

@@ -6,9 +6,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard import keys
-from dashboard.heads import controls, figures
+from dashboard.heads import figures
 from dashboard.heads.figures import DIGITS
 from dashboard.services import limits
+from dashboard.shell import controls
 from dashboard.testing import decode_figure
 from tests.dashboard.heads.fixtures_heads import (
     CLOSE,
