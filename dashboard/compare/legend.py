@@ -3,7 +3,7 @@
 import math
 
 from dashboard.shell import method_control
-from dashboard.shell.formatting import colour_legend
+from dashboard.shell.formatting import RANDOM_BADGE, colour_legend
 from vit_engine import find_method
 from vit_engine.analysis.comparison import Comparison
 from vit_engine.analysis.maps.entropy import map_entropy
@@ -61,5 +61,4 @@ def numbers(comparison: Comparison, panel: Panel, style: Style) -> str:
         texts.append("query CLS" if one.pane.query == "cls" else "query pinned")
     if style.scale == "own":
         texts.append(f"colours end at {panel.limit:.2%}")
-    random = " :orange-badge[:material/casino: random weights]" if one.trace.random else ""
-    return " · ".join(texts) + random
+    return " · ".join(texts) + (RANDOM_BADGE if one.trace.random else "")

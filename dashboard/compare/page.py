@@ -16,7 +16,7 @@ from dashboard.links.selection import Selection
 from dashboard.services import analyses, catalogue
 from dashboard.services.pictures import Picture
 from dashboard.shell import clicks, page_state, sidebar
-from dashboard.shell.formatting import plain
+from dashboard.shell.analysis_panel import credited
 from vit_engine import ModelSpec
 from vit_engine.analysis.comparison import Comparison, letter
 from vit_engine.image import with_short_side
@@ -77,8 +77,7 @@ def _title(picture: Picture, frame: tuple[int, int]) -> DeltaGenerator:
     header = st.container(key="header", horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute")
     with header.container(width="content", gap="xsmall"):
         st.markdown("#### Compare")
-        credit = f" ({picture.credit})" if picture.credit else ""
-        st.caption(f"{plain(picture.title)}{credit} · {frame[0]}×{frame[1]} px")
+        st.caption(f"{credited(picture)} · {frame[0]}×{frame[1]} px")
     return header.container(width="content")
 
 
@@ -108,12 +107,9 @@ def _style(choice: Comparing, selection: Selection) -> Style:
 def _drawn(choice: Comparing, comparison: Comparison | None, panes: Panes, style: Style) -> tuple[Panel, ...]:
     """A panel a pane: its map, or in few words why there is none."""
     there = {} if comparison is None else {panel.name: panel for panel in panels(comparison, style)}
-    drawn = []
-    for number in range(len(choice.panes)):
-        name = letter(number)
-        problem = panes.problems.get(number)
-        drawn.append(there.get(name) or Panel(name, "", message=problem.brief if problem else "…"))
-    return tuple(drawn)
+    words = {number: problem.brief for number, problem in panes.problems.items()}
+    names = enumerate(map(letter, range(len(choice.panes))))
+    return tuple(there.get(name) or Panel(name, "", message=words.get(number, "…")) for number, name in names)
 
 
 def _above(comparison: Comparison | None, drawn: tuple[Panel, ...], style: Style) -> None:
@@ -146,14 +142,9 @@ def _cards(choice: Comparing, specs: Mapping[str, ModelSpec]) -> None:
 def _figure(drawn: tuple[Panel, ...], frame: tuple[int, int], choice: Comparing, style: Style) -> None:
     zoom = zoom_in_pixels(choice.zoom, frame)
     figure = compare_figure(drawn, frame=frame, opacity=style.opacity, zoom=zoom)
+    alt = "The panes' attention over the picture, side by side"
     with st.container(key="comparison_box"):
-        st.plotly_chart(
-            figure,
-            key=keys.COMPARISON,
-            height="stretch",
-            config=CHART,
-            alt="The panes' attention over the picture, side by side",
-        )
+        st.plotly_chart(figure, key=keys.COMPARISON, height="stretch", config=CHART, alt=alt)
     clicks.listen(keys.COMPARISON, partial(_ask, frame), partial(_zoom, frame))
 
 

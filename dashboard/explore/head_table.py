@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -10,9 +11,9 @@ from dashboard import keys
 from dashboard.links import widgets
 from dashboard.services.analyses import Analysis
 from dashboard.shell.controls import csv_button, segments
-from dashboard.shell.formatting import file_name
+from dashboard.shell.formatting import DIGITS, file_name, titled
 from vit_engine import TokenGrid
-from vit_engine.trace.statistics import COLUMNS, STATISTICS
+from vit_engine.trace.statistics import COLUMNS, STATISTICS, Column
 
 _ROWS = "_table_rows"  # session state: (layer, head) of the rows on screen, for the callback
 _LAYERS_TITLES = {"layer": "This layer", "all": "All layers"}
@@ -80,20 +81,17 @@ def _table_columns(which: str) -> list[str]:
 
 def _column_config(grid: TokenGrid, order: list[str]) -> dict:
     """Bars in the cells, each column's length its largest possible value."""
-    most = {"bits": math.log2(grid.tokens), "0..1": 1.0, "px": grid.diagonal, "tokens": float(grid.tokens)}
-    config = {}
-    for column in COLUMNS:
-        if column.name not in order:
-            continue
-        if not column.unit:
-            config[column.name] = st.column_config.NumberColumn(column.title, help=column.description, width=60)
-            continue
-        title = column.title if column.unit == "0..1" else f"{column.title} ({column.unit})"
-        number = "%.1f" if column.unit in ("px", "tokens") else "%.3f" if column.unit == "0..1" else "%.2f"
-        config[column.name] = st.column_config.ProgressColumn(
-            title, help=column.description, format=number, min_value=0.0, max_value=most[column.unit]
-        )
-    return config
+    most = {"bits": math.log2(grid.tokens), "0..1": 1.0, "px": grid.diagonal, "tokens": float(grid.tokens), "": 0.0}
+    return {column.name: _column(column, most[column.unit]) for column in COLUMNS if column.name in order}
+
+
+def _column(column: Column, most: float) -> Any:
+    if not column.unit:
+        return st.column_config.NumberColumn(column.title, help=column.description, width=60)
+    number = f"%.{DIGITS[column.unit]}f"
+    return st.column_config.ProgressColumn(
+        titled(column), help=column.description, format=number, min_value=0.0, max_value=most
+    )
 
 
 def _choose_row() -> dict[str, int | str]:

@@ -11,6 +11,7 @@ from vit_engine.progress import Progress
 from vit_engine.report.colours import Stops, gradient
 from vit_engine.trace.statistics import Column
 
+DIGITS = {"px": 1, "tokens": 1, "bits": 2, "nats": 2, "0..1": 3}  # after the point in tables, by unit
 RANDOM_BADGE = " :orange-badge[:material/casino: random weights]"
 _MARKUP = re.compile(r"([\\`*_\[\]<>#!|$:~&])")
 # Linked by themselves, escaped or not.
