@@ -7,8 +7,8 @@ from dashboard import keys
 from dashboard.models import checkpoint_card
 from dashboard.services import limits
 from dashboard.services.checkpoints import folder, series, user_models
-from dashboard.shell.controls import segments
-from dashboard.shell.formatting import plain, progress_in, sentence
+from dashboard.shell.controls import segments, selectbox
+from dashboard.shell.formatting import plain, progress_bar, sentence
 from vit_engine import CheckpointError
 from vit_engine.analysis.comparison import FILE_PREFIX
 from vit_engine.resources.budget import format_bytes
@@ -66,12 +66,11 @@ def _from_folder(listing: folder.Listing, problem: str) -> str | None:
 def _pick(listing: folder.Listing) -> str | None:
     if st.session_state.get(keys.CHECKPOINT_FILE) not in listing.names:
         st.session_state[keys.CHECKPOINT_FILE] = None
-    return st.selectbox(
+    return selectbox(
         "Checkpoint",
         listing.names,
         key=keys.CHECKPOINT_FILE,
         index=None,
-        persist_state="session",
         placeholder=_found(listing),
         label_visibility="collapsed",
     )
@@ -124,10 +123,8 @@ def _forget_removed() -> None:
 
 def _keep(file: UploadedFile) -> tuple[str, str]:
     """Hand a file to the server; its name there, or what is wrong with it."""
-    bar = st.empty()
     try:
-        return user_models.keep_checkpoint(file, title=file.name, size=file.size, progress=progress_in(bar)), ""
+        with progress_bar() as progress:
+            return user_models.keep_checkpoint(file, title=file.name, size=file.size, progress=progress), ""
     except CheckpointError as error:
         return "", str(error)
-    finally:
-        bar.empty()
