@@ -15,7 +15,6 @@ from dashboard.shell.formatting import DIGITS, file_name, titled
 from vit_engine import TokenGrid
 from vit_engine.trace.statistics import COLUMNS, STATISTICS, Column
 
-_ROWS = "_table_rows"  # session state: (layer, head) of the rows on screen, for the callback
 _LAYERS_TITLES = {"layer": "This layer", "all": "All layers"}
 _KEYS_TITLES = {"all": "All keys", "patches": "Patches only"}
 # Of the statistics that are no entropies: what stands before all others, and what others nearly say.
@@ -29,11 +28,11 @@ def show(analysis: Analysis, *, layer: int) -> None:
     layers, over = _controls(frame, analysis.trace.spec.name)
     shown = frame if layers == "all" else frame[frame["layer"] == layer]
     order = _table_columns("patch_" if over == "patches" else "")
-    st.session_state[_ROWS] = list(zip(shown["layer"].tolist(), shown["head"].tolist(), strict=True))
+    rows = list(zip(shown["layer"].tolist(), shown["head"].tolist(), strict=True))
     st.dataframe(
         shown[[name for name in order if name in shown]],
         key=keys.HEAD_STATISTICS,
-        on_select=partial(widgets.take, _choose_row),
+        on_select=partial(widgets.take, _choose_row, rows),
         selection_mode="single-cell",
         hide_index=True,
         height="content" if layers == "layer" else 460,
@@ -44,25 +43,15 @@ def show(analysis: Analysis, *, layer: int) -> None:
 def _controls(frame: pd.DataFrame, model: str) -> tuple[str, str]:
     """Which layers and which keys to show; beside them the download of everything."""
     with st.container(
-        horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute", key="table_head"
+        key="table_head", horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"
     ):
         st.markdown("**Per-head entropy statistics** :small[a click on a row opens its head]", width="content")
         with st.container(horizontal=True, width="content", key="table_controls"):
             layers = segments("Layers", _LAYERS_TITLES, key=keys.TABLE_LAYERS, default="layer", collapsed=True)
-            over = segments(
-                "Keys",
-                _KEYS_TITLES,
-                key=keys.TABLE_KEYS,
-                default="all",
-                collapsed=True,
-                help="Entropies over all keys, or over patch keys renormalised to sum to 1.",
-            )
-            csv_button(
-                frame.to_csv(index=False),
-                f"heads-{file_name(model)}.csv",
-                key=keys.DOWNLOAD_STATISTICS,
-                help="All layers, heads and columns.",
-            )
+            help = "Entropies over all keys, or over patch keys renormalised to sum to 1."
+            over = segments("Keys", _KEYS_TITLES, key=keys.TABLE_KEYS, default="all", collapsed=True, help=help)
+            name, help = f"heads-{file_name(model)}.csv", "All layers, heads and columns."
+            csv_button(frame.to_csv(index=False), name, key=keys.DOWNLOAD_STATISTICS, help=help)
     return layers, over
 
 
@@ -75,8 +64,8 @@ def _table_columns(which: str) -> list[str]:
         f"mean_{which}entropy_normalised",
     ]
     others = [name for name in STATISTICS if "entropy" not in name and "effective_tokens" not in name]
-    ordered = dict.fromkeys([*_FIRST, *others])
-    return ["layer", "head", *entropies, *(name for name in ordered if name not in _DOWNLOAD_ONLY)]
+    ordered = dict.fromkeys(["layer", "head", *entropies, *_FIRST, *others])
+    return [name for name in ordered if name not in _DOWNLOAD_ONLY]
 
 
 def _column_config(grid: TokenGrid, order: list[str]) -> dict:
@@ -94,9 +83,10 @@ def _column(column: Column, most: float) -> Any:
     )
 
 
-def _choose_row() -> dict[str, int | str]:
+def _choose_row(rows: list[tuple[int, int]]) -> dict[str, int | str]:
+    """rows: (layer, head) of those on the screen."""
     cells = st.session_state[keys.HEAD_STATISTICS]["selection"]["cells"]
     if not cells:
         return {}
-    layer, head = st.session_state[_ROWS][cells[0][0]]
+    layer, head = rows[cells[0][0]]
     return {keys.LAYER: layer, keys.HEAD: str(head)}

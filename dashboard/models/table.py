@@ -1,5 +1,7 @@
 """The table of all models, a part of the page Models."""
 
+from functools import partial
+
 import pandas as pd
 import streamlit as st
 
@@ -9,7 +11,6 @@ from dashboard.services.catalogue import Model
 from dashboard.shell.controls import segments
 from vit_engine.resources.budget import format_bytes
 
-_ROWS = "_models_rows"  # session state: names of the rows on screen, for the callback
 _SHOW_TITLES = {"all": "All", "ready": "Ready", "memory": "In memory"}
 
 
@@ -24,6 +25,28 @@ def memory_meter() -> None:
 
 def show() -> None:
     """The filters and the table."""
+    words, which = _filters()
+    models = [model for model in catalogue.table() if _matches(model, words) and _is_shown(model, which)]
+    if not models:
+        st.info(_nothing(words, which), icon=":material/search_off:")
+        return
+    names = [model.spec.name for model in models]
+    if len(names) == 1:  # found: no need to click it
+        st.session_state[keys.SHOWN_MODEL] = names[0]
+    st.dataframe(
+        pd.DataFrame([_row(model) for model in models]),
+        key=keys.MODELS_TABLE,
+        on_select=partial(_choose_row, names),
+        selection_mode="single-cell",
+        hide_index=True,
+        height=min(len(models) + 1, 11) * 35 + 3,
+        column_config=_COLUMNS,
+        placeholder="–",
+    )
+
+
+def _filters() -> tuple[str, str]:
+    """Words to search for, and which models."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         words = st.text_input(
             "Search",
@@ -34,24 +57,7 @@ def show() -> None:
             width=320,
             persist_state="session",
         )
-        which = segments("Show", _SHOW_TITLES, key=keys.MODELS_SHOW, default="all", collapsed=True)
-    models = [model for model in catalogue.table() if _matches(model, words or "") and _is_shown(model, which)]
-    st.session_state[_ROWS] = [model.spec.name for model in models]
-    if not models:
-        st.info(_nothing(words or "", which), icon=":material/search_off:")
-        return
-    if len(models) == 1:  # found: no need to click it
-        st.session_state[keys.SHOWN_MODEL] = models[0].spec.name
-    st.dataframe(
-        pd.DataFrame([_row(model) for model in models]),
-        key=keys.MODELS_TABLE,
-        on_select=_choose_row,
-        selection_mode="single-cell",
-        hide_index=True,
-        height=min(len(models) + 1, 11) * 35 + 3,
-        column_config=_COLUMNS,
-        placeholder="–",
-    )
+        return words or "", segments("Show", _SHOW_TITLES, key=keys.MODELS_SHOW, default="all", collapsed=True)
 
 
 def _nothing(words: str, which: str) -> str:
@@ -115,7 +121,8 @@ def status(model: Model) -> str:
     return f"↓ {here} about {format_bytes(model.disk_bytes)}"
 
 
-def _choose_row() -> None:
+def _choose_row(names: list[str]) -> None:
+    """names: of the models on the screen."""
     cells = st.session_state[keys.MODELS_TABLE]["selection"]["cells"]
     if cells:
-        st.session_state[keys.SHOWN_MODEL] = st.session_state[_ROWS][cells[0][0]]
+        st.session_state[keys.SHOWN_MODEL] = names[cells[0][0]]
