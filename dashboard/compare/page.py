@@ -51,7 +51,7 @@ def page() -> None:
     with strip:
         _cards(choice, specs)
         _figure(drawn, frame, choice, style)
-        places = _under(choice, panes, comparison, drawn, style)
+        places = _under(panes, comparison, drawn, style)
     if comparison is not None and len(comparison.results) > 1:
         tables.agreement(comparison)
         tables.heads(comparison, choice)
@@ -62,7 +62,7 @@ def page() -> None:
         with corner:
             now = controls.chosen()  # the tables' controls settle on a statistic that all panes have
             export.button(comparison, style, drawn, choice=now, picture=picture, size=size)
-    _fill(choice, panes, places, specs)
+    _fill(panes, places)
 
 
 def _tell_notices() -> None:
@@ -162,26 +162,24 @@ def _zoom(frame: tuple[int, int], **box: list[float]) -> dict[str, Zoom | None]:
     return {} if zoom is None else {keys.ZOOM: None if zoom == WHOLE else zoom}
 
 
-def _under(
-    choice: Comparing, panes: Panes, comparison: Comparison | None, drawn: tuple[Panel, ...], style: Style
-) -> Places:
+def _under(panes: Panes, comparison: Comparison | None, drawn: tuple[Panel, ...], style: Style) -> Places:
     """Below each pane its numbers, its problem, or the place for its progress; returns these places."""
-    specs, places = catalogue.models(), []
-    for number, column in enumerate(st.columns(len(choice.panes), gap="small", wrap=False)):
+    places = []
+    for number, column in enumerate(st.columns(len(drawn), gap="small", wrap=False)):
         with column:
             if number in panes.problems:
-                compare_panes.tell(number, panes, specs[choice.panes[number].model])
+                compare_panes.tell(number, panes)
             elif number in panes.analyses and comparison is not None:
                 st.caption(legend.numbers(comparison, drawn[number], style))
             places.append(st.empty())
     return places
 
 
-def _fill(choice: Comparing, panes: Panes, places: Places, specs: Mapping[str, ModelSpec]) -> None:
+def _fill(panes: Panes, places: Places) -> None:
     """Have the next missing pane analysed and rerun the page, so that panes come one after another."""
     for number in panes.waiting[1:]:
         places[number].progress(0.0, text="Waiting")
     for number in panes.waiting[:1]:
-        compare_panes.fill(specs[choice.panes[number].model], panes, places[number])
+        compare_panes.fill(panes.requests[number], places[number])
         st.session_state[_FILLING] = True
         widgets.again()
