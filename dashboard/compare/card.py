@@ -90,7 +90,6 @@ def _shown(pane: Pane, field: str) -> Any:
 
 
 def _changed(pane: Pane, field: str, value: Any, specs: Mapping[str, ModelSpec]) -> Pane:
-    """A pane after its widget of a field was set to a value."""
     if field == "head":
         value = int(value) if value.isdecimal() else value
     elif field == "query" and value == "own":

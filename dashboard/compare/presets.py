@@ -112,5 +112,4 @@ def _untrained(spec: ModelSpec) -> bool:
 
 
 def _panes(base: Pane, models: list[ModelSpec]) -> tuple[Pane, ...]:
-    """The same pane of several models."""
     return tuple(fitted(replace(base, model=spec.name), spec) for spec in models)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from dashboard import keys
-from dashboard.links.codec import Instead, Reading, finite, nearest, option, parameter
+from dashboard.links.codec import Instead, Reading, finite, fractions, nearest, option, parameter
 from vit_engine import ModelSpec, SpecError
 from vit_engine.analysis.comparison import MAX_PANES, Pane, letter
 from vit_engine.report.style import SCALES, SHOWS
@@ -93,10 +93,6 @@ def _as_texts(panes: Sequence[Pane]) -> list[str]:
     return [str(pane) for pane in panes]
 
 
-def _as_text(zoom: Zoom) -> str:
-    return ",".join(f"{part:.4f}" for part in zoom)
-
-
 @dataclass(frozen=True)
 class Comparing:
     """Everything that decides what Compare draws, beside the sidebar."""
@@ -117,7 +113,7 @@ class Comparing:
     reference: int = parameter(0, key=keys.REFERENCE, read=_reference, write=letter)
     keep: int = parameter(60, key=keys.COMPARE_KEEP, read=nearest(KEEPS))  # per cent of the mass in masks
     # The part that is shown; None for all.
-    zoom: Zoom | None = parameter(None, key=keys.ZOOM, read=_zoom, write=_as_text)
+    zoom: Zoom | None = parameter(None, key=keys.ZOOM, read=_zoom, write=fractions)
 
 
 DEFAULT = Comparing()

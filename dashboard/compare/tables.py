@@ -78,15 +78,13 @@ def heads(comparison: Comparison, choice: Comparing) -> None:
     column = _statistic_control(columns)
     if len(columns) < len(STATISTICS):
         st.caption(f":material/info: {NORMALISED_ONLY}")
-    titles = {one.name: f"{one.name} · {one.trace.spec.title}" for one in comparison.results}
-    if choice.rows == "layer":
-        titles = {one.name: f"{titles[one.name]} · layer {one.pane.layer}" for one in comparison.results}
+    layers = {one.name: f" · layer {one.pane.layer}" if choice.rows == "layer" else "" for one in comparison.results}
+    titles = {one.name: f"{one.name} · {one.trace.spec.title}{layers[one.name]}" for one in comparison.results}
     _table(comparison, column, choice, titles)
     _distribution(comparison, column, choice)
 
 
 def _statistic_control(columns: tuple[Column, ...]) -> Column:
-    """Which statistic, and which rows in which order."""
     by_name = {column.name: column for column in columns}
     if widgets.value_of(keys.STATISTIC) not in by_name:
         widgets.give(keys.STATISTIC, columns[0].name)
@@ -138,7 +136,6 @@ def _table_config(frame: pd.DataFrame, comparison: Comparison, column: Column) -
 
 
 def _distribution(comparison: Comparison, column: Column, choice: Comparing) -> None:
-    """All heads of each layer, a box or a violin per layer and model."""
     with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
         st.markdown(f"**{column.title} by layer** :small[all heads of each model]", width="content")
         segments("Chart", _CHART_TITLES, key=keys.COMPARE_CHART, collapsed=True)

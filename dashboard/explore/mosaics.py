@@ -83,17 +83,9 @@ def head_grid_figure(
 
 def _number(head: int, grid: Mosaic, row: int, col: int) -> Plain:
     x, y = grid.middle(row, col)
-    return {
-        "x": x - grid.cols / 2,
-        "y": y - grid.rows / 2,
-        "text": f"<b>{head}</b>",
-        "showarrow": False,
-        "xanchor": "left",
-        "yanchor": "top",
-        "font": {"size": 12, "color": "#ffffff"},
-        "bgcolor": "rgba(0,0,0,0.55)",
-        "borderpad": 2,
-    }
+    corner = {"x": x - grid.cols / 2, "y": y - grid.rows / 2, "xanchor": "left", "yanchor": "top"}
+    look = {"font": {"size": 12, "color": "#ffffff"}, "bgcolor": "rgba(0,0,0,0.55)", "borderpad": 2}
+    return {**corner, **look, "text": f"<b>{head}</b>", "showarrow": False}
 
 
 def mosaic_figure(
@@ -115,16 +107,13 @@ def mosaic_figure(
     traces, layout = _mosaic(grid, scaled, colours, [text for row in labels for text in row])
     down = [grid.middle(row, 0)[1] for row in range(grid.down)]
     across = [grid.middle(0, col)[0] for col in range(grid.across)]
-    layout["yaxis"] |= _named("layer", down, layers)
-    layout["xaxis"] |= {**_named("head", across, range(grid.across)), "side": "top"}
+    for axis, title, places, names in (("yaxis", "layer", down, layers), ("xaxis", "head", across, range(grid.across))):
+        layout[axis] |= {"visible": True, "title": {"text": title, "standoff": 4}, **ticks(places, names)}
+    layout["xaxis"]["side"] = "top"
     layout["margin"] = {"l": 44, "r": 4, "t": 44, "b": 4}
     layer, head = selected
     layout["shapes"] = [_frame(grid, layer, head or 0, layer, grid.across - 1 if head is None else head)]
     return PlainFigure(traces, layout)
-
-
-def _named(title: str, places: Sequence[float], names: Sequence[int]) -> Plain:
-    return {"visible": True, "title": {"text": title, "standoff": 4}, **ticks(places, names)}
 
 
 def thumbnails(maps: np.ndarray) -> np.ndarray:

@@ -81,8 +81,8 @@ def _attributed(analysis: Analysis, selection: Selection) -> _Maps:
     method, layer, one = find_method(selection.method), _layer(analysis, selection), selection.one_head
     head = selection.head if one is None else one
     patch, found = attributions(analysis, method, head=head, point=selection.query)
-    row = list(found).index(layer) if layer in found else 0
-    every, large = np.stack([each.heads for each in found.values()]), list(found.values())[row].map
+    row, maps = list(found).index(layer) if layer in found else 0, list(found.values())
+    every, large = np.stack([each.heads for each in maps]), maps[row].map
     limits, limit = _limits(every, selection), upper_limit(large.values, selection.clip)
     if selection.scale == "shared" and one is not None and "head" in method.depends_on:
         limit = float(limits[row, one])  # as in the layer's other heads
@@ -159,8 +159,8 @@ def _cell_texts(analysis: Analysis) -> list[list[str]]:
     statistics = analysis.trace.statistics
     bits = statistics.cls_entropy / math.log(2)
     return [
-        [f"layer {layer} · head {head}<br>CLS entropy {bits[row, head]:.2f} bits" for head in range(bits.shape[1])]
-        for row, layer in enumerate(statistics.layers)
+        [f"layer {layer} · head {head}<br>CLS entropy {entropy:.2f} bits" for head, entropy in enumerate(row)]
+        for layer, row in zip(statistics.layers, bits, strict=True)
     ]
 
 

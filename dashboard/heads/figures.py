@@ -183,16 +183,8 @@ def _hover(title: str, unit: str, variable: str) -> str:
 
 
 def _colour_bar(unit: str) -> dict:
-    return {
-        "thickness": 10,
-        "outlinewidth": 0,
-        "len": 1,
-        "xpad": 6,
-        "ypad": 0,
-        "nticks": 6,
-        "title": {"text": unit, "side": "top"},
-        "tickfont": {"size": 11},
-    }
+    size = {"thickness": 10, "outlinewidth": 0, "len": 1, "xpad": 6, "ypad": 0}
+    return {**size, "nticks": 6, "title": {"text": unit, "side": "top"}, "tickfont": {"size": 11}}
 
 
 def _frame(left: float, top: float, right: float, bottom: float) -> list[dict]:

@@ -1,5 +1,7 @@
 """Which head to look at, and why: a part of the page Heads."""
 
+from operator import attrgetter
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -69,18 +71,10 @@ def _entry(place: int, entry: RankedHead, pixels: np.ndarray, values: np.ndarray
 
 def _table(rankings: tuple[Ranking, ...]) -> pd.DataFrame:
     """One row an entry of any ranking."""
+    fields = ["layer", "head", "value", "unit", "reason"]
     rows = [
-        {
-            "ranking": ranking.name,
-            "place": place,
-            "layer": entry.layer,
-            "head": entry.head,
-            "value": entry.value,
-            "unit": entry.unit,
-            "reason": entry.reason,
-            "group": " ".join(f"{layer}:{head}" for layer, head in entry.group),
-        }
+        (ranking.name, place, *attrgetter(*fields)(entry), " ".join(f"{layer}:{head}" for layer, head in entry.group))
         for ranking in rankings
         for place, entry in enumerate(ranking.entries)
     ]
-    return pd.DataFrame(rows, columns=["ranking", "place", "layer", "head", "value", "unit", "reason", "group"])
+    return pd.DataFrame(rows, columns=["ranking", "place", *fields, "group"])

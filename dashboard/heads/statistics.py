@@ -50,7 +50,6 @@ def show_map(analysis: Analysis, selection: Selection) -> None:
 
 
 def _statistic() -> Column:
-    """Which statistic is mapped."""
     name = controls.selectbox(
         "Statistic",
         list(STATISTICS),
@@ -89,7 +88,6 @@ def show_profile(request: Request, analysis: Analysis, view: HeadsView) -> None:
 
 
 def _overlay(spec: ModelSpec) -> None:
-    """Which models are drawn beside the one in use."""
     specs = catalogue.models()
     st.multiselect(
         "Models beside it",

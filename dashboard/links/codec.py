@@ -175,6 +175,11 @@ def layer_number(*, last: bool) -> Callable[[str, Reading], Any]:
     return read
 
 
+def fractions(values: Sequence[float]) -> str:
+    """A point or a box as text."""
+    return ",".join(f"{value:.4f}" for value in values)
+
+
 def finite(text: str) -> float | None:
     """The number that a text says, or None."""
     try:

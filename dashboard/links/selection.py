@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dashboard import keys
-from dashboard.links.codec import Instead, Reading, between, finite, layer_number, nearest, option, parameter
+from dashboard.links.codec import Instead, Reading, between, finite, fractions, layer_number, nearest, option, parameter
 from dashboard.samples import SAMPLES, find_sample
 from vit_engine.analysis import methods
 from vit_engine.analysis.comparison import FILE_PREFIX
@@ -68,10 +68,6 @@ def _clamp(fraction: float) -> float:
     return min(max(fraction, 0.0), 1.0) if fraction == fraction else 0.5
 
 
-def _point(query: tuple[float, float]) -> str:
-    return f"{query[0]:.4f},{query[1]:.4f}"
-
-
 @dataclass(frozen=True)
 class Selection:
     """Everything that decides what Explore draws."""
@@ -83,7 +79,7 @@ class Selection:
     head: str = parameter("mean", key=keys.HEAD, read=_head)  # "mean", "max", "min" or a number as text
     method: str = parameter(RAW, key=keys.METHOD, read=_method)  # a name in METHODS
     # None for CLS, or the point (y, x) as fractions
-    query: tuple[float, float] | None = parameter(None, key=keys.QUERY, read=_query, write=_point)
+    query: tuple[float, float] | None = parameter(None, key=keys.QUERY, read=_query, write=fractions)
     view: str = parameter("over", key=keys.VIEW, read=option(VIEWS))
     opacity: int = parameter(65, key=keys.OPACITY, read=between(0, 100))  # per cent
     colours: str = parameter("auto", key=keys.COLOURS, read=option(COLOURS))

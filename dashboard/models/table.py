@@ -15,7 +15,6 @@ _SHOW_TITLES = {"all": "All", "ready": "Ready", "memory": "In memory"}
 
 
 def memory_meter() -> None:
-    """How much models and analyses take of what they may."""
     held, bound = memory.in_memory(), limits.MODEL_BYTES
     used = sum(one.nbytes for one in held.values())
     models = f"{len(held)} model{'s'[: len(held) != 1]}, {format_bytes(used)} of {format_bytes(bound)}"
@@ -24,7 +23,6 @@ def memory_meter() -> None:
 
 
 def show() -> None:
-    """The filters and the table."""
     words, which = _filters()
     models = [model for model in catalogue.table() if _matches(model, words) and _is_shown(model, which)]
     if not models:
@@ -46,7 +44,6 @@ def show() -> None:
 
 
 def _filters() -> tuple[str, str]:
-    """Words to search for, and which models."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         words = st.text_input(
             "Search",
@@ -98,13 +95,7 @@ _COLUMNS = {
     "disk": st.column_config.NumberColumn("On disk", format="%.1f MB", width=90, help="Its weight file."),
     "licence": st.column_config.TextColumn("Licence", width=120, help="Of the weights."),
 }
-_ORIGINS = {
-    "packaged": "✓ ready · packaged",
-    "downloaded": "✓ ready · downloaded",
-    "random": "✓ ready · random weights",
-    "file": "✓ ready · your folder",
-    "upload": "✓ ready · uploaded",
-}
+_ORIGINS = {"random": "random weights", "file": "your folder", "upload": "uploaded"}  # others are called as they are
 
 
 def status(model: Model) -> str:
@@ -114,7 +105,7 @@ def status(model: Model) -> str:
     if model.download is not None:
         return "… downloading"
     if model.ready:
-        return _ORIGINS[model.origin]
+        return f"✓ ready · {_ORIGINS.get(model.origin, model.origin)}"
     if model.failure:
         return "✕ download failed"
     here = f"{format_bytes(model.part_bytes)} of" if model.part_bytes else "not here ·"
