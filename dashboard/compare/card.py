@@ -10,7 +10,6 @@ import streamlit as st
 
 from dashboard import keys
 from dashboard.compare.state import LEAST_PANES, fitted
-from dashboard.keys import of_pane
 from dashboard.links import widgets
 from dashboard.services import catalogue
 from dashboard.shell import method_control
@@ -72,10 +71,9 @@ def _now() -> list[Pane]:
 
 
 def _taken(number: int, pane: Pane, specs: Mapping[str, ModelSpec]) -> Pane:
-    """A pane with what its widgets say otherwise."""
     shown = pane
     for field, key in _FIELDS.items():
-        value = st.session_state.get(of_pane(key, number))
+        value = st.session_state.get(keys.of_pane(key, number))
         if value is not None and value != _shown(shown, field):
             pane = _changed(pane, field, value, specs)
     return pane
@@ -114,7 +112,7 @@ def show(number: int, specs: Mapping[str, ModelSpec]) -> None:
         _menu(number, pane)
     spec = specs[pane.model]
     with st.container(horizontal=True, gap="small", wrap=False, key=f"pane_row_{number}"):
-        key = of_pane(keys.PANE_LAYER, number)
+        key = keys.of_pane(keys.PANE_LAYER, number)
         widgets.hold(key, pane.layer, spec.depth)
         layer_slider(spec.depth, key=key)
         with _held(number, pane, "head") as key:
@@ -138,7 +136,7 @@ def _held(number: int, pane: Pane, field: str) -> Iterator[str]:
 
     Its state is kept for the session because a widget in a closed menu gets its value only when the menu opens.
     """
-    key = of_pane(_FIELDS[field], number)
+    key = keys.of_pane(_FIELDS[field], number)
     with widgets.holding(key, _shown(pane, field)):
         yield key
 
@@ -160,7 +158,7 @@ def _menu(number: int, pane: Pane) -> None:
         ):
             st.button(
                 title,
-                key=of_pane(key, number),
+                key=keys.of_pane(key, number),
                 icon=f":material/{icon}:",
                 disabled=not able,
                 on_click=widgets.take,

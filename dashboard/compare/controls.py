@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard import keys
 from dashboard.compare import card
-from dashboard.compare import presets as compare_presets
+from dashboard.compare.presets import presets
 from dashboard.compare.state import DEFAULT, KEEPS, Comparing, fitted
 from dashboard.links import selection, widgets
 from dashboard.services import catalogue
@@ -39,7 +39,7 @@ def _beginning() -> tuple[Pane, ...]:
     layer, head = st.session_state.get(keys.LAYER), st.session_state.get(keys.HEAD, "mean")
     method = st.session_state.get(keys.METHOD, RAW)
     pane = Pane(name, -1 if layer is None else layer, int(head) if head.isdecimal() else head, method)
-    offered = compare_presets.presets(fitted(pane, specs[name]), specs, catalogue.ready_models())
+    offered = presets(fitted(pane, specs[name]), specs, catalogue.ready_models())
     found = {preset.name: preset.panes for preset in offered if preset.panes}
     return found.get("patches") or found.get("last") or DEFAULT.panes
 
@@ -54,16 +54,15 @@ def _keep_to(specs: Mapping[str, ModelSpec]) -> list[str]:
 
 
 def chosen() -> Comparing:
-    """What the widgets say now."""
     return page_state.chosen(Comparing)
 
 
-def presets() -> None:
+def preset_buttons() -> None:
     """A button a preset; those that cannot be had say why."""
     choice = chosen()
     base = choice.panes[choice.reference]
     with st.container(horizontal=True, key="presets", gap="small"):
-        for preset in compare_presets.presets(base, catalogue.models(), catalogue.ready_models()):
+        for preset in presets(base, catalogue.models(), catalogue.ready_models()):
             st.button(
                 preset.title,
                 key=f"{keys.PRESET}_{preset.name}",

@@ -9,7 +9,6 @@ from streamlit.delta_generator import DeltaGenerator
 from dashboard import keys
 from dashboard.compare import card, controls, export, legend, tables
 from dashboard.compare import panes as compare_panes
-from dashboard.compare.panes import Panes
 from dashboard.compare.state import WHOLE, Comparing, Zoom, zoom_in_pixels, zoom_on
 from dashboard.links import widgets
 from dashboard.links.selection import Selection
@@ -23,8 +22,6 @@ from vit_engine.image import with_short_side
 from vit_engine.report.figure import GAP, compare_figure, figure_aspect
 from vit_engine.report.panels import Panel, panels
 from vit_engine.report.style import Style
-
-Places = list[DeltaGenerator]  # below each pane
 
 # showTips: Plotly would advise a double click to zoom back, which does nothing here: there is a button for it.
 CHART = {"displaylogo": False, "scrollZoom": False, "doubleClick": False, "showTips": False, "showSendToCloud": False}
@@ -40,15 +37,14 @@ def page() -> None:
     picture, size = sidebar.picture(), selection.size
     frame, specs = with_short_side(picture.shape, size), catalogue.models()
     corner = _title(picture, frame)
-    controls.presets()
+    controls.preset_buttons()
     controls.toolbar()
     panes = compare_panes.look(choice.panes, picture, size, specs)
     comparison = _comparison(choice, selection, panes)
     style = _style(choice, selection)
     drawn = _drawn(choice, comparison, panes, style)
     _above(comparison, drawn, style)
-    strip = _strip(len(choice.panes), frame)
-    with strip:
+    with _strip(len(choice.panes), frame):
         _cards(choice, specs)
         _figure(drawn, frame, choice, style)
         places = _under(panes, comparison, drawn, style)
@@ -81,7 +77,7 @@ def _title(picture: Picture, frame: tuple[int, int]) -> DeltaGenerator:
     return header.container(width="content")
 
 
-def _comparison(choice: Comparing, selection: Selection, panes: Panes) -> Comparison | None:
+def _comparison(choice: Comparing, selection: Selection, panes: compare_panes.Panes) -> Comparison | None:
     """What the panes show that are analysed; None where none is."""
     if not panes.analyses:
         return None
@@ -104,7 +100,9 @@ def _style(choice: Comparing, selection: Selection) -> Style:
     )
 
 
-def _drawn(choice: Comparing, comparison: Comparison | None, panes: Panes, style: Style) -> tuple[Panel, ...]:
+def _drawn(
+    choice: Comparing, comparison: Comparison | None, panes: compare_panes.Panes, style: Style
+) -> tuple[Panel, ...]:
     """A panel a pane: its map, or in few words why there is none."""
     there = {} if comparison is None else {panel.name: panel for panel in panels(comparison, style)}
     words = {number: problem.brief for number, problem in panes.problems.items()}
@@ -149,7 +147,6 @@ def _figure(drawn: tuple[Panel, ...], frame: tuple[int, int], choice: Comparing,
 
 
 def _ask(frame: tuple[int, int], *, x: float, y: float) -> dict[str, tuple[float, float]]:
-    """A click is a query for all panes."""
     height, width = frame
     # A common grid may end beyond the picture.
     y, x = (min(max(part, 0.0), 1.0) for part in (y / height, x / width))
@@ -162,7 +159,9 @@ def _zoom(frame: tuple[int, int], **box: list[float]) -> dict[str, Zoom | None]:
     return {} if zoom is None else {keys.ZOOM: None if zoom == WHOLE else zoom}
 
 
-def _under(panes: Panes, comparison: Comparison | None, drawn: tuple[Panel, ...], style: Style) -> Places:
+def _under(
+    panes: compare_panes.Panes, comparison: Comparison | None, drawn: tuple[Panel, ...], style: Style
+) -> list[DeltaGenerator]:
     """Below each pane its numbers, its problem, or the place for its progress; returns these places."""
     places = []
     for number, column in enumerate(st.columns(len(drawn), gap="small", wrap=False)):
@@ -175,7 +174,7 @@ def _under(panes: Panes, comparison: Comparison | None, drawn: tuple[Panel, ...]
     return places
 
 
-def _fill(panes: Panes, places: Places) -> None:
+def _fill(panes: compare_panes.Panes, places: list[DeltaGenerator]) -> None:
     """Have the next missing pane analysed and rerun the page, so that panes come one after another."""
     for number in panes.waiting[1:]:
         places[number].progress(0.0, text="Waiting")

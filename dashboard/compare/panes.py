@@ -7,7 +7,6 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import keys
-from dashboard.keys import of_pane
 from dashboard.services import catalogue, downloads, limits, memory
 from dashboard.services.analyses import Analysis, Cost, Request
 from dashboard.services.pictures import Picture
@@ -56,10 +55,7 @@ def look(panes: tuple[Pane, ...], picture: Picture, size: int, specs: Mapping[st
 
 
 def _problem(request: Request, kept: int) -> Problem | None:
-    """What stands against an analysis, as far as is known without doing it.
-
-    kept: bytes of the traces of the panes that are analysed.
-    """
+    """What stands against an analysis, without doing it. kept: bytes of the traces of the panes that are analysed."""
     spec = request.spec
     if downloads.find_download(spec.name) is not None:
         return Problem("downloading", "downloading", "")
@@ -78,9 +74,7 @@ def _problem(request: Request, kept: int) -> Problem | None:
 
 
 def _refusal(cost: Cost, kept: int) -> str:
-    """Why an analysis will not run, or empty. One that does not fit beside those of the other panes would push them
-    out, and they it, without an end.
-    """
+    """Why an analysis will not run, or empty: what does not fit beside other panes, they and it push out for ever."""
     together, most = kept + cost.kept_bytes, limits.TRACE_BYTES
     if cost.refusal or together <= most:
         return cost.refusal
@@ -108,7 +102,7 @@ def tell(number: int, panes: Panes) -> None:
         show(problem.text, icon=":material/cloud_off:" if failed else ":material/download:")
         st.button(
             "Try again" if failed else "Download",
-            key=of_pane(keys.PANE_DOWNLOAD, number),
+            key=keys.of_pane(keys.PANE_DOWNLOAD, number),
             icon=":material/download:",
             on_click=downloads.start_download,
             args=(spec,),
@@ -119,7 +113,7 @@ def tell(number: int, panes: Panes) -> None:
     if problem.kind == "failed":
         st.button(
             "Try again",
-            key=of_pane(keys.PANE_RETRY, number),
+            key=keys.of_pane(keys.PANE_RETRY, number),
             icon=":material/refresh:",
             on_click=_forget,
             args=(_key(request),),

@@ -62,7 +62,6 @@ def _fitted_or_told(text: str, pane: Pane | str, link: Reading) -> Pane | None:
 
 
 def _pane(text: str, link: Reading) -> Pane | str:
-    """The pane that a text says, or why it is left out."""
     try:
         pane = Pane.parse(text)
     except SpecError as error:
@@ -129,9 +128,7 @@ def zoom_in_pixels(zoom: Zoom | None, frame: tuple[int, int]) -> Zoom | None:
 
 
 def zoom_on(box: Mapping[str, Sequence[float]], frame: tuple[int, int]) -> Zoom | None:
-    """The part of the picture to show for a box {"x": …, "y": …} in pixels: the least of the picture's own shape
-    that holds it. None for a box that is next to nothing.
-    """
+    """The least part of the picture's own shape that holds a box {"x": …, "y": …} in pixels; None for a tiny box."""
     height, width = frame
     left, right = sorted(part / width for part in box["x"][:2])
     top, bottom = sorted(part / height for part in box["y"][:2])

@@ -117,9 +117,7 @@ def mosaic_figure(
 
 
 def thumbnails(maps: np.ndarray) -> np.ndarray:
-    """Maps (layers, heads, rows, cols) at no more than THUMBNAIL patches a side, and CANVAS all together: each the
-    mean of a block of patches.
-    """
+    """Maps (layers, heads, rows, cols) of blocks' means: at most THUMBNAIL patches a side, and CANVAS all together."""
     *lead, rows, cols = maps.shape
     side = min(THUMBNAIL, max(CANVAS // max(lead), 1))
     block = -(-max(rows, cols) // side)
@@ -141,9 +139,7 @@ def _frame(grid: Mosaic, top: int, left: int, bottom: int, right: int) -> Plain:
 
 
 def _mosaic(grid: Mosaic, cells: np.ndarray, colours: str, labels: Sequence[str]) -> tuple[list[Plain], Plain]:
-    """Traces and layout: cells (down, across, rows, cols), scaled to 0..1, in one heatmap, and an unseen one with a
-    cell for each of them, which tells its label.
-    """
+    """Traces and layout: cells (down, across, rows, cols) of 0..1 in one heatmap, and an unseen one that has labels."""
     high, wide = grid.steps
     canvas = np.full((grid.down * high, grid.across * wide), np.nan, dtype=np.float32)
     canvas.reshape(grid.down, high, grid.across, wide)[:, : grid.rows, :, : grid.cols] = cells.transpose(0, 2, 1, 3)

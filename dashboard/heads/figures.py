@@ -141,7 +141,6 @@ def _divergence_map(divergence: np.ndarray, heads: Sequence[Head], colours: str)
 
 
 def _frames(heads: Sequence[Head], groups: Sequence[Sequence[Head]]) -> list[dict]:
-    """Around each part of a group that stands together."""
     place = {head: number for number, head in enumerate(heads)}
     runs = [run for group in groups for run in _runs(sorted(place[head] for head in group))]
     return [shape for first, last in runs for shape in _frame(first - 0.5, first - 0.5, last + 0.5, last + 0.5)]

@@ -47,7 +47,6 @@ def _alone(older: bool) -> bool:
 
 
 def _keep(part: str, link: Parameters) -> None:
-    """Know these parameters again."""
     others = [one for one in st.session_state.get(_used(part), ()) if one != link]
     st.session_state[_used(part)] = (*others, link)[-KEPT:]
 

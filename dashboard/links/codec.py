@@ -67,7 +67,6 @@ class Reading:
         return spec
 
     def find_model(self, name: str) -> ModelSpec | None:
-        """A model by name, or None."""
         if name not in self.models:
             self.models[name] = self.available.find_model(name)
         return self.models[name][0]
@@ -133,12 +132,10 @@ def from_link(kind: type, link: Mapping[str, Sequence[str]], available: Availabl
 
 
 def option(options: Collection[str]) -> Callable[[str, Reading], Any]:
-    """One of these."""
     return lambda text, link: text if text in options else Instead(link.default)
 
 
 def nearest(options: Sequence[float]) -> Callable[[str, Reading], Any]:
-    """The nearest of these numbers."""
     return _number(lambda number: min(options, key=lambda option: abs(option - number)))
 
 

@@ -49,7 +49,6 @@ def begin(page: str) -> None:
 
 
 def page() -> str | None:
-    """The page of this run."""
     return st.session_state.get(_PAGE)
 
 

@@ -112,43 +112,37 @@ def _ask_heads(found: Inspected) -> int | None:
 
 
 def _buttons(found: Inspected, listed: Sequence[str]) -> None:
-    run = _series_of(found, listed)
+    runs = series.find_series(listed) if found.name.startswith(FILE_PREFIX) else ()
     with st.container(horizontal=True):
         if user_models.is_added(found):
             open_button(found.name, key=keys.OPEN_CHECKPOINT)
         elif st.button(
             "Add to models", key=keys.ADD_CHECKPOINT, disabled=found.spec is None, type="primary", icon=":material/add:"
         ):
-            _add(found)
-        names = catalogue.series_models(run, found.name) if run else ()
-        if run is not None and not catalogue.models().keys() >= set(names):
-            count = len(names)
-            label = f"Add all {count} of {run.run}" if count == len(run.names) else f"Add {count} of {len(run.names)}"
-            if st.button(
-                plain(label),
-                key=keys.ADD_SERIES,
-                disabled=found.spec is None,
-                icon=":material/timeline:",
-                help=f"Checkpoints {run.numbers[0]} to {run.numbers[-1]} of one run: a slider steps through them.",
-            ):
-                _add_series(run, found.name)
+            with _reporting([found.display_name]) as progress:
+                title = user_models.add(found.name, progress).title
+                _tell(f"Added as **{plain(title)}**: choose it in the sidebar, in every session of this server.")
+        for run in runs:
+            if found.display_name in run.names:
+                _offer_series(run, found)
 
 
-def _series_of(found: Inspected, listed: Sequence[str]) -> Series | None:
-    if not found.name.startswith(FILE_PREFIX):
-        return None
-    return next((run for run in series.find_series(listed) if found.display_name in run.names), None)
-
-
-def _add(found: Inspected) -> None:
-    with _reporting([found.display_name]) as progress:
-        title = user_models.add(found.name, progress).title
-        _tell(f"Added as **{plain(title)}**: choose it in the sidebar, in every session of this server.")
-
-
-def _add_series(run: Series, like: str) -> None:
+def _offer_series(run: Series, found: Inspected) -> None:
+    names = catalogue.series_models(run, found.name)
+    if catalogue.models().keys() >= set(names):
+        return
+    count = len(names)
+    label = f"Add all {count} of {run.run}" if count == len(run.names) else f"Add {count} of {len(run.names)}"
+    if not st.button(
+        plain(label),
+        key=keys.ADD_SERIES,
+        disabled=found.spec is None,
+        icon=":material/timeline:",
+        help=f"Checkpoints {run.numbers[0]} to {run.numbers[-1]} of one run: a slider steps through them.",
+    ):
+        return
     with _reporting(run.names) as progress:
-        added = catalogue.add_series(run, like, progress)
+        added = catalogue.add_series(run, found.name, progress)
         left = "  \n".join(f"Left out: {plain(name)}, {plain(why)}" for name, why in added.left_out)
         _tell(f"Added {len(added.names)} models of **{plain(run.run)}**.  \n{left}".rstrip())
 

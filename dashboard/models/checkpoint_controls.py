@@ -38,7 +38,6 @@ def show() -> None:
 
 
 def _listing() -> tuple[folder.Listing, str]:
-    """What the folder offers, and what is wrong with the folder itself."""
     try:
         return folder.list_checkpoints(), ""
     except CheckpointError as error:

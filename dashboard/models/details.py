@@ -66,7 +66,6 @@ def _buttons(model: Model) -> None:
 
 
 def open_button(name: str, *, key: str) -> None:
-    """Shows a model in Explore."""
     choose, icon = (lambda: {keys.MODEL: name},), ":material/blur_on:"
     if st.button("Open in Explore", key=key, on_click=widgets.take, args=choose, icon=icon, type="primary"):
         page_state.leave_for(opening.EXPLORE)

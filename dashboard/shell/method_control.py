@@ -32,7 +32,6 @@ def select(key: str, *, per_head: bool = False) -> None:
 
 
 def title(name: str) -> str:
-    """What a method is called."""
     return methods.find_method(name).title
 
 
