@@ -15,12 +15,11 @@ from vit_engine.report.style import Style
 def legend(comparison: Comparison, drawn: tuple[Panel, ...], style: Style) -> str:
     """The colour scale, where it begins and where it ends, as HTML."""
     panels = [panel for panel in drawn if not panel.message]
-    changed = next((panel for panel in panels if panel.difference), None)
-    panel = changed or panels[0]
-    compared = [panel for panel in panels if panel.difference == (changed is not None)]
-    even = len({panel.grid.patches for panel in compared if panel.grid is not None}) > 1
+    compared = [panel for panel in panels if panel.difference] or panels
+    panel = compared[0]
+    even = len({each.grid.patches for each in compared if each.grid is not None}) > 1
     low, high = _ends(comparison, panel, style, even=even)
-    return colour_legend(panel.stops, low, high, _meaning(comparison, changed is not None, even=even))
+    return colour_legend(panel.stops, low, high, _meaning(comparison, panel.difference, even=even))
 
 
 def _ends(comparison: Comparison, panel: Panel, style: Style, *, even: bool) -> tuple[str, str]:

@@ -29,19 +29,15 @@ def show() -> None:
         "Every tensor is accounted for, or the file is refused with the reason. What you add can be chosen by "
         "everybody on this server."
     )
-    listing, problem = _listing()
+    try:
+        listing, problem = folder.list_checkpoints(), ""
+    except CheckpointError as error:
+        listing, problem = folder.Listing(()), str(error)
     st.session_state.setdefault(keys.CHECKPOINT_SOURCE, "folder" if listing.names else "upload")
     source = segments("Where it is", _SOURCE_TITLES, key=keys.CHECKPOINT_SOURCE, collapsed=True)
     name = _from_folder(listing, problem) if source == "folder" else _from_upload()
     if name is not None:
         checkpoint_card.show(name, listing.names)
-
-
-def _listing() -> tuple[folder.Listing, str]:
-    try:
-        return folder.list_checkpoints(), ""
-    except CheckpointError as error:
-        return folder.Listing(()), str(error)
 
 
 def _from_folder(listing: folder.Listing, problem: str) -> str | None:
@@ -58,7 +54,10 @@ def _from_folder(listing: folder.Listing, problem: str) -> str | None:
             icon=":material/folder_open:",
         )
     picked = _pick(listing) if listing.names else None
-    _say_what_is_not_listed(listing)
+    if listing.cut:
+        st.caption("There are more than are listed. A link opens those too: add ?model=file:NAME to the address.")
+    if listing.left_out:
+        st.caption("Left out: " + ", ".join(f"{count:,} × {why}" for why, count in listing.left_out) + ".")
     return None if picked is None else FILE_PREFIX + picked
 
 
@@ -73,13 +72,6 @@ def _pick(listing: folder.Listing) -> str | None:
         placeholder=_found(listing),
         label_visibility="collapsed",
     )
-
-
-def _say_what_is_not_listed(listing: folder.Listing) -> None:
-    if listing.cut:
-        st.caption("There are more than are listed. A link opens those too: add ?model=file:NAME to the address.")
-    if listing.left_out:
-        st.caption("Left out: " + ", ".join(f"{count:,} × {why}" for why, count in listing.left_out) + ".")
 
 
 def _found(listing: folder.Listing) -> str:

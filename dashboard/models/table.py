@@ -24,7 +24,7 @@ def memory_meter() -> None:
 
 def show() -> None:
     words, which = _filters()
-    models = [model for model in catalogue.table() if _matches(model, words) and _is_shown(model, which)]
+    models = [model for model in catalogue.table() if _matches(model, words, which)]
     if not models:
         st.info(_nothing(words, which), icon=":material/search_off:")
         return
@@ -63,14 +63,10 @@ def _nothing(words: str, which: str) -> str:
     return "No model is in memory: each is loaded when it is first used." if which == "memory" else "No model is here."
 
 
-def _matches(model: Model, words: str) -> bool:
-    spec = model.spec
+def _matches(model: Model, words: str, which: str) -> bool:
+    spec, is_shown = model.spec, {"all": True, "ready": model.ready, "memory": model.held is not None}[which]
     text = f"{spec.title} {spec.name} {spec.family} {spec.licence}".lower()
-    return all(word in text for word in words.lower().split())
-
-
-def _is_shown(model: Model, which: str) -> bool:
-    return {"all": True, "ready": model.ready, "memory": model.held is not None}[which]
+    return is_shown and all(word in text for word in words.lower().split())
 
 
 def _row(model: Model) -> dict[str, object]:

@@ -28,17 +28,14 @@ _SHARED = ("size", "query", "opacity", "colours", "clip")  # of the Selection, w
 _SCALE_TITLES = {"shared": "Shared", "own": "Own"}
 
 
-def restore(*, panes: bool = False) -> None:
-    """Bring a link that somebody opened into the widgets; call before any of them. panes: as of sidebar()."""
-    keep = [field.name for field in fields(Selection) if field.name not in _SHARED] if panes else ()
-    page_state.restore(Selection, lambda selection: picture_controls.opened(selection.picture), keep=keep)
-
-
 def sidebar(*, panes: bool = False) -> None:
     """The shared controls: picture, model, working size, look. panes: a page whose panes have models of their own.
 
-    What they say is looked up here, once a run, and handed down to the page by picture() and request().
+    A link that somebody opened is brought into them. What they say is looked up here, once a run, and handed down to
+    the page by picture() and request().
     """
+    keep = [field.name for field in fields(Selection) if field.name not in _SHARED] if panes else ()
+    page_state.restore(Selection, lambda selection: picture_controls.opened(selection.picture), keep=keep)
     page_state.defaults(Selection, "model", "size", "opacity", "colours", "scale", "clip")
     with st.sidebar:
         _picture.set(picture_controls.show())
