@@ -150,7 +150,13 @@ def _menu(number: int, pane: Pane) -> None:
         with _held(number, pane, "method") as key:
             method_control.select(key)
         for title, key, icon, able, act in (
-            ("Make it the reference", keys.PANE_REFERENCE, "flag", number != reference, partial(_refer, number)),
+            (
+                "Make it the reference",
+                keys.PANE_REFERENCE,
+                "flag",
+                number != reference,
+                lambda: {keys.REFERENCE: number},
+            ),
             ("Duplicate", keys.PANE_DUPLICATE, "content_copy", count < MAX_PANES, partial(_duplicate, number)),
             ("Move left", keys.PANE_LEFT, "arrow_back", number > 0, partial(_swap, number, number - 1)),
             ("Move right", keys.PANE_RIGHT, "arrow_forward", number < count - 1, partial(_swap, number, number + 1)),
@@ -170,10 +176,6 @@ def _menu(number: int, pane: Pane) -> None:
 def _act(act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """What a button does, where the pane that it stood at is still that one."""
     return act() if current() else {}
-
-
-def _refer(number: int) -> dict[str, Any]:
-    return {keys.REFERENCE: number}
 
 
 def add() -> dict[str, Any]:

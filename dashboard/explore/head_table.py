@@ -56,13 +56,8 @@ def _controls(frame: pd.DataFrame, model: str) -> tuple[str, str]:
 
 
 def _table_columns(which: str) -> list[str]:
-    entropies = [
-        f"cls_{which}entropy_bits",
-        f"cls_{which}entropy_normalised",
-        f"cls_{which}effective_tokens",
-        f"mean_{which}entropy_bits",
-        f"mean_{which}entropy_normalised",
-    ]
+    entropies = [f"cls_{which}{name}" for name in ("entropy_bits", "entropy_normalised", "effective_tokens")]
+    entropies += [f"mean_{which}{name}" for name in ("entropy_bits", "entropy_normalised")]
     others = [name for name in STATISTICS if "entropy" not in name and "effective_tokens" not in name]
     ordered = dict.fromkeys(["layer", "head", *entropies, *_FIRST, *others])
     return [name for name in ordered if name not in _DOWNLOAD_ONLY]

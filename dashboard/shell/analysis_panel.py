@@ -72,10 +72,7 @@ def credited(picture: Picture) -> str:
 
 
 def chart(figure: Figure, key: str, aspect: float, on_click: Callable[..., Change], *, alt: str) -> None:
-    """A clickable chart in a box that keeps its aspect (width over height) at every width.
-
-    on_click: as clicks.listen() has it.
-    """
+    """A chart in a box that keeps its aspect (width over height) at every width. on_click: as of clicks.listen()."""
     st.html(f"<style>.st-key-{key}_box {{ aspect-ratio: {aspect:.4f}; }}</style>")
     with st.container(key=f"{key}_box"):
         st.plotly_chart(figure, key=key, height="stretch", config=CHART, alt=alt)

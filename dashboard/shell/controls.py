@@ -51,7 +51,7 @@ def layer_slider(depth: int, *, key: str, help: str | None = None, disabled: boo
 
 
 def reset_button(label: str, what: str, *, key: str, icon: str) -> None:
-    """Sets what stands under a key of the session state, a query or a zoom, back to None."""
+    """Sets what stands under a key of the session state, and is no widget's, back to None."""
     take, icon = (lambda: {what: None},), f":material/{icon}:"
     st.button(label, key=key, on_click=widgets.take, args=take, type="tertiary", icon=icon)
 

@@ -12,7 +12,7 @@ from dashboard.links.selection import DEFAULT, UPLOAD_PREFIX
 from dashboard.samples import SAMPLES
 from dashboard.services import limits, pictures
 from dashboard.services.pictures import Picture
-from dashboard.shell.controls import segments
+from dashboard.shell.controls import reset_button, segments
 from dashboard.shell.formatting import plain, progress_bar
 from vit_engine import ImageError
 
@@ -82,15 +82,11 @@ def _samples() -> None:
     )
 
 
-def _forget() -> None:
-    st.session_state[keys.UPLOADED] = None
-
-
 def _forget_removed(key: str) -> None:
     """A file that its owner removed is no longer the picture in use; one that is replaced is removed first."""
     if st.session_state[key] is None:
         st.session_state[_REMOVED] = st.session_state.get(keys.UPLOADED)
-        _forget()
+        st.session_state[keys.UPLOADED] = None
 
 
 def _take(file: UploadedFile | None) -> Picture | None:
@@ -134,4 +130,4 @@ def _offer_removal(picture: Picture | None) -> None:
     """An upload that came by a link, or before the page was changed, has no cross of its own."""
     if picture is not None:
         st.caption(f"Showing {plain(picture.title)}.")
-        st.button("Remove", key=keys.REMOVE_UPLOAD, on_click=_forget, icon=":material/close:", type="tertiary")
+        reset_button("Remove", keys.UPLOADED, key=keys.REMOVE_UPLOAD, icon="close")
