@@ -55,7 +55,7 @@ def numbers(comparison: Comparison, panel: Panel, style: Style) -> str:
     if one is not comparison.base and not math.isnan(share - base):
         texts.append(f"Δ {round(100 * (share - base)):+d} points".replace("-", "−"))
     if one.pane.method != RAW:
-        texts.insert(0, method_control.title(one.pane.method))
+        texts.insert(0, find_method(one.pane.method).title)
     if one.pane.query != "shared":
         texts.append("query CLS" if one.pane.query == "cls" else "query pinned")
     if style.scale == "own":

@@ -79,12 +79,6 @@ def _table(similarity: HeadSimilarity) -> pd.DataFrame:
     """One row a pair of heads."""
     first, second = np.triu_indices(len(similarity.heads), 1)
     numbers = np.asarray(similarity.heads, dtype=np.int16)
-    return pd.DataFrame(
-        {
-            "layer": numbers[first, 0],
-            "head": numbers[first, 1],
-            "other_layer": numbers[second, 0],
-            "other_head": numbers[second, 1],
-            "divergence_bits": similarity.divergence[first, second],
-        }
-    )
+    names = ["layer", "head", "other_layer", "other_head"]
+    frame = pd.DataFrame(np.hstack([numbers[first], numbers[second]]), columns=names)
+    return frame.assign(divergence_bits=similarity.divergence[first, second])

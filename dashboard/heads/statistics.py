@@ -75,15 +75,13 @@ def show_profile(request: Request, analysis: Analysis, view: HeadsView) -> None:
     bar, drawn, notices = st.empty(), st.container(), st.container()
     analyses = {analysis.trace.spec.name: analysis, **_others(request, view, bar, notices)}
     profiles = [_profile(one, column.name) for one in analyses.values()]
-    figure, alt = (
-        profile_figure(profiles, title=column.title, unit=column.unit),
-        f"{column.title} of every head by layer",
-    )
+    figure = profile_figure(profiles, title=column.title, unit=column.unit)
+    alt = f"{column.title} of every head by layer"
     drawn.plotly_chart(figure, key=keys.PROFILE, height=400, config=analysis_panel.CHART, alt=alt)
     with notices:
         _comparability(column, analyses)
-        frame = pd.concat([_frame(one, column.name).assign(model=name) for name, one in analyses.items()])
-        frame = frame[["model", "layer", "head", column.name]]
+        frames = {name: _frame(one, column.name) for name, one in analyses.items()}
+        frame = pd.concat(frames, names=["model"]).reset_index("model")
         controls.download(frame, f"profile-{column.name}", key=keys.DOWNLOAD_PROFILE, help="One row a head.")
 
 
@@ -110,9 +108,8 @@ def _others(request: Request, view: HeadsView, bar: DeltaGenerator, notices: Del
         try:
             found[name] = analyse_too(replace(request, spec=specs[name]), progress_in(bar))
         except VitEngineError as error:
-            notices.warning(
-                f"{plain(specs[name].title)}: {analysis_panel.reason(error, name)}", icon=":material/layers_clear:"
-            )
+            reason = analysis_panel.reason(error, name)
+            notices.warning(f"{plain(specs[name].title)}: {reason}", icon=":material/layers_clear:")
     bar.empty()
     return found
 

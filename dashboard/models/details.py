@@ -19,7 +19,9 @@ def show(model: Model | None) -> None:
     if model is None:
         return
     with st.container(border=True, key="model_details"):
-        _heading(model)
+        colour = "green" if model.held else "blue" if model.ready else "orange" if model.download else "gray"
+        st.markdown(f"##### {plain(model.spec.title)} :{colour}-badge[{plain(status(model))}]")
+        st.caption(plain(model.spec.description))
         _buttons(model)
         if model.download is not None:
             download_panel.progress(model.spec.name)
@@ -30,12 +32,6 @@ def show(model: Model | None) -> None:
         if report is not None:
             with st.expander("Load report", icon=":material/fact_check:"):
                 load_report.show(report, model.spec, key=keys.LOAD_REPORT, download_key=keys.DOWNLOAD_REPORT)
-
-
-def _heading(model: Model) -> None:
-    colour = "green" if model.held else "blue" if model.ready else "orange" if model.download else "gray"
-    st.markdown(f"##### {plain(model.spec.title)} :{colour}-badge[{plain(status(model))}]")
-    st.caption(plain(model.spec.description))
 
 
 def _buttons(model: Model) -> None:

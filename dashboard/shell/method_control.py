@@ -27,12 +27,9 @@ def show(*, per_head: bool = False) -> None:
 
 def select(key: str, *, per_head: bool = False) -> None:
     """The same under another key, whatever there is to choose."""
+    names, titles = _names(per_head=per_head), {each.name: each.title for each in methods.METHODS}
     described = "\n\n".join(f"**{each.title}**: {each.description} :small[{each.source}]" for each in methods.METHODS)
-    selectbox("Method", _names(per_head=per_head), key=key, format_func=title, help=described)
-
-
-def title(name: str) -> str:
-    return methods.find_method(name).title
+    selectbox("Method", names, key=key, format_func=titles.__getitem__, help=described)
 
 
 def meaning(method: Method) -> str:

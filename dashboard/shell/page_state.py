@@ -1,7 +1,4 @@
-"""What is chosen on a page: from a link into the session state, from the widgets, and into the address.
-
-A page's state is a dataclass of parameters, as dashboard.links.codec has it.
-"""
+"""What is chosen on a page: from a link into the session state, from the widgets, and into the address."""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NoReturn, TypeVar
@@ -38,10 +35,8 @@ def restore(
     def opened() -> dict[str, Any]:
         values, notices = codec.from_link(kind, link, codec.Available(_find_model, pictures.find_upload, model))
         state = kind(**values)
-        rows = codec.parameters(kind).items()
-        keyed = {
-            row.key: getattr(state, name) for name, row in rows if row.key and (name in values or name not in kept)
-        }
+        wanted = {name: row.key for name, row in codec.parameters(kind).items() if name in values or name not in kept}
+        keyed = {key: getattr(state, name) for name, key in wanted.items() if key}
         return {**_with_notices(kind, notices), **keyed, **also(state)}
 
     widgets.take(opened)

@@ -2,6 +2,7 @@
 
 import base64
 from dataclasses import replace
+from typing import Any
 
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
@@ -41,26 +42,21 @@ def show() -> Picture:
     if source == "samples":
         _samples()
     else:
-        uploaded = _take(_uploader() if source == "upload" else _camera())
+        uploaded = _take(_file(source))
     return uploaded or pictures.sample_picture(st.session_state.get(keys.SAMPLE) or DEFAULT.picture)
 
 
-def _uploader() -> UploadedFile | None:
-    return st.file_uploader(
-        "Picture file",
-        UPLOAD_TYPES,
-        key=keys.UPLOAD,
-        label_visibility="collapsed",
-        max_upload_size=limits.PICTURE_MEGABYTES,
-        on_change=_forget_removed,
-        args=(keys.UPLOAD,),
-    )
-
-
-def _camera() -> UploadedFile | None:
-    return st.camera_input(
-        "Photograph", key=keys.CAMERA, label_visibility="collapsed", on_change=_forget_removed, args=(keys.CAMERA,)
-    )
+def _file(source: str) -> UploadedFile | None:
+    key = keys.CAMERA if source == "camera" else keys.UPLOAD
+    options: dict[str, Any] = {
+        "key": key,
+        "on_change": _forget_removed,
+        "args": (key,),
+        "label_visibility": "collapsed",
+    }
+    if source == "camera":
+        return st.camera_input("Photograph", **options)
+    return st.file_uploader("Picture file", UPLOAD_TYPES, max_upload_size=limits.PICTURE_MEGABYTES, **options)
 
 
 def _samples() -> None:
