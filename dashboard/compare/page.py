@@ -78,7 +78,6 @@ def _title(picture: Picture, frame: tuple[int, int]) -> DeltaGenerator:
 
 
 def _comparison(choice: Comparing, selection: Selection, panes: compare_panes.Panes) -> Comparison | None:
-    """What the panes show that are analysed; None where none is."""
     if not panes.analyses:
         return None
     return analyses.compare(

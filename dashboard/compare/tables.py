@@ -42,7 +42,7 @@ def agreement(comparison: Comparison) -> None:
             f"{comparison.keep:.0%}]",
             width="content",
         )
-        csv_button(frame.to_csv(index=False), "agreement.csv", key=keys.DOWNLOAD_AGREEMENT)
+        csv_button(frame, "agreement", key=keys.DOWNLOAD_AGREEMENT)
     config = {column.name: _agreement_column(column, comparison.frame) for column in AGREEMENT_COLUMNS}
     _dataframe(frame, key=keys.AGREEMENT, config=config, height="content")
     st.caption(
@@ -110,7 +110,7 @@ def _table(comparison: Comparison, column: Column, choice: Comparing, titles: Ma
         frame = frame.loc[differences.sort_values(ascending=False, kind="stable").index]
     grouped, config = _grouped(frame, comparison, column, titles), _table_config(frame, comparison, column)
     _dataframe(grouped, key=keys.COMPARE_HEADS, config=config, height="content" if len(frame) <= 12 else 460)
-    csv_button(frame.to_csv(index=False), f"heads-{column.name}.csv", key=keys.DOWNLOAD_COMPARE_HEADS)
+    csv_button(frame, f"heads-{column.name}", key=keys.DOWNLOAD_COMPARE_HEADS)
 
 
 def _grouped(frame: pd.DataFrame, comparison: Comparison, column: Column, titles: Mapping[str, str]) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from dashboard import keys
 from dashboard.links import widgets
 from dashboard.services.analyses import Analysis
 from dashboard.shell.controls import csv_button, segments
-from dashboard.shell.formatting import DIGITS, file_name, titled
+from dashboard.shell.formatting import DIGITS, titled
 from vit_engine import TokenGrid
 from vit_engine.trace.statistics import COLUMNS, STATISTICS, Column
 
@@ -50,8 +50,7 @@ def _controls(frame: pd.DataFrame, model: str) -> tuple[str, str]:
             layers = segments("Layers", _LAYERS_TITLES, key=keys.TABLE_LAYERS, default="layer", collapsed=True)
             help = "Entropies over all keys, or over patch keys renormalised to sum to 1."
             over = segments("Keys", _KEYS_TITLES, key=keys.TABLE_KEYS, default="all", collapsed=True, help=help)
-            name, help = f"heads-{file_name(model)}.csv", "All layers, heads and columns."
-            csv_button(frame.to_csv(index=False), name, key=keys.DOWNLOAD_STATISTICS, help=help)
+            csv_button(frame, f"heads-{model}", key=keys.DOWNLOAD_STATISTICS, help="All layers, heads and columns.")
     return layers, over
 
 

@@ -46,7 +46,6 @@ def _restore(spec: ModelSpec) -> None:
 
 
 def _view(spec: ModelSpec) -> HeadsView:
-    """What the widgets say now."""
     view = page_state.chosen(HeadsView, overlay=tuple(widgets.value_of(keys.HEADS_OVERLAY)))
     return replace(view, layer=None) if view.layer == spec.depth - 1 else view
 

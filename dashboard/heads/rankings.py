@@ -48,7 +48,7 @@ def show(analysis: Analysis, selection: Selection, view: HeadsView) -> None:
         small = method.attribute(run, layer=entry.layer, head=entry.head, query=query).map.values
         _entry(place, entry, analysis.pixels, small, selection)
     name = f"rankings-{analysis.trace.spec.name}"
-    controls.download(_table(rankings), name, key=keys.DOWNLOAD_RANKINGS, help="All five rankings.")
+    controls.csv_button(_table(rankings), name, key=keys.DOWNLOAD_RANKINGS, help="All five rankings.", later=True)
 
 
 def _entry(place: int, entry: RankedHead, pixels: np.ndarray, values: np.ndarray, selection: Selection) -> None:

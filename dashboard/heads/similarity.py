@@ -41,7 +41,7 @@ def show(analysis: Analysis, selection: Selection, view: HeadsView) -> None:
     )
     analysis_panel.chart(figure, keys.SIMILARITY, 1.08, partial(_open, heads), alt="Divergence of every two heads")
     name = f"similarity-{analysis.trace.spec.name}"
-    controls.download(_table(found), name, key=keys.DOWNLOAD_SIMILARITY, help="One row a pair of heads.")
+    controls.csv_button(_table(found), name, key=keys.DOWNLOAD_SIMILARITY, help="One row a pair of heads.", later=True)
 
 
 def _controls(depth: int) -> None:
@@ -76,7 +76,6 @@ def _groups_in_words(groups: tuple[tuple[Head, ...], ...]) -> str:
 
 
 def _table(similarity: HeadSimilarity) -> pd.DataFrame:
-    """One row a pair of heads."""
     first, second = np.triu_indices(len(similarity.heads), 1)
     numbers = np.asarray(similarity.heads, dtype=np.int16)
     names = ["layer", "head", "other_layer", "other_head"]

@@ -46,7 +46,7 @@ def show_map(analysis: Analysis, selection: Selection) -> None:
     st.plotly_chart(figure, key=keys.STATISTIC_MAP, config=analysis_panel.CHART, height=height, alt=alt)
     clicks.listen(keys.STATISTIC_MAP, partial(_open, profile.layers, heads))
     frame, name = _frame(analysis, column.name), f"{column.name}-{analysis.trace.spec.name}"
-    controls.download(frame, name, key=keys.DOWNLOAD_STATISTIC, help="One row a head.")
+    controls.csv_button(frame, name, key=keys.DOWNLOAD_STATISTIC, help="One row a head.", later=True)
 
 
 def _statistic() -> Column:
@@ -82,7 +82,9 @@ def show_profile(request: Request, analysis: Analysis, view: HeadsView) -> None:
         _comparability(column, analyses)
         frames = {name: _frame(one, column.name) for name, one in analyses.items()}
         frame = pd.concat(frames, names=["model"]).reset_index("model")
-        controls.download(frame, f"profile-{column.name}", key=keys.DOWNLOAD_PROFILE, help="One row a head.")
+        controls.csv_button(
+            frame, f"profile-{column.name}", key=keys.DOWNLOAD_PROFILE, help="One row a head.", later=True
+        )
 
 
 def _overlay(spec: ModelSpec) -> None:

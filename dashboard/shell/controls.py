@@ -56,22 +56,16 @@ def reset_button(label: str, what: str, *, key: str, icon: str) -> None:
     st.button(label, key=key, on_click=widgets.take, args=take, type="tertiary", icon=icon)
 
 
-def csv_button(
-    content: str | Callable[[], str],
-    file_name: str,
-    *,
-    key: str,
-    help: str | None = None,
-    type: Literal["secondary", "tertiary"] = "secondary",
-) -> None:
-    """Offers a table as a CSV file. content: or what makes it once it is asked for."""
-    icon = ":material/download:"
+def csv_button(frame: pd.DataFrame, name: str, *, key: str, help: str | None = None, later: bool = False) -> None:
+    """Offers a table as a CSV file of this name. later: less loudly, and the file is made once it is asked for."""
     st.download_button(
-        "CSV", content, file_name, "text/csv", key=key, help=help, type=type, icon=icon, on_click="ignore"
+        "CSV",
+        (lambda: frame.to_csv(index=False)) if later else frame.to_csv(index=False),
+        f"{file_name(name)}.csv",
+        "text/csv",
+        key=key,
+        help=help,
+        type="tertiary" if later else "secondary",
+        icon=":material/download:",
+        on_click="ignore",
     )
-
-
-def download(frame: pd.DataFrame, name: str, *, key: str, help: str) -> None:
-    """The same of a table that may be large, made once the button is pressed. name: of the file, any text."""
-    content, name = (lambda: frame.to_csv(index=False)), f"{file_name(name)}.csv"
-    csv_button(content, name, key=key, help=help, type="tertiary")

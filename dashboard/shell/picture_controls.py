@@ -60,7 +60,6 @@ def _file(source: str) -> UploadedFile | None:
 
 
 def _samples() -> None:
-    """A button a sample, which shows it."""
     rules = []
     for number, sample in enumerate(SAMPLES, start=1):
         data = base64.b64encode(pictures.thumbnail(sample.name)).decode()
