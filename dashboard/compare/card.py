@@ -144,19 +144,14 @@ def _held(number: int, pane: Pane, field: str) -> Iterator[str]:
 def _menu(number: int, pane: Pane) -> None:
     """What is done with a pane, and what it seldom changes."""
     count, reference = len(st.session_state[keys.PANES]), st.session_state[keys.REFERENCE]
+    refer = {keys.REFERENCE: number}
     with st.popover(":material/more_horiz:", type="tertiary", help="Query, method, order", key=f"pane_menu_{number}"):
         with _held(number, pane, "query") as key:
             segments("Query", _QUERY_TITLES, key=key, help=_QUERY_HELP)
         with _held(number, pane, "method") as key:
             method_control.select(key)
         for title, key, icon, able, act in (
-            (
-                "Make it the reference",
-                keys.PANE_REFERENCE,
-                "flag",
-                number != reference,
-                lambda: {keys.REFERENCE: number},
-            ),
+            ("Make it the reference", keys.PANE_REFERENCE, "flag", number != reference, lambda: refer),
             ("Duplicate", keys.PANE_DUPLICATE, "content_copy", count < MAX_PANES, partial(_duplicate, number)),
             ("Move left", keys.PANE_LEFT, "arrow_back", number > 0, partial(_swap, number, number - 1)),
             ("Move right", keys.PANE_RIGHT, "arrow_forward", number < count - 1, partial(_swap, number, number + 1)),

@@ -9,6 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 from dashboard import keys
 from dashboard.compare import card, controls, export, legend, tables
 from dashboard.compare import panes as compare_panes
+from dashboard.compare.panes import Panes
 from dashboard.compare.state import WHOLE, Comparing, Zoom, zoom_in_pixels, zoom_on
 from dashboard.links import widgets
 from dashboard.links.selection import Selection
@@ -77,7 +78,7 @@ def _title(picture: Picture, frame: tuple[int, int]) -> DeltaGenerator:
     return header.container(width="content")
 
 
-def _comparison(choice: Comparing, selection: Selection, panes: compare_panes.Panes) -> Comparison | None:
+def _comparison(choice: Comparing, selection: Selection, panes: Panes) -> Comparison | None:
     if not panes.analyses:
         return None
     return analyses.compare(
@@ -99,9 +100,7 @@ def _style(choice: Comparing, selection: Selection) -> Style:
     )
 
 
-def _drawn(
-    choice: Comparing, comparison: Comparison | None, panes: compare_panes.Panes, style: Style
-) -> tuple[Panel, ...]:
+def _drawn(choice: Comparing, comparison: Comparison | None, panes: Panes, style: Style) -> tuple[Panel, ...]:
     """A panel a pane: its map, or in few words why there is none."""
     there = {} if comparison is None else {panel.name: panel for panel in panels(comparison, style)}
     words = {number: problem.brief for number, problem in panes.problems.items()}
@@ -158,9 +157,7 @@ def _zoom(frame: tuple[int, int], **box: list[float]) -> dict[str, Zoom | None]:
     return {} if zoom is None else {keys.ZOOM: None if zoom == WHOLE else zoom}
 
 
-def _under(
-    panes: compare_panes.Panes, comparison: Comparison | None, drawn: tuple[Panel, ...], style: Style
-) -> list[DeltaGenerator]:
+def _under(panes: Panes, comparison: Comparison | None, drawn: tuple[Panel, ...], style: Style) -> list[DeltaGenerator]:
     """Below each pane its numbers, its problem, or the place for its progress; returns these places."""
     places = []
     for number, column in enumerate(st.columns(len(drawn), gap="small", wrap=False)):
@@ -173,7 +170,7 @@ def _under(
     return places
 
 
-def _fill(panes: compare_panes.Panes, places: list[DeltaGenerator]) -> None:
+def _fill(panes: Panes, places: list[DeltaGenerator]) -> None:
     """Have the next missing pane analysed and rerun the page, so that panes come one after another."""
     for number in panes.waiting[1:]:
         places[number].progress(0.0, text="Waiting")

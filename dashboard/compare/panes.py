@@ -74,7 +74,7 @@ def _problem(request: Request, kept: int) -> Problem | None:
 
 
 def _refusal(cost: Cost, kept: int) -> str:
-    """Why an analysis will not run, or empty: what does not fit beside other panes, they and it push out for ever."""
+    """Why an analysis will not run, or empty: one that does not fit beside the other panes' would push them out."""
     together, most = kept + cost.kept_bytes, limits.TRACE_BYTES
     if cost.refusal or together <= most:
         return cost.refusal

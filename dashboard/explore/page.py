@@ -11,6 +11,7 @@ from dashboard import keys
 from dashboard.charts import cell_at
 from dashboard.explore import head_table, mosaics
 from dashboard.explore.figures import entropy_figure, overlay_figure
+from dashboard.explore.mosaics import Mosaic
 from dashboard.links import widgets
 from dashboard.links.selection import Selection
 from dashboard.services.analyses import Analysis, attributions
@@ -122,15 +123,13 @@ def _choose_query(grid: TokenGrid, frame: tuple[int, int], *, x: float, y: float
     return {keys.QUERY: (round(y / height, 4), round(x / width, 4))}
 
 
-def _choose_head(grid: mosaics.Mosaic, heads: int, *, x: float, y: float) -> dict[str, str]:
+def _choose_head(grid: Mosaic, heads: int, *, x: float, y: float) -> dict[str, str]:
     row, col = grid.cell_at(x, y)
     head = row * grid.across + col
     return {keys.HEAD: str(head)} if head < heads else {}
 
 
-def _choose_layer_and_head(
-    grid: mosaics.Mosaic, layers: tuple[int, ...], *, x: float, y: float
-) -> dict[str, int | str]:
+def _choose_layer_and_head(grid: Mosaic, layers: tuple[int, ...], *, x: float, y: float) -> dict[str, int | str]:
     row, head = grid.cell_at(x, y)
     return {keys.LAYER: layers[row], keys.HEAD: str(head)}
 
@@ -192,7 +191,7 @@ def _mosaic(analysis: Analysis, selection: Selection, maps: _Maps) -> None:
         layers=layers,
         selected=(_layer(analysis, selection), selection.one_head),
     )
-    grid = mosaics.Mosaic(*small.shape)
+    grid = Mosaic(*small.shape)
     choose = partial(_choose_layer_and_head, grid, layers)
     analysis_panel.chart(figure, keys.MOSAIC, grid.aspect, choose, alt="Attention of all heads")
 

@@ -148,7 +148,7 @@ def made(key: str, made_for: Hashable = None) -> None:
 
 @contextmanager
 def holding(key: str, value: Any, made_for: Hashable = None) -> Iterator[None]:
-    """Both, around what makes the widget."""
+    """hold() and made() around what makes the widget."""
     hold(key, value, made_for)
     yield
     made(key, made_for)

@@ -62,8 +62,8 @@ def _buttons(model: Model) -> None:
 
 
 def open_button(name: str, *, key: str) -> None:
-    choose, icon = (lambda: {keys.MODEL: name},), ":material/blur_on:"
-    if st.button("Open in Explore", key=key, on_click=widgets.take, args=choose, icon=icon, type="primary"):
+    model, icon = {keys.MODEL: name}, ":material/blur_on:"
+    if st.button("Open in Explore", key=key, on_click=widgets.take, args=(dict, model), icon=icon, type="primary"):
         page_state.leave_for(opening.EXPLORE)
 
 

@@ -52,8 +52,8 @@ def layer_slider(depth: int, *, key: str, help: str | None = None, disabled: boo
 
 def reset_button(label: str, what: str, *, key: str, icon: str) -> None:
     """Sets what stands under a key of the session state, and is no widget's, back to None."""
-    take, icon = (lambda: {what: None},), f":material/{icon}:"
-    st.button(label, key=key, on_click=widgets.take, args=take, type="tertiary", icon=icon)
+    icon = f":material/{icon}:"
+    st.button(label, key=key, on_click=widgets.take, args=(dict, {what: None}), type="tertiary", icon=icon)
 
 
 def csv_button(frame: pd.DataFrame, name: str, *, key: str, help: str | None = None, later: bool = False) -> None:
