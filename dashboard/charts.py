@@ -3,7 +3,6 @@
 import html
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -77,7 +76,7 @@ def ticks(places: Sequence[float], names: Iterable[object]) -> Plain:
     return {"tickvals": list(places), "ticktext": texts, "showgrid": False, "zeroline": False, "fixedrange": True}
 
 
-def by_layer(title: str, *, left: int = 52, every: int = 1, **axis: Any) -> Plain:
+def by_layer(title: str, axis: Plain, *, left: int = 52, every: int = 1) -> Plain:
     """Of a chart by layer over its legend. title, axis: of what is drawn. left: margin; every: between ticks."""
     return {
         "xaxis": {"title": {"text": "layer"}, "tickmode": "linear", "dtick": every, "fixedrange": True},

@@ -20,7 +20,7 @@ def distribution_figure(frames: Mapping[str, pd.DataFrame], statistic: str, *, u
     traces = [
         {**shape, **_heads(number, name, frame, statistic, unit)} for number, (name, frame) in enumerate(frames.items())
     ]
-    layout = {**by_layer(unit, rangemode="tozero"), "boxmode": "group", "violinmode": "group", "showlegend": True}
+    layout = {**by_layer(unit, {"rangemode": "tozero"}), "boxmode": "group", "violinmode": "group", "showlegend": True}
     return PlainFigure(traces, layout)
 
 

@@ -86,7 +86,7 @@ def _entropy_layout(layer: int, unit: str, most: float) -> Plain:
         for ends, dash in ((chosen, "dot"), (even, "dash"))
     ]
     note = {**words, "y": most, "yanchor": "bottom", "yref": "y", "showarrow": False}
-    return {**by_layer(unit, range=[0, most * 1.08]), "shapes": shapes, "annotations": [note]}
+    return {**by_layer(unit, {"range": [0, most * 1.08]}), "shapes": shapes, "annotations": [note]}
 
 
 def _query_mark(query: tuple[int, int], axis: str) -> Plain:

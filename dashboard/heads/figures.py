@@ -75,7 +75,7 @@ def profile_figure(profiles: Sequence[Profile], *, title: str, unit: str) -> Pla
     ]
     layers = 1 + max(max(profile.layers) for profile in profiles)
     every = 1 if layers <= 16 else 4
-    layout = by_layer(f"{title} ({unit})", left=56, every=every, rangemode="tozero")
+    layout = by_layer(f"{title} ({unit})", {"rangemode": "tozero"}, left=56, every=every)
     return PlainFigure(traces, {**layout, "showlegend": True, "dragmode": False})
 
 
