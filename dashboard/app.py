@@ -25,7 +25,5 @@ page = st.navigation(
     ]
 )
 widgets.begin(page.url_path)
-panes = page.url_path == "compare"
-sidebar.restore(panes=panes)
-sidebar.sidebar(panes=panes)
+sidebar.sidebar(panes=page.url_path == "compare")
 page.run()

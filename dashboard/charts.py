@@ -74,3 +74,19 @@ def ticks(places: Sequence[float], names: Iterable[object]) -> Plain:
     """Of an axis that has these names at these places, and no grid."""
     texts = [str(name) for name in names]
     return {"tickvals": list(places), "ticktext": texts, "showgrid": False, "zeroline": False, "fixedrange": True}
+
+
+def by_layer(title: str, axis: Plain, *, left: int = 52, every: int = 1) -> Plain:
+    """Of a chart by layer over its legend. title, axis: of what is drawn. left: margin; every: between ticks."""
+    return {
+        "xaxis": {"title": {"text": "layer"}, "tickmode": "linear", "dtick": every, "fixedrange": True},
+        "yaxis": {"title": {"text": title}, "fixedrange": True, **axis},
+        "margin": {"l": left, "r": 8, "t": 8, "b": 44},
+        "hovermode": "closest",
+        "legend": {"orientation": "h", "y": -0.2},
+    }
+
+
+def head_colour(number: int) -> str:
+    """Of one of many heads or models: the first few have one of their own."""
+    return HEAD_COLOURS[number % len(HEAD_COLOURS)]

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 from dashboard import keys
-from dashboard.heads.controls import titled
 from dashboard.keys import of_pane
+from dashboard.shell.formatting import titled
 from vit_engine.trace.statistics import STATISTICS
 
 PICTURE, PATCH = "astronaut", 8  # a square picture; patches in pixels

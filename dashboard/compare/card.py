@@ -1,20 +1,20 @@
 """The panes of Compare: the controls of each, and what is done with them: copied, moved, removed."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import streamlit as st
 
 from dashboard import keys
 from dashboard.compare.state import LEAST_PANES, fitted
-from dashboard.keys import of_pane
 from dashboard.links import widgets
 from dashboard.services import catalogue
 from dashboard.shell import method_control
-from dashboard.shell.controls import segments
+from dashboard.shell.controls import layer_slider, segments, selectbox
 from vit_engine import ModelSpec
-from vit_engine.analysis import methods
 from vit_engine.analysis.comparison import MAX_PANES, Pane, letter
 from vit_engine.trace import REDUCTIONS
 
@@ -27,6 +27,9 @@ _FIELDS = {
     "query": keys.PANE_QUERY,
 }  # a field of a pane: the key of its widget
 _QUERY_TITLES = {"shared": "Shared", "cls": "CLS", "own": "Pin here"}
+_QUERY_HELP = (
+    "Shared: a click in any pane moves it. CLS: always the CLS token. Pin here: stays at the point that is shared now."
+)
 
 
 def put(panes: Sequence[Pane], reference: int | None = None) -> dict[str, Any]:
@@ -56,10 +59,8 @@ def take_widgets() -> bool:
 
     Each run does this, and no callback: what one is to do is lost where a newer input ends it.
     """
-    panes, now = st.session_state[keys.PANES], tuple(_now())
-    if now != panes:
-        st.session_state[keys.PANES] = now
-    return now != panes
+    before, st.session_state[keys.PANES] = st.session_state[keys.PANES], tuple(_now())
+    return st.session_state[keys.PANES] != before
 
 
 def _now() -> list[Pane]:
@@ -70,10 +71,9 @@ def _now() -> list[Pane]:
 
 
 def _taken(number: int, pane: Pane, specs: Mapping[str, ModelSpec]) -> Pane:
-    """A pane with what its widgets say otherwise."""
     shown = pane
     for field, key in _FIELDS.items():
-        value = st.session_state.get(of_pane(key, number))
+        value = st.session_state.get(keys.of_pane(key, number))
         if value is not None and value != _shown(shown, field):
             pane = _changed(pane, field, value, specs)
     return pane
@@ -88,7 +88,6 @@ def _shown(pane: Pane, field: str) -> Any:
 
 
 def _changed(pane: Pane, field: str, value: Any, specs: Mapping[str, ModelSpec]) -> Pane:
-    """A pane after its widget of a field was set to a value."""
     if field == "head":
         value = int(value) if value.isdecimal() else value
     elif field == "query" and value == "own":
@@ -113,98 +112,65 @@ def show(number: int, specs: Mapping[str, ModelSpec]) -> None:
         _menu(number, pane)
     spec = specs[pane.model]
     with st.container(horizontal=True, gap="small", wrap=False, key=f"pane_row_{number}"):
-        _layer_control(number, pane, spec)
-        _head_control(number, pane, spec)
+        key = keys.of_pane(keys.PANE_LAYER, number)
+        widgets.hold(key, pane.layer, spec.depth)
+        layer_slider(spec.depth, key=key)
+        with _held(number, pane, "head") as key:
+            selectbox("Head", [*REDUCTIONS, *map(str, range(spec.heads))], key=key, width=100)
 
 
 def _model_control(number: int, pane: Pane, specs: Mapping[str, ModelSpec]) -> None:
-    st.selectbox(
-        f"Model of pane {number}",
-        list(specs),
-        key=_held(number, pane, "model"),
-        label_visibility="collapsed",
-        persist_state="session",
-        format_func=lambda name: specs[name].title,
-    )
-    _made(number, "model")
+    with _held(number, pane, "model") as key:
+        selectbox(
+            f"Model of pane {number}",
+            list(specs),
+            key=key,
+            label_visibility="collapsed",
+            format_func=lambda name: specs[name].title,
+        )
 
 
-def _layer_control(number: int, pane: Pane, spec: ModelSpec) -> None:
-    key = _held(number, pane, "layer", spec.depth)
-    st.slider("Layer", 0, max(spec.depth - 1, 1), key=key, disabled=spec.depth == 1, persist_state="session")
-    _made(number, "layer", spec.depth)
-
-
-def _head_control(number: int, pane: Pane, spec: ModelSpec) -> None:
-    options = [*REDUCTIONS, *map(str, range(spec.heads))]
-    st.selectbox("Head", options, key=_held(number, pane, "head"), width=100, persist_state="session")
-    _made(number, "head")
-
-
-def _held(number: int, pane: Pane, field: str, made_for: int | None = None) -> str:
-    """The key of a pane's widget, which is to say what the pane is.
+@contextmanager
+def _held(number: int, pane: Pane, field: str) -> Iterator[str]:
+    """The key of a pane's widget that is made in this block, and is to say what the pane is.
 
     Its state is kept for the session because a widget in a closed menu gets its value only when the menu opens.
     """
-    key = of_pane(_FIELDS[field], number)
-    widgets.hold(key, _shown(pane, field), made_for)
-    return key
-
-
-def _made(number: int, field: str, made_for: int | None = None) -> None:
-    widgets.made(of_pane(_FIELDS[field], number), made_for)
+    key = keys.of_pane(_FIELDS[field], number)
+    with widgets.holding(key, _shown(pane, field)):
+        yield key
 
 
 def _menu(number: int, pane: Pane) -> None:
     """What is done with a pane, and what it seldom changes."""
-    count = len(st.session_state[keys.PANES])
+    count, reference = len(st.session_state[keys.PANES]), st.session_state[keys.REFERENCE]
+    refer = {keys.REFERENCE: number}
     with st.popover(":material/more_horiz:", type="tertiary", help="Query, method, order", key=f"pane_menu_{number}"):
-        _query_control(number, pane)
-        st.selectbox(
-            "Method",
-            [method.name for method in methods.METHODS],
-            key=_held(number, pane, "method"),
-            format_func=method_control.title,
-            help=method_control.described(),
-            persist_state="session",
-        )
-        _made(number, "method")
+        with _held(number, pane, "query") as key:
+            segments("Query", _QUERY_TITLES, key=key, help=_QUERY_HELP)
+        with _held(number, pane, "method") as key:
+            method_control.select(key)
         for title, key, icon, able, act in (
-            ("Make it the reference", keys.PANE_REFERENCE, "flag", number != st.session_state[keys.REFERENCE], _refer),
-            ("Duplicate", keys.PANE_DUPLICATE, "content_copy", count < MAX_PANES, _duplicate),
-            ("Move left", keys.PANE_LEFT, "arrow_back", number > 0, _left),
-            ("Move right", keys.PANE_RIGHT, "arrow_forward", number < count - 1, _right),
-            ("Remove", keys.PANE_REMOVE, "delete", count > LEAST_PANES, _remove),
+            ("Make it the reference", keys.PANE_REFERENCE, "flag", number != reference, lambda: refer),
+            ("Duplicate", keys.PANE_DUPLICATE, "content_copy", count < MAX_PANES, partial(_duplicate, number)),
+            ("Move left", keys.PANE_LEFT, "arrow_back", number > 0, partial(_swap, number, number - 1)),
+            ("Move right", keys.PANE_RIGHT, "arrow_forward", number < count - 1, partial(_swap, number, number + 1)),
+            ("Remove", keys.PANE_REMOVE, "delete", count > LEAST_PANES, partial(_remove, number)),
         ):
             st.button(
                 title,
-                key=of_pane(key, number),
+                key=keys.of_pane(key, number),
                 icon=f":material/{icon}:",
                 disabled=not able,
                 on_click=widgets.take,
-                args=(_act, act, number),
+                args=(_act, act),
                 width="stretch",
             )
 
 
-def _act(act: Callable[[int], dict[str, Any]], number: int) -> dict[str, Any]:
+def _act(act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """What a button does, where the pane that it stood at is still that one."""
-    return act(number) if current() else {}
-
-
-def _query_control(number: int, pane: Pane) -> None:
-    segments(
-        "Query",
-        _QUERY_TITLES,
-        key=_held(number, pane, "query"),
-        help="Shared: a click in any pane moves it. CLS: always the CLS token. Pin here: stays at the point that is "
-        "shared now.",
-    )
-    _made(number, "query")
-
-
-def _refer(number: int) -> dict[str, Any]:
-    return {keys.REFERENCE: number}
+    return act() if current() else {}
 
 
 def add() -> dict[str, Any]:
@@ -223,14 +189,6 @@ def _remove(number: int) -> dict[str, Any]:
     panes, reference = _now(), st.session_state[keys.REFERENCE]
     del panes[number]
     return put(panes, reference - 1 if reference > number else 0 if reference == number else reference)
-
-
-def _left(number: int) -> dict[str, Any]:
-    return _swap(number, number - 1)
-
-
-def _right(number: int) -> dict[str, Any]:
-    return _swap(number, number + 1)
 
 
 def _swap(first: int, second: int) -> dict[str, Any]:

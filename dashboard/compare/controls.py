@@ -7,12 +7,12 @@ import streamlit as st
 
 from dashboard import keys
 from dashboard.compare import card
-from dashboard.compare import presets as compare_presets
+from dashboard.compare.presets import presets
 from dashboard.compare.state import DEFAULT, KEEPS, Comparing, fitted
 from dashboard.links import selection, widgets
 from dashboard.services import catalogue
 from dashboard.shell import page_state
-from dashboard.shell.controls import segments
+from dashboard.shell.controls import reset_button, segments, select_slider
 from vit_engine import ModelSpec
 from vit_engine.analysis.comparison import MAX_PANES, Pane
 from vit_engine.analysis.methods import RAW
@@ -39,7 +39,7 @@ def _beginning() -> tuple[Pane, ...]:
     layer, head = st.session_state.get(keys.LAYER), st.session_state.get(keys.HEAD, "mean")
     method = st.session_state.get(keys.METHOD, RAW)
     pane = Pane(name, -1 if layer is None else layer, int(head) if head.isdecimal() else head, method)
-    offered = compare_presets.presets(fitted(pane, specs[name]), specs, catalogue.ready_models())
+    offered = presets(fitted(pane, specs[name]), specs, catalogue.ready_models())
     found = {preset.name: preset.panes for preset in offered if preset.panes}
     return found.get("patches") or found.get("last") or DEFAULT.panes
 
@@ -54,16 +54,15 @@ def _keep_to(specs: Mapping[str, ModelSpec]) -> list[str]:
 
 
 def chosen() -> Comparing:
-    """What the widgets say now."""
     return page_state.chosen(Comparing)
 
 
-def presets() -> None:
+def preset_buttons() -> None:
     """A button a preset; those that cannot be had say why."""
     choice = chosen()
     base = choice.panes[choice.reference]
     with st.container(horizontal=True, key="presets", gap="small"):
-        for preset in compare_presets.presets(base, catalogue.models(), catalogue.ready_models()):
+        for preset in presets(base, catalogue.models(), catalogue.ready_models()):
             st.button(
                 preset.title,
                 key=f"{keys.PRESET}_{preset.name}",
@@ -92,30 +91,27 @@ def toolbar() -> None:
             "Own: each pane uses the whole scale. Log: shared, over three decades.",
         )
         _keep_control()
-        panes = st.session_state[keys.PANES]
         st.button(
             "Pane",
             key=keys.ADD_PANE,
             icon=":material/add:",
             on_click=widgets.take,
             args=(card.add,),
-            disabled=len(panes) >= MAX_PANES,
+            disabled=len(st.session_state[keys.PANES]) >= MAX_PANES,
             help=f"One more, a copy of the last: at most {MAX_PANES}.",
         )
 
 
 def _keep_control() -> None:
-    widgets.hold(keys.COMPARE_KEEP, widgets.value_of(keys.COMPARE_KEEP))  # a slider that comes back would start over
-    with st.container(width=170, key="keep_box"):
-        st.select_slider(
+    value = widgets.value_of(keys.COMPARE_KEEP)  # a slider that comes back would start over
+    with st.container(width=170, key="keep_box"), widgets.holding(keys.COMPARE_KEEP, value):
+        select_slider(
             "Mask keeps",
             KEEPS,
             key=keys.COMPARE_KEEP,
             format_func=lambda part: f"{part} %",
-            persist_state="session",
             help="The fewest patches that hold this share of a map's attention: the mask, and what IoU compares.",
         )
-    widgets.made(keys.COMPARE_KEEP)
 
 
 def query_line() -> None:
@@ -126,16 +122,8 @@ def query_line() -> None:
             st.markdown("Query: **CLS token** · :small[click a patch to ask all panes about *it*]")
         else:
             st.markdown(f"Query: **point {query[0]:.0%} down, {query[1]:.0%} across**")
-            _back("Back to CLS", keys.RESET_QUERY, keys.QUERY, "undo")
+            reset_button("Back to CLS", keys.QUERY, key=keys.RESET_QUERY, icon="undo")
         if st.session_state[keys.ZOOM] is not None:
-            _back("Whole picture", keys.RESET_ZOOM, keys.ZOOM, "zoom_out_map")
+            reset_button("Whole picture", keys.ZOOM, key=keys.RESET_ZOOM, icon="zoom_out_map")
         else:
             st.markdown(":small[drag a box to zoom all panes]")
-
-
-def _back(title: str, key: str, what: str, icon: str) -> None:
-    st.button(title, key=key, on_click=_reset, args=(what,), type="tertiary", icon=f":material/{icon}:")
-
-
-def _reset(key: str) -> None:
-    st.session_state[key] = None

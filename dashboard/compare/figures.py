@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from dashboard.charts import HEAD_COLOURS, as_text
+from dashboard.charts import as_text, by_layer, head_colour
 from vit_engine.report.figure import Plain, PlainFigure
 
 
@@ -20,11 +20,12 @@ def distribution_figure(frames: Mapping[str, pd.DataFrame], statistic: str, *, u
     traces = [
         {**shape, **_heads(number, name, frame, statistic, unit)} for number, (name, frame) in enumerate(frames.items())
     ]
-    return PlainFigure(traces, _layout(unit))
+    layout = {**by_layer(unit, {"rangemode": "tozero"}), "boxmode": "group", "violinmode": "group", "showlegend": True}
+    return PlainFigure(traces, layout)
 
 
 def _heads(number: int, name: str, frame: pd.DataFrame, statistic: str, unit: str) -> Plain:
-    colour = HEAD_COLOURS[number % len(HEAD_COLOURS)]
+    colour = head_colour(number)
     return {
         "x": frame["layer"].to_numpy(np.int16),
         "y": frame[statistic].to_numpy(np.float64),
@@ -36,17 +37,4 @@ def _heads(number: int, name: str, frame: pd.DataFrame, statistic: str, unit: st
         "line": {"width": 1.4, "color": colour},
         "text": [f"head {head}" for head in frame["head"]],
         "hovertemplate": f"layer %{{x}} · %{{text}}<br>%{{y:.3f}} {unit}",
-    }
-
-
-def _layout(unit: str) -> Plain:
-    return {
-        "xaxis": {"title": {"text": "layer"}, "tickmode": "linear", "dtick": 1, "fixedrange": True},
-        "yaxis": {"title": {"text": unit}, "rangemode": "tozero", "fixedrange": True},
-        "boxmode": "group",
-        "violinmode": "group",
-        "hovermode": "closest",
-        "margin": {"l": 52, "r": 8, "t": 8, "b": 44},
-        "legend": {"orientation": "h", "y": -0.2},
-        "showlegend": True,
     }

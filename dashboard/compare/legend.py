@@ -3,7 +3,7 @@
 import math
 
 from dashboard.shell import method_control
-from dashboard.shell.formatting import colour_legend
+from dashboard.shell.formatting import RANDOM_BADGE, colour_legend
 from vit_engine import find_method
 from vit_engine.analysis.comparison import Comparison
 from vit_engine.analysis.maps.entropy import map_entropy
@@ -15,12 +15,11 @@ from vit_engine.report.style import Style
 def legend(comparison: Comparison, drawn: tuple[Panel, ...], style: Style) -> str:
     """The colour scale, where it begins and where it ends, as HTML."""
     panels = [panel for panel in drawn if not panel.message]
-    changed = next((panel for panel in panels if panel.difference), None)
-    panel = changed or panels[0]
-    compared = [panel for panel in panels if panel.difference == (changed is not None)]
-    even = len({panel.grid.patches for panel in compared if panel.grid is not None}) > 1
+    compared = [panel for panel in panels if panel.difference] or panels
+    panel = compared[0]
+    even = len({each.grid.patches for each in compared if each.grid is not None}) > 1
     low, high = _ends(comparison, panel, style, even=even)
-    return colour_legend(panel.stops, low, high, _meaning(comparison, changed is not None, even=even))
+    return colour_legend(panel.stops, low, high, _meaning(comparison, panel.difference, even=even))
 
 
 def _ends(comparison: Comparison, panel: Panel, style: Style, *, even: bool) -> tuple[str, str]:
@@ -56,10 +55,9 @@ def numbers(comparison: Comparison, panel: Panel, style: Style) -> str:
     if one is not comparison.base and not math.isnan(share - base):
         texts.append(f"Δ {round(100 * (share - base)):+d} points".replace("-", "−"))
     if one.pane.method != RAW:
-        texts.insert(0, method_control.title(one.pane.method))
+        texts.insert(0, find_method(one.pane.method).title)
     if one.pane.query != "shared":
         texts.append("query CLS" if one.pane.query == "cls" else "query pinned")
     if style.scale == "own":
         texts.append(f"colours end at {panel.limit:.2%}")
-    random = " :orange-badge[:material/casino: random weights]" if one.trace.random else ""
-    return " · ".join(texts) + random
+    return " · ".join(texts) + (RANDOM_BADGE if one.trace.random else "")

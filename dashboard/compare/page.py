@@ -16,15 +16,13 @@ from dashboard.links.selection import Selection
 from dashboard.services import analyses, catalogue
 from dashboard.services.pictures import Picture
 from dashboard.shell import clicks, page_state, sidebar
-from dashboard.shell.formatting import plain
+from dashboard.shell.analysis_panel import credited
 from vit_engine import ModelSpec
 from vit_engine.analysis.comparison import Comparison, letter
 from vit_engine.image import with_short_side
 from vit_engine.report.figure import GAP, compare_figure, figure_aspect
 from vit_engine.report.panels import Panel, panels
 from vit_engine.report.style import Style
-
-Places = list[DeltaGenerator]  # below each pane
 
 # showTips: Plotly would advise a double click to zoom back, which does nothing here: there is a button for it.
 CHART = {"displaylogo": False, "scrollZoom": False, "doubleClick": False, "showTips": False, "showSendToCloud": False}
@@ -40,18 +38,17 @@ def page() -> None:
     picture, size = sidebar.picture(), selection.size
     frame, specs = with_short_side(picture.shape, size), catalogue.models()
     corner = _title(picture, frame)
-    controls.presets()
+    controls.preset_buttons()
     controls.toolbar()
     panes = compare_panes.look(choice.panes, picture, size, specs)
     comparison = _comparison(choice, selection, panes)
     style = _style(choice, selection)
     drawn = _drawn(choice, comparison, panes, style)
     _above(comparison, drawn, style)
-    strip = _strip(len(choice.panes), frame)
-    with strip:
+    with _strip(len(choice.panes), frame):
         _cards(choice, specs)
         _figure(drawn, frame, choice, style)
-        places = _under(choice, panes, comparison, drawn, style)
+        places = _under(panes, comparison, drawn, style)
     if comparison is not None and len(comparison.results) > 1:
         tables.agreement(comparison)
         tables.heads(comparison, choice)
@@ -62,7 +59,7 @@ def page() -> None:
         with corner:
             now = controls.chosen()  # the tables' controls settle on a statistic that all panes have
             export.button(comparison, style, drawn, choice=now, picture=picture, size=size)
-    _fill(choice, panes, places, specs)
+    _fill(panes, places)
 
 
 def _tell_notices() -> None:
@@ -77,13 +74,11 @@ def _title(picture: Picture, frame: tuple[int, int]) -> DeltaGenerator:
     header = st.container(key="header", horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute")
     with header.container(width="content", gap="xsmall"):
         st.markdown("#### Compare")
-        credit = f" ({picture.credit})" if picture.credit else ""
-        st.caption(f"{plain(picture.title)}{credit} · {frame[0]}×{frame[1]} px")
+        st.caption(f"{credited(picture)} · {frame[0]}×{frame[1]} px")
     return header.container(width="content")
 
 
 def _comparison(choice: Comparing, selection: Selection, panes: Panes) -> Comparison | None:
-    """What the panes show that are analysed; None where none is."""
     if not panes.analyses:
         return None
     return analyses.compare(
@@ -108,12 +103,9 @@ def _style(choice: Comparing, selection: Selection) -> Style:
 def _drawn(choice: Comparing, comparison: Comparison | None, panes: Panes, style: Style) -> tuple[Panel, ...]:
     """A panel a pane: its map, or in few words why there is none."""
     there = {} if comparison is None else {panel.name: panel for panel in panels(comparison, style)}
-    drawn = []
-    for number in range(len(choice.panes)):
-        name = letter(number)
-        problem = panes.problems.get(number)
-        drawn.append(there.get(name) or Panel(name, "", message=problem.brief if problem else "…"))
-    return tuple(drawn)
+    words = {number: problem.brief for number, problem in panes.problems.items()}
+    names = enumerate(map(letter, range(len(choice.panes))))
+    return tuple(there.get(name) or Panel(name, "", message=words.get(number, "…")) for number, name in names)
 
 
 def _above(comparison: Comparison | None, drawn: tuple[Panel, ...], style: Style) -> None:
@@ -146,19 +138,13 @@ def _cards(choice: Comparing, specs: Mapping[str, ModelSpec]) -> None:
 def _figure(drawn: tuple[Panel, ...], frame: tuple[int, int], choice: Comparing, style: Style) -> None:
     zoom = zoom_in_pixels(choice.zoom, frame)
     figure = compare_figure(drawn, frame=frame, opacity=style.opacity, zoom=zoom)
+    alt = "The panes' attention over the picture, side by side"
     with st.container(key="comparison_box"):
-        st.plotly_chart(
-            figure,
-            key=keys.COMPARISON,
-            height="stretch",
-            config=CHART,
-            alt="The panes' attention over the picture, side by side",
-        )
+        st.plotly_chart(figure, key=keys.COMPARISON, height="stretch", config=CHART, alt=alt)
     clicks.listen(keys.COMPARISON, partial(_ask, frame), partial(_zoom, frame))
 
 
 def _ask(frame: tuple[int, int], *, x: float, y: float) -> dict[str, tuple[float, float]]:
-    """A click is a query for all panes."""
     height, width = frame
     # A common grid may end beyond the picture.
     y, x = (min(max(part, 0.0), 1.0) for part in (y / height, x / width))
@@ -171,26 +157,24 @@ def _zoom(frame: tuple[int, int], **box: list[float]) -> dict[str, Zoom | None]:
     return {} if zoom is None else {keys.ZOOM: None if zoom == WHOLE else zoom}
 
 
-def _under(
-    choice: Comparing, panes: Panes, comparison: Comparison | None, drawn: tuple[Panel, ...], style: Style
-) -> Places:
+def _under(panes: Panes, comparison: Comparison | None, drawn: tuple[Panel, ...], style: Style) -> list[DeltaGenerator]:
     """Below each pane its numbers, its problem, or the place for its progress; returns these places."""
-    specs, places = catalogue.models(), []
-    for number, column in enumerate(st.columns(len(choice.panes), gap="small", wrap=False)):
+    places = []
+    for number, column in enumerate(st.columns(len(drawn), gap="small", wrap=False)):
         with column:
             if number in panes.problems:
-                compare_panes.tell(number, panes, specs[choice.panes[number].model])
+                compare_panes.tell(number, panes)
             elif number in panes.analyses and comparison is not None:
                 st.caption(legend.numbers(comparison, drawn[number], style))
             places.append(st.empty())
     return places
 
 
-def _fill(choice: Comparing, panes: Panes, places: Places, specs: Mapping[str, ModelSpec]) -> None:
+def _fill(panes: Panes, places: list[DeltaGenerator]) -> None:
     """Have the next missing pane analysed and rerun the page, so that panes come one after another."""
     for number in panes.waiting[1:]:
         places[number].progress(0.0, text="Waiting")
     for number in panes.waiting[:1]:
-        compare_panes.fill(specs[choice.panes[number].model], panes, places[number])
+        compare_panes.fill(panes.requests[number], places[number])
         st.session_state[_FILLING] = True
         widgets.again()

@@ -7,7 +7,6 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import keys
-from dashboard.keys import of_pane
 from dashboard.services import catalogue, downloads, limits, memory
 from dashboard.services.analyses import Analysis, Cost, Request
 from dashboard.services.pictures import Picture
@@ -33,10 +32,9 @@ class Problem:
 
 @dataclass(frozen=True)
 class Panes:
-    """The panes of a picture at a short side, by number: those analysed, those that cannot be, those still to be."""
+    """What is asked for in each pane; by their numbers those analysed, those that cannot be, those still to be."""
 
-    picture: Picture
-    size: int
+    requests: tuple[Request, ...]
     analyses: Mapping[int, Analysis]
     problems: Mapping[int, Problem]
     waiting: tuple[int, ...]
@@ -44,28 +42,20 @@ class Panes:
 
 def look(panes: tuple[Pane, ...], picture: Picture, size: int, specs: Mapping[str, ModelSpec]) -> Panes:
     """Where each pane stands; runs nothing."""
-    analyses: dict[int, Analysis] = {}
-    for number, pane in enumerate(panes):
-        analysis = Request(picture, specs[pane.model], size).kept
-        if analysis is not None:
-            analyses[number] = analysis
+    requests = tuple(Request(picture, specs[pane.model], size) for pane in panes)
+    looked = {number: request.kept for number, request in enumerate(requests)}
+    analyses = {number: analysis for number, analysis in looked.items() if analysis is not None}
     kept = sum({panes[number].model: analysis.trace.nbytes for number, analysis in analyses.items()}.values())
-    problems = {
-        number: problem
-        for number, pane in enumerate(panes)
-        if number not in analyses and (problem := _problem(Request(picture, specs[pane.model], size), kept)) is not None
-    }
-    waiting = tuple(number for number in range(len(panes)) if number not in analyses and number not in problems)
+    missing = [number for number in range(len(panes)) if number not in analyses]
+    problems = {number: problem for number in missing if (problem := _problem(requests[number], kept))}
+    waiting = tuple(number for number in missing if number not in problems)
     if not waiting:
         st.session_state[_IN_A_ROW] = 0
-    return Panes(picture, size, analyses, problems, waiting)
+    return Panes(requests, analyses, problems, waiting)
 
 
 def _problem(request: Request, kept: int) -> Problem | None:
-    """What stands against an analysis, as far as is known without doing it.
-
-    kept: bytes of the traces of the panes that are analysed.
-    """
+    """What stands against an analysis, without doing it. kept: bytes of the traces of the panes that are analysed."""
     spec = request.spec
     if downloads.find_download(spec.name) is not None:
         return Problem("downloading", "downloading", "")
@@ -73,7 +63,7 @@ def _problem(request: Request, kept: int) -> Problem | None:
         failure = downloads.download_failure(spec.name)
         size_words = f"{spec.title} is not here yet: about {format_bytes(memory.model_bytes(spec))}."
         return Problem("download", "not downloaded", sentence(f"{failure} {size_words}".strip(), links=True))
-    failed = _failures().get((request.picture.sha256, spec.name, request.size))
+    failed = _failures().get(_key(request))
     if failed is not None:
         return Problem("failed", "failed", sentence(failed, catalogue.screen_names(spec.name)))
     try:
@@ -84,23 +74,25 @@ def _problem(request: Request, kept: int) -> Problem | None:
 
 
 def _refusal(cost: Cost, kept: int) -> str:
-    """Why an analysis will not run, or empty. One that does not fit beside those of the other panes would push them
-    out, and they it, without an end.
-    """
+    """Why an analysis will not run, or empty: one that does not fit beside the other panes' would push them out."""
     together, most = kept + cost.kept_bytes, limits.TRACE_BYTES
     if cost.refusal or together <= most:
         return cost.refusal
-    over = f"over the {format_bytes(most)} kept here"
-    return f"with the other panes its trace comes to {format_bytes(together)}, {over}"
+    return f"with the other panes its trace comes to {format_bytes(together)}, over the {format_bytes(most)} kept here"
 
 
 def _failures() -> dict[tuple[str, str, int], str]:
     return st.session_state.setdefault(_FAILED, {})
 
 
-def tell(number: int, panes: Panes, spec: ModelSpec) -> None:
+def _key(request: Request) -> tuple[str, str, int]:
+    return request.picture.sha256, request.spec.name, request.size
+
+
+def tell(number: int, panes: Panes) -> None:
     """A problem in its pane's place, and what can be done about it."""
-    problem = panes.problems[number]
+    problem, request = panes.problems[number], panes.requests[number]
+    spec = request.spec
     if problem.kind == "downloading":
         download_panel.progress(spec.name, cancel=False)  # two panes may wait for the same one
         return
@@ -110,7 +102,7 @@ def tell(number: int, panes: Panes, spec: ModelSpec) -> None:
         show(problem.text, icon=":material/cloud_off:" if failed else ":material/download:")
         st.button(
             "Try again" if failed else "Download",
-            key=of_pane(keys.PANE_DOWNLOAD, number),
+            key=keys.of_pane(keys.PANE_DOWNLOAD, number),
             icon=":material/download:",
             on_click=downloads.start_download,
             args=(spec,),
@@ -121,10 +113,10 @@ def tell(number: int, panes: Panes, spec: ModelSpec) -> None:
     if problem.kind == "failed":
         st.button(
             "Try again",
-            key=of_pane(keys.PANE_RETRY, number),
+            key=keys.of_pane(keys.PANE_RETRY, number),
             icon=":material/refresh:",
             on_click=_forget,
-            args=((panes.picture.sha256, spec.name, panes.size),),
+            args=(_key(request),),
         )
 
 
@@ -132,14 +124,13 @@ def _forget(key: tuple[str, str, int]) -> None:
     _failures().pop(key, None)
 
 
-def fill(spec: ModelSpec, panes: Panes, place: DeltaGenerator) -> None:
-    """Have a pane of this model analysed, its progress shown in its place; what is wrong is kept for the next look."""
-    key = panes.picture.sha256, spec.name, panes.size
+def fill(request: Request, place: DeltaGenerator) -> None:
+    """Have a pane analysed, its progress shown in its place; what is wrong is kept for the next look."""
     st.session_state[_IN_A_ROW] = st.session_state.get(_IN_A_ROW, 0) + 1
     if st.session_state[_IN_A_ROW] > MOST_IN_A_ROW:
-        _failures()[key] = "other analyses on this server took its place in memory. Try again in a while."
+        _failures()[_key(request)] = "other analyses on this server took its place in memory. Try again in a while."
         return
     try:
-        Request(panes.picture, spec, panes.size).analyse(progress_in(place))
+        request.analyse(progress_in(place))
     except VitEngineError as error:
-        _failures()[key] = str(error)
+        _failures()[_key(request)] = str(error)

@@ -27,7 +27,7 @@ def presets(base: Pane, specs: Mapping[str, ModelSpec], ready: Collection[str]) 
     """What can be had from a pane, the reference. ready: models that need no download."""
     spec = specs[base.model]
     others = [one for name, one in specs.items() if name in ready and name != base.model]
-    return (
+    made = (
         _patches(base, spec, others),
         _last(base, spec),
         _layers(base, spec),
@@ -35,6 +35,7 @@ def presets(base: Pane, specs: Mapping[str, ModelSpec], ready: Collection[str]) 
         _supervised(base, spec, others),
         _heads(base, spec),
     )
+    return tuple(preset if len(preset.panes) > 1 else replace(preset, panes=()) for preset in made)
 
 
 def _patches(base: Pane, spec: ModelSpec, others: list[ModelSpec]) -> Preset:
@@ -53,33 +54,21 @@ def _patches(base: Pane, spec: ModelSpec, others: list[ModelSpec]) -> Preset:
 
 
 def _last(base: Pane, spec: ModelSpec) -> Preset:
-    last = spec.depth - 1
+    last, lone = spec.depth - 1, f"{spec.title} has one layer."
     other = last if base.layer != last else last // 2
-    pair = sorted({base.layer, other})
-    return Preset(
-        "last",
-        "This layer vs. last",
-        "What the layers between them change.",
-        tuple(replace(base, layer=layer) for layer in pair) if len(pair) > 1 else (),
-        f"{spec.title} has one layer.",
-    )
+    panes = tuple(replace(base, layer=layer) for layer in sorted({base.layer, other}))
+    return Preset("last", "This layer vs. last", "What the layers between them change.", panes, lone)
 
 
 def _layers(base: Pane, spec: ModelSpec) -> Preset:
-    count = min(SWEEP, spec.depth)
+    count, lone = min(SWEEP, spec.depth), f"{spec.title} has one layer."
     numbers = [step * (spec.depth - 1) // max(count - 1, 1) for step in range(count)]
-    return Preset(
-        "layers",
-        f"Layers {' '.join(map(str, numbers))}",
-        "A sweep through the model, at this head.",
-        tuple(replace(base, layer=layer) for layer in numbers) if count > 1 else (),
-        f"{spec.title} has one layer.",
-    )
+    title, panes = f"Layers {' '.join(map(str, numbers))}", tuple(replace(base, layer=layer) for layer in numbers)
+    return Preset("layers", title, "A sweep through the model, at this head.", panes, lone)
 
 
 def _random(base: Pane, spec: ModelSpec, others: list[ModelSpec]) -> Preset:
-    shape = _size(spec), spec.patch_size
-    peers = [one for one in others if (_size(one), one.patch_size) == shape and _untrained(one) != _untrained(spec)]
+    peers = [one for one in others if _shape(one) == _shape(spec) and _untrained(one) != _untrained(spec)]
     return Preset(
         "random",
         "Trained vs. random",
@@ -91,9 +80,8 @@ def _random(base: Pane, spec: ModelSpec, others: list[ModelSpec]) -> Preset:
 
 def _supervised(base: Pane, spec: ModelSpec, others: list[ModelSpec]) -> Preset:
     mine, theirs = (SUPERVISED, SELF_SUPERVISED) if spec.family in SUPERVISED else (SELF_SUPERVISED, SUPERVISED)
-    known = spec.family in mine
-    shape = _size(spec), spec.patch_size
-    peers = [one for one in others if known and one.family in theirs and (_size(one), one.patch_size) == shape]
+    wanted = theirs if spec.family in mine else ()
+    peers = [one for one in others if one.family in wanted and _shape(one) == _shape(spec)]
     return Preset(
         "supervision",
         "Supervised vs. self-supervised",
@@ -105,18 +93,18 @@ def _supervised(base: Pane, spec: ModelSpec, others: list[ModelSpec]) -> Preset:
 
 
 def _heads(base: Pane, spec: ModelSpec) -> Preset:
-    count = min(spec.heads, MAX_PANES)
-    return Preset(
-        "heads",
-        f"Heads 0 … {count - 1}",
-        "All heads of this layer." if count == spec.heads else f"The first {count} heads of this layer.",
-        tuple(replace(base, head=head) for head in range(count)) if count > 1 else (),
-        f"{spec.title} has one head.",
-    )
+    count, lone = min(spec.heads, MAX_PANES), f"{spec.title} has one head."
+    help = "All heads of this layer." if count == spec.heads else f"The first {count} heads of this layer."
+    panes = tuple(replace(base, head=head) for head in range(count))
+    return Preset("heads", f"Heads 0 … {count - 1}", help, panes, lone)
 
 
 def _size(spec: ModelSpec) -> tuple[int, int, int]:
     return spec.dim, spec.depth, spec.heads
+
+
+def _shape(spec: ModelSpec) -> tuple[object, int]:
+    return _size(spec), spec.patch_size
 
 
 def _untrained(spec: ModelSpec) -> bool:
@@ -124,5 +112,4 @@ def _untrained(spec: ModelSpec) -> bool:
 
 
 def _panes(base: Pane, models: list[ModelSpec]) -> tuple[Pane, ...]:
-    """The same pane of several models; none where there is one model only."""
-    return tuple(fitted(replace(base, model=spec.name), spec) for spec in models) if len(models) > 1 else ()
+    return tuple(fitted(replace(base, model=spec.name), spec) for spec in models)

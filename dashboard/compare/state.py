@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from dashboard import keys
-from dashboard.links.codec import Instead, Reading, finite, nearest, option, parameter
+from dashboard.links.codec import Instead, Reading, finite, fractions, nearest, option, parameter
 from vit_engine import ModelSpec, SpecError
 from vit_engine.analysis.comparison import MAX_PANES, Pane, letter
 from vit_engine.report.style import SCALES, SHOWS
@@ -62,7 +62,6 @@ def _fitted_or_told(text: str, pane: Pane | str, link: Reading) -> Pane | None:
 
 
 def _pane(text: str, link: Reading) -> Pane | str:
-    """The pane that a text says, or why it is left out."""
     try:
         pane = Pane.parse(text)
     except SpecError as error:
@@ -93,10 +92,6 @@ def _as_texts(panes: Sequence[Pane]) -> list[str]:
     return [str(pane) for pane in panes]
 
 
-def _as_text(zoom: Zoom) -> str:
-    return ",".join(f"{part:.4f}" for part in zoom)
-
-
 @dataclass(frozen=True)
 class Comparing:
     """Everything that decides what Compare draws, beside the sidebar."""
@@ -117,7 +112,7 @@ class Comparing:
     reference: int = parameter(0, key=keys.REFERENCE, read=_reference, write=letter)
     keep: int = parameter(60, key=keys.COMPARE_KEEP, read=nearest(KEEPS))  # per cent of the mass in masks
     # The part that is shown; None for all.
-    zoom: Zoom | None = parameter(None, key=keys.ZOOM, read=_zoom, write=_as_text)
+    zoom: Zoom | None = parameter(None, key=keys.ZOOM, read=_zoom, write=fractions)
 
 
 DEFAULT = Comparing()
@@ -133,9 +128,7 @@ def zoom_in_pixels(zoom: Zoom | None, frame: tuple[int, int]) -> Zoom | None:
 
 
 def zoom_on(box: Mapping[str, Sequence[float]], frame: tuple[int, int]) -> Zoom | None:
-    """The part of the picture to show for a box {"x": …, "y": …} in pixels: the least of the picture's own shape
-    that holds it. None for a box that is next to nothing.
-    """
+    """The least part of the picture's own shape that holds a box {"x": …, "y": …} in pixels; None for a tiny box."""
     height, width = frame
     left, right = sorted(part / width for part in box["x"][:2])
     top, bottom = sorted(part / height for part in box["y"][:2])

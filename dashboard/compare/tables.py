@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any, Literal
 
 import pandas as pd
 import streamlit as st
@@ -11,10 +12,12 @@ from dashboard.compare.figures import distribution_figure
 from dashboard.compare.state import Comparing
 from dashboard.links import widgets
 from dashboard.shell.analysis_panel import CHART
-from dashboard.shell.controls import csv_button, segments
+from dashboard.shell.controls import csv_button, segments, selectbox
+from dashboard.shell.formatting import DIGITS, titled
 from vit_engine.analysis.comparison import (
     AGREEMENT_COLUMNS,
     Comparison,
+    PaneResult,
     agreement_table,
     comparable_columns,
     head_table,
@@ -39,16 +42,9 @@ def agreement(comparison: Comparison) -> None:
             f"{comparison.keep:.0%}]",
             width="content",
         )
-        csv_button(frame.to_csv(index=False), "agreement.csv", key=keys.DOWNLOAD_AGREEMENT)
-    st.dataframe(
-        frame,
-        key=keys.AGREEMENT,
-        hide_index=True,
-        height="content",
-        column_config=_agreement_config(comparison),
-        on_select="rerun",
-        selection_mode="multi-cell",
-    )
+        csv_button(frame, "agreement", key=keys.DOWNLOAD_AGREEMENT)
+    config = {column.name: _agreement_column(column, comparison.frame) for column in AGREEMENT_COLUMNS}
+    _dataframe(frame, key=keys.AGREEMENT, config=config, height="content")
     st.caption(
         "**Pearson** follows the strongest patches, **Spearman** the order of all; **JSD** is 0 for the same "
         "distribution and 1 bit for nothing in common; **IoU** compares the masks; **centre shift** is how far the "
@@ -56,27 +52,22 @@ def agreement(comparison: Comparison) -> None:
     )
 
 
-def _agreement_config(comparison: Comparison) -> dict:
-    """Bars from nothing to the largest that can be; correlations, which have no such nothing, as numbers."""
-    height, width = comparison.frame
-    config: dict = {}
-    for column in AGREEMENT_COLUMNS:
-        if not column.unit:
-            config[column.name] = st.column_config.TextColumn(column.title, help=column.description, width=60)
-            continue
-        if column.unit == "−1..1":
-            config[column.name] = st.column_config.NumberColumn(column.title, help=column.description, format="%.3f")
-            continue
-        high = math.hypot(height, width) if column.unit == "px" else 1.0
-        title = f"{column.title} ({column.unit})" if column.unit in {"bits", "px"} else column.title
-        config[column.name] = st.column_config.ProgressColumn(
-            title,
-            help=column.description,
-            min_value=0.0,
-            max_value=high,
-            format="%.1f" if column.unit == "px" else "%.3f",
-        )
-    return config
+def _dataframe(frame: pd.DataFrame, *, key: str, config: Mapping[Any, Any], height: int | Literal["content"]) -> None:
+    """A table whose cells can be copied."""
+    options: dict[str, Any] = {"on_select": "rerun", "selection_mode": "multi-cell", "column_config": config}
+    st.dataframe(frame, key=key, hide_index=True, height=height, **options)
+
+
+def _agreement_column(column: Column, frame: tuple[int, int]) -> Any:
+    """A bar from nothing to the largest that can be; a correlation, which has no such nothing, as a number."""
+    if not column.unit:
+        return st.column_config.TextColumn(column.title, help=column.description, width=60)
+    if column.unit == "−1..1":
+        return st.column_config.NumberColumn(column.title, help=column.description, format="%.3f")
+    most, number = (math.hypot(*frame), "%.1f") if column.unit == "px" else (1.0, "%.3f")
+    return st.column_config.ProgressColumn(
+        titled(column), help=column.description, min_value=0.0, max_value=most, format=number
+    )
 
 
 def heads(comparison: Comparison, choice: Comparing) -> None:
@@ -87,25 +78,22 @@ def heads(comparison: Comparison, choice: Comparing) -> None:
     column = _statistic_control(columns)
     if len(columns) < len(STATISTICS):
         st.caption(f":material/info: {NORMALISED_ONLY}")
-    titles = {one.name: f"{one.name} · {one.trace.spec.title}" for one in comparison.results}
-    if choice.rows == "layer":
-        titles = {one.name: f"{titles[one.name]} · layer {one.pane.layer}" for one in comparison.results}
+    layers = {one.name: f" · layer {one.pane.layer}" if choice.rows == "layer" else "" for one in comparison.results}
+    titles = {one.name: f"{one.name} · {one.trace.spec.title}{layers[one.name]}" for one in comparison.results}
     _table(comparison, column, choice, titles)
     _distribution(comparison, column, choice)
 
 
 def _statistic_control(columns: tuple[Column, ...]) -> Column:
-    """Which statistic, and which rows in which order."""
     by_name = {column.name: column for column in columns}
     if widgets.value_of(keys.STATISTIC) not in by_name:
         widgets.give(keys.STATISTIC, columns[0].name)
     with st.container(horizontal=True, vertical_alignment="bottom", key="compare_heads_controls"):
-        name = st.selectbox(
+        name = selectbox(
             "Statistic",
             list(by_name),
             key=keys.STATISTIC,
             width=300,
-            persist_state="session",
             format_func=lambda name: f"{by_name[name].title} ({by_name[name].unit})",
         )
         rows_help = "The heads of each pane's own layer, or all heads of its model."
@@ -120,16 +108,9 @@ def _table(comparison: Comparison, column: Column, choice: Comparing, titles: Ma
     if choice.order == "difference":
         differences = frame[[name for name in frame if "−" in str(name)]].abs().max(axis=1)
         frame = frame.loc[differences.sort_values(ascending=False, kind="stable").index]
-    st.dataframe(
-        _grouped(frame, comparison, column, titles),
-        key=keys.COMPARE_HEADS,
-        hide_index=True,
-        on_select="rerun",
-        selection_mode="multi-cell",
-        height="content" if len(frame) <= 12 else 460,
-        column_config=_table_config(frame, comparison, column),
-    )
-    csv_button(frame.to_csv(index=False), f"heads-{column.name}.csv", key=keys.DOWNLOAD_COMPARE_HEADS)
+    grouped, config = _grouped(frame, comparison, column, titles), _table_config(frame, comparison, column)
+    _dataframe(grouped, key=keys.COMPARE_HEADS, config=config, height="content" if len(frame) <= 12 else 460)
+    csv_button(frame, f"heads-{column.name}", key=keys.DOWNLOAD_COMPARE_HEADS)
 
 
 def _grouped(frame: pd.DataFrame, comparison: Comparison, column: Column, titles: Mapping[str, str]) -> pd.DataFrame:
@@ -144,33 +125,26 @@ def _grouped(frame: pd.DataFrame, comparison: Comparison, column: Column, titles
 
 def _table_config(frame: pd.DataFrame, comparison: Comparison, column: Column) -> dict:
     """By position: bars for the statistic, signed numbers for differences."""
-    digits = 1 if column.unit in ("px", "tokens") else 3 if column.unit == "0..1" else 2
-    shown = frame[[one.name for one in comparison.results]].to_numpy()
-    most = 1.0 if column.unit == "0..1" else float(pd.DataFrame(shown).max().max())
-    config: dict = {}
-    for place, name in enumerate(map(str, frame.columns), start=1):  # the index, which is hidden, is place 0
-        if name in ("layer", "head"):
-            config[place] = st.column_config.NumberColumn(width=60, pinned=True)
-        elif "−" in name:
-            config[place] = st.column_config.NumberColumn(format=f"%+.{digits}f")
-        else:
-            config[place] = st.column_config.ProgressColumn(
-                format=f"%.{digits}f", min_value=0.0, max_value=most, help=column.description
-            )
-    return config
+    digits = DIGITS[column.unit]
+    values = frame[[one.name for one in comparison.results]]
+    most = 1.0 if column.unit == "0..1" else float(values.max().max())
+    number = st.column_config.NumberColumn(width=60, pinned=True)
+    difference = st.column_config.NumberColumn(format=f"%+.{digits}f")
+    bar = st.column_config.ProgressColumn(format=f"%.{digits}f", min_value=0.0, max_value=most, help=column.description)
+    kinds = (number if name in ("layer", "head") else difference if "−" in name else bar for name in map(str, frame))
+    return dict(enumerate(kinds, start=1))  # the index, which is hidden, is place 0
 
 
 def _distribution(comparison: Comparison, column: Column, choice: Comparing) -> None:
-    """All heads of each layer, a box or a violin per layer and model."""
     with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
         st.markdown(f"**{column.title} by layer** :small[all heads of each model]", width="content")
         segments("Chart", _CHART_TITLES, key=keys.COMPARE_CHART, collapsed=True)
-    models: dict[str, list[str]] = {}
+    models: dict[str, list[PaneResult]] = {}
     for one in comparison.results:
-        models.setdefault(one.pane.model, []).append(one.name)
-    frames = {}
-    for names in models.values():
-        one = next(shown for shown in comparison.results if shown.name == names[0])
-        frames[f"{', '.join(names)} · {one.trace.spec.title}"] = one.trace.statistics.to_frame()
+        models.setdefault(one.pane.model, []).append(one)
+    frames = {
+        f"{', '.join(one.name for one in alike)} · {alike[0].trace.spec.title}": alike[0].trace.statistics.to_frame()
+        for alike in models.values()
+    }
     figure = distribution_figure(frames, column.name, unit=column.unit, kind=choice.chart)
     st.plotly_chart(figure, key=keys.DISTRIBUTION, height=380, config=CHART, alt=f"{column.title} by layer and model")

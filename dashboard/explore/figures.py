@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dashboard.charts import BARE, HEAD_COLOURS, bare_axes, heatmap
+from dashboard.charts import BARE, bare_axes, by_layer, head_colour, heatmap
 from vit_engine.report.colours import ACCENT
-from vit_engine.report.figure import QUERY_MARK, Plain, PlainFigure
+from vit_engine.report.figure import MUTED, QUERY_MARK, Plain, PlainFigure
 from vit_engine.report.jpegs import jpeg_address
 
 JPEG_QUALITY = 88
@@ -60,62 +60,33 @@ def entropy_figure(entropy: np.ndarray, *, layers: Sequence[int], layer: int, un
         "mode": "lines+markers",
         "hovertemplate": f"layer %{{x}} · %{{fullData.name}}<br>%{{y:.2f}} {unit}<extra></extra>",
     }
-    heads = [
+    lines = [
         {
             **common,
-            "y": entropy[:, head].astype(float),
+            "y": values.astype(float),
             "name": f"head {head}",
-            "line": {"width": 1.2, "color": HEAD_COLOURS[head % len(HEAD_COLOURS)]},
+            "line": {"width": 1.2, "color": head_colour(head)},
             "marker": {"size": 4},
             "opacity": 0.75,
         }
-        for head in range(entropy.shape[1])
+        for head, values in enumerate(entropy.T)
     ]
-    mean = {
-        **common,
-        "y": entropy.mean(axis=1).astype(float),
-        "name": "mean",
-        "line": {"width": 4, "color": ACCENT},
-        "marker": {"size": 8},
-    }
-    return PlainFigure([*heads, mean], _entropy_layout(layer, unit, most))
+    mean: Plain = {"name": "mean", "line": {"width": 4, "color": ACCENT}, "marker": {"size": 8}}
+    lines.append({**common, **mean, "y": entropy.mean(axis=1).astype(float)})
+    return PlainFigure(lines, _entropy_layout(layer, unit, most))
 
 
 def _entropy_layout(layer: int, unit: str, most: float) -> Plain:
     """Axes, a line at the layer, and one at the entropy of even attention."""
-    dotted, dashed = ({"width": 1, "dash": dash, "color": "#8b8b8b"} for dash in ("dot", "dash"))
-    return {
-        "shapes": [
-            {
-                "type": "line",
-                "x0": layer,
-                "x1": layer,
-                "xref": "x",
-                "y0": 0,
-                "y1": 1,
-                "yref": "y domain",
-                "line": dotted,
-            },
-            {"type": "line", "x0": 0, "x1": 1, "xref": "x domain", "y0": most, "y1": most, "yref": "y", "line": dashed},
-        ],
-        "annotations": [
-            {
-                "text": "even attention",
-                "showarrow": False,
-                "x": 0,
-                "xanchor": "left",
-                "xref": "x domain",
-                "y": most,
-                "yanchor": "bottom",
-                "yref": "y",
-            }
-        ],
-        "xaxis": {"title": {"text": "layer"}, "tickmode": "linear", "dtick": 1, "fixedrange": True},
-        "yaxis": {"title": {"text": unit}, "range": [0, most * 1.08], "fixedrange": True},
-        "margin": {"l": 52, "r": 8, "t": 8, "b": 44},
-        "hovermode": "closest",
-        "legend": {"orientation": "h", "y": -0.2},
-    }
+    chosen = {"x0": layer, "x1": layer, "xref": "x", "y0": 0, "y1": 1, "yref": "y domain"}
+    even = {"x0": 0, "x1": 1, "xref": "x domain", "y0": most, "y1": most, "yref": "y"}
+    words = {"text": "even attention", "x": 0, "xanchor": "left", "xref": "x domain"}
+    shapes = [
+        {**ends, "type": "line", "line": {"width": 1, "dash": dash, "color": MUTED}}
+        for ends, dash in ((chosen, "dot"), (even, "dash"))
+    ]
+    note = {**words, "y": most, "yanchor": "bottom", "yref": "y", "showarrow": False}
+    return {**by_layer(unit, {"range": [0, most * 1.08]}), "shapes": shapes, "annotations": [note]}
 
 
 def _query_mark(query: tuple[int, int], axis: str) -> Plain:

@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -10,11 +11,10 @@ from dashboard import keys
 from dashboard.links import widgets
 from dashboard.services.analyses import Analysis
 from dashboard.shell.controls import csv_button, segments
-from dashboard.shell.formatting import file_name
+from dashboard.shell.formatting import DIGITS, titled
 from vit_engine import TokenGrid
-from vit_engine.trace.statistics import COLUMNS, STATISTICS
+from vit_engine.trace.statistics import COLUMNS, STATISTICS, Column
 
-_ROWS = "_table_rows"  # session state: (layer, head) of the rows on screen, for the callback
 _LAYERS_TITLES = {"layer": "This layer", "all": "All layers"}
 _KEYS_TITLES = {"all": "All keys", "patches": "Patches only"}
 # Of the statistics that are no entropies: what stands before all others, and what others nearly say.
@@ -28,11 +28,11 @@ def show(analysis: Analysis, *, layer: int) -> None:
     layers, over = _controls(frame, analysis.trace.spec.name)
     shown = frame if layers == "all" else frame[frame["layer"] == layer]
     order = _table_columns("patch_" if over == "patches" else "")
-    st.session_state[_ROWS] = list(zip(shown["layer"].tolist(), shown["head"].tolist(), strict=True))
+    rows = list(zip(shown["layer"].tolist(), shown["head"].tolist(), strict=True))
     st.dataframe(
         shown[[name for name in order if name in shown]],
         key=keys.HEAD_STATISTICS,
-        on_select=partial(widgets.take, _choose_row),
+        on_select=partial(widgets.take, _choose_row, rows),
         selection_mode="single-cell",
         hide_index=True,
         height="content" if layers == "layer" else 460,
@@ -43,62 +43,44 @@ def show(analysis: Analysis, *, layer: int) -> None:
 def _controls(frame: pd.DataFrame, model: str) -> tuple[str, str]:
     """Which layers and which keys to show; beside them the download of everything."""
     with st.container(
-        horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute", key="table_head"
+        key="table_head", horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"
     ):
         st.markdown("**Per-head entropy statistics** :small[a click on a row opens its head]", width="content")
         with st.container(horizontal=True, width="content", key="table_controls"):
             layers = segments("Layers", _LAYERS_TITLES, key=keys.TABLE_LAYERS, default="layer", collapsed=True)
-            over = segments(
-                "Keys",
-                _KEYS_TITLES,
-                key=keys.TABLE_KEYS,
-                default="all",
-                collapsed=True,
-                help="Entropies over all keys, or over patch keys renormalised to sum to 1.",
-            )
-            csv_button(
-                frame.to_csv(index=False),
-                f"heads-{file_name(model)}.csv",
-                key=keys.DOWNLOAD_STATISTICS,
-                help="All layers, heads and columns.",
-            )
+            help = "Entropies over all keys, or over patch keys renormalised to sum to 1."
+            over = segments("Keys", _KEYS_TITLES, key=keys.TABLE_KEYS, default="all", collapsed=True, help=help)
+            csv_button(frame, f"heads-{model}", key=keys.DOWNLOAD_STATISTICS, help="All layers, heads and columns.")
     return layers, over
 
 
 def _table_columns(which: str) -> list[str]:
-    entropies = [
-        f"cls_{which}entropy_bits",
-        f"cls_{which}entropy_normalised",
-        f"cls_{which}effective_tokens",
-        f"mean_{which}entropy_bits",
-        f"mean_{which}entropy_normalised",
-    ]
+    entropies = [f"cls_{which}{name}" for name in ("entropy_bits", "entropy_normalised", "effective_tokens")]
+    entropies += [f"mean_{which}{name}" for name in ("entropy_bits", "entropy_normalised")]
     others = [name for name in STATISTICS if "entropy" not in name and "effective_tokens" not in name]
-    ordered = dict.fromkeys([*_FIRST, *others])
-    return ["layer", "head", *entropies, *(name for name in ordered if name not in _DOWNLOAD_ONLY)]
+    ordered = dict.fromkeys(["layer", "head", *entropies, *_FIRST, *others])
+    return [name for name in ordered if name not in _DOWNLOAD_ONLY]
 
 
 def _column_config(grid: TokenGrid, order: list[str]) -> dict:
     """Bars in the cells, each column's length its largest possible value."""
-    most = {"bits": math.log2(grid.tokens), "0..1": 1.0, "px": grid.diagonal, "tokens": float(grid.tokens)}
-    config = {}
-    for column in COLUMNS:
-        if column.name not in order:
-            continue
-        if not column.unit:
-            config[column.name] = st.column_config.NumberColumn(column.title, help=column.description, width=60)
-            continue
-        title = column.title if column.unit == "0..1" else f"{column.title} ({column.unit})"
-        number = "%.1f" if column.unit in ("px", "tokens") else "%.3f" if column.unit == "0..1" else "%.2f"
-        config[column.name] = st.column_config.ProgressColumn(
-            title, help=column.description, format=number, min_value=0.0, max_value=most[column.unit]
-        )
-    return config
+    most = {"bits": math.log2(grid.tokens), "0..1": 1.0, "px": grid.diagonal, "tokens": float(grid.tokens), "": 0.0}
+    return {column.name: _column(column, most[column.unit]) for column in COLUMNS if column.name in order}
 
 
-def _choose_row() -> dict[str, int | str]:
+def _column(column: Column, most: float) -> Any:
+    if not column.unit:
+        return st.column_config.NumberColumn(column.title, help=column.description, width=60)
+    number = f"%.{DIGITS[column.unit]}f"
+    return st.column_config.ProgressColumn(
+        titled(column), help=column.description, format=number, min_value=0.0, max_value=most
+    )
+
+
+def _choose_row(rows: list[tuple[int, int]]) -> dict[str, int | str]:
+    """rows: (layer, head) of those on the screen."""
     cells = st.session_state[keys.HEAD_STATISTICS]["selection"]["cells"]
     if not cells:
         return {}
-    layer, head = st.session_state[_ROWS][cells[0][0]]
+    layer, head = rows[cells[0][0]]
     return {keys.LAYER: layer, keys.HEAD: str(head)}

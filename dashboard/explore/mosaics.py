@@ -83,17 +83,9 @@ def head_grid_figure(
 
 def _number(head: int, grid: Mosaic, row: int, col: int) -> Plain:
     x, y = grid.middle(row, col)
-    return {
-        "x": x - grid.cols / 2,
-        "y": y - grid.rows / 2,
-        "text": f"<b>{head}</b>",
-        "showarrow": False,
-        "xanchor": "left",
-        "yanchor": "top",
-        "font": {"size": 12, "color": "#ffffff"},
-        "bgcolor": "rgba(0,0,0,0.55)",
-        "borderpad": 2,
-    }
+    corner = {"x": x - grid.cols / 2, "y": y - grid.rows / 2, "xanchor": "left", "yanchor": "top"}
+    look = {"font": {"size": 12, "color": "#ffffff"}, "bgcolor": "rgba(0,0,0,0.55)", "borderpad": 2}
+    return {**corner, **look, "text": f"<b>{head}</b>", "showarrow": False}
 
 
 def mosaic_figure(
@@ -115,22 +107,17 @@ def mosaic_figure(
     traces, layout = _mosaic(grid, scaled, colours, [text for row in labels for text in row])
     down = [grid.middle(row, 0)[1] for row in range(grid.down)]
     across = [grid.middle(0, col)[0] for col in range(grid.across)]
-    layout["yaxis"] |= _named("layer", down, layers)
-    layout["xaxis"] |= {**_named("head", across, range(grid.across)), "side": "top"}
+    for axis, title, places, names in (("yaxis", "layer", down, layers), ("xaxis", "head", across, range(grid.across))):
+        layout[axis] |= {"visible": True, "title": {"text": title, "standoff": 4}, **ticks(places, names)}
+    layout["xaxis"]["side"] = "top"
     layout["margin"] = {"l": 44, "r": 4, "t": 44, "b": 4}
     layer, head = selected
     layout["shapes"] = [_frame(grid, layer, head or 0, layer, grid.across - 1 if head is None else head)]
     return PlainFigure(traces, layout)
 
 
-def _named(title: str, places: Sequence[float], names: Sequence[int]) -> Plain:
-    return {"visible": True, "title": {"text": title, "standoff": 4}, **ticks(places, names)}
-
-
 def thumbnails(maps: np.ndarray) -> np.ndarray:
-    """Maps (layers, heads, rows, cols) at no more than THUMBNAIL patches a side, and CANVAS all together: each the
-    mean of a block of patches.
-    """
+    """Maps (layers, heads, rows, cols) of blocks' means: at most THUMBNAIL patches a side, and CANVAS all together."""
     *lead, rows, cols = maps.shape
     side = min(THUMBNAIL, max(CANVAS // max(lead), 1))
     block = -(-max(rows, cols) // side)
@@ -152,9 +139,7 @@ def _frame(grid: Mosaic, top: int, left: int, bottom: int, right: int) -> Plain:
 
 
 def _mosaic(grid: Mosaic, cells: np.ndarray, colours: str, labels: Sequence[str]) -> tuple[list[Plain], Plain]:
-    """Traces and layout: cells (down, across, rows, cols), scaled to 0..1, in one heatmap, and an unseen one with a
-    cell for each of them, which tells its label.
-    """
+    """Traces and layout: cells (down, across, rows, cols) of 0..1 in one heatmap, and an unseen one that has labels."""
     high, wide = grid.steps
     canvas = np.full((grid.down * high, grid.across * wide), np.nan, dtype=np.float32)
     canvas.reshape(grid.down, high, grid.across, wide)[:, : grid.rows, :, : grid.cols] = cells.transpose(0, 2, 1, 3)

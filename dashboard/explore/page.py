@@ -17,11 +17,13 @@ from dashboard.links.selection import Selection
 from dashboard.services.analyses import Analysis, attributions
 from dashboard.services.pictures import Picture
 from dashboard.shell import analysis_panel, method_control, page_state, sidebar
+from dashboard.shell.controls import reset_button, segments
 from dashboard.shell.formatting import colour_legend
 from vit_engine import AttentionMap, Method, TokenGrid, find_method
 from vit_engine.report.colours import colour_stops, upper_limit
 
 PREDICTIONS = 3  # classes, the likeliest first
+_VIEW_TITLES = {"over": "Over the picture", "beside": "Beside it"}
 DEMO_CLASSIFIER = "The demo models point well and classify poorly: their model card says how often they are right."
 
 
@@ -33,7 +35,7 @@ def page() -> None:
     below = st.container(key="stage")
     with header:
         title = st.container(key="title", width="content")
-        sidebar.view_control()
+        segments("View", _VIEW_TITLES, key=keys.VIEW, collapsed=True)
     widgets.mark()
     selection = sidebar.selection(request.spec)
     analysis = analysis_panel.analyse(request, title=title, stage=below)
@@ -46,20 +48,15 @@ def page() -> None:
 
 @dataclass(frozen=True, eq=False)
 class _Maps:
-    """What a method says, and where the colours end.
-
-    patch: the chosen one, None for the CLS token. large: the map of the chosen layer and head. every: (layers, heads,
-    rows, cols), one layer or head where the method depends on none. row: the chosen layer's place in it. limits:
-    (layers, heads), of each of them. limit: of the large map.
-    """
+    """What a method says, and where the colours end."""
 
     method: Method
-    patch: tuple[int, int] | None
-    large: AttentionMap
-    every: np.ndarray
-    row: int
-    limits: np.ndarray
-    limit: float
+    patch: tuple[int, int] | None  # the chosen one, None for the CLS token
+    large: AttentionMap  # of the chosen layer and head
+    every: np.ndarray  # (layers, heads, rows, cols), one layer or head where the method depends on none
+    row: int  # the chosen layer's place in it
+    limits: np.ndarray  # (layers, heads)
+    limit: float  # of the large map
 
 
 def _maps(analysis: Analysis, picture: Picture, selection: Selection) -> None:
@@ -81,13 +78,14 @@ def _maps(analysis: Analysis, picture: Picture, selection: Selection) -> None:
 
 
 def _attributed(analysis: Analysis, selection: Selection) -> _Maps:
-    method, head, layer = find_method(selection.method), _head(selection), _layer(analysis, selection)
+    method, layer, one = find_method(selection.method), _layer(analysis, selection), selection.one_head
+    head = selection.head if one is None else one
     patch, found = attributions(analysis, method, head=head, point=selection.query)
-    row = list(found).index(layer) if layer in found else 0
-    every, large = np.stack([each.heads for each in found.values()]), list(found.values())[row].map
-    limits, limit = _limits(every, large, selection)
-    if selection.scale == "shared" and isinstance(head, int) and "head" in method.depends_on:
-        limit = float(limits[row, head])  # as in the layer's other heads
+    row, maps = list(found).index(layer) if layer in found else 0, list(found.values())
+    every, large = np.stack([each.heads for each in maps]), maps[row].map
+    limits, limit = _limits(every, selection), upper_limit(large.values, selection.clip)
+    if selection.scale == "shared" and one is not None and "head" in method.depends_on:
+        limit = float(limits[row, one])  # as in the layer's other heads
     return _Maps(method, patch, large, every, row, limits, limit)
 
 
@@ -95,25 +93,15 @@ def _layer(analysis: Analysis, selection: Selection) -> int:
     return max(analysis.trace.layers) if selection.layer is None else selection.layer
 
 
-def _head(selection: Selection) -> int | str:
-    return int(selection.head) if selection.head.isdigit() else selection.head
-
-
-def _limits(every: np.ndarray, large: AttentionMap, selection: Selection) -> tuple[np.ndarray, float]:
-    """Where the colours end: of each (layer, head), at one value a layer or each at its own; of the large map alone."""
-
-    def end(values: np.ndarray) -> float:
-        return upper_limit(values, selection.clip)
-
+def _limits(every: np.ndarray, selection: Selection) -> np.ndarray:
+    """Where the colours of each (layer, head) end: at one value a layer, or each at its own."""
     if selection.scale == "own":
-        limits = np.array([[end(head) for head in layer] for layer in every])
-    else:
-        limits = np.repeat(np.array([[end(layer)] for layer in every]), every.shape[1], axis=1)
-    return limits, end(large.values)
+        return np.array([[upper_limit(head, selection.clip) for head in layer] for layer in every])
+    limits = np.array([upper_limit(layer, selection.clip) for layer in every])
+    return np.repeat(limits[:, None], every.shape[1], axis=1)
 
 
 def _overlay(analysis: Analysis, selection: Selection, maps: _Maps) -> None:
-    """Draw the large map."""
     beside, grid = selection.view == "beside", maps.large.grid
     figure = overlay_figure(
         analysis.pixels,
@@ -146,10 +134,6 @@ def _choose_layer_and_head(grid: Mosaic, layers: tuple[int, ...], *, x: float, y
     return {keys.LAYER: layers[row], keys.HEAD: str(head)}
 
 
-def _reset_query() -> dict[str, None]:
-    return {keys.QUERY: None}
-
-
 def _below_overlay(maps: _Maps) -> None:
     stops, meaning = colour_stops(sidebar.colours()), method_control.meaning(maps.method)
     with st.container(horizontal=True, vertical_alignment="center", key="query_line"):
@@ -159,14 +143,7 @@ def _below_overlay(maps: _Maps) -> None:
             st.markdown(f"{token} · :small[{method_control.hint(maps.method)}]" if token else "")
         elif token:
             st.markdown(token)
-            st.button(
-                "Back to CLS",
-                key=keys.RESET_QUERY,
-                on_click=widgets.take,
-                args=(_reset_query,),
-                type="tertiary",
-                icon=":material/undo:",
-            )
+            reset_button("Back to CLS", keys.QUERY, key=keys.RESET_QUERY, icon="undo")
 
 
 def _predictions(analysis: Analysis, picture: Picture) -> None:
@@ -182,8 +159,8 @@ def _cell_texts(analysis: Analysis) -> list[list[str]]:
     statistics = analysis.trace.statistics
     bits = statistics.cls_entropy / math.log(2)
     return [
-        [f"layer {layer} · head {head}<br>CLS entropy {bits[row, head]:.2f} bits" for head in range(bits.shape[1])]
-        for row, layer in enumerate(statistics.layers)
+        [f"layer {layer} · head {head}<br>CLS entropy {entropy:.2f} bits" for head, entropy in enumerate(row)]
+        for layer, row in zip(statistics.layers, bits, strict=True)
     ]
 
 
@@ -196,11 +173,10 @@ def _head_grid(analysis: Analysis, selection: Selection, maps: _Maps) -> None:
         limits=maps.limits[maps.row],
         colours=sidebar.colours(),
         labels=_cell_texts(analysis)[layer],
-        selected=int(selection.head) if selection.head.isdigit() else None,
+        selected=selection.one_head,
     )
-    heads, rows, cols = maps.every.shape[1:]
-    grid = mosaics.head_mosaic(heads, rows, cols)
-    choose = partial(_choose_head, grid, heads)
+    grid = mosaics.head_mosaic(*maps.every.shape[1:])
+    choose = partial(_choose_head, grid, maps.every.shape[1])
     analysis_panel.chart(figure, keys.HEAD_GRID, grid.aspect, choose, alt=f"Attention of each head of layer {layer}")
 
 
@@ -213,7 +189,7 @@ def _mosaic(analysis: Analysis, selection: Selection, maps: _Maps) -> None:
         colours=sidebar.colours(),
         labels=_cell_texts(analysis),
         layers=layers,
-        selected=(_layer(analysis, selection), int(selection.head) if selection.head.isdigit() else None),
+        selected=(_layer(analysis, selection), selection.one_head),
     )
     grid = Mosaic(*small.shape)
     choose = partial(_choose_layer_and_head, grid, layers)

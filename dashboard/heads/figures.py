@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from dashboard.charts import BARE, HEAD_COLOURS, as_text, bare_axes, heatmap, ticks
+from dashboard.charts import BARE, as_text, bare_axes, by_layer, head_colour, heatmap, ticks
 from vit_engine.analysis.similarity import Head
 from vit_engine.report.colours import MARK, MARK_EDGE, colour_stops, coloured
 from vit_engine.report.figure import Plain, PlainFigure
@@ -35,22 +35,13 @@ def statistic_figure(
     values: (layers, heads), coloured from the smallest to the largest. selected: (layer, head or None for all).
     """
     depth, heads = values.shape
+    across = {"title": {"text": "head", "standoff": 4}, "range": [-0.5, heads - 0.5], "side": "top"}
+    down = {"title": {"text": "layer", "standoff": 12}, "range": [depth - 0.5, -0.5]}
     layout: Plain = {
         **BARE,
         "margin": {"l": 56, "r": 0, "t": 44, "b": 4},
-        "xaxis": {
-            "title": {"text": "head", "standoff": 4},
-            "side": "top",
-            "range": [-0.5, heads - 0.5],
-            **ticks(range(heads), range(heads)),
-            **_UNMARKED,
-        },
-        "yaxis": {
-            "title": {"text": "layer", "standoff": 12},
-            "range": [depth - 0.5, -0.5],
-            **ticks(range(depth), layers),
-            **_UNMARKED,
-        },
+        "xaxis": {**across, **ticks(range(heads), range(heads)), **_UNMARKED},
+        "yaxis": {**down, **ticks(range(depth), layers), **_UNMARKED},
     }
     layer, head = selected
     if layer in layers:
@@ -69,38 +60,31 @@ def _statistic_map(values: np.ndarray, layers: Sequence[int], title: str, unit: 
         "texttemplate": f"%{{z:.{DIGITS[unit]}f}}",
         "xgap": 2,
         "ygap": 2,
-        "hovertemplate": f"layer %{{customdata}} · head %{{x}}<br>{_hover(title, unit, 'z')}<extra></extra>",
+        "hovertemplate": f"layer %{{customdata}} · head %{{x}}<br>{_hover(title, unit, 'z')}",
         "colorbar": _colour_bar(unit),
     }
 
 
 def profile_figure(profiles: Sequence[Profile], *, title: str, unit: str) -> PlainFigure:
     """A statistic by depth: a dot a head, the mean of each layer as a line, a colour a model."""
-    traces: list[Plain] = []
-    for number, profile in enumerate(profiles):
-        shift = (number - (len(profiles) - 1) / 2) * SPREAD
-        traces.append(_profile_dots(profile, shift, number=number, title=title, unit=unit))
-        traces.append(_profile_line(profile, number=number, title=title, unit=unit))
-    last = max(max(profile.layers) for profile in profiles)
-    return PlainFigure(
-        traces,
-        {
-            "xaxis": {"title": {"text": "layer"}, "tickmode": "linear", "dtick": _every(last + 1), "fixedrange": True},
-            "yaxis": {"title": {"text": f"{title} ({unit})"}, "rangemode": "tozero", "fixedrange": True},
-            "margin": {"l": 56, "r": 8, "t": 8, "b": 44},
-            "hovermode": "closest",
-            "legend": {"orientation": "h", "y": -0.2},
-            "showlegend": True,
-            "dragmode": False,
-        },
-    )
+    shifts = [(number - (len(profiles) - 1) / 2) * SPREAD for number in range(len(profiles))]
+    traces = [
+        {**trace, "legendgroup": as_text(profile.title), "meta": as_text(profile.title)}
+        for number, profile in enumerate(profiles)
+        for trace in _profile_traces(profile, shifts[number], head_colour(number), _hover(title, unit, "y"))
+    ]
+    layers = 1 + max(max(profile.layers) for profile in profiles)
+    every = 1 if layers <= 16 else 4
+    layout = by_layer(f"{title} ({unit})", {"rangemode": "tozero"}, left=56, every=every)
+    return PlainFigure(traces, {**layout, "showlegend": True, "dragmode": False})
 
 
-def _profile_dots(profile: Profile, shift: float, *, number: int, title: str, unit: str) -> Plain:
+def _profile_traces(profile: Profile, shift: float, colour: str, hover: str) -> tuple[Plain, Plain]:
+    """A dot a head, so far beside its layer, and the line of their means. hover: what tells the value."""
     depth, heads = profile.values.shape
     named = np.stack([np.repeat(profile.layers, heads), np.tile(np.arange(heads), depth)], axis=1)
     model = as_text(profile.title)
-    return {
+    dots = {
         "type": "scatter",
         "x": np.repeat(np.asarray(profile.layers, dtype=np.float32) + np.float32(shift), heads),
         "y": profile.values.ravel().astype(np.float32),
@@ -109,28 +93,20 @@ def _profile_dots(profile: Profile, shift: float, *, number: int, title: str, un
         "name": f"heads of {model}",
         "showlegend": False,
         "opacity": 0.6,
-        "legendgroup": model,
-        "meta": model,
-        "marker": {"size": 7, "color": HEAD_COLOURS[number % len(HEAD_COLOURS)]},
-        "hovertemplate": "%{meta}<br>layer %{customdata[0]} · head %{customdata[1]}<br>"
-        f"{_hover(title, unit, 'y')}<extra></extra>",
+        "marker": {"size": 7, "color": colour},
+        "hovertemplate": "%{meta}<br>layer %{customdata[0]} · head %{customdata[1]}<br>" + hover,
     }
-
-
-def _profile_line(profile: Profile, *, number: int, title: str, unit: str) -> Plain:
-    means, model = profile.values.mean(axis=1), as_text(profile.title)
-    return {
+    line = {
         "type": "scatter",
         "x": list(profile.layers),
-        "y": means.astype(np.float32),
+        "y": profile.values.mean(axis=1).astype(np.float32),
         "mode": "lines+markers",
         "name": model,
-        "legendgroup": model,
-        "meta": model,
-        "line": {"width": 3, "color": HEAD_COLOURS[number % len(HEAD_COLOURS)]},
+        "line": {"width": 3, "color": colour},
         "marker": {"size": 6},
-        "hovertemplate": f"%{{meta}}<br>layer %{{x}} · mean over heads<br>{_hover(title, unit, 'y')}<extra></extra>",
+        "hovertemplate": "%{meta}<br>layer %{x} · mean over heads<br>" + hover,
     }
+    return dots, line
 
 
 def similarity_figure(
@@ -165,7 +141,6 @@ def _divergence_map(divergence: np.ndarray, heads: Sequence[Head], colours: str)
 
 
 def _frames(heads: Sequence[Head], groups: Sequence[Sequence[Head]]) -> list[dict]:
-    """Around each part of a group that stands together."""
     place = {head: number for number, head in enumerate(heads)}
     runs = [run for group in groups for run in _runs(sorted(place[head] for head in group))]
     return [shape for first, last in runs for shape in _frame(first - 0.5, first - 0.5, last + 0.5, last + 0.5)]
@@ -173,13 +148,10 @@ def _frames(heads: Sequence[Head], groups: Sequence[Sequence[Head]]) -> list[dic
 
 def _runs(places: Sequence[int]) -> list[tuple[int, int]]:
     """Ascending places as (first, last) of each run without a gap."""
-    runs: list[tuple[int, int]] = []
-    for place in places:
-        if runs and runs[-1][1] == place - 1:
-            runs[-1] = (runs[-1][0], place)
-        else:
-            runs.append((place, place))
-    return runs
+    inside = set(places)
+    firsts = [place for place in places if place - 1 not in inside]
+    lasts = [place for place in places if place + 1 not in inside]
+    return list(zip(firsts, lasts, strict=True))
 
 
 def _matrix_ticks(heads: Sequence[Head]) -> dict:
@@ -205,30 +177,13 @@ def thumbnail(pixels: np.ndarray, values: np.ndarray, *, limit: float, colours: 
 
 
 def _hover(title: str, unit: str, variable: str) -> str:
-    return f"{title}: %{{{variable}:.{DIGITS[unit] + 1}f}}{_after(unit)}"
-
-
-def _after(unit: str) -> str:
-    """A unit behind a number; a share has none."""
-    return "" if unit == "0..1" else f" {unit}"
+    after = "" if unit == "0..1" else f" {unit}"
+    return f"{title}: %{{{variable}:.{DIGITS[unit] + 1}f}}{after}<extra></extra>"
 
 
 def _colour_bar(unit: str) -> dict:
-    return {
-        "thickness": 10,
-        "outlinewidth": 0,
-        "len": 1,
-        "xpad": 6,
-        "ypad": 0,
-        "nticks": 6,
-        "title": {"text": unit, "side": "top"},
-        "tickfont": {"size": 11},
-    }
-
-
-def _every(count: int) -> int:
-    """A step between the labels of so many layers."""
-    return 1 if count <= 16 else 4
+    size = {"thickness": 10, "outlinewidth": 0, "len": 1, "xpad": 6, "ypad": 0}
+    return {**size, "nticks": 6, "title": {"text": unit, "side": "top"}, "tickfont": {"size": 11}}
 
 
 def _frame(left: float, top: float, right: float, bottom: float) -> list[dict]:

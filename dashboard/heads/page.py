@@ -1,13 +1,18 @@
 """Heads: all heads of a model at once; which to look at, and which say the same."""
 
+from dataclasses import replace
+
 import streamlit as st
 
-from dashboard.heads import controls, rankings, similarity, statistics
-from dashboard.heads.state import HeadsView
+from dashboard import keys
+from dashboard.heads import rankings, similarity, statistics
+from dashboard.heads.state import HeadsView, fitting
 from dashboard.links import widgets
 from dashboard.links.selection import Selection
+from dashboard.services import catalogue
 from dashboard.services.analyses import Analysis, Request
 from dashboard.shell import analysis_panel, opening, page_state, sidebar
+from vit_engine import ModelSpec
 
 
 def page() -> None:
@@ -15,18 +20,34 @@ def page() -> None:
     request = sidebar.request()
     spec = request.spec
     sidebar.settle(spec, per_head=True)
-    controls.restore(spec)
+    _restore(spec)
     page_state.tell()
     title, below = st.container(key="title"), st.container(key="heads")
-    selection, view = sidebar.selection(spec), controls.view(spec)
+    selection, view = sidebar.selection(spec), _view(spec)
     page_state.share(selection, view)
     analysis = analysis_panel.analyse(request, title=title, stage=below)
     if analysis is not None:
         with below:
             _parts(request, analysis, selection, view)
     widgets.mark()
-    if widgets.differed() and controls.view(spec) != view:
+    if widgets.differed() and _view(spec) != view:
         widgets.again()
+
+
+def _restore(spec: ModelSpec) -> None:
+    """Bring a link's part for this page into the widgets, and them to what the model has; call before any of them."""
+    page_state.restore(HeadsView, lambda view: {keys.HEADS_OVERLAY: list(view.overlay)}, model=spec.name)
+    widgets.default(keys.HEADS_OVERLAY, [])
+    page_state.defaults(HeadsView)
+    last, layer = spec.depth - 1, widgets.value_of(keys.HEADS_LAYER)
+    widgets.hold(keys.HEADS_LAYER, last if layer is None else min(layer, last), spec.depth)
+    overlay = fitting(widgets.value_of(keys.HEADS_OVERLAY), models=catalogue.models(), model=spec.name)
+    widgets.give(keys.HEADS_OVERLAY, list(overlay))
+
+
+def _view(spec: ModelSpec) -> HeadsView:
+    view = page_state.chosen(HeadsView, overlay=tuple(widgets.value_of(keys.HEADS_OVERLAY)))
+    return replace(view, layer=None) if view.layer == spec.depth - 1 else view
 
 
 def _parts(request: Request, analysis: Analysis, selection: Selection, view: HeadsView) -> None:

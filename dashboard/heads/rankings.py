@@ -1,17 +1,19 @@
 """Which head to look at, and why: a part of the page Heads."""
 
+from operator import attrgetter
+
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from dashboard import keys
-from dashboard.heads import controls, figures
-from dashboard.heads.state import HeadsView
+from dashboard.heads import figures
+from dashboard.heads.state import RANKINGS, HeadsView
 from dashboard.links import widgets
 from dashboard.links.selection import Selection
 from dashboard.services import heads
 from dashboard.services.analyses import Analysis
-from dashboard.shell import method_control, opening, sidebar
+from dashboard.shell import controls, method_control, opening, sidebar
 from vit_engine import find_method
 from vit_engine.analysis.rankings import RankedHead, Ranking
 from vit_engine.report.colours import upper_limit
@@ -30,7 +32,8 @@ def show(analysis: Analysis, selection: Selection, view: HeadsView) -> None:
     """The chosen ranking: of each head a small map, the reason, and a button that opens it in Explore."""
     st.markdown("**Which head should I look at?**")
     method_control.show(per_head=True)
-    controls.ranking()
+    titles = {name: name.capitalize() for name in RANKINGS}
+    controls.segments("Ranking", titles, key=keys.HEADS_RANKING, collapsed=True, wrap=True)
     method = find_method(selection.method)
     patch = analysis.patch(selection.query)
     query = "cls" if patch is None else patch
@@ -44,17 +47,14 @@ def show(analysis: Analysis, selection: Selection, view: HeadsView) -> None:
     for place, entry in enumerate(chosen.entries):
         small = method.attribute(run, layer=entry.layer, head=entry.head, query=query).map.values
         _entry(place, entry, analysis.pixels, small, selection)
-    controls.download(
-        _table(rankings), f"rankings-{analysis.trace.spec.name}", key=keys.DOWNLOAD_RANKINGS, help="All five rankings."
-    )
+    name = f"rankings-{analysis.trace.spec.name}"
+    controls.csv_button(_table(rankings), name, key=keys.DOWNLOAD_RANKINGS, help="All five rankings.", later=True)
 
 
 def _entry(place: int, entry: RankedHead, pixels: np.ndarray, values: np.ndarray, selection: Selection) -> None:
     with st.container(horizontal=True, vertical_alignment="center", wrap=False, key=f"ranked_{place}"):
-        limit = upper_limit(values, selection.clip)
-        small = figures.thumbnail(
-            pixels, values, limit=limit, colours=sidebar.colours(), opacity=selection.opacity / 100
-        )
+        limit, opacity = upper_limit(values, selection.clip), selection.opacity / 100
+        small = figures.thumbnail(pixels, values, limit=limit, colours=sidebar.colours(), opacity=opacity)
         st.image(small, width=84, alt=f"Attention of layer {entry.layer}, head {entry.head}")
         with st.container(gap=None):
             st.button(
@@ -71,18 +71,10 @@ def _entry(place: int, entry: RankedHead, pixels: np.ndarray, values: np.ndarray
 
 def _table(rankings: tuple[Ranking, ...]) -> pd.DataFrame:
     """One row an entry of any ranking."""
+    fields = ["layer", "head", "value", "unit", "reason"]
     rows = [
-        {
-            "ranking": ranking.name,
-            "place": place,
-            "layer": entry.layer,
-            "head": entry.head,
-            "value": entry.value,
-            "unit": entry.unit,
-            "reason": entry.reason,
-            "group": " ".join(f"{layer}:{head}" for layer, head in entry.group),
-        }
+        (ranking.name, place, *attrgetter(*fields)(entry), " ".join(f"{layer}:{head}" for layer, head in entry.group))
         for ranking in rankings
         for place, entry in enumerate(ranking.entries)
     ]
-    return pd.DataFrame(rows, columns=["ranking", "place", "layer", "head", "value", "unit", "reason", "group"])
+    return pd.DataFrame(rows, columns=["ranking", "place", *fields, "group"])

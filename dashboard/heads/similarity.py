@@ -8,21 +8,23 @@ import streamlit as st
 
 from dashboard import keys
 from dashboard.charts import cell_at
-from dashboard.heads import controls
 from dashboard.heads.figures import similarity_figure
-from dashboard.heads.state import HeadsView
+from dashboard.heads.state import THRESHOLDS, HeadsView
 from dashboard.links.selection import Selection
 from dashboard.services.analyses import Analysis
 from dashboard.services.heads import similarity
-from dashboard.shell import analysis_panel, method_control, opening, sidebar
+from dashboard.shell import analysis_panel, controls, method_control, opening, sidebar
 from vit_engine import find_method
 from vit_engine.analysis.similarity import Head, HeadSimilarity
+
+_SCOPE_TITLES = {"layer": "One layer", "all": "All layers"}
+_ORDER_TITLES = {"cluster": "By likeness", "number": "By number"}
 
 
 def show(analysis: Analysis, selection: Selection, view: HeadsView) -> None:
     """The matrix of divergences, its order and redundant groups; a click opens the row's head in Explore."""
     st.markdown("**Head similarity** :small[click to open the row's head in Explore]")
-    controls.similarity(analysis.trace.spec)
+    _controls(analysis.trace.spec.depth)
     patch = analysis.patch(selection.query)
     method = find_method(selection.method)
     found = similarity(analysis, "cls" if patch is None else patch, method=method.name)
@@ -31,20 +33,34 @@ def show(analysis: Analysis, selection: Selection, view: HeadsView) -> None:
     groups = found.groups(view.redundant)
     order = found.order if view.order == "cluster" else tuple(range(len(found.heads)))
     heads = tuple(found.heads[place] for place in order)
-    figure = similarity_figure(
-        found.divergence[np.ix_(order, order)], heads=heads, groups=groups, colours=sidebar.colours()
-    )
+    divergence = found.divergence[np.ix_(order, order)]
+    figure = similarity_figure(divergence, heads=heads, groups=groups, colours=sidebar.colours())
     st.caption(
         f"Jensen-Shannon divergence of their maps over patches, in bits: 0 is the same map, 1 no patch in common. "
         f"{method_control.token(method, patch)}. {_groups_in_words(groups)}"
     )
     analysis_panel.chart(figure, keys.SIMILARITY, 1.08, partial(_open, heads), alt="Divergence of every two heads")
-    controls.download(
-        _table(found),
-        f"similarity-{analysis.trace.spec.name}",
-        key=keys.DOWNLOAD_SIMILARITY,
-        help="One row a pair of heads.",
-    )
+    name = f"similarity-{analysis.trace.spec.name}"
+    controls.csv_button(_table(found), name, key=keys.DOWNLOAD_SIMILARITY, help="One row a pair of heads.", later=True)
+
+
+def _controls(depth: int) -> None:
+    """Which heads the matrix is of, in which order, and how near they must be to be a redundant group."""
+    with st.container(horizontal=True, vertical_alignment="bottom", key="similarity_controls"):
+        scope = controls.segments("Heads", _SCOPE_TITLES, key=keys.HEADS_SCOPE, collapsed=True, wrap=True)
+        controls.segments("Order", _ORDER_TITLES, key=keys.HEADS_ORDER, collapsed=True, wrap=True)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        controls.layer_slider(depth, key=keys.HEADS_LAYER, disabled=scope == "all")
+    with right:
+        controls.select_slider(
+            "Redundant up to",
+            THRESHOLDS,
+            key=keys.HEADS_REDUNDANT,
+            format_func=lambda bits: f"{bits:g} bits",
+            help="In a redundant group no two heads are further apart than this. 0 bits: the same map; 1 bit: no patch "
+            "in common.",
+        )
 
 
 def _open(heads: tuple[Head, ...], *, x: float, y: float) -> dict[str, object]:
@@ -60,15 +76,8 @@ def _groups_in_words(groups: tuple[tuple[Head, ...], ...]) -> str:
 
 
 def _table(similarity: HeadSimilarity) -> pd.DataFrame:
-    """One row a pair of heads."""
     first, second = np.triu_indices(len(similarity.heads), 1)
     numbers = np.asarray(similarity.heads, dtype=np.int16)
-    return pd.DataFrame(
-        {
-            "layer": numbers[first, 0],
-            "head": numbers[first, 1],
-            "other_layer": numbers[second, 0],
-            "other_head": numbers[second, 1],
-            "divergence_bits": similarity.divergence[first, second],
-        }
-    )
+    names = ["layer", "head", "other_layer", "other_head"]
+    frame = pd.DataFrame(np.hstack([numbers[first], numbers[second]]), columns=names)
+    return frame.assign(divergence_bits=similarity.divergence[first, second])

@@ -17,6 +17,8 @@ from dashboard.links import browser, widgets
 Parameters = dict[str, list[str]]
 
 KEPT = 100  # addresses of each part that are known again: far more than can be under way
+_USED = "_links_"  # session state, a part's name behind it: its parameters that are known again
+_BARE = "_bare_"  # session state, a part's name behind it: pages that have written an address without any of it
 _WRITTEN = "_written"  # session state: the address that was written last
 _WRITES = "_writes"  # session state: how often another one was written
 
@@ -32,8 +34,8 @@ def fresh(part: str, names: Collection[str]) -> Parameters | None:
     A bare address, as after a change of page, says nothing, unless the browser went back to one that this page wrote.
     """
     link = {name: st.query_params.get_all(name) for name in names if name in st.query_params}
-    known = st.session_state.get(_used(part), ())
-    bare = not link and not (browser.went_back() and widgets.page() in st.session_state.get(_bare(part), ()))
+    known = st.session_state.get(_USED + part, ())
+    bare = not link and not (browser.went_back() and widgets.page() in st.session_state.get(_BARE + part, ()))
     if bare or (link in known and not browser.went_back() and not _alone(link != known[-1])):
         return None
     _keep(part, link)
@@ -47,9 +49,8 @@ def _alone(older: bool) -> bool:
 
 
 def _keep(part: str, link: Parameters) -> None:
-    """Know these parameters again."""
-    others = [one for one in st.session_state.get(_used(part), ()) if one != link]
-    st.session_state[_used(part)] = (*others, link)[-KEPT:]
+    others = [one for one in st.session_state.get(_USED + part, ()) if one != link]
+    st.session_state[_USED + part] = (*others, link)[-KEPT:]
 
 
 def own(part: str, names: Collection[str], link: Mapping[str, str | Sequence[str]]) -> Parameters:
@@ -58,7 +59,7 @@ def own(part: str, names: Collection[str], link: Mapping[str, str | Sequence[str
     assert written.keys() <= set(names), written
     _keep(part, written)
     if not written:
-        st.session_state[_bare(part)] = {*st.session_state.get(_bare(part), ()), widgets.page()}
+        st.session_state[_BARE + part] = {*st.session_state.get(_BARE + part, ()), widgets.page()}
     return written
 
 
@@ -77,12 +78,3 @@ def write(link: Parameters) -> None:
     state[keys.ADDRESS_SEEN] = state.setdefault(_WRITES, 0)
     st.number_input("Address", step=1, key=keys.ADDRESS_SEEN, label_visibility="collapsed")  # hidden by the style sheet
     widgets.remember()
-
-
-def _used(part: str) -> str:
-    return f"_links_{part}"
-
-
-def _bare(part: str) -> str:
-    """The key of the pages that have written an address without anything of this part."""
-    return f"_bare_{part}"

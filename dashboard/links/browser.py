@@ -29,7 +29,5 @@ def brought() -> frozenset[str]:
     another server in its place. Call before any widget.
     """
     context = get_script_run_ctx()
-    if context is None:
-        return frozenset()
-    found = (user_key_from_element_id(state.id) for state in context.session_state.get_widget_states())
-    return frozenset(key for key in found if key)
+    states = [] if context is None else context.session_state.get_widget_states()
+    return frozenset(key for state in states if (key := user_key_from_element_id(state.id)))

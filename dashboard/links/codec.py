@@ -67,16 +67,14 @@ class Reading:
         return spec
 
     def find_model(self, name: str) -> ModelSpec | None:
-        """A model by name, or None."""
         if name not in self.models:
             self.models[name] = self.available.find_model(name)
         return self.models[name][0]
 
     def tell(self, name: str, asked: str, used: object, why: str = "") -> None:
         """Tell that something takes the place of what the link says."""
-        reason = f" ({why.strip('. ')})" if why else ""
-        shown = repr(self.shorten(asked))
-        self.notices.append(f"The link asks for {name} {shown}, which is not available here{reason}; using {used}.")
+        asked, reason = self.shorten(asked), f" ({why.strip('. ')})" if why else ""
+        self.notices.append(f"The link asks for {name} {asked!r}, which is not available here{reason}; using {used}.")
 
     def tell_problems(self) -> None:
         """Tell why models that were looked for cannot be had."""
@@ -97,8 +95,7 @@ def parameter(
     always: bool = False,
 ) -> Any:
     """A field of a page's state, with its part of the link. name: in the link, where it is not the field's."""
-    part = Parameter(default, key, read, write, name, several, always)
-    return field(default=default, metadata={"parameter": part})
+    return field(default=default, metadata={"parameter": Parameter(default, key, read, write, name, several, always)})
 
 
 def parameters(kind: type) -> dict[str, Parameter]:
@@ -114,16 +111,12 @@ def names(kind: type) -> tuple[str, ...]:
 
 def to_link(state: Any) -> dict[str, str | list[str]]:
     """The parameters of a page's state: what differs from the default."""
-    values = ((row, getattr(state, name)) for name, row in parameters(type(state)).items())
-    named = ((row, value) for row, value in values if row.always or value not in (None, row.default))
-    return {row.name: row.write(value) for row, value in named}
+    values = [(row, getattr(state, name)) for name, row in parameters(type(state)).items()]
+    return {row.name: row.write(value) for row, value in values if row.always or value not in (None, row.default)}
 
 
 def from_link(kind: type, link: Mapping[str, Sequence[str]], available: Available) -> tuple[dict[str, Any], Notices]:
-    """The fields that a link names, brought to what there is, and a notice for each change.
-
-    A field whose value in the link means nothing is left out.
-    """
+    """The fields that a link names, brought to what there is, but those whose value means nothing; and the changes."""
     reading = Reading(link, available, getattr(kind, "LONGEST", LONGEST))
     for name, row in parameters(kind).items():
         if texts := link.get(row.name):
@@ -139,40 +132,33 @@ def from_link(kind: type, link: Mapping[str, Sequence[str]], available: Availabl
 
 
 def option(options: Collection[str]) -> Callable[[str, Reading], Any]:
-    """One of these."""
     return lambda text, link: text if text in options else Instead(link.default)
 
 
 def nearest(options: Sequence[float]) -> Callable[[str, Reading], Any]:
-    """The nearest of these numbers."""
+    return _number(lambda number: min(options, key=lambda option: abs(option - number)))
+
+
+def between(low: int, high: int) -> Callable[[str, Reading], Any]:
+    """A whole number."""
+    return _number(lambda number: int(min(max(number, low), high)))
+
+
+def _number(allowed: Callable[[float], float]) -> Callable[[str, Reading], Any]:
+    """A number, brought to one that is allowed."""
 
     def read(text: str, _: Reading) -> Any:
         number = finite(text)
         if number is None:
             return Instead()
-        found = min(options, key=lambda option: abs(option - number))
+        found = allowed(number)
         return found if found == number else Instead(found)
 
     return read
 
 
-def between(low: int, high: int) -> Callable[[str, Reading], Any]:
-    """A whole number."""
-
-    def read(text: str, _: Reading) -> Any:
-        number = finite(text)
-        if number is None:
-            return Instead()
-        clamped = int(min(max(number, low), high))
-        return clamped if clamped == number else Instead(clamped)
-
-    return read
-
-
 def layer_number(*, last: bool) -> Callable[[str, Reading], Any]:
-    """A layer of the model in use, which may be counted from the last. last: whether the last one has its number, too,
-    where it is None otherwise.
-    """
+    """A layer of the model in use, which may be counted from the last. last: whether the last one keeps its number."""
 
     def read(text: str, link: Reading) -> Any:
         number, depth = finite(text), link.model.depth
@@ -184,6 +170,11 @@ def layer_number(*, last: bool) -> Callable[[str, Reading], Any]:
         return value if clamped == number else Instead(value, found)
 
     return read
+
+
+def fractions(values: Sequence[float]) -> str:
+    """A point or a box as text."""
+    return ",".join(f"{value:.4f}" for value in values)
 
 
 def finite(text: str) -> float | None:

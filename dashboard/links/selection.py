@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dashboard import keys
-from dashboard.links.codec import Instead, Reading, between, finite, layer_number, nearest, option, parameter
+from dashboard.links.codec import Instead, Reading, between, finite, fractions, layer_number, nearest, option, parameter
 from dashboard.samples import SAMPLES, find_sample
 from vit_engine.analysis import methods
 from vit_engine.analysis.comparison import FILE_PREFIX
@@ -26,11 +26,10 @@ OWN_PREFIXES = (FILE_PREFIX, UPLOADED_PREFIX)  # of models from files
 
 
 def _picture(text: str, link: Reading) -> Any:
-    upload = text.removeprefix(UPLOAD_PREFIX)
-    if find_sample(text) or (upload != text and link.available.find_upload(upload)):
+    if not text.startswith(UPLOAD_PREFIX):
+        return text if find_sample(text) else Instead(link.default)
+    if link.available.find_upload(text.removeprefix(UPLOAD_PREFIX)):
         return text
-    if upload == text:
-        return Instead(link.default)
     link.notices.append(
         f"The uploaded picture of this link ({text[: len(UPLOAD_PREFIX) + 12]}…) is no longer held here: "
         f"upload it again. Showing {SAMPLES[0].title} instead."
@@ -69,10 +68,6 @@ def _clamp(fraction: float) -> float:
     return min(max(fraction, 0.0), 1.0) if fraction == fraction else 0.5
 
 
-def _point(query: tuple[float, float]) -> str:
-    return f"{query[0]:.4f},{query[1]:.4f}"
-
-
 @dataclass(frozen=True)
 class Selection:
     """Everything that decides what Explore draws."""
@@ -84,12 +79,17 @@ class Selection:
     head: str = parameter("mean", key=keys.HEAD, read=_head)  # "mean", "max", "min" or a number as text
     method: str = parameter(RAW, key=keys.METHOD, read=_method)  # a name in METHODS
     # None for CLS, or the point (y, x) as fractions
-    query: tuple[float, float] | None = parameter(None, key=keys.QUERY, read=_query, write=_point)
+    query: tuple[float, float] | None = parameter(None, key=keys.QUERY, read=_query, write=fractions)
     view: str = parameter("over", key=keys.VIEW, read=option(VIEWS))
     opacity: int = parameter(65, key=keys.OPACITY, read=between(0, 100))  # per cent
     colours: str = parameter("auto", key=keys.COLOURS, read=option(COLOURS))
     scale: str = parameter("shared", key=keys.SCALE, read=option(SCALES))
     clip: float = parameter(99.5, key=keys.CLIP, read=nearest(CLIPS))  # per cent
+
+    @property
+    def one_head(self) -> int | None:
+        """The number of the head; None for a reduction of all heads."""
+        return int(self.head) if self.head.isdigit() else None
 
 
 DEFAULT = Selection()
@@ -98,6 +98,4 @@ DEFAULT = Selection()
 def clamp_to_model(layer: int | None, head: str | None, *, depth: int, heads: int) -> tuple[int, str]:
     """A layer and a head that this model has; no layer means the last one."""
     layer = depth - 1 if layer is None else min(max(layer, 0), depth - 1)
-    if head not in REDUCTIONS:
-        head = head if head is not None and head.isdecimal() and int(head) < heads else "mean"
-    return layer, head
+    return layer, head if head and head in (*REDUCTIONS, *map(str, range(heads))) else "mean"

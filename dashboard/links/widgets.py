@@ -10,7 +10,8 @@ there, and sets the widget to it whatever a person did meanwhile. So
 What the browser has seen comes back in a number that stands behind the page's controls and is not shown.
 """
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NoReturn, TypeVar
 
@@ -48,7 +49,6 @@ def begin(page: str) -> None:
 
 
 def page() -> str | None:
-    """The page of this run."""
     return st.session_state.get(_PAGE)
 
 
@@ -144,6 +144,14 @@ def hold(key: str, value: Any, made_for: Hashable = None) -> None:
 def made(key: str, made_for: Hashable = None) -> None:
     """Note that a widget of hold() was made. Not before it was: a run may end between the two."""
     st.session_state[_MADE][key] = made_for
+
+
+@contextmanager
+def holding(key: str, value: Any, made_for: Hashable = None) -> Iterator[None]:
+    """hold() and made() around what makes the widget."""
+    hold(key, value, made_for)
+    yield
+    made(key, made_for)
 
 
 def mark() -> None:

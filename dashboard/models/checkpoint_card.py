@@ -1,6 +1,7 @@
 """What a checkpoint is, the question for its heads, and the buttons that make it a model."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import streamlit as st
 
@@ -12,9 +13,11 @@ from dashboard.services.checkpoints import series, user_models
 from dashboard.services.checkpoints.names import with_heads, with_part
 from dashboard.services.checkpoints.series import Series
 from dashboard.services.checkpoints.user_models import Inspected
-from dashboard.shell.formatting import plain, progress_in, sentence
+from dashboard.shell.controls import selectbox
+from dashboard.shell.formatting import plain, progress_bar, sentence
 from vit_engine import VitEngineError
 from vit_engine.analysis.comparison import FILE_PREFIX
+from vit_engine.progress import Progress
 
 _ASKED = "_heads_asked"  # session state: the checkpoint that the heads were chosen for
 _DONE = "_checkpoint_done"  # session state: (checkpoint, what came of the last button)
@@ -28,10 +31,9 @@ def show(name: str, listed: Sequence[str] = ()) -> None:
         return
     with st.container(border=True, key="checkpoint_card"):
         st.markdown(f"##### {plain(found.display_name)} :blue-badge[{plain(found.report.format)}]")
-        asked = _ask(found)
-        if asked is None:
+        found = _ask(found)
+        if found is None:
             return
-        found = asked
         _buttons(found, listed)
         checkpoint, words = st.session_state.get(_DONE, ("", ""))
         if checkpoint == name:
@@ -59,11 +61,10 @@ def _ask_part(found: Inspected) -> str:
         return found.report.part
     if st.session_state.get(keys.CHECKPOINT_PART) not in found.parts:
         st.session_state[keys.CHECKPOINT_PART] = found.report.part
-    return st.selectbox(
+    return selectbox(
         "Part of the file",
         found.parts,
         key=keys.CHECKPOINT_PART,
-        persist_state="session",
         format_func=lambda part: part or "the file itself",
         help="What a training run saved side by side.",
     )
@@ -79,14 +80,19 @@ def _forget_others(name: str) -> None:
 
 def _inspect(name: str) -> Inspected | None:
     """What a checkpoint is; None, with the reason shown, where it is none."""
-    bar = st.empty()
+    with _reporting(catalogue.screen_names(name)) as progress:
+        return user_models.inspect(name, progress)
+    return None
+
+
+@contextmanager
+def _reporting(names: Iterable[str]) -> Iterator[Progress]:
+    """What shows the progress of work on files of these names, and the reason where it fails."""
     try:
-        return user_models.inspect(name, progress_in(bar))
+        with progress_bar() as progress:
+            yield progress
     except VitEngineError as error:
-        st.error(sentence(str(error), catalogue.screen_names(name)), icon=":material/report:")
-        return None
-    finally:
-        bar.empty()
+        st.error(sentence(str(error), names), icon=":material/report:")
 
 
 def _ask_heads(found: Inspected) -> int | None:
@@ -95,69 +101,50 @@ def _ask_heads(found: Inspected) -> int | None:
         f"number. {plain(found.advice)}",
         icon=":material/help:",
     )
-    return st.selectbox(
+    return selectbox(
         "Heads",
         found.choices,
         key=keys.CHECKPOINT_HEADS,
         index=None,
         placeholder="Choose the number of heads",
         format_func=lambda heads: f"{heads} head{'s'[: heads != 1]}",
-        persist_state="session",
     )
 
 
 def _buttons(found: Inspected, listed: Sequence[str]) -> None:
-    run = _series_of(found, listed)
+    runs = series.find_series(listed) if found.name.startswith(FILE_PREFIX) else ()
     with st.container(horizontal=True):
         if user_models.is_added(found):
             open_button(found.name, key=keys.OPEN_CHECKPOINT)
         elif st.button(
             "Add to models", key=keys.ADD_CHECKPOINT, disabled=found.spec is None, type="primary", icon=":material/add:"
         ):
-            _add(found)
-        names = catalogue.series_models(run, found.name) if run else ()
-        if run is not None and not catalogue.models().keys() >= set(names):
-            count = len(names)
-            label = f"Add all {count} of {run.run}" if count == len(run.names) else f"Add {count} of {len(run.names)}"
-            if st.button(
-                plain(label),
-                key=keys.ADD_SERIES,
-                disabled=found.spec is None,
-                icon=":material/timeline:",
-                help=f"Checkpoints {run.numbers[0]} to {run.numbers[-1]} of one run: a slider steps through them.",
-            ):
-                _add_series(run, found.name)
+            with _reporting([found.display_name]) as progress:
+                title = user_models.add(found.name, progress).title
+                _tell(f"Added as **{plain(title)}**: choose it in the sidebar, in every session of this server.")
+        for run in runs:
+            if found.display_name in run.names:
+                _offer_series(run, found)
 
 
-def _series_of(found: Inspected, listed: Sequence[str]) -> Series | None:
-    if not found.name.startswith(FILE_PREFIX):
-        return None
-    return next((run for run in series.find_series(listed) if found.display_name in run.names), None)
-
-
-def _add(found: Inspected) -> None:
-    bar = st.empty()
-    try:
-        title = user_models.add(found.name, progress_in(bar)).title
-    except VitEngineError as error:
-        st.error(sentence(str(error), [found.display_name]), icon=":material/report:")
-    else:
-        _tell(f"Added as **{plain(title)}**: choose it in the sidebar, in every session of this server.")
-    finally:
-        bar.empty()
-
-
-def _add_series(run: Series, like: str) -> None:
-    bar = st.empty()
-    try:
-        added = catalogue.add_series(run, like, progress_in(bar))
-    except VitEngineError as error:
-        st.error(sentence(str(error), run.names), icon=":material/report:")
-    else:
+def _offer_series(run: Series, found: Inspected) -> None:
+    names = catalogue.series_models(run, found.name)
+    if catalogue.models().keys() >= set(names):
+        return
+    count = len(names)
+    label = f"Add all {count} of {run.run}" if count == len(run.names) else f"Add {count} of {len(run.names)}"
+    if not st.button(
+        plain(label),
+        key=keys.ADD_SERIES,
+        disabled=found.spec is None,
+        icon=":material/timeline:",
+        help=f"Checkpoints {run.numbers[0]} to {run.numbers[-1]} of one run: a slider steps through them.",
+    ):
+        return
+    with _reporting(run.names) as progress:
+        added = catalogue.add_series(run, found.name, progress)
         left = "  \n".join(f"Left out: {plain(name)}, {plain(why)}" for name, why in added.left_out)
         _tell(f"Added {len(added.names)} models of **{plain(run.run)}**.  \n{left}".rstrip())
-    finally:
-        bar.empty()
 
 
 def _tell(words: str) -> None:

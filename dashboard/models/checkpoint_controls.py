@@ -7,8 +7,8 @@ from dashboard import keys
 from dashboard.models import checkpoint_card
 from dashboard.services import limits
 from dashboard.services.checkpoints import folder, series, user_models
-from dashboard.shell.controls import segments
-from dashboard.shell.formatting import plain, progress_in, sentence
+from dashboard.shell.controls import segments, selectbox
+from dashboard.shell.formatting import plain, progress_bar, sentence
 from vit_engine import CheckpointError
 from vit_engine.analysis.comparison import FILE_PREFIX
 from vit_engine.resources.budget import format_bytes
@@ -29,20 +29,15 @@ def show() -> None:
         "Every tensor is accounted for, or the file is refused with the reason. What you add can be chosen by "
         "everybody on this server."
     )
-    listing, problem = _listing()
+    try:
+        listing, problem = folder.list_checkpoints(), ""
+    except CheckpointError as error:
+        listing, problem = folder.Listing(()), str(error)
     st.session_state.setdefault(keys.CHECKPOINT_SOURCE, "folder" if listing.names else "upload")
     source = segments("Where it is", _SOURCE_TITLES, key=keys.CHECKPOINT_SOURCE, collapsed=True)
     name = _from_folder(listing, problem) if source == "folder" else _from_upload()
     if name is not None:
         checkpoint_card.show(name, listing.names)
-
-
-def _listing() -> tuple[folder.Listing, str]:
-    """What the folder offers, and what is wrong with the folder itself."""
-    try:
-        return folder.list_checkpoints(), ""
-    except CheckpointError as error:
-        return folder.Listing(()), str(error)
 
 
 def _from_folder(listing: folder.Listing, problem: str) -> str | None:
@@ -59,29 +54,24 @@ def _from_folder(listing: folder.Listing, problem: str) -> str | None:
             icon=":material/folder_open:",
         )
     picked = _pick(listing) if listing.names else None
-    _say_what_is_not_listed(listing)
+    if listing.cut:
+        st.caption("There are more than are listed. A link opens those too: add ?model=file:NAME to the address.")
+    if listing.left_out:
+        st.caption("Left out: " + ", ".join(f"{count:,} × {why}" for why, count in listing.left_out) + ".")
     return None if picked is None else FILE_PREFIX + picked
 
 
 def _pick(listing: folder.Listing) -> str | None:
     if st.session_state.get(keys.CHECKPOINT_FILE) not in listing.names:
         st.session_state[keys.CHECKPOINT_FILE] = None
-    return st.selectbox(
+    return selectbox(
         "Checkpoint",
         listing.names,
         key=keys.CHECKPOINT_FILE,
         index=None,
-        persist_state="session",
         placeholder=_found(listing),
         label_visibility="collapsed",
     )
-
-
-def _say_what_is_not_listed(listing: folder.Listing) -> None:
-    if listing.cut:
-        st.caption("There are more than are listed. A link opens those too: add ?model=file:NAME to the address.")
-    if listing.left_out:
-        st.caption("Left out: " + ", ".join(f"{count:,} × {why}" for why, count in listing.left_out) + ".")
 
 
 def _found(listing: folder.Listing) -> str:
@@ -124,10 +114,8 @@ def _forget_removed() -> None:
 
 def _keep(file: UploadedFile) -> tuple[str, str]:
     """Hand a file to the server; its name there, or what is wrong with it."""
-    bar = st.empty()
     try:
-        return user_models.keep_checkpoint(file, title=file.name, size=file.size, progress=progress_in(bar)), ""
+        with progress_bar() as progress:
+            return user_models.keep_checkpoint(file, title=file.name, size=file.size, progress=progress), ""
     except CheckpointError as error:
         return "", str(error)
-    finally:
-        bar.empty()

@@ -19,7 +19,9 @@ def show(model: Model | None) -> None:
     if model is None:
         return
     with st.container(border=True, key="model_details"):
-        _heading(model)
+        colour = "green" if model.held else "blue" if model.ready else "orange" if model.download else "gray"
+        st.markdown(f"##### {plain(model.spec.title)} :{colour}-badge[{plain(status(model))}]")
+        st.caption(plain(model.spec.description))
         _buttons(model)
         if model.download is not None:
             download_panel.progress(model.spec.name)
@@ -30,12 +32,6 @@ def show(model: Model | None) -> None:
         if report is not None:
             with st.expander("Load report", icon=":material/fact_check:"):
                 load_report.show(report, model.spec, key=keys.LOAD_REPORT, download_key=keys.DOWNLOAD_REPORT)
-
-
-def _heading(model: Model) -> None:
-    colour = "green" if model.held else "blue" if model.ready else "orange" if model.download else "gray"
-    st.markdown(f"##### {plain(model.spec.title)} :{colour}-badge[{plain(status(model))}]")
-    st.caption(plain(model.spec.description))
 
 
 def _buttons(model: Model) -> None:
@@ -66,20 +62,9 @@ def _buttons(model: Model) -> None:
 
 
 def open_button(name: str, *, key: str) -> None:
-    """Shows a model in Explore."""
-    if st.button(
-        "Open in Explore",
-        key=key,
-        on_click=widgets.take,
-        args=(_choose, name),
-        icon=":material/blur_on:",
-        type="primary",
-    ):
+    model, icon = {keys.MODEL: name}, ":material/blur_on:"
+    if st.button("Open in Explore", key=key, on_click=widgets.take, args=(dict, model), icon=icon, type="primary"):
         page_state.leave_for(opening.EXPLORE)
-
-
-def _choose(name: str) -> dict[str, str]:
-    return {keys.MODEL: name}
 
 
 def _unload(name: str) -> None:
@@ -94,12 +79,11 @@ def _remove(name: str) -> None:
 
 def _file(model: Model) -> list[tuple[str, str]]:
     weights = model.spec.weights
-    source = f"{weights.url}" if weights and weights.url else "comes with this program" if weights else ""
-    digits = f"{model.sha256} {model.sha256_source}".strip() if model.sha256 else ""
-    unknown = "not published: recorded when the file first comes" if weights and not digits else ""
+    source = weights.url or "comes with this program" if weights else ""
+    unknown = "not published: recorded when the file first comes" if weights else ""
     return [
         ("Licence", model.spec.licence),
         ("Source", source),
-        ("sha256", digits or unknown),
+        ("sha256", f"{model.sha256} {model.sha256_source}".strip() if model.sha256 else unknown),
         ("On disk", format_bytes(model.disk_bytes) if model.ready and model.disk_bytes else ""),
     ]

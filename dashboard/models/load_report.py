@@ -60,10 +60,8 @@ def _words(report: LoadReport, spec: ModelSpec) -> list[tuple[str, str]]:
 
 def _heads(heads_from: str, heads: int) -> str:
     """How many there are, and who says so; on this page, heads= is what was chosen in the select box."""
-    if not heads_from:
-        return "not stated"
     source = "as chosen here by whoever added it" if heads_from.startswith("heads=") else f"from {heads_from}"
-    return f"{heads} ({source})"
+    return f"{heads} ({source})" if heads_from else "not stated"
 
 
 def _tensors(report: LoadReport) -> pd.DataFrame:

@@ -22,12 +22,9 @@ def of_spec(spec: ModelSpec, *, heads: bool = True) -> list[tuple[str, str]]:
     tokens = ["CLS"]
     tokens += ["distillation token"] if spec.distilled else []
     tokens += [f"{spec.registers} registers"] if spec.registers else []
-    memory = format_bytes(model_bytes(spec))
+    count, memory = spec.heads if heads else "?", format_bytes(model_bytes(spec))
     return [
-        (
-            "Architecture",
-            f"{spec.depth} layers × {spec.heads if heads else '?'} heads · {spec.dim} dimensions · MLP {spec.mlp}",
-        ),
+        ("Architecture", f"{spec.depth} layers × {count} heads · {spec.dim} dimensions · MLP {spec.mlp}"),
         ("Size", f"{spec.parameter_count / 1e6:,.1f} M parameters · {memory} in memory"),
         ("Tokens", " + ".join([*tokens, f"patches of {spec.patch_size} px"])),
         ("Positions", _positions(spec)),

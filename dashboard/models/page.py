@@ -17,11 +17,6 @@ def page() -> None:
             st.markdown("#### Models", width="content")
             table.memory_meter()
         table.show()
-        details.show(catalogue.find_row(_shown()))
+        clicked = st.session_state.get(keys.SHOWN_MODEL)  # which may have gone since
+        details.show(catalogue.find_row(clicked if clicked in catalogue.models() else st.session_state[keys.MODEL]))
         checkpoint_controls.show()
-
-
-def _shown() -> str:
-    """The model whose details are shown: the one that was clicked, as long as it is there, else the one in use."""
-    chosen = st.session_state.get(keys.SHOWN_MODEL)
-    return chosen if chosen in catalogue.models() else st.session_state[keys.MODEL]

@@ -1,5 +1,7 @@
 """The table of all models, a part of the page Models."""
 
+from functools import partial
+
 import pandas as pd
 import streamlit as st
 
@@ -9,12 +11,10 @@ from dashboard.services.catalogue import Model
 from dashboard.shell.controls import segments
 from vit_engine.resources.budget import format_bytes
 
-_ROWS = "_models_rows"  # session state: names of the rows on screen, for the callback
 _SHOW_TITLES = {"all": "All", "ready": "Ready", "memory": "In memory"}
 
 
 def memory_meter() -> None:
-    """How much models and analyses take of what they may."""
     held, bound = memory.in_memory(), limits.MODEL_BYTES
     used = sum(one.nbytes for one in held.values())
     models = f"{len(held)} model{'s'[: len(held) != 1]}, {format_bytes(used)} of {format_bytes(bound)}"
@@ -23,7 +23,27 @@ def memory_meter() -> None:
 
 
 def show() -> None:
-    """The filters and the table."""
+    words, which = _filters()
+    models = [model for model in catalogue.table() if _matches(model, words, which)]
+    if not models:
+        st.info(_nothing(words, which), icon=":material/search_off:")
+        return
+    names = [model.spec.name for model in models]
+    if len(names) == 1:  # found: no need to click it
+        st.session_state[keys.SHOWN_MODEL] = names[0]
+    st.dataframe(
+        pd.DataFrame([_row(model) for model in models]),
+        key=keys.MODELS_TABLE,
+        on_select=partial(_choose_row, names),
+        selection_mode="single-cell",
+        hide_index=True,
+        height=min(len(models) + 1, 11) * 35 + 3,
+        column_config=_COLUMNS,
+        placeholder="–",
+    )
+
+
+def _filters() -> tuple[str, str]:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         words = st.text_input(
             "Search",
@@ -34,24 +54,7 @@ def show() -> None:
             width=320,
             persist_state="session",
         )
-        which = segments("Show", _SHOW_TITLES, key=keys.MODELS_SHOW, default="all", collapsed=True)
-    models = [model for model in catalogue.table() if _matches(model, words or "") and _is_shown(model, which)]
-    st.session_state[_ROWS] = [model.spec.name for model in models]
-    if not models:
-        st.info(_nothing(words or "", which), icon=":material/search_off:")
-        return
-    if len(models) == 1:  # found: no need to click it
-        st.session_state[keys.SHOWN_MODEL] = models[0].spec.name
-    st.dataframe(
-        pd.DataFrame([_row(model) for model in models]),
-        key=keys.MODELS_TABLE,
-        on_select=_choose_row,
-        selection_mode="single-cell",
-        hide_index=True,
-        height=min(len(models) + 1, 11) * 35 + 3,
-        column_config=_COLUMNS,
-        placeholder="–",
-    )
+        return words or "", segments("Show", _SHOW_TITLES, key=keys.MODELS_SHOW, default="all", collapsed=True)
 
 
 def _nothing(words: str, which: str) -> str:
@@ -60,14 +63,10 @@ def _nothing(words: str, which: str) -> str:
     return "No model is in memory: each is loaded when it is first used." if which == "memory" else "No model is here."
 
 
-def _matches(model: Model, words: str) -> bool:
-    spec = model.spec
+def _matches(model: Model, words: str, which: str) -> bool:
+    spec, is_shown = model.spec, {"all": True, "ready": model.ready, "memory": model.held is not None}[which]
     text = f"{spec.title} {spec.name} {spec.family} {spec.licence}".lower()
-    return all(word in text for word in words.lower().split())
-
-
-def _is_shown(model: Model, which: str) -> bool:
-    return {"all": True, "ready": model.ready, "memory": model.held is not None}[which]
+    return is_shown and all(word in text for word in words.lower().split())
 
 
 def _row(model: Model) -> dict[str, object]:
@@ -92,13 +91,7 @@ _COLUMNS = {
     "disk": st.column_config.NumberColumn("On disk", format="%.1f MB", width=90, help="Its weight file."),
     "licence": st.column_config.TextColumn("Licence", width=120, help="Of the weights."),
 }
-_ORIGINS = {
-    "packaged": "✓ ready · packaged",
-    "downloaded": "✓ ready · downloaded",
-    "random": "✓ ready · random weights",
-    "file": "✓ ready · your folder",
-    "upload": "✓ ready · uploaded",
-}
+_ORIGINS = {"random": "random weights", "file": "your folder", "upload": "uploaded"}  # others are called as they are
 
 
 def status(model: Model) -> str:
@@ -108,14 +101,15 @@ def status(model: Model) -> str:
     if model.download is not None:
         return "… downloading"
     if model.ready:
-        return _ORIGINS[model.origin]
+        return f"✓ ready · {_ORIGINS.get(model.origin, model.origin)}"
     if model.failure:
         return "✕ download failed"
     here = f"{format_bytes(model.part_bytes)} of" if model.part_bytes else "not here ·"
     return f"↓ {here} about {format_bytes(model.disk_bytes)}"
 
 
-def _choose_row() -> None:
+def _choose_row(names: list[str]) -> None:
+    """names: of the models on the screen."""
     cells = st.session_state[keys.MODELS_TABLE]["selection"]["cells"]
     if cells:
-        st.session_state[keys.SHOWN_MODEL] = st.session_state[_ROWS][cells[0][0]]
+        st.session_state[keys.SHOWN_MODEL] = names[cells[0][0]]

@@ -8,9 +8,10 @@ from streamlit.delta_generator import DeltaGenerator
 
 from dashboard.services import catalogue
 from dashboard.services.analyses import Analysis, Request
+from dashboard.services.pictures import Picture
 from dashboard.shell import clicks, download_panel
 from dashboard.shell.clicks import Change
-from dashboard.shell.formatting import capitalised, plain, progress_in
+from dashboard.shell.formatting import RANDOM_BADGE, capitalised, plain, progress_bar
 from vit_engine import VitEngineError
 
 CHART = {"displayModeBar": False, "scrollZoom": False, "doubleClick": False, "showSendToCloud": False}
@@ -22,27 +23,25 @@ def analyse(request: Request, *, title: DeltaGenerator, stage: DeltaGenerator) -
     title: where it is told which model and picture it is of. Where the weights are not here, the offer to download them
     takes the analysis's place.
     """
-    analysis = _analysis(request, stage)
+    with stage:
+        analysis = _analysis(request)
     with title:
         _title(request, analysis)
     return analysis
 
 
-def _analysis(request: Request, stage: DeltaGenerator) -> Analysis | None:
+def _analysis(request: Request) -> Analysis | None:
     spec = request.spec
     model = None if catalogue.is_ready(spec) else catalogue.find_row(spec.name)
     if model is not None and not model.ready:
-        with stage:
-            download_panel.show(model)
+        download_panel.show(model)
         return None
-    bar = stage.empty()
     try:
-        return request.analyse(progress_in(bar))
+        with progress_bar() as progress:
+            return request.analyse(progress)
     except VitEngineError as error:
-        stage.error(reason(error, spec.name), icon=":material/error:")
+        st.error(reason(error, spec.name), icon=":material/error:")
         return None
-    finally:
-        bar.empty()
 
 
 def reason(error: VitEngineError, model: str) -> str:
@@ -59,20 +58,21 @@ def _title(request: Request, analysis: Analysis | None) -> None:
         st.markdown(f"#### {plain(spec.title)}{badge}")
         return
     trace, grid = analysis.trace, analysis.trace.grid
-    warning = " :orange-badge[:material/casino: random weights]" if trace.random else ""
+    warning = RANDOM_BADGE if trace.random else ""
     st.markdown(f"#### {plain(spec.title)}{badge}{warning}", help=f"Loaded from {plain(str(analysis.report))}.")
-    credit = f" ({picture.credit})" if picture.credit else ""
     st.caption(
-        f"{plain(picture.title)}{credit} · {grid.height}×{grid.width} px · {grid.rows}×{grid.cols} patches · "
+        f"{credited(picture)} · {grid.height}×{grid.width} px · {grid.rows}×{grid.cols} patches · "
         f"{trace.seconds:.1f} s · {trace.nbytes / 1e6:.0f} MB"
     )
 
 
-def chart(figure: Figure, key: str, aspect: float, on_click: Callable[..., Change], *, alt: str) -> None:
-    """A clickable chart in a box that keeps its aspect (width over height) at every width.
+def credited(picture: Picture) -> str:
+    """What a picture is called, and who made it."""
+    return plain(picture.title) + (f" ({picture.credit})" if picture.credit else "")
 
-    on_click: as clicks.listen() has it.
-    """
+
+def chart(figure: Figure, key: str, aspect: float, on_click: Callable[..., Change], *, alt: str) -> None:
+    """A chart in a box that keeps its aspect (width over height) at every width. on_click: as of clicks.listen()."""
     st.html(f"<style>.st-key-{key}_box {{ aspect-ratio: {aspect:.4f}; }}</style>")
     with st.container(key=f"{key}_box"):
         st.plotly_chart(figure, key=key, height="stretch", config=CHART, alt=alt)

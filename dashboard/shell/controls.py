@@ -1,9 +1,18 @@
-"""Controls that several pages have."""
+"""Controls that several pages have; they stay as they are when a person looks at another page."""
 
 from collections.abc import Callable, Mapping
-from typing import Literal, cast
+from functools import partial
+from typing import Any, Literal, cast
 
+import pandas as pd
 import streamlit as st
+
+from dashboard.links import widgets
+from dashboard.shell.formatting import file_name
+
+# Streamlit's own, but kept.
+selectbox: Callable[..., Any] = partial(st.selectbox, persist_state="session")
+select_slider: Callable[..., Any] = partial(st.select_slider, persist_state="session")
 
 
 def segments(
@@ -17,10 +26,7 @@ def segments(
     width: Literal["content", "stretch"] = "content",
     wrap: bool | None = None,
 ) -> str:
-    """One of a few options, side by side, that stays when a person looks at another page.
-
-    titles: the options, and what each is called. collapsed: without the label.
-    """
+    """One of a few options, side by side. titles: options, and what each is called. collapsed: without the label."""
     chosen = st.segmented_control(
         label,
         tuple(titles),
@@ -37,23 +43,29 @@ def segments(
     return cast(str, chosen)  # never None, because a choice is required
 
 
-def csv_button(
-    content: str | Callable[[], str],
-    file_name: str,
-    *,
-    key: str,
-    help: str | None = None,
-    type: Literal["secondary", "tertiary"] = "secondary",
-) -> None:
-    """Offers a table as a CSV file. content: or what makes it once it is asked for."""
+def layer_slider(depth: int, *, key: str, help: str | None = None, disabled: bool = False) -> None:
+    """One of so many layers: the one that widgets.hold() was given, for this depth."""
+    disabled = disabled or depth == 1  # a slider has two ends
+    st.slider("Layer", 0, max(depth - 1, 1), key=key, help=help, disabled=disabled, persist_state="session")
+    widgets.made(key, depth)
+
+
+def reset_button(label: str, what: str, *, key: str, icon: str) -> None:
+    """Sets what stands under a key of the session state, and is no widget's, back to None."""
+    icon = f":material/{icon}:"
+    st.button(label, key=key, on_click=widgets.take, args=(dict, {what: None}), type="tertiary", icon=icon)
+
+
+def csv_button(frame: pd.DataFrame, name: str, *, key: str, help: str | None = None, later: bool = False) -> None:
+    """Offers a table as a CSV file of this name. later: less loudly, and the file is made once it is asked for."""
     st.download_button(
         "CSV",
-        content,
-        file_name,
+        (lambda: frame.to_csv(index=False)) if later else frame.to_csv(index=False),
+        f"{file_name(name)}.csv",
         "text/csv",
         key=key,
         help=help,
-        type=type,
+        type="tertiary" if later else "secondary",
         icon=":material/download:",
         on_click="ignore",
     )

@@ -18,14 +18,13 @@ def show(model: Model) -> None:
         return
     if model.failure:
         st.error(sentence(model.failure, links=True), icon=":material/cloud_off:")
-        button(model)
-        return
-    licence = f" Licence: {plain(model.spec.licence)}." if model.spec.licence else ""
-    st.info(
-        f"**{plain(model.spec.title)}** is not on this server yet. Its weights are a download of about "
-        f"{plain(format_bytes(model.disk_bytes))}, once for everybody who uses this server.{licence}",
-        icon=":material/download:",
-    )
+    else:
+        licence = f" Licence: {plain(model.spec.licence)}." if model.spec.licence else ""
+        st.info(
+            f"**{plain(model.spec.title)}** is not on this server yet. Its weights are a download of about "
+            f"{plain(format_bytes(model.disk_bytes))}, once for everybody who uses this server.{licence}",
+            icon=":material/download:",
+        )
     button(model)
 
 

@@ -1,17 +1,21 @@
 """Texts on the screen: as they are, and how far long work is."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
+import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from vit_engine.progress import Progress
 from vit_engine.report.colours import Stops, gradient
+from vit_engine.trace.statistics import Column
 
+DIGITS = {"px": 1, "tokens": 1, "bits": 2, "nats": 2, "0..1": 3}  # after the point in tables, by unit
+RANDOM_BADGE = " :orange-badge[:material/casino: random weights]"
 _MARKUP = re.compile(r"([\\`*_\[\]<>#!|$:~&])")
-_BARE_LINKS = re.compile(
-    r"https?:(?=//)|www(?=\.)|@(?=[-\w]+\.)", re.IGNORECASE
-)  # linked by themselves, escaped or not
+# Linked by themselves, escaped or not.
+_BARE_LINKS = re.compile(r"https?:(?=//)|www(?=\.)|@(?=[-\w]+\.)", re.IGNORECASE)
 
 
 def plain(text: str, *, links: bool = False) -> str:
@@ -29,6 +33,11 @@ def colour_legend(stops: Stops, low: str, high: str, meaning: str) -> str:
     """A colour scale between what it begins and ends with, as HTML. meaning: of the colours, on hover."""
     bar = f'<span class="scale" style="background: {gradient(stops)}"></span>'
     return f'<div class="legend" title="{meaning}">{low} {bar} {high}</div>'
+
+
+def titled(column: Column) -> str:
+    """A column's title with its unit, unless that goes without saying."""
+    return column.title if column.unit in ("", "0..1") else f"{column.title} ({column.unit})"
 
 
 def file_name(text: str) -> str:
@@ -65,3 +74,13 @@ def progress_in(place: DeltaGenerator) -> Progress:
         place.progress(min(max(fraction, 0.0), 1.0), text=sentence(message))
 
     return progress
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """The same in the next place of the page, for as long as the job takes."""
+    bar = st.empty()
+    try:
+        yield progress_in(bar)
+    finally:
+        bar.empty()

@@ -1,9 +1,8 @@
 """The choice of a method, and what its maps are of in words."""
 
-import streamlit as st
-
 from dashboard import keys
 from dashboard.links import widgets
+from dashboard.shell.controls import selectbox
 from vit_engine import Method
 from vit_engine.analysis import methods
 
@@ -22,26 +21,15 @@ def _names(*, per_head: bool) -> list[str]:
 
 def show(*, per_head: bool = False) -> None:
     """The select box, where there is something to choose; per_head as in settle()."""
-    names = _names(per_head=per_head)
-    if len(names) > 1:
-        st.selectbox(
-            "Method",
-            names,
-            key=keys.METHOD,
-            format_func=title,
-            persist_state="session",
-            help=described(),
-        )
+    if len(_names(per_head=per_head)) > 1:
+        select(keys.METHOD, per_head=per_head)
 
 
-def title(name: str) -> str:
-    """What a method is called."""
-    return methods.find_method(name).title
-
-
-def described() -> str:
-    """What each method shows and where it is from, as Markdown."""
-    return "\n\n".join(f"**{each.title}**: {each.description} :small[{each.source}]" for each in methods.METHODS)
+def select(key: str, *, per_head: bool = False) -> None:
+    """The same under another key, whatever there is to choose."""
+    names, titles = _names(per_head=per_head), {each.name: each.title for each in methods.METHODS}
+    described = "\n\n".join(f"**{each.title}**: {each.description} :small[{each.source}]" for each in methods.METHODS)
+    selectbox("Method", names, key=key, format_func=titles.__getitem__, help=described)
 
 
 def meaning(method: Method) -> str:

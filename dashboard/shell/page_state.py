@@ -1,7 +1,4 @@
-"""What is chosen on a page: from a link into the session state, from the widgets, and into the address.
-
-A page's state is a dataclass of parameters, as dashboard.links.codec has it.
-"""
+"""What is chosen on a page: from a link into the session state, from the widgets, and into the address."""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NoReturn, TypeVar
@@ -10,7 +7,7 @@ import streamlit as st
 
 from dashboard.links import address, browser, codec, selection, widgets
 from dashboard.services import catalogue, pictures
-from dashboard.shell.formatting import plain, progress_in
+from dashboard.shell.formatting import plain, progress_bar
 from vit_engine import ModelSpec
 
 _NOTICES = "_notices"  # session state: of each page's state, what is to be told
@@ -31,34 +28,26 @@ def restore(
     as they are where the browser went back to a link that does not name them.
     """
     link = address.fresh(kind.__name__, codec.names(kind))
-    if link is not None:
-        widgets.take(_opened, kind, link, also, model, keep if browser.went_back() else ())
+    if link is None:
+        return
+    kept = keep if browser.went_back() else ()
+
+    def opened() -> dict[str, Any]:
+        values, notices = codec.from_link(kind, link, codec.Available(_find_model, pictures.find_upload, model))
+        state = kind(**values)
+        wanted = {name: row.key for name, row in codec.parameters(kind).items() if name in values or name not in kept}
+        keyed = {key: getattr(state, name) for name, key in wanted.items() if key}
+        return {**_with_notices(kind, notices), **keyed, **also(state)}
+
+    widgets.take(opened)
 
 
-def _opened(
-    kind: type[T],
-    link: address.Parameters,
-    also: Callable[[T], Mapping[str, Any]],
-    model: str,
-    keep: Collection[str],
-) -> dict[str, Any]:
-    available = codec.Available(find_model, pictures.find_upload, model)
-    values, notices = codec.from_link(kind, link, available)
-    state = kind(**values)
-    set_now = {name: row.key for name, row in codec.parameters(kind).items() if name in values or name not in keep}
-    keyed = {key: getattr(state, name) for name, key in set_now.items() if key}
-    return {**_with_notices(kind, notices), **keyed, **also(state)}
-
-
-def find_model(name: str) -> tuple[ModelSpec | None, str]:
+def _find_model(name: str) -> tuple[ModelSpec | None, str]:
     """A model by name, its checkpoint read where it is of one that this server may read, or why it cannot be had."""
     problem = ""
     if name not in catalogue.models() and catalogue.is_own(name):
-        bar = st.empty()
-        try:
-            problem = catalogue.reopen(name, progress_in(bar))
-        finally:
-            bar.empty()
+        with progress_bar() as progress:
+            problem = catalogue.reopen(name, progress)
     return catalogue.models().get(name), problem
 
 

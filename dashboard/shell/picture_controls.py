@@ -2,6 +2,7 @@
 
 import base64
 from dataclasses import replace
+from typing import Any
 
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
@@ -12,17 +13,16 @@ from dashboard.links.selection import DEFAULT, UPLOAD_PREFIX
 from dashboard.samples import SAMPLES
 from dashboard.services import limits, pictures
 from dashboard.services.pictures import Picture
-from dashboard.shell.controls import segments
-from dashboard.shell.formatting import plain, progress_in
+from dashboard.shell.controls import reset_button, segments
+from dashboard.shell.formatting import plain, progress_bar
 from vit_engine import ImageError
 
 UPLOAD_TYPES = ("png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff")
 _SOURCE_TITLES = {"samples": "Samples", "upload": "Upload", "camera": "Camera"}
 SAMPLE_TITLES = {sample.name: sample.title for sample in SAMPLES}
 _TAKEN = "_taken"  # session state: (file id, what was wrong with it or None) of the last uploaded file
-_REMOVED = (
-    "_removed"  # session state: sha256 of the upload that was removed last: a bad one in its place brings it back
-)
+# Session state: sha256 of the upload that was removed last: a bad one in its place brings it back.
+_REMOVED = "_removed"
 _NAMES = "_names"  # session state: sha256 -> file name, of this session's own uploads
 
 
@@ -42,30 +42,24 @@ def show() -> Picture:
     if source == "samples":
         _samples()
     else:
-        uploaded = _take(_uploader() if source == "upload" else _camera())
+        uploaded = _take(_file(source))
     return uploaded or pictures.sample_picture(st.session_state.get(keys.SAMPLE) or DEFAULT.picture)
 
 
-def _uploader() -> UploadedFile | None:
-    return st.file_uploader(
-        "Picture file",
-        UPLOAD_TYPES,
-        key=keys.UPLOAD,
-        label_visibility="collapsed",
-        max_upload_size=limits.PICTURE_MEGABYTES,
-        on_change=_forget_removed,
-        args=(keys.UPLOAD,),
-    )
-
-
-def _camera() -> UploadedFile | None:
-    return st.camera_input(
-        "Photograph", key=keys.CAMERA, label_visibility="collapsed", on_change=_forget_removed, args=(keys.CAMERA,)
-    )
+def _file(source: str) -> UploadedFile | None:
+    key = keys.CAMERA if source == "camera" else keys.UPLOAD
+    options: dict[str, Any] = {
+        "key": key,
+        "on_change": _forget_removed,
+        "args": (key,),
+        "label_visibility": "collapsed",
+    }
+    if source == "camera":
+        return st.camera_input("Photograph", **options)
+    return st.file_uploader("Picture file", UPLOAD_TYPES, max_upload_size=limits.PICTURE_MEGABYTES, **options)
 
 
 def _samples() -> None:
-    """A button a sample, which shows it."""
     rules = []
     for number, sample in enumerate(SAMPLES, start=1):
         data = base64.b64encode(pictures.thumbnail(sample.name)).decode()
@@ -83,15 +77,11 @@ def _samples() -> None:
     )
 
 
-def _forget() -> None:
-    st.session_state[keys.UPLOADED] = None
-
-
 def _forget_removed(key: str) -> None:
     """A file that its owner removed is no longer the picture in use; one that is replaced is removed first."""
     if st.session_state[key] is None:
         st.session_state[_REMOVED] = st.session_state.get(keys.UPLOADED)
-        _forget()
+        st.session_state[keys.UPLOADED] = None
 
 
 def _take(file: UploadedFile | None) -> Picture | None:
@@ -111,33 +101,28 @@ def _take(file: UploadedFile | None) -> Picture | None:
 
 
 def _in_use() -> Picture | None:
+    """The picture is called by its file's name, but only in the session that it is from."""
     uploaded = st.session_state.get(keys.UPLOADED)
-    return _named(pictures.find_upload(uploaded)) if uploaded else None
-
-
-def _named(picture: Picture | None) -> Picture | None:
-    """By its file's name, but only for the session that it is from."""
-    name = picture and st.session_state.get(_NAMES, {}).get(picture.sha256)
+    picture = pictures.find_upload(uploaded) if uploaded else None
+    name = st.session_state.get(_NAMES, {}).get(uploaded)
     return replace(picture, title=name) if picture and name else picture
 
 
 def _keep(file: UploadedFile) -> tuple[Picture | None, str | None]:
     """Hand a file to the server and choose it; what is wrong with it instead, if anything is."""
-    bar = st.empty()
     try:
-        picture = pictures.keep_upload(file.getvalue(), progress_in(bar))
+        with progress_bar() as progress:
+            picture = pictures.keep_upload(file.getvalue(), progress)
     except ImageError as error:
         st.session_state[keys.UPLOADED] = st.session_state.get(keys.UPLOADED) or st.session_state.get(_REMOVED)
         return _in_use(), str(error)
-    finally:
-        bar.empty()
     st.session_state[keys.UPLOADED] = picture.sha256
     st.session_state.setdefault(_NAMES, {})[picture.sha256] = file.name
-    return _named(picture), None
+    return replace(picture, title=file.name or picture.title), None
 
 
 def _offer_removal(picture: Picture | None) -> None:
     """An upload that came by a link, or before the page was changed, has no cross of its own."""
     if picture is not None:
         st.caption(f"Showing {plain(picture.title)}.")
-        st.button("Remove", key=keys.REMOVE_UPLOAD, on_click=_forget, icon=":material/close:", type="tertiary")
+        reset_button("Remove", keys.UPLOADED, key=keys.REMOVE_UPLOAD, icon="close")

@@ -1,28 +1,20 @@
 """The widgets of the sidebar and of Explore, and the Selection that they make."""
 
 from collections.abc import Mapping
-from contextlib import nullcontext
 from contextvars import ContextVar
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import streamlit as st
 
 from dashboard import keys
 from dashboard.charts import AUTO
 from dashboard.links import widgets
-from dashboard.links.selection import (
-    CLIPS,
-    COLOURS,
-    DEFAULT,
-    SIZES,
-    Selection,
-    clamp_to_model,
-)
+from dashboard.links.selection import CLIPS, COLOURS, DEFAULT, SIZES, Selection, clamp_to_model
 from dashboard.services import catalogue
 from dashboard.services.analyses import Request
 from dashboard.services.pictures import Picture
 from dashboard.shell import method_control, page_state, picture_controls
-from dashboard.shell.controls import segments
+from dashboard.shell.controls import layer_slider, segments, select_slider, selectbox
 from dashboard.shell.formatting import format_duration, plain
 from vit_engine import ModelSpec, VitEngineError
 from vit_engine.analysis import methods
@@ -33,21 +25,17 @@ _DEPTH = "_depth"  # session state: the layers of the model that was drawn last
 _picture: ContextVar[Picture] = ContextVar("picture")
 _request: ContextVar[Request] = ContextVar("request")
 _SHARED = ("size", "query", "opacity", "colours", "clip")  # of the Selection, where panes have models of their own
-_VIEW_TITLES = {"over": "Over the picture", "beside": "Beside it"}
 _SCALE_TITLES = {"shared": "Shared", "own": "Own"}
-
-
-def restore(*, panes: bool = False) -> None:
-    """Bring a link that somebody opened into the widgets; call before any of them. panes: as of sidebar()."""
-    keep = [field.name for field in fields(Selection) if field.name not in _SHARED] if panes else ()
-    page_state.restore(Selection, lambda selection: picture_controls.opened(selection.picture), keep=keep)
 
 
 def sidebar(*, panes: bool = False) -> None:
     """The shared controls: picture, model, working size, look. panes: a page whose panes have models of their own.
 
-    What they say is looked up here, once a run, and handed down to the page by picture() and request().
+    A link that somebody opened is brought into them. What they say is looked up here, once a run, and handed down to
+    the page by picture() and request().
     """
+    keep = [field.name for field in fields(Selection) if field.name not in _SHARED] if panes else ()
+    page_state.restore(Selection, lambda selection: picture_controls.opened(selection.picture), keep=keep)
     page_state.defaults(Selection, "model", "size", "opacity", "colours", "scale", "clip")
     with st.sidebar:
         _picture.set(picture_controls.show())
@@ -71,12 +59,11 @@ def request() -> Request:
 def _model_controls(shown: Picture) -> Request:
     specs = catalogue.models()
     _keep_to(specs)
-    name = st.selectbox(
+    name = selectbox(
         "Model",
         list(specs),
         key=keys.MODEL,
         format_func=lambda option: specs[option].title,
-        persist_state="session",
         help="Type to search. The page Models says what each one is, what is here and what it costs.",
     )
     _checkpoint_control(name)
@@ -87,12 +74,11 @@ def _model_controls(shown: Picture) -> Request:
 
 
 def _size_control() -> int:
-    return st.selectbox(
+    return selectbox(
         "Short side",
         SIZES,
         key=keys.SIZE,
         format_func=lambda side: f"{side} px",
-        persist_state="session",
         help="The picture is scaled to this short side, its aspect ratio kept. More pixels: more patches, more time.",
     )
 
@@ -124,31 +110,24 @@ def _checkpoint_control(model: str) -> None:
     """Steps through the checkpoints of a run, where the model is one of several; everything else stays."""
     members = {name: number for number, name in catalogue.series_of(model)}
     if members:
-        widgets.hold(keys.CHECKPOINT_STEP, model, tuple(members))
-        st.select_slider(
-            "Checkpoint",
-            list(members),
-            key=keys.CHECKPOINT_STEP,
-            format_func=lambda name: str(members[name]),
-            on_change=widgets.take,
-            args=(_step,),
-            help="The training checkpoints of this run that were added on the page Models.",
-        )
-        widgets.made(keys.CHECKPOINT_STEP, tuple(members))
-
-
-def _step() -> dict[str, str]:
-    return {keys.MODEL: st.session_state[keys.CHECKPOINT_STEP]}
+        with widgets.holding(keys.CHECKPOINT_STEP, model, tuple(members)):
+            st.select_slider(
+                "Checkpoint",
+                list(members),
+                key=keys.CHECKPOINT_STEP,
+                format_func=lambda name: str(members[name]),
+                on_change=widgets.take,
+                args=(lambda: {keys.MODEL: st.session_state[keys.CHECKPOINT_STEP]},),
+                help="The training checkpoints of this run that were added on the page Models.",
+            )
 
 
 def _where_from(spec: ModelSpec) -> str:
     if catalogue.is_own(spec.name):
         return f":material/folder_open: {plain(spec.description)}"
-    if spec.weights is None:
-        return f":material/casino: {spec.description}"
-    if catalogue.is_ready(spec):
-        return f":material/check: {spec.description}"
-    return f":material/download: {spec.description} About {4 * spec.parameter_count / 1e6:.0f} MB."
+    icon = "casino" if spec.weights is None else "check" if catalogue.is_ready(spec) else "download"
+    size = f" About {4 * spec.parameter_count / 1e6:.0f} MB." if icon == "download" else ""
+    return f":material/{icon}: {spec.description}{size}"
 
 
 def _look_controls(*, scale: bool) -> None:
@@ -171,11 +150,10 @@ def _look_controls(*, scale: bool) -> None:
                 help="Shared: the same colour is the same weight everywhere, heads can be compared. "
                 "Own: every head uses the whole scale, its pattern is seen best.",
             )
-        st.select_slider(
+        select_slider(
             "Scale ends at percentile",
             CLIPS,
             key=keys.CLIP,
-            persist_state="session",
             help="A single hot patch would blacken the rest: values above this percentile get the last colour.",
         )
 
@@ -207,39 +185,25 @@ def layer_and_head(spec: ModelSpec) -> None:
     settle(spec)
     several = len(methods.METHODS) > 1
     left, right, *last = st.columns([2, 3, 1][: 2 + several], gap="medium", vertical_alignment="top")
-    with last[0] if last else nullcontext():
-        method_control.show()
-    left.slider(
-        "Layer",
-        0,
-        max(spec.depth - 1, 1),
-        key=keys.LAYER,
-        help="Counted from 0.",
-        persist_state="session",
-        disabled=spec.depth == 1,  # a slider has two ends
-    )
-    widgets.made(keys.LAYER, spec.depth)
-    right.segmented_control(
-        "Head",
-        [*REDUCTIONS, *map(str, range(spec.heads))],
-        key=keys.HEAD,
-        required=True,
-        persist_state="session",
-        wrap=True,
-        help="One head, or the mean, maximum or minimum over all heads, patch by patch.",
-    )
-
-
-def view_control() -> None:
-    """Attention over the picture, or beside it."""
-    segments("View", _VIEW_TITLES, key=keys.VIEW, collapsed=True)
+    for column in last:
+        with column:
+            method_control.show()
+    with left:
+        layer_slider(spec.depth, key=keys.LAYER, help="Counted from 0.")
+    with right:
+        segments(
+            "Head",
+            {name: name for name in (*REDUCTIONS, *map(str, range(spec.heads)))},
+            key=keys.HEAD,
+            wrap=True,
+            help="One head, or the mean, maximum or minimum over all heads, patch by patch.",
+        )
 
 
 def selection(spec: ModelSpec) -> Selection:
     """What the widgets say now."""
-    layer = st.session_state[keys.LAYER]
-    layer = None if layer == spec.depth - 1 else layer
-    return page_state.chosen(Selection, picture=picture().name, layer=layer)
+    chosen = page_state.chosen(Selection, picture=picture().name)
+    return replace(chosen, layer=None) if chosen.layer == spec.depth - 1 else chosen
 
 
 def shared_selection() -> Selection:

@@ -6,9 +6,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard import keys
-from dashboard.heads import controls, figures
+from dashboard.heads import figures
 from dashboard.heads.figures import DIGITS
 from dashboard.services import limits
+from dashboard.shell import controls
 from dashboard.testing import decode_figure
 from tests.dashboard.heads.fixtures_heads import (
     CLOSE,
@@ -227,7 +228,7 @@ def test_the_thresholds_of_that_test_make_groups() -> None:
 
 def test_tables_are_what_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     files: dict[str, tuple[pd.DataFrame, str]] = {}
-    monkeypatch.setattr(controls, "download", lambda frame, name, *, key, **_: files.__setitem__(key, (frame, name)))
+    monkeypatch.setattr(controls, "csv_button", lambda frame, name, *, key, **_: files.__setitem__(key, (frame, name)))
     open_heads(statistic="distance_px", similar="all", overlay="random_vit_tiny_p16")
     frame, name = files[keys.DOWNLOAD_STATISTIC]
     assert (list(frame), name) == (["layer", "head", "distance_px"], "distance_px-demo_vit_p16")
