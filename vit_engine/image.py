@@ -13,11 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vit_engine.decoding import (
-    MAX_PIXELS,  # part of what this room offers
-    decode,
-    to_rgb,
-)
+from vit_engine.decoding import MAX_PIXELS, decode, to_rgb
 from vit_engine.errors import ImageError, SpecError
 from vit_engine.spec import INTERPOLATIONS, ModelSpec, Preprocessing, TokenGrid
 
