@@ -6,7 +6,7 @@ from typing import Any
 
 import vit_engine as ve
 from vit_engine.cli import console
-from vit_engine.planning import STATISTICS, largest_size
+from vit_engine.planning import STATISTICS, RunPlan, largest_size
 from vit_engine.registry import find_model
 from vit_engine.resources.budget import format_bytes
 from vit_engine.weights.load import checkpoint_path
@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> None:
     options = {"layers": arguments.layers, "statistics": arguments.statistics, "device": arguments.device}
     expected = ve.estimate(spec, arguments.size or spec.native_size, **options)
     budget = ve.memory_budget(arguments.device)
-    largest = largest_size(spec, (expected.grid.height, expected.grid.width), budget=budget, **options)
+    largest = largest_size(RunPlan.asked(spec, **options), (expected.grid.height, expected.grid.width), budget)
     record = {
         "model": spec.name,
         "layers": sorted(spec.layer_numbers(arguments.layers)),
@@ -62,20 +62,17 @@ def _spec(name: str, heads: int | None) -> ve.ModelSpec:
 
 def _report(record: dict[str, Any]) -> None:
     grid, largest = record["grid"], record["largest_size"]
+    enough = "enough" if record["peak_bytes"] <= record["budget_bytes"] else "too little"
     rows = (
         ("tokens", f"{record['tokens']:,} ({grid['rows']} × {grid['cols']} patches of {grid['patch_size']} px)"),
         ("peak memory", format_bytes(record["peak_bytes"])),
         ("kept memory", format_bytes(record["kept_bytes"])),
         ("expected time", format_duration(record["seconds"])),
-        ("memory budget", f"{format_bytes(record['budget_bytes'])}: {'enough' if _fits(record) else 'too little'}"),
+        ("memory budget", f"{format_bytes(record['budget_bytes'])}: {enough}"),
         ("largest size", "none: not even one patch fits" if largest is None else f"{largest} px on the short side"),
     )
     for name, value in rows:
         console.emit(f"{name:<14} {value}")
-
-
-def _fits(record: dict[str, Any]) -> bool:
-    return record["peak_bytes"] <= record["budget_bytes"]
 
 
 def format_duration(seconds: float) -> str:

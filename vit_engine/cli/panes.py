@@ -10,7 +10,7 @@ import vit_engine as ve
 from vit_engine.analysis.comparison import FILE_PREFIX, Comparison, Pane, PaneResult, Point, evaluate_pane
 from vit_engine.analysis.run import Run
 from vit_engine.image import target_size
-from vit_engine.planning import check_memory
+from vit_engine.planning import RunPlan, check_memory
 from vit_engine.progress import Progress
 from vit_engine.registry import find_model
 from vit_engine.weights import LoadedModel
@@ -103,7 +103,7 @@ def check_possible(
         if isinstance(pane.head, int) and pane.head >= spec.heads:
             raise ve.SpecError(f"head must be in 0..{spec.heads - 1} for {spec.name!r}; got {pane.head}.")
     for spec in specs.values():
-        check_memory(spec, spec.cropped_grid(*target_size(shape, spec, size)), device=device)
+        check_memory(RunPlan.asked(spec, device=device), spec.cropped_grid(*target_size(shape, spec, size)))
 
 
 def compared(

@@ -29,7 +29,13 @@ class RunPlan:
 
     @classmethod
     def asked(
-        cls, spec: ModelSpec, *, layers: Layers, statistics: str, device: str | torch.device, dtype: torch.dtype
+        cls,
+        spec: ModelSpec,
+        *,
+        layers: Layers = "all",
+        statistics: str = "all",
+        device: str | torch.device = "auto",
+        dtype: torch.dtype = torch.float32,
     ) -> "RunPlan":
         """As in attend(); SpecError for layers, statistics or a device that do not exist."""
         if statistics not in STATISTICS:

@@ -142,14 +142,7 @@ def _seconds(call: Callable[[], object], device: torch.device) -> float:
     for _ in range(1 + _REPEATS):
         started = time.perf_counter()
         call()
-        _finish(device)
+        if device.type != "cpu":
+            torch.accelerator.synchronize(device)
         times.append(time.perf_counter() - started)
     return min(times[1:])
-
-
-def _finish(device: torch.device) -> None:
-    """Wait for what a GPU still has to do."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
