@@ -107,21 +107,15 @@ def _write_pictures(
 
 def _record(arguments: argparse.Namespace, loaded: LoadedModel, trace: AttentionTrace) -> dict[str, Any]:
     """Everything that another person needs to repeat the run, and what came of it."""
-    spec, random = asdict(loaded.spec), loaded.report.random
+    spec, report = asdict(loaded.spec), loaded.report
     return {
         "versions": versions(),
         "model": loaded.spec.name,
         "preprocessing": spec.pop("preprocessing"),
         "spec": spec,
-        "weights": {
-            "source": loaded.report.source,
-            "sha256": loaded.report.sha256,
-            "format": loaded.report.format,
-            "heads_from": loaded.report.heads_from,
-            "assumed": loaded.report.assumed,
-        },
-        "random": random,
-        "seed": arguments.seed if random else None,
+        "weights": {name: getattr(report, name) for name in ("source", "sha256", "format", "heads_from", "assumed")},
+        "random": report.random,
+        "seed": arguments.seed if report.random else None,
         "image": {"path": arguments.image, "sha256": trace.image_sha256},
         "size": {"asked": arguments.size, "height": trace.grid.height, "width": trace.grid.width},
         "grid": asdict(trace.grid),

@@ -81,15 +81,12 @@ def run(arguments: argparse.Namespace) -> None:
     """Write the bundle, or nothing; print how much the panes agree and where the files are."""
     style = Style(arguments.show, arguments.scale, arguments.colours, arguments.opacity, arguments.clip)
     panes = _panes(arguments)
-    _check_statistic(arguments.statistic)
     with console.staged(arguments.out) as scratch:
         with console.progress_bar() as progress:
             picture = ve.open_image(arguments.image)
             sources = runs.sources_of(panes, arguments.heads, arguments.seed)
-            options: dict[str, Any] = {"size": arguments.size, "device": arguments.device}
-            runs.check_possible(panes, sources, (picture.height, picture.width), **options)
-            options |= {"point": arguments.point, "reference": arguments.reference, "keep": arguments.keep}
-            comparison = runs.compared(dict(enumerate(panes)), sources, picture, **options, progress=progress)
+            asked = {name: getattr(arguments, name) for name in ("size", "point", "reference", "keep", "device")}
+            comparison = runs.compared(dict(enumerate(panes)), sources, picture, **asked, progress=progress)
         kept = {"size": arguments.size, "statistic": arguments.statistic, "all_layers": arguments.all_layers}
         contents = bundle.files(comparison, style, picture=picture, **kept)
         record = json.loads(contents[bundle.RECORD])
@@ -105,18 +102,16 @@ def _panes(arguments: argparse.Namespace) -> list[Pane]:
     names = [letter(number) for number in range(len(panes))]
     if arguments.reference not in names:
         raise SpecError(f"reference must be one of {', '.join(names)}; got {arguments.reference!r}.")
+    if arguments.statistic not in STATISTICS:
+        raise SpecError(f"statistic must be one of {', '.join(STATISTICS)}; got {arguments.statistic!r}.")
     return panes
-
-
-def _check_statistic(name: str) -> None:
-    if name not in STATISTICS:
-        raise SpecError(f"statistic must be one of {', '.join(STATISTICS)}; got {name!r}.")
 
 
 def _report(
     arguments: argparse.Namespace, comparison: Comparison, record: dict[str, Any], files: dict[str, str]
 ) -> None:
-    _notes(record["models"])
+    for model in record["models"]:
+        _note_on(model)
     if arguments.statistic not in {column.name for column in comparable_columns(comparison.results)}:
         console.note(f"note: {arguments.statistic} depends on the number of tokens: not comparable across these panes.")
     if arguments.json:
@@ -130,13 +125,11 @@ def _report(
         console.emit(path)
 
 
-def _notes(models: list[dict[str, Any]]) -> None:
-    """What to know about the models, on stderr."""
-    for model in models:
-        if model["random"]:
-            console.note(f"note: RANDOM WEIGHTS (seed {model['seed']}): {model['title']} has not been trained.")
-        for sentence in model["weights"]["assumed"]:
-            console.note(f"note: assumed for {model['model']}, which does not state it: {sentence}")
+def _note_on(model: dict[str, Any]) -> None:
+    if model["random"]:
+        console.note(f"note: RANDOM WEIGHTS (seed {model['seed']}): {model['title']} has not been trained.")
+    for sentence in model["weights"]["assumed"]:
+        console.note(f"note: assumed for {model['model']}, which does not state it: {sentence}")
 
 
 def agreement_in_words(row: dict[str, Any], keep: float) -> str:

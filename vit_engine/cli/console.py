@@ -14,9 +14,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from vit_engine.errors import VitEngineError
+from vit_engine.errors import CheckpointError, VitEngineError
 from vit_engine.progress import Progress
-from vit_engine.spec import Query
+from vit_engine.spec import ModelSpec, Query
+from vit_engine.weights import inspect_checkpoint
 
 OK, FAILED, INTERRUPTED = 0, 1, 130  # 2 is argparse's, for wrong usage
 
@@ -184,3 +185,11 @@ def query(text: str) -> Query:
     if len(patch) != 2:
         raise argparse.ArgumentTypeError(f"expected cls or ROW,COL, got {text!r}")
     return patch[0], patch[1]
+
+
+def checkpoint_spec(path: str, heads: int | None, *, option: str) -> ModelSpec:
+    """What a checkpoint is, before it is loaded; CheckpointError where nobody says how many heads it has."""
+    found = inspect_checkpoint(path, heads=heads)
+    if found.spec is None:
+        raise CheckpointError(f"{path} does not say how many heads it has: pass {option}. {found.advice}")
+    return found.spec

@@ -26,7 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Print tokens, memory, time, and the largest size that fits."""
-    spec = _spec(arguments.model, arguments.heads)
+    name = arguments.model
+    by_name = checkpoint_path(name) is None
+    spec = find_model(name) if by_name else console.checkpoint_spec(name, arguments.heads, option="--heads N")
     options = {"layers": arguments.layers, "statistics": arguments.statistics, "device": arguments.device}
     expected = ve.estimate(spec, arguments.size or spec.native_size, **options)
     budget = ve.memory_budget(arguments.device)
@@ -48,16 +50,6 @@ def run(arguments: argparse.Namespace) -> None:
         console.emit_json(record)
     else:
         _report(record)
-
-
-def _spec(name: str, heads: int | None) -> ve.ModelSpec:
-    """Of a model by name, or of a checkpoint; how many heads it has changes what a run takes."""
-    if checkpoint_path(name) is None:
-        return find_model(name)
-    found = ve.inspect_checkpoint(name, heads=heads)
-    if found.spec is None:
-        raise ve.CheckpointError(f"{name} does not say how many heads it has: pass --heads N. {found.advice}")
-    return found.spec
 
 
 def _report(record: dict[str, Any]) -> None:

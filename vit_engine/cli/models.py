@@ -26,16 +26,8 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _row(spec: ve.ModelSpec) -> dict[str, Any]:
-    return {
-        "name": spec.name,
-        "title": spec.title,
-        "patch_size": spec.patch_size,
-        "dim": spec.dim,
-        "depth": spec.depth,
-        "heads": spec.heads,
-        "parameters": spec.parameter_count,
-        "weights": _availability(spec),
-    }
+    named = {name: getattr(spec, name) for name in ("name", "title", "patch_size", "dim", "depth", "heads")}
+    return {**named, "parameters": spec.parameter_count, "weights": _availability(spec)}
 
 
 def _availability(spec: ve.ModelSpec) -> str:

@@ -4,16 +4,15 @@ Version 2: https://docs.kernel.org/admin-guide/cgroup-v2.html#memory. Version 1:
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 PROC = Path("/proc/self/cgroup")
 MOUNT = Path("/sys/fs/cgroup")
 _NO_LIMIT = 1 << 60  # bytes; version 1 writes the largest whole number of pages for "none"
 
 
-@dataclass(frozen=True)
-class _Names:
+class _Names(NamedTuple):
     """The files of one version. cache: lines of memory.stat, what the kernel takes back before it kills."""
 
     limit: str
@@ -57,12 +56,8 @@ def _free(folder: Path, names: _Names) -> int | None:
     limit, usage = _read(folder / names.limit).strip(), _read(folder / names.usage).strip()
     if not limit.isdecimal() or not usage.isdecimal() or int(limit) >= _NO_LIMIT:
         return None
-    return max(0, int(limit) - int(usage) + _cache(folder, names))
-
-
-def _cache(folder: Path, names: _Names) -> int:
     counts = dict(line.split(" ", 1) for line in _read(folder / "memory.stat").splitlines())
-    return sum(int(counts.get(name, 0)) for name in names.cache)
+    return max(0, int(limit) - int(usage) + sum(int(counts.get(name, 0)) for name in names.cache))
 
 
 def _read(file: Path) -> str:
