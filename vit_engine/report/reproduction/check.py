@@ -54,10 +54,9 @@ def _as_json(value: Any) -> Any:
 
 def _models(record: RunRecord, comparison: Comparison) -> list[Check]:
     """The weights' sha256, and all that a model is."""
-    recomputed = {one.pane.model: _as_json(model_record(one)) for one in comparison.results}
     checks = []
-    for name, model in recomputed.items():
-        recorded = record.models.get(name, {})
+    for name, one in {one.pane.model: one for one in comparison.results}.items():
+        model, recorded = _as_json(model_record(one)), record.models.get(name, {})
         now, before = model["weights"]["sha256"], _inner(recorded, "weights").get("sha256")
         problem = "" if now == before else f"the weights' sha256 is {now}, recorded is {str(before)[:64]}"
         others = [
@@ -109,12 +108,10 @@ def _agreement(record: RunRecord, comparison: Comparison, recomputed: pd.DataFra
     """Each pair of panes."""
     limits = agreement_limits(comparison, recomputed, allowed)
     rows, recorded = rows_of(recomputed), {(row.get("first"), row.get("second")): row for row in record.agreement}
-    checks = [
-        row_check(
-            f"agreement {row['first']}–{row['second']}", recorded.get((row["first"], row["second"]), {}), row, limit
-        )
-        for row, limit in zip(rows, limits, strict=True)
-    ]
+    checks = []
+    for row, limit in zip(rows, limits, strict=True):
+        pair = row["first"], row["second"]
+        checks.append(row_check(f"agreement {'–'.join(pair)}", recorded.get(pair, {}), row, limit))
     if len(record.agreement) != len(rows):
         problem = f"has {len(record.agreement)} pairs in run.json, {len(rows)} recomputed"
         checks.append(Check("agreement", problem=problem))
@@ -131,9 +128,8 @@ def agreement_limits(comparison: Comparison, recomputed: pd.DataFrame, allowed: 
     most = np.zeros((len(recomputed), len(names)))
     noise = np.random.default_rng(0)
     for _ in range(_DRAWS):
-        moved = agreement_table(
-            replace(comparison, results=tuple(_moved(one, allowed, noise) for one in comparison.results))
-        )
+        results = tuple(_moved(one, allowed, noise) for one in comparison.results)
+        moved = agreement_table(replace(comparison, results=results))
         most = np.fmax(most, np.abs((moved[names] - recomputed[names]).to_numpy(dtype=float)))
     units = np.array([comparison.base.trace.grid.diagonal if name.endswith("_px") else 1.0 for name in names])
     return [dict(zip(names, row.tolist(), strict=True)) for row in 2 * most + allowed * units]
@@ -141,7 +137,11 @@ def agreement_limits(comparison: Comparison, recomputed: pd.DataFrame, allowed: 
 
 def _moved(one: PaneResult, allowed: float, noise: np.random.Generator) -> PaneResult:
     values = one.map.values * (1 + allowed * noise.uniform(-1, 1, one.map.values.shape))
-    return replace(one, map=replace(one.map, values=values.astype(np.float32)))
+    return _with_values(one, values.astype(np.float32))
+
+
+def _with_values(one: PaneResult, values: np.ndarray) -> PaneResult:
+    return replace(one, map=replace(one.map, values=values))
 
 
 def _tables(record: RunRecord, bundle: Bundle, recomputed: Mapping[str, pd.DataFrame], allowed: float) -> list[Check]:
@@ -168,54 +168,39 @@ def _maps(record: RunRecord, bundle: Bundle, comparison: Comparison, allowed: fl
         return []
     recomputed = arrays(comparison)
     found = read_arrays(data, recomputed)
-    checks = [_pane_arrays(one.name, found, recomputed, allowed) for one in comparison.results]
-    checks += _differences(found, recomputed, comparison, allowed)
-    if any(array is None for array in found.values()):
+    checks = []
+    for group in _scales(recomputed, comparison):
+        each = [array_check(f"maps.npz, {name}", found[name], recomputed[name], allowed, group[name]) for name in group]
+        checks.append(worst(each))
+    values = {name: array for name, array in found.items() if array is not None}
+    if len(values) < len(found):
         return checks
-    recorded = replace(comparison, results=tuple(_as_found(one, found[one.name]) for one in comparison.results))
-    again = pd.DataFrame([{"pane": one.name, **map_numbers(one.map)} for one in recorded.results])
-    checks.append(frame_check("maps.npz and the maps of run.json", pd.DataFrame(record.maps), again, WITHIN))
-    agreement = pd.DataFrame(rows_of(agreement_table(recorded)))
-    checks.append(
-        frame_check("maps.npz and the agreement of run.json", pd.DataFrame(record.agreement), agreement, WITHIN)
-    )
+    recorded = replace(comparison, results=tuple(_with_values(one, values[one.name]) for one in comparison.results))
+    maps = [{"pane": one.name, **map_numbers(one.map)} for one in recorded.results]
+    for name, again in (("maps", maps), ("agreement", rows_of(agreement_table(recorded)))):
+        said = pd.DataFrame(getattr(record, name))
+        checks.append(frame_check(f"maps.npz and the {name} of run.json", said, pd.DataFrame(again), WITHIN))
     return checks
 
 
-def _pane_arrays(
-    pane: str, found: Mapping[str, np.ndarray | None], recomputed: Mapping[str, np.ndarray], allowed: float
-) -> Check:
-    """A pane's map, its heads' maps and their grid."""
-    names = (pane, f"{pane}_heads", f"{pane}_grid")
-    scales = {name: float(np.nanmax(np.abs(recomputed[name]), initial=0.0)) for name in names}
-    return worst(
-        [array_check(f"maps.npz, {name}", found[name], recomputed[name], allowed, scales[name]) for name in names]
-    )
+def _scales(recomputed: Mapping[str, np.ndarray], comparison: Comparison) -> list[dict[str, float]]:
+    """Arrays that are one check, by name, and the number that each is compared in parts of.
 
-
-def _differences(
-    found: Mapping[str, np.ndarray | None], recomputed: Mapping[str, np.ndarray], comparison: Comparison, allowed: float
-) -> list[Check]:
-    """Each other pane's difference to the reference, as a part of the largest share that is subtracted."""
+    A pane's map, its heads' maps and their grid: the largest of each. Another pane's difference to the reference and
+    its grid: the largest share that is subtracted.
+    """
     base = comparison.base
-    checks = []
+    groups = []
+    for one in comparison.results:
+        names = (one.name, f"{one.name}_heads", f"{one.name}_grid")
+        groups.append({name: float(np.nanmax(np.abs(recomputed[name]), initial=0.0)) for name in names})
     for one in comparison.results:
         if one is not base:
             name = f"{one.name}_minus_{base.name}"
-            scale = max(_largest_share(one.map), _largest_share(base.map))
-            both = [
-                array_check(f"maps.npz, {each}", found[each], recomputed[each], allowed, scale)
-                for each in (name, f"{name}_grid")
-            ]
-            checks.append(worst(both))
-    return checks
+            groups.append(dict.fromkeys((name, f"{name}_grid"), max(_largest_share(one.map), _largest_share(base.map))))
+    return groups
 
 
 def _largest_share(shown: AttentionMap) -> float:
     values = shown.values.astype(np.float64)
     return float(values.max() / values.sum()) if values.sum() > 0 else 0.0
-
-
-def _as_found(one: PaneResult, values: np.ndarray | None) -> PaneResult:
-    assert values is not None
-    return replace(one, map=AttentionMap(values, one.map.grid, one.map.label, one.map.unit))

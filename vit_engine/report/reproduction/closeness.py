@@ -67,11 +67,10 @@ def row_check(
     checks = []
     for name, value in recomputed.items():
         other = recorded[name]
-        if name not in limits or value is None or not isinstance(other, int | float):
-            if other != value:
-                return Check(what, problem=f"{name} is {str(other)[:40]!r}, recomputed is {value!r}")
-            continue
-        checks.append(Check(what, abs(other - value), limits[name], name))
+        if name in limits and value is not None and isinstance(other, int | float):
+            checks.append(Check(what, abs(other - value), limits[name], name))
+        elif other != value:
+            return Check(what, problem=f"{name} is {str(other)[:40]!r}, recomputed is {value!r}")
     return worst(checks) if checks else Check(what)
 
 
@@ -86,9 +85,7 @@ def frame_check(
         return Check(what, problem=f"has {len(recorded)} rows of {', '.join(map(str, recorded.columns))}"[:200])
     keys = [name for name in recomputed.columns if name in _KEYS]
     rest = [name for name in recomputed.columns if name not in keys]
-    if [list(row) for row in recorded[keys].itertuples(index=False)] != [
-        list(row) for row in recomputed[keys].itertuples(index=False)
-    ]:
+    if recorded[keys].to_numpy().tolist() != recomputed[keys].to_numpy().tolist():
         return Check(what, problem=f"is of other {', '.join(keys)}")
     scales = _scales(recomputed[rest])
     limits = {name: allowed * scales[name] + COUNTED * (name in counted) for name in rest}
