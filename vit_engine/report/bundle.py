@@ -68,31 +68,26 @@ def files(
     they are shown, those without a map among them; by default those of the comparison. SpecError where the
     picture is not the comparison's.
     """
-    _check_picture(picture, comparison)
+    found, expected = picture.info.get("sha256"), comparison.results[0].trace.image_sha256
+    if found != expected:
+        raise SpecError(f"the picture of a bundle must be the comparison's, sha256 {expected}; got {found}.")
     pixels = np.asarray(picture)
     png = as_png(pixels)
     source = PictureFile(PICTURE, hashlib.sha256(png).hexdigest(), pixels_sha256(pixels))
     written = tables(comparison, statistic=statistic, all_layers=all_layers)
-    numbers: dict[str, Any] = {"agreement": written["agreement.csv"], "side_by_side": written["side_by_side.csv"]}
-    asked: dict[str, Any] = {"statistic": statistic, "link": link, "zoom": zoom}
-    run = record(comparison, style, picture=source, size=size, all_layers=all_layers, **numbers, **asked)
+    asked: dict[str, Any] = {"statistic": statistic, "link": link, "zoom": zoom, "tables": written}
+    run = record(comparison, style, picture=source, size=size, all_layers=all_layers, **asked)
     drawn = panels(comparison, style) if drawn is None else drawn
-    view: dict[str, Any] = {"frame": comparison.frame, "opacity": style.opacity, "caption": caption(comparison, style)}
-    sheet = comparison_sheet(drawn, **view, zoom=zoom, kinds=KINDS)
+    view: dict[str, Any] = {"frame": comparison.frame, "opacity": style.opacity, "zoom": zoom, "kinds": KINDS}
+    sheet = comparison_sheet(drawn, caption=caption(comparison, style), **view)
     return {
-        "comparison.html": document(drawn, **view, **numbers, **asked).encode(),
+        "comparison.html": document(drawn, comparison, style, **asked).encode(),
         **{f"comparison.{kind}": data for kind, data in sheet.items()},
         "maps.npz": as_npz(arrays(comparison)),
         RECORD: (json.dumps(run, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode(),
         PICTURE: png,
         **{name: as_csv(table) for name, table in written.items()},
     }
-
-
-def _check_picture(picture: Image.Image, comparison: Comparison) -> None:
-    found, expected = picture.info.get("sha256"), comparison.results[0].trace.image_sha256
-    if found != expected:
-        raise SpecError(f"the picture of a bundle must be the comparison's, sha256 {expected}; got {found}.")
 
 
 def arrays(comparison: Comparison) -> dict[str, np.ndarray]:
