@@ -59,10 +59,9 @@ def panels(comparison: Comparison, style: Style) -> tuple[Panel, ...]:
     """What is drawn of each pane, in order."""
     if style.show == "difference":
         return _differences(comparison, style)
-    limits = _limits(comparison.results, style)
-    return tuple(
-        _map_panel(one, limit, comparison.keep, style) for one, limit in zip(comparison.results, limits, strict=True)
-    )
+    results, keep = comparison.results, comparison.keep
+    limits = _limits(results, style)
+    return tuple(_map_panel(one, limit, keep, style) for one, limit in zip(results, limits, strict=True))
 
 
 def _limits(shown: Sequence[PaneResult], style: Style) -> list[float]:
@@ -102,7 +101,8 @@ def _map_panel(one: PaneResult, limit: float, keep: float, style: Style) -> Pane
         panel = replace(panel, coloured=coloured, low=high - DECADES, high=high, log=True)
     if style.show == "mask":
         mask = mass_mask(values, keep)
-        outlines = tuple(_in_pixels(outline, one.map.grid) for outline in contours(mask))
+        size = one.map.grid.patch_size
+        outlines = tuple(((outline + 0.5) * size).astype(np.float32) for outline in contours(mask))
         panel = replace(panel, coloured=np.where(mask, coloured, np.float32(np.nan)), outlines=outlines)
     return panel
 
@@ -131,7 +131,3 @@ def grey(pixels: np.ndarray) -> np.ndarray:
     """A picture without its colours, which would be taken for the scale's (luma of ITU-R BT.601)."""
     luma = pixels @ np.array([0.299, 0.587, 0.114])
     return np.repeat(luma.round().astype(np.uint8)[..., None], 3, axis=-1)
-
-
-def _in_pixels(outline: np.ndarray, grid: TokenGrid) -> np.ndarray:
-    return ((outline + 0.5) * grid.patch_size).astype(np.float32)

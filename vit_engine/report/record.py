@@ -97,10 +97,7 @@ def model_record(one: PaneResult) -> dict[str, Any]:
         "title": spec.pop("title"),
         "preprocessing": spec.pop("preprocessing"),
         "spec": {**spec, "class_names": len(spec["class_names"])},
-        "weights": {
-            "source": source,
-            **{name: getattr(report, name) for name in _OF_WEIGHTS},
-        },
+        "weights": {"source": source, **{name: getattr(report, name) for name in _OF_WEIGHTS}},
         "random": report.random,
         "seed": report.seed,
     }

@@ -27,7 +27,6 @@ Line = tuple[str, str]  # a text and its ink
 Patch = tuple[int, int]
 
 
-@own_settings()
 def comparison_sheet(
     drawn: Sequence[Panel],
     *,
@@ -67,10 +66,8 @@ def head_sheet(
     shown: of the same grid and unit. caption, warning and marked are those of `overlay`.
     """
     limit = upper_limit(maps, CLIP_PERCENTILE)
-    panels = [
-        _map_panel(f"head {head} · peak {values.max():.3g}", replace(shown, values=values), limit, marked)
-        for head, values in enumerate(maps)
-    ]
+    heads = [(f"head {head} · peak {values.max():.3g}", values) for head, values in enumerate(maps)]
+    panels = [_map_panel(title, replace(shown, values=values), limit, marked) for title, values in heads]
     return _run_sheet(panels, shown.grid, 1.0, caption, warning)
 
 
@@ -79,7 +76,6 @@ def _map_panel(title: str, shown: AttentionMap, limit: float, marked: Patch | No
     return Panel("", title, grid=shown.grid, patches=shown.grid, patch=marked, coloured=shown.values, **scale)
 
 
-@own_settings()
 def _run_sheet(panels: Sequence[Panel], grid: TokenGrid, opacity: float, caption: str, warning: str) -> bytes:
     lines = [(text, ink) for text, ink in ((caption, INK), (warning, ALARM)) if text]
     across = len(panels) if len(panels) <= 3 else math.ceil(math.sqrt(len(panels)))
@@ -87,6 +83,7 @@ def _run_sheet(panels: Sequence[Panel], grid: TokenGrid, opacity: float, caption
     return _laid_out(panels, view, opacity, lines, across=across, kinds=("png",))["png"]
 
 
+@own_settings()
 def _laid_out(
     drawn: Sequence[Panel], view: View, opacity: float, lines: Sequence[Line], *, across: int, kinds: tuple[str, ...]
 ) -> dict[str, bytes]:

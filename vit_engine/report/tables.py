@@ -51,7 +51,7 @@ def _headed(column: Column) -> str:
 
 def _table(columns: Sequence[str], frame: pd.DataFrame) -> str:
     head = "".join(f"<th>{escape(name)}</th>" for name in columns)
-    cells = (("".join(f"<td>{escape(written(value))}</td>" for value in row)) for row in frame.itertuples(index=False))
+    cells = ("".join(f"<td>{escape(written(value))}</td>" for value in row) for row in frame.itertuples(index=False))
     rows = "".join(f"<tr>{row}</tr>" for row in cells)
     return f'<div class="scrolls"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
 
