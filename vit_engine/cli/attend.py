@@ -10,14 +10,13 @@ import numpy as np
 
 import vit_engine as ve
 from vit_engine.analysis import methods
-from vit_engine.analysis.methods import RAW, Attribution, Method, find_method
+from vit_engine.analysis.methods import RAW, Attribution, find_method
 from vit_engine.analysis.run import Run
 from vit_engine.cli import console
 from vit_engine.image import PreparedImage
 from vit_engine.report import sheets
 from vit_engine.report.legend import WARNING
 from vit_engine.report.versions import versions
-from vit_engine.spec import Query
 from vit_engine.trace import AttentionTrace
 from vit_engine.weights import LoadedModel
 
@@ -31,13 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--heads", type=console.positive, metavar="N", help="number of heads, where the checkpoint does not state it")
     add("--size", type=console.size, metavar="N|HEIGHT WIDTH", help="short side, or exact size, in pixels")
     add("--layers", type=console.layers, default="all", metavar="all|-1|0,5,11", help="counted from 0; -1 is the last")
-    add(
-        "--query",
-        type=console.query,
-        default="cls",
-        metavar="cls|ROW,COL",
-        help="the token that is asked about: the CLS token, or a patch",
-    )
+    token = "the token that is asked about: the CLS token, or a patch"
+    add("--query", type=console.query, default="cls", metavar="cls|ROW,COL", help=token)
     names = [method.name for method in methods.METHODS]
     add("--method", choices=names, default=RAW, help="what the maps are; default: raw attention")
     add("--device", default="auto", help="auto, cpu, cuda, …; default: auto")
@@ -51,22 +45,15 @@ def run(arguments: argparse.Namespace) -> None:
     with console.staged(arguments.out) as scratch:
         with console.progress_bar() as progress:
             picture = ve.open_image(arguments.image)
-            loaded = ve.load_model(
-                arguments.model,
-                weights=arguments.weights,
-                heads=arguments.heads,
-                device=arguments.device,
-                seed=arguments.seed,
-                progress=progress,
-            )
+            options = {name: getattr(arguments, name) for name in ("weights", "heads", "device", "seed")}
+            loaded = ve.load_model(arguments.model, **options, progress=progress)
             prepared = ve.prepare_image(picture, loaded.spec, size=arguments.size)
             prepared.grid.token(arguments.query)  # a query that is not there fails before the long run
             trace = ve.attend(loaded, prepared, layers=arguments.layers, progress=progress)
-        method = find_method(arguments.method)
         record = _record(arguments, loaded, trace)
-        found = method.by_layer(Run(trace, loaded, prepared), query=arguments.query)
+        found = find_method(arguments.method).by_layer(Run(trace, loaded, prepared), query=arguments.query)
         _write_arrays(scratch, trace, found)
-        _write_pictures(scratch, prepared, trace, found, method=method, query=arguments.query)
+        _write_pictures(scratch, arguments, prepared, trace, found[max(found)])
         (scratch / "run.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         names = sorted(file.name for file in scratch.iterdir())
     _report(arguments, record, {name: str(arguments.out / name) for name in names})
@@ -84,24 +71,17 @@ def _write_arrays(folder: Path, trace: AttentionTrace, found: dict[int, Attribut
 
 
 def _write_pictures(
-    folder: Path,
-    prepared: PreparedImage,
-    trace: AttentionTrace,
-    found: dict[int, Attribution],
-    *,
-    method: Method,
-    query: Query,
+    folder: Path, arguments: argparse.Namespace, prepared: PreparedImage, trace: AttentionTrace, deepest: Attribution
 ) -> None:
     """Of the deepest layer that was asked for."""
-    deepest = found[max(found)]
-    warning = WARNING if trace.random else ""
-    marked = None if isinstance(query, str) or "query" not in method.depends_on else query
+    query, depends_on = arguments.query, find_method(arguments.method).depends_on
+    marked = None if isinstance(query, str) or "query" not in depends_on else query
+    options: dict[str, Any] = {"warning": WARNING if trace.random else "", "marked": marked}
     caption = f"{trace.spec.name} · {deepest.map.label}"
-    picture = sheets.overlay(prepared.pixels, deepest.map, caption=caption, warning=warning, marked=marked)
-    (folder / "overlay.png").write_bytes(picture)
-    if "head" in method.depends_on:
+    (folder / "overlay.png").write_bytes(sheets.overlay(prepared.pixels, deepest.map, caption=caption, **options))
+    if "head" in depends_on:
         caption = caption.replace("head mean", "all heads")
-        heads = sheets.head_sheet(deepest.heads, deepest.map, caption=caption, warning=warning, marked=marked)
+        heads = sheets.head_sheet(deepest.heads, deepest.map, caption=caption, **options)
         (folder / "heads.png").write_bytes(heads)
 
 

@@ -26,14 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--pane", action="append", default=[], metavar=pane, help=f"2..{MAX_PANES} of them; dino_vits8:11:mean")
     add("--out", type=Path, required=True, metavar="DIR", help="folder for the results, created if needed")
     add("--zip", action="store_true", help=f"one file {ARCHIVE} instead of single ones")
-    add(
-        "--heads",
-        type=_heads,
-        action="append",
-        default=[],
-        metavar="[MODEL=]N",
-        help="of checkpoints that do not state it",
-    )
+    stated = "of checkpoints that do not state it"
+    add("--heads", type=_heads, action="append", default=[], metavar="[MODEL=]N", help=stated)
     add("--seed", type=console.seed, default=0, metavar="N", help="of random weights; default: 0")
     add("--size", type=console.size, default=224, metavar="N|HEIGHT WIDTH", help="short side, or exact; default: 224")
     add("--point", type=_point, metavar="Y,X", help="shared query, as fractions of height and width; default: CLS")
@@ -135,14 +129,11 @@ def _note_on(model: dict[str, Any]) -> None:
 def agreement_in_words(row: dict[str, Any], keep: float) -> str:
     """A row of the agreement table: "A–B: Pearson 0.844, …"; a dash for what has no number."""
     numbers = (
-        ("Pearson", "pearson", ".3f", ""),
-        ("Spearman", "spearman", ".3f", ""),
-        ("JSD", "jsd_bits", ".3f", " bits"),
-        (f"IoU of {100 * keep:g} % of the mass", "iou", ".3f", ""),
-        ("centre shift", "shift_px", ".1f", " px"),
+        ("Pearson", "pearson", "{:.3f}"),
+        ("Spearman", "spearman", "{:.3f}"),
+        ("JSD", "jsd_bits", "{:.3f} bits"),
+        (f"IoU of {100 * keep:g} % of the mass", "iou", "{:.3f}"),
+        ("centre shift", "shift_px", "{:.1f} px"),
     )
-    words = [
-        f"{title} –" if row[name] is None else f"{title} {row[name]:{digits}}{unit}"
-        for title, name, digits, unit in numbers
-    ]
+    words = [f"{title} {'–' if row[name] is None else shown.format(row[name])}" for title, name, shown in numbers]
     return f"{row['first']}–{row['second']}: {', '.join(words)}"

@@ -23,11 +23,7 @@ OK, FAILED, INTERRUPTED = 0, 1, 130  # 2 is argparse's, for wrong usage
 
 
 def guarded(command: Callable[[], None]) -> int:
-    """Run a command and return its exit code; what went wrong is one line on stderr, never a traceback.
-
-    0: done, also where the reader of a pipe has had enough. 1: the user's data, model or disk cannot
-    be used. 2: wrong usage. 130: Ctrl-C.
-    """
+    """Run a command and return its exit code; what went wrong is one line on stderr, never a traceback."""
     code = OK
     try:
         command()
@@ -36,7 +32,7 @@ def guarded(command: Callable[[], None]) -> int:
     except KeyboardInterrupt:
         note("interrupted")
         code = INTERRUPTED
-    except BrokenPipeError:
+    except BrokenPipeError:  # the reader has had enough
         pass
     except VitEngineError as error:
         code = fail(error)

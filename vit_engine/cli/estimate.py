@@ -6,7 +6,8 @@ from typing import Any
 
 import vit_engine as ve
 from vit_engine.cli import console
-from vit_engine.planning import STATISTICS, RunPlan, largest_size
+from vit_engine.planning.estimates import largest_size
+from vit_engine.planning.plan import STATISTICS, RunPlan
 from vit_engine.registry import find_model
 from vit_engine.resources.budget import format_bytes
 from vit_engine.weights.load import checkpoint_path

@@ -11,7 +11,8 @@ from vit_engine.analysis.comparison import FILE_PREFIX, Comparison, Pane, PaneRe
 from vit_engine.analysis.run import Run
 from vit_engine.cli import console
 from vit_engine.image import target_size
-from vit_engine.planning import RunPlan, check_memory
+from vit_engine.planning.estimates import check_memory
+from vit_engine.planning.plan import RunPlan
 from vit_engine.progress import Progress
 from vit_engine.registry import find_model
 from vit_engine.report.record import Size

@@ -11,20 +11,18 @@ from vit_engine.model.streaming import AttentionPlan
 from vit_engine.spec import ModelSpec, TokenGrid
 
 Layers = str | int | Sequence[int]
-
-
 # What is found out about every query of a traced layer, by what attend() calls it: options of an AttentionPlan.
 STATISTICS = {"all": ("entropy", "distance", "argmax"), "entropy": ("entropy",), "none": ()}
 
 
 @dataclass(frozen=True)
 class RunPlan:
-    """A run of attend(), but for the picture. traced: the layers that are kept. device, dtype: the model's."""
+    """A run of attend(), but for the picture."""
 
     spec: ModelSpec
-    traced: frozenset[int]
+    traced: frozenset[int]  # the layers that are kept
     statistics: str
-    device: torch.device
+    device: torch.device  # the model's, as dtype
     dtype: torch.dtype
 
     @classmethod

@@ -23,31 +23,22 @@ PLAIN = "plain"  # a layer that is not traced; the others are called by their st
 
 @dataclass(frozen=True)
 class Work:
-    """What a run has to do on a device, in a precision.
+    """What a run has to do on a device, in a precision. Kinds of layers are "plain", or their statistics."""
 
-    products: floating-point operations of all matrix products. scores: by kind of layer ("plain", or its
-    statistics), pairs of query and key over all its heads and layers. layers: by kind, how many.
-    """
-
-    products: int
-    scores: Mapping[str, int]
-    layers: Mapping[str, int]
+    products: int  # floating-point operations of all matrix products
+    scores: Mapping[str, int]  # by kind of layer, pairs of query and key over all its heads and layers
+    layers: Mapping[str, int]  # by kind, how many
     device: torch.device
     dtype: torch.dtype
 
 
 @dataclass(frozen=True)
 class Rates:
-    """What a machine does.
+    """What a machine does."""
 
-    products: floating-point operations a second in matrix products, with what goes on between them. score: by
-    kind of layer, seconds for one pair of query and key, without its products. layer: by kind, seconds
-    for a layer whatever its size.
-    """
-
-    products: float
-    score: Mapping[str, float]
-    layer: Mapping[str, float]
+    products: float  # floating-point operations a second in matrix products, with what goes on between them
+    score: Mapping[str, float]  # by kind of layer, seconds for one pair of query and key, without its products
+    layer: Mapping[str, float]  # by kind, seconds for a layer whatever its size
 
     def seconds(self, work: Work) -> float:
         """That this work takes, on a machine with nothing else to do."""

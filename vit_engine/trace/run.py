@@ -14,7 +14,8 @@ from vit_engine.errors import ResourceError, SpecError
 from vit_engine.image import PreparedImage
 from vit_engine.model import LayerAttention, LayerRecord
 from vit_engine.model.streaming import AttentionPlan
-from vit_engine.planning import RunPlan, attention_plan, check_memory
+from vit_engine.planning.estimates import check_memory
+from vit_engine.planning.plan import RunPlan, attention_plan
 from vit_engine.progress import Progress
 from vit_engine.spec import ModelSpec, TokenGrid
 from vit_engine.trace.overflow import Overflow

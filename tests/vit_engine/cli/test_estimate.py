@@ -10,7 +10,9 @@ import torch
 import vit_engine as ve
 from vit_engine.cli import main
 from vit_engine.cli.estimate import format_duration
-from vit_engine.planning import RunPlan, largest_size, speed
+from vit_engine.planning import speed
+from vit_engine.planning.estimates import largest_size
+from vit_engine.planning.plan import RunPlan
 from vit_engine.planning.speed import Rates
 from vit_engine.resources.budget import BUDGET_VARIABLE, format_bytes
 

@@ -15,7 +15,8 @@ import vit_engine as ve
 from vit_engine.decoding import MAX_PIXELS
 from vit_engine.image import with_short_side
 from vit_engine.model.chunks import CPU_CHUNK_BYTES, GPU_CHUNK_BYTES
-from vit_engine.planning import RunPlan, check_memory, largest_size
+from vit_engine.planning.estimates import check_memory, largest_size
+from vit_engine.planning.plan import RunPlan
 from vit_engine.resources.budget import BUDGET_VARIABLE, format_bytes
 from vit_engine.weights import LoadedModel
 
