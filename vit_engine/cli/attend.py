@@ -22,7 +22,6 @@ from vit_engine.weights import LoadedModel
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's argument and options."""
     add = parser.add_argument
     add("image", metavar="IMAGE", help="PNG, JPEG, WebP, GIF, BMP or TIFF")
     add("--model", required=True, metavar="NAME", help="a name that `models` lists, or a checkpoint file")

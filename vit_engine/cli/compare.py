@@ -19,7 +19,6 @@ ARCHIVE = "comparison.zip"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's argument and options."""
     add = parser.add_argument
     pane = "MODEL:LAYER[:HEAD[:METHOD[:QUERY]]]"
     add("image", metavar="IMAGE", help="PNG, JPEG, WebP, GIF, BMP or TIFF")

@@ -46,7 +46,6 @@ def guarded(command: Callable[[], None]) -> int:
 
 
 def note(text: str) -> None:
-    """One line on stderr."""
     sys.stderr.write(f"vit-engine: {_printable(text)}\n")
 
 
@@ -71,7 +70,6 @@ def _printable(text: str) -> str:
 
 
 def emit_json(value: Any) -> None:
-    """One JSON document on stdout."""
     emit(json.dumps(value, indent=2))
 
 

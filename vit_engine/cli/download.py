@@ -19,7 +19,6 @@ _STATUS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments and options."""
     add = parser.add_argument
     add("names", nargs="*", metavar="NAME", help="a name that `models` lists")
     add("--family", action="append", default=[], metavar="FAMILY", help="all models of a family: dino, …")

@@ -14,7 +14,6 @@ from vit_engine.weights.load import checkpoint_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's argument and options."""
     add = parser.add_argument
     add("model", metavar="MODEL", help="a name that `models` lists, or a checkpoint")
     add("--heads", type=console.positive, metavar="N", help="number of heads, where the checkpoint does not state it")

@@ -14,7 +14,6 @@ _SHOWN = 3  # of many keys or names
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's argument and options."""
     add = parser.add_argument
     add("path", metavar="PATH", help="a file, a folder, PATH#PART for a part of it, or a name that `models` lists")
     add("--heads", type=console.positive, metavar="N", help="number of heads, where the checkpoint does not state it")

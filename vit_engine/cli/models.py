@@ -9,12 +9,10 @@ from vit_engine.weights import works_offline
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Print the table."""
     rows = [_row(spec) for spec in ve.list_models()]
     if arguments.json:
         console.emit_json(rows)

@@ -22,7 +22,6 @@ from vit_engine.weights.reading.read import split_part
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's argument and options."""
     add = parser.add_argument
     add("record", type=Path, metavar="RUN", help="run.json, or the zip or folder of a comparison")
     add("--image", metavar="PATH", help="the picture, if it is not beside the record")
@@ -59,7 +58,6 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _beside(bundle: Bundle, record: RunRecord) -> bytes:
-    """The picture beside the record."""
     data = bundle.read(record.picture)
     if data is None:
         raise ve.ImageError(
@@ -80,7 +78,6 @@ def _another(picture: Image.Image, record: RunRecord) -> str:
 
 
 def _recomputed(arguments: argparse.Namespace, record: RunRecord, picture: Image.Image) -> Comparison:
-    """The comparison with the recorded settings."""
     asked = {name: getattr(record, name) for name in ("size", "point", "reference", "keep")}
     with console.progress_bar() as progress:
         options = {**asked, "device": arguments.device, "progress": progress}

@@ -47,5 +47,4 @@ class RunPlan:
 
 
 def attention_plan(grid: TokenGrid, statistics: str) -> AttentionPlan:
-    """What to find out about a traced layer."""
     return AttentionPlan(grid, **{name: name in STATISTICS[statistics] for name in STATISTICS["all"]})

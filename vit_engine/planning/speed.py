@@ -34,8 +34,6 @@ class Work:
 
 @dataclass(frozen=True)
 class Rates:
-    """What a machine does."""
-
     products: float  # floating-point operations a second in matrix products, with what goes on between them
     score: Mapping[str, float]  # by kind of layer, seconds for one pair of query and key, without its products
     layer: Mapping[str, float]  # by kind, seconds for a layer whatever its size
@@ -112,7 +110,6 @@ def _mlp_seconds(block: Block, grid: TokenGrid, device: torch.device, dtype: tor
 
 
 def _attention_seconds(grid: TokenGrid, device: torch.device, dtype: torch.dtype) -> dict[str, float]:
-    """Of one layer, by kind."""
     heads, head_dim = _SAMPLE.heads, _SAMPLE.dim // _SAMPLE.heads
     q, k, v = _noise(3, 1, heads, grid.tokens, head_dim, device=device, dtype=dtype)
     calls: dict[str, Callable[[], object]] = {PLAIN: lambda: functional.scaled_dot_product_attention(q, k, v)}

@@ -112,7 +112,6 @@ def _map(name: str, shown: AttentionMap) -> dict[str, np.ndarray]:
 
 
 def as_npz(found: dict[str, np.ndarray]) -> bytes:
-    """NumPy's own zip of arrays."""
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **found)
     return buffer.getvalue()

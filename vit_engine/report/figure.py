@@ -153,7 +153,6 @@ def _absent(text: str, axis: str) -> tuple[Plain, Plain]:
 
 
 def _traces(panel: Panel, axis: str, opacity: float) -> list[Plain]:
-    """A panel's map, its outlines, and its query."""
     traces = [_map(panel, axis, opacity)]
     if panel.outlines:
         traces += _outline(panel, axis)

@@ -26,7 +26,6 @@ class Legend:
 
 
 def legend_of(panel: Panel) -> Legend:
-    """Of a pane with a map."""
     assert panel.grid is not None
     unit = f"{panel.unit} of a patch of {panel.grid.patch_size} px{', logarithmic' if panel.log else ''}"
     high = f"{_share(panel.limit)} or more"

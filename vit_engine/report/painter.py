@@ -80,12 +80,10 @@ class Sheet:
         self.axes.text(x, y, printable(text), color=ink, font=font, ha=align, parse_math=False)  # "$" is a letter
 
     def box(self, x: float, y: float, *, width: float, height: float, fill: str, rounding: float = 0.0) -> None:
-        """A filled rectangle."""
         style = f"round,pad=0,rounding_size={rounding}"
         self.axes.add_patch(FancyBboxPatch((x, y), width, height, boxstyle=style, facecolor=fill, linewidth=0))
 
     def strip(self, x: float, y: float, *, width: float, height: float, stops: Stops, edge: str) -> None:
-        """A colour scale from left to right."""
         self.image(_rgba(coloured(np.linspace(0, 1, 256)[None], 0.0, 1.0, stops), 1.0), (x, x + width, y + height, y))
         self.edge(x, y, width=width, height=height, line=1, colour=edge)
 

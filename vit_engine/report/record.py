@@ -104,7 +104,6 @@ def model_record(one: PaneResult) -> dict[str, Any]:
 
 
 def device_of(one: PaneResult) -> str:
-    """The device that a pane's attention was computed on."""
     return str(next(iter(one.trace.layers.values())).queries.device)
 
 

@@ -77,7 +77,6 @@ def _inner(part: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _panes(record: RunRecord, comparison: Comparison, allowed: float) -> list[Check]:
-    """Each pane's query and patches, and the numbers of its map."""
     recorded = {row.get("pane"): row for row in record.maps}
     entries = {entry["name"]: entry for entry in record.entries.values()}
     checks = []
@@ -105,7 +104,6 @@ def _map_limits(one: PaneResult, recomputed: Mapping[str, Any], allowed: float) 
 
 
 def _agreement(record: RunRecord, comparison: Comparison, recomputed: pd.DataFrame, allowed: float) -> list[Check]:
-    """Each pair of panes."""
     limits = agreement_limits(comparison, recomputed, allowed)
     rows, recorded = rows_of(recomputed), {(row.get("first"), row.get("second")): row for row in record.agreement}
     checks = []

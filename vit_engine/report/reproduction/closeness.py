@@ -24,7 +24,6 @@ class Check:
 
     @property
     def matches(self) -> bool:
-        """Whether it is as recorded."""
         return not self.problem and self.deviation <= self.tolerance
 
     @property

@@ -21,8 +21,6 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What a run.json says."""
-
     picture: str  # a file's name
     sha256: str  # of the picture's file
     pixels_sha256: str  # of its pixels; empty in bundles that hold the source file itself
@@ -175,7 +173,6 @@ def _is_cell(value: object) -> bool:
 
 
 def heads_of(model: Mapping[str, Any]) -> int:
-    """How many heads a recorded model has."""
     return _Part(f"model {str(model['model'])[:60]!r}", model).part("spec").whole("heads", 1, 10_000)
 
 
