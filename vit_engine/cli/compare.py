@@ -57,7 +57,6 @@ def _per_cent(text: str) -> float:
 
 
 def _point(text: str) -> Point:
-    """Argument type: Y,X, two fractions."""
     parts = [_number(part) for part in text.split(",")]
     if len(parts) != 2 or not all(0 <= part <= 1 for part in parts):
         raise argparse.ArgumentTypeError(f"expected Y,X, two fractions in 0..1, got {text!r}")
@@ -65,7 +64,6 @@ def _point(text: str) -> Point:
 
 
 def _heads(text: str) -> tuple[str, int]:
-    """Argument type: N, or MODEL=N."""
     model, _, number = text.rpartition("=")
     return model, console.positive(number)
 

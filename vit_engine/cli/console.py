@@ -136,8 +136,10 @@ def _is_numbers(text: str) -> bool:
     return bool(text) and all(part.strip().lstrip("-").isdecimal() for part in text.split(","))
 
 
+# Argument types: each takes a text, or says what it expected.
+
+
 def numbers(text: str) -> tuple[int, ...]:
-    """Argument type: integers with commas between them."""
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
@@ -145,21 +147,18 @@ def numbers(text: str) -> tuple[int, ...]:
 
 
 def positive(text: str) -> int:
-    """Argument type: an integer of at least 1."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected an integer of at least 1, got {text!r}")
     return int(text)
 
 
 def seed(text: str) -> int:
-    """Argument type: an integer that random generators take, 0..2⁶³ − 1."""
     if not text.isdecimal() or int(text) >= 2**63:
         raise argparse.ArgumentTypeError(f"expected an integer in 0..2^63 - 1, got {text!r}")
     return int(text)
 
 
 def size(text: str) -> int | tuple[int, int]:
-    """Argument type: N, or HEIGHT,WIDTH, in pixels."""
     sides = tuple(positive(part) for part in text.split(","))
     if len(sides) > 2:
         raise argparse.ArgumentTypeError(f"expected N, or HEIGHT WIDTH, got {text!r}")
@@ -167,12 +166,10 @@ def size(text: str) -> int | tuple[int, int]:
 
 
 def layers(text: str) -> str | tuple[int, ...]:
-    """Argument type: "all", or layers with commas between them, as ve.attend() takes them."""
     return text if text == "all" else numbers(text)
 
 
 def query(text: str) -> Query:
-    """Argument type: "cls", or ROW,COL of a patch."""
     if text == "cls":
         return text
     patch = numbers(text)

@@ -112,10 +112,9 @@ def _mlp_seconds(block: Block, grid: TokenGrid, device: torch.device, dtype: tor
 def _attention_seconds(grid: TokenGrid, device: torch.device, dtype: torch.dtype) -> dict[str, float]:
     heads, head_dim = _SAMPLE.heads, _SAMPLE.dim // _SAMPLE.heads
     q, k, v = _noise(3, 1, heads, grid.tokens, head_dim, device=device, dtype=dtype)
+    stream = partial(stream_attention, q, k, v, scale=head_dim**-0.5)
     calls: dict[str, Callable[[], object]] = {PLAIN: lambda: functional.scaled_dot_product_attention(q, k, v)}
-    for statistics in STATISTICS:
-        plan = attention_plan(grid, statistics)
-        calls[statistics] = partial(stream_attention, q, k, v, scale=head_dim**-0.5, plan=plan)
+    calls |= {kind: partial(stream, plan=attention_plan(grid, kind)) for kind in STATISTICS}
     return {kind: _seconds(call, device) for kind, call in calls.items()}
 
 

@@ -18,7 +18,7 @@ from vit_engine.image import as_png, pixels_sha256
 from vit_engine.report.document import document
 from vit_engine.report.legend import caption
 from vit_engine.report.panels import Panel, panels
-from vit_engine.report.record import PictureFile, Size, record
+from vit_engine.report.record import Size, record
 from vit_engine.report.sheets import comparison_sheet
 from vit_engine.report.style import Style, Zoom
 from vit_engine.report.tables import as_csv, tables
@@ -73,10 +73,11 @@ def files(
         raise SpecError(f"the picture of a bundle must be the comparison's, sha256 {expected}; got {found}.")
     pixels = np.asarray(picture)
     png = as_png(pixels)
-    source = PictureFile(PICTURE, hashlib.sha256(png).hexdigest(), pixels_sha256(pixels))
+    # The first is of the bundle's own file, which no other has. The second is of any file of the same pixels.
+    sha256 = {"sha256": hashlib.sha256(png).hexdigest(), "pixels_sha256": pixels_sha256(pixels)}
     written = tables(comparison, statistic=statistic, all_layers=all_layers)
     asked: dict[str, Any] = {"statistic": statistic, "link": link, "zoom": zoom, "tables": written}
-    run = record(comparison, style, picture=source, size=size, all_layers=all_layers, **asked)
+    run = record(comparison, style, picture={"file": PICTURE, **sha256, "size": size}, all_layers=all_layers, **asked)
     drawn = panels(comparison, style) if drawn is None else drawn
     view: dict[str, Any] = {"frame": comparison.frame, "opacity": style.opacity, "zoom": zoom, "kinds": KINDS}
     sheet = comparison_sheet(drawn, caption=caption(comparison, style), **view)
@@ -98,8 +99,7 @@ def arrays(comparison: Comparison) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
     base = comparison.base
     for one in comparison.results:
-        found |= _map(one.name, one.map)
-        found[f"{one.name}_heads"] = one.heads
+        found |= {**_map(one.name, one.map), f"{one.name}_heads": one.heads}
     for one in comparison.results:
         if one is not base:
             found |= _map(f"{one.name}_minus_{base.name}", difference(one.map, base.map))

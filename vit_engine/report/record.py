@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import PurePath
 from typing import Any
 
@@ -22,28 +22,18 @@ _OF_WEIGHTS = ("container", "format", "part", "sha256", "heads_from", "assumed")
 Size = int | tuple[int, int]
 
 
-@dataclass(frozen=True)
-class PictureFile:
-    """A picture's file in a bundle."""
-
-    file: str  # its name
-    sha256: str  # of its bytes, which no other file has
-    pixels_sha256: str  # of its pixels, which other files may have too
-
-
 def record(
     comparison: Comparison,
     style: Style,
     *,
-    picture: PictureFile,
-    size: Size,
+    picture: Mapping[str, Any],
     link: str,
     statistic: str,
     all_layers: bool,
     zoom: Zoom | None,
     tables: Mapping[str, pd.DataFrame],
 ) -> dict[str, Any]:
-    """What run.json holds. picture: as it lies in the bundle. tables: of these it has the numbers.
+    """What run.json holds. picture: its file in the bundle, as text. tables: of these it has the numbers.
 
     Numbers are whole: nothing is rounded. None stands where there is none. Names of files are those of the
     panes; where the files lie is not in it.
@@ -53,7 +43,7 @@ def record(
         "format": FORMAT,
         "version": VERSION,
         "link": link,
-        "picture": {**asdict(picture), "size": size, "frame": comparison.frame},
+        "picture": {**picture, "frame": comparison.frame},
         "panes": [pane_record(one) for one in shown],
         "reference": comparison.base.name,
         "point": comparison.point,

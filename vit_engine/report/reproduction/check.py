@@ -57,18 +57,19 @@ def _models(record: RunRecord, comparison: Comparison) -> list[Check]:
     checks = []
     for name, one in {one.pane.model: one for one in comparison.results}.items():
         model, recorded = _as_json(model_record(one)), record.models.get(name, {})
-        now, before = model["weights"]["sha256"], _inner(recorded, "weights").get("sha256")
-        problem = "" if now == before else f"the weights' sha256 is {now}, recorded is {str(before)[:64]}"
-        others = [
-            key
-            for part in ("preprocessing", "spec")
-            for key, value in model[part].items()
-            if key not in {"weights", "licence", "description"} and _inner(recorded, part).get(key) != value
-        ]
-        others += [key for key in ("random", "seed") if recorded.get(key) != model[key]]
-        problem = "; ".join(filter(None, [problem, f"recorded otherwise: {', '.join(others)}" if others else ""]))
-        checks.append(Check(f"model {name}", problem=problem))
+        now, before = (_inner(each, "weights").get("sha256") for each in (model, recorded))
+        problems = [] if now == before else [f"the weights' sha256 is {now}, recorded is {str(before)[:64]}"]
+        now, before = (_described(each) for each in (model, recorded))
+        if others := [key for key, value in now.items() if before.get(key) != value]:
+            problems.append(f"recorded otherwise: {', '.join(others)}")
+        checks.append(Check(f"model {name}", problem="; ".join(problems)))
     return checks
+
+
+def _described(model: Mapping[str, Any]) -> dict[str, Any]:
+    described = {**_inner(model, "preprocessing"), **_inner(model, "spec")}
+    described = {key: value for key, value in described.items() if key not in {"weights", "licence", "description"}}
+    return described | {key: model.get(key) for key in ("random", "seed")}
 
 
 def _inner(part: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -78,11 +79,10 @@ def _inner(part: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _panes(record: RunRecord, comparison: Comparison, allowed: float) -> list[Check]:
     recorded = {row.get("pane"): row for row in record.maps}
-    entries = {entry["name"]: entry for entry in record.entries.values()}
     checks = []
     for one in comparison.results:
         entry = _as_json(pane_record(one))
-        others = [key for key, value in entry.items() if entries[one.name].get(key) != value]
+        others = [key for key, value in entry.items() if record.entries[one.name].get(key) != value]
         recomputed = {"pane": one.name, **map_numbers(one.map)}
         limits = _map_limits(one, recomputed, allowed)
         found = row_check(f"pane {one.name}, map", recorded.get(one.name, {}), recomputed, limits)
@@ -147,8 +147,7 @@ def _tables(record: RunRecord, bundle: Bundle, recomputed: Mapping[str, pd.DataF
     recorded = {"agreement.csv": record.agreement, "side_by_side.csv": record.side_by_side}
     checks = []
     for name, frame in recomputed.items():
-        data = bundle.read(name)
-        if data is None:
+        if (data := bundle.read(name)) is None:
             continue
         found = read_table(data, name)
         if name in recorded:

@@ -27,7 +27,7 @@ class RunRecord:
     size: Size
     frame: tuple[int, int]
     panes: dict[int, Pane]  # by their number
-    entries: dict[int, Row]  # of the panes by their number, as they stand in the file; so do the other rows
+    entries: dict[str, Row]  # of the panes by their name, as they stand in the file; so do the other rows
     reference: str
     point: Point | None
     keep: float
@@ -61,7 +61,7 @@ def read_record(data: bytes) -> RunRecord:
         size=picture.pair("size") if exact else picture.whole("size", 1, _SIDE),
         frame=picture.pair("frame"),
         panes={number: Pane.parse(part.text("pane")) for number, part in entries.items()},
-        entries={number: part.value for number, part in entries.items()},
+        entries={part.value["name"]: part.value for part in entries.values()},
         reference=whole.text("reference", re.compile("[A-Z]")),
         point=_point(whole),
         keep=whole.number("keep"),
