@@ -9,19 +9,21 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 import matplotlib
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
+from matplotlib.font_manager import FontProperties, get_font
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, FancyBboxPatch, Rectangle
+from PIL import ImageFont
 
 from vit_engine.image import as_png
 from vit_engine.report.colours import MARK, MARK_EDGE, Stops, coloured
-from vit_engine.report.lettering import FONT, printable
 from vit_engine.report.panels import Panel
 from vit_engine.report.style import Zoom
 
@@ -31,6 +33,8 @@ TEXT = 24  # pixels: the height of letters
 DPI = 256  # of the PNG in print; a power of 2, so that a size in inches is a whole number of pixels again
 _POINT = 72 / DPI
 _SCREEN = 2  # marks are twice as large as on a screen
+FONT = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")  # of Matplotlib, so there on every machine
+_ABSENT = "□"
 _LOCK = threading.RLock()
 
 
@@ -139,9 +143,9 @@ class _Pane:
     def line(self, points: np.ndarray) -> None:
         """A closed line (points, 2)."""
         y, x = points.T * self.view.scale
-        for width, colour in ((4.0, MARK_EDGE), (1.8, MARK)):
-            line = Line2D(self.left + x, self.top + y, color=colour, linewidth=width * _SCREEN * _POINT)
-            line.set_zorder(Rectangle.zorder)  # marks that come later are over it
+        order = Rectangle.zorder  # marks that come later are over it
+        for width, colour in ((4.0 * _SCREEN * _POINT, MARK_EDGE), (1.8 * _SCREEN * _POINT, MARK)):
+            line = Line2D(self.left + x, self.top + y, color=colour, linewidth=width, zorder=order)
             self.sheet.axes.add_line(line).set_clip_path(self.clip)
 
     def mark(self, row: int, col: int, size: int) -> None:
@@ -176,3 +180,48 @@ def _vectors(figure: Figure, kind: str) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format=kind, metadata={"CreationDate" if kind == "pdf" else "Date": None})
     return buffer.getvalue()
+
+
+@cache
+def _letters() -> frozenset[int]:
+    return frozenset(get_font(FONT).get_charmap())
+
+
+@cache
+def _measure(size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(FONT, size)
+
+
+def printable(text: str) -> str:
+    """A text as it can be written: names from strangers' files may have letters that the font lacks."""
+    return "".join(letter if ord(letter) in _letters() else _ABSENT for letter in text)
+
+
+def length(text: str, size: int) -> float:
+    """How wide a line is, in the pixels in which letters are `size` high."""
+    return _measure(size).getlength(text)
+
+
+def wrapped(text: str, size: int, width: float) -> list[str]:
+    """Lines no wider than this, in pixels: broken at " · " if they can be, else at spaces, else within a word."""
+    parts: list[str] = []
+    for part in printable(text).replace(" · ", " ·\0").split("\0"):
+        parts += [part] if length(part, size) <= width else part.split()
+    lines: list[str] = []
+    for part in parts:
+        longer = f"{lines[-1]} {part}" if lines else part
+        if lines and length(longer, size) <= width:
+            lines[-1] = longer
+        else:
+            lines += _pieces(part, size, width)
+    return lines
+
+
+def _pieces(word: str, size: int, width: float) -> list[str]:
+    """A word in parts no wider than this, at least a letter each."""
+    pieces = [""]
+    for letter in word:
+        if pieces[-1] and length(pieces[-1] + letter, size) > width:
+            pieces.append("")
+        pieces[-1] += letter
+    return pieces

@@ -9,8 +9,7 @@ import numpy as np
 
 from vit_engine.report.colours import ACCENT, colour_stops, upper_limit
 from vit_engine.report.legend import WARNING, Legend, common_legend, legends
-from vit_engine.report.lettering import wrapped
-from vit_engine.report.painter import PAPER, TEXT, Sheet, View, own_settings
+from vit_engine.report.painter import PAPER, TEXT, Sheet, View, own_settings, wrapped
 from vit_engine.report.panels import Panel, grey
 from vit_engine.report.style import Zoom
 from vit_engine.spec import TokenGrid

@@ -10,8 +10,7 @@ from tests.vit_engine.report.builders import FRAME, SMALL, VALUES, pane_pixels, 
 from vit_engine.analysis.comparison import Comparison
 from vit_engine.report.colours import colour_stops
 from vit_engine.report.legend import WARNING, caption, common_legend, legend_of
-from vit_engine.report.lettering import length, printable, wrapped
-from vit_engine.report.painter import View
+from vit_engine.report.painter import View, length, printable, wrapped
 from vit_engine.report.panels import Panel, panels
 from vit_engine.report.sheets import GAP, comparison_sheet
 from vit_engine.report.style import Style, Zoom
