@@ -10,15 +10,11 @@ import numpy as np
 
 import vit_engine as ve
 from vit_engine.analysis import methods
-from vit_engine.analysis.methods import RAW, Attribution, find_method
-from vit_engine.analysis.run import Run
+from vit_engine.analysis.methods import RAW, Attribution
 from vit_engine.cli import console
-from vit_engine.image import PreparedImage
 from vit_engine.report import sheets
 from vit_engine.report.legend import WARNING
 from vit_engine.report.versions import versions
-from vit_engine.trace import AttentionTrace
-from vit_engine.weights import LoadedModel
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
             prepared.grid.token(arguments.query)  # a query that is not there fails before the long run
             trace = ve.attend(loaded, prepared, layers=arguments.layers, progress=progress)
         record = _record(arguments, loaded, trace)
-        found = find_method(arguments.method).by_layer(Run(trace, loaded, prepared), query=arguments.query)
+        found = ve.find_method(arguments.method).by_layer(ve.Run(trace, loaded, prepared), query=arguments.query)
         _write_arrays(scratch, trace, found)
         _write_pictures(scratch, arguments, prepared, trace, found[max(found)])
         (scratch / "run.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
@@ -58,7 +54,7 @@ def run(arguments: argparse.Namespace) -> None:
     _report(arguments, record, {name: str(arguments.out / name) for name in names})
 
 
-def _write_arrays(folder: Path, trace: AttentionTrace, found: dict[int, Attribution]) -> None:
+def _write_arrays(folder: Path, trace: ve.AttentionTrace, found: dict[int, Attribution]) -> None:
     grid = trace.grid
     np.savez(
         folder / "attention.npz",
@@ -70,10 +66,14 @@ def _write_arrays(folder: Path, trace: AttentionTrace, found: dict[int, Attribut
 
 
 def _write_pictures(
-    folder: Path, arguments: argparse.Namespace, prepared: PreparedImage, trace: AttentionTrace, deepest: Attribution
+    folder: Path,
+    arguments: argparse.Namespace,
+    prepared: ve.PreparedImage,
+    trace: ve.AttentionTrace,
+    deepest: Attribution,
 ) -> None:
     """Of the deepest layer that was asked for."""
-    query, depends_on = arguments.query, find_method(arguments.method).depends_on
+    query, depends_on = arguments.query, ve.find_method(arguments.method).depends_on
     marked = None if isinstance(query, str) or "query" not in depends_on else query
     options: dict[str, Any] = {"warning": WARNING if trace.random else "", "marked": marked}
     caption = f"{trace.spec.name} · {deepest.map.label}"
@@ -84,7 +84,7 @@ def _write_pictures(
         (folder / "heads.png").write_bytes(heads)
 
 
-def _record(arguments: argparse.Namespace, loaded: LoadedModel, trace: AttentionTrace) -> dict[str, Any]:
+def _record(arguments: argparse.Namespace, loaded: ve.LoadedModel, trace: ve.AttentionTrace) -> dict[str, Any]:
     """Everything that another person needs to repeat the run, and what came of it."""
     spec, report = asdict(loaded.spec), loaded.report
     return {

@@ -10,7 +10,6 @@ import vit_engine as ve
 from vit_engine.analysis.comparison import MAX_PANES, Comparison, Pane, Point, comparable_columns, letter
 from vit_engine.cli import console
 from vit_engine.cli import panes as runs
-from vit_engine.errors import SpecError
 from vit_engine.report import bundle
 from vit_engine.report.style import Style
 from vit_engine.trace.statistics import STATISTICS
@@ -89,12 +88,12 @@ def run(arguments: argparse.Namespace) -> None:
 def _panes(arguments: argparse.Namespace) -> list[Pane]:
     panes = [Pane.parse(text) for text in arguments.pane]
     if not 2 <= len(panes) <= MAX_PANES:
-        raise SpecError(f"a comparison needs 2..{MAX_PANES} panes; got {len(panes)}. Pass --pane once for each.")
+        raise ve.SpecError(f"a comparison needs 2..{MAX_PANES} panes; got {len(panes)}. Pass --pane once for each.")
     names = [letter(number) for number in range(len(panes))]
     if arguments.reference not in names:
-        raise SpecError(f"reference must be one of {', '.join(names)}; got {arguments.reference!r}.")
+        raise ve.SpecError(f"reference must be one of {', '.join(names)}; got {arguments.reference!r}.")
     if arguments.statistic not in STATISTICS:
-        raise SpecError(f"statistic must be one of {', '.join(STATISTICS)}; got {arguments.statistic!r}.")
+        raise ve.SpecError(f"statistic must be one of {', '.join(STATISTICS)}; got {arguments.statistic!r}.")
     return panes
 
 

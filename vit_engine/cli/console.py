@@ -14,10 +14,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from vit_engine.errors import CheckpointError, VitEngineError
+import vit_engine as ve
 from vit_engine.progress import Progress
-from vit_engine.spec import ModelSpec, Query
-from vit_engine.weights import inspect_checkpoint
+from vit_engine.spec import Query
 
 OK, FAILED, INTERRUPTED = 0, 1, 130  # 2 is argparse's, for wrong usage
 
@@ -34,7 +33,7 @@ def guarded(command: Callable[[], None]) -> int:
         code = INTERRUPTED
     except BrokenPipeError:  # the reader has had enough
         pass
-    except VitEngineError as error:
+    except ve.VitEngineError as error:
         code = fail(error)
     except MemoryError:
         code = fail("not enough memory; ask for a smaller size.")
@@ -178,9 +177,9 @@ def query(text: str) -> Query:
     return patch[0], patch[1]
 
 
-def checkpoint_spec(path: str, heads: int | None, *, option: str) -> ModelSpec:
+def checkpoint_spec(path: str, heads: int | None, *, option: str) -> ve.ModelSpec:
     """What a checkpoint is, before it is loaded; CheckpointError where nobody says how many heads it has."""
-    found = inspect_checkpoint(path, heads=heads)
+    found = ve.inspect_checkpoint(path, heads=heads)
     if found.spec is None:
-        raise CheckpointError(f"{path} does not say how many heads it has: pass {option}. {found.advice}")
+        raise ve.CheckpointError(f"{path} does not say how many heads it has: pass {option}. {found.advice}")
     return found.spec

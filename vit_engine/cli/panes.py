@@ -8,7 +8,6 @@ from PIL import Image
 
 import vit_engine as ve
 from vit_engine.analysis.comparison import FILE_PREFIX, Comparison, Pane, PaneResult, Point, evaluate_pane
-from vit_engine.analysis.run import Run
 from vit_engine.cli import console
 from vit_engine.image import target_size
 from vit_engine.planning.estimates import check_memory
@@ -16,7 +15,6 @@ from vit_engine.planning.plan import RunPlan
 from vit_engine.progress import Progress
 from vit_engine.registry import find_model
 from vit_engine.report.record import Size
-from vit_engine.weights import LoadedModel
 from vit_engine.weights.load import checkpoint_path
 from vit_engine.weights.reading.read import split_part
 
@@ -36,11 +34,10 @@ class PaneModel:
             return find_model(self.name)
         return self._named(console.checkpoint_spec(self.path, self.heads, option=f"--heads {self.path}=N"))
 
-    def load(self, device: str, progress: Progress) -> LoadedModel:
+    def load(self, device: str, progress: Progress) -> ve.LoadedModel:
         """The model; a checkpoint under its name in panes, without the folders that it lies in."""
-        loaded = ve.load_model(
-            self.path or self.name, heads=self.heads, device=device, seed=self.seed, progress=progress
-        )
+        source, heads = self.path or self.name, self.heads
+        loaded = ve.load_model(source, heads=heads, device=device, seed=self.seed, progress=progress)
         if not self.path:
             return loaded
         return replace(loaded, spec=self._named(loaded.spec), report=replace(loaded.report, source=self.name))
@@ -67,13 +64,13 @@ def sources_of(panes: Sequence[Pane], heads: Sequence[tuple[str, int]], seed: in
     heads: (a pane's model, or "" for all checkpoints; how many). SpecError for heads of a model that no pane has.
     """
     models = list(dict.fromkeys(pane.model for pane in panes))
-    paths = {model: str(path) for model in models if (path := checkpoint_path(model)) is not None}
+    paths = [model for model in models if checkpoint_path(model) is not None]
     said = dict(heads)
-    for model in said.keys() - paths.keys() - {""}:
+    for model in said.keys() - {*paths, ""}:
         raise ve.SpecError(
             f"--heads {model}=N must name a checkpoint of one of the panes: {', '.join(paths) or 'there is none'}."
         )
-    names = file_names(list(paths))
+    names = file_names(paths)
     return {
         model: PaneModel(names[model], model, said.get(model, said.get("")), seed)
         if model in paths
@@ -119,18 +116,14 @@ def compared(
         loaded = source.load(device, share)
         prepared = ve.prepare_image(picture, loaded.spec, size=size)
         frame = target_size(shape, loaded.spec, size)
-        trace = ve.attend(loaded, prepared, progress=share)
-        run = Run(trace, loaded, prepared)
+        run = ve.Run(ve.attend(loaded, prepared, progress=share), loaded, prepared)
         for number, pane in panes.items():
             if pane.model == model:
-                named = replace(pane, model=source.name)
-                shown[number] = evaluate_pane(
-                    number, named, run, prepared.pixels, loaded.report, frame=frame, point=point
-                )
+                named, pixels = replace(pane, model=source.name), prepared.pixels
+                shown[number] = evaluate_pane(number, named, run, pixels, loaded.report, frame=frame, point=point)
         del loaded, run
-    return Comparison(
-        tuple(shown[number] for number in sorted(shown)), frame, reference=reference, point=point, keep=keep
-    )
+    results = tuple(shown[number] for number in sorted(shown))
+    return Comparison(results, frame, reference=reference, point=point, keep=keep)
 
 
 def _share(progress: Progress, turn: int, count: int) -> Progress:

@@ -10,9 +10,7 @@ import vit_engine as ve
 from vit_engine.analysis.comparison import Comparison
 from vit_engine.cli import console
 from vit_engine.cli import panes as runs
-from vit_engine.errors import SpecError
 from vit_engine.image import pixels_sha256
-from vit_engine.registry import list_models
 from vit_engine.report.reproduction.check import check
 from vit_engine.report.reproduction.closeness import Check
 from vit_engine.report.reproduction.reading import Bundle
@@ -44,7 +42,7 @@ def run(arguments: argparse.Namespace) -> None:
     bundle = Bundle(arguments.record)
     data = bundle.read(bundle.record)
     if data is None:
-        raise SpecError(
+        raise ve.SpecError(
             f"{bundle.record} of {str(bundle.path)!r} is not there; expected a run.json, or the zip or folder of a "
             "comparison."
         )
@@ -86,10 +84,10 @@ def _recomputed(arguments: argparse.Namespace, record: RunRecord, picture: Image
 
 def _sources(arguments: argparse.Namespace, record: RunRecord) -> dict[str, runs.PaneModel]:
     """Where each pane's model is from: known by name, or a file that --checkpoint names."""
-    sources, known = {}, {spec.name for spec in list_models()}
+    sources, known = {}, {spec.name for spec in ve.list_models()}
     for name in dict.fromkeys(pane.model for pane in record.panes.values()):
         if name not in record.models:
-            raise SpecError(f"models of run.json must name those of all panes; {name[:60]!r} is not there.")
+            raise ve.SpecError(f"models of run.json must name those of all panes; {name[:60]!r} is not there.")
         model = record.models[name]
         sha256, part = weights_of(model)
         given = [text for text in arguments.checkpoint if text.startswith(f"{name}=")]
