@@ -93,7 +93,8 @@ def _sources(arguments: argparse.Namespace, record: RunRecord) -> dict[str, runs
         given = [text for text in arguments.checkpoint if text.startswith(f"{name}=")]
         path = given[0].removeprefix(f"{name}=") if given else ""
         if path:
-            sources[name] = runs.PaneModel(name, _of_part(path, part), heads_of(model))
+            own = split_part(Path(path).expanduser())[1]  # else the recorded part of the file
+            sources[name] = runs.PaneModel(name, f"{path}#{part}" if part and not own else path, heads_of(model))
         elif name in known:
             sources[name] = runs.PaneModel(name, seed=seed_of(model))
         else:
@@ -102,11 +103,6 @@ def _sources(arguments: argparse.Namespace, record: RunRecord) -> dict[str, runs
                 f"Its sha256 is {sha256 or 'not recorded'}."
             )
     return sources
-
-
-def _of_part(path: str, part: str) -> str:
-    """With the recorded part of the file, where the path names none."""
-    return path if not part or split_part(Path(path).expanduser())[1] else f"{path}#{part}"
 
 
 def _report(arguments: argparse.Namespace, record: RunRecord, checks: list[Check]) -> None:

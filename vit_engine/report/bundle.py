@@ -63,9 +63,8 @@ def files(
 
     picture: as open_image() returns it; its pixels are written, and nothing else that its file says, such as where
     it was taken and by whom. size: the working size that was asked for, a short side or (height, width).
-    statistic, all_layers: of the table of heads side by side, as in head_table(). link: what reopens the view.
-    zoom: the part that is shown, (top, left, bottom, right) in pixels of the scaled picture. drawn: the panes as
-    they are shown, those without a map among them; by default those of the comparison. SpecError where the
+    statistic, all_layers: as in head_table(). link: what reopens the view. zoom: the part that is shown. drawn: the
+    panes as they are shown, those without a map among them; by default those of the comparison. SpecError where the
     picture is not the comparison's.
     """
     found, expected = picture.info.get("sha256"), comparison.results[0].trace.image_sha256
