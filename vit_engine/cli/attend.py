@@ -13,7 +13,7 @@ from vit_engine.analysis import methods
 from vit_engine.analysis.methods import RAW, Attribution
 from vit_engine.cli import console
 from vit_engine.report import sheets
-from vit_engine.report.legend import WARNING
+from vit_engine.report.panels import WARNING
 from vit_engine.report.versions import versions
 
 

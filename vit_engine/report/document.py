@@ -8,8 +8,7 @@ import pandas as pd
 from vit_engine.analysis.comparison import Comparison
 from vit_engine.report.colours import gradient
 from vit_engine.report.figure import GAP, PlainFigure, compare_figure, figure_aspect
-from vit_engine.report.legend import WARNING, Legend, caption, legends
-from vit_engine.report.panels import Panel
+from vit_engine.report.panels import WARNING, Legend, Panel, caption
 from vit_engine.report.style import Style, Zoom
 from vit_engine.report.tables import agreement_html, heads_html
 
@@ -91,7 +90,7 @@ def _figure(drawn: Sequence[Panel], figure: PlainFigure, aspect: float) -> str:
     return f"""<div class="scrolls"><div style="min-width: {count * PANE_WIDTH}px">
 <div class="panes" style="{columns}">{"".join(map(_title, drawn))}</div>
 <div class="figure" style="aspect-ratio: {aspect:.5f}">{plot}</div>
-<div class="panes" style="{columns}">{"".join(map(_legend, legends(drawn)))}</div>
+<div class="panes" style="{columns}">{"".join(_legend(panel.legend) for panel in drawn)}</div>
 </div></div>"""
 
 

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from vit_engine.report.colours import ACCENT, colour_stops, upper_limit
-from vit_engine.report.legend import WARNING, Legend, common_legend, legends
 from vit_engine.report.painter import PAPER, TEXT, Sheet, View, own_settings, wrapped
-from vit_engine.report.panels import Panel, grey
+from vit_engine.report.panels import WARNING, Legend, Panel, common_legend, grey
 from vit_engine.report.style import Zoom
 from vit_engine.spec import TokenGrid
 from vit_engine.trace.attention_map import AttentionMap
@@ -90,7 +89,7 @@ def _laid_out(
     layout = _Layout(view, opacity)
     whole = across * (layout.width + GAP) - GAP
     common = common_legend(drawn)
-    panes = [(panel, None if common else legend) for panel, legend in zip(drawn, legends(drawn), strict=True)]
+    panes = [(panel, None if common else panel.legend) for panel in drawn]
     y = layout.text(GAP, GAP, lines, whole) + GAP if lines else GAP
     for start in range(0, len(drawn), across):
         y = layout.row(y, panes[start : start + across]) + GAP
