@@ -16,6 +16,7 @@ from vit_engine.report.colours import MARK, MARK_EDGE
 from vit_engine.report.jpegs import jpeg_address
 from vit_engine.report.panels import Panel
 from vit_engine.report.style import Zoom
+from vit_engine.spec import TokenGrid
 
 Plain = dict[str, Any]
 
@@ -117,10 +118,12 @@ def compare_figure(
             # Plotly draws no axes, and nothing in their place, where there is no trace.
             traces.append({"type": "scatter", "x": [None], "y": [None], "name": f"no map {panel.name}", **_place(axis)})
         else:
-            traces += _traces(panel, axis, opacity)
+            traces += [_map(panel, axis, opacity), *_outline(panel, axis)]
             layout["images"].append(_picture(panel, axis))
-            if panel.patch is not None:
-                layout["shapes"].append(_patch_edge(panel, axis))
+            if panel.patch is not None and panel.patches is not None:
+                mark, edge = _query(panel.patch, panel.patches, axis)
+                traces.append({**mark, "name": f"query {panel.name}", **_place(axis)})
+                layout["shapes"].append(edge)
     return PlainFigure(traces, {name: value for name, value in layout.items() if value != []})
 
 
@@ -152,17 +155,6 @@ def _absent(text: str, axis: str) -> tuple[Plain, Plain]:
     return message, {**look, **place, "x0": 0, "x1": 1, "y0": 0, "y1": 1}
 
 
-def _traces(panel: Panel, axis: str, opacity: float) -> list[Plain]:
-    traces = [_map(panel, axis, opacity)]
-    if panel.outlines:
-        traces += _outline(panel, axis)
-    if panel.patch is not None:
-        assert panel.patches is not None
-        y, x = panel.patches.centre(*panel.patch)
-        traces.append({**QUERY_MARK, "x": [x, x], "y": [y, y], "name": f"query {panel.name}", **_place(axis)})
-    return traces
-
-
 def _map(panel: Panel, axis: str, opacity: float) -> Plain:
     assert panel.grid
     size = panel.grid.patch_size
@@ -184,6 +176,8 @@ def _map(panel: Panel, axis: str, opacity: float) -> Plain:
 
 def _outline(panel: Panel, axis: str) -> list[Plain]:
     """All outlines as one line with gaps, seen on light and on dark: thin and bright over wide and dark."""
+    if not panel.outlines:
+        return []
     gap = np.full((1, 2), np.nan, dtype=np.float32)
     y, x = np.concatenate([part for outline in panel.outlines for part in (outline, gap)]).T
     common = {"type": "scatter", "x": x, "y": y, "mode": "lines", "hoverinfo": "skip", **_place(axis)}
@@ -191,12 +185,13 @@ def _outline(panel: Panel, axis: str) -> list[Plain]:
     return [{**common, "line": line, "name": f"outline {panel.name}"} for line in lines]
 
 
-def _patch_edge(panel: Panel, axis: str) -> Plain:
-    assert panel.patch is not None
-    assert panel.patches is not None
-    (row, col), size = panel.patch, panel.patches.patch_size
+def _query(patch: tuple[int, int], grid: TokenGrid, axis: str) -> tuple[Plain, Plain]:
+    """The mark in the middle of a patch, and the edge around it."""
+    (row, col), size = patch, grid.patch_size
+    y, x = grid.centre(row, col)
     corners = {"x0": col * size, "x1": (col + 1) * size, "y0": row * size, "y1": (row + 1) * size}
-    return {"type": "rect", "xref": f"x{axis}", "yref": f"y{axis}", **corners, "line": {"width": 1.2, "color": MARK}}
+    edge = {"type": "rect", "xref": f"x{axis}", "yref": f"y{axis}", **corners, "line": {"width": 1.2, "color": MARK}}
+    return {**QUERY_MARK, "x": [x, x], "y": [y, y]}, edge
 
 
 def _picture(panel: Panel, axis: str) -> Plain:
