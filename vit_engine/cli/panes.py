@@ -70,13 +70,10 @@ def sources_of(panes: Sequence[Pane], heads: Sequence[tuple[str, int]], seed: in
         raise ve.SpecError(
             f"--heads {model}=N must name a checkpoint of one of the panes: {', '.join(paths) or 'there is none'}."
         )
-    names = file_names(paths)
-    return {
-        model: PaneModel(names[model], model, said.get(model, said.get("")), seed)
-        if model in paths
-        else PaneModel(model, seed=seed)
-        for model in models
-    }
+    sources = {model: PaneModel(model, seed=seed) for model in models}
+    for path, name in file_names(paths).items():
+        sources[path] = PaneModel(name, path, said.get(path, said.get("")), seed)
+    return sources
 
 
 def _check_possible(

@@ -70,10 +70,7 @@ _lock = threading.Lock()
 
 
 def rates(device: torch.device, dtype: torch.dtype) -> Rates:
-    """Of this machine at the present number of threads: measured at the first call, some tenths of a second.
-
-    SpecError where PyTorch cannot use the device here; ResourceError where its memory is full.
-    """
+    """Of this machine at the present number of threads: measured at the first call, with errors as Estimate.seconds."""
     key = str(device), dtype, torch.get_num_threads()
     with _lock:  # two measurements at a time would slow each other down
         if key not in _rates:
