@@ -1,7 +1,7 @@
 """How long a run will take: its work, counted, by this machine's rates, measured once."""
 
 import threading
-import time
+import timeit
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -122,11 +122,10 @@ def _noise(*shape: int, device: torch.device, dtype: torch.dtype) -> Tensor:
 
 def _seconds(call: Callable[[], object], device: torch.device) -> float:
     """The shortest of some runs, after one to warm up: what else the machine does can only make a run longer."""
-    times = []
-    for _ in range(1 + _REPEATS):
-        started = time.perf_counter()
+
+    def finished() -> None:
         call()
         if device.type != "cpu":
             torch.accelerator.synchronize(device)
-        times.append(time.perf_counter() - started)
-    return min(times[1:])
+
+    return min(timeit.repeat(finished, number=1, repeat=1 + _REPEATS)[1:])

@@ -87,8 +87,13 @@ def frame_check(
     if recorded[keys].to_numpy().tolist() != recomputed[keys].to_numpy().tolist():
         return Check(what, problem=f"is of other {', '.join(keys)}")
     scales = _scales(recomputed[rest])
-    limits = {name: allowed * scales[name] + COUNTED * (name in counted) for name in rest}
-    checks = [_column_check(what, recorded[name], recomputed[name], limits[name]) for name in rest]
+    checks = []
+    for name in rest:
+        before, now = _floats(recorded[name]), _floats(recomputed[name])
+        if not np.array_equal(np.isnan(before), np.isnan(now)):
+            return Check(what, problem=f"{name} has other places without a number")
+        off = float(np.nanmax(np.abs(before - now), initial=0.0))
+        checks.append(Check(what, off, allowed * scales[name] + COUNTED * (name in counted), str(name)))
     return worst(checks) if checks else Check(what, problem="has no numbers")
 
 
@@ -101,11 +106,3 @@ def _scales(frame: pd.DataFrame) -> dict[str, float]:
 def _floats(column: pd.Series) -> np.ndarray:
     """A column as float64; where it holds no numbers, NaN."""
     return pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
-
-
-def _column_check(what: str, recorded: pd.Series, recomputed: pd.Series, limit: float) -> Check:
-    before, now = _floats(recorded), _floats(recomputed)
-    if not np.array_equal(np.isnan(before), np.isnan(now)):
-        return Check(what, problem=f"{recomputed.name} has other places without a number")
-    off = float(np.nanmax(np.abs(before - now), initial=0.0))
-    return Check(what, off, limit, str(recomputed.name))
