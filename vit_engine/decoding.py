@@ -61,8 +61,7 @@ def decode(data: bytes, name: str = "the picture file", *, most_pixels: int = MA
     except MemoryError as error:
         raise ImageError(f"{name} needs more memory to decode than there is; scale it down first.") from error
     except ImageError:
-        plain = _decode_plain(data, most_pixels)
-        if plain is None:
+        if (plain := _decode_plain(data, most_pixels)) is None:
             raise
         result = plain
     result.info = {"sha256": hashlib.sha256(data).hexdigest()}

@@ -25,8 +25,6 @@ from vit_engine.cli import console
 
 _NUMBERS_AFTER = {"--size": 2, "--layers": 1, "--query": 1}  # how many, as console.join_values() wants them
 _OPTIONAL = {"cachetools", "plotly"}  # what draws the page of a comparison
-
-
 # Each command, a module of this package, and what it does in a line.
 COMMANDS = {
     "models": "list the models known by name",

@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> None:
         record = _record(arguments, loaded, trace)
         found = ve.find_method(arguments.method).by_layer(ve.Run(trace, loaded, prepared), query=arguments.query)
         _write_arrays(scratch, trace, found)
-        _write_pictures(scratch, arguments, prepared, trace, found[max(found)])
+        _write_pictures(scratch, arguments, prepared.pixels, trace, found[max(found)])
         (scratch / "run.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         names = sorted(file.name for file in scratch.iterdir())
     _report(arguments, record, {name: str(arguments.out / name) for name in names})
@@ -66,18 +66,14 @@ def _write_arrays(folder: Path, trace: ve.AttentionTrace, found: dict[int, Attri
 
 
 def _write_pictures(
-    folder: Path,
-    arguments: argparse.Namespace,
-    prepared: ve.PreparedImage,
-    trace: ve.AttentionTrace,
-    deepest: Attribution,
+    folder: Path, arguments: argparse.Namespace, pixels: np.ndarray, trace: ve.AttentionTrace, deepest: Attribution
 ) -> None:
     """Of the deepest layer that was asked for."""
     query, depends_on = arguments.query, ve.find_method(arguments.method).depends_on
     marked = None if isinstance(query, str) or "query" not in depends_on else query
     options: dict[str, Any] = {"warning": WARNING if trace.random else "", "marked": marked}
     caption = f"{trace.spec.name} · {deepest.map.label}"
-    (folder / "overlay.png").write_bytes(sheets.overlay(prepared.pixels, deepest.map, caption=caption, **options))
+    (folder / "overlay.png").write_bytes(sheets.overlay(pixels, deepest.map, caption=caption, **options))
     if "head" in depends_on:
         caption = caption.replace("head mean", "all heads")
         heads = sheets.head_sheet(deepest.heads, deepest.map, caption=caption, **options)
