@@ -103,7 +103,5 @@ def _legend(legend: Legend | None) -> str:
     if legend is None:
         return "<div></div>"
     ends = "".join(f"<span>{escape(text)}</span>" for text in (legend.low, legend.middle, legend.high) if text)
-    return (
-        f'<div><div class="strip" style="background: {gradient(legend.stops)}"></div>'
-        f'<div class="ends">{ends}</div><div class="unit">{escape(legend.unit)}</div></div>'
-    )
+    strip = f'<div class="strip" style="background: {gradient(legend.stops)}"></div>'
+    return f'<div>{strip}<div class="ends">{ends}</div><div class="unit">{escape(legend.unit)}</div></div>'

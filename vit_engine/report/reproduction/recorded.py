@@ -159,17 +159,14 @@ class _Part:
 
     def rows(self, name: str) -> list[Row]:
         rows = [part.value for part in self.parts(name, _ROWS)]
-        if not all(_is_cell(value) for row in rows for value in row.values()):
+        cells = (value for row in rows for value in row.values())
+        if not all(value is None or isinstance(value, str) or _is_number(value) for value in cells):
             self.fail(name, "rows of numbers and texts")
         return rows
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300  # nor NaN
-
-
-def _is_cell(value: object) -> bool:
-    return value is None or isinstance(value, str) or _is_number(value)
 
 
 def heads_of(model: Mapping[str, Any]) -> int:
