@@ -125,7 +125,7 @@ def _seconds(call: Callable[[], object], device: torch.device) -> float:
 
     def finished() -> None:
         call()
-        if device.type != "cpu":
+        if device.type in {"cuda", "mps"}:
             torch.accelerator.synchronize(device)
 
     return min(timeit.repeat(finished, number=1, repeat=1 + _REPEATS)[1:])
