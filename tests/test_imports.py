@@ -38,7 +38,7 @@ DASHBOARD = (
 )
 PLACES = {  # of what draws, in the engine; the dashboard may use Plotly, too
     "plotly": {"vit_engine/report/figure.py"},
-    "matplotlib": {"vit_engine/report/painter.py", "vit_engine/report/lettering.py"},
+    "matplotlib": {"vit_engine/report/painter.py"},
 }
 
 

@@ -5,7 +5,7 @@ Needs nothing but the standard library, as vit_engine.decoding does, for the sam
 
 import re
 from collections.abc import Collection, Iterator
-from itertools import islice
+from itertools import chain, islice
 
 from vit_engine.errors import ImageError
 
@@ -26,7 +26,7 @@ _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # none of those that stand w
 
 def check_parts(data: bytes, name: str) -> None:
     """ImageError for a file in so many pieces that it would keep a decoder busy for minutes."""
-    if sum(1 for _ in islice(_parts(data), MAX_PARTS + 1)) > MAX_PARTS:
+    if _too_many_parts(data):
         raise ImageError(f"{name} has more than {MAX_PARTS:,} parts. Save it again as another PNG or JPEG.")
     scans, pixels = _scans(data)
     if scans * pixels > MAX_SCANNED_PIXELS:
@@ -42,7 +42,7 @@ def decoded_pixels(data: bytes) -> int | None:
     Nothing is decoded. The headers may lie: this is for estimates of time, not for limits.
     """
     if data.startswith(_JPEG):
-        if sum(1 for _ in islice(_jpeg_segments(data), MAX_PARTS + 1)) > MAX_PARTS:
+        if _too_many_parts(data):
             return None
         scans, pixels = _scans(data)
         return scans * pixels
@@ -55,7 +55,7 @@ def decoded_pixels(data: bytes) -> int | None:
 def _scans(data: bytes) -> tuple[int, int]:
     """How many scans a JPEG has, and how many pixels each goes over; (0, 0) of other files."""
     scans, pixels = 0, 0
-    for kind, start, _ in _jpeg_segments(data) if data.startswith(_JPEG) else ():
+    for kind, start, _ in _jpeg_segments(data):
         scans += kind == _START_OF_SCAN
         if kind in _FRAMES:
             height, width = (int.from_bytes(data[at : at + 2], "big") for at in (start + 5, start + 7))
@@ -63,17 +63,14 @@ def _scans(data: bytes) -> tuple[int, int]:
     return scans, pixels
 
 
-def _parts(data: bytes) -> Iterator[tuple[int | bytes, int, int]]:
-    """Kind, start and end of each segment of a JPEG or chunk of a PNG; nothing of other formats."""
-    if data.startswith(_JPEG):
-        yield from _jpeg_segments(data)
-    elif data.startswith(_PNG):
-        yield from png_chunks(data)
+def _too_many_parts(data: bytes) -> bool:
+    parts = chain(_jpeg_segments(data), png_chunks(data))
+    return next(islice(parts, MAX_PARTS, None), None) is not None
 
 
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Marker, start and end of each segment of a JPEG's first picture; of a scan, without its data."""
-    at = 2
+    """Marker, start and end of each segment of a JPEG's first picture; of a scan, without its data. Else nothing."""
+    at = 2 if data.startswith(_JPEG) else len(data)
     while (marker := _MARKER.search(data, at)) is not None:
         kind, end = data[marker.end() - 1], marker.end()
         if kind == _END_OF_IMAGE:
@@ -83,8 +80,8 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, start and end of each chunk of a PNG."""
-    at = len(_PNG)
+    """Kind, start and end of each chunk of a PNG; nothing of other files."""
+    at = len(_PNG) if data.startswith(_PNG) else len(data)
     while at < len(data):
         start, at = at, at + 12 + int.from_bytes(data[at : at + 4], "big")
         yield data[start + 4 : start + 8], start, at

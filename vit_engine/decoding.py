@@ -9,6 +9,7 @@ import io
 import math
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -47,11 +48,8 @@ class TooManyPixelsError(ImageError):
 def decode(data: bytes, name: str = "the picture file", *, most_pixels: int = MAX_PIXELS) -> Image.Image:
     """An upright RGB picture; its info holds the sha256 of the bytes and nothing else.
 
-    EXIF orientation is applied, embedded colour profiles are converted to sRGB, 16-bit greys are scaled,
-    transparency is laid on white, and of an animation the first frame is taken. What describes the picture
-    (EXIF, colour profile, texts, resolution) is ignored where it is malformed. name: of the file, in errors.
-    Raises ImageError for what is no picture, is damaged, is in too many parts (vit_engine.containers) or needs more
-    memory than there is; TooManyPixelsError for more than `most_pixels`. All but damage is seen before it is decoded.
+    Made and refused as in open_image(); name: of the file, in errors. Raises ImageError also for what needs more memory
+    than there is; TooManyPixelsError for more than `most_pixels`. All but damage is seen before anything is decoded.
     """
     if not data:
         raise ImageError(f"{name} is empty (0 bytes); expected a {EXPECTED} picture.")
@@ -63,21 +61,20 @@ def decode(data: bytes, name: str = "the picture file", *, most_pixels: int = MA
     except MemoryError as error:
         raise ImageError(f"{name} needs more memory to decode than there is; scale it down first.") from error
     except ImageError:
-        plainer = (_decode_plain(each, most_pixels) for each in without_metadata(data) if len(each) < len(data))
-        found = next((each for each in plainer if each is not None), None)
-        if found is None:
+        if (plain := _decode_plain(data, most_pixels)) is None:
             raise
-        result = found
+        result = plain
     result.info = {"sha256": hashlib.sha256(data).hexdigest()}
     return result
 
 
 def _decode_plain(data: bytes, most_pixels: int) -> Image.Image | None:
-    """A picture; None where it cannot be decoded either."""
-    try:
-        return _decode_whole(data, "", most_pixels)
-    except ImageError:
-        return None
+    """A picture without the metadata that may be what is malformed; None where it cannot be decoded either."""
+    for plainer in without_metadata(data):
+        if len(plainer) < len(data):
+            with suppress(ImageError):
+                return _decode_whole(plainer, "", most_pixels)
+    return None
 
 
 def _decode_whole(data: bytes, name: str, most_pixels: int) -> Image.Image:
@@ -128,17 +125,12 @@ def reduced(picture: Image.Image, most_pixels: int) -> Image.Image:
 
 
 def _to_upright(picture: Image.Image) -> Image.Image:
-    turn = _turn(picture)
+    """As EXIF says. ImageOps.exif_transpose writes all of EXIF anew, and fails where a tag is malformed."""
+    turn = None
+    with suppress(*_MALFORMED, struct.error):
+        turn = _UPRIGHT.get(picture.getexif().get(_EXIF_ORIENTATION, 1))
     result = to_rgb(picture if turn is None else picture.transpose(turn))
     return result.copy() if result is picture else result  # a plain picture, without what its decoder holds
-
-
-def _turn(picture: Image.Image) -> Image.Transpose | None:
-    """What EXIF says. ImageOps.exif_transpose writes all of EXIF anew, and fails where a tag is malformed."""
-    try:
-        return _UPRIGHT.get(picture.getexif().get(_EXIF_ORIENTATION, 1))
-    except (*_MALFORMED, struct.error):
-        return None
 
 
 def to_rgb(picture: Image.Image) -> Image.Image:
@@ -151,13 +143,9 @@ def to_rgb(picture: Image.Image) -> Image.Image:
     elif picture.mode == "P":
         picture = picture.convert("RGB")
     if profile and picture.mode in {"RGB", "CMYK", "L"}:
-        try:
+        with suppress(ImageCms.PyCMSError, OSError):  # a broken profile says nothing about the pixels
             source, target = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
-            converted = ImageCms.profileToProfile(picture, source, target, outputMode="RGB")
-        except (ImageCms.PyCMSError, OSError):
-            converted = None  # a broken profile says nothing about the pixels
-        if converted is not None:
-            return converted
+            picture = ImageCms.profileToProfile(picture, source, target, outputMode="RGB") or picture
     return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 

@@ -13,11 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vit_engine.decoding import (
-    MAX_PIXELS,  # part of what this room offers
-    decode,
-    to_rgb,
-)
+from vit_engine.decoding import MAX_PIXELS, decode, to_rgb
 from vit_engine.errors import ImageError, SpecError
 from vit_engine.spec import INTERPOLATIONS, ModelSpec, Preprocessing, TokenGrid
 
@@ -56,8 +52,7 @@ def open_image(source: str | Path | bytes) -> Image.Image:
     is malformed. Raises ImageError for what is no picture, is damaged, has more than MAX_PIXELS pixels, or is a
     JPEG of so many scans that it would take minutes (both are refused before anything is decoded).
     """
-    data, name = _read(source)
-    return decode(data, name)
+    return decode(*_read(source))
 
 
 def _read(source: str | Path | bytes) -> tuple[bytes, str]:

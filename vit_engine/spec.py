@@ -238,23 +238,17 @@ class ModelSpec:
     @property
     def parameter_count(self) -> int:
         """All weights of the model, its classifiers included."""
+        dim, hidden = self.dim, self.hidden
         patches = math.prod(self.native_size) // self.patch_size**2
         tokens = self.prefix + (1 + self.distilled + patches if self.positions == "learned" else 0)
-        embedding = (3 * self.patch_size**2 + self.patch_bias + tokens) * self.dim
-        norms = 2 * (1 + self.pre_norm) * self.dim
-        return embedding + norms + self.depth * self._block_parameters + self._head_parameters
-
-    @property
-    def _block_parameters(self) -> int:
-        dim, hidden = self.dim, self.hidden
+        embedding = (3 * self.patch_size**2 + self.patch_bias + tokens) * dim
         attention = dim * (3 * (dim + self.qkv_bias) + dim + 1)
-        into = 2 if self.mlp in GATED_MLPS else 1
-        return attention + into * hidden * (dim + 1) + dim * (hidden + 1) + (4 + 2 * self.layer_scale) * dim
-
-    @property
-    def _head_parameters(self) -> int:
-        features = 2 * self.dim if self.pooling == "cls_mean" else self.dim
-        return len(self.class_names) * (features + 1) * (2 if self.pooling == "cls_dist" else 1)
+        mlp = (2 if self.mlp in GATED_MLPS else 1) * hidden * (dim + 1) + dim * (hidden + 1)
+        blocks = self.depth * (attention + mlp + (4 + 2 * self.layer_scale) * dim)
+        norms = 2 * (1 + self.pre_norm) * dim
+        features = 2 * dim if self.pooling == "cls_mean" else dim
+        classifiers = len(self.class_names) * (features + 1) * (2 if self.pooling == "cls_dist" else 1)
+        return embedding + blocks + norms + classifiers
 
     def grid(self, height: int, width: int) -> TokenGrid:
         """The tokens of a picture of this size in pixels; SpecError unless its sides are whole patches."""

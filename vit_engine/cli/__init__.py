@@ -19,33 +19,22 @@ import importlib
 import sys
 from collections.abc import Sequence
 from types import ModuleType
-from typing import NamedTuple
 
 import vit_engine as ve
 from vit_engine.cli import console
 
 _NUMBERS_AFTER = {"--size": 2, "--layers": 1, "--query": 1}  # how many, as console.join_values() wants them
-
-
 _OPTIONAL = {"cachetools", "plotly"}  # what draws the page of a comparison
-
-
-class Command(NamedTuple):
-    """A command: its module in this package, and what it does in a line."""
-
-    name: str
-    help: str
-
-
-COMMANDS = (
-    Command("models", "list the models known by name"),
-    Command("estimate", "estimate the memory and time of a run"),
-    Command("attend", "write the attention of one picture to files"),
-    Command("compare", "compare several maps of one picture, with numbers"),
-    Command("download", "download weights into the cache folder and verify them"),
-    Command("inspect", "show what a checkpoint is, before it is loaded"),
-    Command("reproduce", "recompute a comparison and check that its numbers match"),
-)
+# Each command, a module of this package, and what it does in a line.
+COMMANDS = {
+    "models": "list the models known by name",
+    "estimate": "estimate the memory and time of a run",
+    "attend": "write the attention of one picture to files",
+    "compare": "compare several maps of one picture, with numbers",
+    "download": "download weights into the cache folder and verify them",
+    "inspect": "show what a checkpoint is, before it is loaded",
+    "reproduce": "recompute a comparison and check that its numbers match",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,9 +53,9 @@ def _parser(chosen: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="vit-engine", description=ve.__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"vit-engine {ve.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in COMMANDS:
-        added = commands.add_parser(command.name, help=command.help, allow_abbrev=False)
-        if command.name == chosen:
+    for name, meaning in COMMANDS.items():
+        added = commands.add_parser(name, help=meaning, allow_abbrev=False)
+        if name == chosen:
             module = _module(chosen)
             module.add_arguments(added)
             added.set_defaults(run=module.run)

@@ -10,20 +10,14 @@ import numpy as np
 
 import vit_engine as ve
 from vit_engine.analysis import methods
-from vit_engine.analysis.methods import RAW, Attribution, Method, find_method
-from vit_engine.analysis.run import Run
+from vit_engine.analysis.methods import RAW, Attribution
 from vit_engine.cli import console
-from vit_engine.image import PreparedImage
 from vit_engine.report import sheets
-from vit_engine.report.legend import WARNING
+from vit_engine.report.panels import WARNING
 from vit_engine.report.versions import versions
-from vit_engine.spec import Query
-from vit_engine.trace import AttentionTrace
-from vit_engine.weights import LoadedModel
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's argument and options."""
     add = parser.add_argument
     add("image", metavar="IMAGE", help="PNG, JPEG, WebP, GIF, BMP or TIFF")
     add("--model", required=True, metavar="NAME", help="a name that `models` lists, or a checkpoint file")
@@ -31,13 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--heads", type=console.positive, metavar="N", help="number of heads, where the checkpoint does not state it")
     add("--size", type=console.size, metavar="N|HEIGHT WIDTH", help="short side, or exact size, in pixels")
     add("--layers", type=console.layers, default="all", metavar="all|-1|0,5,11", help="counted from 0; -1 is the last")
-    add(
-        "--query",
-        type=console.query,
-        default="cls",
-        metavar="cls|ROW,COL",
-        help="the token that is asked about: the CLS token, or a patch",
-    )
+    token = "the token that is asked about: the CLS token, or a patch"
+    add("--query", type=console.query, default="cls", metavar="cls|ROW,COL", help=token)
     names = [method.name for method in methods.METHODS]
     add("--method", choices=names, default=RAW, help="what the maps are; default: raw attention")
     add("--device", default="auto", help="auto, cpu, cuda, …; default: auto")
@@ -51,28 +40,21 @@ def run(arguments: argparse.Namespace) -> None:
     with console.staged(arguments.out) as scratch:
         with console.progress_bar() as progress:
             picture = ve.open_image(arguments.image)
-            loaded = ve.load_model(
-                arguments.model,
-                weights=arguments.weights,
-                heads=arguments.heads,
-                device=arguments.device,
-                seed=arguments.seed,
-                progress=progress,
-            )
+            options = {name: getattr(arguments, name) for name in ("weights", "heads", "device", "seed")}
+            loaded = ve.load_model(arguments.model, **options, progress=progress)
             prepared = ve.prepare_image(picture, loaded.spec, size=arguments.size)
             prepared.grid.token(arguments.query)  # a query that is not there fails before the long run
             trace = ve.attend(loaded, prepared, layers=arguments.layers, progress=progress)
-        method = find_method(arguments.method)
         record = _record(arguments, loaded, trace)
-        found = method.by_layer(Run(trace, loaded, prepared), query=arguments.query)
+        found = ve.find_method(arguments.method).by_layer(ve.Run(trace, loaded, prepared), query=arguments.query)
         _write_arrays(scratch, trace, found)
-        _write_pictures(scratch, prepared, trace, found, method=method, query=arguments.query)
+        _write_pictures(scratch, arguments, prepared.pixels, trace, found[max(found)])
         (scratch / "run.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         names = sorted(file.name for file in scratch.iterdir())
     _report(arguments, record, {name: str(arguments.out / name) for name in names})
 
 
-def _write_arrays(folder: Path, trace: AttentionTrace, found: dict[int, Attribution]) -> None:
+def _write_arrays(folder: Path, trace: ve.AttentionTrace, found: dict[int, Attribution]) -> None:
     grid = trace.grid
     np.savez(
         folder / "attention.npz",
@@ -84,44 +66,31 @@ def _write_arrays(folder: Path, trace: AttentionTrace, found: dict[int, Attribut
 
 
 def _write_pictures(
-    folder: Path,
-    prepared: PreparedImage,
-    trace: AttentionTrace,
-    found: dict[int, Attribution],
-    *,
-    method: Method,
-    query: Query,
+    folder: Path, arguments: argparse.Namespace, pixels: np.ndarray, trace: ve.AttentionTrace, deepest: Attribution
 ) -> None:
     """Of the deepest layer that was asked for."""
-    deepest = found[max(found)]
-    warning = WARNING if trace.random else ""
-    marked = None if isinstance(query, str) or "query" not in method.depends_on else query
+    query, depends_on = arguments.query, ve.find_method(arguments.method).depends_on
+    marked = None if isinstance(query, str) or "query" not in depends_on else query
+    options: dict[str, Any] = {"warning": WARNING if trace.random else "", "marked": marked}
     caption = f"{trace.spec.name} · {deepest.map.label}"
-    picture = sheets.overlay(prepared.pixels, deepest.map, caption=caption, warning=warning, marked=marked)
-    (folder / "overlay.png").write_bytes(picture)
-    if "head" in method.depends_on:
+    (folder / "overlay.png").write_bytes(sheets.overlay(pixels, deepest.map, caption=caption, **options))
+    if "head" in depends_on:
         caption = caption.replace("head mean", "all heads")
-        heads = sheets.head_sheet(deepest.heads, deepest.map, caption=caption, warning=warning, marked=marked)
+        heads = sheets.head_sheet(deepest.heads, deepest.map, caption=caption, **options)
         (folder / "heads.png").write_bytes(heads)
 
 
-def _record(arguments: argparse.Namespace, loaded: LoadedModel, trace: AttentionTrace) -> dict[str, Any]:
+def _record(arguments: argparse.Namespace, loaded: ve.LoadedModel, trace: ve.AttentionTrace) -> dict[str, Any]:
     """Everything that another person needs to repeat the run, and what came of it."""
-    spec, random = asdict(loaded.spec), loaded.report.random
+    spec, report = asdict(loaded.spec), loaded.report
     return {
         "versions": versions(),
         "model": loaded.spec.name,
         "preprocessing": spec.pop("preprocessing"),
         "spec": spec,
-        "weights": {
-            "source": loaded.report.source,
-            "sha256": loaded.report.sha256,
-            "format": loaded.report.format,
-            "heads_from": loaded.report.heads_from,
-            "assumed": loaded.report.assumed,
-        },
-        "random": random,
-        "seed": arguments.seed if random else None,
+        "weights": {name: getattr(report, name) for name in ("source", "sha256", "format", "heads_from", "assumed")},
+        "random": report.random,
+        "seed": arguments.seed if report.random else None,
         "image": {"path": arguments.image, "sha256": trace.image_sha256},
         "size": {"asked": arguments.size, "height": trace.grid.height, "width": trace.grid.width},
         "grid": asdict(trace.grid),

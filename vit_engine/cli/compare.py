@@ -10,7 +10,6 @@ import vit_engine as ve
 from vit_engine.analysis.comparison import MAX_PANES, Comparison, Pane, Point, comparable_columns, letter
 from vit_engine.cli import console
 from vit_engine.cli import panes as runs
-from vit_engine.errors import SpecError
 from vit_engine.report import bundle
 from vit_engine.report.style import Style
 from vit_engine.trace.statistics import STATISTICS
@@ -19,21 +18,14 @@ ARCHIVE = "comparison.zip"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's argument and options."""
     add = parser.add_argument
     pane = "MODEL:LAYER[:HEAD[:METHOD[:QUERY]]]"
     add("image", metavar="IMAGE", help="PNG, JPEG, WebP, GIF, BMP or TIFF")
     add("--pane", action="append", default=[], metavar=pane, help=f"2..{MAX_PANES} of them; dino_vits8:11:mean")
     add("--out", type=Path, required=True, metavar="DIR", help="folder for the results, created if needed")
     add("--zip", action="store_true", help=f"one file {ARCHIVE} instead of single ones")
-    add(
-        "--heads",
-        type=_heads,
-        action="append",
-        default=[],
-        metavar="[MODEL=]N",
-        help="of checkpoints that do not state it",
-    )
+    stated = "of checkpoints that do not state it"
+    add("--heads", type=_heads, action="append", default=[], metavar="[MODEL=]N", help=stated)
     add("--seed", type=console.seed, default=0, metavar="N", help="of random weights; default: 0")
     add("--size", type=console.size, default=224, metavar="N|HEIGHT WIDTH", help="short side, or exact; default: 224")
     add("--point", type=_point, metavar="Y,X", help="shared query, as fractions of height and width; default: CLS")
@@ -64,7 +56,6 @@ def _per_cent(text: str) -> float:
 
 
 def _point(text: str) -> Point:
-    """Argument type: Y,X, two fractions."""
     parts = [_number(part) for part in text.split(",")]
     if len(parts) != 2 or not all(0 <= part <= 1 for part in parts):
         raise argparse.ArgumentTypeError(f"expected Y,X, two fractions in 0..1, got {text!r}")
@@ -72,7 +63,6 @@ def _point(text: str) -> Point:
 
 
 def _heads(text: str) -> tuple[str, int]:
-    """Argument type: N, or MODEL=N."""
     model, _, number = text.rpartition("=")
     return model, console.positive(number)
 
@@ -81,15 +71,12 @@ def run(arguments: argparse.Namespace) -> None:
     """Write the bundle, or nothing; print how much the panes agree and where the files are."""
     style = Style(arguments.show, arguments.scale, arguments.colours, arguments.opacity, arguments.clip)
     panes = _panes(arguments)
-    _check_statistic(arguments.statistic)
     with console.staged(arguments.out) as scratch:
         with console.progress_bar() as progress:
             picture = ve.open_image(arguments.image)
             sources = runs.sources_of(panes, arguments.heads, arguments.seed)
-            options: dict[str, Any] = {"size": arguments.size, "device": arguments.device}
-            runs.check_possible(panes, sources, (picture.height, picture.width), **options)
-            options |= {"point": arguments.point, "reference": arguments.reference, "keep": arguments.keep}
-            comparison = runs.compared(dict(enumerate(panes)), sources, picture, **options, progress=progress)
+            asked = {name: getattr(arguments, name) for name in ("size", "point", "reference", "keep", "device")}
+            comparison = runs.compared(dict(enumerate(panes)), sources, picture, **asked, progress=progress)
         kept = {"size": arguments.size, "statistic": arguments.statistic, "all_layers": arguments.all_layers}
         contents = bundle.files(comparison, style, picture=picture, **kept)
         record = json.loads(contents[bundle.RECORD])
@@ -101,22 +88,20 @@ def run(arguments: argparse.Namespace) -> None:
 def _panes(arguments: argparse.Namespace) -> list[Pane]:
     panes = [Pane.parse(text) for text in arguments.pane]
     if not 2 <= len(panes) <= MAX_PANES:
-        raise SpecError(f"a comparison needs 2..{MAX_PANES} panes; got {len(panes)}. Pass --pane once for each.")
+        raise ve.SpecError(f"a comparison needs 2..{MAX_PANES} panes; got {len(panes)}. Pass --pane once for each.")
     names = [letter(number) for number in range(len(panes))]
     if arguments.reference not in names:
-        raise SpecError(f"reference must be one of {', '.join(names)}; got {arguments.reference!r}.")
+        raise ve.SpecError(f"reference must be one of {', '.join(names)}; got {arguments.reference!r}.")
+    if arguments.statistic not in STATISTICS:
+        raise ve.SpecError(f"statistic must be one of {', '.join(STATISTICS)}; got {arguments.statistic!r}.")
     return panes
-
-
-def _check_statistic(name: str) -> None:
-    if name not in STATISTICS:
-        raise SpecError(f"statistic must be one of {', '.join(STATISTICS)}; got {name!r}.")
 
 
 def _report(
     arguments: argparse.Namespace, comparison: Comparison, record: dict[str, Any], files: dict[str, str]
 ) -> None:
-    _notes(record["models"])
+    for model in record["models"]:
+        _note_on(model)
     if arguments.statistic not in {column.name for column in comparable_columns(comparison.results)}:
         console.note(f"note: {arguments.statistic} depends on the number of tokens: not comparable across these panes.")
     if arguments.json:
@@ -130,26 +115,21 @@ def _report(
         console.emit(path)
 
 
-def _notes(models: list[dict[str, Any]]) -> None:
-    """What to know about the models, on stderr."""
-    for model in models:
-        if model["random"]:
-            console.note(f"note: RANDOM WEIGHTS (seed {model['seed']}): {model['title']} has not been trained.")
-        for sentence in model["weights"]["assumed"]:
-            console.note(f"note: assumed for {model['model']}, which does not state it: {sentence}")
+def _note_on(model: dict[str, Any]) -> None:
+    if model["random"]:
+        console.note(f"note: RANDOM WEIGHTS (seed {model['seed']}): {model['title']} has not been trained.")
+    for sentence in model["weights"]["assumed"]:
+        console.note(f"note: assumed for {model['model']}, which does not state it: {sentence}")
 
 
 def agreement_in_words(row: dict[str, Any], keep: float) -> str:
     """A row of the agreement table: "A–B: Pearson 0.844, …"; a dash for what has no number."""
     numbers = (
-        ("Pearson", "pearson", ".3f", ""),
-        ("Spearman", "spearman", ".3f", ""),
-        ("JSD", "jsd_bits", ".3f", " bits"),
-        (f"IoU of {100 * keep:g} % of the mass", "iou", ".3f", ""),
-        ("centre shift", "shift_px", ".1f", " px"),
+        ("Pearson", "pearson", "{:.3f}"),
+        ("Spearman", "spearman", "{:.3f}"),
+        ("JSD", "jsd_bits", "{:.3f} bits"),
+        (f"IoU of {100 * keep:g} % of the mass", "iou", "{:.3f}"),
+        ("centre shift", "shift_px", "{:.1f} px"),
     )
-    words = [
-        f"{title} –" if row[name] is None else f"{title} {row[name]:{digits}}{unit}"
-        for title, name, digits, unit in numbers
-    ]
+    words = [f"{title} {'–' if row[name] is None else shown.format(row[name])}" for title, name, shown in numbers]
     return f"{row['first']}–{row['second']}: {', '.join(words)}"

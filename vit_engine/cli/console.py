@@ -14,7 +14,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from vit_engine.errors import VitEngineError
+import vit_engine as ve
 from vit_engine.progress import Progress
 from vit_engine.spec import Query
 
@@ -22,11 +22,7 @@ OK, FAILED, INTERRUPTED = 0, 1, 130  # 2 is argparse's, for wrong usage
 
 
 def guarded(command: Callable[[], None]) -> int:
-    """Run a command and return its exit code; what went wrong is one line on stderr, never a traceback.
-
-    0: done, also where the reader of a pipe has had enough. 1: the user's data, model or disk cannot
-    be used. 2: wrong usage. 130: Ctrl-C.
-    """
+    """Run a command and return its exit code; what went wrong is one line on stderr, never a traceback."""
     code = OK
     try:
         command()
@@ -35,9 +31,9 @@ def guarded(command: Callable[[], None]) -> int:
     except KeyboardInterrupt:
         note("interrupted")
         code = INTERRUPTED
-    except BrokenPipeError:
+    except BrokenPipeError:  # the reader has had enough
         pass
-    except VitEngineError as error:
+    except ve.VitEngineError as error:
         code = fail(error)
     except MemoryError:
         code = fail("not enough memory; ask for a smaller size.")
@@ -49,7 +45,6 @@ def guarded(command: Callable[[], None]) -> int:
 
 
 def note(text: str) -> None:
-    """One line on stderr."""
     sys.stderr.write(f"vit-engine: {_printable(text)}\n")
 
 
@@ -74,7 +69,6 @@ def _printable(text: str) -> str:
 
 
 def emit_json(value: Any) -> None:
-    """One JSON document on stdout."""
     emit(json.dumps(value, indent=2))
 
 
@@ -141,8 +135,10 @@ def _is_numbers(text: str) -> bool:
     return bool(text) and all(part.strip().lstrip("-").isdecimal() for part in text.split(","))
 
 
+# Argument types: each takes a text, or says what it expected.
+
+
 def numbers(text: str) -> tuple[int, ...]:
-    """Argument type: integers with commas between them."""
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
@@ -150,21 +146,18 @@ def numbers(text: str) -> tuple[int, ...]:
 
 
 def positive(text: str) -> int:
-    """Argument type: an integer of at least 1."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected an integer of at least 1, got {text!r}")
     return int(text)
 
 
 def seed(text: str) -> int:
-    """Argument type: an integer that random generators take, 0..2⁶³ − 1."""
     if not text.isdecimal() or int(text) >= 2**63:
         raise argparse.ArgumentTypeError(f"expected an integer in 0..2^63 - 1, got {text!r}")
     return int(text)
 
 
 def size(text: str) -> int | tuple[int, int]:
-    """Argument type: N, or HEIGHT,WIDTH, in pixels."""
     sides = tuple(positive(part) for part in text.split(","))
     if len(sides) > 2:
         raise argparse.ArgumentTypeError(f"expected N, or HEIGHT WIDTH, got {text!r}")
@@ -172,15 +165,21 @@ def size(text: str) -> int | tuple[int, int]:
 
 
 def layers(text: str) -> str | tuple[int, ...]:
-    """Argument type: "all", or layers with commas between them, as ve.attend() takes them."""
     return text if text == "all" else numbers(text)
 
 
 def query(text: str) -> Query:
-    """Argument type: "cls", or ROW,COL of a patch."""
     if text == "cls":
         return text
     patch = numbers(text)
     if len(patch) != 2:
         raise argparse.ArgumentTypeError(f"expected cls or ROW,COL, got {text!r}")
     return patch[0], patch[1]
+
+
+def checkpoint_spec(path: str, heads: int | None, *, option: str) -> ve.ModelSpec:
+    """What a checkpoint is, before it is loaded; CheckpointError where nobody says how many heads it has."""
+    found = ve.inspect_checkpoint(path, heads=heads)
+    if found.spec is None:
+        raise ve.CheckpointError(f"{path} does not say how many heads it has: pass {option}. {found.advice}")
+    return found.spec

@@ -5,7 +5,6 @@ from typing import Any
 
 import vit_engine as ve
 from vit_engine.cli import console
-from vit_engine.errors import SpecError, VitEngineError
 from vit_engine.registry import find_model
 from vit_engine.weights import fetch, weights_path
 from vit_engine.weights.fetching.checksum import file_sha256, verify
@@ -19,7 +18,6 @@ _STATUS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments and options."""
     add = parser.add_argument
     add("names", nargs="*", metavar="NAME", help="a name that `models` lists")
     add("--family", action="append", default=[], metavar="FAMILY", help="all models of a family: dino, …")
@@ -36,7 +34,7 @@ def run(arguments: argparse.Namespace) -> None:
     for name in dict.fromkeys(names):
         try:
             record = _fetched(name)
-        except (VitEngineError, OSError) as error:
+        except (ve.VitEngineError, OSError) as error:
             record = {"name": name, "status": "failed", "error": str(error)}
             console.fail(f"{name}: {error}")
         records.append(record)
@@ -54,7 +52,7 @@ def _members(family: str) -> list[str]:
     names = [spec.name for spec in specs if spec.family == family]
     if not names:
         families = ", ".join(dict.fromkeys(spec.family for spec in specs))
-        raise SpecError(f"no family with weights to download is called {family!r}; there are: {families}.")
+        raise ve.SpecError(f"no family with weights to download is called {family!r}; there are: {families}.")
     return names
 
 

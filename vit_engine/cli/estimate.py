@@ -6,14 +6,14 @@ from typing import Any
 
 import vit_engine as ve
 from vit_engine.cli import console
-from vit_engine.planning import STATISTICS, largest_size
+from vit_engine.planning.estimates import largest_size
+from vit_engine.planning.plan import STATISTICS, RunPlan
 from vit_engine.registry import find_model
 from vit_engine.resources.budget import format_bytes
 from vit_engine.weights.load import checkpoint_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's argument and options."""
     add = parser.add_argument
     add("model", metavar="MODEL", help="a name that `models` lists, or a checkpoint")
     add("--heads", type=console.positive, metavar="N", help="number of heads, where the checkpoint does not state it")
@@ -26,11 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Print tokens, memory, time, and the largest size that fits."""
-    spec = _spec(arguments.model, arguments.heads)
-    options = {"layers": arguments.layers, "statistics": arguments.statistics, "device": arguments.device}
+    name = arguments.model
+    by_name = checkpoint_path(name) is None
+    spec = find_model(name) if by_name else console.checkpoint_spec(name, arguments.heads, option="--heads N")
+    options = {name: getattr(arguments, name) for name in ("layers", "statistics", "device")}
     expected = ve.estimate(spec, arguments.size or spec.native_size, **options)
     budget = ve.memory_budget(arguments.device)
-    largest = largest_size(spec, (expected.grid.height, expected.grid.width), budget=budget, **options)
+    largest = largest_size(RunPlan.asked(spec, **options), (expected.grid.height, expected.grid.width), budget)
     record = {
         "model": spec.name,
         "layers": sorted(spec.layer_numbers(arguments.layers)),
@@ -38,9 +40,7 @@ def run(arguments: argparse.Namespace) -> None:
         "device": str(expected.work.device),
         "grid": asdict(expected.grid),
         "tokens": expected.grid.tokens,
-        "peak_bytes": expected.peak_bytes,
-        "kept_bytes": expected.kept_bytes,
-        "seconds": expected.seconds,
+        **{name: getattr(expected, name) for name in ("peak_bytes", "kept_bytes", "seconds")},
         "budget_bytes": budget,
         "largest_size": largest,
     }
@@ -50,32 +50,19 @@ def run(arguments: argparse.Namespace) -> None:
         _report(record)
 
 
-def _spec(name: str, heads: int | None) -> ve.ModelSpec:
-    """Of a model by name, or of a checkpoint; how many heads it has changes what a run takes."""
-    if checkpoint_path(name) is None:
-        return find_model(name)
-    found = ve.inspect_checkpoint(name, heads=heads)
-    if found.spec is None:
-        raise ve.CheckpointError(f"{name} does not say how many heads it has: pass --heads N. {found.advice}")
-    return found.spec
-
-
 def _report(record: dict[str, Any]) -> None:
     grid, largest = record["grid"], record["largest_size"]
+    enough = "enough" if record["peak_bytes"] <= record["budget_bytes"] else "too little"
     rows = (
         ("tokens", f"{record['tokens']:,} ({grid['rows']} × {grid['cols']} patches of {grid['patch_size']} px)"),
         ("peak memory", format_bytes(record["peak_bytes"])),
         ("kept memory", format_bytes(record["kept_bytes"])),
         ("expected time", format_duration(record["seconds"])),
-        ("memory budget", f"{format_bytes(record['budget_bytes'])}: {'enough' if _fits(record) else 'too little'}"),
+        ("memory budget", f"{format_bytes(record['budget_bytes'])}: {enough}"),
         ("largest size", "none: not even one patch fits" if largest is None else f"{largest} px on the short side"),
     )
     for name, value in rows:
         console.emit(f"{name:<14} {value}")
-
-
-def _fits(record: dict[str, Any]) -> bool:
-    return record["peak_bytes"] <= record["budget_bytes"]
 
 
 def format_duration(seconds: float) -> str:

@@ -1,6 +1,7 @@
 """What a checkpoint is, and what loading does with every tensor of it."""
 
 import argparse
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
@@ -13,7 +14,6 @@ _SHOWN = 3  # of many keys or names
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's argument and options."""
     add = parser.add_argument
     add("path", metavar="PATH", help="a file, a folder, PATH#PART for a part of it, or a name that `models` lists")
     add("--heads", type=console.positive, metavar="N", help="number of heads, where the checkpoint does not state it")
@@ -63,20 +63,21 @@ def _file_rows(found: ve.Inspection) -> Iterator[tuple[str, str]]:
 
 def _model_rows(found: ve.Inspection) -> Iterator[tuple[str, str]]:
     spec, report = found.architecture, found.report
-    yield (
-        "model",
-        f"{spec.title or spec.name}: {spec.depth} layer{'s' if spec.depth > 1 else ''} of {spec.dim} dimensions",
-    )
-    if found.spec is None:
-        yield "heads", f"not stated: pass --heads N. {found.advice}"
-    else:
-        yield "heads", f"{spec.heads} (from {report.heads_from})"
-    yield "patches", _patches(spec)
-    yield "positions", _positions(report)
-    yield "prefix", _prefix(spec)
+    layers = f"{spec.depth} layer{'s' if spec.depth > 1 else ''}"
+    yield "model", f"{spec.title or spec.name}: {layers} of {spec.dim} dimensions"
+    stated = f"{spec.heads} (from {report.heads_from})"
+    yield "heads", stated if found.spec else f"not stated: pass --heads N. {found.advice}"
+    grid = spec.grid(*spec.native_size)
+    patches = f"{grid.rows} × {grid.cols} of them at its native {grid.height} × {grid.width} px"
+    yield "patches", f"{spec.patch_size} px, {patches}"
+    learned = f"learned; for other grids: {RESAMPLINGS.get(report.resampling)}"
+    yield "positions", learned if report.native_grid else "rotary, computed for every grid"
+    registers = f"{spec.registers} registers" if spec.registers else ""
+    yield "prefix", " + ".join(filter(None, ("CLS", "distillation token" if spec.distilled else "", registers)))
     yield "blocks", _blocks(spec)
     yield "classes", _classes(spec)
-    yield "pictures", _pictures(spec.preprocessing)
+    mean, std = (" ".join(f"{value:g}" for value in of) for of in (spec.preprocessing.mean, spec.preprocessing.std))
+    yield "pictures", f"{spec.preprocessing.interpolation}, mean {mean}, std {std}"
     yield from (("assumed", sentence) for sentence in report.assumed)
 
 
@@ -85,7 +86,10 @@ def _tensor_rows(found: ve.Inspection) -> Iterator[tuple[str, str]]:
     yield "parameters", f"{found.parameter_count:,}"
     yield "tensors", f"{len(report.matched)} matched, {len(report.converted)} converted, {len(report.missing)} missing"
     yield "types", ", ".join(f"{count} {name}" for name, count in report.dtypes)
-    for why, keys in _grouped(report.dropped).items():
+    dropped = defaultdict(list)
+    for key, why in report.dropped:
+        dropped[why].append(key)
+    for why, keys in dropped.items():
         more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
         yield "dropped", f"{why} — {', '.join(keys[:_SHOWN])}{more}"
 
@@ -101,22 +105,6 @@ def _key_lines(report: ve.LoadReport) -> Iterator[str]:
     yield from (f"{key:<{width}}  {what}" for key, what in rows)
 
 
-def _patches(spec: ve.ModelSpec) -> str:
-    grid = spec.grid(*spec.native_size)
-    return f"{spec.patch_size} px, {grid.rows} × {grid.cols} of them at its native {grid.height} × {grid.width} px"
-
-
-def _positions(report: ve.LoadReport) -> str:
-    if report.native_grid is None:
-        return "rotary, computed for every grid"
-    return f"learned; for other grids: {RESAMPLINGS[report.resampling]}"
-
-
-def _prefix(spec: ve.ModelSpec) -> str:
-    registers = f"{spec.registers} registers" if spec.registers else ""
-    return " + ".join(filter(None, ("CLS", "distillation token" if spec.distilled else "", registers)))
-
-
 def _blocks(spec: ve.ModelSpec) -> str:
     scale = "layer scale" if spec.layer_scale else ""
     before = "normalised before the first" if spec.pre_norm else ""
@@ -128,16 +116,3 @@ def _classes(spec: ve.ModelSpec) -> str:
     names = spec.class_names
     some = f" ({', '.join(names[:_SHOWN])}{'…' if len(names) > _SHOWN else ''})" if names else ""
     return f"{len(names) or 'none'}{some}, pooling {spec.pooling!r}"
-
-
-def _pictures(preprocessing: ve.Preprocessing) -> str:
-    mean, std = (" ".join(f"{value:g}" for value in values) for values in (preprocessing.mean, preprocessing.std))
-    return f"{preprocessing.interpolation}, mean {mean}, std {std}"
-
-
-def _grouped(dropped: tuple[tuple[str, str], ...]) -> dict[str, list[str]]:
-    """Keys by why they were dropped."""
-    groups: dict[str, list[str]] = {}
-    for key, why in dropped:
-        groups.setdefault(why, []).append(key)
-    return groups

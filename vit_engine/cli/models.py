@@ -9,12 +9,10 @@ from vit_engine.weights import works_offline
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Print the table."""
     rows = [_row(spec) for spec in ve.list_models()]
     if arguments.json:
         console.emit_json(rows)
@@ -26,16 +24,8 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _row(spec: ve.ModelSpec) -> dict[str, Any]:
-    return {
-        "name": spec.name,
-        "title": spec.title,
-        "patch_size": spec.patch_size,
-        "dim": spec.dim,
-        "depth": spec.depth,
-        "heads": spec.heads,
-        "parameters": spec.parameter_count,
-        "weights": _availability(spec),
-    }
+    named = {name: getattr(spec, name) for name in ("name", "title", "patch_size", "dim", "depth", "heads")}
+    return {**named, "parameters": spec.parameter_count, "weights": _availability(spec)}
 
 
 def _availability(spec: ve.ModelSpec) -> str:

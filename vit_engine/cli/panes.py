@@ -8,12 +8,13 @@ from PIL import Image
 
 import vit_engine as ve
 from vit_engine.analysis.comparison import FILE_PREFIX, Comparison, Pane, PaneResult, Point, evaluate_pane
-from vit_engine.analysis.run import Run
+from vit_engine.cli import console
 from vit_engine.image import target_size
-from vit_engine.planning import check_memory
+from vit_engine.planning.estimates import check_memory
+from vit_engine.planning.plan import RunPlan
 from vit_engine.progress import Progress
 from vit_engine.registry import find_model
-from vit_engine.weights import LoadedModel
+from vit_engine.report.record import Size
 from vit_engine.weights.load import checkpoint_path
 from vit_engine.weights.reading.read import split_part
 
@@ -28,21 +29,15 @@ class PaneModel:
     seed: int = 0  # of random weights
 
     def spec(self) -> ve.ModelSpec:
-        """What the model is, before it is loaded; CheckpointError where nobody says how many heads it has."""
+        """What the model is, before it is loaded."""
         if not self.path:
             return find_model(self.name)
-        found = ve.inspect_checkpoint(self.path, heads=self.heads)
-        if found.spec is None:
-            raise ve.CheckpointError(
-                f"{self.path} does not say how many heads it has: pass --heads {self.path}=N. {found.advice}"
-            )
-        return self._named(found.spec)
+        return self._named(console.checkpoint_spec(self.path, self.heads, option=f"--heads {self.path}=N"))
 
-    def load(self, device: str, progress: Progress) -> LoadedModel:
+    def load(self, device: str, progress: Progress) -> ve.LoadedModel:
         """The model; a checkpoint under its name in panes, without the folders that it lies in."""
-        loaded = ve.load_model(
-            self.path or self.name, heads=self.heads, device=device, seed=self.seed, progress=progress
-        )
+        source, heads = self.path or self.name, self.heads
+        loaded = ve.load_model(source, heads=heads, device=device, seed=self.seed, progress=progress)
         if not self.path:
             return loaded
         return replace(loaded, spec=self._named(loaded.spec), report=replace(loaded.report, source=self.name))
@@ -69,41 +64,29 @@ def sources_of(panes: Sequence[Pane], heads: Sequence[tuple[str, int]], seed: in
     heads: (a pane's model, or "" for all checkpoints; how many). SpecError for heads of a model that no pane has.
     """
     models = list(dict.fromkeys(pane.model for pane in panes))
-    paths = {model: str(path) for model in models if (path := checkpoint_path(model)) is not None}
+    paths = [model for model in models if checkpoint_path(model) is not None]
     said = dict(heads)
-    for model in said.keys() - paths.keys() - {""}:
+    for model in said.keys() - {*paths, ""}:
         raise ve.SpecError(
             f"--heads {model}=N must name a checkpoint of one of the panes: {', '.join(paths) or 'there is none'}."
         )
-    names = file_names(list(paths))
-    return {
-        model: PaneModel(names[model], model, said.get(model, said.get("")), seed)
-        if model in paths
-        else PaneModel(model, seed=seed)
-        for model in models
-    }
+    sources = {model: PaneModel(model, seed=seed) for model in models}
+    for path, name in file_names(paths).items():
+        sources[path] = PaneModel(name, path, said.get(path, said.get("")), seed)
+    return sources
 
 
-def check_possible(
-    panes: Sequence[Pane],
-    sources: Mapping[str, PaneModel],
-    shape: tuple[int, int],
-    *,
-    size: int | tuple[int, int],
-    device: str,
+def _check_possible(
+    panes: Mapping[int, Pane], sources: Mapping[str, PaneModel], shape: tuple[int, int], size: Size, device: str
 ) -> None:
-    """SpecError, CheckpointError or ResourceError where a pane cannot be.
-
-    shape: the picture's (height, width) in pixels. Nothing is run, and nothing is downloaded.
-    """
-    specs = {model: sources[model].spec() for model in dict.fromkeys(pane.model for pane in panes)}
-    for pane in panes:
+    specs = {model: source.spec() for model, source in sources.items()}
+    for pane in panes.values():
         spec = specs[pane.model]
         spec.layer_number(pane.layer)
         if isinstance(pane.head, int) and pane.head >= spec.heads:
             raise ve.SpecError(f"head must be in 0..{spec.heads - 1} for {spec.name!r}; got {pane.head}.")
     for spec in specs.values():
-        check_memory(spec, spec.cropped_grid(*target_size(shape, spec, size)), device=device)
+        check_memory(RunPlan.asked(spec, device=device), spec.cropped_grid(*target_size(shape, spec, size)))
 
 
 def compared(
@@ -111,34 +94,33 @@ def compared(
     sources: Mapping[str, PaneModel],
     picture: Image.Image,
     *,
-    size: int | tuple[int, int],
+    size: Size,
     point: Point | None,
     reference: str,
     keep: float,
     device: str,
     progress: Progress,
 ) -> Comparison:
-    """What the panes of these numbers show: each model is loaded, run once and let go before the next one comes."""
-    models = list(dict.fromkeys(pane.model for pane in panes.values()))
+    """What the panes of these numbers show: each model is loaded, run once and let go before the next one comes.
+
+    SpecError, CheckpointError or ResourceError where a pane cannot be, before anything is run or downloaded.
+    """
+    shape, frame = (picture.height, picture.width), (0, 0)
+    _check_possible(panes, sources, shape, size, device)
     shown: dict[int, PaneResult] = {}
-    frame = (0, 0)
-    for turn, model in enumerate(models):
-        share = _share(progress, turn, len(models))
-        loaded = sources[model].load(device, share)
+    for turn, (model, source) in enumerate(sources.items()):
+        share = _share(progress, turn, len(sources))
+        loaded = source.load(device, share)
         prepared = ve.prepare_image(picture, loaded.spec, size=size)
-        frame = target_size((picture.height, picture.width), loaded.spec, size)
-        trace = ve.attend(loaded, prepared, progress=share)
-        run = Run(trace, loaded, prepared)
+        frame = target_size(shape, loaded.spec, size)
+        run = ve.Run(ve.attend(loaded, prepared, progress=share), loaded, prepared)
         for number, pane in panes.items():
             if pane.model == model:
-                named = replace(pane, model=sources[model].name)
-                shown[number] = evaluate_pane(
-                    number, named, run, prepared.pixels, loaded.report, frame=frame, point=point
-                )
+                named, pixels = replace(pane, model=source.name), prepared.pixels
+                shown[number] = evaluate_pane(number, named, run, pixels, loaded.report, frame=frame, point=point)
         del loaded, run
-    return Comparison(
-        tuple(shown[number] for number in sorted(shown)), frame, reference=reference, point=point, keep=keep
-    )
+    results = tuple(shown[number] for number in sorted(shown))
+    return Comparison(results, frame, reference=reference, point=point, keep=keep)
 
 
 def _share(progress: Progress, turn: int, count: int) -> Progress:

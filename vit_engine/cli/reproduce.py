@@ -2,7 +2,6 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -11,9 +10,7 @@ import vit_engine as ve
 from vit_engine.analysis.comparison import Comparison
 from vit_engine.cli import console
 from vit_engine.cli import panes as runs
-from vit_engine.errors import SpecError
 from vit_engine.image import pixels_sha256
-from vit_engine.registry import list_models
 from vit_engine.report.reproduction.check import check
 from vit_engine.report.reproduction.closeness import Check
 from vit_engine.report.reproduction.reading import Bundle
@@ -23,7 +20,6 @@ from vit_engine.weights.reading.read import split_part
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's argument and options."""
     add = parser.add_argument
     add("record", type=Path, metavar="RUN", help="run.json, or the zip or folder of a comparison")
     add("--image", metavar="PATH", help="the picture, if it is not beside the record")
@@ -44,7 +40,13 @@ def _checkpoint(text: str) -> str:
 def run(arguments: argparse.Namespace) -> None:
     """Recompute the numbers and say of each whether it matches; exit code 1 where one does not."""
     bundle = Bundle(arguments.record)
-    record = read_record(_required(bundle.read(bundle.record), f"{bundle.record} of {str(bundle.path)!r}"))
+    data = bundle.read(bundle.record)
+    if data is None:
+        raise ve.SpecError(
+            f"{bundle.record} of {str(bundle.path)!r} is not there; expected a run.json, or the zip or folder of a "
+            "comparison."
+        )
+    record = read_record(data)
     picture = ve.open_image(arguments.image or _beside(bundle, record))
     problem = _another(picture, record)
     checks = [Check("picture", problem=problem)]
@@ -53,14 +55,7 @@ def run(arguments: argparse.Namespace) -> None:
     _report(arguments, record, checks)
 
 
-def _required(data: bytes | None, what: str) -> bytes:
-    if data is None:
-        raise SpecError(f"{what} is not there; expected a run.json, or the zip or folder of a comparison.")
-    return data
-
-
 def _beside(bundle: Bundle, record: RunRecord) -> bytes:
-    """The picture beside the record."""
     data = bundle.read(record.picture)
     if data is None:
         raise ve.ImageError(
@@ -73,40 +68,33 @@ def _beside(bundle: Bundle, record: RunRecord) -> bytes:
 
 def _another(picture: Image.Image, record: RunRecord) -> str:
     """How it differs from the recorded one, by its pixels or, where those are not recorded, by its file."""
+    what, found, recorded = "its sha256", picture.info["sha256"], record.sha256
     if record.pixels_sha256:
+        what, recorded = "the sha256 of its pixels", record.pixels_sha256
         found = pixels_sha256(np.asarray(picture))
-        return (
-            "" if found == record.pixels_sha256 else _differing("the sha256 of its pixels", found, record.pixels_sha256)
-        )
-    found = picture.info["sha256"]
-    return "" if found == record.sha256 else _differing("its sha256", found, record.sha256)
-
-
-def _differing(what: str, found: str, recorded: str) -> str:
-    return f"{what} is {found}, recorded is {recorded}"
+    return "" if found == recorded else f"{what} is {found}, recorded is {recorded}"
 
 
 def _recomputed(arguments: argparse.Namespace, record: RunRecord, picture: Image.Image) -> Comparison:
-    """The comparison with the recorded settings."""
-    sources = _sources(arguments, record)
-    options: dict[str, Any] = {"size": record.size, "device": arguments.device}
-    runs.check_possible(list(record.panes.values()), sources, (picture.height, picture.width), **options)
-    options |= {"point": record.point, "reference": record.reference, "keep": record.keep}
+    asked = {name: getattr(record, name) for name in ("size", "point", "reference", "keep")}
     with console.progress_bar() as progress:
-        return runs.compared(record.panes, sources, picture, **options, progress=progress)
+        options = {**asked, "device": arguments.device, "progress": progress}
+        return runs.compared(record.panes, _sources(arguments, record), picture, **options)
 
 
 def _sources(arguments: argparse.Namespace, record: RunRecord) -> dict[str, runs.PaneModel]:
     """Where each pane's model is from: known by name, or a file that --checkpoint names."""
-    sources, known = {}, {spec.name for spec in list_models()}
+    sources, known = {}, {spec.name for spec in ve.list_models()}
     for name in dict.fromkeys(pane.model for pane in record.panes.values()):
         if name not in record.models:
-            raise SpecError(f"models of run.json must name those of all panes; {name[:60]!r} is not there.")
+            raise ve.SpecError(f"models of run.json must name those of all panes; {name[:60]!r} is not there.")
         model = record.models[name]
         sha256, part = weights_of(model)
-        path = _path(arguments.checkpoint, name)
+        given = [text for text in arguments.checkpoint if text.startswith(f"{name}=")]
+        path = given[0].removeprefix(f"{name}=") if given else ""
         if path:
-            sources[name] = runs.PaneModel(name, _of_part(path, part), heads_of(model))
+            own = split_part(Path(path).expanduser())[1]  # else the recorded part of the file
+            sources[name] = runs.PaneModel(name, f"{path}#{part}" if part and not own else path, heads_of(model))
         elif name in known:
             sources[name] = runs.PaneModel(name, seed=seed_of(model))
         else:
@@ -115,16 +103,6 @@ def _sources(arguments: argparse.Namespace, record: RunRecord) -> dict[str, runs
                 f"Its sha256 is {sha256 or 'not recorded'}."
             )
     return sources
-
-
-def _path(given: list[str], name: str) -> str:
-    """What --checkpoint says of a model; empty where it says nothing."""
-    return next((text.removeprefix(f"{name}=") for text in given if text.startswith(f"{name}=")), "")
-
-
-def _of_part(path: str, part: str) -> str:
-    """With the recorded part of the file, where the path names none."""
-    return path if not part or split_part(Path(path).expanduser())[1] else f"{path}#{part}"
 
 
 def _report(arguments: argparse.Namespace, record: RunRecord, checks: list[Check]) -> None:

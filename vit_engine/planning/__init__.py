@@ -1,13 +1,1 @@
 """Memory is planned, not discovered: what a run will take, and what there is."""
-
-from vit_engine.planning.estimates import Estimate, check_memory, estimate, largest_size
-from vit_engine.planning.plan import STATISTICS, attention_plan
-
-__all__ = [
-    "STATISTICS",
-    "Estimate",
-    "attention_plan",
-    "check_memory",
-    "estimate",
-    "largest_size",
-]

@@ -59,43 +59,14 @@ def estimate(
     return Estimate(grid, peak_bytes(run, grid), kept_bytes(run, grid), work_of(run, grid))
 
 
-def largest_size(
-    spec: ModelSpec,
-    shape: tuple[int, int],
-    *,
-    budget: int,
-    layers: Layers = "all",
-    statistics: str = "all",
-    device: str | torch.device = "auto",
-    dtype: torch.dtype = torch.float32,
-) -> int | None:
-    """The largest short side, in pixels and whole patches, of a run that needs at most `budget` bytes.
-
-    shape: (height, width) of the picture, whose aspect ratio is kept; its unit does not matter. The
-    picture stays within the pixels that prepare_image allows. None where not even one patch fits.
-    """
-    return _largest(
-        RunPlan.asked(spec, layers=layers, statistics=statistics, device=device, dtype=dtype), shape, budget
-    )
-
-
-def check_memory(
-    spec: ModelSpec,
-    grid: TokenGrid,
-    *,
-    layers: Layers = "all",
-    statistics: str = "all",
-    device: str | torch.device = "auto",
-    dtype: torch.dtype = torch.float32,
-) -> None:
+def check_memory(run: RunPlan, grid: TokenGrid) -> None:
     """ResourceError where a run needs more than memory_budget(device), naming the largest size that fits."""
-    run = RunPlan.asked(spec, layers=layers, statistics=statistics, device=device, dtype=dtype)
     needed, budget = peak_bytes(run, grid), memory_budget(run.device)
     if needed > budget:
         raise ResourceError(
-            f"a run must fit the memory budget of {format_bytes(budget)} on {str(run.device)!r}; {spec.name!r} at "
-            f"{grid.height}×{grid.width} px ({grid.tokens:,} tokens) needs {format_bytes(needed)}. "
-            f"{_advice(_largest(run, _longest_shape(grid), budget))}, or set {BUDGET_VARIABLE} where more is free."
+            f"a run must fit the memory budget of {format_bytes(budget)} on {str(run.device)!r}; {run.spec.name!r} "
+            f"at {grid.height}×{grid.width} px ({grid.tokens:,} tokens) needs {format_bytes(needed)}. "
+            f"{_advice(largest_size(run, _longest_shape(grid), budget))}, or set {BUDGET_VARIABLE} where more is free."
         )
 
 
@@ -105,8 +76,13 @@ def _advice(largest: int | None) -> str:
     return f"Use a smaller size: at this aspect a short side of {largest} px is the largest that fits"
 
 
-def _largest(run: RunPlan, shape: tuple[int, int], budget: int) -> int | None:
-    """As largest_size; a binary search, since the peak never falls where the picture grows."""
+def largest_size(run: RunPlan, shape: tuple[int, int], budget: int) -> int | None:
+    """The largest short side, in pixels and whole patches, of a run that needs at most `budget` bytes.
+
+    shape: (height, width) of the picture, whose aspect ratio is kept; its unit does not matter. It stays within
+    the pixels that prepare_image allows. None where not even one patch fits. Found by a binary search, since the peak
+    never falls where the picture grows.
+    """
 
     def too_large(patches: int) -> bool:
         height, width = with_short_side(shape, patches * run.spec.patch_size)

@@ -25,19 +25,14 @@ _LIBRARIES = 8 << 20  # workspace of matrix products, and what else does not gro
 
 @dataclass(frozen=True)
 class _Sizes:
-    """Bytes of what a run is made of. N tokens, D dimensions, H heads.
+    """Bytes of what a run is made of. N tokens, D dimensions, H heads."""
 
-    stream: one tensor (N, D) in the model's precision, as tokens, normalised tokens, queries, keys, values
-    and outputs all are. wide: the same in float32. hidden: (N, mlp hidden). vector: (H, N) in float32.
-    chunk: of scores. picture: in the model's precision, where that is a copy.
-    """
-
-    stream: int
-    wide: int
-    hidden: int
-    vector: int
-    chunk: int
-    picture: int
+    stream: int  # (N, D) in the model's precision, as tokens, normalised tokens, queries, keys, values and outputs are
+    wide: int  # the same in float32
+    hidden: int  # (N, mlp hidden)
+    vector: int  # (H, N) in float32
+    chunk: int  # of scores
+    picture: int  # in the model's precision, where that is a copy
 
 
 def kept_bytes(run: RunPlan, grid: TokenGrid) -> int:
@@ -82,10 +77,7 @@ def _attention(size: _Sizes, run: RunPlan) -> int:
 
 
 def _mlp(size: _Sizes, run: RunPlan) -> int:
-    """Tokens before and after attention, what it adds, normalised tokens and what comes of them; hidden, and its GELU.
-
-    A gated MLP has its gates and values side by side, the gates' activation, and the product; CLIP's GELU has
-    as many steps.
-    """
+    """Tokens before and after attention, what it adds, normalised tokens and what comes of them; hidden, its GELU."""
+    # A gated MLP has gates and values side by side, the gates' activation, and the product; CLIP's GELU as many steps.
     hidden = 4 if run.spec.mlp in {*GATED_MLPS, "quick_gelu"} else 2
     return 5 * size.stream + hidden * size.hidden if run.whole_layers else 0

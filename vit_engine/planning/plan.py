@@ -11,25 +11,29 @@ from vit_engine.model.streaming import AttentionPlan
 from vit_engine.spec import ModelSpec, TokenGrid
 
 Layers = str | int | Sequence[int]
-
-
 # What is found out about every query of a traced layer, by what attend() calls it: options of an AttentionPlan.
 STATISTICS = {"all": ("entropy", "distance", "argmax"), "entropy": ("entropy",), "none": ()}
 
 
 @dataclass(frozen=True)
 class RunPlan:
-    """A run of attend(), but for the picture. traced: the layers that are kept. device, dtype: the model's."""
+    """A run of attend(), but for the picture."""
 
     spec: ModelSpec
-    traced: frozenset[int]
+    traced: frozenset[int]  # the layers that are kept
     statistics: str
-    device: torch.device
+    device: torch.device  # the model's, as dtype
     dtype: torch.dtype
 
     @classmethod
     def asked(
-        cls, spec: ModelSpec, *, layers: Layers, statistics: str, device: str | torch.device, dtype: torch.dtype
+        cls,
+        spec: ModelSpec,
+        *,
+        layers: Layers = "all",
+        statistics: str = "all",
+        device: str | torch.device = "auto",
+        dtype: torch.dtype = torch.float32,
     ) -> "RunPlan":
         """As in attend(); SpecError for layers, statistics or a device that do not exist."""
         if statistics not in STATISTICS:
@@ -43,5 +47,4 @@ class RunPlan:
 
 
 def attention_plan(grid: TokenGrid, statistics: str) -> AttentionPlan:
-    """What to find out about a traced layer."""
     return AttentionPlan(grid, **{name: name in STATISTICS[statistics] for name in STATISTICS["all"]})

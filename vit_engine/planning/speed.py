@@ -1,7 +1,7 @@
 """How long a run will take: its work, counted, by this machine's rates, measured once."""
 
 import threading
-import time
+import timeit
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -23,31 +23,20 @@ PLAIN = "plain"  # a layer that is not traced; the others are called by their st
 
 @dataclass(frozen=True)
 class Work:
-    """What a run has to do on a device, in a precision.
+    """What a run has to do on a device, in a precision. Kinds of layers are "plain", or their statistics."""
 
-    products: floating-point operations of all matrix products. scores: by kind of layer ("plain", or its
-    statistics), pairs of query and key over all its heads and layers. layers: by kind, how many.
-    """
-
-    products: int
-    scores: Mapping[str, int]
-    layers: Mapping[str, int]
+    products: int  # floating-point operations of all matrix products
+    scores: Mapping[str, int]  # by kind of layer, pairs of query and key over all its heads and layers
+    layers: Mapping[str, int]  # by kind, how many
     device: torch.device
     dtype: torch.dtype
 
 
 @dataclass(frozen=True)
 class Rates:
-    """What a machine does.
-
-    products: floating-point operations a second in matrix products, with what goes on between them. score: by
-    kind of layer, seconds for one pair of query and key, without its products. layer: by kind, seconds
-    for a layer whatever its size.
-    """
-
-    products: float
-    score: Mapping[str, float]
-    layer: Mapping[str, float]
+    products: float  # floating-point operations a second in matrix products, with what goes on between them
+    score: Mapping[str, float]  # by kind of layer, seconds for one pair of query and key, without its products
+    layer: Mapping[str, float]  # by kind, seconds for a layer whatever its size
 
     def seconds(self, work: Work) -> float:
         """That this work takes, on a machine with nothing else to do."""
@@ -81,10 +70,7 @@ _lock = threading.Lock()
 
 
 def rates(device: torch.device, dtype: torch.dtype) -> Rates:
-    """Of this machine at the present number of threads: measured at the first call, some tenths of a second.
-
-    SpecError where PyTorch cannot use the device here; ResourceError where its memory is full.
-    """
+    """Of this machine at the present number of threads: measured at the first call, with errors as Estimate.seconds."""
     key = str(device), dtype, torch.get_num_threads()
     with _lock:  # two measurements at a time would slow each other down
         if key not in _rates:
@@ -121,13 +107,11 @@ def _mlp_seconds(block: Block, grid: TokenGrid, device: torch.device, dtype: tor
 
 
 def _attention_seconds(grid: TokenGrid, device: torch.device, dtype: torch.dtype) -> dict[str, float]:
-    """Of one layer, by kind."""
     heads, head_dim = _SAMPLE.heads, _SAMPLE.dim // _SAMPLE.heads
     q, k, v = _noise(3, 1, heads, grid.tokens, head_dim, device=device, dtype=dtype)
+    stream = partial(stream_attention, q, k, v, scale=head_dim**-0.5)
     calls: dict[str, Callable[[], object]] = {PLAIN: lambda: functional.scaled_dot_product_attention(q, k, v)}
-    for statistics in STATISTICS:
-        plan = attention_plan(grid, statistics)
-        calls[statistics] = partial(stream_attention, q, k, v, scale=head_dim**-0.5, plan=plan)
+    calls |= {kind: partial(stream, plan=attention_plan(grid, kind)) for kind in STATISTICS}
     return {kind: _seconds(call, device) for kind, call in calls.items()}
 
 
@@ -138,18 +122,10 @@ def _noise(*shape: int, device: torch.device, dtype: torch.dtype) -> Tensor:
 
 def _seconds(call: Callable[[], object], device: torch.device) -> float:
     """The shortest of some runs, after one to warm up: what else the machine does can only make a run longer."""
-    times = []
-    for _ in range(1 + _REPEATS):
-        started = time.perf_counter()
+
+    def finished() -> None:
         call()
-        _finish(device)
-        times.append(time.perf_counter() - started)
-    return min(times[1:])
+        if device.type in {"cuda", "mps"}:
+            torch.accelerator.synchronize(device)
 
-
-def _finish(device: torch.device) -> None:
-    """Wait for what a GPU still has to do."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
+    return min(timeit.repeat(finished, number=1, repeat=1 + _REPEATS)[1:])

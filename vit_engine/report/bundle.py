@@ -16,9 +16,8 @@ from vit_engine.analysis.maps import difference
 from vit_engine.errors import SpecError
 from vit_engine.image import as_png, pixels_sha256
 from vit_engine.report.document import document
-from vit_engine.report.legend import caption
-from vit_engine.report.panels import Panel, panels
-from vit_engine.report.record import PictureFile, Size, record
+from vit_engine.report.panels import Panel, caption, panels
+from vit_engine.report.record import Size, record
 from vit_engine.report.sheets import comparison_sheet
 from vit_engine.report.style import Style, Zoom
 from vit_engine.report.tables import as_csv, tables
@@ -63,36 +62,31 @@ def files(
 
     picture: as open_image() returns it; its pixels are written, and nothing else that its file says, such as where
     it was taken and by whom. size: the working size that was asked for, a short side or (height, width).
-    statistic, all_layers: of the table of heads side by side, as in head_table(). link: what reopens the view.
-    zoom: the part that is shown, (top, left, bottom, right) in pixels of the scaled picture. drawn: the panes as
-    they are shown, those without a map among them; by default those of the comparison. SpecError where the
+    statistic, all_layers: as in head_table(). link: what reopens the view. zoom: the part that is shown. drawn: the
+    panes as they are shown, those without a map among them; by default those of the comparison. SpecError where the
     picture is not the comparison's.
     """
-    _check_picture(picture, comparison)
+    found, expected = picture.info.get("sha256"), comparison.results[0].trace.image_sha256
+    if found != expected:
+        raise SpecError(f"the picture of a bundle must be the comparison's, sha256 {expected}; got {found}.")
     pixels = np.asarray(picture)
     png = as_png(pixels)
-    source = PictureFile(PICTURE, hashlib.sha256(png).hexdigest(), pixels_sha256(pixels))
+    # The first is of the bundle's own file, which no other has. The second is of any file of the same pixels.
+    sha256 = {"sha256": hashlib.sha256(png).hexdigest(), "pixels_sha256": pixels_sha256(pixels)}
     written = tables(comparison, statistic=statistic, all_layers=all_layers)
-    numbers: dict[str, Any] = {"agreement": written["agreement.csv"], "side_by_side": written["side_by_side.csv"]}
-    asked: dict[str, Any] = {"statistic": statistic, "link": link, "zoom": zoom}
-    run = record(comparison, style, picture=source, size=size, all_layers=all_layers, **numbers, **asked)
+    asked: dict[str, Any] = {"statistic": statistic, "link": link, "zoom": zoom, "tables": written}
+    run = record(comparison, style, picture={"file": PICTURE, **sha256, "size": size}, all_layers=all_layers, **asked)
     drawn = panels(comparison, style) if drawn is None else drawn
-    view: dict[str, Any] = {"frame": comparison.frame, "opacity": style.opacity, "caption": caption(comparison, style)}
-    sheet = comparison_sheet(drawn, **view, zoom=zoom, kinds=KINDS)
+    view: dict[str, Any] = {"frame": comparison.frame, "opacity": style.opacity, "zoom": zoom, "kinds": KINDS}
+    sheet = comparison_sheet(drawn, caption=caption(comparison, style), **view)
     return {
-        "comparison.html": document(drawn, **view, **numbers, **asked).encode(),
+        "comparison.html": document(drawn, comparison, style, **asked).encode(),
         **{f"comparison.{kind}": data for kind, data in sheet.items()},
         "maps.npz": as_npz(arrays(comparison)),
         RECORD: (json.dumps(run, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode(),
         PICTURE: png,
         **{name: as_csv(table) for name, table in written.items()},
     }
-
-
-def _check_picture(picture: Image.Image, comparison: Comparison) -> None:
-    found, expected = picture.info.get("sha256"), comparison.results[0].trace.image_sha256
-    if found != expected:
-        raise SpecError(f"the picture of a bundle must be the comparison's, sha256 {expected}; got {found}.")
 
 
 def arrays(comparison: Comparison) -> dict[str, np.ndarray]:
@@ -103,8 +97,7 @@ def arrays(comparison: Comparison) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
     base = comparison.base
     for one in comparison.results:
-        found |= _map(one.name, one.map)
-        found[f"{one.name}_heads"] = one.heads
+        found |= {**_map(one.name, one.map), f"{one.name}_heads": one.heads}
     for one in comparison.results:
         if one is not base:
             found |= _map(f"{one.name}_minus_{base.name}", difference(one.map, base.map))
@@ -117,7 +110,6 @@ def _map(name: str, shown: AttentionMap) -> dict[str, np.ndarray]:
 
 
 def as_npz(found: dict[str, np.ndarray]) -> bytes:
-    """NumPy's own zip of arrays."""
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **found)
     return buffer.getvalue()

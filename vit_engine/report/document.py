@@ -1,15 +1,15 @@
 """A comparison as one HTML file: the linked figure and its tables, without a server and without a request."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 import pandas as pd
 
+from vit_engine.analysis.comparison import Comparison
 from vit_engine.report.colours import gradient
-from vit_engine.report.figure import GAP, compare_figure, figure_aspect
-from vit_engine.report.legend import WARNING, Legend, legends
-from vit_engine.report.panels import Panel
-from vit_engine.report.style import Zoom
+from vit_engine.report.figure import GAP, PlainFigure, compare_figure, figure_aspect
+from vit_engine.report.panels import WARNING, Legend, Panel, caption
+from vit_engine.report.style import Style, Zoom
 from vit_engine.report.tables import agreement_html, heads_html
 
 FIGURE = "comparison"  # the figure's id in the page
@@ -45,20 +45,17 @@ th { font-weight: 600; }
 
 def document(
     drawn: Sequence[Panel],
+    comparison: Comparison,
+    style: Style,
     *,
-    frame: tuple[int, int],
-    opacity: float,
-    caption: str,
-    agreement: pd.DataFrame,
-    side_by_side: pd.DataFrame,
+    tables: Mapping[str, pd.DataFrame],
     statistic: str,
-    link: str = "",
-    zoom: Zoom | None = None,
+    link: str,
+    zoom: Zoom | None,
 ) -> str:
-    """The page: figure, titles, legends, and the tables. Every text is escaped: names come from strangers' files.
-
-    frame, opacity, zoom as in compare_figure. agreement, side_by_side, statistic: as the tables of a bundle.
-    """
+    """The page: figure, titles, legends, and the tables. Every text is escaped: names come from strangers' files."""
+    figure = compare_figure(drawn, frame=comparison.frame, opacity=style.opacity, zoom=zoom)
+    view = f" This view: <code>{escape(link)}</code>" if link else ""
     title = escape(f"Attention compared: {', '.join(dict.fromkeys(panel.title.split(' · ')[0] for panel in drawn))}")
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -71,34 +68,29 @@ def document(
 </head>
 <body>
 <h1>{title}</h1>
-<p>{escape(caption)}</p>
-{_figure(drawn, frame, opacity, zoom)}
-<p>Zoom and move one pane, and all follow; a double click goes back.{_link(link)}</p>
+<p>{escape(caption(comparison, style))}</p>
+{_figure(drawn, figure, figure_aspect(len(drawn), comparison.frame))}
+<p>Zoom and move one pane, and all follow; a double click goes back.{view}</p>
 <h2>Agreement</h2>
-{agreement_html(agreement)}
+{agreement_html(tables["agreement.csv"])}
 <h2>Heads side by side</h2>
-{heads_html(side_by_side, statistic)}
+{heads_html(tables["side_by_side.csv"], statistic)}
 </body>
 </html>
 """
 
 
-def _link(link: str) -> str:
-    return f" This view: <code>{escape(link)}</code>" if link else ""
-
-
-def _figure(drawn: Sequence[Panel], frame: tuple[int, int], opacity: float, zoom: Zoom | None) -> str:
+def _figure(drawn: Sequence[Panel], figure: PlainFigure, aspect: float) -> str:
     """Titles above, legends below, in columns as wide as the panes."""
     count = len(drawn)
     gap = 100 * GAP / (count + GAP * (count - 1))
     columns = f"grid-template-columns: repeat({count}, minmax(0, 1fr)); column-gap: {gap:.4f}%"
-    figure = compare_figure(drawn, frame=frame, opacity=opacity, zoom=zoom)
     figure.update_layout(hoverlabel={"bgcolor": "#21201d", "bordercolor": "#21201d", "font": {"color": "#ffffff"}})
     plot = figure.to_html(full_html=False, include_plotlyjs=True, div_id=FIGURE, config=_CONFIG, default_height="100%")
     return f"""<div class="scrolls"><div style="min-width: {count * PANE_WIDTH}px">
 <div class="panes" style="{columns}">{"".join(map(_title, drawn))}</div>
-<div class="figure" style="aspect-ratio: {figure_aspect(count, frame):.5f}">{plot}</div>
-<div class="panes" style="{columns}">{"".join(map(_legend, legends(drawn)))}</div>
+<div class="figure" style="aspect-ratio: {aspect:.5f}">{plot}</div>
+<div class="panes" style="{columns}">{"".join(_legend(panel.legend) for panel in drawn)}</div>
 </div></div>"""
 
 
@@ -111,7 +103,5 @@ def _legend(legend: Legend | None) -> str:
     if legend is None:
         return "<div></div>"
     ends = "".join(f"<span>{escape(text)}</span>" for text in (legend.low, legend.middle, legend.high) if text)
-    return (
-        f'<div><div class="strip" style="background: {gradient(legend.stops)}"></div>'
-        f'<div class="ends">{ends}</div><div class="unit">{escape(legend.unit)}</div></div>'
-    )
+    strip = f'<div class="strip" style="background: {gradient(legend.stops)}"></div>'
+    return f'<div>{strip}<div class="ends">{ends}</div><div class="unit">{escape(legend.unit)}</div></div>'

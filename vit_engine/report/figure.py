@@ -16,6 +16,7 @@ from vit_engine.report.colours import MARK, MARK_EDGE
 from vit_engine.report.jpegs import jpeg_address
 from vit_engine.report.panels import Panel
 from vit_engine.report.style import Zoom
+from vit_engine.spec import TokenGrid
 
 Plain = dict[str, Any]
 
@@ -79,10 +80,8 @@ def _encoded(value: Any) -> Any:
         return {name: _encoded(part) for name, part in value.items()}
     if not isinstance(value, np.ndarray) or not value.size:
         return value
-    encoded = {
-        "dtype": _KINDS[str(value.dtype)],
-        "bdata": base64.b64encode(np.ascontiguousarray(value).data).decode("ascii"),
-    }
+    data = base64.b64encode(np.ascontiguousarray(value).data).decode("ascii")
+    encoded = {"dtype": _KINDS[str(value.dtype)], "bdata": data}
     return encoded if value.ndim == 1 else {**encoded, "shape": str(value.shape)[1:-1]}
 
 
@@ -111,17 +110,20 @@ def compare_figure(
     layout: Plain = {**_LAYOUT, "images": [], "annotations": [], "shapes": []}
     for number, panel in enumerate(panels):
         axis = "" if number == 0 else str(number + 1)
-        layout |= _axes(number, len(panels), zoom or (0.0, 0.0, float(frame[0]), float(frame[1])))
+        layout |= _axes(axis, pane_domain(number, len(panels)), zoom or (0.0, 0.0, float(frame[0]), float(frame[1])))
         if panel.message:
-            layout["annotations"].append(_message(panel.message, axis))
-            layout["shapes"].append(_empty(axis))
+            message, shape = _absent(panel.message, axis)
+            layout["annotations"].append(message)
+            layout["shapes"].append(shape)
             # Plotly draws no axes, and nothing in their place, where there is no trace.
             traces.append({"type": "scatter", "x": [None], "y": [None], "name": f"no map {panel.name}", **_place(axis)})
         else:
-            traces += _traces(panel, axis, opacity)
+            traces += [_map(panel, axis, opacity), *_outline(panel, axis)]
             layout["images"].append(_picture(panel, axis))
-            if panel.patch is not None:
-                layout["shapes"].append(_patch_edge(panel, axis))
+            if panel.patch is not None and panel.patches is not None:
+                mark, edge = _query(panel.patch, panel.patches, axis)
+                traces.append({**mark, "name": f"query {panel.name}", **_place(axis)})
+                layout["shapes"].append(edge)
     return PlainFigure(traces, {name: value for name, value in layout.items() if value != []})
 
 
@@ -136,40 +138,21 @@ def pane_domain(number: int, count: int) -> tuple[float, float]:
     return left, min(left + 1 / whole, 1.0)
 
 
-def _axes(number: int, count: int, zoom: Zoom) -> Plain:
+def _axes(axis: str, domain: tuple[float, float], zoom: Zoom) -> Plain:
     top, left, bottom, right = zoom
-    axis = "" if number == 0 else str(number + 1)
     common = {"visible": False, "constrain": "domain"}
-    x = {"range": [left, right], "domain": pane_domain(number, count), "anchor": f"y{axis}", **common}
-    y = {"range": [bottom, top], "anchor": f"x{axis}", **common}
-    if number:
-        x["matches"], y["matches"] = "x", "y"
-    else:
-        y["scaleanchor"] = "x"
+    x = {"range": [left, right], "domain": domain, "anchor": f"y{axis}", **common, **({"matches": "x"} if axis else {})}
+    linked = {"matches": "y"} if axis else {"scaleanchor": "x"}
+    y = {"range": [bottom, top], "anchor": f"x{axis}", **common, **linked}
     return {f"xaxis{axis}": x, f"yaxis{axis}": y}
 
 
-def _message(text: str, axis: str) -> Plain:
-    place = {"xref": f"x{axis} domain", "yref": f"y{axis} domain", "x": 0.5, "y": 0.5}
-    return {"text": text, "showarrow": False, "font": {"size": 14, "color": MUTED}, **place}
-
-
-def _empty(axis: str) -> Plain:
-    """Where a map would be."""
-    place = {"xref": f"x{axis} domain", "yref": f"y{axis} domain", "x0": 0, "x1": 1, "y0": 0, "y1": 1}
-    return {"type": "rect", "fillcolor": "rgba(128, 128, 128, 0.12)", "line": {"width": 0}, "layer": "below", **place}
-
-
-def _traces(panel: Panel, axis: str, opacity: float) -> list[Plain]:
-    """A panel's map, its outlines, and its query."""
-    traces = [_map(panel, axis, opacity)]
-    if panel.outlines:
-        traces += _outline(panel, axis)
-    if panel.patch is not None:
-        assert panel.patches is not None
-        y, x = panel.patches.centre(*panel.patch)
-        traces.append({**QUERY_MARK, "x": [x, x], "y": [y, y], "name": f"query {panel.name}", **_place(axis)})
-    return traces
+def _absent(text: str, axis: str) -> tuple[Plain, Plain]:
+    """Where a map would be, why there is none, and an empty pane."""
+    place = {"xref": f"x{axis} domain", "yref": f"y{axis} domain"}
+    message = {"text": text, "showarrow": False, "font": {"size": 14, "color": MUTED}, **place, "x": 0.5, "y": 0.5}
+    look = {"type": "rect", "fillcolor": "rgba(128, 128, 128, 0.12)", "line": {"width": 0}, "layer": "below"}
+    return message, {**look, **place, "x0": 0, "x1": 1, "y0": 0, "y1": 1}
 
 
 def _map(panel: Panel, axis: str, opacity: float) -> Plain:
@@ -177,19 +160,14 @@ def _map(panel: Panel, axis: str, opacity: float) -> Plain:
     size = panel.grid.patch_size
     value = "%{customdata:+.3%}" if panel.difference else "%{customdata:.3%}"
     place = f"patch of {size} px at x %{{x:.0f}}, y %{{y:.0f}} px"
+    centres = {"x0": size / 2, "dx": size, "y0": size / 2, "dy": size}
+    scale = {"zmin": panel.low, "zmax": panel.high, "colorscale": panel.stops, "opacity": opacity, "showscale": False}
     return {
         "type": "heatmap",
         "z": panel.coloured,
         "customdata": panel.values,
-        "x0": size / 2,
-        "dx": size,
-        "y0": size / 2,
-        "dy": size,
-        "zmin": panel.low,
-        "zmax": panel.high,
-        "colorscale": panel.stops,
-        "opacity": opacity,
-        "showscale": False,
+        **centres,
+        **scale,
         "name": f"attention {panel.name}",
         "hovertemplate": f"<b>{panel.name}</b> {panel.unit} {value}<br>{place}<extra></extra>",
         **_place(axis),
@@ -198,21 +176,22 @@ def _map(panel: Panel, axis: str, opacity: float) -> Plain:
 
 def _outline(panel: Panel, axis: str) -> list[Plain]:
     """All outlines as one line with gaps, seen on light and on dark: thin and bright over wide and dark."""
+    if not panel.outlines:
+        return []
     gap = np.full((1, 2), np.nan, dtype=np.float32)
     y, x = np.concatenate([part for outline in panel.outlines for part in (outline, gap)]).T
     common = {"type": "scatter", "x": x, "y": y, "mode": "lines", "hoverinfo": "skip", **_place(axis)}
-    return [
-        {**common, "line": {"width": width, "color": colour}, "name": f"outline {panel.name}"}
-        for width, colour in ((4, MARK_EDGE), (1.8, MARK))
-    ]
+    lines = ({"width": 4, "color": MARK_EDGE}, {"width": 1.8, "color": MARK})
+    return [{**common, "line": line, "name": f"outline {panel.name}"} for line in lines]
 
 
-def _patch_edge(panel: Panel, axis: str) -> Plain:
-    assert panel.patch is not None
-    assert panel.patches is not None
-    (row, col), size = panel.patch, panel.patches.patch_size
+def _query(patch: tuple[int, int], grid: TokenGrid, axis: str) -> tuple[Plain, Plain]:
+    """The mark in the middle of a patch, and the edge around it."""
+    (row, col), size = patch, grid.patch_size
+    y, x = grid.centre(row, col)
     corners = {"x0": col * size, "x1": (col + 1) * size, "y0": row * size, "y1": (row + 1) * size}
-    return {"type": "rect", "xref": f"x{axis}", "yref": f"y{axis}", **corners, "line": {"width": 1.2, "color": MARK}}
+    edge = {"type": "rect", "xref": f"x{axis}", "yref": f"y{axis}", **corners, "line": {"width": 1.2, "color": MARK}}
+    return {**QUERY_MARK, "x": [x, x], "y": [y, y]}, edge
 
 
 def _picture(panel: Panel, axis: str) -> Plain:

@@ -9,21 +9,21 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 import matplotlib
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_pdf import FigureCanvasPdf
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
+from matplotlib.font_manager import FontProperties, get_font
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, FancyBboxPatch, Rectangle
+from PIL import ImageFont
 
 from vit_engine.image import as_png
 from vit_engine.report.colours import MARK, MARK_EDGE, Stops, coloured
-from vit_engine.report.lettering import FONT, printable
 from vit_engine.report.panels import Panel
 from vit_engine.report.style import Zoom
 
@@ -33,6 +33,8 @@ TEXT = 24  # pixels: the height of letters
 DPI = 256  # of the PNG in print; a power of 2, so that a size in inches is a whole number of pixels again
 _POINT = 72 / DPI
 _SCREEN = 2  # marks are twice as large as on a screen
+FONT = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")  # of Matplotlib, so there on every machine
+_ABSENT = "□"
 _LOCK = threading.RLock()
 
 
@@ -52,16 +54,12 @@ def own_settings() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class View:
-    """The part of the scaled picture that is drawn, and how large.
+    """The part of the scaled picture that is drawn, and how large."""
 
-    top, left: in pixels of the picture. shape: (height, width) of what is drawn, in its own pixels, `scale` to
-    one of the picture's, at least 1.
-    """
-
-    top: float
+    top: float  # in pixels of the picture
     left: float
-    shape: tuple[int, int]
-    scale: float
+    shape: tuple[int, int]  # (height, width) of what is drawn, in its own pixels
+    scale: float  # of these to one of the picture's, at least 1
 
     @classmethod
     def of(cls, frame: tuple[int, int], zoom: Zoom | None = None) -> "View":
@@ -86,14 +84,12 @@ class Sheet:
         self.axes.text(x, y, printable(text), color=ink, font=font, ha=align, parse_math=False)  # "$" is a letter
 
     def box(self, x: float, y: float, *, width: float, height: float, fill: str, rounding: float = 0.0) -> None:
-        """A filled rectangle."""
         style = f"round,pad=0,rounding_size={rounding}"
         self.axes.add_patch(FancyBboxPatch((x, y), width, height, boxstyle=style, facecolor=fill, linewidth=0))
 
     def strip(self, x: float, y: float, *, width: float, height: float, stops: Stops, edge: str) -> None:
-        """A colour scale from left to right."""
-        self._image(_rgba(coloured(np.linspace(0, 1, 256)[None], 0.0, 1.0, stops), 1.0), (x, x + width, y + height, y))
-        self._edge(x, y, width=width, height=height, line=1, colour=edge)
+        self.image(_rgba(coloured(np.linspace(0, 1, 256)[None], 0.0, 1.0, stops), 1.0), (x, x + width, y + height, y))
+        self.edge(x, y, width=width, height=height, line=1, colour=edge)
 
     def pane(self, panel: Panel, view: View, opacity: float, x: float, y: float) -> None:
         """The picture under its colours, the marks over them; nothing beyond the patches. opacity: of the colours."""
@@ -112,14 +108,18 @@ class Sheet:
         """The sheet in this size as files of these kinds: "png", "pdf", "svg"."""
         self.figure.set_size_inches(width / DPI, height / DPI)
         self.axes.set(xlim=(0, width), ylim=(height, 0))
-        return {kind: write(self.figure) for kind, write in _WRITERS.items() if kind in kinds}
+        # The PNG comes first: only its picture is smooth.
+        return {
+            kind: _png(self.figure) if kind == "png" else _vectors(self.figure, kind)
+            for kind in ("png", "pdf", "svg")
+            if kind in kinds
+        }
 
-    def _image(self, pixels: np.ndarray, extent: tuple[float, float, float, float], *, smooth: bool = False) -> Artist:
+    def image(self, pixels: np.ndarray, extent: tuple[float, float, float, float], *, smooth: bool = False) -> Artist:
         """extent: left, right, bottom, top."""
-        interpolation = "bicubic" if smooth else "none"
-        return self.axes.imshow(pixels, extent=extent, aspect="auto", interpolation=interpolation)
+        return self.axes.imshow(pixels, extent=extent, aspect="auto", interpolation="bicubic" if smooth else "none")
 
-    def _edge(self, x: float, y: float, *, width: float, height: float, line: float, colour: str) -> Artist:
+    def edge(self, x: float, y: float, *, width: float, height: float, line: float, colour: str) -> Artist:
         """A line of this width along the inner side of a rectangle."""
         corner, sides = (x + line / 2, y + line / 2), (width - line, height - line)
         edge = Rectangle(corner, *sides, fill=False, edgecolor=colour, linewidth=line * _POINT, snap=False)
@@ -138,30 +138,28 @@ class _Pane:
         """An image whose pixels are squares of `size` pixels of the picture."""
         height, width = (side * size * self.view.scale for side in pixels.shape[:2])
         extent = (self.left, self.left + width, self.top + height, self.top)
-        self._clipped(self.sheet._image(pixels, extent, smooth=smooth))
+        self.sheet.image(pixels, extent, smooth=smooth).set_clip_path(self.clip)
 
     def line(self, points: np.ndarray) -> None:
         """A closed line (points, 2)."""
         y, x = points.T * self.view.scale
-        for width, colour in ((4.0, MARK_EDGE), (1.8, MARK)):
-            line = Line2D(self.left + x, self.top + y, color=colour, linewidth=width * _SCREEN * _POINT)
-            line.set_zorder(Rectangle.zorder)  # marks that come later are over it
-            self._clipped(self.sheet.axes.add_line(line))
+        order = Rectangle.zorder  # marks that come later are over it
+        for width, colour in ((4.0 * _SCREEN * _POINT, MARK_EDGE), (1.8 * _SCREEN * _POINT, MARK)):
+            line = Line2D(self.left + x, self.top + y, color=colour, linewidth=width, zorder=order)
+            self.sheet.axes.add_line(line).set_clip_path(self.clip)
 
     def mark(self, row: int, col: int, size: int) -> None:
         """The edge of a patch, and in its middle a ring with a dot."""
         side = size * self.view.scale
         x, y = self.left + col * side, self.top + row * side
-        self._clipped(self.sheet._edge(x, y, width=side, height=side, line=1.2 * _SCREEN, colour=MARK))
+        self.sheet.edge(x, y, width=side, height=side, line=1.2 * _SCREEN, colour=MARK).set_clip_path(self.clip)
         middle = (x + side / 2, y + side / 2)
-        for radius, width, colour in ((9.5, 4.0, MARK_EDGE), (7.5, 2.5, MARK)):
-            ring = {"fill": False, "edgecolor": colour, "linewidth": width * _SCREEN * _POINT}
-            self._clipped(self.sheet.axes.add_patch(Circle(middle, radius * _SCREEN, **ring)))
-        self._clipped(self.sheet.axes.add_patch(Circle(middle, 1.5 * _SCREEN, facecolor=MARK, linewidth=0)))
-
-    def _clipped(self, *artists: Artist) -> None:
-        for artist in artists:
-            artist.set_clip_path(self.clip)
+        circles = [
+            Circle(middle, radius * _SCREEN, fill=False, edgecolor=colour, linewidth=width * _SCREEN * _POINT)
+            for radius, width, colour in ((9.5, 4.0, MARK_EDGE), (7.5, 2.5, MARK))
+        ]
+        for circle in (*circles, Circle(middle, 1.5 * _SCREEN, facecolor=MARK, linewidth=0)):
+            self.sheet.axes.add_patch(circle).set_clip_path(self.clip)
 
 
 def _rgba(colours: np.ndarray, opacity: float) -> np.ndarray:
@@ -175,23 +173,55 @@ def _png(figure: Figure) -> bytes:
     return as_png(np.asarray(canvas.buffer_rgba())[..., :3])
 
 
-def _pdf(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    FigureCanvasPdf(_unsampled(figure)).print_pdf(buffer, metadata={"CreationDate": None})
-    return buffer.getvalue()
-
-
-def _svg(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    FigureCanvasSVG(_unsampled(figure)).print_svg(buffer, metadata={"Date": None})
-    return buffer.getvalue()
-
-
-def _unsampled(figure: Figure) -> Figure:
-    """With images as they are: one pixel a patch, which viewers are told not to smooth."""
+def _vectors(figure: Figure, kind: str) -> bytes:
+    """With images as they are: one pixel a patch, which viewers are told not to smooth; and without the time."""
     for image in figure.axes[0].images:
         image.set_interpolation("none")
-    return figure
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, metadata={"CreationDate" if kind == "pdf" else "Date": None})
+    return buffer.getvalue()
 
 
-_WRITERS = {"png": _png, "pdf": _pdf, "svg": _svg}  # in this order: the PNG is the one with a smooth picture
+@cache
+def _letters() -> frozenset[int]:
+    return frozenset(get_font(FONT).get_charmap())
+
+
+@cache
+def _measure(size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(FONT, size)
+
+
+def printable(text: str) -> str:
+    """A text as it can be written: names from strangers' files may have letters that the font lacks."""
+    return "".join(letter if ord(letter) in _letters() else _ABSENT for letter in text)
+
+
+def length(text: str, size: int) -> float:
+    """How wide a line is, in the pixels in which letters are `size` high."""
+    return _measure(size).getlength(text)
+
+
+def wrapped(text: str, size: int, width: float) -> list[str]:
+    """Lines no wider than this, in pixels: broken at " · " if they can be, else at spaces, else within a word."""
+    parts: list[str] = []
+    for part in printable(text).replace(" · ", " ·\0").split("\0"):
+        parts += [part] if length(part, size) <= width else part.split()
+    lines: list[str] = []
+    for part in parts:
+        longer = f"{lines[-1]} {part}" if lines else part
+        if lines and length(longer, size) <= width:
+            lines[-1] = longer
+        else:
+            lines += _pieces(part, size, width)
+    return lines
+
+
+def _pieces(word: str, size: int, width: float) -> list[str]:
+    """A word in parts no wider than this, at least a letter each."""
+    pieces = [""]
+    for letter in word:
+        if pieces[-1] and length(pieces[-1] + letter, size) > width:
+            pieces.append("")
+        pieces[-1] += letter
+    return pieces

@@ -1,4 +1,4 @@
-"""From a comparison to what is drawn of it: colours' values, limits, marks and outlines, a panel a pane.
+"""From a comparison to what is drawn of it, a panel a pane: colours' values, limits and legends, marks and outlines.
 
 Everything is in pixels of the scaled picture, which all panes share, whatever their patch sizes: so they can
 be zoomed together. A weight is one patch's; the same weight on a patch four times as large is a quarter of the
@@ -19,6 +19,20 @@ from vit_engine.spec import TokenGrid
 from vit_engine.trace.attention_map import AttentionMap, token_name
 
 DECADES = 3  # of a logarithmic scale
+WARNING = "RANDOM WEIGHTS: this model has not been trained"
+_SCALES = {"shared": "one colour scale for all panes", "own": "each pane its own colour scale"}
+_SCALES["log"] = f"{_SCALES['shared']}, logarithmic"
+
+
+@dataclass(frozen=True)
+class Legend:
+    """A strip of colours: what stands at its left end, in its middle (if anything), at its right end, and the unit."""
+
+    low: str
+    middle: str
+    high: str
+    unit: str
+    stops: Stops
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +58,23 @@ class Panel:
     log: bool = False  # whether coloured, low and high are decimal logarithms
     random: bool = False  # whether the model's weights are
 
+    @property
+    def legend(self) -> Legend | None:
+        """What its colours stand for, in words; None where there is no map."""
+        if self.coloured is None or self.grid is None:
+            return None
+        unit = f"{self.unit} of a patch of {self.grid.patch_size} px{', logarithmic' if self.log else ''}"
+        limit, low = (f"{100 * value:.3g} %" for value in (self.limit, 10**self.low if self.log else 0.0))
+        if self.difference:
+            return Legend(f"-{limit} or less", "0", f"+{limit} or more", unit, self.stops)
+        return Legend(f"{low} or less" if self.log else "0", "", f"{limit} or more", unit, self.stops)
+
+
+def common_legend(drawn: Sequence[Panel]) -> Legend | None:
+    """The legend of all panes; None where they differ, as those of other patch sizes do: a weight is one patch's."""
+    found = [panel.legend for panel in drawn if panel.legend is not None]
+    return found[0] if found and all(legend == found[0] for legend in found) else None
+
 
 def title(one: PaneResult) -> str:
     """What a pane is of, in words; raw attention, which is the usual method, goes without saying."""
@@ -55,14 +86,28 @@ def title(one: PaneResult) -> str:
     return " · ".join([one.trace.spec.title, *named, *chosen])
 
 
+def caption(comparison: Comparison, style: Style) -> str:
+    """What all panes have in common, in words."""
+    what = {
+        "map": "attention",
+        "difference": f"differences to {comparison.base.name}",
+        "mask": f"the patches that hold {100 * comparison.keep:g} % of the attention",
+    }[style.show]
+    scale = "shared" if style.show == "difference" and style.scale == "log" else style.scale  # differences are never
+    point = comparison.point
+    query = "the CLS token" if point is None else f"the point at {point[0]:.0%} of the height, {point[1]:.0%} across"
+    role = " or ".join(dict.fromkeys(find_method(one.pane.method).role for one in comparison.results))
+    height, width = comparison.frame
+    return f"{what[0].upper()}{what[1:]} · {role}: {query} · {_SCALES[scale]} · {height} × {width} px"
+
+
 def panels(comparison: Comparison, style: Style) -> tuple[Panel, ...]:
     """What is drawn of each pane, in order."""
     if style.show == "difference":
         return _differences(comparison, style)
-    limits = _limits(comparison.results, style)
-    return tuple(
-        _map_panel(one, limit, comparison.keep, style) for one, limit in zip(comparison.results, limits, strict=True)
-    )
+    results, keep = comparison.results, comparison.keep
+    limits = _limits(results, style)
+    return tuple(_map_panel(one, limit, keep, style) for one, limit in zip(results, limits, strict=True))
 
 
 def _limits(shown: Sequence[PaneResult], style: Style) -> list[float]:
@@ -102,7 +147,8 @@ def _map_panel(one: PaneResult, limit: float, keep: float, style: Style) -> Pane
         panel = replace(panel, coloured=coloured, low=high - DECADES, high=high, log=True)
     if style.show == "mask":
         mask = mass_mask(values, keep)
-        outlines = tuple(_in_pixels(outline, one.map.grid) for outline in contours(mask))
+        size = one.map.grid.patch_size
+        outlines = tuple(((outline + 0.5) * size).astype(np.float32) for outline in contours(mask))
         panel = replace(panel, coloured=np.where(mask, coloured, np.float32(np.nan)), outlines=outlines)
     return panel
 
@@ -131,7 +177,3 @@ def grey(pixels: np.ndarray) -> np.ndarray:
     """A picture without its colours, which would be taken for the scale's (luma of ITU-R BT.601)."""
     luma = pixels @ np.array([0.299, 0.587, 0.114])
     return np.repeat(luma.round().astype(np.uint8)[..., None], 3, axis=-1)
-
-
-def _in_pixels(outline: np.ndarray, grid: TokenGrid) -> np.ndarray:
-    return ((outline + 0.5) * grid.patch_size).astype(np.float32)

@@ -1,7 +1,8 @@
 """run.json: everything that another person needs to recompute a comparison, and the numbers to check it by."""
 
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import PurePath
 from typing import Any
 
@@ -16,36 +17,23 @@ from vit_engine.report.versions import versions
 from vit_engine.trace.attention_map import AttentionMap
 
 FORMAT, VERSION = "vit-comparison", 1
+_OF_WEIGHTS = ("container", "format", "part", "sha256", "heads_from", "assumed")  # from the report of loading them
 
 Size = int | tuple[int, int]
-
-
-@dataclass(frozen=True)
-class PictureFile:
-    """A picture's file in a bundle: its name, the sha256 of its bytes and that of its pixels.
-
-    The first is of the bundle's own file, which no other has. The second is of any file of the same pixels.
-    """
-
-    file: str
-    sha256: str
-    pixels_sha256: str
 
 
 def record(
     comparison: Comparison,
     style: Style,
     *,
-    picture: PictureFile,
-    size: Size,
+    picture: Mapping[str, Any],
     link: str,
     statistic: str,
     all_layers: bool,
     zoom: Zoom | None,
-    agreement: pd.DataFrame,
-    side_by_side: pd.DataFrame,
+    tables: Mapping[str, pd.DataFrame],
 ) -> dict[str, Any]:
-    """What run.json holds. picture: as it lies in the bundle. agreement, side_by_side: the tables, as numbers.
+    """What run.json holds. picture: its file in the bundle, as text. tables: of these it has the numbers.
 
     Numbers are whole: nothing is rounded. None stands where there is none. Names of files are those of the
     panes; where the files lie is not in it.
@@ -55,7 +43,7 @@ def record(
         "format": FORMAT,
         "version": VERSION,
         "link": link,
-        "picture": {**asdict(picture), "size": size, "frame": comparison.frame},
+        "picture": {**picture, "frame": comparison.frame},
         "panes": [pane_record(one) for one in shown],
         "reference": comparison.base.name,
         "point": comparison.point,
@@ -68,8 +56,8 @@ def record(
         "device": device_of(shown[0]),
         "numbers": {
             "maps": [{"pane": one.name, **map_numbers(one.map)} for one in shown],
-            "agreement": rows_of(agreement),
-            "side_by_side": rows_of(side_by_side),
+            "agreement": rows_of(tables["agreement.csv"]),
+            "side_by_side": rows_of(tables["side_by_side.csv"]),
         },
     }
 
@@ -90,34 +78,22 @@ def pane_record(one: PaneResult) -> dict[str, Any]:
 
 def model_record(one: PaneResult) -> dict[str, Any]:
     """A model and its weights; of a thousand classes, only how many."""
-    spec, report = asdict(one.trace.spec), one.report
+    spec, report, name = asdict(one.trace.spec), one.report, one.pane.model
+    # A file's name without the folders that it lies in; as it is where it is the model's own name.
+    source = report.source if report.random or report.source == name else PurePath(report.source).name
     return {
-        "model": one.pane.model,
+        "model": name,
         "name": spec.pop("name"),
         "title": spec.pop("title"),
         "preprocessing": spec.pop("preprocessing"),
         "spec": {**spec, "class_names": len(spec["class_names"])},
-        "weights": {
-            "source": report.source if report.random else _name_of(report.source, one.pane.model),
-            "container": report.container,
-            "format": report.format,
-            "part": report.part,
-            "sha256": report.sha256,
-            "heads_from": report.heads_from,
-            "assumed": report.assumed,
-        },
+        "weights": {"source": source, **{name: getattr(report, name) for name in _OF_WEIGHTS}},
         "random": report.random,
         "seed": report.seed,
     }
 
 
-def _name_of(source: str, model: str) -> str:
-    """A file's name without the folders that it lies in; as it is where it is the model's own name."""
-    return source if source == model else PurePath(source).name
-
-
 def device_of(one: PaneResult) -> str:
-    """The device that a pane's attention was computed on."""
     return str(next(iter(one.trace.layers.values())).queries.device)
 
 

@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 
 from vit_engine.report.colours import ACCENT, colour_stops, upper_limit
-from vit_engine.report.legend import WARNING, Legend, common_legend, legends
-from vit_engine.report.lettering import wrapped
-from vit_engine.report.painter import PAPER, TEXT, Sheet, View, own_settings
-from vit_engine.report.panels import Panel, grey
+from vit_engine.report.painter import PAPER, TEXT, Sheet, View, own_settings, wrapped
+from vit_engine.report.panels import WARNING, Legend, Panel, common_legend, grey
 from vit_engine.report.style import Zoom
 from vit_engine.spec import TokenGrid
 from vit_engine.trace.attention_map import AttentionMap
@@ -27,7 +25,6 @@ Line = tuple[str, str]  # a text and its ink
 Patch = tuple[int, int]
 
 
-@own_settings()
 def comparison_sheet(
     drawn: Sequence[Panel],
     *,
@@ -67,10 +64,8 @@ def head_sheet(
     shown: of the same grid and unit. caption, warning and marked are those of `overlay`.
     """
     limit = upper_limit(maps, CLIP_PERCENTILE)
-    panels = [
-        _map_panel(f"head {head} · peak {values.max():.3g}", replace(shown, values=values), limit, marked)
-        for head, values in enumerate(maps)
-    ]
+    heads = [(f"head {head} · peak {values.max():.3g}", values) for head, values in enumerate(maps)]
+    panels = [_map_panel(title, replace(shown, values=values), limit, marked) for title, values in heads]
     return _run_sheet(panels, shown.grid, 1.0, caption, warning)
 
 
@@ -79,7 +74,6 @@ def _map_panel(title: str, shown: AttentionMap, limit: float, marked: Patch | No
     return Panel("", title, grid=shown.grid, patches=shown.grid, patch=marked, coloured=shown.values, **scale)
 
 
-@own_settings()
 def _run_sheet(panels: Sequence[Panel], grid: TokenGrid, opacity: float, caption: str, warning: str) -> bytes:
     lines = [(text, ink) for text, ink in ((caption, INK), (warning, ALARM)) if text]
     across = len(panels) if len(panels) <= 3 else math.ceil(math.sqrt(len(panels)))
@@ -87,6 +81,7 @@ def _run_sheet(panels: Sequence[Panel], grid: TokenGrid, opacity: float, caption
     return _laid_out(panels, view, opacity, lines, across=across, kinds=("png",))["png"]
 
 
+@own_settings()
 def _laid_out(
     drawn: Sequence[Panel], view: View, opacity: float, lines: Sequence[Line], *, across: int, kinds: tuple[str, ...]
 ) -> dict[str, bytes]:
@@ -94,7 +89,7 @@ def _laid_out(
     layout = _Layout(view, opacity)
     whole = across * (layout.width + GAP) - GAP
     common = common_legend(drawn)
-    panes = [(panel, None if common else legend) for panel, legend in zip(drawn, legends(drawn), strict=True)]
+    panes = [(panel, None if common else panel.legend) for panel in drawn]
     y = layout.text(GAP, GAP, lines, whole) + GAP if lines else GAP
     for start in range(0, len(drawn), across):
         y = layout.row(y, panes[start : start + across]) + GAP

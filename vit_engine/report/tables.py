@@ -1,6 +1,5 @@
 """A comparison's tables, as they are written down and as they are read on a page."""
 
-import io
 import math
 from collections.abc import Sequence
 from html import escape
@@ -13,13 +12,8 @@ from vit_engine.trace.statistics import STATISTICS, Column
 
 def all_heads(comparison: Comparison) -> pd.DataFrame:
     """Every statistic of every (layer, head) of every pane's model: "pane", "model", then those of COLUMNS."""
-    frames = []
-    for one in comparison.results:
-        frame = one.trace.statistics.to_frame()
-        frame.insert(0, "pane", one.name)
-        frame.insert(1, "model", one.pane.model)
-        frames.append(frame)
-    return pd.concat(frames, ignore_index=True)
+    frames = {(one.name, one.pane.model): one.trace.statistics.to_frame() for one in comparison.results}
+    return pd.concat(frames, names=["pane", "model"]).reset_index(["pane", "model"]).reset_index(drop=True)
 
 
 def tables(comparison: Comparison, *, statistic: str, all_layers: bool) -> dict[str, pd.DataFrame]:
@@ -33,19 +27,14 @@ def tables(comparison: Comparison, *, statistic: str, all_layers: bool) -> dict[
 
 def as_csv(frame: pd.DataFrame) -> bytes:
     """UTF-8, with all digits; nothing where there is no number."""
-    buffer = io.StringIO()
-    frame.to_csv(buffer, index=False, lineterminator="\n")
-    return buffer.getvalue().encode()
+    return frame.to_csv(index=False, lineterminator="\n").encode()
 
 
 def agreement_html(frame: pd.DataFrame) -> str:
     """The agreement table with units, and a line on what each column means."""
     columns = [_headed(column) for column in AGREEMENT_COLUMNS]
-    meanings = "".join(
-        f"<dt>{escape(column.title)}</dt><dd>{escape(column.description)}</dd>"
-        for column in AGREEMENT_COLUMNS
-        if column.unit
-    )
+    explained = [(escape(column.title), escape(column.description)) for column in AGREEMENT_COLUMNS if column.unit]
+    meanings = "".join(f"<dt>{name}</dt><dd>{meaning}</dd>" for name, meaning in explained)
     return f"{_table(columns, frame)}<dl>{meanings}</dl>"
 
 
@@ -62,10 +51,8 @@ def _headed(column: Column) -> str:
 
 def _table(columns: Sequence[str], frame: pd.DataFrame) -> str:
     head = "".join(f"<th>{escape(name)}</th>" for name in columns)
-    rows = "".join(
-        f"<tr>{''.join(f'<td>{escape(written(value))}</td>' for value in row)}</tr>"
-        for row in frame.itertuples(index=False)
-    )
+    cells = ("".join(f"<td>{escape(written(value))}</td>" for value in row) for row in frame.itertuples(index=False))
+    rows = "".join(f"<tr>{row}</tr>" for row in cells)
     return f'<div class="scrolls"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
 
 

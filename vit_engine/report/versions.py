@@ -10,7 +10,6 @@ import vit_engine as ve
 
 
 def versions() -> dict[str, str]:
-    """The versions of the engine and of what its numbers come from, by name."""
     return {
         "vit_engine": ve.__version__,
         "torch": torch.__version__,

@@ -4,7 +4,6 @@ Version 2: https://docs.kernel.org/admin-guide/cgroup-v2.html#memory. Version 1:
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 PROC = Path("/proc/self/cgroup")
@@ -12,17 +11,10 @@ MOUNT = Path("/sys/fs/cgroup")
 _NO_LIMIT = 1 << 60  # bytes; version 1 writes the largest whole number of pages for "none"
 
 
-@dataclass(frozen=True)
-class _Names:
-    """The files of one version. cache: lines of memory.stat, what the kernel takes back before it kills."""
-
-    limit: str
-    usage: str
-    cache: tuple[str, ...]
-
-
-_V2 = _Names("memory.max", "memory.current", ("inactive_file", "active_file", "slab_reclaimable"))
-_V1 = _Names("memory.limit_in_bytes", "memory.usage_in_bytes", ("total_inactive_file", "total_active_file"))
+# Of each version, the files of limit and usage, and lines of memory.stat: what the kernel takes back before it kills.
+_Names = tuple[str, str, tuple[str, ...]]
+_V2: _Names = ("memory.max", "memory.current", ("inactive_file", "active_file", "slab_reclaimable"))
+_V1: _Names = ("memory.limit_in_bytes", "memory.usage_in_bytes", ("total_inactive_file", "total_active_file"))
 
 
 def cgroup_free(*, proc: Path = PROC, mount: Path = MOUNT) -> int | None:
@@ -54,15 +46,12 @@ def _hierarchies(proc: Path, mount: Path) -> Iterator[tuple[_Names, Path, PurePo
 
 def _free(folder: Path, names: _Names) -> int | None:
     """What one group leaves, at least 0; None where it has no limit, or where its files are not there."""
-    limit, usage = _read(folder / names.limit).strip(), _read(folder / names.usage).strip()
+    limit_file, usage_file, cached = names
+    limit, usage = (_read(folder / file).strip() for file in (limit_file, usage_file))
     if not limit.isdecimal() or not usage.isdecimal() or int(limit) >= _NO_LIMIT:
         return None
-    return max(0, int(limit) - int(usage) + _cache(folder, names))
-
-
-def _cache(folder: Path, names: _Names) -> int:
     counts = dict(line.split(" ", 1) for line in _read(folder / "memory.stat").splitlines())
-    return sum(int(counts.get(name, 0)) for name in names.cache)
+    return max(0, int(limit) - int(usage) + sum(int(counts.get(name, 0)) for name in cached))
 
 
 def _read(file: Path) -> str:

@@ -14,7 +14,8 @@ from vit_engine.errors import ResourceError, SpecError
 from vit_engine.image import PreparedImage
 from vit_engine.model import LayerAttention, LayerRecord
 from vit_engine.model.streaming import AttentionPlan
-from vit_engine.planning import attention_plan, check_memory
+from vit_engine.planning.estimates import check_memory
+from vit_engine.planning.plan import RunPlan, attention_plan
 from vit_engine.progress import Progress
 from vit_engine.spec import ModelSpec, TokenGrid
 from vit_engine.trace.overflow import Overflow
@@ -44,8 +45,9 @@ def attend(
     started = time.perf_counter()
     spec, grid = loaded.spec, prepared.grid
     _check_fit(grid, spec)
-    check_memory(spec, grid, layers=layers, statistics=statistics, device=loaded.device, dtype=loaded.dtype)
-    traced, plan = spec.layer_numbers(layers), attention_plan(grid, statistics)
+    run = RunPlan.asked(spec, layers=layers, statistics=statistics, device=loaded.device, dtype=loaded.dtype)
+    check_memory(run, grid)
+    traced, plan = run.traced, attention_plan(grid, statistics)
     with torch.inference_mode(), _memory_errors(grid, loaded):
         builder = _TraceBuilder(loaded, grid, traced, plan, progress)
         images = prepared.tensor.unsqueeze(0).to(loaded.device, loaded.dtype)

@@ -10,7 +10,9 @@ import torch
 import vit_engine as ve
 from vit_engine.cli import main
 from vit_engine.cli.estimate import format_duration
-from vit_engine.planning import largest_size, speed
+from vit_engine.planning import speed
+from vit_engine.planning.estimates import largest_size
+from vit_engine.planning.plan import RunPlan
 from vit_engine.planning.speed import Rates
 from vit_engine.resources.budget import BUDGET_VARIABLE, format_bytes
 
@@ -41,14 +43,14 @@ def test_the_json_is_what_the_api_says(capsys: pytest.CaptureFixture[str]) -> No
         "kept_bytes": expected.kept_bytes,
         "seconds": expected.seconds,
         "budget_bytes": 64_000_000,
-        "largest_size": largest_size(SPEC, (320, 480), budget=64_000_000, **asked),
+        "largest_size": largest_size(RunPlan.asked(SPEC, **asked), (320, 480), 64_000_000),
     }
 
 
 def test_the_text_has_the_same_numbers(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["estimate", MODEL, "--size", "330", "--device", "cpu"]) == 0
     expected = ve.estimate(SPEC, 320, device="cpu")
-    largest = largest_size(SPEC, (1, 1), budget=64_000_000, device="cpu")
+    largest = largest_size(RunPlan.asked(SPEC, device="cpu"), (1, 1), 64_000_000)
     assert capsys.readouterr().out.splitlines() == [
         "tokens         401 (20 × 20 patches of 16 px)",
         f"peak memory    {format_bytes(expected.peak_bytes)}",

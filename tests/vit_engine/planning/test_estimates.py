@@ -15,7 +15,8 @@ import vit_engine as ve
 from vit_engine.decoding import MAX_PIXELS
 from vit_engine.image import with_short_side
 from vit_engine.model.chunks import CPU_CHUNK_BYTES, GPU_CHUNK_BYTES
-from vit_engine.planning import check_memory, largest_size
+from vit_engine.planning.estimates import check_memory, largest_size
+from vit_engine.planning.plan import RunPlan
 from vit_engine.resources.budget import BUDGET_VARIABLE, format_bytes
 from vit_engine.weights import LoadedModel
 
@@ -76,8 +77,8 @@ def test_a_size_that_cannot_be_prepared_is_refused(size: Any, message: str) -> N
 def test_what_a_run_refuses_has_no_estimate(wrong: dict[str, Any], message: str) -> None:
     calls = (
         lambda: ve.estimate(SPEC, GRID, **{**CPU, **wrong}),
-        lambda: largest_size(SPEC, (1, 1), budget=MIB, **{**CPU, **wrong}),
-        lambda: check_memory(SPEC, GRID, **{**CPU, **wrong}),
+        lambda: largest_size(RunPlan.asked(SPEC, **{**CPU, **wrong}), (1, 1), MIB),
+        lambda: check_memory(RunPlan.asked(SPEC, **{**CPU, **wrong}), GRID),
     )
     for call in calls:
         with pytest.raises(ve.SpecError, match=message):
@@ -214,7 +215,7 @@ def test_the_largest_size_fits_and_the_next_one_does_not(
         sides = with_short_side(shape, short)
         return ve.estimate(SPEC, SPEC.cropped_grid(*sides), **CPU, **asked).peak_bytes <= budget
 
-    largest = largest_size(SPEC, shape, budget=budget, **CPU, **asked)
+    largest = largest_size(RunPlan.asked(SPEC, **CPU, **asked), shape, budget)
     if largest is not None:
         assert largest % 7 == 0
         assert fits(largest)
@@ -223,7 +224,7 @@ def test_the_largest_size_fits_and_the_next_one_does_not(
 
 @pytest.mark.parametrize("shape", [(1, 1), (300, 400), (1000, 90)])
 def test_the_largest_size_can_be_prepared(shape: tuple[int, int]) -> None:
-    largest = largest_size(SPEC, shape, budget=1 << 60, **CPU)
+    largest = largest_size(RunPlan.asked(SPEC, **CPU), shape, 1 << 60)
     assert largest is not None
     (height, width), (above, beyond) = (with_short_side(shape, largest + more) for more in (0, 7))
     assert height * width <= MAX_PIXELS < above * beyond
@@ -231,7 +232,7 @@ def test_the_largest_size_can_be_prepared(shape: tuple[int, int]) -> None:
 
 def refusal(grid: ve.TokenGrid, **asked: Any) -> str:
     with pytest.raises(ve.ResourceError) as caught:
-        check_memory(SPEC, grid, **CPU, **asked)
+        check_memory(RunPlan.asked(SPEC, **CPU, **asked), grid)
     return str(caught.value)
 
 
@@ -272,13 +273,13 @@ def test_the_size_that_a_refusal_names_is_taken(
         named = re.search(r"short side of (\d+) px", refusal(grid_at(short), **asked))
         if named is not None:
             assert int(named[1]) < tight
-            check_memory(SPEC, grid_at(int(named[1])), **CPU, **asked)
+            check_memory(RunPlan.asked(SPEC, **CPU, **asked), grid_at(int(named[1])))
 
 
 def test_what_fits_to_the_byte_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     needed = ve.estimate(SPEC, GRID, **CPU).peak_bytes
     monkeypatch.setenv(BUDGET_VARIABLE, str(needed))
-    check_memory(SPEC, GRID, **CPU)
+    check_memory(RunPlan.asked(SPEC, **CPU), GRID)
     monkeypatch.setenv(BUDGET_VARIABLE, str(needed - 1))
     refusal(GRID)
 
@@ -286,5 +287,5 @@ def test_what_fits_to_the_byte_is_taken(monkeypatch: pytest.MonkeyPatch) -> None
 def test_the_budget_is_that_of_the_models_device(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     monkeypatch.setattr("vit_engine.planning.estimates.memory_budget", lambda device: asked.append(device) or 1 << 50)
-    check_memory(SPEC, GRID, device="cuda:1")
+    check_memory(RunPlan.asked(SPEC, device="cuda:1"), GRID)
     assert asked == [torch.device("cuda", 1)]

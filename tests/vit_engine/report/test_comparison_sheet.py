@@ -9,10 +9,8 @@ import pytest
 from tests.vit_engine.report.builders import FRAME, SMALL, VALUES, pane_pixels, panel, pixels_of
 from vit_engine.analysis.comparison import Comparison
 from vit_engine.report.colours import colour_stops
-from vit_engine.report.legend import WARNING, caption, common_legend, legend_of
-from vit_engine.report.lettering import length, printable, wrapped
-from vit_engine.report.painter import View
-from vit_engine.report.panels import Panel, panels
+from vit_engine.report.painter import View, length, printable, wrapped
+from vit_engine.report.panels import WARNING, Panel, caption, common_legend, panels
 from vit_engine.report.sheets import GAP, comparison_sheet
 from vit_engine.report.style import Style, Zoom
 
@@ -127,8 +125,8 @@ def test_the_legend_is_a_strip_of_all_colours_below_the_panes() -> None:
 
 def test_equal_scales_have_one_legend_and_others_each_their_own() -> None:
     same, other = panel(), panel(name="B", limit=0.3)
-    assert common_legend([same, replace(same, name="B")]) == legend_of(same)
-    assert common_legend([same, Panel("B", "", message="no")]) == legend_of(same)
+    assert common_legend([same, replace(same, name="B")]) == same.legend
+    assert common_legend([same, Panel("B", "", message="no")]) == same.legend
     assert common_legend([same, other]) is None
     assert common_legend([Panel("B", "", message="no")]) is None
     assert opened([same, other]).shape[0] > opened([same, replace(same, name="B")]).shape[0] - 40
@@ -151,7 +149,7 @@ def test_equal_scales_have_one_legend_and_others_each_their_own() -> None:
     ],
 )
 def test_a_legend_says_where_colours_end_and_of_what(changes: dict, ends: tuple[str, str, str], unit: str) -> None:
-    legend = legend_of(panel(**changes))
+    legend = panel(**changes).legend
     assert (legend.low, legend.middle, legend.high) == ends
     assert legend.unit == unit
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from vit_engine.errors import ResourceError, SpecError
 from vit_engine.image import PreparedImage, prepare_image
 from vit_engine.model import Mlp
-from vit_engine.planning import estimate
+from vit_engine.planning.estimates import estimate
 from vit_engine.spec import ModelSpec
 from vit_engine.trace import AttentionTrace, attend
 from vit_engine.weights import LoadedModel, load_model

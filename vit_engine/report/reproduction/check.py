@@ -54,22 +54,22 @@ def _as_json(value: Any) -> Any:
 
 def _models(record: RunRecord, comparison: Comparison) -> list[Check]:
     """The weights' sha256, and all that a model is."""
-    recomputed = {one.pane.model: _as_json(model_record(one)) for one in comparison.results}
     checks = []
-    for name, model in recomputed.items():
-        recorded = record.models.get(name, {})
-        now, before = model["weights"]["sha256"], _inner(recorded, "weights").get("sha256")
-        problem = "" if now == before else f"the weights' sha256 is {now}, recorded is {str(before)[:64]}"
-        others = [
-            key
-            for part in ("preprocessing", "spec")
-            for key, value in model[part].items()
-            if key not in {"weights", "licence", "description"} and _inner(recorded, part).get(key) != value
-        ]
-        others += [key for key in ("random", "seed") if recorded.get(key) != model[key]]
-        problem = "; ".join(filter(None, [problem, f"recorded otherwise: {', '.join(others)}" if others else ""]))
-        checks.append(Check(f"model {name}", problem=problem))
+    for name, one in {one.pane.model: one for one in comparison.results}.items():
+        model, recorded = _as_json(model_record(one)), record.models.get(name, {})
+        now, before = (_inner(each, "weights").get("sha256") for each in (model, recorded))
+        problems = [] if now == before else [f"the weights' sha256 is {now}, recorded is {str(before)[:64]}"]
+        now, before = (_described(each) for each in (model, recorded))
+        if others := [key for key, value in now.items() if before.get(key) != value]:
+            problems.append(f"recorded otherwise: {', '.join(others)}")
+        checks.append(Check(f"model {name}", problem="; ".join(problems)))
     return checks
+
+
+def _described(model: Mapping[str, Any]) -> dict[str, Any]:
+    described = {**_inner(model, "preprocessing"), **_inner(model, "spec")}
+    described = {key: value for key, value in described.items() if key not in {"weights", "licence", "description"}}
+    return described | {key: model.get(key) for key in ("random", "seed")}
 
 
 def _inner(part: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -78,13 +78,11 @@ def _inner(part: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _panes(record: RunRecord, comparison: Comparison, allowed: float) -> list[Check]:
-    """Each pane's query and patches, and the numbers of its map."""
     recorded = {row.get("pane"): row for row in record.maps}
-    entries = {entry["name"]: entry for entry in record.entries.values()}
     checks = []
     for one in comparison.results:
         entry = _as_json(pane_record(one))
-        others = [key for key, value in entry.items() if entries[one.name].get(key) != value]
+        others = [key for key, value in entry.items() if record.entries[one.name].get(key) != value]
         recomputed = {"pane": one.name, **map_numbers(one.map)}
         limits = _map_limits(one, recomputed, allowed)
         found = row_check(f"pane {one.name}, map", recorded.get(one.name, {}), recomputed, limits)
@@ -106,15 +104,12 @@ def _map_limits(one: PaneResult, recomputed: Mapping[str, Any], allowed: float) 
 
 
 def _agreement(record: RunRecord, comparison: Comparison, recomputed: pd.DataFrame, allowed: float) -> list[Check]:
-    """Each pair of panes."""
     limits = agreement_limits(comparison, recomputed, allowed)
     rows, recorded = rows_of(recomputed), {(row.get("first"), row.get("second")): row for row in record.agreement}
-    checks = [
-        row_check(
-            f"agreement {row['first']}–{row['second']}", recorded.get((row["first"], row["second"]), {}), row, limit
-        )
-        for row, limit in zip(rows, limits, strict=True)
-    ]
+    checks = []
+    for row, limit in zip(rows, limits, strict=True):
+        pair = row["first"], row["second"]
+        checks.append(row_check(f"agreement {'–'.join(pair)}", recorded.get(pair, {}), row, limit))
     if len(record.agreement) != len(rows):
         problem = f"has {len(record.agreement)} pairs in run.json, {len(rows)} recomputed"
         checks.append(Check("agreement", problem=problem))
@@ -131,9 +126,8 @@ def agreement_limits(comparison: Comparison, recomputed: pd.DataFrame, allowed: 
     most = np.zeros((len(recomputed), len(names)))
     noise = np.random.default_rng(0)
     for _ in range(_DRAWS):
-        moved = agreement_table(
-            replace(comparison, results=tuple(_moved(one, allowed, noise) for one in comparison.results))
-        )
+        results = tuple(_moved(one, allowed, noise) for one in comparison.results)
+        moved = agreement_table(replace(comparison, results=results))
         most = np.fmax(most, np.abs((moved[names] - recomputed[names]).to_numpy(dtype=float)))
     units = np.array([comparison.base.trace.grid.diagonal if name.endswith("_px") else 1.0 for name in names])
     return [dict(zip(names, row.tolist(), strict=True)) for row in 2 * most + allowed * units]
@@ -141,7 +135,11 @@ def agreement_limits(comparison: Comparison, recomputed: pd.DataFrame, allowed: 
 
 def _moved(one: PaneResult, allowed: float, noise: np.random.Generator) -> PaneResult:
     values = one.map.values * (1 + allowed * noise.uniform(-1, 1, one.map.values.shape))
-    return replace(one, map=replace(one.map, values=values.astype(np.float32)))
+    return _with_values(one, values.astype(np.float32))
+
+
+def _with_values(one: PaneResult, values: np.ndarray) -> PaneResult:
+    return replace(one, map=replace(one.map, values=values))
 
 
 def _tables(record: RunRecord, bundle: Bundle, recomputed: Mapping[str, pd.DataFrame], allowed: float) -> list[Check]:
@@ -149,8 +147,7 @@ def _tables(record: RunRecord, bundle: Bundle, recomputed: Mapping[str, pd.DataF
     recorded = {"agreement.csv": record.agreement, "side_by_side.csv": record.side_by_side}
     checks = []
     for name, frame in recomputed.items():
-        data = bundle.read(name)
-        if data is None:
+        if (data := bundle.read(name)) is None:
             continue
         found = read_table(data, name)
         if name in recorded:
@@ -168,54 +165,39 @@ def _maps(record: RunRecord, bundle: Bundle, comparison: Comparison, allowed: fl
         return []
     recomputed = arrays(comparison)
     found = read_arrays(data, recomputed)
-    checks = [_pane_arrays(one.name, found, recomputed, allowed) for one in comparison.results]
-    checks += _differences(found, recomputed, comparison, allowed)
-    if any(array is None for array in found.values()):
+    checks = []
+    for group in _scales(recomputed, comparison):
+        each = [array_check(f"maps.npz, {name}", found[name], recomputed[name], allowed, group[name]) for name in group]
+        checks.append(worst(each))
+    values = {name: array for name, array in found.items() if array is not None}
+    if len(values) < len(found):
         return checks
-    recorded = replace(comparison, results=tuple(_as_found(one, found[one.name]) for one in comparison.results))
-    again = pd.DataFrame([{"pane": one.name, **map_numbers(one.map)} for one in recorded.results])
-    checks.append(frame_check("maps.npz and the maps of run.json", pd.DataFrame(record.maps), again, WITHIN))
-    agreement = pd.DataFrame(rows_of(agreement_table(recorded)))
-    checks.append(
-        frame_check("maps.npz and the agreement of run.json", pd.DataFrame(record.agreement), agreement, WITHIN)
-    )
+    recorded = replace(comparison, results=tuple(_with_values(one, values[one.name]) for one in comparison.results))
+    maps = [{"pane": one.name, **map_numbers(one.map)} for one in recorded.results]
+    for name, again in (("maps", maps), ("agreement", rows_of(agreement_table(recorded)))):
+        said = pd.DataFrame(getattr(record, name))
+        checks.append(frame_check(f"maps.npz and the {name} of run.json", said, pd.DataFrame(again), WITHIN))
     return checks
 
 
-def _pane_arrays(
-    pane: str, found: Mapping[str, np.ndarray | None], recomputed: Mapping[str, np.ndarray], allowed: float
-) -> Check:
-    """A pane's map, its heads' maps and their grid."""
-    names = (pane, f"{pane}_heads", f"{pane}_grid")
-    scales = {name: float(np.nanmax(np.abs(recomputed[name]), initial=0.0)) for name in names}
-    return worst(
-        [array_check(f"maps.npz, {name}", found[name], recomputed[name], allowed, scales[name]) for name in names]
-    )
+def _scales(recomputed: Mapping[str, np.ndarray], comparison: Comparison) -> list[dict[str, float]]:
+    """Arrays that are one check, by name, and the number that each is compared in parts of.
 
-
-def _differences(
-    found: Mapping[str, np.ndarray | None], recomputed: Mapping[str, np.ndarray], comparison: Comparison, allowed: float
-) -> list[Check]:
-    """Each other pane's difference to the reference, as a part of the largest share that is subtracted."""
+    A pane's map, its heads' maps and their grid: the largest of each. Another pane's difference to the reference and
+    its grid: the largest share that is subtracted.
+    """
     base = comparison.base
-    checks = []
+    groups = []
+    for one in comparison.results:
+        names = (one.name, f"{one.name}_heads", f"{one.name}_grid")
+        groups.append({name: float(np.nanmax(np.abs(recomputed[name]), initial=0.0)) for name in names})
     for one in comparison.results:
         if one is not base:
             name = f"{one.name}_minus_{base.name}"
-            scale = max(_largest_share(one.map), _largest_share(base.map))
-            both = [
-                array_check(f"maps.npz, {each}", found[each], recomputed[each], allowed, scale)
-                for each in (name, f"{name}_grid")
-            ]
-            checks.append(worst(both))
-    return checks
+            groups.append(dict.fromkeys((name, f"{name}_grid"), max(_largest_share(one.map), _largest_share(base.map))))
+    return groups
 
 
 def _largest_share(shown: AttentionMap) -> float:
     values = shown.values.astype(np.float64)
     return float(values.max() / values.sum()) if values.sum() > 0 else 0.0
-
-
-def _as_found(one: PaneResult, values: np.ndarray | None) -> PaneResult:
-    assert values is not None
-    return replace(one, map=AttentionMap(values, one.map.grid, one.map.label, one.map.unit))

@@ -24,7 +24,6 @@ class Check:
 
     @property
     def matches(self) -> bool:
-        """Whether it is as recorded."""
         return not self.problem and self.deviation <= self.tolerance
 
     @property
@@ -67,11 +66,10 @@ def row_check(
     checks = []
     for name, value in recomputed.items():
         other = recorded[name]
-        if name not in limits or value is None or not isinstance(other, int | float):
-            if other != value:
-                return Check(what, problem=f"{name} is {str(other)[:40]!r}, recomputed is {value!r}")
-            continue
-        checks.append(Check(what, abs(other - value), limits[name], name))
+        if name in limits and value is not None and isinstance(other, int | float):
+            checks.append(Check(what, abs(other - value), limits[name], name))
+        elif other != value:
+            return Check(what, problem=f"{name} is {str(other)[:40]!r}, recomputed is {value!r}")
     return worst(checks) if checks else Check(what)
 
 
@@ -86,13 +84,16 @@ def frame_check(
         return Check(what, problem=f"has {len(recorded)} rows of {', '.join(map(str, recorded.columns))}"[:200])
     keys = [name for name in recomputed.columns if name in _KEYS]
     rest = [name for name in recomputed.columns if name not in keys]
-    if [list(row) for row in recorded[keys].itertuples(index=False)] != [
-        list(row) for row in recomputed[keys].itertuples(index=False)
-    ]:
+    if recorded[keys].to_numpy().tolist() != recomputed[keys].to_numpy().tolist():
         return Check(what, problem=f"is of other {', '.join(keys)}")
     scales = _scales(recomputed[rest])
-    limits = {name: allowed * scales[name] + COUNTED * (name in counted) for name in rest}
-    checks = [_column_check(what, recorded[name], recomputed[name], limits[name]) for name in rest]
+    checks = []
+    for name in rest:
+        before, now = _floats(recorded[name]), _floats(recomputed[name])
+        if not np.array_equal(np.isnan(before), np.isnan(now)):
+            return Check(what, problem=f"{name} has other places without a number")
+        off = float(np.nanmax(np.abs(before - now), initial=0.0))
+        checks.append(Check(what, off, allowed * scales[name] + COUNTED * (name in counted), str(name)))
     return worst(checks) if checks else Check(what, problem="has no numbers")
 
 
@@ -105,11 +106,3 @@ def _scales(frame: pd.DataFrame) -> dict[str, float]:
 def _floats(column: pd.Series) -> np.ndarray:
     """A column as float64; where it holds no numbers, NaN."""
     return pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
-
-
-def _column_check(what: str, recorded: pd.Series, recomputed: pd.Series, limit: float) -> Check:
-    before, now = _floats(recorded), _floats(recomputed)
-    if not np.array_equal(np.isnan(before), np.isnan(now)):
-        return Check(what, problem=f"{recomputed.name} has other places without a number")
-    off = float(np.nanmax(np.abs(before - now), initial=0.0))
-    return Check(what, off, limit, str(recomputed.name))

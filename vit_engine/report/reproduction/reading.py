@@ -21,10 +21,8 @@ class Bundle:
     """A bundle: a zip, a folder, or a run.json and what lies beside it. SpecError where there is none."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.record = "run.json"
+        self.path, self.folder, self.record = path, path, "run.json"
         self.zipped = path.is_file() and zipfile.is_zipfile(path)
-        self.folder = path
         if not self.zipped and path.is_file():
             self.folder, self.record = path.parent, path.name
         elif not path.exists():

@@ -1,7 +1,6 @@
 """What a run.json says, read and checked: the settings to repeat, and the numbers to compare with."""
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,15 +21,13 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What a run.json says."""
-
     picture: str  # a file's name
     sha256: str  # of the picture's file
     pixels_sha256: str  # of its pixels; empty in bundles that hold the source file itself
     size: Size
     frame: tuple[int, int]
     panes: dict[int, Pane]  # by their number
-    entries: dict[int, Row]  # of the panes by their number, as they stand in the file; so do the other rows
+    entries: dict[str, Row]  # of the panes by their name, as they stand in the file; so do the other rows
     reference: str
     point: Point | None
     keep: float
@@ -53,18 +50,22 @@ def read_record(data: bytes) -> RunRecord:
             f"{str(whole.value.get('format'))[:40]!r} version {str(whole.value.get('version'))[:10]!r}."
         )
     picture, numbers, entries = whole.part("picture"), whole.part("numbers"), _pane_parts(whole)
+    exact = isinstance(picture.value.get("size"), list)
+    statistic = whole.text("statistic")
+    if statistic not in STATISTICS:
+        whole.fail("statistic", "one of the engine's")
     return RunRecord(
         picture=picture.text("file", _PICTURE),
         sha256=picture.text("sha256", _SHA256),
         pixels_sha256=picture.text("pixels_sha256", _SHA256) if "pixels_sha256" in picture.value else "",
-        size=_size(picture),
+        size=picture.pair("size") if exact else picture.whole("size", 1, _SIDE),
         frame=picture.pair("frame"),
         panes={number: Pane.parse(part.text("pane")) for number, part in entries.items()},
-        entries={number: part.value for number, part in entries.items()},
+        entries={part.value["name"]: part.value for part in entries.values()},
         reference=whole.text("reference", re.compile("[A-Z]")),
         point=_point(whole),
         keep=whole.number("keep"),
-        statistic=_statistic(whole),
+        statistic=statistic,
         all_layers=whole.value.get("all_layers") is True,
         models={part.text("model"): part.value for part in whole.parts("models", MAX_PANES)},
         versions={name: str(value)[:60] for name, value in whole.part("versions").value.items()},
@@ -96,22 +97,11 @@ def _pane_parts(whole: "_Part") -> dict[int, "_Part"]:
     return {letters.index(name): part for name, part in zip(names, parts, strict=True)}
 
 
-def _statistic(whole: "_Part") -> str:
-    name = whole.text("statistic")
-    if name not in STATISTICS:
-        raise SpecError(f"statistic of run.json must be one of the engine's; got {name[:60]!r}.")
-    return name
-
-
-def _size(picture: "_Part") -> Size:
-    return picture.pair("size") if isinstance(picture.value.get("size"), list) else picture.whole("size", 1, _SIDE)
-
-
 def _point(whole: "_Part") -> Point | None:
     if whole.value.get("point") is None:
         return None
-    y, x = (part if _is_number(part) else -1 for part in whole.of("point", list, "two fractions", length=2))
-    if not (0 <= y <= 1 and 0 <= x <= 1):
+    y, x = whole.of("point", list, "two fractions", length=2)
+    if not all(_is_number(part) and 0 <= part <= 1 for part in (y, x)):
         whole.fail("point", "two fractions in 0..1")
     return float(y), float(x)
 
@@ -130,14 +120,11 @@ class _Part:
     def fail(self, name: str, expected: str) -> NoReturn:
         raise SpecError(f"{name} of {self.where} must be {expected}; got {str(self.value.get(name))[:60]!r}.")
 
-    def of(self, name: str, kind: type, expected: str, *, length: int | None = None) -> Any:
-        value = self.value.get(name)
-        if not isinstance(value, kind):
+    def of(self, name: str, kind: type[Any], expected: str, *, length: int | None = None) -> Any:
+        value: Any = self.value.get(name)
+        if not isinstance(value, kind) or (length is not None and len(value) != length):
             self.fail(name, expected)
-        found: Any = value
-        if length is not None and len(found) != length:
-            self.fail(name, expected)
-        return found
+        return value
 
     def part(self, name: str) -> "_Part":
         return _Part(f"{name} of {self.where}", self.of(name, dict, "an object"))
@@ -172,23 +159,17 @@ class _Part:
 
     def rows(self, name: str) -> list[Row]:
         rows = [part.value for part in self.parts(name, _ROWS)]
-        if not all(_is_cell(value) for row in rows for value in row.values()):
+        cells = (value for row in rows for value in row.values())
+        if not all(value is None or isinstance(value, str) or _is_number(value) for value in cells):
             self.fail(name, "rows of numbers and texts")
         return rows
 
 
 def _is_number(value: object) -> bool:
-    return (
-        isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300 and math.isfinite(value)
-    )
-
-
-def _is_cell(value: object) -> bool:
-    return value is None or isinstance(value, str) or _is_number(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300  # nor NaN
 
 
 def heads_of(model: Mapping[str, Any]) -> int:
-    """How many heads a recorded model has."""
     return _Part(f"model {str(model['model'])[:60]!r}", model).part("spec").whole("heads", 1, 10_000)
 
 
