@@ -9,6 +9,7 @@ scenes, by hits, and both its numbers are given: of four heads this flatters it 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -21,10 +22,9 @@ from torch import Tensor
 
 from vit_engine.demo.data import TRAINING_SEED, normalise, patch_shares
 from vit_engine.demo.scenes import Scene
-from vit_engine.errors import CheckpointError, SpecError
+from vit_engine.errors import SpecError
 from vit_engine.model import Block, VisionTransformer
 from vit_engine.model.streaming import explicit_weights
-from vit_engine.registry import find_model
 from vit_engine.registry.shapes import CLASSES
 from vit_engine.weights import load_model
 from vit_engine.weights.reading.read import read_checkpoint
@@ -84,15 +84,16 @@ def score_models(models: Mapping[str, VisionTransformer], draw: Draw, scenes: in
     """
     if not 1 <= scenes <= TRAINING_SEED:
         raise SpecError(f"scenes must be in 1..{TRAINING_SEED:,}, seeds beyond are trained on; got {scenes:,}.")
-    tallies = {name: _Tally() for name in models}
+    parts: dict[str, list[dict[str, Tensor]]] = {name: [] for name in models}
     patch_size = next(iter(models.values())).patch_size
     for batch in _batches(draw, scenes, patch_size):
         images = normalise(np.stack([scene.pixels for scene in batch]))
         coverage = 1 - patch_shares(np.stack([scene.mask for scene in batch]), patch_size)[..., 0]
         for name, model in models.items():
             logits, rows = cls_attention(model, images)
-            tallies[name].add(rows[..., model.prefix :], coverage, exact_sets(logits, batch))
-    return {name: tally.scores() for name, tally in tallies.items()}
+            exact = {"exact": exact_sets(logits, batch)[None]}
+            parts[name].append(_scene_scores(rows[..., model.prefix :], coverage) | exact)
+    return {name: _mean_scores(each) for name, each in parts.items()}
 
 
 def _batches(draw: Draw, scenes: int, patch_size: int) -> Iterator[list[Scene]]:
@@ -101,46 +102,28 @@ def _batches(draw: Draw, scenes: int, patch_size: int) -> Iterator[list[Scene]]:
         yield [draw(seed) for seed in range(start, min(start + count, scenes))]
 
 
-class _Tally:
-    """Per-scene scores of one model, each (layers, B, …), gathered batch by batch."""
-
-    def __init__(self) -> None:
-        self.parts: list[dict[str, Tensor]] = []
-
-    def add(self, weights: Float[Tensor, "layers B H M"], coverage: Float[Tensor, "B M"], exact: Tensor) -> None:
-        heads = shares(weights)
-        mean = shares(weights.mean(dim=2))
-        self.parts.append(
-            {
-                "hit": hits(mean, coverage),
-                "gain": gains(mean, coverage),
-                "head_hit": hits(heads, coverage[:, None]),
-                "head_gain": gains(heads, coverage[:, None]),
-                "variation": variation(heads),
-                "exact": exact[None],
-            }
-        )
-
-    def scores(self) -> Scores:
-        """Means over scenes."""
-        gathered = {name: torch.cat([part[name] for part in self.parts], dim=1) for name in self.parts[0]}
-        means = {name: values.double().mean(dim=1) for name, values in gathered.items()}
-        layers = tuple(_layer_scores(layer, means) for layer in range(len(means["hit"])))
-        return Scores(gathered["exact"].shape[1], layers, means["exact"].item())
+def _scene_scores(weights: Float[Tensor, "layers B H M"], coverage: Float[Tensor, "B M"]) -> dict[str, Tensor]:
+    """Of the scenes of a batch, each (layers, B), of heads (layers, B, H)."""
+    heads, mean = shares(weights), shares(weights.mean(dim=2))
+    return {
+        "hit": hits(mean, coverage),
+        "gain": gains(mean, coverage),
+        "head_hit": hits(heads, coverage[:, None]),
+        "head_gain": gains(heads, coverage[:, None]),
+        "variation": variation(heads),
+    }
 
 
-def _layer_scores(layer: int, means: Mapping[str, Tensor]) -> LayerScores:
-    head_hits, head_gains = means["head_hit"][layer].tolist(), means["head_gain"][layer].tolist()
-    best = max(range(len(head_hits)), key=lambda head: (head_hits[head], head_gains[head]))
-    return LayerScores(
-        layer=layer,
-        hit=means["hit"][layer].item(),
-        gain=means["gain"][layer].item(),
-        best_head=best,
-        best_head_hit=head_hits[best],
-        best_head_gain=head_gains[best],
-        variation=means["variation"][layer].item(),
-    )
+def _mean_scores(batches: Sequence[Mapping[str, Tensor]]) -> Scores:
+    """Means over scenes."""
+    gathered = {name: torch.cat([batch[name] for batch in batches], dim=1).double() for name in batches[0]}
+    means = {name: values.mean(dim=1).tolist() for name, values in gathered.items()}
+    layers = []
+    for layer, (head_hits, head_gains) in enumerate(zip(means["head_hit"], means["head_gain"], strict=True)):
+        best = max(range(len(head_hits)), key=lambda head: (head_hits[head], head_gains[head]))
+        hit, gain, variation = (means[name][layer] for name in ("hit", "gain", "variation"))
+        layers.append(LayerScores(layer, hit, gain, best, head_hits[best], head_gains[best], variation))
+    return Scores(gathered["exact"].shape[1], tuple(layers), means["exact"][0])
 
 
 def shares(weights: Float[Tensor, "*lead M"]) -> Float[Tensor, "*lead M"]:
@@ -187,10 +170,6 @@ class Candidates:
     random: VisionTransformer
     original: VisionTransformer | None = None
 
-    @property
-    def compared(self) -> dict[str, VisionTransformer]:
-        return {"trained": self.shipped, "random": self.random}
-
 
 def load_candidates(patch_size: int, weights: Path | None = None) -> Candidates:
     """The demo model of this patch size; weights: a file in place of the packaged one.
@@ -200,24 +179,12 @@ def load_candidates(patch_size: int, weights: Path | None = None) -> Candidates:
     """
     name = f"demo_vit_p{patch_size}"
     random = load_model(name, weights="random", device="cpu").model
-    content = read_checkpoint(weights).content if weights else None
-    if not isinstance(content, Mapping) or "average" not in content:
-        shipped = load_model(name, weights=weights or "auto", device="cpu").model
+    shipped = load_model(name, weights=weights or "auto", device="cpu").model
+    checkpoint = read_checkpoint(weights) if weights else None
+    if checkpoint is None or "average" not in checkpoint.content:
         return Candidates(shipped, random)
-    average = content["average"]
-    rounded = {key: tensor.half().float() for key, tensor in average.items()}
-    return Candidates(_with_weights(name, rounded), random, _with_weights(name, average))
-
-
-def _with_weights(name: str, state: Mapping[str, Tensor]) -> VisionTransformer:
-    model = VisionTransformer(find_model(name))
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        raise CheckpointError(
-            f"the checkpoint's averaged weights do not fit {name!r}; is it of another patch size?"
-        ) from error
-    return model.eval().requires_grad_(False)
+    original = load_model(name, weights=f"{checkpoint.path}#average", device="cpu").model
+    return Candidates(deepcopy(original).half().float(), random, original)
 
 
 def rounding_effect(candidates: Candidates, draw: Draw, scenes: int) -> float | None:

@@ -24,7 +24,7 @@ class Evaluation:
 
 def evaluate(patch_size: int, candidates: Candidates, *, scenes: int, sizes: Sequence[int]) -> Evaluation:
     """A demo model on square scenes of each size in pixels, and on foreign scenes."""
-    models = candidates.compared
+    models = {"trained": candidates.shipped, "random": candidates.random}
     squares = [(side, side) for side in sizes]
     return Evaluation(
         name=f"demo_vit_p{patch_size}",
