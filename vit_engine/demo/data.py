@@ -1,7 +1,7 @@
 """Endless batches of fresh scenes, the same for the same seed however often training is resumed."""
 
-from collections import OrderedDict
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,16 +18,12 @@ FRESH_SHARE = 0.25  # of a batch is drawn anew, the rest comes turned and recolo
 WINDOW_BATCHES = 12
 
 
-@dataclass(frozen=True)
-class Batch:
-    """images: (B, 3, height, width), normalised. labels: (B, classes), summing to 1.
+class Batch(NamedTuple):
+    """Scenes to train on."""
 
-    patches: (B, rows * cols, 1 + classes), the share of each patch that is ground, then each class.
-    """
-
-    images: Tensor
-    labels: Tensor
-    patches: Tensor
+    images: Tensor  # (B, 3, height, width), normalised
+    labels: Tensor  # (B, classes), summing to 1
+    patches: Tensor  # (B, rows * cols, 1 + classes): the share of each patch that is ground, then each class
 
 
 def normalise(pixels: np.ndarray) -> Tensor:
@@ -47,7 +43,8 @@ class SceneStream:
 
     def __init__(self, seed: int, size: Size, patch_size: int) -> None:
         self.seed, self.size, self.patch_size = seed, size, patch_size
-        self._cache: OrderedDict[int, Scene] = OrderedDict()
+        first = TRAINING_SEED * (1 + seed)
+        self._scene = lru_cache(maxsize=2 * WINDOW_BATCHES * 32)(lambda number: draw_scene(first + number, size))
 
     def batch(self, step: int, count: int) -> Batch:
         """The batch of this training step, of `count` pictures."""
@@ -63,13 +60,6 @@ class SceneStream:
         for row, scene in enumerate(scenes):
             labels[row, list(scene.labels)] = 1 / len(scene.labels)
         return Batch(normalise(np.stack(pixels)), labels, patch_shares(np.stack(masks), self.patch_size))
-
-    def _scene(self, seed: int) -> Scene:
-        if seed not in self._cache:
-            self._cache[seed] = draw_scene(TRAINING_SEED * (1 + self.seed) + seed, self.size)
-            if len(self._cache) > 2 * WINDOW_BATCHES * 32:
-                self._cache.popitem(last=False)
-        return self._cache[seed]
 
 
 def _augment(rng: np.random.Generator, scene: Scene) -> tuple[np.ndarray, np.ndarray]:

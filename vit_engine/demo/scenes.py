@@ -21,15 +21,11 @@ SUPERSAMPLING = 2
 
 @dataclass(frozen=True)
 class Scene:
-    """A picture and what is in it.
+    """A picture and what is in it."""
 
-    pixels: uint8 (height, width, 3). labels: class indices into CLASSES, ascending, no repeats.
-    mask: uint8 (height, width); 0 where there is ground, class index + 1 where there is an object.
-    """
-
-    pixels: np.ndarray
-    labels: tuple[int, ...]
-    mask: np.ndarray
+    pixels: np.ndarray  # uint8 (height, width, 3)
+    labels: tuple[int, ...]  # class indices into CLASSES, ascending, no repeats
+    mask: np.ndarray  # uint8 (height, width); 0 where there is ground, class index + 1 where there is an object
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -60,13 +56,10 @@ def _colour(rng: Rng) -> np.ndarray:
     return colour.mean() + (colour - colour.mean()) * rng.uniform(0, 1) ** 0.5
 
 
-def _upsampled(values: np.ndarray, size: Size) -> np.ndarray:
-    return np.asarray(Image.fromarray(values.astype(np.float32)).resize((size[1], size[0]), Image.Resampling.BICUBIC))
-
-
 def _clouds(rng: Rng, size: Size) -> np.ndarray:
     cells = rng.integers(2, 10)
-    return _upsampled(rng.uniform(0, 1, (cells, cells)), size)
+    coarse = Image.fromarray(rng.uniform(0, 1, (cells, cells)).astype(np.float32))
+    return np.asarray(coarse.resize((size[1], size[0]), Image.Resampling.BICUBIC))
 
 
 def _gradient(rng: Rng, size: Size) -> np.ndarray:
