@@ -4,12 +4,14 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 
 import numpy as np
+from scipy.special import entr
 
 from vit_engine.analysis.methods import RAW, Target
 from vit_engine.analysis.run import Run, Traced
-from vit_engine.analysis.similarity import Head, HeadSimilarity, comparing_heads, head_similarity, traced_layers
+from vit_engine.analysis.similarity import Head, HeadSimilarity, comparing_heads, head_similarity
 from vit_engine.errors import SpecError
 from vit_engine.spec import Query
 from vit_engine.trace import AttentionTrace
@@ -74,7 +76,7 @@ def rank_heads(
     run, asked = Run.of(run), comparing_heads(method)
     if similarity is None:
         similarity = head_similarity(run, query=query, method=method, target=target)
-    if similarity.heads != _heads(run.trace):
+    if similarity.heads != tuple(product(sorted(run.trace.layers), range(run.trace.spec.heads))):
         raise SpecError("similarity must be of all traced heads: take head_similarity(trace, query=query).")
     distributions = partial(asked.distributions, run, query=query, target=target)
     entries = (
@@ -107,17 +109,13 @@ def _titles(role: str, redundant_bits: float) -> tuple[tuple[str, str, str], ...
     )
 
 
-def _heads(trace: AttentionTrace) -> tuple[Head, ...]:
-    return tuple((layer, head) for layer in traced_layers(trace, "all") for head in range(trace.spec.heads))
-
-
 def _focused(
     trace: AttentionTrace, distributions: Callable[..., np.ndarray], count: int, role: str
 ) -> Iterator[RankedHead]:
-    layers, patches = traced_layers(trace, "all"), trace.grid.patches
+    layers, patches = sorted(trace.layers), trace.grid.patches
     if patches == 1:
         return  # nothing to share out
-    nats = np.stack([_entropies(distributions(layer=layer)) for layer in layers])
+    nats = np.stack([entr(distributions(layer=layer)).sum(axis=-1) for layer in layers])
     shares = nats / math.log(patches)
     for row, head in _first(shares, count):
         shared, mean = math.exp(nats[row, head]), shares[row].mean()
@@ -166,12 +164,6 @@ def _redundant(similarity: HeadSimilarity, count: int, threshold: float) -> Iter
             f"The most typical is layer {layer}, head {head}."
         )
         yield RankedHead(layer, head, mean, "bits", reason, group)
-
-
-def _entropies(distributions: np.ndarray) -> np.ndarray:
-    """−Σ p ln p over the last axis, in nats."""
-    logs = np.log(np.where(distributions > 0, distributions, 1))
-    return np.asarray(-(distributions * logs).sum(axis=-1))
 
 
 def _first(values: np.ndarray, count: int) -> Iterator[tuple[int, int]]:
