@@ -25,26 +25,19 @@ _MISSPELT = re.compile(
 
 @dataclass(frozen=True)
 class Pane:
-    """What one map of several is of.
+    """What one map of several is of. SpecError for a model, method, head or query that cannot be."""
 
-    model: a model's name, or a checkpoint's. layer: from 0; negative from the last. head: a number from 0,
-    or "mean", "max", "min" over heads. method: a name in vit_engine.analysis.methods. query: "shared" (what all panes
-    share: the CLS token, or a point of the picture), "cls", or a point of its own, rounded to four decimals,
-    as it is written. SpecError for a model, method, head or query that cannot be.
-    """
-
-    model: str
-    layer: int = -1
-    head: int | str = "mean"
-    method: str = RAW
-    query: str | Point = "shared"
+    model: str  # a model's name, or a checkpoint's
+    layer: int = -1  # from 0; negative from the last
+    head: int | str = "mean"  # a number from 0, or "mean", "max", "min" over heads
+    method: str = RAW  # a name in METHODS
+    query: str | Point = "shared"  # with all panes; or "cls"; or a point of its own, rounded as it is written
 
     def __post_init__(self) -> None:
         if not self.model:
             raise SpecError("a pane needs the name of a model; got an empty one.")
         methods.find_method(self.method)
-        known = self.head in REDUCTIONS if isinstance(self.head, str) else self.head >= 0
-        if not known:
+        if self.head not in REDUCTIONS if isinstance(self.head, str) else self.head < 0:
             raise SpecError(
                 f"a pane's head must be a number from 0 or one of {', '.join(REDUCTIONS)}; got {self.head!r}."
             )
@@ -116,10 +109,9 @@ def letter(number: int) -> str:
 
 
 def query_patch(query: str | Point, point: Point | None, grid: TokenGrid, frame: tuple[int, int]) -> Query:
-    """The query of a pane in its own grid: "cls", or the patch (row, col) that a point falls in.
+    """The query of a pane in its own grid: "cls", or the patch (row, col) that a point falls in or is nearest to.
 
-    point: the shared one, None for the CLS token. frame: the scaled picture (height, width) in pixels, before
-    the crop; a point in what was cropped away is the nearest patch's.
+    point: the shared one, None for the CLS token. frame: the picture (height, width) in pixels, before the crop.
     """
     chosen = point if query == "shared" else query
     if chosen is None or isinstance(chosen, str):

@@ -85,10 +85,9 @@ def _distribution(shown: AttentionMap, grid: TokenGrid) -> np.ndarray:
 
 
 def _covered_by(first: TokenGrid, second: TokenGrid) -> tuple[slice, slice]:
-    """The patches of the common grid that lie wholly in both pictures.
+    """The patches of the common grid that lie wholly in both pictures, whose crops to whole patches differ.
 
-    Crops to whole patches differ. The strip that only one map has is none of the other's values: correlations
-    would find the same dark edge in any two maps.
+    In the strip that only one map has, correlations would find the same dark edge in any two maps.
     """
     patch = common_grid(first, second).patch_size
     rows, cols = min(first.height, second.height) // patch, min(first.width, second.width) // patch
@@ -136,8 +135,7 @@ def _kept_areas(shown: AttentionMap, grid: TokenGrid, keep: float) -> np.ndarray
 def _overlap(first: np.ndarray, second: np.ndarray) -> float:
     """Intersection over union of kept areas; NaN where nothing is kept.
 
-    A patch of the common grid is one of the finer map's, which keeps it wholly or not at all: what both keep
-    of it is the smaller area.
+    A patch of the common grid is the finer map's, which keeps all of it or nothing: both keep the smaller area.
     """
     union = np.maximum(first, second).sum()
     return float(np.minimum(first, second).sum() / union) if union else math.nan
