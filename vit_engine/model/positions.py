@@ -7,6 +7,7 @@ the model's specification and is chosen by name.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -24,26 +25,12 @@ def _dino(patches: Tensor, target: Grid) -> Tensor:
     return functional.interpolate(patches, scale_factor=scale, mode="bicubic")
 
 
-def _bicubic(patches: Tensor, target: Grid) -> Tensor:
-    """Bicubic to the exact size, without antialiasing."""
-    return functional.interpolate(patches, size=target, mode="bicubic")
-
-
-def _antialias(patches: Tensor, target: Grid) -> Tensor:
-    """Bicubic to the exact size, with antialiasing: timm, and DINOv2 with registers."""
-    return functional.interpolate(patches, size=target, mode="bicubic", antialias=True)
-
-
-def _corners(patches: Tensor, target: Grid) -> Tensor:
-    """Bicubic with the corner patches on each other: torchvision's interpolate_embeddings."""
-    return functional.interpolate(patches, size=target, mode="bicubic", align_corners=True)
-
-
+_bicubic = partial(functional.interpolate, mode="bicubic")  # to the exact size, without antialiasing
 RESAMPLINGS: dict[str, Callable[[Tensor, Grid], Tensor]] = {
     "dino": _dino,  # and DINOv2 without registers
     "bicubic": _bicubic,
-    "antialias": _antialias,
-    "corners": _corners,
+    "antialias": partial(_bicubic, antialias=True),  # timm, and DINOv2 with registers
+    "corners": partial(_bicubic, align_corners=True),  # corner patches on each other: torchvision
 }
 
 

@@ -35,19 +35,14 @@ COARSE_SCORE = 100.0  # measured: up to here, float32 scores give entropies with
 
 @dataclass(frozen=True)
 class AttentionPlan:
-    """What to find out about one layer's attention.
-
-    entropy: entropies, prefix mass and maximum of every query. distance: mean attention distance of
-    every patch query. argmax: which key every query gives its largest weight. output: the mixed values,
-    which a later layer needs. chunk_bytes: the size that one chunk of scores may have; None fits the device.
-    """
+    """What to find out about one layer's attention."""
 
     grid: TokenGrid
-    entropy: bool = True
-    distance: bool = True
-    argmax: bool = True
-    output: bool = True
-    chunk_bytes: int | None = None
+    entropy: bool = True  # entropies, prefix mass and maximum of every query
+    distance: bool = True  # mean attention distance of every patch query
+    argmax: bool = True  # which key every query gives its largest weight
+    output: bool = True  # the mixed values, which a later layer needs
+    chunk_bytes: int | None = None  # the size that one chunk of scores may have; None fits the device
 
     @property
     def quantities(self) -> tuple[str, ...]:
@@ -58,27 +53,19 @@ class AttentionPlan:
 
 @dataclass(frozen=True)
 class StreamedAttention:
-    """One layer's attention, reduced over keys; H heads, N tokens, d head dimensions, float32.
+    """One layer's attention, reduced over keys; H heads, N tokens, d head dimensions, (B, H, N) and float32.
 
-    log_normaliser: (B, H, N), ln Σ_j exp(s_j).
-    output: (B, H, N, d), in the dtype of the values.
-    entropy: (B, H, N), nats, over all keys, 0..ln N.
-    patch_entropy: (B, H, N), nats, over patch keys renormalised, 0..ln(patches).
-    prefix_mass: (B, H, N), the share of the prefix keys, 0..1.
-    maximum: (B, H, N), the largest weight over all keys, 0..1.
-    distance: (B, H, patches), pixels: for each patch query Σ_j p_j ‖Δ_j‖ over patch keys renormalised.
-    argmax: (B, H, N), int64: the token that has the largest weight as a key; of equal ones the first.
     What the plan did not ask for is None.
     """
 
-    log_normaliser: Tensor
-    output: Tensor | None = None
-    entropy: Tensor | None = None
-    patch_entropy: Tensor | None = None
-    prefix_mass: Tensor | None = None
-    maximum: Tensor | None = None
-    distance: Tensor | None = None
-    argmax: Tensor | None = None
+    log_normaliser: Tensor  # ln Σ_j exp(s_j)
+    output: Tensor | None = None  # (B, H, N, d), in the dtype of the values
+    entropy: Tensor | None = None  # nats, over all keys, 0..ln N
+    patch_entropy: Tensor | None = None  # nats, over patch keys renormalised, 0..ln(patches)
+    prefix_mass: Tensor | None = None  # the share of the prefix keys, 0..1
+    maximum: Tensor | None = None  # the largest weight over all keys, 0..1
+    distance: Tensor | None = None  # (B, H, patches), pixels: Σ_j p_j ‖Δ_j‖ over patch keys renormalised
+    argmax: Tensor | None = None  # int64: the token that has the largest weight as a key; of equal ones the first
 
 
 def explicit_weights(

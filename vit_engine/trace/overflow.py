@@ -18,15 +18,14 @@ class Overflow:
     """
 
     def __init__(self, loaded: LoadedModel) -> None:
-        """Room for two norms a layer is made before the run: what is kept among its tensors leaves holes in memory."""
+        """Has room for two norms a layer, which among the run's tensors would leave holes in memory."""
         widened = torch.promote_types(loaded.dtype, torch.float32)
         self._layers: list[int] = []
         self._norms = torch.empty(2 * loaded.spec.depth + 2, dtype=widened, device=loaded.device)
 
     def add(self, layer: int, values: Tensor) -> None:
         """Of a layer, or EMBEDDING; in float32 at least, because half precision ends at 65,504."""
-        place = self._norms[len(self._layers)]
-        torch.linalg.vector_norm(values, dtype=self._norms.dtype, out=place)
+        torch.linalg.vector_norm(values, dtype=self._norms.dtype, out=self._norms[len(self._layers)])
         self._layers.append(layer)
 
     def require_none(self, output: Tensor | None, loaded: LoadedModel) -> None:

@@ -5,7 +5,7 @@ follows from them exactly: softmax(scale · q kᵀ).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -91,7 +91,7 @@ class AttentionTrace:
     head_statistics: HeadStatistics | None
     predictions: tuple[Prediction, ...]
     seconds: float
-    random: bool = field(default=False)
+    random: bool = False
 
     def __post_init__(self) -> None:
         self._share(self.layers)
@@ -102,12 +102,8 @@ class AttentionTrace:
                     f"layers of {self.spec.name!r} are 0..{self.spec.depth - 1} with queries of shape {expected}; "
                     f"got layer {number} with {tuple(layer.queries.shape)}."
                 )
-        table = self.head_statistics
-        if table is not None and (table.layers, table.grid, table.heads) != (
-            tuple(self.layers),
-            self.grid,
-            self.spec.heads,
-        ):
+        table, own = self.head_statistics, (tuple(self.layers), self.grid, self.spec.heads)
+        if table is not None and (table.layers, table.grid, table.heads) != own:
             raise SpecError(
                 f"a trace of layers {list(self.layers)} with {self.spec.heads} heads on {self.grid} needs statistics "
                 f"of just these; got layers {list(table.layers)}, {table.heads} heads, {table.grid}."

@@ -94,9 +94,8 @@ def _memory_errors(grid: TokenGrid, loaded: LoadedModel) -> Iterator[None]:
 class _TraceBuilder:
     """Takes each layer's record as it comes, and keeps what the trace and its statistics need.
 
-    What is kept has its memory before the run begins: made among the run's own tensors, which come and
-    go, it would leave holes that nothing fits. Everything stays on the device until the last layer is
-    done: the run never waits for the host.
+    What is kept has its memory before the run begins: among the run's own tensors, which come and go, it would leave
+    holes that nothing fits. It stays on the device until the last layer is done: the run never waits for the host.
     """
 
     def __init__(
@@ -117,14 +116,8 @@ class _TraceBuilder:
         empty = partial(torch.empty, device=loaded.device)
         shape = spec.heads, grid.tokens, spec.dim // spec.heads
         widened = torch.promote_types(loaded.dtype, torch.float32)
-        self.store = {
-            layer: (
-                empty(shape, dtype=loaded.dtype),
-                empty(shape, dtype=loaded.dtype),
-                empty(shape[:2], dtype=widened),
-            )
-            for layer in sorted(traced)
-        }
+        vectors = partial(empty, shape, dtype=loaded.dtype)
+        self.store = {layer: (vectors(), vectors(), empty(shape[:2], dtype=widened)) for layer in sorted(traced)}
         self.streamed = {
             name: (made, empty(len(traced), spec.heads))
             for name, made in ((name, statistic.made) for name, statistic in STATISTICS.items())
@@ -163,8 +156,6 @@ class _TraceBuilder:
 
 
 def _predictions(output: Tensor, spec: ModelSpec) -> tuple[Prediction, ...]:
-    if not spec.class_names:
-        return ()
     probabilities = output.float().softmax(dim=-1).cpu().tolist()
     ranked = sorted(zip(spec.class_names, probabilities, strict=True), key=lambda pair: -pair[1])
-    return tuple(Prediction(label, probability) for label, probability in ranked)
+    return tuple(Prediction(*pair) for pair in ranked)

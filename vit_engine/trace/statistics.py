@@ -276,11 +276,9 @@ def gini(weights: np.ndarray) -> np.ndarray:
     (2 Σ_i i·w_(i)) / (n Σ w) − (n + 1) / n with w ascending and i from 1; 0 where there is no weight.
     """
     ascending = np.sort(weights.astype(np.float64), axis=-1)
-    count = ascending.shape[-1]
-    total = ascending.sum(axis=-1)
+    count, total = ascending.shape[-1], ascending.sum(axis=-1)
     ranked = (ascending * np.arange(1, count + 1)).sum(axis=-1)
-    safe = np.where(total > 0, total, 1)
-    result = 2 * ranked / (count * safe) - (count + 1) / count
+    result = 2 * ranked / (count * np.where(total > 0, total, 1)) - (count + 1) / count
     return np.where(total > 0, np.clip(result, 0, 1), 0).astype(np.float32)
 
 
