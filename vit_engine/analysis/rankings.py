@@ -66,10 +66,9 @@ def rank_heads(
     """The heads that are most focused, most local, most global, most unlike their layer's, and redundant groups.
 
     run: or a trace alone. query: "cls" or a patch (row, col); it and method, a name in METHODS, are of all but the
-    distances, which are means over all patch queries. count: how many each ranking names at most. redundant_bits: 0..1.
-    similarity: of all traced heads for this query and method, where it is known already. Local and global have no
-    entries where the trace has no distances. Heads that are equal stand by layer and number. Raises SpecError for a
-    query, a method or a number that cannot be.
+    distances, which are means over all patch queries; without them, local and global have no entries. count: how many
+    each ranking names at most. redundant_bits: 0..1. similarity: of all traced heads for this query and method, where
+    it is known already. Equal heads stand by layer and number. SpecError for what cannot be.
     """
     if count < 1:
         raise SpecError(f"count must be at least 1; got {count}.")

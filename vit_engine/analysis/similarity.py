@@ -56,10 +56,7 @@ class HeadSimilarity:
 
     @cached_property
     def tree(self) -> np.ndarray:
-        """The heads' hierarchical clustering, as scipy has it: (n - 1, 4), average linkage of roots of divergences.
-
-        Leaves are ordered so that neighbours are as near as the tree allows (Bar-Joseph et al. 2001).
-        """
+        """The heads' clustering, as scipy has it: (n - 1, 4), average linkage of roots of divergences, ordered."""
         if len(self.heads) == 1:
             return np.empty((0, 4))
         roots = np.sqrt(self.divergence.astype(np.float64))
@@ -122,10 +119,9 @@ def head_similarity(
 ) -> HeadSimilarity:
     """How far apart the maps of all heads are, for one query, over patches renormalised to sum to 1.
 
-    run: or a trace alone, which is enough for methods that read attention. layers: "all" that were traced, one or
-    several; negative from the last. query: "cls" or a patch (row, col). method: a name in METHODS. Exact, in float64,
-    and linear in the patches. SpecError for a layer or a query that is not here, and for a method that has no map of
-    each head or needs more than there is.
+    run: or a trace alone. layers: "all" that were traced, one or several; negative from the last. query: "cls" or a
+    patch (row, col). method: a name in METHODS. Exact, in float64, and linear in the patches. SpecError for a layer or
+    a query that is not here, and for a method that has no map of each head or needs more than there is.
     """
     run, asked = Run.of(run), comparing_heads(method)
     numbers = sorted(run.trace.layers if layers == "all" else run.trace.spec.layer_numbers(layers))
@@ -145,8 +141,7 @@ def comparing_heads(name: str) -> Method:
 def jensen_shannon(distributions: np.ndarray) -> np.ndarray:
     """The divergence of every two of n distributions (n, K) that sum to 1: float32 (n, n), in bits, 0..1.
 
-    Entropies of mixtures: JSD = H((p + q) / 2) − ½ H(p) − ½ H(q), of which only the first is new for each pair.
-    Computed block by block: what is in memory beside the result is bounded.
+    JSD = H((p + q) / 2) − ½ H(p) − ½ H(q), of which only the first is new for each pair; in blocks of bounded memory.
     """
     count, choices = distributions.shape
     p = distributions.astype(np.float64, copy=False)

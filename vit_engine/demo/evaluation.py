@@ -4,8 +4,7 @@ Scored is the CLS query's attention to patches, renormalised over them, layer by
 hit        the patch with the largest share is more than a quarter object;
 gain       Σ share · coverage over the scene's object area: 1 is what blind attention gets;
 variation  total variation ½ Σ |p − q| between two heads, mean over pairs: 0 where heads are alike.
-The head mean is the mean of the weights, then renormalised. The best head is chosen on the same
-scenes, by hits, and both its numbers are given: of four heads this flatters it a little.
+The head mean is that of the weights, then renormalised. The best head is chosen by hits on the same scenes.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -78,10 +77,7 @@ def cls_attention(
 
 
 def score_models(models: Mapping[str, VisionTransformer], draw: Draw, scenes: int) -> dict[str, Scores]:
-    """Every model on the scenes draw(0), draw(1), …, drawn once for all; the models have one patch size.
-
-    Raises SpecError for more scenes than there are seeds below the training's.
-    """
+    """Models of one patch size on scenes draw(0), draw(1), …; SpecError for a number that reaches the training's."""
     if not 1 <= scenes <= TRAINING_SEED:
         raise SpecError(f"scenes must be in 1..{TRAINING_SEED:,}, seeds beyond are trained on; got {scenes:,}.")
     parts: dict[str, list[dict[str, Tensor]]] = {name: [] for name in models}
@@ -174,8 +170,7 @@ class Candidates:
 def load_candidates(patch_size: int, weights: Path | None = None) -> Candidates:
     """The demo model of this patch size; weights: a file in place of the packaged one.
 
-    Of a training checkpoint the averaged weights are taken, rounded to float16 as they would ship, and
-    kept in float32 too. Raises CheckpointError for a file that does not fit.
+    A training checkpoint's averaged weights are rounded to float16, as they would ship. CheckpointError for a misfit.
     """
     name = f"demo_vit_p{patch_size}"
     random = load_model(name, weights="random", device="cpu").model

@@ -1,7 +1,6 @@
 """Generated scenes: one or two objects on a textured ground with clutter, from a seed alone.
 
-The demo models learn from these and the dashboard offers some as samples. Pillow and NumPy only;
-where every object stands is known, so that attention can be scored against it.
+The demo models learn from these, and the dashboard offers some as samples. Attention is scored against their masks.
 """
 
 from collections.abc import Callable

@@ -1,8 +1,7 @@
 """The demo models' training: scenes in, weights out; resumable, the same from the same seed.
 
-The loss is cross-entropy of the CLS token's logits against the classes present (each 1/k), plus an
-auxiliary cross-entropy of every patch token after the penultimate block, through a linear layer
-that is thrown away, against what covers the patch. Attention itself is never supervised.
+The loss is cross-entropy of the CLS token's logits against the classes present (each 1/k), plus that of every patch
+token after the penultimate block, through a linear layer that is thrown away, against what covers the patch.
 """
 
 import math
@@ -117,10 +116,7 @@ def _sines(rows: int, cols: int, dim: int) -> Tensor:
 
 
 class Trainer:
-    """A run that can stop after any step and go on from its checkpoint file.
-
-    Raises CheckpointError for a checkpoint that is damaged or of another recipe, or does not say which it is of.
-    """
+    """A run that goes on from its checkpoint file; CheckpointError for a damaged one, or one of another recipe."""
 
     _PARTS = ("model", "average", "auxiliary", "optimizer")
 

@@ -1,11 +1,8 @@
 """The parts of a transformer block.
 
-Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words" (arXiv 2010.11929); equations are numbered as
-there. Parameter names are those of facebookresearch/dino and dinov2, so their state dicts load as they
-are. B is the batch, N the tokens, D the embedding dimension, H the heads, d = D / H.
-
-Attention is returned when an AttentionPlan asks for it. Nothing is kept on the modules, so one model
-serves any number of threads.
+Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words" (arXiv 2010.11929); equations are numbered as there. Parameter
+names are those of facebookresearch/dino and dinov2. B is the batch, N the tokens, D the embedding dimension, H the
+heads, d = D / H. Nothing is kept on the modules, so one model serves any number of threads.
 """
 
 from collections.abc import Callable

@@ -1,8 +1,7 @@
 """The whole Vision Transformer: from pictures to tokens, through the blocks, to classes.
 
-Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words" (arXiv 2010.11929), with what later models
-added as options: registers, a distillation token, LayerScale, gated MLPs, rotary positions. B is the
-batch, N the tokens, D the embedding dimension, H the heads.
+Dosovitskiy et al. 2021 (arXiv 2010.11929), with what later models added as options: registers, a distillation token,
+LayerScale, gated MLPs, rotary positions. B is the batch, N the tokens, D the embedding dimension, H the heads.
 """
 
 import math
@@ -25,9 +24,10 @@ from vit_engine.spec import ModelSpec, whole_patches
 class PatchEmbed(nn.Module):
     """A picture cut into patches, each projected to a token (eq. 1): a convolution as wide as its stride."""
 
-    def __init__(self, *, patch_size: int, in_channels: int, dim: int, bias: bool = True) -> None:
+    def __init__(self, spec: ModelSpec, *, in_channels: int) -> None:
         super().__init__()
-        self.proj = nn.Conv2d(in_channels, dim, kernel_size=patch_size, stride=patch_size, bias=bias)
+        patch = spec.patch_size
+        self.proj = nn.Conv2d(in_channels, spec.dim, kernel_size=patch, stride=patch, bias=spec.patch_bias)
 
     def forward(self, images: Float[Tensor, "B C height width"]) -> Float[Tensor, "B N D"]:
         return rearrange(self.proj(images), "b d rows cols -> b (rows cols) d")
@@ -72,9 +72,7 @@ class VisionTransformer(nn.Module):
         self.native_grid = spec.grid(*spec.native_size).shape
         self.with_position = 1 + spec.distilled  # tokens before the patches that have one
 
-        self.patch_embed = PatchEmbed(
-            patch_size=spec.patch_size, in_channels=in_channels, dim=dim, bias=spec.patch_bias
-        )
+        self.patch_embed = PatchEmbed(spec, in_channels=in_channels)
         self.cls_token = _tokens(1, dim)
         self.dist_token = _tokens(1, dim) if spec.distilled else None
         self.register_tokens = _tokens(spec.registers, dim) if spec.registers else None
@@ -97,8 +95,7 @@ class VisionTransformer(nn.Module):
     def initialise(self, generator: torch.Generator | None = None) -> None:
         """Fresh weights: truncated normal (std 0.02) for tokens, positions and linear layers.
 
-        The patch projection keeps the convolution's usual uniform range, as in DINO. LayerScale begins
-        at 1, and rotary periods are DINOv3's.
+        The patch projection is uniform, as in DINO. LayerScale begins at 1, and rotary periods are DINOv3's.
         """
         for tokens in (self.cls_token, self.dist_token, self.register_tokens, self.pos_embed):
             if tokens is not None:
@@ -172,8 +169,8 @@ class VisionTransformer(nn.Module):
 
         plans: what is wanted of a layer's attention, by layer; layers without one run plainly. Last comes the number of
         layers, with the tokens that the last one leaves: classify() makes of them what forward() returns. With `output`
-        False only attention is wanted, and the run ends in that of the last layer that has a plan.
-        Whoever drops each record before asking for the next leaves its memory to the layer's MLP.
+        False the run ends in the attention of the last layer that has a plan. Whoever drops each record before asking
+        for the next leaves its memory to the layer's MLP.
         """
         last = len(self.blocks) if output else max(plans, default=-1)
         if last < 0:

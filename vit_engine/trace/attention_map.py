@@ -36,10 +36,7 @@ class AttentionMap:
 
 
 def reduce_heads(maps: np.ndarray, head: int | str, spec: ModelSpec) -> np.ndarray:
-    """One map (rows, cols) of those of all heads (heads, rows, cols): of a head, or "mean", "max", "min" over them.
-
-    Raises SpecError for a head that the model does not have.
-    """
+    """One map (rows, cols) of those of all heads (heads, rows, cols); SpecError for a head that there is not."""
     if isinstance(head, str) and head in REDUCTIONS:
         return REDUCTIONS[head](torch.from_numpy(maps), dim=0).numpy()
     if not isinstance(head, Integral) or not 0 <= head < spec.heads:

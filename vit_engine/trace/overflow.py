@@ -13,8 +13,7 @@ _PLACES = {CLASSIFIER: "the classifier", EMBEDDING: "the embedding of patches"}
 class Overflow:
     """Norms of what each layer leaves. They stay on the device, and are looked at once, after the run.
 
-    The sum of squares is what LayerNorm's variance needs, so tokens of 1e20 are too large for float32, although they
-    are finite: every variance is infinite, and every map uniform.
+    Finite tokens of 1e20 are too large for float32, too: LayerNorm needs sums of squares, and maps would be uniform.
     """
 
     def __init__(self, loaded: LoadedModel) -> None:

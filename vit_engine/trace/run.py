@@ -33,13 +33,12 @@ def attend(
 ) -> AttentionTrace:
     """Run the model on one picture and keep its attention: exact, in memory linear in the tokens.
 
-    layers: "all", a layer, or several; negative ones count from the last. Only these are analysed, and the
-    run ends in the last of them, but where the model has classes: predictions need all layers to run.
-    statistics: "all", "entropy" (neither distances nor argmax) or "none". progress(fraction, message) is called
-    after each layer's attention; what it raises stops the run. Safe to call from many threads at once. Raises
-    SpecError for layers or statistics that do not exist, or an image prepared for another patch size;
-    ResourceError, before anything is run, where the run needs more than memory_budget(), and where memory
-    runs out all the same; NumericalError where the activations overflow.
+    layers: "all", a layer, or several; negative ones count from the last. Only these are analysed, and the run ends in
+    the last of them, unless classes need all. statistics: "all", "entropy" (neither distances nor argmax) or
+    "none". progress(fraction, message) is called after each layer's attention; what it raises stops the run. Safe to
+    call from many threads at once. Raises SpecError for layers or statistics that do not exist, or an image prepared
+    for another patch size; ResourceError, before anything is run, where the run needs more than memory_budget(), and
+    where memory runs out all the same; NumericalError where the activations overflow.
     """
     started = time.perf_counter()
     spec, grid = loaded.spec, prepared.grid
@@ -47,11 +46,14 @@ def attend(
     check_memory(spec, grid, layers=layers, statistics=statistics, device=loaded.device, dtype=loaded.dtype)
     traced, plan = spec.layer_numbers(layers), attention_plan(grid, statistics)
     with torch.inference_mode(), _memory_errors(grid, loaded):
-        builder = _TraceBuilder(loaded, grid, traced, plan, progress)
+        builder = _TraceBuilder(loaded, grid, traced, plan)
+        last = spec.depth if spec.class_names else max(traced) + 1  # predictions need every layer
         images = prepared.tensor.unsqueeze(0).to(loaded.device, loaded.dtype)
         for layer, record in loaded.model.record(images, dict.fromkeys(traced, plan), output=bool(spec.class_names)):
             builder.add(layer, record)
             del record  # the MLP needs the memory
+            if progress is not None and layer < spec.depth:
+                progress((layer + 1) / last, f"layer {layer + 1} of {spec.depth}")
         builder.overflow.require_none(builder.output, loaded)
         head_statistics = None if statistics == "none" else builder.statistics()
         predictions = () if builder.output is None else _predictions(builder.output[0], spec)
@@ -98,20 +100,12 @@ class _TraceBuilder:
     holes that nothing fits. It stays on the device until the last layer is done: the run never waits for the host.
     """
 
-    def __init__(
-        self,
-        loaded: LoadedModel,
-        grid: TokenGrid,
-        traced: Collection[int],
-        plan: AttentionPlan,
-        progress: Progress | None,
-    ) -> None:
+    def __init__(self, loaded: LoadedModel, grid: TokenGrid, traced: Collection[int], plan: AttentionPlan) -> None:
         spec = loaded.spec
-        self.spec, self.grid, self.progress = spec, grid, progress
+        self.spec, self.grid = spec, grid
         self.overflow = Overflow(loaded)
         self.classify = loaded.model.classify
         self.output: Tensor | None = None
-        self.last = spec.depth - 1 if spec.class_names else max(traced)  # predictions need every layer
         self.layers: dict[int, LayerTrace] = {}
         empty = partial(torch.empty, device=loaded.device)
         shape = spec.heads, grid.tokens, spec.dim // spec.heads
@@ -128,11 +122,8 @@ class _TraceBuilder:
         self.overflow.add(layer - 1, record.tokens)  # which the layer before has left
         if layer == self.spec.depth:
             self.output = self.classify(record.tokens)
-            return
-        if record.attention is not None:
+        elif record.attention is not None:
             self._keep(layer, record.attention)
-        if self.progress is not None:
-            self.progress((layer + 1) / (self.last + 1), f"layer {layer + 1} of {self.spec.depth}")
 
     def _keep(self, layer: int, attention: LayerAttention) -> None:
         streamed = attention.streamed

@@ -1,8 +1,7 @@
 """Statistics of every head's attention: what each of them is, how it is made, and their table.
 
 Entropy: H = −Σ p ln p (Clark et al. 2019, arXiv 1906.04341; Zhai et al. 2023, arXiv 2303.06296).
-Mean attention distance: Dosovitskiy et al. 2021 (arXiv 2010.11929), figure 7, over patch keys
-renormalised. Which keys and which queries a number is over is part of its name.
+Mean attention distance: Dosovitskiy et al. 2021 (arXiv 2010.11929), figure 7, over patch keys renormalised.
 """
 
 import math
@@ -215,11 +214,9 @@ COLUMNS: tuple[Column, ...] = (
 class HeadStatistics:
     """Every statistic for (layer, head), each float32 (layers, heads): an attribute by its name in STATISTICS.
 
-    The unit of a measured one may be left out: `cls_entropy` is `cls_entropy_nats`, `distance` is `distance_px`.
-    None if it was not asked for.
-
-    layers: the layers' numbers, counted from 0. measured: those that are not another one in another unit, by name.
-    The arrays cannot be written to.
+    The unit of a measured one may be left out: `cls_entropy` is `cls_entropy_nats`, `distance` is `distance_px`. None
+    if it was not asked for. layers: the layers' numbers, counted from 0. measured: those that are not another one in
+    another unit, by name. The arrays cannot be written to.
     """
 
     layers: tuple[int, ...]
@@ -256,10 +253,7 @@ class HeadStatistics:
         return first.shape[-1] if first.ndim else 0
 
     def to_frame(self) -> pd.DataFrame:
-        """One row for each (layer, head); the columns are those of COLUMNS, in that order.
-
-        What was not asked for has no column. The table is the caller's own.
-        """
+        """One row for each (layer, head), the caller's own. Columns: those of COLUMNS that were asked for, in order."""
         return self._frame.copy()
 
     @cached_property

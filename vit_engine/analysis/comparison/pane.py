@@ -57,9 +57,8 @@ class Pane:
     def parse(cls, text: str) -> "Pane":
         """A pane as __str__ writes it; ":HEAD", ":METHOD" and ":QUERY" may be left out. SpecError for anything else.
 
-        A model's name may have colons and numbers in it, as 'C:\\\\vit:3.pth': what is read as layer, head and
-        the rest is the last that can be. 'a:3:7' is head 7 of layer 3 of 'a'; layer 7 of a model called 'a:3' is
-        'a:3:7:mean'.
+        A model's name may have colons and numbers, as 'C:\\\\vit:3.pth': layer, head and the rest are the last that can
+        be. 'a:3:7' is head 7 of layer 3 of 'a'; layer 7 of a model called 'a:3' is 'a:3:7:mean'.
         """
         found = _read(text) or _MISSPELT.fullmatch(text)
         if found is None:

@@ -21,10 +21,9 @@ class Agreement:
     """How much two maps agree, on their common grid, each normalised to sum 1 over the patches.
 
     pearson, spearman: −1..1, over the patches that both pictures cover wholly; NaN where a map is even there.
-    jsd_bits: Jensen-Shannon divergence in bits, 0 (the same) to 1 (nothing in common). iou: intersection over
-    union, by area, of each map's own patches that hold the share `keep` of its mass, 0..1; NaN where both keep
-    nothing. shift_px: between the centres of mass, in pixels. All are NaN where a map has no mass, or values
-    that are not finite: there is nothing to agree with.
+    jsd_bits: Jensen-Shannon divergence in bits, 0 (the same) to 1 (nothing in common). iou: intersection over union, by
+    area, of each map's own patches that hold the share `keep` of its mass, 0..1; NaN where both keep nothing. shift_px:
+    between the centres of mass, in pixels. All are NaN where a map has no mass, or values that are not finite.
     """
 
     pearson: float
@@ -38,8 +37,7 @@ class Agreement:
 def agreement(first: AttentionMap, second: AttentionMap, *, keep: float = 0.6) -> Agreement:
     """How much two maps of one picture agree, whatever their patch sizes. Symmetric.
 
-    keep: the share of the mass, 0..1, whose patches are compared as masks. SpecError for another, and for a
-    map with negative values, which is no distribution.
+    keep: the share of the mass, 0..1, whose patches are compared as masks. SpecError for another and negative values.
     """
     check_share(keep)
     grid = common_grid(first.grid, second.grid)

@@ -10,8 +10,7 @@ from vit_engine.trace.attention_map import AttentionMap
 def map_entropy(shown: AttentionMap) -> tuple[float, float]:
     """Entropy of a map, normalised to sum 1 over the patches: in bits, and divided by the largest possible, 0..1.
 
-    The second compares across patch sizes. NaNs where the map has no mass, or a value
-    below 0 or that is not finite; 0 and 0 for a single patch.
+    NaNs where the map has no mass, or a value below 0 or that is not finite; 0 and 0 for a single patch.
     """
     values = shown.values.astype(np.float64).ravel()
     total = values.sum()

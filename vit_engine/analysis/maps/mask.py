@@ -11,9 +11,9 @@ FINE = 4  # cells a side of a patch, where outlines are traced
 def mass_mask(values: np.ndarray, keep: float) -> np.ndarray:
     """The smallest set of largest values that holds at least `keep` (0..1) of the mass: bool, of the values' shape.
 
-    Values equal to the smallest of them are kept too, so that no order among equals matters; what differs by
-    a rounding is equal. keep = 0 keeps nothing, keep = 1 everything; below 1 nothing is kept of values without
-    mass or with a NaN among them. SpecError for a share outside 0..1, or for values that are negative or infinite.
+    Values equal to the smallest of them, but for a rounding, are kept too. keep = 0 keeps nothing, keep = 1 everything;
+    below 1 nothing is kept of values without mass or with a NaN. SpecError for another share, or for values that are
+    negative or infinite.
     """
     check_share(keep)
     if (values < 0).any() or np.isinf(values).any():

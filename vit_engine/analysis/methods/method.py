@@ -1,7 +1,4 @@
-"""The seam of methods: what a method says of itself, and how it is asked.
-
-A method's file has one function, from a run to the maps of all heads. Everything else is written once, here.
-"""
+"""What a method says of itself, and how it is asked: all that a method's own file need not say."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
