@@ -1,9 +1,8 @@
 """Which head to look at: rankings of a trace's heads, with reasons in words."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import product
 
 import numpy as np
@@ -73,13 +72,15 @@ def rank_heads(
     if count < 1:
         raise SpecError(f"count must be at least 1; got {count}.")
     run, asked = Run.of(run), comparing_heads(method)
+    layers = sorted(run.trace.layers)
     if similarity is None:
         similarity = head_similarity(run, query=query, method=method, target=target)
-    if similarity.heads != tuple(product(sorted(run.trace.layers), range(run.trace.spec.heads))):
+    if similarity.heads != tuple(product(layers, range(run.trace.spec.heads))):
         raise SpecError("similarity must be of all traced heads: take head_similarity(trace, query=query).")
-    distributions = partial(asked.distributions, run, query=query, target=target)
+    maps = (asked.distributions(run, layer=layer, query=query, target=target) for layer in layers)
+    nats = np.stack([entr(each).sum(axis=-1) for each in maps])
     entries = (
-        _focused(run.trace, distributions, count, asked.role),
+        _focused(run.trace, nats, count, asked.role),
         _by_distance(run.trace, count, sign=1),
         _by_distance(run.trace, count, sign=-1),
         _unlike(similarity, count),
@@ -90,7 +91,6 @@ def rank_heads(
 
 
 def _titles(role: str, redundant_bits: float) -> tuple[tuple[str, str, str], ...]:
-    """Name, title and meaning of each ranking."""
     return (
         ("focused", "Most focused", f"{_FOCUS[role][0]}: lowest entropy over patches, over its largest."),
         ("local", "Most local", "Patches attend to what is near them: smallest mean attention distance."),
@@ -108,13 +108,10 @@ def _titles(role: str, redundant_bits: float) -> tuple[tuple[str, str, str], ...
     )
 
 
-def _focused(
-    trace: AttentionTrace, distributions: Callable[..., np.ndarray], count: int, role: str
-) -> Iterator[RankedHead]:
+def _focused(trace: AttentionTrace, nats: np.ndarray, count: int, role: str) -> Iterator[RankedHead]:
     layers, patches = sorted(trace.layers), trace.grid.patches
     if patches == 1:
         return  # nothing to share out
-    nats = np.stack([entr(distributions(layer=layer)).sum(axis=-1) for layer in layers])
     shares = nats / math.log(patches)
     for row, head in _first(shares, count):
         shared, mean = math.exp(nats[row, head]), shares[row].mean()

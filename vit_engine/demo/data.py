@@ -47,7 +47,6 @@ class SceneStream:
         self._scene = lru_cache(maxsize=2 * WINDOW_BATCHES * 32)(lambda number: draw_scene(first + number, size))
 
     def batch(self, step: int, count: int) -> Batch:
-        """The batch of this training step, of `count` pictures."""
         rng = np.random.default_rng([self.seed, step, *self.size])
         fresh = max(1, int(count * FRESH_SHARE))
         end = (step + WINDOW_BATCHES) * fresh

@@ -111,7 +111,6 @@ def _scene_scores(weights: Float[Tensor, "layers B H M"], coverage: Float[Tensor
 
 
 def _mean_scores(batches: Sequence[Mapping[str, Tensor]]) -> Scores:
-    """Means over scenes."""
     gathered = {name: torch.cat([batch[name] for batch in batches], dim=1).double() for name in batches[0]}
     means = {name: values.mean(dim=1).tolist() for name, values in gathered.items()}
     layers = []

@@ -125,8 +125,9 @@ class Trainer:
         self.model = build_model(recipe)
         self.auxiliary = nn.Linear(recipe.dim, 1 + len(CLASSES))
         self.average = build_model(recipe).requires_grad_(False)
-        decayed = [p for p in self._parameters() if p.ndim >= 2]
-        others = [p for p in self._parameters() if p.ndim < 2]
+        self.parameters = [*self.model.parameters(), *self.auxiliary.parameters()]
+        decayed = [p for p in self.parameters if p.ndim >= 2]
+        others = [p for p in self.parameters if p.ndim < 2]
         groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=recipe.betas)
         self.streams = {size: SceneStream(recipe.seed, size, recipe.patch_size) for size in recipe.sizes}
@@ -134,9 +135,6 @@ class Trainer:
         self.step, self.seconds = 0, 0.0
         if self.checkpoint.exists():
             self._restore()
-
-    def _parameters(self) -> list[nn.Parameter]:
-        return [*self.model.parameters(), *self.auxiliary.parameters()]
 
     def run(self, *, until: int | None = None) -> None:
         """Train to the recipe's last step, or to step `until`."""
@@ -170,7 +168,7 @@ class Trainer:
         patch_loss = _balanced_patch_loss(patches, batch.patches)
         self.optimizer.zero_grad(set_to_none=True)
         (class_loss + self.recipe.auxiliary_weight * patch_loss).backward()
-        nn.utils.clip_grad_norm_(self._parameters(), 1.0)
+        nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimizer.step()
         decay = min(EMA_DECAY, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
@@ -237,7 +235,6 @@ class Trainer:
 
 
 def _as_text(recipe: Recipe) -> dict[str, str]:
-    """Each setting of a recipe as Python writes it."""
     return {name: repr(value) for name, value in vars(recipe).items()}
 
 

@@ -106,7 +106,7 @@ def _sum_patches(q: Tensor, k: Tensor, v: Tensor, scale: float, plan: AttentionP
         try:
             return _PatchSums.of(q, k, v, scale=scale, plan=plan, shape=shape)
         except torch.OutOfMemoryError:
-            if shape.is_least:
+            if shape == ChunkShape(heads=1, queries=1, patch_rows=1):
                 raise
         shape = ChunkShape.within(shape.scores(plan.grid), q.shape[0], plan.grid)  # a quarter of the bytes
 
@@ -141,7 +141,6 @@ class _PatchSums:
         return sums
 
     def add(self, chunk: Chunk, q: Tensor, k: Tensor, v: Tensor) -> None:
-        """Take a chunk in."""
         cells = (*q.shape[:2], k.shape[1])
         t, weights = (buffer[: math.prod(cells)].view(cells) for buffer in self.scratch)
         torch.bmm(q, k.mT, out=t)

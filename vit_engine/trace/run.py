@@ -12,7 +12,7 @@ from torch import Tensor
 from vit_engine.devices import out_of_memory
 from vit_engine.errors import ResourceError, SpecError
 from vit_engine.image import PreparedImage
-from vit_engine.model import LayerAttention, LayerRecord
+from vit_engine.model import LayerRecord
 from vit_engine.model.streaming import AttentionPlan
 from vit_engine.planning import attention_plan, check_memory
 from vit_engine.progress import Progress
@@ -34,11 +34,11 @@ def attend(
     """Run the model on one picture and keep its attention: exact, in memory linear in the tokens.
 
     layers: "all", a layer, or several; negative ones count from the last. Only these are analysed, and the run ends in
-    the last of them, unless classes need all. statistics: "all", "entropy" (neither distances nor argmax) or
-    "none". progress(fraction, message) is called after each layer's attention; what it raises stops the run. Safe to
-    call from many threads at once. Raises SpecError for layers or statistics that do not exist, or an image prepared
-    for another patch size; ResourceError, before anything is run, where the run needs more than memory_budget(), and
-    where memory runs out all the same; NumericalError where the activations overflow.
+    the last of them, unless the model has classes, which need all. statistics: "all", "entropy" (neither distances nor
+    argmax) or "none". progress(fraction, message) is called after each layer's attention; what it raises stops the run.
+    Safe to call from many threads at once. Raises SpecError for layers or statistics that do not exist, or an image
+    prepared for another patch size; ResourceError, before anything is run, where the run needs more than
+    memory_budget(), and where memory runs out all the same; NumericalError where the activations overflow.
     """
     started = time.perf_counter()
     spec, grid = loaded.spec, prepared.grid
@@ -122,10 +122,9 @@ class _TraceBuilder:
         self.overflow.add(layer - 1, record.tokens)  # which the layer before has left
         if layer == self.spec.depth:
             self.output = self.classify(record.tokens)
-        elif record.attention is not None:
-            self._keep(layer, record.attention)
-
-    def _keep(self, layer: int, attention: LayerAttention) -> None:
+        attention = record.attention
+        if attention is None:
+            return
         streamed = attention.streamed
         self.overflow.add(layer, streamed.log_normaliser)
         queries, keys, log_normalisers = self.store.pop(layer)

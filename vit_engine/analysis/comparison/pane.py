@@ -17,10 +17,8 @@ DECIMALS = 4  # of a point: a tenth of a pixel in a thousand
 
 _LAYER = r":(?P<layer>-?[0-9]{1,9})"
 _NUMBER = r"-?[0-9]{1,20}(?:\.[0-9]{1,20})?"
-# As above but for words that nothing is called: only read to say which of them is wrong.
-_MISSPELT = re.compile(
-    rf"(?P<model>.+?){_LAYER}:(?P<head>[0-9]{{1,9}}|[a-zA-Z]\w*)(?::(?P<method>\w+))?(?::(?P<query>.+))?", re.DOTALL
-)
+# But for words that nothing is called: only read to say which of them is wrong.
+_MISSPELT = rf"(?P<model>.+?){_LAYER}:(?P<head>[0-9]{{1,9}}|[a-zA-Z]\w*)(?::(?P<method>\w+))?(?::(?P<query>.+))?"
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ class Pane:
         A model's name may have colons and numbers, as 'C:\\\\vit:3.pth': layer, head and the rest are the last that can
         be. 'a:3:7' is head 7 of layer 3 of 'a'; layer 7 of a model called 'a:3' is 'a:3:7:mean'.
         """
-        found = _read(text) or _MISSPELT.fullmatch(text)
+        found = _read(text)
         if found is None:
             raise SpecError(
                 f"a pane is MODEL:LAYER, MODEL:LAYER:HEAD, and perhaps :METHOD and :QUERY, as 'dino_vits8:11:mean'; "
@@ -77,12 +75,12 @@ class Pane:
 
 
 def _read(text: str) -> re.Match[str] | None:
-    """The reading with the longest name of a model: with a head if there is one, else without."""
+    """The reading with the longest name of a model: with a head if there is one, else without, else misspelt."""
     head = rf":(?P<head>{'|'.join(REDUCTIONS)}|[0-9]{{1,9}})"
     method = "|".join(re.escape(method.name) for method in methods.METHODS)
     rest = rf"(?::(?P<method>{method}))?(?::(?P<query>{'|'.join(FIXED_QUERIES)}|{_NUMBER},{_NUMBER}))?"
-    readings = (re.fullmatch(rf"(?P<model>.+){_LAYER}{each}{rest}", text, re.DOTALL) for each in (head, f"(?:{head})?"))
-    return next((found for found in readings if found), None)
+    patterns = *(rf"(?P<model>.+){_LAYER}{each}{rest}" for each in (head, f"(?:{head})?")), _MISSPELT
+    return next(filter(None, (re.fullmatch(pattern, text, re.DOTALL) for pattern in patterns)), None)
 
 
 def _point(text: str) -> Point:

@@ -68,7 +68,6 @@ class Comparison:
 
     @property
     def base(self) -> PaneResult:
-        """The reference pane."""
         return next((one for one in self.results if one.name == self.reference), self.results[0])
 
 

@@ -44,7 +44,10 @@ def agreement(first: AttentionMap, second: AttentionMap, *, keep: float = 0.6) -
     p, q = _distribution(first, grid), _distribution(second, grid)
     if np.isnan(p).any() or np.isnan(q).any():
         return Agreement(math.nan, math.nan, math.nan, math.nan, math.nan, keep)
-    both = _covered_by(first.grid, second.grid)
+    # Crops differ: in the strip that only one map has, correlations would find the same dark edge in any two maps.
+    rows = min(first.grid.height, second.grid.height) // grid.patch_size
+    cols = min(first.grid.width, second.grid.width) // grid.patch_size
+    both = slice(rows), slice(cols)
     (y, x), (other_y, other_x) = centre_of_mass(first), centre_of_mass(second)
     return Agreement(
         pearson=_correlation(p[both], q[both]),
@@ -80,16 +83,6 @@ def _distribution(shown: AttentionMap, grid: TokenGrid) -> np.ndarray:
     if not 0 < total < math.inf:
         return np.full(grid.shape, math.nan)
     return resample(values / total, shown.grid, grid)
-
-
-def _covered_by(first: TokenGrid, second: TokenGrid) -> tuple[slice, slice]:
-    """The patches of the common grid that lie wholly in both pictures, whose crops to whole patches differ.
-
-    In the strip that only one map has, correlations would find the same dark edge in any two maps.
-    """
-    patch = common_grid(first, second).patch_size
-    rows, cols = min(first.height, second.height) // patch, min(first.width, second.width) // patch
-    return slice(rows), slice(cols)
 
 
 def _correlation(p: np.ndarray, q: np.ndarray) -> float:
