@@ -9,7 +9,8 @@ trace.attention_map(layer=-1, head="mean", query="cls").values
 trace.statistics.to_frame()
 """
 
-from vit_engine.analysis.maps import Agreement, agreement, difference, mass_mask
+from vit_engine.analysis.maps.agreement import Agreement, agreement, difference
+from vit_engine.analysis.maps.mask import mass_mask
 from vit_engine.analysis.methods import METHODS, Method, find_method
 from vit_engine.analysis.rankings import RankedHead, Ranking, rank_heads
 from vit_engine.analysis.run import Run

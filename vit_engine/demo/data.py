@@ -49,8 +49,8 @@ class SceneStream:
     def batch(self, step: int, count: int) -> Batch:
         rng = np.random.default_rng([self.seed, step, *self.size])
         fresh = max(1, int(count * FRESH_SHARE))
-        end = (step + WINDOW_BATCHES) * fresh
-        seeds = rng.choice(np.arange(end - WINDOW_BATCHES * fresh, end), count, replace=count > WINDOW_BATCHES * fresh)
+        window = WINDOW_BATCHES * fresh
+        seeds = step * fresh + rng.choice(window, count, replace=count > window)
         scenes = [self._scene(int(seed)) for seed in seeds]
         pixels, masks = zip(*(_augment(rng, scene) for scene in scenes), strict=True)
         if rng.random() < 0.5 and self.size[0] != self.size[1]:

@@ -7,7 +7,7 @@ variation  total variation ½ Σ |p − q| between two heads, mean over pairs: 0
 The head mean is that of the weights, then renormalised. The best head is chosen by hits on the same scenes.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import combinations
@@ -82,7 +82,9 @@ def score_models(models: Mapping[str, VisionTransformer], draw: Draw, scenes: in
         raise SpecError(f"scenes must be in 1..{TRAINING_SEED:,}, seeds beyond are trained on; got {scenes:,}.")
     parts: dict[str, list[dict[str, Tensor]]] = {name: [] for name in models}
     patch_size = next(iter(models.values())).patch_size
-    for batch in _batches(draw, scenes, patch_size):
+    count = max(1, BATCH_TOKENS * patch_size**2 // draw(0).mask.size)
+    for start in range(0, scenes, count):
+        batch = [draw(seed) for seed in range(start, min(start + count, scenes))]
         images = normalise(np.stack([scene.pixels for scene in batch]))
         coverage = 1 - patch_shares(np.stack([scene.mask for scene in batch]), patch_size)[..., 0]
         for name, model in models.items():
@@ -90,12 +92,6 @@ def score_models(models: Mapping[str, VisionTransformer], draw: Draw, scenes: in
             exact = {"exact": exact_sets(logits, batch)[None]}
             parts[name].append(_scene_scores(rows[..., model.prefix :], coverage) | exact)
     return {name: _mean_scores(each) for name, each in parts.items()}
-
-
-def _batches(draw: Draw, scenes: int, patch_size: int) -> Iterator[list[Scene]]:
-    count = max(1, BATCH_TOKENS * patch_size**2 // draw(0).mask.size)
-    for start in range(0, scenes, count):
-        yield [draw(seed) for seed in range(start, min(start + count, scenes))]
 
 
 def _scene_scores(weights: Float[Tensor, "layers B H M"], coverage: Float[Tensor, "B M"]) -> dict[str, Tensor]:

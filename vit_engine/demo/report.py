@@ -9,6 +9,7 @@ from vit_engine.demo.foreign import FOREIGN_SIZE, NOISES, draw_foreign
 from vit_engine.demo.scenes import Size, draw_scene
 
 ROUNDING_SCENES = 32
+RANDOM = " (random)"  # behind the columns of the same architecture with random weights
 
 Row = dict[str, str]  # of a table: column -> text
 
@@ -59,12 +60,12 @@ def markdown(evaluation: Evaluation) -> str:
 
 
 def _better_layer(place: Row, scores: Mapping[str, Scores], *, exact: bool) -> Row:
-    numbers = {}
-    for name, each in scores.items():
-        exact_set = {"exact set": f"{each.exact_set:.0%}"} if exact else {}
-        numbers[name] = _pairs(each.better_of_last_two) | exact_set
-    place = place | {"layer": str(scores["trained"].better_of_last_two.layer)}
-    return place | numbers["trained"] | _of_random(numbers["random"])
+    row = place | {"layer": str(scores["trained"].better_of_last_two.layer)}
+    for name, suffix in (("trained", ""), ("random", RANDOM)):
+        row |= _pairs(scores[name].better_of_last_two, suffix)
+        if exact:
+            row[f"exact set{suffix}"] = f"{scores[name].exact_set:.0%}"
+    return row
 
 
 def _every_layer(size: Size, scores: Mapping[str, Scores]) -> Iterator[Row]:
@@ -72,19 +73,13 @@ def _every_layer(size: Size, scores: Mapping[str, Scores]) -> Iterator[Row]:
     for layer, blind in zip(scores["trained"].layers, scores["random"].layers, strict=True):
         number = f"**{layer.layer}**" if layer.layer == better else str(layer.layer)
         place = {"size": _pixels(size), "layer": number}
-        trained = _pairs(layer) | {"best head": str(layer.best_head), "variation": f"{layer.variation:.2f}"}
-        yield place | trained | _of_random(_pairs(blind) | {"variation": f"{blind.variation:.2f}"})
+        trained = _pairs(layer, "") | {"best head": str(layer.best_head), "variation": f"{layer.variation:.2f}"}
+        yield place | trained | _pairs(blind, RANDOM) | {f"variation{RANDOM}": f"{blind.variation:.2f}"}
 
 
-def _of_random(numbers: Row) -> Row:
-    return {f"{name} (random)": number for name, number in numbers.items()}
-
-
-def _pairs(layer: LayerScores) -> Row:
-    return {
-        "hit": f"{layer.hit:.2f} / {layer.best_head_hit:.2f}",
-        "gain": f"{layer.gain:.1f} / {layer.best_head_gain:.1f}",
-    }
+def _pairs(layer: LayerScores, suffix: str) -> Row:
+    hits = f"{layer.hit:.2f} / {layer.best_head_hit:.2f}"
+    return {f"hit{suffix}": hits, f"gain{suffix}": f"{layer.gain:.1f} / {layer.best_head_gain:.1f}"}
 
 
 def _pixels(size: Size) -> str:

@@ -65,12 +65,13 @@ class Pane:
                 f"got {text!r}."
             )
         head, query = found["head"] or "mean", found["query"] or "shared"
+        point = re.fullmatch(rf"({_NUMBER}),({_NUMBER})", query)
         return cls(
             found["model"],
             int(found["layer"]),
             int(head) if head.isdecimal() else head,
             found["method"] or RAW,
-            _point(query) if re.fullmatch(rf"{_NUMBER},{_NUMBER}", query) else query,
+            (float(point[1]), float(point[2])) if point else query,
         )
 
 
@@ -81,11 +82,6 @@ def _read(text: str) -> re.Match[str] | None:
     rest = rf"(?::(?P<method>{method}))?(?::(?P<query>{'|'.join(FIXED_QUERIES)}|{_NUMBER},{_NUMBER}))?"
     patterns = *(rf"(?P<model>.+){_LAYER}{each}{rest}" for each in (head, f"(?:{head})?")), _MISSPELT
     return next(filter(None, (re.fullmatch(pattern, text, re.DOTALL) for pattern in patterns)), None)
-
-
-def _point(text: str) -> Point:
-    y, x = text.split(",")
-    return float(y), float(x)
 
 
 def _checked(query: str | Point) -> str | Point:

@@ -6,7 +6,7 @@ from itertools import combinations
 import pandas as pd
 
 from vit_engine.analysis.comparison.results import Comparison, PaneResult
-from vit_engine.analysis.maps import agreement
+from vit_engine.analysis.maps.agreement import agreement
 from vit_engine.errors import SpecError
 from vit_engine.trace.statistics import STATISTICS, Column
 
