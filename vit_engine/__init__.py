@@ -26,7 +26,7 @@ from vit_engine.errors import (
 )
 from vit_engine.image import PreparedImage, open_image, prepare_image
 from vit_engine.model import VisionTransformer
-from vit_engine.model.presets import vit_base, vit_small, vit_tiny
+from vit_engine.model.vit import vit_base, vit_small, vit_tiny
 from vit_engine.planning import Estimate, estimate
 from vit_engine.registry import list_models
 from vit_engine.resources.budget import memory_budget

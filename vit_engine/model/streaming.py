@@ -4,12 +4,11 @@ For every query, with scores s_j = scale · q·k_j, the pass leaves the output �
 log-normaliser ln Σ exp s_j, and from the same chunks the entropies and the mean distance. Memory is
 linear in the tokens: one chunk of scores lives at a time, sized to a core's cache.
 
-Over the patch keys read so far four sums stand for each query, taken from the largest score m:
-Z = Σ e^t, M = Σ e^t t, L = Σ e^t ‖Δ‖ and Σ e^t v, where t = s − m ≤ 0. A chunk that raises m by δ
-shrinks them by f = e^−δ, and M becomes f·(M − δZ) (Milakov & Gimelshein 2018, arXiv 1805.02867, with
-a moment added). The entropy ln Z − M / Z is a sum of two terms that are never negative: nothing
-cancels, and one-hot attention gives exactly 0. Scores too large for float32 to know their differences
-are taken in float64, on a CPU, where looking at them costs nothing.
+Over the patch keys read so far four sums stand for each query, taken from the largest score m: Z = Σ e^t, M = Σ e^t t,
+L = Σ e^t ‖Δ‖ and Σ e^t v, where t = s − m ≤ 0. A chunk that raises m by δ shrinks them by f = e^−δ, and M becomes
+f·(M − δZ) (Milakov & Gimelshein 2018, arXiv 1805.02867, with a moment added). The entropy ln Z − M / Z is a sum of two
+terms that are never negative: nothing cancels, and one-hot attention gives exactly 0. Scores too large for float32 to
+know their differences are taken in float64, on a CPU, where looking at them costs nothing.
 
 Prefix keys are few and join at the end: what goes to patches alone is known, renormalised, even where
 the prefix takes all the mass.
@@ -159,9 +158,7 @@ class _PatchSums:
 
     @staticmethod
     def _take_argmax(known: Tensor, t: Tensor, numbers: Tensor, *, spare: Tensor) -> None:
-        """Keep the first key at the maximum, where t is 0: all others are moved out of reach. PyTorch's argmax takes
-        several times as long as two passes that are vectorised.
-        """
+        """Keep the first key at the maximum, where t is 0. PyTorch's argmax takes longer than two vectorised passes."""
         torch.add(numbers, t, alpha=OUT_OF_REACH, out=spare)
         torch.maximum(known, spare.amax(dim=-1, keepdim=True), out=known)
 

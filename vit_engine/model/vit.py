@@ -7,7 +7,7 @@ LayerScale, gated MLPs, rotary positions. B is the batch, N the tokens, D the em
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import torch
 from einops import rearrange
@@ -70,7 +70,8 @@ class VisionTransformer(nn.Module):
         self.resampling = spec.resampling
         self.pooling = spec.pooling
         self.native_grid = spec.grid(*spec.native_size).shape
-        self.with_position = 1 + spec.distilled  # tokens before the patches that have one
+        self.prefix = spec.prefix  # tokens before the patches: CLS, a distillation token if there is one, registers
+        self.with_position = 1 + spec.distilled  # of these, those that have one
 
         self.patch_embed = PatchEmbed(spec, in_channels=in_channels)
         self.cls_token = _tokens(1, dim)
@@ -107,11 +108,6 @@ class VisionTransformer(nn.Module):
             nn.init.uniform_(projection, -bound, bound, generator=generator)
         for module in self.modules():
             initialise_part(module, generator)
-
-    @property
-    def prefix(self) -> int:
-        """Tokens before the patches: CLS, a distillation token if there is one, registers."""
-        return self.with_position + (0 if self.register_tokens is None else self.register_tokens.shape[1])
 
     def embed(self, images: Float[Tensor, "B C height width"]) -> Float[Tensor, "B N D"]:
         """Tokens before the first block."""
@@ -208,3 +204,38 @@ class VisionTransformer(nn.Module):
             if len(self.blocks) - layer <= n:
                 outputs.append(self.norm(x))
         return outputs
+
+
+# The usual sizes, with DINO's parameter names.
+_BESIDE_SPEC = ("in_channels", "dropout", "attention_dropout", "drop_path")  # what a model takes and no spec says
+
+
+def vit_tiny(patch_size: int = 16, **options: Any) -> VisionTransformer:
+    """ViT-Ti: D 192, 12 layers, 3 heads (Touvron et al. 2021, arXiv 2012.12877). Resampling "dino" by default."""
+    return _build("ViT-Ti", patch_size=patch_size, dim=192, heads=3, **options)
+
+
+def vit_small(patch_size: int = 16, **options: Any) -> VisionTransformer:
+    """ViT-S: D 384, 12 layers, 6 heads (Touvron et al. 2021, arXiv 2012.12877). Resampling "dino" by default."""
+    return _build("ViT-S", patch_size=patch_size, dim=384, heads=6, **options)
+
+
+def vit_base(patch_size: int = 16, **options: Any) -> VisionTransformer:
+    """ViT-B: D 768, 12 layers, 12 heads (Dosovitskiy et al. 2021, arXiv 2010.11929). Resampling "dino" by default."""
+    return _build("ViT-B", patch_size=patch_size, dim=768, heads=12, **options)
+
+
+def _build(
+    name: str, *, image_size: tuple[int, int] = (224, 224), class_count: int = 0, **options: Any
+) -> VisionTransformer:
+    """image_size: (height, width) in pixels. class_count: 0 leaves the classifier out. options: of spec and model."""
+    beside = {key: options.pop(key) for key in _BESIDE_SPEC if key in options}
+    spec = ModelSpec(
+        name=name,
+        title=name,
+        family="vit",
+        native_size=image_size,
+        class_names=tuple(f"class {number}" for number in range(class_count)),
+        **{"depth": 12, "resampling": "dino", **options},
+    )
+    return VisionTransformer(spec, **beside)
