@@ -28,11 +28,9 @@ class AttentionMap:
     unit: str = WEIGHT
 
     def __post_init__(self) -> None:
-        if self.values.shape != self.grid.shape or self.values.dtype != np.float32:
-            raise SpecError(
-                f"an attention map needs float32 values of shape {self.grid.shape}; "
-                f"got {self.values.dtype} {self.values.shape}."
-            )
+        shape, dtype = self.values.shape, self.values.dtype
+        if shape != self.grid.shape or dtype != np.float32:
+            raise SpecError(f"an attention map needs float32 values of shape {self.grid.shape}; got {dtype} {shape}.")
 
 
 def reduce_heads(maps: np.ndarray, head: int | str, spec: ModelSpec) -> np.ndarray:

@@ -7,7 +7,7 @@ Mean attention distance: Dosovitskiy et al. 2021 (arXiv 2010.11929), figure 7, o
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -46,12 +46,15 @@ class FromCls:
     reduce: Callable[[ClsRows], Tensor | np.ndarray]
 
 
+_mean = partial(torch.mean, dim=-1)
+
+
 @dataclass(frozen=True)
 class FromQueries:
     """Made of a field of StreamedAttention, (heads, queries), reduced to (heads,); where a plan asks for the field."""
 
     quantity: str
-    reduce: Callable[[Tensor], Tensor]
+    reduce: Callable[[Tensor], Tensor] = _mean
 
 
 @dataclass(frozen=True)
@@ -69,10 +72,6 @@ class Statistic(Column):
     made: FromCls | FromQueries | Converted
     comparable: bool = False  # means the same for any number of tokens
     counted: bool = False  # in whole queries: where two keys are nearly equal, a rounding moves it by some of them
-
-
-def _mean(values: Tensor) -> Tensor:
-    return values.mean(dim=-1)
 
 
 def _mean_exponential(values: Tensor) -> Tensor:
@@ -124,14 +123,14 @@ def _entropies(
 _ALL = (
     *_entropies("cls", "", FromCls(lambda cls: _entropy(cls.weights))),
     *_entropies("cls", "patch_", FromCls(lambda cls: _entropy(cls.patch_weights))),
-    *_entropies("mean", "", FromQueries("entropy", _mean), FromQueries("entropy", _mean_exponential)),
-    *_entropies("mean", "patch_", FromQueries("patch_entropy", _mean), FromQueries("patch_entropy", _mean_exponential)),
+    *_entropies("mean", "", FromQueries("entropy"), FromQueries("entropy", _mean_exponential)),
+    *_entropies("mean", "patch_", FromQueries("patch_entropy"), FromQueries("patch_entropy", _mean_exponential)),
     Statistic(
         "distance_px",
         "distance",
         "px",
         "Mean distance from a patch query to what it attends to, over patch keys.",
-        FromQueries("distance", _mean),
+        FromQueries("distance"),
         comparable=True,
     ),
     Statistic(
@@ -161,7 +160,7 @@ _ALL = (
         "mean → prefix",
         "0..1",
         "Weight on CLS and registers, mean over all queries.",
-        FromQueries("prefix_mass", _mean),
+        FromQueries("prefix_mass"),
     ),
     Statistic(
         "cls_maximum",
@@ -175,7 +174,7 @@ _ALL = (
         "mean maximum",
         "0..1",
         "Largest weight of a query, mean over all queries.",
-        FromQueries("maximum", _mean),
+        FromQueries("maximum"),
     ),
     Statistic(
         "cls_gini",
