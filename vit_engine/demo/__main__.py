@@ -1,9 +1,4 @@
-"""python -m vit_engine.demo: train the demo models, evaluate them, and draw scenes.
-
-python -m vit_engine.demo train --patch 16 --folder training
-python -m vit_engine.demo evaluate --all
-python -m vit_engine.demo scenes --count 8 --out scenes
-"""
+"""python -m vit_engine.demo: train the demo models, evaluate them, and draw scenes; the model card has examples."""
 
 import argparse
 import hashlib

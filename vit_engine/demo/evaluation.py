@@ -10,7 +10,6 @@ The head mean is that of the weights, then renormalised. The best head is chosen
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 from typing import cast
 
@@ -135,10 +134,9 @@ def gains(attended: Float[Tensor, "*lead M"], coverage: Float[Tensor, "*tail M"]
 
 def variation(heads: Float[Tensor, "*lead H M"]) -> Tensor:
     """Total variation between heads' distributions, 0..1, mean over all pairs; 0 for a single head."""
-    pairs = list(combinations(range(heads.shape[-2]), 2))
-    if not pairs:
+    if heads.shape[-2] == 1:
         return torch.zeros(heads.shape[:-2])
-    first, second = (heads[..., list(side), :] for side in zip(*pairs, strict=True))
+    first, second = (heads[..., side, :] for side in torch.combinations(torch.arange(heads.shape[-2])).unbind(1))
     return (first - second).abs().sum(dim=-1).mean(dim=-1) / 2
 
 

@@ -35,10 +35,9 @@ class Pane:
         if not self.model:
             raise SpecError("a pane needs the name of a model; got an empty one.")
         methods.find_method(self.method)
-        if self.head not in REDUCTIONS if isinstance(self.head, str) else self.head < 0:
-            raise SpecError(
-                f"a pane's head must be a number from 0 or one of {', '.join(REDUCTIONS)}; got {self.head!r}."
-            )
+        head = self.head
+        if head not in REDUCTIONS if isinstance(head, str) else head < 0:
+            raise SpecError(f"a pane's head must be a number from 0 or one of {', '.join(REDUCTIONS)}; got {head!r}.")
         object.__setattr__(self, "query", _checked(self.query))
 
     def __str__(self) -> str:

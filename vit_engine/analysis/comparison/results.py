@@ -39,11 +39,7 @@ class PaneResult:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Several maps of one picture.
-
-    SpecError for a share outside 0..1, for no pane or more than MAX_PANES, for names that are not each pane's own, and
-    for panes of several pictures or other sizes.
-    """
+    """Several maps of one picture at one size; SpecError for other panes, none or too many, or one name twice."""
 
     results: tuple[PaneResult, ...]  # one that could not be shown is left out, the others keep their names
     frame: tuple[int, int]  # the scaled picture (height, width) in pixels, before the crop to patches

@@ -42,8 +42,7 @@ def check_share(keep: float) -> None:
 def contours(mask: np.ndarray) -> tuple[np.ndarray, ...]:
     """The outlines of a mask (rows, cols): each float64 (points, 2) of (row, col), patch middles at whole numbers.
 
-    Outlines close, also at the picture's edge, and run along the patches' edges; a corner is cut by an eighth
-    of a patch. From scikit-image's marching squares, on each patch as FINE × FINE cells.
+    They close, also at the picture's edge, and run along edges of patches, whose corners are cut by an eighth.
     """
     from skimage.measure import find_contours  # noqa: PLC0415  (slow to import, and only masks need it)
 
