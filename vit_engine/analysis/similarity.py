@@ -100,7 +100,6 @@ class HeadSimilarity:
         return self.divergence[np.ix_(places, places)]
 
     def _branches(self, threshold: float) -> Iterator[list[int]]:
-        """Places of the heads of each of these branches."""
         members = {place: [place] for place in range(len(self.heads))}
         for number, (one, other) in enumerate(self.tree[:, :2].astype(int).tolist(), start=len(self.heads)):
             left, right = members.get(one), members.get(other)

@@ -19,8 +19,6 @@ WINDOW_BATCHES = 12
 
 
 class Batch(NamedTuple):
-    """Scenes to train on."""
-
     images: Tensor  # (B, 3, height, width), normalised
     labels: Tensor  # (B, classes), summing to 1
     patches: Tensor  # (B, rows * cols, 1 + classes): the share of each patch that is ground, then each class

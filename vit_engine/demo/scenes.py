@@ -28,7 +28,6 @@ class Scene:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The objects' class names."""
         return tuple(CLASSES[label] for label in self.labels)
 
 
@@ -113,13 +112,7 @@ def _clutter(rng: Rng, picture: np.ndarray) -> np.ndarray:
         ImageDraw.Draw(blobs).ellipse((x - across, y - down, x + across, y + down), fill=255)
     shade = rng.normal(0, 1, 3).astype(np.float32) * 14
     picture = np.clip(picture + np.asarray(blobs, dtype=np.float32)[..., None] / 255 * shade, 0, 255)
-    return _scribble(rng, picture, ground=picture.mean(axis=(0, 1)))
-
-
-def _scribble(rng: Rng, picture: np.ndarray, ground: np.ndarray) -> np.ndarray:
-    height, width = picture.shape[:2]
-    side = min(height, width)
-    canvas = Image.fromarray(picture.astype(np.uint8))
+    ground, canvas = picture.mean(axis=(0, 1)), Image.fromarray(picture.astype(np.uint8))
     draw = ImageDraw.Draw(canvas)
 
     def ink() -> tuple[int, ...]:

@@ -122,6 +122,7 @@ class Trainer:
 
     def __init__(self, recipe: Recipe, folder: Path) -> None:
         self.recipe, self.checkpoint = recipe, folder / f"{recipe.name}.training.pt"
+        self.settings = {name: repr(value) for name, value in vars(recipe).items()}
         self.model = build_model(recipe)
         self.auxiliary = nn.Linear(recipe.dim, 1 + len(CLASSES))
         self.average = build_model(recipe).requires_grad_(False)
@@ -195,7 +196,7 @@ class Trainer:
             "visits": list(self.visits.values()),
             "step": self.step,
             "seconds": self.seconds,
-            "recipe": _as_text(self.recipe),
+            "recipe": self.settings,
         }
         temporary = self.checkpoint.with_suffix(".tmp")
         torch.save(state, temporary)
@@ -216,7 +217,7 @@ class Trainer:
 
     def _check_recipe(self, saved: dict[str, str] | None) -> None:
         """Weights fit other recipes too, but going on with one would be a run that nobody can repeat."""
-        ours = _as_text(self.recipe)
+        ours = self.settings
         if saved == ours:
             return
         found = '"recipe" missing'
@@ -229,13 +230,8 @@ class Trainer:
         )
 
     def export(self, path: Path) -> None:
-        """Write the averaged weights as float16 safetensors."""
         tensors = {name: tensor.half().contiguous() for name, tensor in self.average.state_dict().items()}
         save_file(tensors, path, metadata={"step": str(self.step), "seconds": f"{self.seconds:.0f}"})
-
-
-def _as_text(recipe: Recipe) -> dict[str, str]:
-    return {name: repr(value) for name, value in vars(recipe).items()}
 
 
 def _balanced_patch_loss(logits: Tensor, shares: Tensor) -> Tensor:

@@ -62,7 +62,6 @@ class Attention(nn.Module):
         return LayerAttention(q, k, self.scale, stream_attention(q, k, v, scale=self.scale, plan=plan))
 
     def project(self, mixed: Float[Tensor, "B H N d"]) -> Float[Tensor, "B N D"]:
-        """Heads joined, and the linear layer that follows."""
         return self.proj_drop(self.proj(rearrange(mixed, "b h n d -> b n (h d)")))
 
 

@@ -52,10 +52,7 @@ class AttentionPlan:
 
 @dataclass(frozen=True)
 class StreamedAttention:
-    """One layer's attention, reduced over keys; H heads, N tokens, d head dimensions, (B, H, N) and float32.
-
-    What the plan did not ask for is None.
-    """
+    """One layer's attention, reduced over keys: (B, H, N), float32. What the plan did not ask for is None."""
 
     log_normaliser: Tensor  # ln Σ_j exp(s_j)
     output: Tensor | None = None  # (B, H, N, d), in the dtype of the values
@@ -133,7 +130,6 @@ class _PatchSums:
     def of(
         cls, q: Tensor, k: Tensor, v: Tensor, *, scale: float, plan: AttentionPlan, shape: ChunkShape
     ) -> "_PatchSums":
-        """Of all patch keys, in chunks of this shape."""
         sums = cls(q, v, scale, plan, shape)
         for chunk in chunks(q, plan.grid, shape, distance=plan.distance):
             sums.add(chunk, q[chunk.at], k[chunk.heads, chunk.keys], v[chunk.heads, chunk.keys])

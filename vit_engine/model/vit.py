@@ -163,10 +163,9 @@ class VisionTransformer(nn.Module):
     ) -> Iterator[tuple[int, LayerRecord]]:
         """(layer, record) of each layer, as soon as its attention is known. No gradients are kept.
 
-        plans: what is wanted of a layer's attention, by layer; layers without one run plainly. Last comes the number of
-        layers, with the tokens that the last one leaves: classify() makes of them what forward() returns. With `output`
-        False the run ends in the attention of the last layer that has a plan. Whoever drops each record before asking
-        for the next leaves its memory to the layer's MLP.
+        plans: what is wanted of attention, by layer; layers without one run plainly. Last come the number of layers and
+        the tokens for classify(). With `output` False the run ends in the attention of the last layer that has a plan.
+        Whoever drops each record before asking for the next leaves its memory to the layer's MLP.
         """
         last = len(self.blocks) if output else max(plans, default=-1)
         if last < 0:

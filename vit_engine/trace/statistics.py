@@ -118,8 +118,7 @@ def _entropies(
         yield Statistic(*texts, each, comparable=unit == "0..1")
 
 
-# Pages, tables, files, links and the command line take a new one from here. It stands behind all others: older bundles
-# have tables without it.
+# A new one stands behind all others: older bundles have tables without it.
 _ALL = (
     *_entropies("cls", "", FromCls(lambda cls: _entropy(cls.weights))),
     *_entropies("cls", "patch_", FromCls(lambda cls: _entropy(cls.patch_weights))),

@@ -34,7 +34,6 @@ def mass_mask(values: np.ndarray, keep: float) -> np.ndarray:
 
 
 def check_share(keep: float) -> None:
-    """SpecError for a share of the mass outside 0..1."""
     if not 0 <= keep <= 1:
         raise SpecError(f"the share of the mass to keep must be in 0..1; got {keep}.")
 
