@@ -56,7 +56,7 @@ class HeadSimilarity:
 
     @cached_property
     def tree(self) -> np.ndarray:
-        """The heads' clustering, as scipy has it: (n - 1, 4), average linkage of roots of divergences, ordered."""
+        """scipy's linkage (n - 1, 4): average, of roots of divergences; leaves ordered as in Bar-Joseph et al. 2001."""
         if len(self.heads) == 1:
             return np.empty((0, 4))
         roots = np.sqrt(self.divergence.astype(np.float64))
@@ -124,6 +124,8 @@ def head_similarity(
     """
     run, asked = Run.of(run), comparing_heads(method)
     numbers = sorted(run.trace.layers if layers == "all" else run.trace.spec.layer_numbers(layers))
+    for layer in numbers:
+        run.trace.layer(layer)  # SpecError for one that was not traced, whatever the method reads
     maps = [asked.distributions(run, layer=layer, query=query, target=target) for layer in numbers]
     heads = tuple(product(numbers, range(run.trace.spec.heads)))
     return HeadSimilarity(heads, jensen_shannon(np.concatenate(maps)))

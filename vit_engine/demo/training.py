@@ -1,7 +1,8 @@
 """The demo models' training: scenes in, weights out; resumable, the same from the same seed.
 
 The loss is cross-entropy of the CLS token's logits against the classes present (each 1/k), plus that of every patch
-token after the penultimate block, through a linear layer that is thrown away, against what covers the patch.
+token after the penultimate block, through a linear layer that is thrown away, against what covers the patch. Attention
+itself is never supervised.
 """
 
 import math
@@ -217,13 +218,12 @@ class Trainer:
 
     def _check_recipe(self, saved: dict[str, str] | None) -> None:
         """Weights fit other recipes too, but going on with one would be a run that nobody can repeat."""
-        ours = self.settings
-        if saved == ours:
+        if saved == self.settings:
             return
         found = '"recipe" missing'
         if saved is not None:
-            names = sorted(dict(ours.items() ^ saved.items()))
-            found = "; ".join(f"{name}: {ours.get(name)} expected, {saved.get(name)} got" for name in names)
+            names = sorted(dict(self.settings.items() ^ saved.items()))
+            found = "; ".join(f"{name}: {self.settings.get(name)} expected, {saved.get(name)} got" for name in names)
         raise CheckpointError(
             f"{self.checkpoint} is not of this recipe: {found}. Go on with the recipe that it was begun with, "
             "move it away to start anew, or give another folder."

@@ -26,8 +26,7 @@ class PatchEmbed(nn.Module):
 
     def __init__(self, spec: ModelSpec, *, in_channels: int) -> None:
         super().__init__()
-        patch = spec.patch_size
-        self.proj = nn.Conv2d(in_channels, spec.dim, kernel_size=patch, stride=patch, bias=spec.patch_bias)
+        self.proj = nn.Conv2d(in_channels, spec.dim, spec.patch_size, stride=spec.patch_size, bias=spec.patch_bias)
 
     def forward(self, images: Float[Tensor, "B C height width"]) -> Float[Tensor, "B N D"]:
         return rearrange(self.proj(images), "b d rows cols -> b (rows cols) d")
@@ -211,20 +210,20 @@ _BESIDE_SPEC = ("in_channels", "dropout", "attention_dropout", "drop_path")  # w
 
 def vit_tiny(patch_size: int = 16, **options: Any) -> VisionTransformer:
     """ViT-Ti: D 192, 12 layers, 3 heads (Touvron et al. 2021, arXiv 2012.12877). Resampling "dino" by default."""
-    return _build("ViT-Ti", patch_size=patch_size, dim=192, heads=3, **options)
+    return _preset("ViT-Ti", patch_size=patch_size, dim=192, heads=3, **options)
 
 
 def vit_small(patch_size: int = 16, **options: Any) -> VisionTransformer:
     """ViT-S: D 384, 12 layers, 6 heads (Touvron et al. 2021, arXiv 2012.12877). Resampling "dino" by default."""
-    return _build("ViT-S", patch_size=patch_size, dim=384, heads=6, **options)
+    return _preset("ViT-S", patch_size=patch_size, dim=384, heads=6, **options)
 
 
 def vit_base(patch_size: int = 16, **options: Any) -> VisionTransformer:
     """ViT-B: D 768, 12 layers, 12 heads (Dosovitskiy et al. 2021, arXiv 2010.11929). Resampling "dino" by default."""
-    return _build("ViT-B", patch_size=patch_size, dim=768, heads=12, **options)
+    return _preset("ViT-B", patch_size=patch_size, dim=768, heads=12, **options)
 
 
-def _build(
+def _preset(
     name: str, *, image_size: tuple[int, int] = (224, 224), class_count: int = 0, **options: Any
 ) -> VisionTransformer:
     """image_size: (height, width) in pixels. class_count: 0 leaves the classifier out. options: of spec and model."""

@@ -73,7 +73,7 @@ class AttentionTrace:
     """The attention of one picture in one model. Holds no model and no N×N matrix.
 
     layers: LayerTrace by number, of the layers that were asked for; read-only. predictions: all classes, the likeliest
-    first; none without a classifier. seconds: what the run took. SpecError for layers or statistics of another grid.
+    first; none without a classifier. seconds: of the run. SpecError for layers or statistics of another spec or grid.
     """
 
     spec: ModelSpec

@@ -17,7 +17,7 @@ DECIMALS = 4  # of a point: a tenth of a pixel in a thousand
 
 _LAYER = r":(?P<layer>-?[0-9]{1,9})"
 _NUMBER = r"-?[0-9]{1,20}(?:\.[0-9]{1,20})?"
-# But for words that nothing is called: only read to say which of them is wrong.
+# A pane but for words that nothing is called: only read to say which of them is wrong.
 _MISSPELT = rf"(?P<model>.+?){_LAYER}:(?P<head>[0-9]{{1,9}}|[a-zA-Z]\w*)(?::(?P<method>\w+))?(?::(?P<query>.+))?"
 
 

@@ -45,7 +45,7 @@ class Comparison:
     frame: tuple[int, int]  # the scaled picture (height, width) in pixels, before the crop to patches
     reference: str = "A"  # the pane that the others are compared with; the first that is shown, where it is not
     point: Point | None = None  # the shared query; None for the CLS token
-    keep: float = 0.6  # the share of the mass in masks
+    keep: float = 0.6  # the share of the mass in masks, 0..1
 
     def __post_init__(self) -> None:
         check_share(self.keep)
@@ -79,8 +79,7 @@ def evaluate_pane(
 ) -> PaneResult:
     """The pane of this number with its map; SpecError for a layer or a head that the model does not have."""
     run = Run.of(run)
-    layer = run.trace.spec.layer_number(pane.layer)
+    pane = replace(pane, layer=run.trace.spec.layer_number(pane.layer))
     query = query_patch(pane.query, point, run.trace.grid, frame)
-    found = find_method(pane.method).attribute(run, layer=layer, head=pane.head, query=query)
-    pane = replace(pane, layer=layer)
+    found = find_method(pane.method).attribute(run, layer=pane.layer, head=pane.head, query=query)
     return PaneResult(letter(number), pane, run.trace, query, found.map, pixels, report, found.heads)

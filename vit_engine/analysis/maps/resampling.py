@@ -48,7 +48,7 @@ def _shares(count: int, size: int, onto_count: int, onto_size: int) -> np.ndarra
 
 
 def centre_of_mass(shown: AttentionMap) -> tuple[float, float]:
-    """The mean position (y, x) of a map's mass, in pixels; (nan, nan) without mass, or with values not finite."""
+    """The mean position (y, x) of a map's mass in pixels from the top left; NaNs without mass or finite values."""
     values, size = shown.values.astype(np.float64), shown.grid.patch_size
     total = values.sum()
     if not 0 < total < math.inf:
