@@ -9,7 +9,8 @@ trace.attention_map(layer=-1, head="mean", query="cls").values
 trace.statistics.to_frame()
 """
 
-from vit_engine.analysis.maps import Agreement, agreement, difference, mass_mask
+from vit_engine.analysis.maps.agreement import Agreement, agreement, difference
+from vit_engine.analysis.maps.mask import mass_mask
 from vit_engine.analysis.methods import METHODS, Method, find_method
 from vit_engine.analysis.rankings import RankedHead, Ranking, rank_heads
 from vit_engine.analysis.run import Run
@@ -25,7 +26,7 @@ from vit_engine.errors import (
 )
 from vit_engine.image import PreparedImage, open_image, prepare_image
 from vit_engine.model import VisionTransformer
-from vit_engine.model.presets import vit_base, vit_small, vit_tiny
+from vit_engine.model.vit import vit_base, vit_small, vit_tiny
 from vit_engine.planning.estimates import Estimate, estimate
 from vit_engine.registry import list_models
 from vit_engine.resources.budget import memory_budget

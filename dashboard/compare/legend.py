@@ -6,7 +6,7 @@ from dashboard.shell import method_control
 from dashboard.shell.formatting import RANDOM_BADGE, colour_legend
 from vit_engine import find_method
 from vit_engine.analysis.comparison import Comparison
-from vit_engine.analysis.maps.entropy import map_entropy
+from vit_engine.analysis.maps.agreement import map_entropy
 from vit_engine.analysis.methods import RAW
 from vit_engine.report.panels import Panel
 from vit_engine.report.style import Style

@@ -1,15 +1,16 @@
 """Which head to look at: rankings of a trace's heads, with reasons in words."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from itertools import product
 
 import numpy as np
+from scipy.special import entr
 
 from vit_engine.analysis.methods import RAW, Target
 from vit_engine.analysis.run import Run, Traced
-from vit_engine.analysis.similarity import Head, HeadSimilarity, comparing_heads, head_similarity, traced_layers
+from vit_engine.analysis.similarity import Head, HeadSimilarity, comparing_heads, head_similarity
 from vit_engine.errors import SpecError
 from vit_engine.spec import Query
 from vit_engine.trace import AttentionTrace
@@ -64,21 +65,22 @@ def rank_heads(
     """The heads that are most focused, most local, most global, most unlike their layer's, and redundant groups.
 
     run: or a trace alone. query: "cls" or a patch (row, col); it and method, a name in METHODS, are of all but the
-    distances, which are means over all patch queries. count: how many each ranking names at most. redundant_bits: 0..1.
-    similarity: of all traced heads for this query and method, where it is known already. Local and global have no
-    entries where the trace has no distances. Heads that are equal stand by layer and number. Raises SpecError for a
-    query, a method or a number that cannot be.
+    distances, which are means over all patch queries; without them, local and global have no entries. count: how many
+    each ranking names at most. redundant_bits: 0..1. similarity: of all traced heads for this query and method, where
+    it is known already. Equal heads stand by layer and number. SpecError for a query, method or number that cannot be.
     """
     if count < 1:
         raise SpecError(f"count must be at least 1; got {count}.")
     run, asked = Run.of(run), comparing_heads(method)
+    layers = sorted(run.trace.layers)
     if similarity is None:
         similarity = head_similarity(run, query=query, method=method, target=target)
-    if similarity.heads != _heads(run.trace):
+    if similarity.heads != tuple(product(layers, range(run.trace.spec.heads))):
         raise SpecError("similarity must be of all traced heads: take head_similarity(trace, query=query).")
-    distributions = partial(asked.distributions, run, query=query, target=target)
+    maps = (asked.distributions(run, layer=layer, query=query, target=target) for layer in layers)
+    nats = np.stack([entr(each).sum(axis=-1) for each in maps])
     entries = (
-        _focused(run.trace, distributions, count, asked.role),
+        _focused(run.trace, nats, count, asked.role),
         _by_distance(run.trace, count, sign=1),
         _by_distance(run.trace, count, sign=-1),
         _unlike(similarity, count),
@@ -89,7 +91,6 @@ def rank_heads(
 
 
 def _titles(role: str, redundant_bits: float) -> tuple[tuple[str, str, str], ...]:
-    """Name, title and meaning of each ranking."""
     return (
         ("focused", "Most focused", f"{_FOCUS[role][0]}: lowest entropy over patches, over its largest."),
         ("local", "Most local", "Patches attend to what is near them: smallest mean attention distance."),
@@ -107,17 +108,10 @@ def _titles(role: str, redundant_bits: float) -> tuple[tuple[str, str, str], ...
     )
 
 
-def _heads(trace: AttentionTrace) -> tuple[Head, ...]:
-    return tuple((layer, head) for layer in traced_layers(trace, "all") for head in range(trace.spec.heads))
-
-
-def _focused(
-    trace: AttentionTrace, distributions: Callable[..., np.ndarray], count: int, role: str
-) -> Iterator[RankedHead]:
-    layers, patches = traced_layers(trace, "all"), trace.grid.patches
+def _focused(trace: AttentionTrace, nats: np.ndarray, count: int, role: str) -> Iterator[RankedHead]:
+    layers, patches = sorted(trace.layers), trace.grid.patches
     if patches == 1:
         return  # nothing to share out
-    nats = np.stack([_entropies(distributions(layer=layer)) for layer in layers])
     shares = nats / math.log(patches)
     for row, head in _first(shares, count):
         shared, mean = math.exp(nats[row, head]), shares[row].mean()
@@ -166,12 +160,6 @@ def _redundant(similarity: HeadSimilarity, count: int, threshold: float) -> Iter
             f"The most typical is layer {layer}, head {head}."
         )
         yield RankedHead(layer, head, mean, "bits", reason, group)
-
-
-def _entropies(distributions: np.ndarray) -> np.ndarray:
-    """−Σ p ln p over the last axis, in nats."""
-    logs = np.log(np.where(distributions > 0, distributions, 1))
-    return np.asarray(-(distributions * logs).sum(axis=-1))
 
 
 def _first(values: np.ndarray, count: int) -> Iterator[tuple[int, int]]:

@@ -7,6 +7,7 @@ without a common patch. Its root is a metric (Endres and Schindelin 2003), which
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 
 import numpy as np
 from scipy.cluster.hierarchy import leaves_list, linkage
@@ -16,7 +17,6 @@ from vit_engine.analysis.methods import RAW, Method, Target, find_method
 from vit_engine.analysis.run import Run, Traced
 from vit_engine.errors import SpecError
 from vit_engine.spec import Query
-from vit_engine.trace import AttentionTrace
 
 BLOCK_BYTES = 1 << 20  # of one head beside others: two arrays of it stay in a core's cache
 ROUNDING_BITS = 1e-12  # what entropies in float64 leave of two maps that are the same
@@ -56,10 +56,7 @@ class HeadSimilarity:
 
     @cached_property
     def tree(self) -> np.ndarray:
-        """The heads' hierarchical clustering, as scipy has it: (n - 1, 4), average linkage of roots of divergences.
-
-        Leaves are ordered so that neighbours are as near as the tree allows (Bar-Joseph et al. 2001).
-        """
+        """scipy's linkage (n - 1, 4): average, of roots of divergences; leaves ordered as in Bar-Joseph et al. 2001."""
         if len(self.heads) == 1:
             return np.empty((0, 4))
         roots = np.sqrt(self.divergence.astype(np.float64))
@@ -72,10 +69,10 @@ class HeadSimilarity:
 
     def of_layer(self, layer: int) -> "HeadSimilarity":
         """The heads of one layer among themselves; SpecError where none is here."""
-        places = [place for place, (number, _) in enumerate(self.heads) if number == layer]
-        if not places:
+        heads = tuple(head for head in self.heads if head[0] == layer)
+        if not heads:
             raise SpecError(f"layer must be one of {sorted({number for number, _ in self.heads})}; got {layer}.")
-        return HeadSimilarity(tuple(self.heads[place] for place in places), self._among(places))
+        return HeadSimilarity(heads, self._among(heads))
 
     def groups(self, threshold_bits: float) -> tuple[tuple[Head, ...], ...]:
         """Heads that say the same: the largest branches of the tree in which no two are further apart than this.
@@ -85,30 +82,24 @@ class HeadSimilarity:
         """
         if not 0 <= threshold_bits <= 1:
             raise SpecError(f"a threshold of divergence must be in 0..1 bits; got {threshold_bits}.")
-        found = [sorted(places) for places in self._branches(float(threshold_bits))]
-        found.sort(key=lambda places: (-len(places), self._mean(places), places))
-        return tuple(tuple(self.heads[place] for place in places) for places in found)
+        branches = [tuple(self.heads[place] for place in sorted(each)) for each in self._branches(threshold_bits)]
+        return tuple(sorted(branches, key=lambda heads: (-len(heads), self.mean_among(heads), heads)))
 
     def mean_among(self, heads: Sequence[Head]) -> float:
         """Mean divergence over all pairs of these heads, in bits; 0 for fewer than two."""
-        place = {head: number for number, head in enumerate(self.heads)}
-        return self._mean([place[head] for head in heads])
+        pairs = len(heads) * (len(heads) - 1)
+        return float(self._among(heads).sum(dtype=np.float64)) / max(pairs, 1)
 
     def mean_to(self, heads: Sequence[Head]) -> np.ndarray:
         """Of each of these heads, the mean divergence to the others of them: float64, in bits; 0 for one alone."""
-        place = {head: number for number, head in enumerate(self.heads)}
-        among = self._among([place[head] for head in heads])
-        return among.sum(axis=1, dtype=np.float64) / max(len(among) - 1, 1)
+        return self._among(heads).sum(axis=1, dtype=np.float64) / max(len(heads) - 1, 1)
 
-    def _among(self, places: Sequence[int]) -> np.ndarray:
+    def _among(self, heads: Sequence[Head]) -> np.ndarray:
+        place = {head: number for number, head in enumerate(self.heads)}
+        places = [place[head] for head in heads]
         return self.divergence[np.ix_(places, places)]
 
-    def _mean(self, places: Sequence[int]) -> float:
-        pairs = len(places) * (len(places) - 1)
-        return float(self._among(places).sum(dtype=np.float64)) / max(pairs, 1)
-
     def _branches(self, threshold: float) -> Iterator[list[int]]:
-        """Places of the heads of each largest branch of the tree with no two heads further apart than this."""
         members = {place: [place] for place in range(len(self.heads))}
         for number, (one, other) in enumerate(self.tree[:, :2].astype(int).tolist(), start=len(self.heads)):
             left, right = members.get(one), members.get(other)
@@ -127,15 +118,16 @@ def head_similarity(
 ) -> HeadSimilarity:
     """How far apart the maps of all heads are, for one query, over patches renormalised to sum to 1.
 
-    run: or a trace alone, which is enough for methods that read attention. layers: "all" that were traced, one or
-    several; negative from the last. query: "cls" or a patch (row, col). method: a name in METHODS. Exact, in float64,
-    and linear in the patches. SpecError for a layer or a query that is not here, and for a method that has no map of
-    each head or needs more than there is.
+    run: or a trace alone. layers: "all" that were traced, one or several; negative from the last. query: "cls" or a
+    patch (row, col). method: a name in METHODS. Exact, in float64, and linear in the patches. SpecError for a layer or
+    a query that is not here, and for a method that has no map of each head or needs more than there is.
     """
     run, asked = Run.of(run), comparing_heads(method)
-    numbers = traced_layers(run.trace, layers)
+    numbers = sorted(run.trace.layers if layers == "all" else run.trace.spec.layer_numbers(layers))
+    for layer in numbers:
+        run.trace.layer(layer)  # SpecError for one that was not traced, whatever the method reads
     maps = [asked.distributions(run, layer=layer, query=query, target=target) for layer in numbers]
-    heads = tuple((layer, head) for layer in numbers for head in range(run.trace.spec.heads))
+    heads = tuple(product(numbers, range(run.trace.spec.heads)))
     return HeadSimilarity(heads, jensen_shannon(np.concatenate(maps)))
 
 
@@ -147,22 +139,10 @@ def comparing_heads(name: str) -> Method:
     return method
 
 
-def traced_layers(trace: AttentionTrace, layers: str | int | Sequence[int]) -> list[int]:
-    """The numbers, ascending, of layers of a trace; SpecError for one that was not traced."""
-    if layers == "all":
-        return sorted(trace.layers)
-    wanted = trace.spec.layer_numbers(layers)
-    if not wanted <= trace.layers.keys():
-        absent = ", ".join(map(str, sorted(wanted - trace.layers.keys())))
-        raise SpecError(f"layer {absent} was not traced; this trace has {sorted(trace.layers)}.")
-    return sorted(wanted)
-
-
 def jensen_shannon(distributions: np.ndarray) -> np.ndarray:
     """The divergence of every two of n distributions (n, K) that sum to 1: float32 (n, n), in bits, 0..1.
 
-    Entropies of mixtures: JSD = H((p + q) / 2) − ½ H(p) − ½ H(q), of which only the first is new for each pair.
-    Computed block by block: what is in memory beside the result is bounded.
+    JSD = H((p + q) / 2) − ½ H(p) − ½ H(q), of which only the first is new for each pair; in blocks of bounded memory.
     """
     count, choices = distributions.shape
     p = distributions.astype(np.float64, copy=False)

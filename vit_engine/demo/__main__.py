@@ -1,14 +1,8 @@
-"""python -m vit_engine.demo: train the demo models, evaluate them, and draw scenes.
-
-python -m vit_engine.demo train --patch 16 --folder training
-python -m vit_engine.demo evaluate --all
-python -m vit_engine.demo scenes --count 8 --out scenes
-"""
+"""python -m vit_engine.demo: train the demo models, evaluate them, and draw scenes; the model card has examples."""
 
 import argparse
 import hashlib
 import json
-import pickle
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,11 +15,9 @@ from vit_engine.cli import console
 from vit_engine.demo.evaluation import load_candidates
 from vit_engine.demo.report import as_json, evaluate, markdown
 from vit_engine.demo.scenes import Size, draw_scene
-from vit_engine.demo.training import RECIPES, Recipe, Trainer
-from vit_engine.errors import CheckpointError
+from vit_engine.demo.training import RECIPES, Trainer
 from vit_engine.registry.shapes import CLASSES
 
-_NUMBERS_AFTER = {"--size": 2}
 SMALLEST_SIDE = 32  # pixels: below it outlines are blurs
 
 
@@ -35,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str]) -> None:
-    arguments = _parser().parse_args(console.join_values(argv, _NUMBERS_AFTER))
+    arguments = _parser().parse_args(console.join_values(argv, {"--size": 2}))
     arguments.command(arguments)
 
 
@@ -91,39 +83,22 @@ def _train(arguments: argparse.Namespace) -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     recipe = RECIPES[arguments.patch]
-    if arguments.steps:
-        recipe = replace(recipe, steps=arguments.steps)
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    trainer = _trainer(recipe, arguments.folder)
+    trainer = Trainer(replace(recipe, steps=arguments.steps or recipe.steps), arguments.folder)
     trainer.run()
-    name = f"demo_vit_p{arguments.patch}.safetensors"
+    name = f"{recipe.name}.safetensors"
     with console.staged(arguments.folder) as scratch:
         trainer.export(scratch / name)
     data = (arguments.folder / name).read_bytes()
     console.emit(f"{arguments.folder / name}: {len(data)} bytes, sha256 {hashlib.sha256(data).hexdigest()}")
 
 
-def _trainer(recipe: Recipe, folder: Path) -> Trainer:
-    try:
-        return Trainer(recipe, folder)
-    except (RuntimeError, KeyError, ValueError, EOFError, pickle.UnpicklingError) as error:
-        raise CheckpointError(
-            f"the checkpoint of an earlier run in {str(folder)!r} is damaged; "
-            "move it away to start anew, or give another --folder."
-        ) from error
-
-
 def _evaluate(arguments: argparse.Namespace) -> None:
     if arguments.all and arguments.weights:
         arguments.wrong_usage("--weights belongs to one model: give --patch with it, not --all")
     evaluations = [
-        evaluate(
-            patch_size,
-            load_candidates(patch_size, arguments.weights),
-            scenes=arguments.scenes,
-            sizes=arguments.sizes,
-        )
-        for patch_size in (sorted(RECIPES, reverse=True) if arguments.all else [arguments.patch])
+        evaluate(patch, load_candidates(patch, arguments.weights), scenes=arguments.scenes, sizes=arguments.sizes)
+        for patch in (sorted(RECIPES, reverse=True) if arguments.all else [arguments.patch])
     ]
     if arguments.json:
         console.emit_json([as_json(evaluation) for evaluation in evaluations])

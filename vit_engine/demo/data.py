@@ -1,7 +1,7 @@
 """Endless batches of fresh scenes, the same for the same seed however often training is resumed."""
 
-from collections import OrderedDict
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,16 +18,10 @@ FRESH_SHARE = 0.25  # of a batch is drawn anew, the rest comes turned and recolo
 WINDOW_BATCHES = 12
 
 
-@dataclass(frozen=True)
-class Batch:
-    """images: (B, 3, height, width), normalised. labels: (B, classes), summing to 1.
-
-    patches: (B, rows * cols, 1 + classes), the share of each patch that is ground, then each class.
-    """
-
-    images: Tensor
-    labels: Tensor
-    patches: Tensor
+class Batch(NamedTuple):
+    images: Tensor  # (B, 3, height, width), normalised
+    labels: Tensor  # (B, classes), summing to 1
+    patches: Tensor  # (B, rows * cols, 1 + classes): the share of each patch that is ground, then each class
 
 
 def normalise(pixels: np.ndarray) -> Tensor:
@@ -47,14 +41,14 @@ class SceneStream:
 
     def __init__(self, seed: int, size: Size, patch_size: int) -> None:
         self.seed, self.size, self.patch_size = seed, size, patch_size
-        self._cache: OrderedDict[int, Scene] = OrderedDict()
+        first = TRAINING_SEED * (1 + seed)
+        self._scene = lru_cache(maxsize=2 * WINDOW_BATCHES * 32)(lambda number: draw_scene(first + number, size))
 
     def batch(self, step: int, count: int) -> Batch:
-        """The batch of this training step, of `count` pictures."""
         rng = np.random.default_rng([self.seed, step, *self.size])
         fresh = max(1, int(count * FRESH_SHARE))
-        end = (step + WINDOW_BATCHES) * fresh
-        seeds = rng.choice(np.arange(end - WINDOW_BATCHES * fresh, end), count, replace=count > WINDOW_BATCHES * fresh)
+        window = WINDOW_BATCHES * fresh
+        seeds = step * fresh + rng.choice(window, count, replace=count > window)
         scenes = [self._scene(int(seed)) for seed in seeds]
         pixels, masks = zip(*(_augment(rng, scene) for scene in scenes), strict=True)
         if rng.random() < 0.5 and self.size[0] != self.size[1]:
@@ -63,13 +57,6 @@ class SceneStream:
         for row, scene in enumerate(scenes):
             labels[row, list(scene.labels)] = 1 / len(scene.labels)
         return Batch(normalise(np.stack(pixels)), labels, patch_shares(np.stack(masks), self.patch_size))
-
-    def _scene(self, seed: int) -> Scene:
-        if seed not in self._cache:
-            self._cache[seed] = draw_scene(TRAINING_SEED * (1 + self.seed) + seed, self.size)
-            if len(self._cache) > 2 * WINDOW_BATCHES * 32:
-                self._cache.popitem(last=False)
-        return self._cache[seed]
 
 
 def _augment(rng: np.random.Generator, scene: Scene) -> tuple[np.ndarray, np.ndarray]:

@@ -4,13 +4,12 @@ Scored is the CLS query's attention to patches, renormalised over them, layer by
 hit        the patch with the largest share is more than a quarter object;
 gain       Σ share · coverage over the scene's object area: 1 is what blind attention gets;
 variation  total variation ½ Σ |p − q| between two heads, mean over pairs: 0 where heads are alike.
-The head mean is the mean of the weights, then renormalised. The best head is chosen on the same
-scenes, by hits, and both its numbers are given: of four heads this flatters it a little.
+The head mean is that of the weights, then renormalised. The best head is chosen by hits on the same scenes.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 from typing import cast
 
@@ -21,10 +20,9 @@ from torch import Tensor
 
 from vit_engine.demo.data import TRAINING_SEED, normalise, patch_shares
 from vit_engine.demo.scenes import Scene
-from vit_engine.errors import CheckpointError, SpecError
+from vit_engine.errors import SpecError
 from vit_engine.model import Block, VisionTransformer
 from vit_engine.model.streaming import explicit_weights
-from vit_engine.registry import find_model
 from vit_engine.registry.shapes import CLASSES
 from vit_engine.weights import load_model
 from vit_engine.weights.reading.read import read_checkpoint
@@ -78,69 +76,44 @@ def cls_attention(
 
 
 def score_models(models: Mapping[str, VisionTransformer], draw: Draw, scenes: int) -> dict[str, Scores]:
-    """Every model on the scenes draw(0), draw(1), …, drawn once for all; the models have one patch size.
-
-    Raises SpecError for more scenes than there are seeds below the training's.
-    """
+    """Models of one patch size on scenes draw(0), draw(1), …; SpecError for a number that reaches the training's."""
     if not 1 <= scenes <= TRAINING_SEED:
         raise SpecError(f"scenes must be in 1..{TRAINING_SEED:,}, seeds beyond are trained on; got {scenes:,}.")
-    tallies = {name: _Tally() for name in models}
+    parts: dict[str, list[dict[str, Tensor]]] = {name: [] for name in models}
     patch_size = next(iter(models.values())).patch_size
-    for batch in _batches(draw, scenes, patch_size):
+    count = max(1, BATCH_TOKENS * patch_size**2 // draw(0).mask.size)
+    for start in range(0, scenes, count):
+        batch = [draw(seed) for seed in range(start, min(start + count, scenes))]
         images = normalise(np.stack([scene.pixels for scene in batch]))
         coverage = 1 - patch_shares(np.stack([scene.mask for scene in batch]), patch_size)[..., 0]
         for name, model in models.items():
             logits, rows = cls_attention(model, images)
-            tallies[name].add(rows[..., model.prefix :], coverage, exact_sets(logits, batch))
-    return {name: tally.scores() for name, tally in tallies.items()}
+            exact = {"exact": exact_sets(logits, batch)[None]}
+            parts[name].append(_scene_scores(rows[..., model.prefix :], coverage) | exact)
+    return {name: _mean_scores(each) for name, each in parts.items()}
 
 
-def _batches(draw: Draw, scenes: int, patch_size: int) -> Iterator[list[Scene]]:
-    count = max(1, BATCH_TOKENS * patch_size**2 // draw(0).mask.size)
-    for start in range(0, scenes, count):
-        yield [draw(seed) for seed in range(start, min(start + count, scenes))]
+def _scene_scores(weights: Float[Tensor, "layers B H M"], coverage: Float[Tensor, "B M"]) -> dict[str, Tensor]:
+    """Of the scenes of a batch, each (layers, B), of heads (layers, B, H)."""
+    heads, mean = shares(weights), shares(weights.mean(dim=2))
+    return {
+        "hit": hits(mean, coverage),
+        "gain": gains(mean, coverage),
+        "head_hit": hits(heads, coverage[:, None]),
+        "head_gain": gains(heads, coverage[:, None]),
+        "variation": variation(heads),
+    }
 
 
-class _Tally:
-    """Per-scene scores of one model, each (layers, B, …), gathered batch by batch."""
-
-    def __init__(self) -> None:
-        self.parts: list[dict[str, Tensor]] = []
-
-    def add(self, weights: Float[Tensor, "layers B H M"], coverage: Float[Tensor, "B M"], exact: Tensor) -> None:
-        heads = shares(weights)
-        mean = shares(weights.mean(dim=2))
-        self.parts.append(
-            {
-                "hit": hits(mean, coverage),
-                "gain": gains(mean, coverage),
-                "head_hit": hits(heads, coverage[:, None]),
-                "head_gain": gains(heads, coverage[:, None]),
-                "variation": variation(heads),
-                "exact": exact[None],
-            }
-        )
-
-    def scores(self) -> Scores:
-        """Means over scenes."""
-        gathered = {name: torch.cat([part[name] for part in self.parts], dim=1) for name in self.parts[0]}
-        means = {name: values.double().mean(dim=1) for name, values in gathered.items()}
-        layers = tuple(_layer_scores(layer, means) for layer in range(len(means["hit"])))
-        return Scores(gathered["exact"].shape[1], layers, means["exact"].item())
-
-
-def _layer_scores(layer: int, means: Mapping[str, Tensor]) -> LayerScores:
-    head_hits, head_gains = means["head_hit"][layer].tolist(), means["head_gain"][layer].tolist()
-    best = max(range(len(head_hits)), key=lambda head: (head_hits[head], head_gains[head]))
-    return LayerScores(
-        layer=layer,
-        hit=means["hit"][layer].item(),
-        gain=means["gain"][layer].item(),
-        best_head=best,
-        best_head_hit=head_hits[best],
-        best_head_gain=head_gains[best],
-        variation=means["variation"][layer].item(),
-    )
+def _mean_scores(batches: Sequence[Mapping[str, Tensor]]) -> Scores:
+    gathered = {name: torch.cat([batch[name] for batch in batches], dim=1).double() for name in batches[0]}
+    means = {name: values.mean(dim=1).tolist() for name, values in gathered.items()}
+    layers = []
+    for layer, (head_hits, head_gains) in enumerate(zip(means["head_hit"], means["head_gain"], strict=True)):
+        best = max(range(len(head_hits)), key=lambda head: (head_hits[head], head_gains[head]))
+        hit, gain, variation = (means[name][layer] for name in ("hit", "gain", "variation"))
+        layers.append(LayerScores(layer, hit, gain, best, head_hits[best], head_gains[best], variation))
+    return Scores(gathered["exact"].shape[1], tuple(layers), means["exact"][0])
 
 
 def shares(weights: Float[Tensor, "*lead M"]) -> Float[Tensor, "*lead M"]:
@@ -161,10 +134,9 @@ def gains(attended: Float[Tensor, "*lead M"], coverage: Float[Tensor, "*tail M"]
 
 def variation(heads: Float[Tensor, "*lead H M"]) -> Tensor:
     """Total variation between heads' distributions, 0..1, mean over all pairs; 0 for a single head."""
-    pairs = list(combinations(range(heads.shape[-2]), 2))
-    if not pairs:
+    if heads.shape[-2] == 1:
         return torch.zeros(heads.shape[:-2])
-    first, second = (heads[..., list(side), :] for side in zip(*pairs, strict=True))
+    first, second = (heads[..., side, :] for side in torch.combinations(torch.arange(heads.shape[-2])).unbind(1))
     return (first - second).abs().sum(dim=-1).mean(dim=-1) / 2
 
 
@@ -187,37 +159,20 @@ class Candidates:
     random: VisionTransformer
     original: VisionTransformer | None = None
 
-    @property
-    def compared(self) -> dict[str, VisionTransformer]:
-        return {"trained": self.shipped, "random": self.random}
-
 
 def load_candidates(patch_size: int, weights: Path | None = None) -> Candidates:
     """The demo model of this patch size; weights: a file in place of the packaged one.
 
-    Of a training checkpoint the averaged weights are taken, rounded to float16 as they would ship, and
-    kept in float32 too. Raises CheckpointError for a file that does not fit.
+    A training checkpoint's averaged weights are rounded to float16, as they would ship. CheckpointError for a misfit.
     """
     name = f"demo_vit_p{patch_size}"
     random = load_model(name, weights="random", device="cpu").model
-    content = read_checkpoint(weights).content if weights else None
-    if not isinstance(content, Mapping) or "average" not in content:
-        shipped = load_model(name, weights=weights or "auto", device="cpu").model
+    shipped = load_model(name, weights=weights or "auto", device="cpu").model
+    checkpoint = read_checkpoint(weights) if weights else None
+    if checkpoint is None or "average" not in checkpoint.content:
         return Candidates(shipped, random)
-    average = content["average"]
-    rounded = {key: tensor.half().float() for key, tensor in average.items()}
-    return Candidates(_with_weights(name, rounded), random, _with_weights(name, average))
-
-
-def _with_weights(name: str, state: Mapping[str, Tensor]) -> VisionTransformer:
-    model = VisionTransformer(find_model(name))
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        raise CheckpointError(
-            f"the checkpoint's averaged weights do not fit {name!r}; is it of another patch size?"
-        ) from error
-    return model.eval().requires_grad_(False)
+    original = load_model(name, weights=f"{checkpoint.path}#average", device="cpu").model
+    return Candidates(deepcopy(original).half().float(), random, original)
 
 
 def rounding_effect(candidates: Candidates, draw: Draw, scenes: int) -> float | None:

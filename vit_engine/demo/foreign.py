@@ -1,7 +1,6 @@
 """Scenes as somebody else would draw them: one plain upright shape in one colour, on plain noise.
 
-Nothing here is shared with the training scenes but the three outlines' names: no texture, no clutter,
-no rotation. A model that only knows its own generator fails on these.
+They share only names of outlines with the training scenes: a model that only knows its own generator fails on them.
 """
 
 import numpy as np

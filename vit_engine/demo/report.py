@@ -1,6 +1,6 @@
 """The evaluation of one demo model as data and as the Markdown of its model card."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -9,6 +9,9 @@ from vit_engine.demo.foreign import FOREIGN_SIZE, NOISES, draw_foreign
 from vit_engine.demo.scenes import Size, draw_scene
 
 ROUNDING_SCENES = 32
+RANDOM = " (random)"  # behind the columns of the same architecture with random weights
+
+Row = dict[str, str]  # of a table: column -> text
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Evaluation:
 
 def evaluate(patch_size: int, candidates: Candidates, *, scenes: int, sizes: Sequence[int]) -> Evaluation:
     """A demo model on square scenes of each size in pixels, and on foreign scenes."""
-    models = candidates.compared
+    models = {"trained": candidates.shipped, "random": candidates.random}
     squares = [(side, side) for side in sizes]
     return Evaluation(
         name=f"demo_vit_p{patch_size}",
@@ -43,11 +46,11 @@ def markdown(evaluation: Evaluation) -> str:
         f"{evaluation.scenes:,} unseen scenes a row (seeds 0 to {evaluation.scenes - 1}). Of CLS attention; a pair is "
         "head mean / best head; (random) is the same architecture with random weights.",
         "### The better of the last two layers",
-        _summary(evaluation),
+        _table(_better_layer({"size": _pixels(size)}, of, exact=True) for size, of in evaluation.by_size.items()),
         "### Every layer",
-        _layers(evaluation),
+        _table(row for size, of in evaluation.by_size.items() for row in _every_layer(size, of)),
         f"### Scenes drawn by someone else ({foreign} px)",
-        _foreign(evaluation),
+        _table(_better_layer({"noise": noise}, of, exact=False) for noise, of in evaluation.by_noise.items()),
     ]
     if evaluation.rounding is not None:
         parts.append(
@@ -56,66 +59,37 @@ def markdown(evaluation: Evaluation) -> str:
     return "\n\n".join(parts)
 
 
-def _summary(evaluation: Evaluation) -> str:
-    header = ("size", "layer", "hit", "gain", "exact set", "hit (random)", "gain (random)", "exact set (random)")
-    rows = []
-    for size, scores in evaluation.by_size.items():
-        trained, random = scores["trained"], scores["random"]
-        best, blind = trained.better_of_last_two, random.better_of_last_two
-        rows.append(
-            (
-                _pixels(size),
-                str(best.layer),
-                *_pairs(best),
-                f"{trained.exact_set:.0%}",
-                *_pairs(blind),
-                f"{random.exact_set:.0%}",
-            )
-        )
-    return _table(header, rows)
+def _better_layer(place: Row, scores: Mapping[str, Scores], *, exact: bool) -> Row:
+    row = place | {"layer": str(scores["trained"].better_of_last_two.layer)}
+    for name, suffix in (("trained", ""), ("random", RANDOM)):
+        row |= _pairs(scores[name].better_of_last_two, suffix)
+        if exact:
+            row[f"exact set{suffix}"] = f"{scores[name].exact_set:.0%}"
+    return row
 
 
-def _layers(evaluation: Evaluation) -> str:
-    header = (
-        "size",
-        "layer",
-        "hit",
-        "gain",
-        "best head",
-        "variation",
-        "hit (random)",
-        "gain (random)",
-        "variation (random)",
-    )
-    rows = []
-    for size, scores in evaluation.by_size.items():
-        better = scores["trained"].better_of_last_two.layer
-        for layer, blind in zip(scores["trained"].layers, scores["random"].layers, strict=True):
-            number = f"**{layer.layer}**" if layer.layer == better else str(layer.layer)
-            of_layer = (*_pairs(layer), str(layer.best_head), f"{layer.variation:.2f}")
-            rows.append((_pixels(size), number, *of_layer, *_pairs(blind), f"{blind.variation:.2f}"))
-    return _table(header, rows)
+def _every_layer(size: Size, scores: Mapping[str, Scores]) -> Iterator[Row]:
+    better = scores["trained"].better_of_last_two.layer
+    for layer, blind in zip(scores["trained"].layers, scores["random"].layers, strict=True):
+        number = f"**{layer.layer}**" if layer.layer == better else str(layer.layer)
+        place = {"size": _pixels(size), "layer": number}
+        trained = _pairs(layer, "") | {"best head": str(layer.best_head), "variation": f"{layer.variation:.2f}"}
+        yield place | trained | _pairs(blind, RANDOM) | {f"variation{RANDOM}": f"{blind.variation:.2f}"}
 
 
-def _foreign(evaluation: Evaluation) -> str:
-    header = ("noise", "layer", "hit", "gain", "hit (random)", "gain (random)")
-    rows = []
-    for noise, scores in evaluation.by_noise.items():
-        best, blind = scores["trained"].better_of_last_two, scores["random"].better_of_last_two
-        rows.append((noise, str(best.layer), *_pairs(best), *_pairs(blind)))
-    return _table(header, rows)
-
-
-def _pairs(layer: LayerScores) -> tuple[str, str]:
-    return f"{layer.hit:.2f} / {layer.best_head_hit:.2f}", f"{layer.gain:.1f} / {layer.best_head_gain:.1f}"
+def _pairs(layer: LayerScores, suffix: str) -> Row:
+    hits = f"{layer.hit:.2f} / {layer.best_head_hit:.2f}"
+    return {f"hit{suffix}": hits, f"gain{suffix}": f"{layer.gain:.1f} / {layer.best_head_gain:.1f}"}
 
 
 def _pixels(size: Size) -> str:
     return f"{size[0]}×{size[1]}"
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
+def _table(rows: Iterable[Row]) -> str:
+    """Markdown; the columns are named by the keys of each row."""
+    first, *others = rows
+    lines = [first, ["---"] * len(first), *(row.values() for row in (first, *others))]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

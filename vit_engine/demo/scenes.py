@@ -1,7 +1,6 @@
 """Generated scenes: one or two objects on a textured ground with clutter, from a seed alone.
 
-The demo models learn from these and the dashboard offers some as samples. Pillow and NumPy only;
-where every object stands is known, so that attention can be scored against it.
+The demo models learn from these, and the dashboard offers some as samples. Attention is scored against their masks.
 """
 
 from collections.abc import Callable
@@ -21,19 +20,14 @@ SUPERSAMPLING = 2
 
 @dataclass(frozen=True)
 class Scene:
-    """A picture and what is in it.
+    """A picture and what is in it."""
 
-    pixels: uint8 (height, width, 3). labels: class indices into CLASSES, ascending, no repeats.
-    mask: uint8 (height, width); 0 where there is ground, class index + 1 where there is an object.
-    """
-
-    pixels: np.ndarray
-    labels: tuple[int, ...]
-    mask: np.ndarray
+    pixels: np.ndarray  # uint8 (height, width, 3)
+    labels: tuple[int, ...]  # class indices into CLASSES, ascending, no repeats
+    mask: np.ndarray  # uint8 (height, width); 0 where there is ground, class index + 1 where there is an object
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The objects' class names."""
         return tuple(CLASSES[label] for label in self.labels)
 
 
@@ -60,13 +54,10 @@ def _colour(rng: Rng) -> np.ndarray:
     return colour.mean() + (colour - colour.mean()) * rng.uniform(0, 1) ** 0.5
 
 
-def _upsampled(values: np.ndarray, size: Size) -> np.ndarray:
-    return np.asarray(Image.fromarray(values.astype(np.float32)).resize((size[1], size[0]), Image.Resampling.BICUBIC))
-
-
 def _clouds(rng: Rng, size: Size) -> np.ndarray:
     cells = rng.integers(2, 10)
-    return _upsampled(rng.uniform(0, 1, (cells, cells)), size)
+    coarse = Image.fromarray(rng.uniform(0, 1, (cells, cells)).astype(np.float32))
+    return np.asarray(coarse.resize((size[1], size[0]), Image.Resampling.BICUBIC))
 
 
 def _gradient(rng: Rng, size: Size) -> np.ndarray:
@@ -121,13 +112,7 @@ def _clutter(rng: Rng, picture: np.ndarray) -> np.ndarray:
         ImageDraw.Draw(blobs).ellipse((x - across, y - down, x + across, y + down), fill=255)
     shade = rng.normal(0, 1, 3).astype(np.float32) * 14
     picture = np.clip(picture + np.asarray(blobs, dtype=np.float32)[..., None] / 255 * shade, 0, 255)
-    return _scribble(rng, picture, ground=picture.mean(axis=(0, 1)))
-
-
-def _scribble(rng: Rng, picture: np.ndarray, ground: np.ndarray) -> np.ndarray:
-    height, width = picture.shape[:2]
-    side = min(height, width)
-    canvas = Image.fromarray(picture.astype(np.uint8))
+    ground, canvas = picture.mean(axis=(0, 1)), Image.fromarray(picture.astype(np.uint8))
     draw = ImageDraw.Draw(canvas)
 
     def ink() -> tuple[int, ...]:

@@ -1,14 +1,15 @@
 """The demo models' training: scenes in, weights out; resumable, the same from the same seed.
 
-The loss is cross-entropy of the CLS token's logits against the classes present (each 1/k), plus an
-auxiliary cross-entropy of every patch token after the penultimate block, through a linear layer
-that is thrown away, against what covers the patch. Attention itself is never supervised.
+The loss is cross-entropy of the CLS token's logits against the classes present (each 1/k), plus that of every patch
+token after the penultimate block, through a linear layer that is thrown away, against what covers the patch. Attention
+itself is never supervised.
 """
 
 import math
 import os
+import pickle
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -23,35 +24,32 @@ from vit_engine.demo.data import Batch, SceneStream
 from vit_engine.demo.scenes import Size
 from vit_engine.errors import CheckpointError
 from vit_engine.model import VisionTransformer
+from vit_engine.registry import find_model
 from vit_engine.registry.shapes import CLASSES
-from vit_engine.spec import ModelSpec
 
 EMA_DECAY = 0.999
 SAVE_EVERY = 200  # steps
 
 
 class Mix(NamedTuple):
-    """How much of the training is on pictures of one size.
+    """How much of the training is on pictures of one size."""
 
-    early, late: share of the steps in the first half and in the second. batch: pictures a step.
-    """
-
-    early: float
-    late: float
-    batch: int
+    early: float  # share of the steps in the first half
+    late: float  # and in the second
+    batch: int  # pictures a step
 
 
 @dataclass(frozen=True)
 class Recipe:
     """Everything that decides the outcome of a training run.
 
-    sizes: (height, width) in pixels -> its Mix. Large pictures cost most and matter late: with many
-    more patches the softmax has many more keys to shut out, which small pictures never teach.
+    Large pictures cost most and matter late: with many more patches the softmax has many more keys to shut out, which
+    small pictures never teach.
     """
 
     patch_size: int
     native_size: Size
-    sizes: dict[Size, Mix]
+    sizes: dict[Size, Mix]  # (height, width) in pixels
     steps: int
     dim: int = 128
     depth: int = 6
@@ -67,21 +65,6 @@ class Recipe:
     @property
     def name(self) -> str:
         return f"demo_vit_p{self.patch_size}"
-
-    @property
-    def spec(self) -> ModelSpec:
-        return ModelSpec(
-            name=self.name,
-            title=self.name,
-            family="demo",
-            patch_size=self.patch_size,
-            dim=self.dim,
-            depth=self.depth,
-            heads=self.heads,
-            mlp_ratio=self.mlp_ratio,
-            native_size=self.native_size,
-            class_names=CLASSES,
-        )
 
 
 RECIPES = {
@@ -116,9 +99,10 @@ RECIPES = {
 
 
 def build_model(recipe: Recipe) -> VisionTransformer:
-    """The recipe's architecture, its position embedding initialised by sines and cosines."""
+    """The registered model in the recipe's sizes, its position embedding initialised by sines and cosines."""
+    sizes = {name: getattr(recipe, name) for name in ("native_size", "dim", "depth", "heads", "mlp_ratio")}
     torch.manual_seed(recipe.seed)
-    model = VisionTransformer(recipe.spec)
+    model = VisionTransformer(replace(find_model(recipe.name), **sizes))
     with torch.no_grad():
         cast(Tensor, model.pos_embed)[:, 1:] = _sines(*model.native_grid, recipe.dim) * 0.1
     return model
@@ -133,18 +117,19 @@ def _sines(rows: int, cols: int, dim: int) -> Tensor:
 
 
 class Trainer:
-    """A run that can stop after any step and go on from its checkpoint file.
+    """A run that goes on from its checkpoint file; CheckpointError for a damaged one, or one of another recipe."""
 
-    Raises CheckpointError for a checkpoint of another recipe, or one that does not say which it is of.
-    """
+    _PARTS = ("model", "average", "auxiliary", "optimizer")
 
     def __init__(self, recipe: Recipe, folder: Path) -> None:
         self.recipe, self.checkpoint = recipe, folder / f"{recipe.name}.training.pt"
+        self.settings = {name: repr(value) for name, value in vars(recipe).items()}
         self.model = build_model(recipe)
         self.auxiliary = nn.Linear(recipe.dim, 1 + len(CLASSES))
         self.average = build_model(recipe).requires_grad_(False)
-        decayed = [p for p in self._parameters() if p.ndim >= 2]
-        others = [p for p in self._parameters() if p.ndim < 2]
+        self.parameters = [*self.model.parameters(), *self.auxiliary.parameters()]
+        decayed = [p for p in self.parameters if p.ndim >= 2]
+        others = [p for p in self.parameters if p.ndim < 2]
         groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=recipe.betas)
         self.streams = {size: SceneStream(recipe.seed, size, recipe.patch_size) for size in recipe.sizes}
@@ -153,28 +138,23 @@ class Trainer:
         if self.checkpoint.exists():
             self._restore()
 
-    def _parameters(self) -> list[nn.Parameter]:
-        return [*self.model.parameters(), *self.auxiliary.parameters()]
-
     def run(self, *, until: int | None = None) -> None:
         """Train to the recipe's last step, or to step `until`."""
         last = min(until or self.recipe.steps, self.recipe.steps)
-        bar = tqdm(initial=self.step, total=self.recipe.steps, unit="step", mininterval=5)
-        started = time.perf_counter()
-        while self.step < last:
-            size = self._size_of_step()
-            batch = self.streams[size].batch(self.visits[size], self.recipe.sizes[size].batch)
-            self.visits[size] += 1
-            losses = self._train_on(batch)
-            self.step += 1
-            bar.update()
-            if self.step % 20 == 0:
-                bar.set_postfix_str(f"class loss {losses[0]:.3f}, patch loss {losses[1]:.3f}", refresh=False)
-            if self.step % SAVE_EVERY == 0 or self.step == last:
-                self.seconds += time.perf_counter() - started
-                started = time.perf_counter()
-                self._save()
-        bar.close()
+        started = time.perf_counter() - self.seconds
+        with tqdm(initial=self.step, total=self.recipe.steps, unit="step", mininterval=5) as bar:
+            while self.step < last:
+                size = self._size_of_step()
+                batch = self.streams[size].batch(self.visits[size], self.recipe.sizes[size].batch)
+                self.visits[size] += 1
+                losses = self._train_on(batch)
+                self.step += 1
+                bar.update()
+                if self.step % 20 == 0:
+                    bar.set_postfix_str(f"class loss {losses[0]:.3f}, patch loss {losses[1]:.3f}", refresh=False)
+                if self.step % SAVE_EVERY == 0 or self.step == last:
+                    self.seconds = time.perf_counter() - started
+                    self._save()
 
     def _size_of_step(self) -> Size:
         late = self.step >= self.recipe.steps / 2
@@ -190,7 +170,7 @@ class Trainer:
         patch_loss = _balanced_patch_loss(patches, batch.patches)
         self.optimizer.zero_grad(set_to_none=True)
         (class_loss + self.recipe.auxiliary_weight * patch_loss).backward()
-        nn.utils.clip_grad_norm_(self._parameters(), 1.0)
+        nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimizer.step()
         decay = min(EMA_DECAY, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
@@ -213,55 +193,45 @@ class Trainer:
         return 0.5 * (1 + math.cos(math.pi * done)) + 1e-3
 
     def _save(self) -> None:
-        state = {
-            "model": self.model.state_dict(),
-            "average": self.average.state_dict(),
-            "auxiliary": self.auxiliary.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+        state = {name: getattr(self, name).state_dict() for name in self._PARTS} | {
             "visits": list(self.visits.values()),
             "step": self.step,
             "seconds": self.seconds,
-            "recipe": _as_text(self.recipe),
+            "recipe": self.settings,
         }
         temporary = self.checkpoint.with_suffix(".tmp")
         torch.save(state, temporary)
         os.replace(temporary, self.checkpoint)
 
     def _restore(self) -> None:
-        state = torch.load(self.checkpoint, weights_only=True)
-        self._check_recipe(state.get("recipe") if isinstance(state, dict) else None)
-        for name in ("model", "average", "auxiliary", "optimizer"):
-            getattr(self, name).load_state_dict(state[name])
-        self.visits = dict(zip(self.recipe.sizes, state["visits"], strict=True))
-        self.step, self.seconds = state["step"], state["seconds"]
+        try:
+            state = torch.load(self.checkpoint, weights_only=True)
+            self._check_recipe(state.get("recipe") if isinstance(state, dict) else None)
+            for name in self._PARTS:
+                getattr(self, name).load_state_dict(state[name])
+            self.visits = dict(zip(self.recipe.sizes, state["visits"], strict=True))
+            self.step, self.seconds = state["step"], state["seconds"]
+        except (RuntimeError, KeyError, ValueError, EOFError, pickle.UnpicklingError) as error:
+            raise CheckpointError(
+                f"{self.checkpoint} is damaged; move it away to start anew, or give another folder."
+            ) from error
 
     def _check_recipe(self, saved: dict[str, str] | None) -> None:
         """Weights fit other recipes too, but going on with one would be a run that nobody can repeat."""
-        ours = _as_text(self.recipe)
-        if saved is None:
-            found = '"recipe" missing'
-        else:
-            names = sorted(ours.keys() | saved.keys())
-            found = "; ".join(
-                f"{name}: {ours.get(name)} expected, {saved.get(name)} got"
-                for name in names
-                if ours.get(name) != saved.get(name)
-            )
-        if found:
-            raise CheckpointError(
-                f"{self.checkpoint} is not of this recipe: {found}. Go on with the recipe that it was begun with, "
-                "move it away to start anew, or give another folder."
-            )
+        if saved == self.settings:
+            return
+        found = '"recipe" missing'
+        if saved is not None:
+            names = sorted(dict(self.settings.items() ^ saved.items()))
+            found = "; ".join(f"{name}: {self.settings.get(name)} expected, {saved.get(name)} got" for name in names)
+        raise CheckpointError(
+            f"{self.checkpoint} is not of this recipe: {found}. Go on with the recipe that it was begun with, "
+            "move it away to start anew, or give another folder."
+        )
 
     def export(self, path: Path) -> None:
-        """Write the averaged weights as float16 safetensors."""
         tensors = {name: tensor.half().contiguous() for name, tensor in self.average.state_dict().items()}
         save_file(tensors, path, metadata={"step": str(self.step), "seconds": f"{self.seconds:.0f}"})
-
-
-def _as_text(recipe: Recipe) -> dict[str, str]:
-    """Each setting of a recipe as Python writes it."""
-    return {name: repr(value) for name, value in vars(recipe).items()}
 
 
 def _balanced_patch_loss(logits: Tensor, shares: Tensor) -> Tensor:

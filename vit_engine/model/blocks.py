@@ -1,15 +1,13 @@
 """The parts of a transformer block.
 
-Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words" (arXiv 2010.11929); equations are numbered as
-there. Parameter names are those of facebookresearch/dino and dinov2, so their state dicts load as they
-are. B is the batch, N the tokens, D the embedding dimension, H the heads, d = D / H.
-
-Attention is returned when an AttentionPlan asks for it. Nothing is kept on the modules, so one model
-serves any number of threads.
+Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words" (arXiv 2010.11929); equations are numbered as there. Parameter
+names are those of facebookresearch/dino and dinov2. B is the batch, N the tokens, D the embedding dimension, H the
+heads, d = D / H. Nothing is kept on the modules, so one model serves any number of threads.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from einops import rearrange
@@ -35,9 +33,7 @@ class LayerAttention:
 class Attention(nn.Module):
     """Multi-head self-attention: softmax(q kᵀ / √d) v for each head, heads joined and projected (eq. 5-8)."""
 
-    def __init__(
-        self, dim: int, *, heads: int, qkv_bias: bool = True, dropout: float = 0.0, attention_dropout: float = 0.0
-    ) -> None:
+    def __init__(self, dim: int, *, heads: int, qkv_bias: bool, dropout: float, attention_dropout: float) -> None:
         super().__init__()
         self.heads = heads
         self.scale = (dim // heads) ** -0.5
@@ -66,7 +62,6 @@ class Attention(nn.Module):
         return LayerAttention(q, k, self.scale, stream_attention(q, k, v, scale=self.scale, plan=plan))
 
     def project(self, mixed: Float[Tensor, "B H N d"]) -> Float[Tensor, "B N D"]:
-        """Heads joined, and the linear layer that follows."""
         return self.proj_drop(self.proj(rearrange(mixed, "b h n d -> b n (h d)")))
 
 
@@ -78,12 +73,12 @@ class QuickGelu(nn.Module):
 
 
 class Mlp(nn.Module):
-    """Two linear layers with an activation between them, a GELU where nothing else is said."""
+    """Two linear layers with an activation between them."""
 
-    def __init__(self, dim: int, *, hidden: int, dropout: float = 0.0, act: nn.Module | None = None) -> None:
+    def __init__(self, dim: int, *, hidden: int, dropout: float = 0.0, act: Callable[[], nn.Module] = nn.GELU) -> None:
         super().__init__()
         self.fc1 = nn.Linear(dim, hidden)
-        self.act = nn.GELU() if act is None else act
+        self.act = act()
         self.fc2 = nn.Linear(hidden, dim)
         self.drop = nn.Dropout(dropout)
 
@@ -94,10 +89,10 @@ class Mlp(nn.Module):
 class GatedMlp(nn.Module):
     """w3(act(g) ⊙ h), where w12 gives g and h side by side: SwiGLU with SiLU (Shazeer 2020, arXiv 2002.05202)."""
 
-    def __init__(self, dim: int, *, hidden: int, act: nn.Module, dropout: float = 0.0) -> None:
+    def __init__(self, dim: int, *, hidden: int, dropout: float = 0.0, act: Callable[[], nn.Module]) -> None:
         super().__init__()
         self.w12 = nn.Linear(dim, 2 * hidden)
-        self.act = act
+        self.act = act()
         self.w3 = nn.Linear(hidden, dim)
         self.drop = nn.Dropout(dropout)
 
@@ -108,10 +103,10 @@ class GatedMlp(nn.Module):
 
 MLPS: dict[str, Callable[..., nn.Module]] = {
     "gelu": Mlp,
-    "gelu_tanh": lambda dim, **options: Mlp(dim, act=nn.GELU(approximate="tanh"), **options),
-    "quick_gelu": lambda dim, **options: Mlp(dim, act=QuickGelu(), **options),
-    "swiglu": lambda dim, **options: GatedMlp(dim, act=nn.SiLU(), **options),
-    "geglu": lambda dim, **options: GatedMlp(dim, act=nn.GELU(), **options),
+    "gelu_tanh": partial(Mlp, act=partial(nn.GELU, approximate="tanh")),
+    "quick_gelu": partial(Mlp, act=QuickGelu),
+    "swiglu": partial(GatedMlp, act=nn.SiLU),
+    "geglu": partial(GatedMlp, act=nn.GELU),
 }
 
 
@@ -143,14 +138,7 @@ class DropPath(nn.Module):
 class Block(nn.Module):
     """Pre-norm transformer block: attention, then MLP, each added to the stream (eq. 2, 3)."""
 
-    def __init__(
-        self,
-        spec: ModelSpec,
-        *,
-        dropout: float = 0.0,
-        attention_dropout: float = 0.0,
-        drop_path: float = 0.0,
-    ) -> None:
+    def __init__(self, spec: ModelSpec, *, dropout: float, attention_dropout: float, drop_path: float) -> None:
         super().__init__()
         dim, eps = spec.dim, spec.norm_eps
         self.norm1 = nn.LayerNorm(dim, eps=eps)

@@ -52,10 +52,6 @@ class ChunkShape:
         queries = max(1, min(scores // keys, grid.tokens))
         return cls(max(1, min(scores // (keys * queries), heads)), queries, patch_rows)
 
-    @property
-    def is_least(self) -> bool:
-        return self == ChunkShape(heads=1, queries=1, patch_rows=1)
-
     def scores(self, grid: TokenGrid) -> int:
         """How many scores a chunk has at most."""
         return self.heads * self.queries * self.patch_rows * grid.cols

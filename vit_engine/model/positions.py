@@ -1,12 +1,9 @@
-"""Where patches are: learned embeddings brought to another grid, and rotations. Pure functions of a tensor.
-
-How a model family resamples its positions changes its attention visibly, so the way belongs to
-the model's specification and is chosen by name.
-"""
+"""Where patches are: learned embeddings brought to another grid, in the way of each family, and rotations."""
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -24,34 +21,19 @@ def _dino(patches: Tensor, target: Grid) -> Tensor:
     return functional.interpolate(patches, scale_factor=scale, mode="bicubic")
 
 
-def _bicubic(patches: Tensor, target: Grid) -> Tensor:
-    """Bicubic to the exact size, without antialiasing."""
-    return functional.interpolate(patches, size=target, mode="bicubic")
-
-
-def _antialias(patches: Tensor, target: Grid) -> Tensor:
-    """Bicubic to the exact size, with antialiasing: timm, and DINOv2 with registers."""
-    return functional.interpolate(patches, size=target, mode="bicubic", antialias=True)
-
-
-def _corners(patches: Tensor, target: Grid) -> Tensor:
-    """Bicubic with the corner patches on each other: torchvision's interpolate_embeddings."""
-    return functional.interpolate(patches, size=target, mode="bicubic", align_corners=True)
-
-
+_bicubic = partial(functional.interpolate, mode="bicubic")  # to the exact size, without antialiasing
 RESAMPLINGS: dict[str, Callable[[Tensor, Grid], Tensor]] = {
     "dino": _dino,  # and DINOv2 without registers
     "bicubic": _bicubic,
-    "antialias": _antialias,
-    "corners": _corners,
+    "antialias": partial(_bicubic, antialias=True),  # timm, and DINOv2 with registers
+    "corners": partial(_bicubic, align_corners=True),  # corner patches on each other: torchvision
 }
 
 
 def resample_positions(positions: Tensor, *, prefix: int, native: Grid, target: Grid, resampling: str) -> Tensor:
     """Position embeddings (1, prefix + rows * cols, dim) of the native grid, for the target grid.
 
-    Prefix positions are kept as they are. Grids are (rows, cols). With target equal to native the
-    same tensor is returned. Raises SpecError for an unknown resampling or a grid that does not fit.
+    Prefix positions are kept. Grids are (rows, cols). SpecError for an unknown resampling or a grid that does not fit.
     """
     if resampling not in RESAMPLINGS:
         raise SpecError(f"resampling must be one of {sorted(RESAMPLINGS)}; got {resampling!r}.")
@@ -89,9 +71,9 @@ def rope_periods(head_dim: int, *, base: float = 100.0) -> Tensor:
 def patch_rotation(periods: Tensor, grid: Grid, *, dtype: torch.dtype) -> Rotation:
     """The rotation of every patch of a grid (rows, cols), row by row.
 
-    The angle of a dimension is 2π · place / period; places, of patch centres, run from −1 to 1 over each
-    side. The first quarter of the dimensions turns with the row, the second with the column, and the
-    other half repeats them (Su et al. 2021, arXiv 2104.09864, for two axes as in facebookresearch/dinov3).
+    The angle of a dimension is 2π · place / period; places run from −1 to 1 over each side. The first quarter of the
+    dimensions turns with the row, the second with the column, and the other half repeats them (Su et al. 2021, arXiv
+    2104.09864, for two axes as in facebookresearch/dinov3).
     """
     places = ((2 * torch.arange(side, device=periods.device) + 1) / side - 1 for side in grid)
     at = torch.stack(torch.meshgrid(*places, indexing="ij"), dim=-1).flatten(0, 1)  # (patches, 2)

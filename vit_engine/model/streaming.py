@@ -4,12 +4,11 @@ For every query, with scores s_j = scale · q·k_j, the pass leaves the output �
 log-normaliser ln Σ exp s_j, and from the same chunks the entropies and the mean distance. Memory is
 linear in the tokens: one chunk of scores lives at a time, sized to a core's cache.
 
-Over the patch keys read so far four sums stand for each query, taken from the largest score m:
-Z = Σ e^t, M = Σ e^t t, L = Σ e^t ‖Δ‖ and Σ e^t v, where t = s − m ≤ 0. A chunk that raises m by δ
-shrinks them by f = e^−δ, and M becomes f·(M − δZ) (Milakov & Gimelshein 2018, arXiv 1805.02867, with
-a moment added). The entropy ln Z − M / Z is a sum of two terms that are never negative: nothing
-cancels, and one-hot attention gives exactly 0. Scores too large for float32 to know their differences
-are taken in float64, on a CPU, where looking at them costs nothing.
+Over the patch keys read so far four sums stand for each query, taken from the largest score m: Z = Σ e^t, M = Σ e^t t,
+L = Σ e^t ‖Δ‖ and Σ e^t v, where t = s − m ≤ 0. A chunk that raises m by δ shrinks them by f = e^−δ, and M becomes
+f·(M − δZ) (Milakov & Gimelshein 2018, arXiv 1805.02867, with a moment added). The entropy ln Z − M / Z is a sum of two
+terms that are never negative: nothing cancels, and one-hot attention gives exactly 0. Scores too large for float32 to
+know their differences are taken in float64, on a CPU, where looking at them costs nothing.
 
 Prefix keys are few and join at the end: what goes to patches alone is known, renormalised, even where
 the prefix takes all the mass.
@@ -35,19 +34,14 @@ COARSE_SCORE = 100.0  # measured: up to here, float32 scores give entropies with
 
 @dataclass(frozen=True)
 class AttentionPlan:
-    """What to find out about one layer's attention.
-
-    entropy: entropies, prefix mass and maximum of every query. distance: mean attention distance of
-    every patch query. argmax: which key every query gives its largest weight. output: the mixed values,
-    which a later layer needs. chunk_bytes: the size that one chunk of scores may have; None fits the device.
-    """
+    """What to find out about one layer's attention."""
 
     grid: TokenGrid
-    entropy: bool = True
-    distance: bool = True
-    argmax: bool = True
-    output: bool = True
-    chunk_bytes: int | None = None
+    entropy: bool = True  # entropies, prefix mass and maximum of every query
+    distance: bool = True  # mean attention distance of every patch query
+    argmax: bool = True  # which key every query gives its largest weight
+    output: bool = True  # the mixed values, which a later layer needs
+    chunk_bytes: int | None = None  # the size that one chunk of scores may have; None fits the device
 
     @property
     def quantities(self) -> tuple[str, ...]:
@@ -58,27 +52,16 @@ class AttentionPlan:
 
 @dataclass(frozen=True)
 class StreamedAttention:
-    """One layer's attention, reduced over keys; H heads, N tokens, d head dimensions, float32.
+    """One layer's attention, reduced over keys: (B, H, N), float32. What the plan did not ask for is None."""
 
-    log_normaliser: (B, H, N), ln Σ_j exp(s_j).
-    output: (B, H, N, d), in the dtype of the values.
-    entropy: (B, H, N), nats, over all keys, 0..ln N.
-    patch_entropy: (B, H, N), nats, over patch keys renormalised, 0..ln(patches).
-    prefix_mass: (B, H, N), the share of the prefix keys, 0..1.
-    maximum: (B, H, N), the largest weight over all keys, 0..1.
-    distance: (B, H, patches), pixels: for each patch query Σ_j p_j ‖Δ_j‖ over patch keys renormalised.
-    argmax: (B, H, N), int64: the token that has the largest weight as a key; of equal ones the first.
-    What the plan did not ask for is None.
-    """
-
-    log_normaliser: Tensor
-    output: Tensor | None = None
-    entropy: Tensor | None = None
-    patch_entropy: Tensor | None = None
-    prefix_mass: Tensor | None = None
-    maximum: Tensor | None = None
-    distance: Tensor | None = None
-    argmax: Tensor | None = None
+    log_normaliser: Tensor  # ln Σ_j exp(s_j)
+    output: Tensor | None = None  # (B, H, N, d), in the dtype of the values
+    entropy: Tensor | None = None  # nats, over all keys, 0..ln N
+    patch_entropy: Tensor | None = None  # nats, over patch keys renormalised, 0..ln(patches)
+    prefix_mass: Tensor | None = None  # the share of the prefix keys, 0..1
+    maximum: Tensor | None = None  # the largest weight over all keys, 0..1
+    distance: Tensor | None = None  # (B, H, patches), pixels: Σ_j p_j ‖Δ_j‖ over patch keys renormalised
+    argmax: Tensor | None = None  # int64: the token that has the largest weight as a key; of equal ones the first
 
 
 def explicit_weights(
@@ -119,7 +102,7 @@ def _sum_patches(q: Tensor, k: Tensor, v: Tensor, scale: float, plan: AttentionP
         try:
             return _PatchSums.of(q, k, v, scale=scale, plan=plan, shape=shape)
         except torch.OutOfMemoryError:
-            if shape.is_least:
+            if shape == ChunkShape(heads=1, queries=1, patch_rows=1):
                 raise
         shape = ChunkShape.within(shape.scores(plan.grid), q.shape[0], plan.grid)  # a quarter of the bytes
 
@@ -147,14 +130,12 @@ class _PatchSums:
     def of(
         cls, q: Tensor, k: Tensor, v: Tensor, *, scale: float, plan: AttentionPlan, shape: ChunkShape
     ) -> "_PatchSums":
-        """Of all patch keys, in chunks of this shape."""
         sums = cls(q, v, scale, plan, shape)
         for chunk in chunks(q, plan.grid, shape, distance=plan.distance):
             sums.add(chunk, q[chunk.at], k[chunk.heads, chunk.keys], v[chunk.heads, chunk.keys])
         return sums
 
     def add(self, chunk: Chunk, q: Tensor, k: Tensor, v: Tensor) -> None:
-        """Take a chunk in."""
         cells = (*q.shape[:2], k.shape[1])
         t, weights = (buffer[: math.prod(cells)].view(cells) for buffer in self.scratch)
         torch.bmm(q, k.mT, out=t)
@@ -173,9 +154,7 @@ class _PatchSums:
 
     @staticmethod
     def _take_argmax(known: Tensor, t: Tensor, numbers: Tensor, *, spare: Tensor) -> None:
-        """Keep the first key at the maximum, where t is 0: all others are moved out of reach. PyTorch's argmax takes
-        several times as long as two passes that are vectorised.
-        """
+        """Keep the first key at the maximum, where t is 0. PyTorch's argmax takes longer than two vectorised passes."""
         torch.add(numbers, t, alpha=OUT_OF_REACH, out=spare)
         torch.maximum(known, spare.amax(dim=-1, keepdim=True), out=known)
 

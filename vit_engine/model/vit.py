@@ -1,14 +1,13 @@
 """The whole Vision Transformer: from pictures to tokens, through the blocks, to classes.
 
-Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words" (arXiv 2010.11929), with what later models
-added as options: registers, a distillation token, LayerScale, gated MLPs, rotary positions. B is the
-batch, N the tokens, D the embedding dimension, H the heads.
+Dosovitskiy et al. 2021 (arXiv 2010.11929), with what later models added as options: registers, a distillation token,
+LayerScale, gated MLPs, rotary positions. B is the batch, N the tokens, D the embedding dimension, H the heads.
 """
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import torch
 from einops import rearrange
@@ -25,9 +24,9 @@ from vit_engine.spec import ModelSpec, whole_patches
 class PatchEmbed(nn.Module):
     """A picture cut into patches, each projected to a token (eq. 1): a convolution as wide as its stride."""
 
-    def __init__(self, *, patch_size: int, in_channels: int, dim: int, bias: bool = True) -> None:
+    def __init__(self, spec: ModelSpec, *, in_channels: int) -> None:
         super().__init__()
-        self.proj = nn.Conv2d(in_channels, dim, kernel_size=patch_size, stride=patch_size, bias=bias)
+        self.proj = nn.Conv2d(in_channels, spec.dim, spec.patch_size, stride=spec.patch_size, bias=spec.patch_bias)
 
     def forward(self, images: Float[Tensor, "B C height width"]) -> Float[Tensor, "B N D"]:
         return rearrange(self.proj(images), "b d rows cols -> b (rows cols) d")
@@ -70,11 +69,10 @@ class VisionTransformer(nn.Module):
         self.resampling = spec.resampling
         self.pooling = spec.pooling
         self.native_grid = spec.grid(*spec.native_size).shape
-        self.with_position = 1 + spec.distilled  # tokens before the patches that have one
+        self.prefix = spec.prefix  # tokens before the patches: CLS, a distillation token if there is one, registers
+        self.with_position = 1 + spec.distilled  # of these, those that have one
 
-        self.patch_embed = PatchEmbed(
-            patch_size=spec.patch_size, in_channels=in_channels, dim=dim, bias=spec.patch_bias
-        )
+        self.patch_embed = PatchEmbed(spec, in_channels=in_channels)
         self.cls_token = _tokens(1, dim)
         self.dist_token = _tokens(1, dim) if spec.distilled else None
         self.register_tokens = _tokens(spec.registers, dim) if spec.registers else None
@@ -97,8 +95,7 @@ class VisionTransformer(nn.Module):
     def initialise(self, generator: torch.Generator | None = None) -> None:
         """Fresh weights: truncated normal (std 0.02) for tokens, positions and linear layers.
 
-        The patch projection keeps the convolution's usual uniform range, as in DINO. LayerScale begins
-        at 1, and rotary periods are DINOv3's.
+        The patch projection is uniform, as in DINO. LayerScale begins at 1, and rotary periods are DINOv3's.
         """
         for tokens in (self.cls_token, self.dist_token, self.register_tokens, self.pos_embed):
             if tokens is not None:
@@ -110,11 +107,6 @@ class VisionTransformer(nn.Module):
             nn.init.uniform_(projection, -bound, bound, generator=generator)
         for module in self.modules():
             initialise_part(module, generator)
-
-    @property
-    def prefix(self) -> int:
-        """Tokens before the patches: CLS, a distillation token if there is one, registers."""
-        return self.with_position + (0 if self.register_tokens is None else self.register_tokens.shape[1])
 
     def embed(self, images: Float[Tensor, "B C height width"]) -> Float[Tensor, "B N D"]:
         """Tokens before the first block."""
@@ -170,9 +162,8 @@ class VisionTransformer(nn.Module):
     ) -> Iterator[tuple[int, LayerRecord]]:
         """(layer, record) of each layer, as soon as its attention is known. No gradients are kept.
 
-        plans: what is wanted of a layer's attention, by layer; layers without one run plainly. Last comes the number of
-        layers, with the tokens that the last one leaves: classify() makes of them what forward() returns. With `output`
-        False only attention is wanted, and the run ends in that of the last layer that has a plan.
+        plans: what is wanted of attention, by layer; layers without one run plainly. Last come the number of layers and
+        the tokens for classify(). With `output` False the run ends in the attention of the last layer that has a plan.
         Whoever drops each record before asking for the next leaves its memory to the layer's MLP.
         """
         last = len(self.blocks) if output else max(plans, default=-1)
@@ -211,3 +202,38 @@ class VisionTransformer(nn.Module):
             if len(self.blocks) - layer <= n:
                 outputs.append(self.norm(x))
         return outputs
+
+
+# The usual sizes, with DINO's parameter names.
+_BESIDE_SPEC = ("in_channels", "dropout", "attention_dropout", "drop_path")  # what a model takes and no spec says
+
+
+def vit_tiny(patch_size: int = 16, **options: Any) -> VisionTransformer:
+    """ViT-Ti: D 192, 12 layers, 3 heads (Touvron et al. 2021, arXiv 2012.12877). Resampling "dino" by default."""
+    return _preset("ViT-Ti", patch_size=patch_size, dim=192, heads=3, **options)
+
+
+def vit_small(patch_size: int = 16, **options: Any) -> VisionTransformer:
+    """ViT-S: D 384, 12 layers, 6 heads (Touvron et al. 2021, arXiv 2012.12877). Resampling "dino" by default."""
+    return _preset("ViT-S", patch_size=patch_size, dim=384, heads=6, **options)
+
+
+def vit_base(patch_size: int = 16, **options: Any) -> VisionTransformer:
+    """ViT-B: D 768, 12 layers, 12 heads (Dosovitskiy et al. 2021, arXiv 2010.11929). Resampling "dino" by default."""
+    return _preset("ViT-B", patch_size=patch_size, dim=768, heads=12, **options)
+
+
+def _preset(
+    name: str, *, image_size: tuple[int, int] = (224, 224), class_count: int = 0, **options: Any
+) -> VisionTransformer:
+    """image_size: (height, width) in pixels. class_count: 0 leaves the classifier out. options: of spec and model."""
+    beside = {key: options.pop(key) for key in _BESIDE_SPEC if key in options}
+    spec = ModelSpec(
+        name=name,
+        title=name,
+        family="vit",
+        native_size=image_size,
+        class_names=tuple(f"class {number}" for number in range(class_count)),
+        **{"depth": 12, "resampling": "dino", **options},
+    )
+    return VisionTransformer(spec, **beside)

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from vit_engine.analysis.comparison import Comparison
-from vit_engine.analysis.maps import difference
+from vit_engine.analysis.maps.agreement import difference
 from vit_engine.errors import SpecError
 from vit_engine.image import as_png, pixels_sha256
 from vit_engine.report.document import document

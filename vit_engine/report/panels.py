@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from vit_engine.analysis.comparison import Comparison, PaneResult
-from vit_engine.analysis.maps import contours, difference, mass_mask
+from vit_engine.analysis.maps.agreement import difference
+from vit_engine.analysis.maps.mask import contours, mass_mask
 from vit_engine.analysis.methods import RAW, find_method
 from vit_engine.report.colours import Stops, colour_stops, diverging_stops, upper_limit
 from vit_engine.report.style import Style

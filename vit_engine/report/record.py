@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from vit_engine.analysis.comparison import Comparison, PaneResult
-from vit_engine.analysis.maps import centre_of_mass
-from vit_engine.analysis.maps.entropy import map_entropy
+from vit_engine.analysis.maps.agreement import map_entropy
+from vit_engine.analysis.maps.resampling import centre_of_mass
 from vit_engine.report.style import Style, Zoom
 from vit_engine.report.versions import versions
 from vit_engine.trace.attention_map import AttentionMap

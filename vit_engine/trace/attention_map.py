@@ -28,18 +28,13 @@ class AttentionMap:
     unit: str = WEIGHT
 
     def __post_init__(self) -> None:
-        if self.values.shape != self.grid.shape or self.values.dtype != np.float32:
-            raise SpecError(
-                f"an attention map needs float32 values of shape {self.grid.shape}; "
-                f"got {self.values.dtype} {self.values.shape}."
-            )
+        shape, dtype = self.values.shape, self.values.dtype
+        if shape != self.grid.shape or dtype != np.float32:
+            raise SpecError(f"an attention map needs float32 values of shape {self.grid.shape}; got {dtype} {shape}.")
 
 
 def reduce_heads(maps: np.ndarray, head: int | str, spec: ModelSpec) -> np.ndarray:
-    """One map (rows, cols) of those of all heads (heads, rows, cols): of a head, or "mean", "max", "min" over them.
-
-    Raises SpecError for a head that the model does not have.
-    """
+    """One map (rows, cols) of those of all heads (heads, rows, cols); SpecError for a head that there is not."""
     if isinstance(head, str) and head in REDUCTIONS:
         return REDUCTIONS[head](torch.from_numpy(maps), dim=0).numpy()
     if not isinstance(head, Integral) or not 0 <= head < spec.heads:

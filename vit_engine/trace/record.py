@@ -1,11 +1,7 @@
-"""AttentionTrace: what a run leaves.
-
-A trace keeps queries, keys and log-normalisers of each layer, linear in the tokens. Any query's row
-follows from them exactly: softmax(scale · q kᵀ).
-"""
+"""What a run leaves, linear in the tokens: of each layer queries and keys, from which any row follows exactly."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -46,10 +42,7 @@ class LayerTrace:
             )
 
     def scores(self, token: int) -> Tensor:
-        """scale · q·k of this token, as a query, with all tokens as keys: (heads, tokens).
-
-        As wide as widened() has them; head by head, which is faster than all at once.
-        """
+        """scale · q·k of this token as a query: (heads, tokens), widened. Head by head is faster than all at once."""
         products = [widened(k) @ widened(q) for q, k in zip(self.queries[:, token], self.keys, strict=True)]
         return torch.stack(products).mul_(self.scale)
 
@@ -79,9 +72,8 @@ class Prediction:
 class AttentionTrace:
     """The attention of one picture in one model. Holds no model and no N×N matrix.
 
-    layers: layer number -> LayerTrace, for the layers that were asked for; read-only. predictions: all
-    classes, the likeliest first; empty for a model without a classifier. seconds: what the run took.
-    Raises SpecError where layers or statistics are not of this spec and grid.
+    layers: LayerTrace by number, of the layers that were asked for; read-only. predictions: all classes, the likeliest
+    first; none without a classifier. seconds: of the run. SpecError for layers or statistics of another spec or grid.
     """
 
     spec: ModelSpec
@@ -91,7 +83,7 @@ class AttentionTrace:
     head_statistics: HeadStatistics | None
     predictions: tuple[Prediction, ...]
     seconds: float
-    random: bool = field(default=False)
+    random: bool = False
 
     def __post_init__(self) -> None:
         self._share(self.layers)
@@ -102,12 +94,8 @@ class AttentionTrace:
                     f"layers of {self.spec.name!r} are 0..{self.spec.depth - 1} with queries of shape {expected}; "
                     f"got layer {number} with {tuple(layer.queries.shape)}."
                 )
-        table = self.head_statistics
-        if table is not None and (table.layers, table.grid, table.heads) != (
-            tuple(self.layers),
-            self.grid,
-            self.spec.heads,
-        ):
+        table, own = self.head_statistics, (tuple(self.layers), self.grid, self.spec.heads)
+        if table is not None and (table.layers, table.grid, table.heads) != own:
             raise SpecError(
                 f"a trace of layers {list(self.layers)} with {self.spec.heads} heads on {self.grid} needs statistics "
                 f"of just these; got layers {list(table.layers)}, {table.heads} heads, {table.grid}."
@@ -160,9 +148,8 @@ class AttentionTrace:
     def attention_map(self, layer: int = -1, head: int | str = "mean", query: Query = "cls") -> AttentionMap:
         """The weights that one query gives to the patches, in one head or over all: not renormalised.
 
-        head: a number from 0, or "mean", "max", "min" over heads, patch by patch. query: "cls" or a
-        patch (row, col). layer counts from 0; negative from the last. Raises SpecError for a layer,
-        head or query that is not here.
+        layer: from 0; negative from the last. head: a number from 0, or "mean", "max", "min" over heads, patch by
+        patch. query: "cls" or a patch (row, col). Raises SpecError for a layer, head or query that is not here.
         """
         values = reduce_heads(self.head_maps(layer, query), head, self.spec)
         label = f"layer {self.spec.layer_number(layer)} · head {head} · query {token_name(query)}"

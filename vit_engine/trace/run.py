@@ -10,18 +10,20 @@ import torch
 from torch import Tensor
 
 from vit_engine.devices import out_of_memory
-from vit_engine.errors import ResourceError, SpecError
+from vit_engine.errors import NumericalError, ResourceError, SpecError
 from vit_engine.image import PreparedImage
-from vit_engine.model import LayerAttention, LayerRecord
+from vit_engine.model import LayerRecord
 from vit_engine.model.streaming import AttentionPlan
 from vit_engine.planning.estimates import check_memory
 from vit_engine.planning.plan import RunPlan, attention_plan
 from vit_engine.progress import Progress
 from vit_engine.spec import ModelSpec, TokenGrid
-from vit_engine.trace.overflow import Overflow
 from vit_engine.trace.record import AttentionTrace, LayerTrace, Prediction
 from vit_engine.trace.statistics import STATISTICS, ClsRows, FromCls, FromQueries, HeadStatistics
 from vit_engine.weights import LoadedModel
+
+CLASSIFIER, EMBEDDING = -2, -1  # where there is no layer
+_PLACES = {CLASSIFIER: "the classifier", EMBEDDING: "the embedding of patches"}
 
 
 def attend(
@@ -34,13 +36,12 @@ def attend(
 ) -> AttentionTrace:
     """Run the model on one picture and keep its attention: exact, in memory linear in the tokens.
 
-    layers: "all", a layer, or several; negative ones count from the last. Only these are analysed, and the
-    run ends in the last of them, but where the model has classes: predictions need all layers to run.
-    statistics: "all", "entropy" (neither distances nor argmax) or "none". progress(fraction, message) is called
-    after each layer's attention; what it raises stops the run. Safe to call from many threads at once. Raises
-    SpecError for layers or statistics that do not exist, or an image prepared for another patch size;
-    ResourceError, before anything is run, where the run needs more than memory_budget(), and where memory
-    runs out all the same; NumericalError where the activations overflow.
+    layers: "all", a layer, or several; negative ones count from the last. Only these are analysed, and the run ends in
+    the last of them, unless the model has classes, which need all. statistics: "all", "entropy" (neither distances nor
+    argmax) or "none". progress(fraction, message) is called after each layer's attention; what it raises stops the run.
+    Safe to call from many threads at once. Raises SpecError for layers or statistics that do not exist, or an image
+    prepared for another patch size; ResourceError, before anything is run, where the run needs more than
+    memory_budget(), and where memory runs out all the same; NumericalError where the activations overflow.
     """
     started = time.perf_counter()
     spec, grid = loaded.spec, prepared.grid
@@ -49,11 +50,14 @@ def attend(
     check_memory(run, grid)
     traced, plan = run.traced, attention_plan(grid, statistics)
     with torch.inference_mode(), _memory_errors(grid, loaded):
-        builder = _TraceBuilder(loaded, grid, traced, plan, progress)
+        builder = _TraceBuilder(loaded, grid, traced, plan)
+        last = spec.depth if spec.class_names else max(traced) + 1  # predictions need every layer
         images = prepared.tensor.unsqueeze(0).to(loaded.device, loaded.dtype)
         for layer, record in loaded.model.record(images, dict.fromkeys(traced, plan), output=bool(spec.class_names)):
             builder.add(layer, record)
             del record  # the MLP needs the memory
+            if progress is not None and layer < spec.depth:
+                progress((layer + 1) / last, f"layer {layer + 1} of {spec.depth}")
         builder.overflow.require_none(builder.output, loaded)
         head_statistics = None if statistics == "none" else builder.statistics()
         predictions = () if builder.output is None else _predictions(builder.output[0], spec)
@@ -93,40 +97,62 @@ def _memory_errors(grid: TokenGrid, loaded: LoadedModel) -> Iterator[None]:
         ) from error
 
 
+class Overflow:
+    """Norms of what each layer leaves. They stay on the device, and are looked at once, after the run.
+
+    Finite tokens of 1e20 are too large for float32, too: LayerNorm needs sums of squares, and maps would be uniform.
+    """
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        """Has room for two norms a layer, which among the run's tensors would leave holes in memory."""
+        widened = torch.promote_types(loaded.dtype, torch.float32)
+        self._layers: list[int] = []
+        self._norms = torch.empty(2 * loaded.spec.depth + 2, dtype=widened, device=loaded.device)
+
+    def add(self, layer: int, values: Tensor) -> None:
+        """Of a layer, or EMBEDDING; in float32 at least, because half precision ends at 65,504."""
+        torch.linalg.vector_norm(values, dtype=self._norms.dtype, out=self._norms[len(self._layers)])
+        self._layers.append(layer)
+
+    def require_none(self, output: Tensor | None, loaded: LoadedModel) -> None:
+        """NumericalError naming the first layer whose norm is no number, or the classifier. output: its logits."""
+        if output is not None:
+            self.add(CLASSIFIER, output)
+        finite = self._norms[: len(self._layers)].isfinite().tolist()
+        if all(finite):
+            return
+        place = _PLACES.get(first := self._layers[finite.index(False)], f"layer {first}")
+        narrow = torch.finfo(loaded.dtype).bits < 32
+        remedy = (
+            "Run the model in float32: loaded.model.float()."
+            if narrow
+            else "Its weights are damaged, or of a training run that has diverged: load another checkpoint."
+        )
+        raise NumericalError(
+            f"the activations of {loaded.spec.name!r} overflow in {place}: from there on they "
+            f"are too large for {str(loaded.dtype).removeprefix('torch.')}, and attention is no number. {remedy}"
+        )
+
+
 class _TraceBuilder:
     """Takes each layer's record as it comes, and keeps what the trace and its statistics need.
 
-    What is kept has its memory before the run begins: made among the run's own tensors, which come and
-    go, it would leave holes that nothing fits. Everything stays on the device until the last layer is
-    done: the run never waits for the host.
+    What is kept has its memory before the run begins: among the run's own tensors, which come and go, it would leave
+    holes that nothing fits. It stays on the device until the last layer is done: the run never waits for the host.
     """
 
-    def __init__(
-        self,
-        loaded: LoadedModel,
-        grid: TokenGrid,
-        traced: Collection[int],
-        plan: AttentionPlan,
-        progress: Progress | None,
-    ) -> None:
+    def __init__(self, loaded: LoadedModel, grid: TokenGrid, traced: Collection[int], plan: AttentionPlan) -> None:
         spec = loaded.spec
-        self.spec, self.grid, self.progress = spec, grid, progress
+        self.spec, self.grid = spec, grid
         self.overflow = Overflow(loaded)
         self.classify = loaded.model.classify
         self.output: Tensor | None = None
-        self.last = spec.depth - 1 if spec.class_names else max(traced)  # predictions need every layer
         self.layers: dict[int, LayerTrace] = {}
         empty = partial(torch.empty, device=loaded.device)
         shape = spec.heads, grid.tokens, spec.dim // spec.heads
         widened = torch.promote_types(loaded.dtype, torch.float32)
-        self.store = {
-            layer: (
-                empty(shape, dtype=loaded.dtype),
-                empty(shape, dtype=loaded.dtype),
-                empty(shape[:2], dtype=widened),
-            )
-            for layer in sorted(traced)
-        }
+        vectors = partial(empty, shape, dtype=loaded.dtype)
+        self.store = {layer: (vectors(), vectors(), empty(shape[:2], dtype=widened)) for layer in sorted(traced)}
         self.streamed = {
             name: (made, empty(len(traced), spec.heads))
             for name, made in ((name, statistic.made) for name, statistic in STATISTICS.items())
@@ -137,13 +163,9 @@ class _TraceBuilder:
         self.overflow.add(layer - 1, record.tokens)  # which the layer before has left
         if layer == self.spec.depth:
             self.output = self.classify(record.tokens)
+        attention = record.attention
+        if attention is None:
             return
-        if record.attention is not None:
-            self._keep(layer, record.attention)
-        if self.progress is not None:
-            self.progress((layer + 1) / (self.last + 1), f"layer {layer + 1} of {self.spec.depth}")
-
-    def _keep(self, layer: int, attention: LayerAttention) -> None:
         streamed = attention.streamed
         self.overflow.add(layer, streamed.log_normaliser)
         queries, keys, log_normalisers = self.store.pop(layer)
@@ -165,8 +187,6 @@ class _TraceBuilder:
 
 
 def _predictions(output: Tensor, spec: ModelSpec) -> tuple[Prediction, ...]:
-    if not spec.class_names:
-        return ()
     probabilities = output.float().softmax(dim=-1).cpu().tolist()
     ranked = sorted(zip(spec.class_names, probabilities, strict=True), key=lambda pair: -pair[1])
-    return tuple(Prediction(label, probability) for label, probability in ranked)
+    return tuple(Prediction(*pair) for pair in ranked)

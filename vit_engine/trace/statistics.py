@@ -1,14 +1,13 @@
 """Statistics of every head's attention: what each of them is, how it is made, and their table.
 
 Entropy: H = −Σ p ln p (Clark et al. 2019, arXiv 1906.04341; Zhai et al. 2023, arXiv 2303.06296).
-Mean attention distance: Dosovitskiy et al. 2021 (arXiv 2010.11929), figure 7, over patch keys
-renormalised. Which keys and which queries a number is over is part of its name.
+Mean attention distance: Dosovitskiy et al. 2021 (arXiv 2010.11929), figure 7, over patch keys renormalised.
 """
 
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -47,12 +46,15 @@ class FromCls:
     reduce: Callable[[ClsRows], Tensor | np.ndarray]
 
 
+_mean = partial(torch.mean, dim=-1)
+
+
 @dataclass(frozen=True)
 class FromQueries:
     """Made of a field of StreamedAttention, (heads, queries), reduced to (heads,); where a plan asks for the field."""
 
     quantity: str
-    reduce: Callable[[Tensor], Tensor]
+    reduce: Callable[[Tensor], Tensor] = _mean
 
 
 @dataclass(frozen=True)
@@ -70,10 +72,6 @@ class Statistic(Column):
     made: FromCls | FromQueries | Converted
     comparable: bool = False  # means the same for any number of tokens
     counted: bool = False  # in whole queries: where two keys are nearly equal, a rounding moves it by some of them
-
-
-def _mean(values: Tensor) -> Tensor:
-    return values.mean(dim=-1)
 
 
 def _mean_exponential(values: Tensor) -> Tensor:
@@ -120,19 +118,18 @@ def _entropies(
         yield Statistic(*texts, each, comparable=unit == "0..1")
 
 
-# Pages, tables, files, links and the command line take a new one from here. It stands behind all others: older bundles
-# have tables without it.
+# A new one stands behind all others: older bundles have tables without it.
 _ALL = (
     *_entropies("cls", "", FromCls(lambda cls: _entropy(cls.weights))),
     *_entropies("cls", "patch_", FromCls(lambda cls: _entropy(cls.patch_weights))),
-    *_entropies("mean", "", FromQueries("entropy", _mean), FromQueries("entropy", _mean_exponential)),
-    *_entropies("mean", "patch_", FromQueries("patch_entropy", _mean), FromQueries("patch_entropy", _mean_exponential)),
+    *_entropies("mean", "", FromQueries("entropy"), FromQueries("entropy", _mean_exponential)),
+    *_entropies("mean", "patch_", FromQueries("patch_entropy"), FromQueries("patch_entropy", _mean_exponential)),
     Statistic(
         "distance_px",
         "distance",
         "px",
         "Mean distance from a patch query to what it attends to, over patch keys.",
-        FromQueries("distance", _mean),
+        FromQueries("distance"),
         comparable=True,
     ),
     Statistic(
@@ -162,7 +159,7 @@ _ALL = (
         "mean → prefix",
         "0..1",
         "Weight on CLS and registers, mean over all queries.",
-        FromQueries("prefix_mass", _mean),
+        FromQueries("prefix_mass"),
     ),
     Statistic(
         "cls_maximum",
@@ -176,7 +173,7 @@ _ALL = (
         "mean maximum",
         "0..1",
         "Largest weight of a query, mean over all queries.",
-        FromQueries("maximum", _mean),
+        FromQueries("maximum"),
     ),
     Statistic(
         "cls_gini",
@@ -215,11 +212,9 @@ COLUMNS: tuple[Column, ...] = (
 class HeadStatistics:
     """Every statistic for (layer, head), each float32 (layers, heads): an attribute by its name in STATISTICS.
 
-    The unit of a measured one may be left out: `cls_entropy` is `cls_entropy_nats`, `distance` is `distance_px`.
-    None if it was not asked for.
-
-    layers: the layers' numbers, counted from 0. measured: those that are not another one in another unit, by name.
-    The arrays cannot be written to.
+    The unit of a measured one may be left out: `cls_entropy` is `cls_entropy_nats`, `distance` is `distance_px`. None
+    if it was not asked for. layers: the layers' numbers, counted from 0. measured: those that are not another one in
+    another unit, by name. The arrays cannot be written to.
     """
 
     layers: tuple[int, ...]
@@ -256,10 +251,7 @@ class HeadStatistics:
         return first.shape[-1] if first.ndim else 0
 
     def to_frame(self) -> pd.DataFrame:
-        """One row for each (layer, head); the columns are those of COLUMNS, in that order.
-
-        What was not asked for has no column. The table is the caller's own.
-        """
+        """One row for each (layer, head), the caller's own. Columns: those of COLUMNS that were asked for, in order."""
         return self._frame.copy()
 
     @cached_property
@@ -276,11 +268,9 @@ def gini(weights: np.ndarray) -> np.ndarray:
     (2 Σ_i i·w_(i)) / (n Σ w) − (n + 1) / n with w ascending and i from 1; 0 where there is no weight.
     """
     ascending = np.sort(weights.astype(np.float64), axis=-1)
-    count = ascending.shape[-1]
-    total = ascending.sum(axis=-1)
+    count, total = ascending.shape[-1], ascending.sum(axis=-1)
     ranked = (ascending * np.arange(1, count + 1)).sum(axis=-1)
-    safe = np.where(total > 0, total, 1)
-    result = 2 * ranked / (count * safe) - (count + 1) / count
+    result = 2 * ranked / (count * np.where(total > 0, total, 1)) - (count + 1) / count
     return np.where(total > 0, np.clip(result, 0, 1), 0).astype(np.float32)
 
 

@@ -15,7 +15,8 @@ from PIL import Image
 
 from tests.vit_engine.report.builders import FRAME, PANES, POINT, SIZE, STATISTIC, a_picture, pane_pixels, pixels_of
 from vit_engine.analysis.comparison import Comparison, agreement_table, head_table
-from vit_engine.analysis.maps import centre_of_mass, difference
+from vit_engine.analysis.maps.agreement import difference
+from vit_engine.analysis.maps.resampling import centre_of_mass
 from vit_engine.errors import SpecError
 from vit_engine.report.bundle import as_zip, files, write_bundle
 from vit_engine.report.painter import View

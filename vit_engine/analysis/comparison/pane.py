@@ -17,37 +17,27 @@ DECIMALS = 4  # of a point: a tenth of a pixel in a thousand
 
 _LAYER = r":(?P<layer>-?[0-9]{1,9})"
 _NUMBER = r"-?[0-9]{1,20}(?:\.[0-9]{1,20})?"
-# As above but for words that nothing is called: only read to say which of them is wrong.
-_MISSPELT = re.compile(
-    rf"(?P<model>.+?){_LAYER}:(?P<head>[0-9]{{1,9}}|[a-zA-Z]\w*)(?::(?P<method>\w+))?(?::(?P<query>.+))?", re.DOTALL
-)
+# A pane but for words that nothing is called: only read to say which of them is wrong.
+_MISSPELT = rf"(?P<model>.+?){_LAYER}:(?P<head>[0-9]{{1,9}}|[a-zA-Z]\w*)(?::(?P<method>\w+))?(?::(?P<query>.+))?"
 
 
 @dataclass(frozen=True)
 class Pane:
-    """What one map of several is of.
+    """What one map of several is of. SpecError for a model, method, head or query that cannot be."""
 
-    model: a model's name, or a checkpoint's. layer: from 0; negative from the last. head: a number from 0,
-    or "mean", "max", "min" over heads. method: a name in vit_engine.analysis.methods. query: "shared" (what all panes
-    share: the CLS token, or a point of the picture), "cls", or a point of its own, rounded to four decimals,
-    as it is written. SpecError for a model, method, head or query that cannot be.
-    """
-
-    model: str
-    layer: int = -1
-    head: int | str = "mean"
-    method: str = RAW
-    query: str | Point = "shared"
+    model: str  # a model's name, or a checkpoint's
+    layer: int = -1  # from 0; negative from the last
+    head: int | str = "mean"  # a number from 0, or "mean", "max", "min" over heads
+    method: str = RAW  # a name in METHODS
+    query: str | Point = "shared"  # with all panes; or "cls"; or a point of its own, rounded as it is written
 
     def __post_init__(self) -> None:
         if not self.model:
             raise SpecError("a pane needs the name of a model; got an empty one.")
         methods.find_method(self.method)
-        known = self.head in REDUCTIONS if isinstance(self.head, str) else self.head >= 0
-        if not known:
-            raise SpecError(
-                f"a pane's head must be a number from 0 or one of {', '.join(REDUCTIONS)}; got {self.head!r}."
-            )
+        head = self.head
+        if head not in REDUCTIONS if isinstance(head, str) else head < 0:
+            raise SpecError(f"a pane's head must be a number from 0 or one of {', '.join(REDUCTIONS)}; got {head!r}.")
         object.__setattr__(self, "query", _checked(self.query))
 
     def __str__(self) -> str:
@@ -64,38 +54,33 @@ class Pane:
     def parse(cls, text: str) -> "Pane":
         """A pane as __str__ writes it; ":HEAD", ":METHOD" and ":QUERY" may be left out. SpecError for anything else.
 
-        A model's name may have colons and numbers in it, as 'C:\\\\vit:3.pth': what is read as layer, head and
-        the rest is the last that can be. 'a:3:7' is head 7 of layer 3 of 'a'; layer 7 of a model called 'a:3' is
-        'a:3:7:mean'.
+        A model's name may have colons and numbers, as 'C:\\\\vit:3.pth': layer, head and the rest are the last that can
+        be. 'a:3:7' is head 7 of layer 3 of 'a'; layer 7 of a model called 'a:3' is 'a:3:7:mean'.
         """
-        found = _read(text) or _MISSPELT.fullmatch(text)
+        found = _read(text)
         if found is None:
             raise SpecError(
                 f"a pane is MODEL:LAYER, MODEL:LAYER:HEAD, and perhaps :METHOD and :QUERY, as 'dino_vits8:11:mean'; "
                 f"got {text!r}."
             )
         head, query = found["head"] or "mean", found["query"] or "shared"
+        point = re.fullmatch(rf"({_NUMBER}),({_NUMBER})", query)
         return cls(
             found["model"],
             int(found["layer"]),
             int(head) if head.isdecimal() else head,
             found["method"] or RAW,
-            _point(query) if re.fullmatch(rf"{_NUMBER},{_NUMBER}", query) else query,
+            (float(point[1]), float(point[2])) if point else query,
         )
 
 
 def _read(text: str) -> re.Match[str] | None:
-    """The reading with the longest name of a model: with a head if there is one, else without."""
+    """The reading with the longest name of a model: with a head if there is one, else without, else misspelt."""
     head = rf":(?P<head>{'|'.join(REDUCTIONS)}|[0-9]{{1,9}})"
     method = "|".join(re.escape(method.name) for method in methods.METHODS)
     rest = rf"(?::(?P<method>{method}))?(?::(?P<query>{'|'.join(FIXED_QUERIES)}|{_NUMBER},{_NUMBER}))?"
-    readings = (re.fullmatch(rf"(?P<model>.+){_LAYER}{each}{rest}", text, re.DOTALL) for each in (head, f"(?:{head})?"))
-    return next((found for found in readings if found), None)
-
-
-def _point(text: str) -> Point:
-    y, x = text.split(",")
-    return float(y), float(x)
+    patterns = *(rf"(?P<model>.+){_LAYER}{each}{rest}" for each in (head, f"(?:{head})?")), _MISSPELT
+    return next(filter(None, (re.fullmatch(pattern, text, re.DOTALL) for pattern in patterns)), None)
 
 
 def _checked(query: str | Point) -> str | Point:
@@ -116,10 +101,9 @@ def letter(number: int) -> str:
 
 
 def query_patch(query: str | Point, point: Point | None, grid: TokenGrid, frame: tuple[int, int]) -> Query:
-    """The query of a pane in its own grid: "cls", or the patch (row, col) that a point falls in.
+    """The query of a pane in its own grid: "cls", or the patch (row, col) that a point falls in or is nearest to.
 
-    point: the shared one, None for the CLS token. frame: the scaled picture (height, width) in pixels, before
-    the crop; a point in what was cropped away is the nearest patch's.
+    point: the shared one, None for the CLS token. frame: the picture (height, width) in pixels, before the crop.
     """
     chosen = point if query == "shared" else query
     if chosen is None or isinstance(chosen, str):

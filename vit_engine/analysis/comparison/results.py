@@ -17,22 +17,16 @@ from vit_engine.weights import LoadReport
 
 @dataclass(frozen=True, eq=False)
 class PaneResult:
-    """One pane and what it shows.
+    """One pane and what it shows. SpecError for a map or pixels of another grid than the trace's."""
 
-    name: "A", "B", …. pane: its layer counted from 0. query: in the pane's own grid. map: on it too.
-    pixels: uint8 (height, width, 3), as the model saw them. report: where the model's weights are from. heads: float32
-    (heads, rows, cols), what the map is made of, or (1, rows, cols) of a method that does not depend on the head.
-    SpecError for a map or pixels of another grid than the trace's.
-    """
-
-    name: str
-    pane: Pane
+    name: str  # "A", "B", …
+    pane: Pane  # its layer counted from 0
     trace: AttentionTrace
-    query: Query
+    query: Query  # in the pane's own grid
     map: AttentionMap
-    pixels: np.ndarray
-    report: LoadReport
-    heads: np.ndarray
+    pixels: np.ndarray  # uint8 (height, width, 3), as the model saw them
+    report: LoadReport  # where the model's weights are from
+    heads: np.ndarray  # what the map is made of, as an Attribution has it
 
     def __post_init__(self) -> None:
         grid = self.trace.grid
@@ -45,20 +39,13 @@ class PaneResult:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Several maps of one picture.
+    """Several maps of one picture at one size; SpecError for other panes, none or too many, or one name twice."""
 
-    results: of the panes; one that could not be shown is left out, the others keep their names. reference: the
-    name of the pane that the others are compared with; the first that is shown, where it is not. frame: the
-    scaled picture (height, width) in pixels, before the crop to patches. point: the shared query, None for
-    the CLS token. keep: the share of the mass in masks, 0..1. SpecError for another share, for no pane or more
-    than MAX_PANES, for names that are not each pane's own, and for panes of several pictures or other sizes.
-    """
-
-    results: tuple[PaneResult, ...]
-    frame: tuple[int, int]
-    reference: str = "A"
-    point: Point | None = None
-    keep: float = 0.6
+    results: tuple[PaneResult, ...]  # one that could not be shown is left out, the others keep their names
+    frame: tuple[int, int]  # the scaled picture (height, width) in pixels, before the crop to patches
+    reference: str = "A"  # the pane that the others are compared with; the first that is shown, where it is not
+    point: Point | None = None  # the shared query; None for the CLS token
+    keep: float = 0.6  # the share of the mass in masks, 0..1
 
     def __post_init__(self) -> None:
         check_share(self.keep)
@@ -77,7 +64,6 @@ class Comparison:
 
     @property
     def base(self) -> PaneResult:
-        """The reference pane."""
         return next((one for one in self.results if one.name == self.reference), self.results[0])
 
 
@@ -91,13 +77,9 @@ def evaluate_pane(
     frame: tuple[int, int],
     point: Point | None,
 ) -> PaneResult:
-    """The pane of this number with its map; SpecError for a layer or a head that the model does not have.
-
-    run: or a trace alone, which is enough for methods that read attention.
-    """
+    """The pane of this number with its map; SpecError for a layer or a head that the model does not have."""
     run = Run.of(run)
-    layer = run.trace.spec.layer_number(pane.layer)
+    pane = replace(pane, layer=run.trace.spec.layer_number(pane.layer))
     query = query_patch(pane.query, point, run.trace.grid, frame)
-    found = find_method(pane.method).attribute(run, layer=layer, head=pane.head, query=query)
-    pane = replace(pane, layer=layer)
+    found = find_method(pane.method).attribute(run, layer=pane.layer, head=pane.head, query=query)
     return PaneResult(letter(number), pane, run.trace, query, found.map, pixels, report, found.heads)

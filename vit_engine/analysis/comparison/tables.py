@@ -6,7 +6,7 @@ from itertools import combinations
 import pandas as pd
 
 from vit_engine.analysis.comparison.results import Comparison, PaneResult
-from vit_engine.analysis.maps import agreement
+from vit_engine.analysis.maps.agreement import agreement
 from vit_engine.errors import SpecError
 from vit_engine.trace.statistics import STATISTICS, Column
 
@@ -34,22 +34,17 @@ def agreement_table(comparison: Comparison) -> pd.DataFrame:
 
 def comparable_columns(shown: tuple[PaneResult, ...]) -> tuple[Column, ...]:
     """The statistics that all traces have and that mean the same in all panes: with different token counts, few do."""
-    tables = [one.trace.statistics.to_frame().columns for one in shown]
+    shared = set.intersection(*(set(one.trace.statistics.to_frame()) for one in shown))
     same = len({(one.trace.grid.tokens, one.trace.grid.patches) for one in shown}) == 1
-    return tuple(
-        statistic
-        for name, statistic in STATISTICS.items()
-        if all(name in table for table in tables) and (same or statistic.comparable)
-    )
+    return tuple(each for name, each in STATISTICS.items() if name in shared and (same or each.comparable))
 
 
 def head_table(comparison: Comparison, statistic: str, *, all_layers: bool = False) -> pd.DataFrame:
     """A statistic of every head, side by side: a column a pane, and the others' differences to the reference.
 
-    statistic: a name in vit_engine.trace.statistics.STATISTICS. all_layers: one row a (layer, head) of the
-    models; otherwise one row a head, of each pane's own layer. Columns: "layer" (all layers only), "head", then
-    (pane's name) and (name + " − " + reference's) for each pane but the reference; NaN where a model has no
-    such head. SpecError for a statistic that there is not, or not in every trace.
+    statistic: a name in STATISTICS. all_layers: one row a (layer, head) of the models; otherwise one row a head, of
+    each pane's own layer. Columns: "layer" (all layers only), "head", then "B" and "B − A" for each pane B but the
+    reference A; NaN where a model has no such head. SpecError for a statistic that not every trace has.
     """
     base = comparison.base
     series = {one.name: _statistic(one, statistic, all_layers=all_layers) for one in comparison.results}

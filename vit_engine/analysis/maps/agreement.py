@@ -1,4 +1,4 @@
-"""How much two maps agree, in numbers, and where they differ."""
+"""Maps in numbers: how spread out one is, how much two agree, and where they differ."""
 
 import math
 from dataclasses import dataclass
@@ -21,10 +21,9 @@ class Agreement:
     """How much two maps agree, on their common grid, each normalised to sum 1 over the patches.
 
     pearson, spearman: −1..1, over the patches that both pictures cover wholly; NaN where a map is even there.
-    jsd_bits: Jensen-Shannon divergence in bits, 0 (the same) to 1 (nothing in common). iou: intersection over
-    union, by area, of each map's own patches that hold the share `keep` of its mass, 0..1; NaN where both keep
-    nothing. shift_px: between the centres of mass, in pixels. All are NaN where a map has no mass, or values
-    that are not finite: there is nothing to agree with.
+    jsd_bits: Jensen-Shannon divergence in bits, 0 (the same) to 1 (nothing in common). iou: intersection over union, by
+    area, of each map's own patches that hold the share `keep` of its mass, 0..1; NaN where both keep nothing. shift_px:
+    between the centres of mass, in pixels. All are NaN where a map has no mass, or values that are not finite.
     """
 
     pearson: float
@@ -35,18 +34,34 @@ class Agreement:
     keep: float
 
 
+def map_entropy(shown: AttentionMap) -> tuple[float, float]:
+    """Entropy of a map, normalised to sum 1 over the patches: in bits, and divided by the largest possible, 0..1.
+
+    NaNs where the map has no mass, or a value below 0 or that is not finite; 0 and 0 for a single patch.
+    """
+    values = shown.values.astype(np.float64).ravel()
+    total = values.sum()
+    if not (np.isfinite(total) and total > 0 and values.min() >= 0):
+        return math.nan, math.nan
+    shares = values[values > 0] / total
+    bits = max(0.0, float(-(shares * np.log2(shares)).sum()))
+    return bits, bits / math.log2(values.size) if values.size > 1 else 0.0
+
+
 def agreement(first: AttentionMap, second: AttentionMap, *, keep: float = 0.6) -> Agreement:
     """How much two maps of one picture agree, whatever their patch sizes. Symmetric.
 
-    keep: the share of the mass, 0..1, whose patches are compared as masks. SpecError for another, and for a
-    map with negative values, which is no distribution.
+    keep: the share of the mass, 0..1, whose patches are compared as masks. SpecError for another and negative values.
     """
     check_share(keep)
     grid = common_grid(first.grid, second.grid)
     p, q = _distribution(first, grid), _distribution(second, grid)
     if np.isnan(p).any() or np.isnan(q).any():
         return Agreement(math.nan, math.nan, math.nan, math.nan, math.nan, keep)
-    both = _covered_by(first.grid, second.grid)
+    # Crops differ: in the strip that only one map has, correlations would find the same dark edge in any two maps.
+    rows = min(first.grid.height, second.grid.height) // grid.patch_size
+    cols = min(first.grid.width, second.grid.width) // grid.patch_size
+    both = slice(rows), slice(cols)
     (y, x), (other_y, other_x) = centre_of_mass(first), centre_of_mass(second)
     return Agreement(
         pearson=_correlation(p[both], q[both]),
@@ -82,17 +97,6 @@ def _distribution(shown: AttentionMap, grid: TokenGrid) -> np.ndarray:
     if not 0 < total < math.inf:
         return np.full(grid.shape, math.nan)
     return resample(values / total, shown.grid, grid)
-
-
-def _covered_by(first: TokenGrid, second: TokenGrid) -> tuple[slice, slice]:
-    """The patches of the common grid that lie wholly in both pictures.
-
-    Crops to whole patches differ. The strip that only one map has is none of the other's values: correlations
-    would find the same dark edge in any two maps.
-    """
-    patch = common_grid(first, second).patch_size
-    rows, cols = min(first.height, second.height) // patch, min(first.width, second.width) // patch
-    return slice(rows), slice(cols)
 
 
 def _correlation(p: np.ndarray, q: np.ndarray) -> float:
@@ -136,8 +140,7 @@ def _kept_areas(shown: AttentionMap, grid: TokenGrid, keep: float) -> np.ndarray
 def _overlap(first: np.ndarray, second: np.ndarray) -> float:
     """Intersection over union of kept areas; NaN where nothing is kept.
 
-    A patch of the common grid is one of the finer map's, which keeps it wholly or not at all: what both keep
-    of it is the smaller area.
+    A patch of the common grid is the finer map's, which keeps all of it or nothing: both keep the smaller area.
     """
     union = np.maximum(first, second).sum()
     return float(np.minimum(first, second).sum() / union) if union else math.nan

@@ -11,9 +11,9 @@ FINE = 4  # cells a side of a patch, where outlines are traced
 def mass_mask(values: np.ndarray, keep: float) -> np.ndarray:
     """The smallest set of largest values that holds at least `keep` (0..1) of the mass: bool, of the values' shape.
 
-    Values equal to the smallest of them are kept too, so that no order among equals matters; what differs by
-    a rounding is equal. keep = 0 keeps nothing, keep = 1 everything; below 1 nothing is kept of values without
-    mass or with a NaN among them. SpecError for a share outside 0..1, or for values that are negative or infinite.
+    Values equal to the smallest of them, but for a rounding, are kept too. keep = 0 keeps nothing, keep = 1 everything;
+    below 1 nothing is kept of values without mass or with a NaN. SpecError for another share, or for values that are
+    negative or infinite.
     """
     check_share(keep)
     if (values < 0).any() or np.isinf(values).any():
@@ -34,7 +34,6 @@ def mass_mask(values: np.ndarray, keep: float) -> np.ndarray:
 
 
 def check_share(keep: float) -> None:
-    """SpecError for a share of the mass outside 0..1."""
     if not 0 <= keep <= 1:
         raise SpecError(f"the share of the mass to keep must be in 0..1; got {keep}.")
 
@@ -42,8 +41,7 @@ def check_share(keep: float) -> None:
 def contours(mask: np.ndarray) -> tuple[np.ndarray, ...]:
     """The outlines of a mask (rows, cols): each float64 (points, 2) of (row, col), patch middles at whole numbers.
 
-    Outlines close, also at the picture's edge, and run along the patches' edges; a corner is cut by an eighth
-    of a patch. From scikit-image's marching squares, on each patch as FINE × FINE cells.
+    They close, also at the picture's edge, and run along edges of patches, whose corners are cut by an eighth.
     """
     from skimage.measure import find_contours  # noqa: PLC0415  (slow to import, and only masks need it)
 

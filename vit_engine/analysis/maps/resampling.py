@@ -1,7 +1,7 @@
 """Maps on other grids: area-weighted, so that no mass is lost or made.
 
-A patch's value is a mass that lies evenly on its square of pixels. Grids share one corner, the top left of
-the picture, and one unit, the pixel; that they end at different places is what the crop to whole patches does.
+A patch's value is a mass that lies evenly on its square of pixels. Grids share their top left corner; they end at
+different places, because pictures are cropped to whole patches.
 """
 
 import math
@@ -14,10 +14,7 @@ from vit_engine.trace.attention_map import AttentionMap
 
 
 def common_grid(*grids: TokenGrid) -> TokenGrid:
-    """A grid to compare maps on: patches of the finest of these grids, as many as cover all; no prefix tokens.
-
-    SpecError without a grid.
-    """
+    """A grid to compare maps on: patches of the finest of these, as many as cover all. SpecError without a grid."""
     if not grids:
         raise SpecError("a common grid needs at least one grid; got none.")
     patch = min(grid.patch_size for grid in grids)
@@ -28,8 +25,8 @@ def common_grid(*grids: TokenGrid) -> TokenGrid:
 def resample(values: np.ndarray, grid: TokenGrid, onto: TokenGrid) -> np.ndarray:
     """Values (rows, cols) of one grid on another: float64, with the same sum.
 
-    Each patch is shared out among the patches that it lies on, by area. SpecError where `onto` does not
-    cover the grid (mass would be lost), or where the values are not of the grid.
+    Each patch is shared out among those that it lies on, by area. SpecError for values of another shape, and where
+    `onto` does not cover the grid.
     """
     if values.shape != grid.shape:
         raise SpecError(f"values must be of the grid's shape {grid.shape}; got {values.shape}.")
@@ -51,10 +48,7 @@ def _shares(count: int, size: int, onto_count: int, onto_size: int) -> np.ndarra
 
 
 def centre_of_mass(shown: AttentionMap) -> tuple[float, float]:
-    """The mean position (y, x) of a map's mass, in pixels from the top left.
-
-    (nan, nan) where it has no mass, or values that are not finite.
-    """
+    """The mean position (y, x) of a map's mass in pixels from the top left; NaNs without mass or finite values."""
     values, size = shown.values.astype(np.float64), shown.grid.patch_size
     total = values.sum()
     if not 0 < total < math.inf:

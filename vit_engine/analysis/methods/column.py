@@ -1,7 +1,4 @@
-"""Column attention: who looks at a patch. A column of softmax(q·kᵀ/√d) over the patches' queries, in linear memory.
-
-A[i, j] = exp(scale · q_i·k_j − ln Z_i): queries, one key, and the log-normalisers that the run left.
-"""
+"""Column attention, who looks at a patch: A[i, j] = exp(scale · q_i·k_j − ln Z_i) for one key j, in linear memory."""
 
 import numpy as np
 import torch

@@ -1,8 +1,4 @@
-"""The seam of methods: what a method says of itself, and how it is asked.
-
-A method's file has one function, from a run to the maps of all heads. Everything else is written once, here: what a
-method lacks is refused, heads are reduced to one map, and the map gets its label.
-"""
+"""What a method says of itself, and how it is asked: all that a method's own file need not say."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,14 +28,10 @@ class Needs(Enum):
 
 @dataclass(frozen=True, eq=False)
 class Attribution:
-    """What a method says for one choice of layer, head, query and target.
+    """What a method says for one choice of layer, head, query and target."""
 
-    heads: of all heads, float32 (heads, rows, cols), or (1, rows, cols) of a method that does not depend on the head.
-    map: of the head, or of all heads reduced to one.
-    """
-
-    heads: np.ndarray
-    map: AttentionMap
+    heads: np.ndarray  # float32 (heads, rows, cols), or (1, rows, cols) of a method that does not depend on the head
+    map: AttentionMap  # of the head, or of all heads reduced to one
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from vit_engine.analysis.comparison import (
     comparable_columns,
     head_table,
 )
-from vit_engine.analysis.maps import Agreement, agreement
+from vit_engine.analysis.maps.agreement import Agreement, agreement
 from vit_engine.errors import SpecError
 from vit_engine.trace.attention_map import AttentionMap
 from vit_engine.trace.statistics import COLUMNS

@@ -11,7 +11,8 @@ from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
 from tests.vit_engine.analysis.maps.map_builders import in_pixels, made_map, maps
-from vit_engine.analysis.maps import agreement, common_grid, difference, resample
+from vit_engine.analysis.maps.agreement import agreement, difference
+from vit_engine.analysis.maps.resampling import common_grid, resample
 from vit_engine.errors import SpecError
 from vit_engine.spec import TokenGrid
 from vit_engine.trace.attention_map import AttentionMap

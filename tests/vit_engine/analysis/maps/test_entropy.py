@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from vit_engine.analysis.maps.entropy import map_entropy
+from vit_engine.analysis.maps.agreement import map_entropy
 from vit_engine.spec import TokenGrid
 from vit_engine.trace.attention_map import AttentionMap
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from vit_engine.analysis.maps import contours, mass_mask
+from vit_engine.analysis.maps.mask import contours, mass_mask
 from vit_engine.errors import SpecError
 
 VALUES = np.float32([[0.1, 0.2, 0.3], [0.4, 0, 0]])
