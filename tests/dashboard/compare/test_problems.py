@@ -2,12 +2,9 @@
 
 import io
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
@@ -31,59 +28,18 @@ from tests.dashboard.compare.fixtures_compare import (
     picture_link,
     press,
 )
-from tests.dashboard.downloads import watch_downloads
+from tests.dashboard.downloads import NAME, PATH, PATIENCE, Watched
 from tests.dashboard.support import ignore
-from tests.vit_engine.model.builders import small_vit
-from tests.vit_engine.weights.serving import Served, Server, running
-from vit_engine import registry
-from vit_engine.spec import Weights
+from tests.vit_engine.weights.serving import Server
 
-PATIENCE = 30  # seconds until a test that hangs fails
-NAME, PATH = "fetched_vit", "/fetched_vit.pth"
 ABSENT = f"{NAME}:1:mean"
 pytestmark = pytest.mark.usefixtures("fresh_caches")
 
 
-def weights() -> bytes:
-    """A weight file in DINO's layout."""
-    model = small_vit(patch_size=16, dim=24, depth=2, heads=3, image_size=(96, 96))
-    model.initialise(torch.Generator().manual_seed(7))
-    file = io.BytesIO()
-    torch.save(model.state_dict(), file)
-    return file.getvalue()
-
-
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
-    """Weights on the loopback, and a model of the registry whose weights they are."""
-    monkeypatch.setenv("VIT_ENGINE_HOME", str(tmp_path))
-    monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.delenv("VIT_ENGINE_MIRROR", raising=False)
-    monkeypatch.setattr("vit_engine.weights.fetching.download.WAITS", (0.0, 0.0, 0.0))
-    with running() as server:
-        server.files[PATH] = Served(weights())
-        spec = ve.ModelSpec(
-            NAME,
-            "Fetched ViT",
-            "dino",
-            patch_size=16,
-            dim=24,
-            depth=2,
-            heads=3,
-            native_size=(96, 96),
-            resampling="dino",
-            weights=Weights(url=server.url + PATH),
-            licence="MIT",
-            description="For tests.",
-        )
-        monkeypatch.setattr(registry, "MODELS", (*registry.MODELS, spec))
-        yield server
-
-
-@pytest.fixture
-def ended(monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
+def ended(watched: Watched) -> threading.Semaphore:
     """Released at the end of each download."""
-    return watch_downloads(monkeypatch, NAME).ended
+    return watched.ended
 
 
 def messages(at: AppTest) -> list[str]:
@@ -105,7 +61,7 @@ def test_a_model_that_is_not_here_says_so_in_its_pane_and_nothing_is_fetched_una
     assert drawn(at) == {"attention A", "attention C"}
     (told,) = [one.value for one in at.info]
     assert "Fetched ViT is not here yet" in told
-    assert "kB" in told
+    assert "about 5.17 MB" in told
     assert of_pane(keys.PANE_DOWNLOAD, 1) in keys_of(at)
     assert of_pane(keys.PANE_DOWNLOAD, 0) not in keys_of(at)
     assert at.dataframe(key=keys.AGREEMENT).value[["first", "second"]].to_numpy().tolist() == [["A", "C"]]

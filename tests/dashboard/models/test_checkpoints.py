@@ -23,14 +23,6 @@ pytestmark = pytest.mark.usefixtures("fresh_caches")
 NAME = "file:run/last.pth"
 
 
-@pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The configured folder, with one checkpoint."""
-    monkeypatch.setenv(folder.VARIABLE, str(tmp_path))
-    save_checkpoint(tmp_path / "run" / "last.pth")
-    return tmp_path
-
-
 def button_keys(at: AppTest) -> set[str | None]:
     return {button.key for button in at.button}
 

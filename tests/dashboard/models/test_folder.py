@@ -20,14 +20,6 @@ pytestmark = pytest.mark.usefixtures("fresh_caches")
 NAME = "file:run/last.pth"
 
 
-@pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The configured folder, with one checkpoint."""
-    monkeypatch.setenv(folder.VARIABLE, str(tmp_path))
-    save_checkpoint(tmp_path / "run" / "last.pth")
-    return tmp_path
-
-
 def test_titles_that_look_the_same_are_told_apart(root: Path) -> None:
     composed, decomposed = (unicodedata.normalize(form, "é.pth") for form in ("NFC", "NFD"))
     save_checkpoint(root / composed)

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 import vit_engine as ve
+from tests.vit_engine.report.builders import FILES
 from tests.vit_engine.weights.fixtures_states import saved, vit_state
 from vit_engine.analysis.comparison import agreement_table, evaluate_pane, head_table
 from vit_engine.analysis.comparison.pane import Pane
@@ -25,19 +26,8 @@ from vit_engine.image import pixels_sha256
 
 ROOT = Path(__file__).parents[3]
 PANES = ("demo_vit_p8:2:1", "random_vit_tiny_p16:-1:mean", "demo_vit_p8:5:max:raw:cls")
-FILES = [
-    "agreement.csv",
-    "comparison.html",
-    "comparison.pdf",
-    "comparison.png",
-    "comparison.svg",
-    "heads.csv",
-    "maps.npz",
-    "picture.png",
-    "run.json",
-    "side_by_side.csv",
-]
 OPTIONS = ["--size", "48", "80", "--point", "0.4,0.9", "--reference", "B", "--keep", "45", "--seed", "7"]
+DRAWN = ["--show", "difference", "--scale", "own", "--colours", "viridis", "--opacity", "40", "--clip", "97.5"]
 
 
 def arguments(*texts: str) -> list[str]:
@@ -48,19 +38,7 @@ def arguments(*texts: str) -> list[str]:
 def run(picture: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The results of one run: two models, three panes, nothing as it is by default."""
     folder = tmp_path_factory.mktemp("compare") / "new" / "folder"
-    drawn = [
-        "--show",
-        "difference",
-        "--scale",
-        "own",
-        "--colours",
-        "viridis",
-        "--opacity",
-        "40",
-        "--clip",
-        "97.5",
-    ]
-    options = [*OPTIONS, *drawn, "--statistic", "distance_px", "--all-layers", "--out", str(folder)]
+    options = [*OPTIONS, *DRAWN, "--statistic", "distance_px", "--all-layers", "--out", str(folder)]
     assert main(["compare", *arguments(*PANES), *options, str(picture)]) == 0
     return folder
 
@@ -167,19 +145,7 @@ def test_what_has_no_number_is_a_dash() -> None:
 
 
 def test_a_zip_holds_the_same_files(picture: Path, run: Path, tmp_path: Path) -> None:
-    drawn = [
-        "--show",
-        "difference",
-        "--scale",
-        "own",
-        "--colours",
-        "viridis",
-        "--opacity",
-        "40",
-        "--clip",
-        "97.5",
-    ]
-    options = [*OPTIONS, *drawn, "--statistic", "distance_px", "--all-layers", "--zip", "--out", str(tmp_path)]
+    options = [*OPTIONS, *DRAWN, "--statistic", "distance_px", "--all-layers", "--zip", "--out", str(tmp_path)]
     assert main(["compare", str(picture), *arguments(*PANES), *options]) == 0
     assert [path.name for path in tmp_path.iterdir()] == [ARCHIVE]
     with zipfile.ZipFile(tmp_path / ARCHIVE) as archive:

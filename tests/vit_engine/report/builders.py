@@ -19,6 +19,19 @@ FRAME = (96, 136)
 POINT = (0.4, 0.55)
 PANES = ("demo_vit_p8:2:1", "demo_vit_p16:5:mean", "random_vit_tiny_p16:3:max")
 STATISTIC = "cls_entropy_normalised"
+# What a comparison leaves.
+FILES = [
+    "agreement.csv",
+    "comparison.html",
+    "comparison.pdf",
+    "comparison.png",
+    "comparison.svg",
+    "heads.csv",
+    "maps.npz",
+    "picture.png",
+    "run.json",
+    "side_by_side.csv",
+]
 
 
 def a_picture(kind: str = "PNG", **options: Any) -> Image.Image:

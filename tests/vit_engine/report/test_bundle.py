@@ -13,7 +13,17 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tests.vit_engine.report.builders import FRAME, PANES, POINT, SIZE, STATISTIC, a_picture, pane_pixels, pixels_of
+from tests.vit_engine.report.builders import (
+    FILES,
+    FRAME,
+    PANES,
+    POINT,
+    SIZE,
+    STATISTIC,
+    a_picture,
+    pane_pixels,
+    pixels_of,
+)
 from vit_engine.analysis.comparison import Comparison, agreement_table, head_table
 from vit_engine.analysis.maps.agreement import difference
 from vit_engine.analysis.maps.resampling import centre_of_mass
@@ -29,18 +39,6 @@ from vit_engine.spec import TokenGrid
 from vit_engine.trace.attention_map import AttentionMap
 
 LOOK = Style(show="mask", scale="own", colours="viridis", opacity=0.5, clip=98)
-FILES = [
-    "agreement.csv",
-    "comparison.html",
-    "comparison.pdf",
-    "comparison.png",
-    "comparison.svg",
-    "heads.csv",
-    "maps.npz",
-    "picture.png",
-    "run.json",
-    "side_by_side.csv",
-]
 LINK = "http://localhost:8501/compare?pane=demo_vit_p8:2:1&picture=<b>"
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>&amp;"
 

@@ -12,16 +12,6 @@ from tests.dashboard.checkpoints import hub_folder, save_checkpoint, touch
 from tests.dashboard.support import ignore
 
 
-@pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The configured folder, with a secret beside it."""
-    inside = tmp_path / "checkpoints"
-    inside.mkdir()
-    save_checkpoint(tmp_path / "secret.pth")
-    monkeypatch.setenv(folder.VARIABLE, str(inside))
-    return inside
-
-
 def test_weight_files_and_model_folders_are_listed_as_people_count(root: Path) -> None:
     for name in ("run/step10.pth", "run/step9.pth", "a.safetensors", "notes.txt", ".hidden.pth", ".git/x.pth", "b.bin"):
         touch(root / name)

@@ -14,18 +14,8 @@ import pytest
 import vit_engine as ve
 from dashboard.services import catalogue, limits
 from dashboard.services.checkpoints import folder, user_models
-from tests.dashboard.checkpoints import hub_folder, save_checkpoint, touch
+from tests.dashboard.checkpoints import hub_folder, touch
 from tests.dashboard.support import ignore
-
-
-@pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The configured folder, with a secret beside it."""
-    inside = tmp_path / "checkpoints"
-    inside.mkdir()
-    save_checkpoint(tmp_path / "secret.pth")
-    monkeypatch.setenv(folder.VARIABLE, str(inside))
-    return inside
 
 
 def pipe(path: Path) -> None:
