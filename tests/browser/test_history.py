@@ -15,7 +15,6 @@ from tests.browser.support import TIMEOUT, chart, click_cell, settled
 LINK = {"picture": "scene_1", "model": "demo_vit_p16", "size": "96"}
 PATIENCE = 30_000  # milliseconds
 QUICK = 10  # steps
-LONG = 1_500  # milliseconds
 
 # What the page says; of a link's parameter the only value, or all.
 _VIEW = f"""() => {{
@@ -91,11 +90,6 @@ def open_page(page: Page, title: str, key: str) -> View:
     return view_now(page)
 
 
-def at_rest(page: Page) -> Page:
-    """A page that nothing comes to any more: what a run of Explore says late would be taken for one of Heads'."""
-    return settled(page, quiet=LONG)
-
-
 def back(page: Page) -> None:
     page.evaluate(_STEP, -1)
 
@@ -124,14 +118,14 @@ def test_another_page_is_one_step(page: Page, server: Server) -> None:
     explore = choose_head(page, "1")
     compare = open_page(page, "Compare", keys.COMPARISON)
     assert compare["title"] == "Compare"
-    back(at_rest(page))
+    back(page)
     assert_says(page, explore)
-    forward(at_rest(page))
+    forward(page)
     assert_says(page, compare)
     page.locator(f".st-key-{keys.COMPARE_SHOW}").get_by_text("Mask", exact=True).click()
     assert_says(page, compare | {"show": "Mask", "link": compare["link"] | {"show": "mask"}})
     for view in (compare, explore):
-        back(at_rest(page))
+        back(page)
         assert_says(page, view)
 
 
@@ -142,9 +136,9 @@ def test_a_head_that_is_opened_from_heads_is_one_step(page: Page, server: Server
     click_cell(page, chart(page, keys.STATISTIC_MAP), row=3, col=1)
     opened = {"page": "", "link": LINK | {"layer": "3", "head": "1"}, "head": "1"}
     assert_says(page, opened)
-    back(at_rest(page))
+    back(page)
     assert_says(page, heads)
-    forward(at_rest(page))
+    forward(page)
     assert_says(page, opened)
 
 
@@ -183,7 +177,7 @@ def test_a_model_that_is_opened_from_a_link_to_models_is_one_step(page: Page, se
     models = view_now(page)
     button.click()
     assert_says(page, {"page": "", "link": LINK, "head": "mean"})
-    back(at_rest(page))
+    back(page)
     assert_says(page, models)
 
 
@@ -201,12 +195,12 @@ def test_pages_that_write_no_address_change_nothing(page: Page, server: Server) 
     open_explore(page, server)
     explore = choose_head(page, "1")
     models = open_page(page, "Models", keys.MODELS_TABLE)
-    back(at_rest(page))
+    back(page)
     assert_says(page, explore)
-    forward(at_rest(page))
+    forward(page)
     assert_says(page, models)
     assert open_page(page, "Explore", keys.OVERLAY) == explore
-    back(at_rest(page))
+    back(page)
     assert_says(page, models)
 
 
