@@ -23,18 +23,22 @@ _HISTORY = """
   const push = history.pushState.bind(history), replace = history.replaceState.bind(history);
   const written = () => document.querySelector(".st-key-%s");  // stands on a page once that has written its address
   let entered = true, left = null;  // whether the page is new, and this of the page before, which may stay for a while
-  let early = false;  // whether parameters have come since a person did anything: perhaps of a page to come
-  for (const kind of ["pointerdown", "click", "keydown", "input", "popstate"])
-    addEventListener(kind, () => { early = false; }, true);
+  let presses = 0;  // since an address came: what comes after two of them may answer the first
+  let early = null;  // parameters that came after one: perhaps of a page whose path is to come
+  for (const kind of ["pointerdown", "keydown"]) addEventListener(kind, () => { presses += 1; early = null; }, true);
+  for (const kind of ["click", "input", "popstate"]) addEventListener(kind, () => { early = null; }, true);
   history.pushState = (state, title, url) => {
-    const target = new URL(url, location.href), elsewhere = target.pathname !== location.pathname;
+    const before = location.href, target = new URL(url ?? before, before);
+    const elsewhere = target.pathname !== location.pathname;
     const completes = entered && !elsewhere && (!written() || written() === left);
     const follows = elsewhere && early;
     if (elsewhere) left = written();
     if (follows) target.search = location.search;
-    (completes || follows ? replace : push)(state, title, target.href);
+    if (follows && early.completed) replace(state, title, early.before);  // of the page that is left, and has none
+    (completes || (follows && !early.completed) ? replace : push)(state, title, target.href);
     entered = elsewhere && !follows;
-    early = !elsewhere && !completes;
+    early = !elsewhere && presses < 2 ? {before, completed: completes} : null;
+    presses = 0;
   };
   history.replaceState = () => {};
 })();

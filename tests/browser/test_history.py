@@ -170,6 +170,46 @@ def test_an_address_that_comes_before_the_path_of_its_page_makes_no_step(page: P
         assert_says(page, view)
 
 
+def test_a_choice_that_is_answered_after_the_press_on_another_page_stays_a_step(page: Page, server: Server) -> None:
+    connection = Connection(page)
+    explore = open_explore(page, server, **LINK)
+    connection.hold()
+    page.locator(f".st-key-{keys.HEAD}").get_by_text("1", exact=True).click()
+    connection.wait_for_finished_run()
+    page.get_by_test_id("stSidebarNav").get_by_role("link", name="Models").click()
+    connection.release()
+    page.locator(f".st-key-{keys.MODELS_TABLE}").wait_for(timeout=TIMEOUT)
+    assert_says(page, {"page": "models"})
+    back(page)
+    assert_says(page, {"page": "", "link": LINK | {"head": "1"}, "head": "1"})
+    back(page)
+    assert_says(page, explore)
+
+
+@pytest.mark.parametrize("title", ["Models", "Guide"])
+def test_a_page_that_writes_no_address_stays_a_step_where_the_next_ones_comes_early(
+    page: Page, server: Server, title: str
+) -> None:
+    connection = Connection(page)
+    explore = open_explore(page, server, **LINK)
+    page.get_by_test_id("stSidebarNav").get_by_role("link", name=title).click()
+    page.get_by_role("heading", name=title).first.wait_for(timeout=TIMEOUT)
+    plain = view_now(page)
+    connection.hold()
+    page.get_by_test_id("stSidebarNav").get_by_role("link", name="Compare").click()
+    connection.wait_for_finished_run()
+    connection.release()
+    page.locator(f".st-key-{keys.COMPARISON}").wait_for(timeout=TIMEOUT)
+    compare = view_now(page)
+    assert compare["link"]["pane"]
+    for view in (plain, explore):
+        back(page)
+        assert_says(page, view)
+    for view in (plain, compare):
+        forward(page)
+        assert_says(page, view)
+
+
 def test_a_model_that_is_opened_from_a_link_to_models_is_one_step(page: Page, server: Server) -> None:
     page.goto(f"{server.url}/models?{urlencode(LINK)}")
     button = page.locator(f".st-key-{keys.OPEN_MODEL} button")
