@@ -108,8 +108,17 @@ def _published(spec: ve.ModelSpec, weights: Weights, held: Held | None) -> Model
     size = path.stat().st_size if path.exists() else memory.model_bytes(spec)
     part_bytes = Partial(path).size if origin == "absent" else 0
     sha256, source, problem = _expected(path, weights)
-    failure = download_failure(spec.name) or problem
-    return Model(spec, origin, size, held, find_download(spec.name), failure, part_bytes, sha256, source)
+    return Model(
+        spec,
+        origin,
+        size,
+        held,
+        download=find_download(spec.name),
+        failure=download_failure(spec.name) or problem,
+        part_bytes=part_bytes,
+        sha256=sha256,
+        sha256_source=source,
+    )
 
 
 def _expected(path: Path, weights: Weights) -> tuple[str, str, str]:

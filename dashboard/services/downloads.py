@@ -11,7 +11,11 @@ from vit_engine.weights import fetch
 
 # They wait for the network, not for cores: several at a time, and never in the way of a run.
 _downloads = once_per_process(lambda: Jobs(at_once=4, waiting="waiting for other downloads"))
-_failures = once_per_process(dict[str, str])
+
+
+@once_per_process
+def _failures() -> dict[str, str]:
+    return {}
 
 
 def start_download(spec: ve.ModelSpec) -> None:

@@ -33,7 +33,7 @@ class StoppedError(Exception):
     """Somebody stopped this job."""
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass(eq=False, repr=False, kw_only=True)
 class Job(Ticket, Generic[Value]):
     """Work under way."""
 

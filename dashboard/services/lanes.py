@@ -107,7 +107,7 @@ def choose(
 def _offers(
     waiting: Collection[AnyTicket], running: Collection[AnyTicket], lanes: Lanes
 ) -> Iterable[tuple[list[AnyTicket], bool]]:
-    """For each free lane, the jobs that may take it, and whether it is one for small jobs, which give way in others."""
+    """For each free lane, the jobs that may take it, and whether it is for small jobs; in others large go first."""
     small = [ticket for ticket in waiting if lanes.is_small(ticket.size)]
     large = [ticket for ticket in waiting if not lanes.is_small(ticket.size)]
     in_small = sum(ticket.small_lane for ticket in running)

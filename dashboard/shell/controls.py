@@ -44,7 +44,7 @@ def segments(
 
 
 def layer_slider(depth: int, *, key: str, help: str | None = None, disabled: bool = False) -> None:
-    """One of so many layers: the one that widgets.hold() was given, for this depth."""
+    """One of so many layers. Before it widgets.hold(key, layer, depth) says which, or it keeps the last one."""
     disabled = disabled or depth == 1  # a slider has two ends
     st.slider("Layer", 0, max(depth - 1, 1), key=key, help=help, disabled=disabled, persist_state="session")
     widgets.made(key, depth)

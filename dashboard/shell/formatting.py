@@ -78,7 +78,7 @@ def progress_in(place: DeltaGenerator) -> Progress:
 
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
-    """The same in the next place of the page, for as long as the job takes."""
+    """A bar in the next place of the page, for as long as a job takes; gives what reports to it."""
     bar = st.empty()
     try:
         yield progress_in(bar)

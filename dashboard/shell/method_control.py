@@ -26,7 +26,7 @@ def show(*, per_head: bool = False) -> None:
 
 
 def select(key: str, *, per_head: bool = False) -> None:
-    """The same under another key, whatever there is to choose."""
+    """The choice of a method under this key, also where there is only one."""
     names, titles = _names(per_head=per_head), {each.name: each.title for each in methods.METHODS}
     described = "\n\n".join(f"**{each.title}**: {each.description} :small[{each.source}]" for each in methods.METHODS)
     selectbox("Method", names, key=key, format_func=titles.__getitem__, help=described)

@@ -197,7 +197,10 @@ def _fault_of_ending(name: str) -> str:
 
 
 def _fault_of_file(path: str, root: str, beside: str) -> str:
-    """What is wrong with a file, not opened, as a pipe would never answer; or beside one of a hub's names."""
+    """What is wrong with a file, without opening it, as a pipe would never answer.
+
+    beside: what is wrong with the folder around it, if it is one of a hub's files.
+    """
     if os.path.islink(path) and not _is_inside(path, root):
         return STRAY_LINK
     if not os.path.isfile(path):

@@ -167,7 +167,7 @@ class Uploads:
 
     @contextmanager
     def reading(self, sha256: str, name: str) -> Iterator[Path]:
-        """The path of a file under a name that it came with once, where it stays meanwhile; CheckpointError if gone."""
+        """Its path, under a name that it once came with, while it is read; CheckpointError if it is gone."""
         with self._changed:
             if (upload := self._held(sha256)) is None:
                 raise CheckpointError(GONE)
