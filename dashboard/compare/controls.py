@@ -16,6 +16,7 @@ from dashboard.shell.controls import reset_button, segments, select_slider
 from vit_engine import ModelSpec
 from vit_engine.analysis.comparison import MAX_PANES, Pane
 from vit_engine.analysis.methods import RAW
+from vit_engine.report.panels import roles
 
 MODEL = selection.DEFAULT.model  # in the place of one that is gone
 _SHOW_TITLES = {"map": "Maps", "difference": "Difference", "mask": "Mask"}
@@ -116,12 +117,12 @@ def _keep_control() -> None:
 
 def query_line() -> None:
     """Whose attention all panes show, and the ways back to the CLS token and to the whole picture."""
-    query = st.session_state.get(keys.QUERY)
+    query, role = st.session_state.get(keys.QUERY), roles(st.session_state[keys.PANES]).capitalize()
     with st.container(horizontal=True, vertical_alignment="center", key="compare_query", width="content"):
         if query is None:
-            st.markdown("Query: **CLS token** · :small[click a patch to ask all panes about *it*]")
+            st.markdown(f"{role}: **CLS token** · :small[click a patch to ask all panes about *it*]")
         else:
-            st.markdown(f"Query: **point {query[0]:.0%} down, {query[1]:.0%} across**")
+            st.markdown(f"{role}: **point {query[0]:.0%} down, {query[1]:.0%} across**")
             reset_button("Back to CLS", keys.QUERY, key=keys.RESET_QUERY, icon="undo")
         if st.session_state[keys.ZOOM] is not None:
             reset_button("Whole picture", keys.ZOOM, key=keys.RESET_ZOOM, icon="zoom_out_map")

@@ -5,12 +5,12 @@ be zoomed together. A weight is one patch's; the same weight on a patch four tim
 density. A scale that is shared is therefore one of density, and ends at another weight in each patch size.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from vit_engine.analysis.comparison import Comparison, PaneResult
+from vit_engine.analysis.comparison import Comparison, Pane, PaneResult
 from vit_engine.analysis.maps.agreement import difference
 from vit_engine.analysis.maps.mask import contours, mass_mask
 from vit_engine.analysis.methods import RAW, find_method
@@ -87,6 +87,11 @@ def title(one: PaneResult) -> str:
     return " · ".join([one.trace.spec.title, *named, *chosen])
 
 
+def roles(panes: Iterable[Pane]) -> str:
+    """What the chosen token is to their methods: "query", "key", or "query or key"."""
+    return " or ".join(dict.fromkeys(find_method(pane.method).role for pane in panes))
+
+
 def caption(comparison: Comparison, style: Style) -> str:
     """What all panes have in common, in words."""
     what = {
@@ -97,7 +102,7 @@ def caption(comparison: Comparison, style: Style) -> str:
     scale = "shared" if style.show == "difference" and style.scale == "log" else style.scale  # differences are never
     point = comparison.point
     query = "the CLS token" if point is None else f"the point at {point[0]:.0%} of the height, {point[1]:.0%} across"
-    role = " or ".join(dict.fromkeys(find_method(one.pane.method).role for one in comparison.results))
+    role = roles(one.pane for one in comparison.results)
     height, width = comparison.frame
     return f"{what[0].upper()}{what[1:]} · {role}: {query} · {_SCALES[scale]} · {height} × {width} px"
 

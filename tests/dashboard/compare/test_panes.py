@@ -231,6 +231,14 @@ def test_the_first_visit_begins_at_what_explore_shows() -> None:
     assert list(at.query_params["pane"]) == ["demo_vit_p8:2:1:column", "demo_vit_p16:2:1:column"]
 
 
+@pytest.mark.parametrize(
+    ("others", "said"), [(":column", "Key: "), ("", "Query or key: ")], ids=["of one role", "of two"]
+)
+def test_the_chosen_token_is_called_what_it_is_to_the_panes_methods(others: str, said: str) -> None:
+    at = opened("demo_vit_p8:2:1:column", f"demo_vit_p16:2:1{others}")
+    assert sum(text.value.startswith(f"{said}**CLS token**") for text in at.markdown) == 1
+
+
 def test_what_was_sent_before_the_browser_had_the_new_panes_changes_nothing() -> None:
     """A click right after another one brings along what the widgets said of the old panes."""
     at = opened("demo_vit_p16:5:mean", "demo_vit_p8:1:0", "demo_vit_p8:3:1")
