@@ -56,7 +56,10 @@ class HeadSimilarity:
 
     @cached_property
     def tree(self) -> np.ndarray:
-        """scipy's linkage (n - 1, 4): average, of roots of divergences; leaves ordered as in Bar-Joseph et al. 2001."""
+        """scipy's linkage (n - 1, 4): average, of roots of divergences.
+
+        Leaves are ordered so that neighbours are as near as the tree allows (Bar-Joseph et al. 2001).
+        """
         if len(self.heads) == 1:
             return np.empty((0, 4))
         roots = np.sqrt(self.divergence.astype(np.float64))
@@ -82,8 +85,9 @@ class HeadSimilarity:
         """
         if not 0 <= threshold_bits <= 1:
             raise SpecError(f"a threshold of divergence must be in 0..1 bits; got {threshold_bits}.")
-        branches = [tuple(self.heads[place] for place in sorted(each)) for each in self._branches(threshold_bits)]
-        return tuple(sorted(branches, key=lambda heads: (-len(heads), self.mean_among(heads), heads)))
+        branches = self._branches(float(threshold_bits))  # a float64 of NumPy's would not be compared in float32
+        groups = [tuple(self.heads[place] for place in sorted(each)) for each in branches]
+        return tuple(sorted(groups, key=lambda heads: (-len(heads), self.mean_among(heads), heads)))
 
     def mean_among(self, heads: Sequence[Head]) -> float:
         """Mean divergence over all pairs of these heads, in bits; 0 for fewer than two."""
@@ -118,14 +122,15 @@ def head_similarity(
 ) -> HeadSimilarity:
     """How far apart the maps of all heads are, for one query, over patches renormalised to sum to 1.
 
-    run: or a trace alone. layers: "all" that were traced, one or several; negative from the last. query: "cls" or a
-    patch (row, col). method: a name in METHODS. Exact, in float64, and linear in the patches. SpecError for a layer or
-    a query that is not here, and for a method that has no map of each head or needs more than there is.
+    run: or a trace alone, which is enough for methods that read attention. layers: "all" that were traced, one or
+    several; negative from the last. query: "cls" or a patch (row, col). method: a name in METHODS. Exact, in float64,
+    and linear in the patches. SpecError for a layer or a query that is not here, and for a method that has no map of
+    each head or needs more than there is.
     """
     run, asked = Run.of(run), comparing_heads(method)
     numbers = sorted(run.trace.layers if layers == "all" else run.trace.spec.layer_numbers(layers))
-    for layer in numbers:
-        run.trace.layer(layer)  # SpecError for one that was not traced, whatever the method reads
+    if absent := ", ".join(str(layer) for layer in numbers if layer not in run.trace.layers):
+        raise SpecError(f"layer {absent} was not traced; this trace has {sorted(run.trace.layers)}.")
     maps = [asked.distributions(run, layer=layer, query=query, target=target) for layer in numbers]
     heads = tuple(product(numbers, range(run.trace.spec.heads)))
     return HeadSimilarity(heads, jensen_shannon(np.concatenate(maps)))

@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> None:
     name = arguments.model
     by_name = checkpoint_path(name) is None
     spec = find_model(name) if by_name else console.checkpoint_spec(name, arguments.heads, option="--heads N")
-    options = {name: getattr(arguments, name) for name in ("layers", "statistics", "device")}
+    options = {option: getattr(arguments, option) for option in ("layers", "statistics", "device")}
     expected = ve.estimate(spec, arguments.size or spec.native_size, **options)
     budget = ve.memory_budget(arguments.device)
     largest = largest_size(RunPlan.asked(spec, **options), (expected.grid.height, expected.grid.width), budget)
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> None:
         "device": str(expected.work.device),
         "grid": asdict(expected.grid),
         "tokens": expected.grid.tokens,
-        **{name: getattr(expected, name) for name in ("peak_bytes", "kept_bytes", "seconds")},
+        **{number: getattr(expected, number) for number in ("peak_bytes", "kept_bytes", "seconds")},
         "budget_bytes": budget,
         "largest_size": largest,
     }

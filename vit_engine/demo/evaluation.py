@@ -167,10 +167,9 @@ def load_candidates(patch_size: int, weights: Path | None = None) -> Candidates:
     """
     name = f"demo_vit_p{patch_size}"
     random = load_model(name, weights="random", device="cpu").model
-    shipped = load_model(name, weights=weights or "auto", device="cpu").model
     checkpoint = read_checkpoint(weights) if weights else None
-    if checkpoint is None or "average" not in checkpoint.content:
-        return Candidates(shipped, random)
+    if checkpoint is None or not isinstance(checkpoint.content, Mapping) or "average" not in checkpoint.content:
+        return Candidates(load_model(name, weights=weights or "auto", device="cpu").model, random)
     original = load_model(name, weights=f"{checkpoint.path}#average", device="cpu").model
     return Candidates(deepcopy(original).half().float(), random, original)
 

@@ -44,7 +44,7 @@ class Recipe:
     """Everything that decides the outcome of a training run.
 
     Large pictures cost most and matter late: with many more patches the softmax has many more keys to shut out, which
-    small pictures never teach.
+    small pictures never teach. The patch size must be that of a registered demo model, which is trained in these sizes.
     """
 
     patch_size: int
@@ -213,7 +213,8 @@ class Trainer:
             self.step, self.seconds = state["step"], state["seconds"]
         except (RuntimeError, KeyError, ValueError, EOFError, pickle.UnpicklingError) as error:
             raise CheckpointError(
-                f"{self.checkpoint} is damaged; move it away to start anew, or give another folder."
+                f"{self.checkpoint}, of an earlier run, is damaged; "
+                "move it away to start anew, or give another --folder."
             ) from error
 
     def _check_recipe(self, saved: dict[str, str] | None) -> None:
@@ -222,8 +223,9 @@ class Trainer:
             return
         found = '"recipe" missing'
         if saved is not None:
-            names = sorted(dict(self.settings.items() ^ saved.items()))
-            found = "; ".join(f"{name}: {self.settings.get(name)} expected, {saved.get(name)} got" for name in names)
+            names = {name for name in self.settings.keys() | saved.keys() if self.settings.get(name) != saved.get(name)}
+            texts = (f"{name}: {self.settings.get(name)} expected, {saved.get(name)} got" for name in sorted(names))
+            found = "; ".join(texts)
         raise CheckpointError(
             f"{self.checkpoint} is not of this recipe: {found}. Go on with the recipe that it was begun with, "
             "move it away to start anew, or give another folder."

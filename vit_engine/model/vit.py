@@ -69,8 +69,7 @@ class VisionTransformer(nn.Module):
         self.resampling = spec.resampling
         self.pooling = spec.pooling
         self.native_grid = spec.grid(*spec.native_size).shape
-        self.prefix = spec.prefix  # tokens before the patches: CLS, a distillation token if there is one, registers
-        self.with_position = 1 + spec.distilled  # of these, those that have one
+        self.with_position = 1 + spec.distilled  # tokens before the patches that have one
 
         self.patch_embed = PatchEmbed(spec, in_channels=in_channels)
         self.cls_token = _tokens(1, dim)
@@ -107,6 +106,11 @@ class VisionTransformer(nn.Module):
             nn.init.uniform_(projection, -bound, bound, generator=generator)
         for module in self.modules():
             initialise_part(module, generator)
+
+    @property
+    def prefix(self) -> int:
+        """Tokens before the patches: CLS, a distillation token if there is one, registers."""
+        return self.with_position + (0 if self.register_tokens is None else self.register_tokens.shape[1])
 
     def embed(self, images: Float[Tensor, "B C height width"]) -> Float[Tensor, "B N D"]:
         """Tokens before the first block."""

@@ -83,11 +83,14 @@ class Conversion:
         """A tensor that follows from the format and not from any of the file's: zeros where it has no bias, say."""
         self._put(name, tensor, ())
 
-    def join_layers(self, parts: Sequence[str], to: str) -> None:
-        """Linear layers of every block, by their names in it, become one: weights, and biases if block 0 has any."""
+    def join_layers(self, parts: Sequence[str], to: str, kinds: Sequence[str] = ("weight", "bias")) -> None:
+        """Linear layers of every block, by their names in it, become one: weights, and biases if block 0 has any.
+
+        kinds: in the order in which the report names them.
+        """
         biased = any(f"blocks.0.{part}.bias" in self for part in parts)
         for layer in self.layers():
-            for kind in ("weight", "bias") if biased else ("weight",):
+            for kind in kinds if biased else ("weight",):
                 self.join([f"blocks.{layer}.{part}.{kind}" for part in parts], f"blocks.{layer}.{to}.{kind}")
 
     def layers(self) -> list[int]:

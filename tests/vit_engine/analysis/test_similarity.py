@@ -104,12 +104,13 @@ def test_equal_maps_are_no_bits_apart_and_rounding_never_leaves_the_range() -> N
 
 
 @pytest.mark.parametrize(
-    ("layers", "numbers"), [("all", [1, 3]), (3, [3]), (-1, [4]), ((3, 1), [1, 3]), ([-4], [1]), (2, None), (9, None)]
+    ("layers", "numbers"),
+    [("all", [1, 3]), (3, [3]), (-1, [4]), ((3, 1), [1, 3]), ([-4], [1]), ((0, 2), None), (9, None)],
 )
 def test_layers_are_those_that_were_traced(layers: object, numbers: list[int] | None) -> None:
     made = made_trace({3: FIRST, 1: SECOND}, grid=GRID, depth=5)
     if numbers in (None, [4]):
-        with pytest.raises(SpecError, match=r"layer 2 was not traced; this trace has \[1, 3\]|0\.\.4|layer 4 was"):
+        with pytest.raises(SpecError, match=r"layer 0, 2 was not traced; this trace has \[1, 3\]|0\.\.4|layer 4 was"):
             head_similarity(made, layers=layers)
     else:
         assert list(dict.fromkeys(layer for layer, _ in head_similarity(made, layers=layers).heads)) == numbers
@@ -157,6 +158,10 @@ def test_in_a_group_no_two_heads_are_further_apart_than_the_threshold() -> None:
     assert chain.groups(0.3) == (((7, 0), (7, 1), (7, 2)), ((7, 3), (7, 4)))
     assert chain.groups(1) == (tuple((7, head) for head in range(5)),)
     assert chain.groups(0.049) == ()
+
+
+def test_a_threshold_is_the_divergence_of_its_digits_in_any_precision() -> None:
+    assert matrix(ab=0.1).groups(np.float64(0.1)) == matrix(ab=0.1).groups(0.1) == (((7, 0), (7, 1)),)
 
 
 def test_groups_come_the_biggest_first_then_the_closest() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -105,13 +106,13 @@ def test_a_checkpoint_of_another_recipe_is_refused_by_what_differs(tmp_path: Pat
     assert path.read_bytes() == before
 
 
-def test_a_checkpoint_that_does_not_say_its_recipe_is_refused(tmp_path: Path):
-    Trainer(_recipe(2), tmp_path).run(until=1)
-    path = tmp_path / "demo_vit_p8.training.pt"
-    state = torch.load(path, weights_only=True)
-    del state["recipe"]
-    torch.save(state, path)
-    with pytest.raises(CheckpointError, match=r'"recipe" missing.*move it away'):
+@pytest.mark.parametrize(
+    ("state", "complaint"),
+    [({"step": 1}, r'"recipe" missing.*move it away'), ({"recipe": {"dim": [1]}}, r"dim: 16 expected, \[1\] got")],
+)
+def test_a_checkpoint_that_does_not_say_its_recipe_is_refused(state: dict[str, Any], complaint: str, tmp_path: Path):
+    torch.save(state, tmp_path / "demo_vit_p8.training.pt")
+    with pytest.raises(CheckpointError, match=complaint):
         Trainer(_recipe(2), tmp_path)
 
 

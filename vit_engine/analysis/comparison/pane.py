@@ -36,7 +36,8 @@ class Pane:
             raise SpecError("a pane needs the name of a model; got an empty one.")
         methods.find_method(self.method)
         head = self.head
-        if head not in REDUCTIONS if isinstance(head, str) else head < 0:
+        known = head in REDUCTIONS if isinstance(head, str) else head >= 0
+        if not known:
             raise SpecError(f"a pane's head must be a number from 0 or one of {', '.join(REDUCTIONS)}; got {head!r}.")
         object.__setattr__(self, "query", _checked(self.query))
 
@@ -79,8 +80,10 @@ def _read(text: str) -> re.Match[str] | None:
     head = rf":(?P<head>{'|'.join(REDUCTIONS)}|[0-9]{{1,9}})"
     method = "|".join(re.escape(method.name) for method in methods.METHODS)
     rest = rf"(?::(?P<method>{method}))?(?::(?P<query>{'|'.join(FIXED_QUERIES)}|{_NUMBER},{_NUMBER}))?"
-    patterns = *(rf"(?P<model>.+){_LAYER}{each}{rest}" for each in (head, f"(?:{head})?")), _MISSPELT
-    return next(filter(None, (re.fullmatch(pattern, text, re.DOTALL) for pattern in patterns)), None)
+    layer = rf"(?P<model>.+){_LAYER}"
+    patterns = (f"{layer}{head}{rest}", f"{layer}(?:{head})?{rest}", _MISSPELT)
+    readings = (re.fullmatch(pattern, text, re.DOTALL) for pattern in patterns)
+    return next((found for found in readings if found), None)
 
 
 def _checked(query: str | Point) -> str | Point:

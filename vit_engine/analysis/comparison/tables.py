@@ -34,9 +34,10 @@ def agreement_table(comparison: Comparison) -> pd.DataFrame:
 
 def comparable_columns(shown: tuple[PaneResult, ...]) -> tuple[Column, ...]:
     """The statistics that all traces have and that mean the same in all panes: with different token counts, few do."""
-    shared = set.intersection(*(set(one.trace.statistics.to_frame()) for one in shown))
+    frames = [one.trace.statistics.to_frame() for one in shown]
+    shared = [each for name, each in STATISTICS.items() if all(name in frame for frame in frames)]
     same = len({(one.trace.grid.tokens, one.trace.grid.patches) for one in shown}) == 1
-    return tuple(each for name, each in STATISTICS.items() if name in shared and (same or each.comparable))
+    return tuple(each for each in shared if same or each.comparable)
 
 
 def head_table(comparison: Comparison, statistic: str, *, all_layers: bool = False) -> pd.DataFrame:

@@ -51,7 +51,8 @@ def map_entropy(shown: AttentionMap) -> tuple[float, float]:
 def agreement(first: AttentionMap, second: AttentionMap, *, keep: float = 0.6) -> Agreement:
     """How much two maps of one picture agree, whatever their patch sizes. Symmetric.
 
-    keep: the share of the mass, 0..1, whose patches are compared as masks. SpecError for another and negative values.
+    keep: the share of the mass, 0..1, whose patches are compared as masks. SpecError for another share, and
+    for a map with negative values.
     """
     check_share(keep)
     grid = common_grid(first.grid, second.grid)

@@ -60,16 +60,20 @@ def _models(record: RunRecord, comparison: Comparison) -> list[Check]:
         now, before = (_inner(each, "weights").get("sha256") for each in (model, recorded))
         problems = [] if now == before else [f"the weights' sha256 is {now}, recorded is {str(before)[:64]}"]
         now, before = (_described(each) for each in (model, recorded))
-        if others := [key for key, value in now.items() if before.get(key) != value]:
+        if others := [key for part, key in now if before.get((part, key)) != now[part, key]]:
             problems.append(f"recorded otherwise: {', '.join(others)}")
         checks.append(Check(f"model {name}", problem="; ".join(problems)))
     return checks
 
 
-def _described(model: Mapping[str, Any]) -> dict[str, Any]:
-    described = {**_inner(model, "preprocessing"), **_inner(model, "spec")}
-    described = {key: value for key, value in described.items() if key not in {"weights", "licence", "description"}}
-    return described | {key: model.get(key) for key in ("random", "seed")}
+def _described(model: Mapping[str, Any]) -> dict[tuple[str, str], Any]:
+    """By (part of the record, key)."""
+    return {
+        (part, key): value
+        for part in ("preprocessing", "spec")
+        for key, value in _inner(model, part).items()
+        if key not in {"weights", "licence", "description"}
+    } | {("", key): model.get(key) for key in ("random", "seed")}
 
 
 def _inner(part: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -50,22 +50,18 @@ def read_record(data: bytes) -> RunRecord:
             f"{str(whole.value.get('format'))[:40]!r} version {str(whole.value.get('version'))[:10]!r}."
         )
     picture, numbers, entries = whole.part("picture"), whole.part("numbers"), _pane_parts(whole)
-    exact = isinstance(picture.value.get("size"), list)
-    statistic = whole.text("statistic")
-    if statistic not in STATISTICS:
-        whole.fail("statistic", "one of the engine's")
     return RunRecord(
         picture=picture.text("file", _PICTURE),
         sha256=picture.text("sha256", _SHA256),
         pixels_sha256=picture.text("pixels_sha256", _SHA256) if "pixels_sha256" in picture.value else "",
-        size=picture.pair("size") if exact else picture.whole("size", 1, _SIDE),
+        size=_size(picture),
         frame=picture.pair("frame"),
         panes={number: Pane.parse(part.text("pane")) for number, part in entries.items()},
         entries={part.value["name"]: part.value for part in entries.values()},
         reference=whole.text("reference", re.compile("[A-Z]")),
         point=_point(whole),
         keep=whole.number("keep"),
-        statistic=statistic,
+        statistic=_statistic(whole),
         all_layers=whole.value.get("all_layers") is True,
         models={part.text("model"): part.value for part in whole.parts("models", MAX_PANES)},
         versions={name: str(value)[:60] for name, value in whole.part("versions").value.items()},
@@ -95,6 +91,17 @@ def _pane_parts(whole: "_Part") -> dict[int, "_Part"]:
     if not names or names != sorted(set(names) & set(letters)):
         raise SpecError(f"panes of run.json must be named {letters[0]}..{letters[-1]}, in order; got {names}.")
     return {letters.index(name): part for name, part in zip(names, parts, strict=True)}
+
+
+def _size(picture: "_Part") -> Size:
+    return picture.pair("size") if isinstance(picture.value.get("size"), list) else picture.whole("size", 1, _SIDE)
+
+
+def _statistic(whole: "_Part") -> str:
+    name = whole.text("statistic")
+    if name not in STATISTICS:
+        whole.fail("statistic", "one of the engine's")
+    return name
 
 
 def _point(whole: "_Part") -> Point | None:

@@ -57,7 +57,7 @@ def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
     return Metadata(
         family="timm",
         heads=architecture.heads if heads is None else int(heads),
-        heads_from=f"{says_heads} in {said.source}",
+        heads_from=f"{says_heads} in {said.source}" if said.source else "",
         native_size=native,
         mlp=mlp,
         norm_eps=norm_eps,

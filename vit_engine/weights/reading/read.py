@@ -60,8 +60,8 @@ def read_checkpoint(path: Path) -> CheckpointFile:
         check_within_limit(size, f"{path} has")
         check_within_memory(size, f"{path} has")
         sha256 = _sha256(checkpoint.files)
-        containers, contents = zip(*map(_read, checkpoint.files), strict=True)
-        content = _merged(checkpoint, contents)
+        containers = [_container(file) for file in checkpoint.files]
+        content = _merged(checkpoint, list(map(_read, checkpoint.files, containers)))
         if before != [_signature(file) for file in checkpoint.files]:
             raise CheckpointError(f"{path} changed while it was read. Load it again.")
     return CheckpointFile(
@@ -85,15 +85,17 @@ def _sha256(files: Sequence[Path]) -> str:
     digest = hashlib.sha256()
     for path in files:
         with path.open("rb") as file:
-            hashlib.file_digest(file, lambda: digest)
+            hashlib.file_digest(file, lambda: digest)  # in pieces, into the digest of the files before
     return digest.hexdigest()
 
 
-def _read(path: Path) -> tuple[str, Any]:
-    """Its container, and what it holds."""
+def _container(path: Path) -> str:
     with path.open("rb") as file:
-        container = container_of(path, file.read(HEAD), path.stat().st_size)
-    return container, read_safetensors(path) if container == "safetensors" else read_torch(path, container)
+        return container_of(path, file.read(HEAD), path.stat().st_size)
+
+
+def _read(path: Path, container: str) -> Any:
+    return read_safetensors(path) if container == "safetensors" else read_torch(path, container)
 
 
 def _merged(checkpoint: CheckpointFiles, contents: Sequence[Any]) -> Any:

@@ -87,14 +87,15 @@ def _wrapper_of(tensors: Mapping[str, Tensor]) -> str | None:
 
 
 def _likeliest(parts: Sequence[Part]) -> Part:
-    first = min(parts, key=lambda part: part.rank)
-    equal = [part for part in parts if part.rank == first.rank]
+    ranks = [part.rank for part in parts]  # once: each scans the part's tensors
+    lowest = min(ranks)
+    equal = [part for part, rank in zip(parts, ranks, strict=True) if rank == lowest]
     if len(equal) > 1:
         raise CheckpointError(
             f"it holds several state dicts, and none has a usual name: {_listed(equal)}. Say which, after a '#': "
-            f"PATH#{shorten(first.name)}"
+            f"PATH#{shorten(equal[0].name)}"
         )
-    return first
+    return equal[0]
 
 
 def _named(parts: Sequence[Part], asked: str) -> Part:

@@ -19,6 +19,12 @@ from vit_engine.report.reproduction.check import ON_CPUS, WITH_GPU, agreement_li
 from vit_engine.report.reproduction.recorded import read_record
 
 
+def _hidden(model: dict[str, Any]) -> dict[str, Any]:
+    """Another mean, and the right one where it does not belong."""
+    means = {"preprocessing": [0.5, 0.5, 0.5], "spec": model["preprocessing"]["mean"]}
+    return model | {part: model[part] | {"mean": mean} for part, mean in means.items()}
+
+
 @pytest.mark.parametrize(
     ("path", "value", "check"),
     [
@@ -40,6 +46,7 @@ from vit_engine.report.reproduction.recorded import read_record
         (("numbers", "side_by_side", 3, "C"), 0.0, "heads side by side"),
         (("models", 0, "weights", "sha256"), "0" * 64, "model demo_vit_p8"),
         (("models", 1, "preprocessing", "mean"), [0.5, 0.5, 0.5], "model demo_vit_p16"),
+        (("models", 1), _hidden, "model demo_vit_p16"),
         (("models", 1, "spec", "norm_eps"), 1e-5, "model demo_vit_p16"),
         (("models", 2, "random"), False, "model random_vit_tiny_p16"),
         (("models", 2, "seed"), 8, "pane C, map"),

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ import torch
 from tests.vit_engine.weights.fixtures_states import State, assert_same, prefixed, saved, vit_state
 from vit_engine.errors import CheckpointError
 from vit_engine.weights import load_model
+from vit_engine.weights.reading import parts
 from vit_engine.weights.reading.unwrap import find_state_dict
 
 A, B, C = ({name: torch.full((2,), value)} for name, value in (("a", 1.0), ("b", 2.0), ("c", 3.0)))
@@ -72,6 +74,13 @@ def test_tensors_among_other_things_are_the_state_dict_and_the_rest_is_named() -
 def test_several_that_are_equally_likely_are_listed(content: dict[str, Any], listed: str) -> None:
     with pytest.raises(CheckpointError, match=rf"holds several state dicts, and none has a usual name: {listed}"):
         find_state_dict(content)
+
+
+def test_each_part_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = Mock(wraps=parts.sees_pictures)
+    monkeypatch.setattr(parts, "sees_pictures", looks)
+    assert find_state_dict({"one": A, "model": B, "two": C}).part == "model"
+    assert looks.call_count == 3
 
 
 NESTED: dict[str, Any] = {

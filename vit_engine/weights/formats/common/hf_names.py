@@ -34,12 +34,15 @@ WHY_MASK = "stands for patches that are hidden while it is trained"
 
 
 def join_parts(conversion: Conversion, *, unbiased: Collection[str] = ()) -> None:
-    """Queries, keys and values become one, and so do gates; those in `unbiased` that alone lack a bias have zeros."""
+    """Queries, keys and values of every block become one projection, and so do a gated MLP's gates and values.
+
+    unbiased: of "attn.q", "attn.k", "attn.v", those whose bias is zero where only others of the three have one.
+    """
     parts = ("attn.q", "attn.k", "attn.v")
     biased = [part for part in parts if f"blocks.0.{part}.bias" in conversion]
     if biased:
         set_zero_biases(conversion, *(part for part in unbiased if part not in biased))
-    conversion.join_layers(parts, "attn.qkv")
+    conversion.join_layers(parts, "attn.qkv", kinds=("bias", "weight"))
     if "blocks.0.mlp.gate.weight" in conversion:
         conversion.join_layers(("mlp.gate", "mlp.up"), "mlp.w12")
 
