@@ -232,7 +232,7 @@ def test_the_first_visit_begins_at_what_explore_shows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("others", "said"), [(":column", "Key: "), ("", "Query or key: ")], ids=["of one role", "of two"]
+    ("others", "said"), [(":column", "Key: "), ("", "Key or query: ")], ids=["of one role", "of two"]
 )
 def test_the_chosen_token_is_called_what_it_is_to_the_panes_methods(others: str, said: str) -> None:
     at = opened("demo_vit_p8:2:1:column", f"demo_vit_p16:2:1{others}")
