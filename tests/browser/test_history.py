@@ -142,6 +142,18 @@ def test_a_head_that_is_opened_from_heads_is_one_step(page: Page, server: Server
     assert_says(page, opened)
 
 
+def open_compare_late(page: Page, connection: Connection) -> View:
+    """Go to Compare, which says nothing before its first run is finished."""
+    connection.hold()
+    page.get_by_test_id("stSidebarNav").get_by_role("link", name="Compare").click()
+    connection.wait_for_finished_run()
+    connection.release()
+    page.locator(f".st-key-{keys.COMPARISON}").wait_for(timeout=TIMEOUT)
+    compare = view_now(page)
+    assert compare["link"]["pane"]
+    return compare
+
+
 def test_an_address_that_comes_before_the_path_of_its_page_makes_no_step(page: Page, server: Server) -> None:
     """A busy browser changes the path only after the new page's first run has written its address."""
     connection = Connection(page)
@@ -154,13 +166,7 @@ def test_an_address_that_comes_before_the_path_of_its_page_makes_no_step(page: P
     connection.release()
     opened = {"page": "", "link": LINK | {"layer": "3", "head": "1"}, "head": "1"}
     assert_says(page, opened)
-    connection.hold()
-    page.get_by_test_id("stSidebarNav").get_by_role("link", name="Compare").click()
-    connection.wait_for_finished_run()
-    connection.release()
-    page.locator(f".st-key-{keys.COMPARISON}").wait_for(timeout=TIMEOUT)
-    compare = view_now(page)
-    assert compare["link"]["pane"]
+    compare = open_compare_late(page, connection)
     back(page)
     assert_says(page, opened)
     back(page)
@@ -186,17 +192,13 @@ def test_a_choice_that_is_answered_after_the_press_on_another_page_stays_a_step(
     assert_says(page, explore)
 
 
-def test_a_page_that_writes_no_address_stays_a_step_where_the_next_ones_comes_early(page: Page, server: Server) -> None:
+def test_a_page_that_writes_no_address_stays_a_step_where_that_of_the_next_comes_early(
+    page: Page, server: Server
+) -> None:
     connection = Connection(page)
     explore = open_explore(page, server, **LINK)
     plain = open_page(page, "Models", keys.MODELS_TABLE)
-    connection.hold()
-    page.get_by_test_id("stSidebarNav").get_by_role("link", name="Compare").click()
-    connection.wait_for_finished_run()
-    connection.release()
-    page.locator(f".st-key-{keys.COMPARISON}").wait_for(timeout=TIMEOUT)
-    compare = view_now(page)
-    assert compare["link"]["pane"]
+    compare = open_compare_late(page, connection)
     for view in (plain, explore):
         back(page)
         assert_says(page, view)

@@ -122,12 +122,16 @@ def test_the_server_answers_before_the_heavy_imports() -> None:
 
 def test_an_upload_that_comes_while_the_engine_is_imported_waits_for_it() -> None:
     code = """
-import sys, threading, time, dashboard.serve
+import sys, threading, dashboard.serve
 from dashboard.server.uploads import bounds_of
+begun = threading.Event()
+class Finder:
+    def find_spec(name, path, target=None): name == "torch" and begun.set()
+sys.meta_path.insert(0, Finder)
 def warm(): import dashboard.services.analyses
 warming = threading.Thread(target=warm)
 warming.start()
-while "torch" not in sys.modules: time.sleep(0.001)
+assert begun.wait(60)
 print(bounds_of("a.png").kind)
 warming.join()
 print("dashboard.services.analyses" in sys.modules)
