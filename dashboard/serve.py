@@ -38,7 +38,7 @@ def _warm_up() -> None:
     private_folder.remove_abandoned()
     try:
         analyses.warm_up()
-    except VitEngineError as error:  # a memory budget that is too small, say: every visitor is told the same
+    except VitEngineError as error:  # a memory budget that is too small, say: every visitor sees the same message
         logging.getLogger(__name__).warning("Nothing is warm: %s", error)
 
 
@@ -52,7 +52,7 @@ async def _lifespan(_: st.App) -> AsyncIterator[None]:
     sweeping.cancel()
     from dashboard.services.checkpoints.uploads import uploads  # noqa: PLC0415  (by now it is there)
 
-    uploads().close()  # a server that is told to end by a signal runs no other clean-up
+    uploads().close()  # a server that a signal ends runs no other clean-up
 
 
 app = st.App(

@@ -2,8 +2,8 @@
 
     opacity: int = parameter(65, key=keys.OPACITY, read=between(0, 100))
 
-Pure functions, without widgets: a link is checked here and brought to what there is, and every change is told in a
-notice. A parameter that no field has is left alone.
+Pure functions, without widgets: a link is checked here and brought to what there is, with a notice of each
+change. A parameter that no field has is left alone.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence

@@ -5,7 +5,7 @@ there, and sets the widget to it whatever a person did meanwhile. So
 
 - a widget is given a value only where it has another, or where it is about to be made,
 - a value that the browser cannot have seen yet is given again when the browser comes with the one from before,
-- a person's own change since then stands, and the browser is told so, because the given value is still on its way.
+- a person's own change since then stands, and is sent to the browser, because the given value is still on its way.
 
 What the browser has seen comes back in a number that stands behind the page's controls and is not shown.
 """

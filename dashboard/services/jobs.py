@@ -81,7 +81,7 @@ class Jobs:
         budget: Callable[[], int] = lambda: sys.maxsize,
         short_of_memory: str = "waiting for memory",
     ) -> None:
-        """waiting, short_of_memory: what those who wait are told. budget: bytes that all jobs together may take."""
+        """waiting, short_of_memory: messages to those who wait. budget: bytes that all jobs together may take."""
         self._lanes = Lanes(at_once, for_small, small_seconds)
         self._pool = ThreadPoolExecutor(at_once + for_small)
         self._lock = threading.Lock()
@@ -171,7 +171,7 @@ class Jobs:
         try:
             job.report(0.0, job.message)
             value = job.make(job.report)
-        except BaseException as error:  # noqa: BLE001  (told to all who watch, as by any executor)
+        except BaseException as error:  # noqa: BLE001  (raised for all who watch, as by any executor)
             self._end(job)
             job.future.set_exception(error)
         else:

@@ -40,7 +40,7 @@ def _held() -> Store[ve.LoadedModel]:
 
 
 def version(name: str) -> Hashable:
-    """What tells a model from an earlier one of the same name: files can be written anew."""
+    """What distinguishes a model from an earlier one of the same name: files can be overwritten."""
     added = user_models.find(name)
     return (name, added.stamp if added else None)
 
@@ -95,7 +95,7 @@ def _load_own(name: str, added: user_models.UserModel) -> ve.LoadedModel:
     with user_models.opened(name, added.display_name) as path, errors_naming(path, added.spec.title):
         loaded = ve.load_model(parts.source(path), heads=parts.heads)
     if loaded.report.sha256 != added.sha256:
-        raise ve.CheckpointError(f"{added.spec.title} was written anew while it was read: add it again.")
+        raise ve.CheckpointError(f"{added.spec.title} was overwritten while it was being read: add it again.")
     return replace(loaded, spec=added.spec, report=replace(loaded.report, source=name))
 
 

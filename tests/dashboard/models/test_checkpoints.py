@@ -187,7 +187,7 @@ def test_a_file_that_changed_without_a_trace_is_told_by_its_bytes(root: Path) ->
     save_checkpoint(path, 9)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert path.stat().st_size == before.st_size
-    with pytest.raises(ve.CheckpointError, match="written anew"):
+    with pytest.raises(ve.CheckpointError, match="overwritten"):
         memory.load_model(name, ignore)
     assert memory.in_memory() == {}
 

@@ -1,6 +1,6 @@
 """Reading safetensors without mapping the file: https://huggingface.co/docs/safetensors, "Format".
 
-The library's own reader leaves tensors on a memory map. Where the file is then written anew in place, which is
+The library's own reader leaves tensors on a memory map. Where the file is then overwritten in place, which is
 what training does to its last checkpoint, the next look at a weight ends the process (SIGBUS), and a server with it.
 """
 
