@@ -10,7 +10,7 @@ from vit_engine.planning.estimates import largest_size
 from vit_engine.planning.plan import STATISTICS, RunPlan
 from vit_engine.registry import find_model
 from vit_engine.resources.budget import format_bytes
-from vit_engine.weights.load import checkpoint_path
+from vit_engine.weights.sources import checkpoint_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -15,8 +15,8 @@ from vit_engine.planning.plan import RunPlan
 from vit_engine.progress import Progress
 from vit_engine.registry import find_model
 from vit_engine.report.record import Size
-from vit_engine.weights.load import checkpoint_path
 from vit_engine.weights.reading.read import split_part
+from vit_engine.weights.sources import checkpoint_path
 
 
 @dataclass(frozen=True)

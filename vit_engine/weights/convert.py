@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -43,7 +42,7 @@ class Converted:
 
     def spec(self, heads: int) -> ModelSpec:
         """The model that the tensors show, with this many heads. CheckpointError where they are of no ViT."""
-        with naming_file(self.file.path):
+        with naming_file(self.file.source):
             return read_spec(self.conversion, self.metadata, name=self.file.name, heads=heads)
 
     def report(self, spec: ModelSpec, *, heads_from: str) -> LoadReport:
@@ -51,7 +50,7 @@ class Converted:
         matched, converted = self.conversion.matched, self.conversion.converted
         dtypes = Counter(self.state.tensors[key].dtype for key in (*matched, *(key for key, _ in converted)))
         return LoadReport(
-            source=str(self.file.path),
+            source=self.file.source,
             format=self.format.name,
             sha256=self.file.sha256,
             matched=matched,
@@ -71,17 +70,17 @@ class Converted:
         with torch.device("meta"):
             model = VisionTransformer(spec)
         expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-        with naming_file(self.file.path):
+        with naming_file(self.file.source):
             tensors = self._tensors(spec)
             got = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-            _check_fit(self.file.path, spec, expected, got)
+            _check_fit(self.file.source, spec, expected, got)
             check_weights(tensors)
         return model
 
     def assemble(self, spec: ModelSpec) -> VisionTransformer:
         """The model with these tensors, in float32. CheckpointError as prove() raises it."""
         model = self.prove(spec)
-        with naming_file(self.file.path):
+        with naming_file(self.file.source):
             tensors = {name: tensor.float().contiguous() for name, tensor in self._tensors(spec).items()}
         model.load_state_dict(tensors, assign=True)
         return model
@@ -95,7 +94,7 @@ class Converted:
 
 def convert(file: CheckpointFile) -> Converted:
     """CheckpointError, naming the file, where it is of no format that is known here."""
-    with naming_file(file.path):
+    with naming_file(file.source):
         state = find_state_dict(file.content, file.part)
         check_names(state.tensors)
         check_plain(state.tensors)
@@ -126,14 +125,14 @@ def _metadata(kind: Format, conversion: Conversion, sidecar: Sidecar) -> Metadat
         ) from error
 
 
-def _check_fit(path: Path, spec: ModelSpec, expected: Mapping[str, Shape], got: Mapping[str, Shape]) -> None:
+def _check_fit(source: str, spec: ModelSpec, expected: Mapping[str, Shape], got: Mapping[str, Shape]) -> None:
     missing = sorted(expected.keys() - got.keys())
     unexpected = sorted(got.keys() - expected.keys())
     wrong = [name for name in expected if name in got and got[name] != expected[name]]
     shapes = [f"{name}: {expected[name]} expected, {got[name]} got" for name in wrong]
     if missing or unexpected or shapes:
         raise CheckpointError(
-            f"{path} does not fit {spec.name!r}, and nothing was loaded. Missing: {quoted(missing, 20)}. "
+            f"{source} does not fit {spec.name!r}, and nothing was loaded. Missing: {quoted(missing, 20)}. "
             f"Unexpected: {quoted(unexpected, 20)}. Wrong shape: {quoted(shapes, 20)}. Save the state_dict() of the "
             "model alone, or name its part of the file after a '#': PATH#PART."
         )

@@ -19,7 +19,7 @@ def identify(converted: Converted, *, heads: int | None = None) -> tuple[ModelSp
     said = known_heads(converted, known)
     if said is None and heads is None:
         raise CheckpointError(
-            f"{converted.file.path} does not say how many heads it has, and tensors cannot: pass heads=. "
+            f"{converted.file.source} does not say how many heads it has, and tensors cannot: pass heads=. "
             f"{advice(converted)}"
         )
     if said is not None and heads not in {None, said.number}:
@@ -35,7 +35,7 @@ def _dividing(converted: Converted, heads: object) -> int:
     dim = converted.spec(1).dim
     if heads < 1 or dim % heads:
         raise CheckpointError(
-            f"{converted.file.path}: heads must divide its {dim} dimensions; got heads={heads}. {advice(converted)}"
+            f"{converted.file.source}: heads must divide its {dim} dimensions; got heads={heads}. {advice(converted)}"
         )
     return int(heads)
 
@@ -53,7 +53,7 @@ def convert_as(spec: ModelSpec, path: Path) -> Converted:
 
 
 def _contradiction(converted: Converted, said: Heads, got: str) -> CheckpointError:
-    return CheckpointError(f"{converted.file.path} has {said.number} heads (from {said.source}); got {got}")
+    return CheckpointError(f"{converted.file.source} has {said.number} heads (from {said.source}); got {got}")
 
 
 def known_heads(converted: Converted, known: ModelSpec | None) -> Heads | None:
@@ -65,10 +65,11 @@ def known_heads(converted: Converted, known: ModelSpec | None) -> Heads | None:
 
 def published(converted: Converted) -> ModelSpec | None:
     """The model that was published under this file's name, if its sha256, where known, and its tensors' shapes fit."""
-    row = model_of_file(converted.file.path)
-    if row is None or row.weights is None:
+    path = converted.file.path
+    row = None if path is None else model_of_file(path)
+    if path is None or row is None or row.weights is None:
         return None
-    expected = expected_sha256(converted.file.path, row.weights)
+    expected = expected_sha256(path, row.weights)
     if expected is not None and not expected.allows(converted.file.sha256):
         return None
     found = converted.spec(row.heads)

@@ -1,6 +1,5 @@
 """load_model(): from a name or a path to a model that is proven to have all its weights; or to the proof alone."""
 
-import os
 from pathlib import Path
 
 import torch
@@ -9,15 +8,15 @@ from vit_engine.devices import usable_device
 from vit_engine.errors import CheckpointError, SpecError
 from vit_engine.model import VisionTransformer
 from vit_engine.progress import Progress
-from vit_engine.registry import find_model, list_models
+from vit_engine.registry import find_model
 from vit_engine.spec import ModelSpec
 from vit_engine.weights.convert import Converted, convert
 from vit_engine.weights.identify import advice, choices, convert_as, identify, known_heads, published
 from vit_engine.weights.locate import fetch, weights_path
 from vit_engine.weights.reading.listing import naming_file
 from vit_engine.weights.reading.parts import find_parts, sees_pictures
-from vit_engine.weights.reading.read import read_checkpoint, split_part
 from vit_engine.weights.report import Inspection, LoadedModel, LoadReport
+from vit_engine.weights.sources import open_source
 
 
 def load_model(
@@ -44,11 +43,12 @@ def load_model(
     more than memory_budget().
     """
     target = usable_device(device)
-    path = checkpoint_path(name_or_path)
-    if path is not None:
+    if (checkpoint := open_source(name_or_path, progress=progress)) is not None:
         if weights != "auto":
-            raise SpecError(f"weights= goes with a model's name; {str(path)!r} is a weight file itself. Leave it out.")
-        converted = convert(read_checkpoint(path))
+            raise SpecError(
+                f"weights= goes with a model's name; {checkpoint.source!r} is a weight file itself. Leave it out."
+            )
+        converted = convert(checkpoint)
         return _assembled(converted, *identify(converted, heads=heads), target)
     spec = name_or_path if isinstance(name_or_path, ModelSpec) else find_model(str(name_or_path))
     if heads not in (None, spec.heads) and weights == "auto" and spec.weights is not None:
@@ -66,16 +66,6 @@ def load_model(
     return _assembled(convert_as(spec, file), spec, f"the model {spec.name}", target)
 
 
-def checkpoint_path(name_or_path: str | Path | ModelSpec) -> Path | None:
-    """A path where a path is meant: it exists, or looks like one and is no model's name."""
-    if isinstance(name_or_path, ModelSpec):
-        return None
-    path = Path(os.path.expanduser(name_or_path))  # which, unlike Path's, leaves unknown users as they are
-    looks_like_one = isinstance(name_or_path, Path) or "/" in str(name_or_path) or path.suffix != ""
-    known = any(spec.name == str(name_or_path) for spec in list_models())
-    return path if not known and (looks_like_one or os.path.exists(split_part(path)[0])) else None
-
-
 def _random_model(spec: ModelSpec, seed: int, device: torch.device) -> LoadedModel:
     with torch.device("meta"):
         model = VisionTransformer(spec)
@@ -87,7 +77,7 @@ def _random_model(spec: ModelSpec, seed: int, device: torch.device) -> LoadedMod
 
 def _assembled(converted: Converted, spec: ModelSpec, heads_from: str, device: torch.device) -> LoadedModel:
     report = converted.report(spec, heads_from=heads_from)
-    with naming_file(converted.file.path):
+    with naming_file(converted.file.source):
         return LoadedModel(spec, converted.assemble(spec).to(device).eval().requires_grad_(False), report)
 
 
@@ -97,10 +87,10 @@ def inspect_checkpoint(name_or_path: str | Path, *, heads: int | None = None) ->
     name_or_path: as load_model() takes it; the weights of a model that is known by name must be here. heads: as
     its owner says. Raises what load_model() raises.
     """
-    path = checkpoint_path(name_or_path)
-    if path is None:
+    checkpoint = open_source(name_or_path)
+    if checkpoint is None:
         return _inspect_as(find_model(str(name_or_path)), heads)
-    converted = convert(read_checkpoint(path))
+    converted = convert(checkpoint)
     said = known_heads(converted, published(converted))
     possible = () if said is not None else choices(converted)
     if said is None and heads is None:

@@ -63,7 +63,7 @@ def quoted(names: Iterable[object], most: int = MOST) -> str:
 
 
 @contextlib.contextmanager
-def naming_file(path: Path) -> Iterator[None]:
+def naming_file(path: Path | str) -> Iterator[None]:
     """CheckpointErrors and ResourceErrors that do not name the file yet do so; what memory and disk refuse is one."""
     try:
         yield

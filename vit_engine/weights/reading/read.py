@@ -21,20 +21,15 @@ _KINDS = {stat.S_IFIFO: "named pipe", stat.S_IFSOCK: "socket", stat.S_IFCHR: "de
 
 @dataclass(frozen=True)
 class CheckpointFile:
-    path: Path  # a file, or a folder, as its owner gave it, without '#part'
+    source: str  # where it is from, as messages name it: the path as its owner gave it, without '#part'
+    name: str  # for people, of the model that is made of it
     content: Any = field(repr=False)  # what it holds, perhaps nested
     container: str  # "safetensors" or "torch"
     sha256: str  # of the file, or of all shards one after another, by name
+    path: Path | None = None  # of the file or folder
     config: Mapping[str, Any] = field(default_factory=dict)  # of the config.json that belongs to it
     preprocessor: Mapping[str, Any] = field(default_factory=dict)  # of its preprocessor_config.json
     part: str = ""  # of the content, as asked for
-
-    @property
-    def name(self) -> str:
-        """For people: the file's without its suffix, or the folder's where the hub gave the file its name."""
-        if self.path.name in NAMES or self.path.is_dir():
-            return (self.path if self.path.is_dir() else self.path.parent).resolve().name
-        return self.path.stem
 
 
 def split_part(path: Path) -> tuple[Path, str]:
@@ -65,8 +60,23 @@ def read_checkpoint(path: Path) -> CheckpointFile:
         if before != [_signature(file) for file in checkpoint.files]:
             raise CheckpointError(f"{path} changed while it was read. Load it again.")
     return CheckpointFile(
-        path, content, containers[0].split()[0], sha256, checkpoint.config, checkpoint.preprocessor, part
+        source=str(path),
+        name=_name(path),
+        content=content,
+        container=containers[0].split()[0],
+        sha256=sha256,
+        path=path,
+        config=checkpoint.config,
+        preprocessor=checkpoint.preprocessor,
+        part=part,
     )
+
+
+def _name(path: Path) -> str:
+    """For people: the file's without its suffix, or the folder's where the hub gave the file its name."""
+    if path.name in NAMES or path.is_dir():
+        return (path if path.is_dir() else path.parent).resolve().name
+    return path.stem
 
 
 def _signature(path: Path) -> tuple[int, int, int, int]:
