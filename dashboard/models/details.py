@@ -79,7 +79,7 @@ def _remove(name: str) -> None:
 
 def _file(model: Model) -> list[tuple[str, str]]:
     weights = model.spec.weights
-    source = weights.url or "comes with this program" if weights else ""
+    source = weights.source or "comes with this program" if weights else ""
     unknown = "not published: recorded when the file first comes" if weights else ""
     return [
         ("Licence", model.spec.licence),

