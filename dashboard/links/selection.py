@@ -15,7 +15,7 @@ from vit_engine.analysis.methods import RAW
 from vit_engine.report.colours import COLOUR_SCALES
 from vit_engine.trace import REDUCTIONS
 
-SIZES = (96, 128, 160, 192, 224, 256, 320, 384, 480, 640)
+SIZES = (96, 128, 160, 192, 224, 256, 320, 336, 384, 448, 480, 518, 640)
 CLIPS = (90, 95, 98, 99, 99.5, 100)
 VIEWS = ("over", "beside")
 SCALES = ("shared", "own")

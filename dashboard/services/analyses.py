@@ -8,9 +8,8 @@ from functools import cached_property, partial
 import numpy as np
 
 import vit_engine as ve
-from dashboard.links.selection import DEFAULT
 from dashboard.samples import SAMPLES
-from dashboard.services import limits, memory, process
+from dashboard.services import limits, memory, opening, process
 from dashboard.services.catalogue import models
 from dashboard.services.jobs import Jobs, Store, budget
 from dashboard.services.lanes import Size
@@ -152,7 +151,8 @@ def _runs() -> Jobs:
 
 def _opening() -> Request:
     """What a new session opens with."""
-    return Request(sample_picture(DEFAULT.picture), models()[DEFAULT.model], DEFAULT.size)
+    chosen = opening.selection()
+    return Request(sample_picture(chosen.picture), models()[chosen.model], chosen.size)
 
 
 def attributions(

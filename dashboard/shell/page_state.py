@@ -6,12 +6,13 @@ from typing import Any, NoReturn, TypeVar
 import streamlit as st
 
 from dashboard.links import address, browser, codec, selection, widgets
-from dashboard.services import catalogue, pictures
+from dashboard.services import catalogue, opening, pictures
 from dashboard.shell.formatting import plain, progress_bar
 from vit_engine import ModelSpec
 
 _NOTICES = "_notices"  # session state: of each page's state, what is to be told
 _LEFT = "_left"  # session state: parameters in the address of a page that was left
+_BEGINNINGS: dict[type, Callable[[], Any]] = {selection.Selection: opening.selection}  # what a bare address stands for
 T = TypeVar("T")
 
 
@@ -27,14 +28,15 @@ def restore(
     also: what else it sets there. model: the name of the one in use, where the link names none. keep: fields that stay
     as they are where the browser went back to a link that does not name them.
     """
-    link = address.fresh(kind.__name__, codec.names(kind))
+    beginning = _BEGINNINGS.get(kind, kind)()
+    link = address.fresh(kind.__name__, codec.names(kind), first=beginning != kind())
     if link is None:
         return
     kept = keep if browser.went_back() else ()
 
     def opened() -> dict[str, Any]:
         values, notices = codec.from_link(kind, link, codec.Available(_find_model, pictures.find_upload, model))
-        state = kind(**values)
+        state = beginning if address.is_bare() else kind(**values)
         wanted = {name: row.key for name, row in codec.parameters(kind).items() if name in values or name not in kept}
         keyed = {key: getattr(state, name) for name, key in wanted.items() if key}
         return {**_with_notices(kind, notices), **keyed, **also(state)}
@@ -80,9 +82,18 @@ def share(*states: Any) -> None:
     link = {name: values for name, values in address.address().items() if name not in ours}
     for state in states:
         kind = type(state)
-        link |= address.own(kind.__name__, codec.names(kind), codec.to_link(state))
+        alone = not link and not any(codec.to_link(other) for other in states if other is not state)
+        link |= address.own(kind.__name__, codec.names(kind), _part(state, alone=alone))
     address.write(link)
     st.session_state[_LEFT] = ()
+
+
+def _part(state: Any, *, alone: bool) -> dict[str, str | list[str]]:
+    """The parameters of a state. alone: whether they are all of the address, which is bare where it may be."""
+    link, begins = codec.to_link(state), _BEGINNINGS.get(type(state))
+    if not alone or begins is None:
+        return link
+    return {} if state == begins() else link or {"model": state.model}
 
 
 def note(kind: type, *notices: str) -> None:

