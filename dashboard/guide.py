@@ -13,6 +13,9 @@ A Vision Transformer cuts a picture into patches and turns each into a *token*; 
 whole. In every *layer*, each *head* lets every token look at all others with weights that sum to 1: its *attention*.
 The maps show, for one query token, the weights that it gives to the patches.
 
+**The first view** is of DINOv2 ViT-S/14 where its weights are here: a model that was trained on photographs, without
+labels. Head 4 of layer 10 keeps to what a picture is of: of its attention for the CLS token, 72 % is on the astronaut's
+head, which is 7 % of the picture. The demo models were trained on generated scenes, and follow contrast.
 **Query.** CLS to begin with. Click a patch in the large picture to see where that patch attends.
 **Layer and head.** The slider and the row of heads, or a click on a small map. Mean, maximum and minimum are taken
 over heads, patch by patch. Layers and heads count from 0, as in the API.

@@ -9,11 +9,15 @@ what comes late from a run before would be written over the entry that the brows
 as it is.
 """
 
+from pathlib import Path
+
+import streamlit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import config
 
 from dashboard import keys
+from dashboard.server.preloads import preload_links
 from dashboard.server.responses import header_values
 
 # Pages are one level below the root, wherever a proxy has put that: their folder is the root.
@@ -45,6 +49,8 @@ _HISTORY = """
 """
 SCRIPT = f"<script>{_SERVER}{_HISTORY % keys.ADDRESS_SEEN}</script>".encode()
 _BEFORE = b'<script type="module"'
+_END = b"</head>"
+PRELOADS = preload_links(Path(streamlit.__file__).parent / "static")
 _CONDITIONS = {b"accept-encoding", b"if-none-match", b"if-modified-since", b"if-range", b"range"}
 
 
@@ -88,7 +94,7 @@ class _Rewriter:
                 await self._send_page(self._start)
 
     async def _send_page(self, start: Message) -> None:
-        body = self._body.replace(_BEFORE, SCRIPT + _BEFORE, 1)
+        body = self._body.replace(_BEFORE, SCRIPT + _BEFORE, 1).replace(_END, PRELOADS + _END, 1)
         headers = MutableHeaders(raw=list(start["headers"]))
         headers["content-length"] = str(len(body))
         for name in ("etag", "last-modified", "accept-ranges"):  # of the file as it was
