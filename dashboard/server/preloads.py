@@ -20,6 +20,19 @@ ELEMENTS = (
     "DownloadButton",
     "DataFrame",
 )
+# Plotly's module takes a third of a second to run: in the time in which the page waits for the server's first answer.
+_RUN_EARLY = """
+(() => {
+  const Socket = window.WebSocket;
+  window.WebSocket = class extends Socket {
+    constructor(...address) {
+      super(...address);
+      window.WebSocket = Socket;
+      this.addEventListener("open", () => import("./static/js/%s"), { once: true });
+    }
+  };
+})();
+"""
 _IMPORTED = re.compile(rb'(?:from|import)\s*"\./([\w.-]+\.js)"')
 _HEAD = 20_000  # bytes of a module that hold its imports
 
@@ -34,7 +47,7 @@ def preload_links(static: Path) -> bytes:
         if name.encode() not in document
     ]
     first = next(_needed(folder, ELEMENTS[0]), "")
-    links.append(f"<script>(window.requestIdleCallback ?? setTimeout)(() => import('./static/js/{first}'))</script>")
+    links.append(f"<script>{_RUN_EARLY % first}</script>")
     return "".join(links).encode()
 
 
