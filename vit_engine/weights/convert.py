@@ -15,6 +15,7 @@ from vit_engine.spec import ModelSpec
 from vit_engine.weights.architecture import Heads, Shape, read_spec
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.diagnosis import check_plain, check_weights, diagnosis
+from vit_engine.weights.exported import name_tensors, settle
 from vit_engine.weights.formats import FORMATS, Format, Metadata, Sidecar
 from vit_engine.weights.reading.limits import check_names, check_tensors_within_limit
 from vit_engine.weights.reading.listing import naming_file, quoted
@@ -99,14 +100,23 @@ def convert(file: CheckpointFile) -> Converted:
         check_names(state.tensors)
         check_plain(state.tensors)
         check_tensors_within_limit(state.tensors)
-        conversion, sidecar = Conversion(state.tensors), Sidecar(file.config, file.preprocessor, state.arguments)
+        conversion = Conversion(state.tensors)
+        sidecar = Sidecar(file.config, file.preprocessor, state.arguments, graph=file.graph is not None)
+        if file.graph is not None:
+            name_tensors(conversion, file.graph)
+            check_names(conversion.tensors)
+            check_tensors_within_limit(conversion.tensors)  # one of the file may be several
         strip_wrappers(conversion)
         kind, left = _format_of(conversion, sidecar), _MOST_WRAPPERS
         while kind is None and left and strip_unknown(conversion):
             kind, left = _format_of(conversion, sidecar), left - 1
         if kind is None:
             raise CheckpointError(diagnosis(state.tensors, [each.name for each in FORMATS]))
-        return Converted(file, state, kind, conversion, _metadata(kind, conversion, sidecar))
+        metadata = _metadata(kind, conversion, sidecar)
+        if file.graph is not None:
+            configured = bool(sidecar.config or sidecar.arguments)
+            metadata = settle(metadata, conversion, file.graph, configured=configured)
+        return Converted(file, state, kind, conversion, metadata)
 
 
 def _format_of(conversion: Conversion, sidecar: Sidecar) -> Format | None:
