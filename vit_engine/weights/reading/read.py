@@ -53,19 +53,15 @@ def read_checkpoint(path: Path) -> CheckpointFile:
     path, part = split_part(path)
     with naming_file(path):
         checkpoint = find_files(path)
+        _signatures(path, checkpoint.files)
         containers = [_container(file) for file in checkpoint.files]
-        onnx = open_onnx(checkpoint.files[0]) if containers == ["onnx"] else None
-        files = checkpoint.files if onnx is None else (*checkpoint.files, *onnx.outside)
-        before = [_signature(file) for file in files]
-        size = sum(size for _, _, size, _ in before)
-        check_within_limit(size, f"{path} has")
-        check_within_memory(size, f"{path} has")
+        onnx = open_onnx(checkpoint.files[0]) if containers[0] == "onnx" else None
+        files = (*checkpoint.files, *(onnx.outside if onnx else ()))
+        before = _signatures(path, files)
         sha256 = _sha256(files)
-        graph = None if onnx is None else Graph(onnx)
-        content = (
-            _merged(checkpoint, list(map(_read, checkpoint.files, containers))) if graph is None else graph.parameters()
-        )
-        if before != [_signature(file) for file in files]:
+        graph = Graph(onnx) if onnx else None
+        content = graph.parameters() if graph else _merged(checkpoint, list(map(_read, checkpoint.files, containers)))
+        if before != _signatures(path, files):
             raise CheckpointError(f"{path} changed while it was read. Load it again.")
     return CheckpointFile(
         source=str(path),
@@ -83,9 +79,20 @@ def read_checkpoint(path: Path) -> CheckpointFile:
 
 def _name(path: Path) -> str:
     """For people: the file's without its suffix, or the folder's where the hub gave the file its name."""
-    if path.name in NAMES or path.is_dir():
+    if path.name == "model.onnx" and path.resolve().parent.name == "onnx":
+        path = path.resolve().parent.parent
+    if path.name in {*NAMES, "model.onnx"} or path.is_dir():
         return (path if path.is_dir() else path.parent).resolve().name
     return path.stem
+
+
+def _signatures(path: Path, files: Sequence[Path]) -> list[tuple[int, int, int, int]]:
+    """Of all files. CheckpointError or ResourceError where they are larger together than may be read."""
+    signatures = [_signature(file) for file in files]
+    size = sum(size for _, _, size, _ in signatures)
+    check_within_limit(size, f"{path} has")
+    check_within_memory(size, f"{path} has")
+    return signatures
 
 
 def _signature(path: Path) -> tuple[int, int, int, int]:

@@ -146,7 +146,7 @@ def _beside(path: Path, name: str) -> Path:
     """CheckpointError unless it is a file in the same folder, under a plain name and by no link."""
     folder = path.parent.resolve()
     other = path.parent / name
-    if not name or "\0" in name or Path(name).name != name or "\\" in name or name in {".", ".."}:
+    if other == path or not name or "\0" in name or Path(name).name != name or "\\" in name or name in {".", ".."}:
         raise CheckpointError(
             f"values of its tensors are in {shorten(name)!r}, outside of its folder. Do not trust it."
         )

@@ -6,11 +6,13 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from vit_engine.errors import CheckpointError
 from vit_engine.weights.reading.listing import shorten
 from vit_engine.weights.reading.onnx.file import OnnxFile, graphs_of
+from vit_engine.weights.reading.onnx.operators import check_operators
 
 if TYPE_CHECKING:
     from onnx import NodeProto
@@ -46,10 +48,11 @@ class Graph:
     """All nodes, those of subgraphs too, and all tensors that the file holds: initializers and constants."""
 
     def __init__(self, file: OnnxFile) -> None:
-        self.tensors: Mapping[str, Tensor] = file.tensors()
         versions = [each.version for each in file.model.opset_import if each.domain in {"", "ai.onnx"}]
         self.opset = max(versions, default=1)
         self.nodes = [_node(each) for graph in graphs_of(file.model.graph) for each in graph.node]
+        check_operators(file.model, {node.op for node in self.nodes})
+        self.tensors: Mapping[str, Tensor] = file.tensors()
         self.producers = {output: node for node in self.nodes for output in node.outputs if output}
         self._check_order()
         self._users: dict[str, list[tuple[Node, int]]] = defaultdict(list)
@@ -75,7 +78,13 @@ class Graph:
             key: tensor
             for key, tensor in self.tensors.items()
             if is_own(key) or (tensor.numel() > 1 and (tensor.is_floating_point() or tensor.ndim > 1))
+            if not self._counts(key, tensor)
         }
+
+    def _counts(self, key: str, tensor: Tensor) -> bool:
+        """Whether a tensor is 0, 1, 2, … and rows are taken by it, in their order: CLIP's numbers of positions."""
+        whole = not tensor.is_floating_point() and torch.equal(tensor.flatten(), torch.arange(tensor.numel()))
+        return whole and all(node.op == "Gather" and place == 1 for node, place in self.users(key))
 
     def before(self, nodes: Collection[Node]) -> set[Node]:
         """These nodes, and all that they follow from."""
