@@ -4,7 +4,10 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
+import torch
+
 from vit_engine.errors import CheckpointError
+from vit_engine.model.positions import patch_rotation, rope_periods
 from vit_engine.spec import GATED_MLPS
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.common.format import Metadata
@@ -15,6 +18,8 @@ from vit_engine.weights.reading.onnx.graph import Graph
 from vit_engine.weights.reading.onnx.names import named_parts, uses
 
 WHY_BEHIND = "of what the graph computes from the model's tokens, and not of the model"
+WHY_ROTATION = "cosines or sines of rotary positions, which are computed for every size"
+WHY_PLACES = "places of patches, of which rotary positions are computed for every size"
 WHY_MASK = "a mask of zeros"
 # The names that tensors have when they are converted.
 _OURS = re.compile(
@@ -57,7 +62,10 @@ def settle(metadata: Metadata, conversion: Conversion, graph: Graph, *, configur
     layers = {layer: _attention_of(layer, conversion, attention, problems) for layer in conversion.layers()}
     drop_others(conversion, graph, layers.values())
     heads = _heads(layers, conversion, graph, metadata)
-    shown = replace(metadata, norm_eps=_eps(conversion, graph), mlp=_mlp(conversion, graph))
+    assumed = metadata.assumed
+    if metadata.rope_base is not None and not _drop_rotations(conversion, graph, layers.values(), metadata, heads):
+        assumed += () if configured else (f"Rotary positions have base {metadata.rope_base:g}.",)
+    shown = replace(metadata, norm_eps=_eps(conversion, graph), mlp=_mlp(conversion, graph), assumed=assumed)
     if configured:
         _check_agreement(metadata, shown)
     if metadata.heads is not None and heads not in {None, metadata.heads}:
@@ -104,6 +112,35 @@ def _heads(layers: Mapping[int, Attention], conversion: Conversion, graph: Graph
         raise CheckpointError(f"its layers have heads of several widths: {sorted(map(str, shown))}.")
     width = shown.pop()
     return None if width is None else dim // width
+
+
+def _drop_rotations(
+    conversion: Conversion,
+    graph: Graph,
+    attention: Collection[Attention],
+    metadata: Metadata,
+    heads: int | None,
+) -> bool:
+    """Whether the graph has cosines and sines as tensors, which are held to those of this base and its own size.
+
+    Where it computes them, the coordinates that it begins with are left out.
+    """
+    found = {key for each in attention for path in (each.queries, each.keys) for key in path.rotations}
+    if not found:
+        conversion.drop(r".*\brope_embeddings?\b.*", WHY_PLACES)
+        return False
+    grid = graph.input_grid(conversion["patch_embed.proj.weight"].shape[-1])
+    if grid is None or heads is None or metadata.rope_base is None:
+        raise CheckpointError("its graph does not show for which size its rotary positions are: export it with one.")
+    periods = rope_periods(conversion["cls_token"].shape[-1] // heads, base=metadata.rope_base)
+    expected = patch_rotation(periods, grid, dtype=torch.float32)
+    for key in found:
+        tensor = graph.tensors[key].float().squeeze()
+        same = [each for each in (expected.cos, expected.sin) if each.shape == tensor.shape]
+        if not any(torch.allclose(tensor, each, rtol=0, atol=_CLOSE) for each in same):
+            raise CheckpointError(f"its graph rotates by {key!r}: other positions than of base {metadata.rope_base:g}.")
+        conversion.drop(re.escape(key), WHY_ROTATION)
+    return True
 
 
 def _check_scale(layer: int, attention: Attention, graph: Graph, width: int) -> None:

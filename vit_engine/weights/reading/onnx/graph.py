@@ -53,6 +53,8 @@ class Graph:
         self.nodes = [_node(each) for graph in graphs_of(file.model.graph) for each in graph.node]
         check_operators(file.model, {node.op for node in self.nodes})
         self.tensors: Mapping[str, Tensor] = file.tensors()
+        inputs = [each.type.tensor_type.shape.dim for each in file.model.graph.input]
+        self._input_shapes = [tuple(dim.dim_value for dim in dims) for dims in inputs]
         self.producers = {output: node for node in self.nodes for output in node.outputs if output}
         self._check_order()
         self._users: dict[str, list[tuple[Node, int]]] = defaultdict(list)
@@ -80,6 +82,13 @@ class Graph:
             if is_own(key) or (tensor.numel() > 1 and (tensor.is_floating_point() or tensor.ndim > 1))
             if not self._counts(key, tensor)
         }
+
+    def input_grid(self, patch_size: int) -> tuple[int, int] | None:
+        """Patches (rows, cols) of the pictures that it is for; None where it takes any size."""
+        for shape in self._input_shapes:
+            if len(shape) == 4 and shape[1] == 3 and shape[2] and shape[3]:
+                return shape[2] // patch_size, shape[3] // patch_size
+        return None
 
     def _counts(self, key: str, tensor: Tensor) -> bool:
         """Whether a tensor is 0, 1, 2, … and rows are taken by it, in their order: CLIP's numbers of positions."""
