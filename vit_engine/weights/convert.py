@@ -1,7 +1,8 @@
 """A weight file brought to the names of VisionTransformer, and proof that it fits a model, tensor by tensor."""
 
+import contextlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -23,6 +24,7 @@ from vit_engine.weights.reading.read import CheckpointFile
 from vit_engine.weights.reading.unwrap import StateDict, find_state_dict, strip_unknown, strip_wrappers
 from vit_engine.weights.report import LoadReport
 
+_ODD_GRAPH = "its graph has nodes that are not as ONNX has them"
 _MOST_WRAPPERS = 4  # that nobody knows, one in another
 
 
@@ -103,7 +105,8 @@ def convert(file: CheckpointFile) -> Converted:
         conversion = Conversion(state.tensors)
         sidecar = Sidecar(file.config, file.preprocessor, state.arguments, graph=file.graph is not None)
         if file.graph is not None:
-            name_tensors(conversion, file.graph)
+            with _taking_for_granted(_ODD_GRAPH):
+                name_tensors(conversion, file.graph)
             check_names(conversion.tensors)
             check_tensors_within_limit(conversion.tensors)  # one of the file may be several
         strip_wrappers(conversion)
@@ -114,8 +117,8 @@ def convert(file: CheckpointFile) -> Converted:
             raise CheckpointError(diagnosis(state.tensors, [each.name for each in FORMATS]))
         metadata = _metadata(kind, conversion, sidecar)
         if file.graph is not None:
-            configured = bool(sidecar.config or sidecar.arguments)
-            metadata = settle(metadata, conversion, file.graph, configured=configured)
+            with _taking_for_granted(_ODD_GRAPH):
+                metadata = settle(metadata, conversion, file.graph, configured=bool(sidecar.config))
         return Converted(file, state, kind, conversion, metadata)
 
 
@@ -124,15 +127,19 @@ def _format_of(conversion: Conversion, sidecar: Sidecar) -> Format | None:
 
 
 def _metadata(kind: Format, conversion: Conversion, sidecar: Sidecar) -> Metadata:
-    """Converters take shapes for granted, and files come from strangers."""
-    try:
+    with _taking_for_granted(f"it has the names of {kind.name} and not its shapes"):
         return kind.convert(conversion, sidecar)
+
+
+@contextlib.contextmanager
+def _taking_for_granted(otherwise: str) -> Iterator[None]:
+    """Converters take shapes for granted, and so does what reads a graph; files come from strangers."""
+    try:
+        yield
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
         if out_of_memory(error):
             raise
-        raise CheckpointError(
-            f"it has the names of {kind.name} and not its shapes ({type(error).__name__}: {error})."
-        ) from error
+        raise CheckpointError(f"{otherwise} ({type(error).__name__}: {error}).") from error
 
 
 def _check_fit(source: str, spec: ModelSpec, expected: Mapping[str, Shape], got: Mapping[str, Shape]) -> None:

@@ -10,6 +10,7 @@ from vit_engine.weights.reading.onnx.names import uses
 from vit_engine.weights.reading.onnx.scalars import factor, number, shape_asked_for
 
 _MOVED = {"Identity", "Cast", "Transpose", "Squeeze", "Unsqueeze", "Dropout"}
+_LONGEST_PATH = 100  # nodes from a projection to attention; rotary positions take twenty
 _NEGATIVE_AXES = 13  # the version of ONNX since which a Softmax is along the last axis where nothing is said
 _ROTATED = {"Concat", "Neg"}  # by rotary positions
 Factor = tuple[str, str]  # Mul or Div, and the value by which
@@ -100,9 +101,12 @@ class Tracer:
 
     def _weighted_sum(self, softmax: Node) -> Node | None:
         """The product of attention weights with values."""
-        left = list(self._graph.consumers(softmax))
+        left, seen = list(self._graph.consumers(softmax)), {softmax}
         while left:
             node = left.pop()
+            if node in seen:
+                continue
+            seen.add(node)
             if node.op == "MatMul":
                 return node
             if node.op in {"Cast", "Identity", "Dropout", "Where"}:
@@ -114,9 +118,10 @@ class Tracer:
         factors: list[Factor] = []
         masks: list[str] = []
         value = softmax.inputs[0]
-        while (node := self._graph.producers.get(value)) is not None:
-            if node.op == "MatMul":
-                return node, factors, masks
+        for _ in range(_LONGEST_PATH):
+            node = self._graph.producers.get(value)
+            if node is None or node.op == "MatMul":
+                break
             if node.op in {"Cast", "Identity"}:
                 value = node.inputs[0]
             elif node.op in {"Mul", "Div"} and (scaled := self._scaled(node)):
@@ -124,15 +129,17 @@ class Tracer:
                 factors.append((node.op, by))
             elif node.op == "Add" and (mask := self._mask(node)):
                 masks.append(mask)
-                value = next(each for each in node.inputs if self._key(each) != mask)
+                value = next(each for each in node.inputs if self._graph.tensor_behind(each) != mask)
             else:
-                break
-        raise _unusual(softmax, f"has scores that are changed by {node.op if node else 'nothing known'}")
+                raise _unusual(softmax, f"has scores that are changed by {node.op}")
+        if node is None or node.op != "MatMul":
+            raise _unusual(softmax, "is of no product of queries and keys")
+        return node, factors, masks
 
     def _mask(self, node: Node) -> str:
         """The tensor of zeros that is added; empty where anything else is."""
         for value in node.inputs:
-            key = self._key(value)
+            key = self._graph.tensor_behind(value)
             if key and not self._graph.tensors[key].any():
                 return key
         return ""
@@ -153,7 +160,10 @@ class Tracer:
     def _path(self, value: str) -> Path:
         """CheckpointError where a value is not a projection, brought into heads."""
         path = Path()
-        while (node := self._graph.producers.get(value)) is not None:
+        for _ in range(_LONGEST_PATH):
+            node = self._graph.producers.get(value)
+            if node is None:
+                break
             if node in self._weights:
                 path.weight = self._weights[node]
                 return path
@@ -186,19 +196,19 @@ class Tracer:
             path.factors.append((node.op, scaled[1]))
             return scaled[0]
         path.rotated = True
-        keys = [key for each in node.inputs if (key := self._key(each))]
+        keys = [key for each in node.inputs if (key := self._graph.tensor_behind(each))]
         path.rotations.update(keys)
-        return next((each for each in node.inputs if not self._key(each)), "")
+        return next((each for each in node.inputs if not self._graph.tensor_behind(each)), "")
 
     def _sum(self, node: Node, path: Path) -> str:
-        constants = [each for each in node.inputs if self._key(each)]
-        if len(constants) == 1 and self._graph.tensors[self._key(constants[0])].ndim == 1:
+        constants = [each for each in node.inputs if self._graph.tensor_behind(each)]
+        if len(constants) == 1 and self._graph.tensors[self._graph.tensor_behind(constants[0])].ndim == 1:
             return next(each for each in node.inputs if each != constants[0])
         path.rotated = True
         for each in node.inputs:
             product = self._graph.producers.get(each)
             inputs = product.inputs if product is not None and product.op == "Mul" else ()
-            path.rotations.update(key for value in inputs if (key := self._key(value)))
+            path.rotations.update(key for value in inputs if (key := self._graph.tensor_behind(value)))
         return node.inputs[0]
 
     def _scaled(self, node: Node) -> tuple[str, str] | None:
@@ -219,15 +229,6 @@ class Tracer:
         last = number(self._graph, node.inputs[2])
         length = int(last - first) if last is not None else 0
         return int(first) // length if length > 0 else None
-
-    def _key(self, value: str) -> str:
-        """The tensor of the file that a value is; empty where it is computed."""
-        while value not in self._graph.tensors:
-            node = self._graph.producers.get(value)
-            if node is None or node.op not in {"Identity", "Cast"}:
-                return ""
-            value = node.inputs[0]
-        return value
 
 
 def _unusual(node: Node, what: str) -> CheckpointError:

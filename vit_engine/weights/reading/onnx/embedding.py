@@ -112,12 +112,7 @@ def _positions(graph: Graph, value: str) -> tuple[str, ...]:
 
 def _source(graph: Graph, value: str) -> str:
     """The tensor that a value is, resampled or repeated perhaps; empty where it is computed of something else."""
-    while value not in graph.tensors:
-        node = graph.producers.get(value)
-        if node is None or node.op not in _RESAMPLED:
-            return ""
-        value = node.inputs[0]
-    return value
+    return graph.tensor_behind(value, _RESAMPLED)
 
 
 def _flat(token: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ _TOP_LEVEL = {
     *("cls_token", "dist_token", "reg_token", "register_tokens", "storage_tokens", "mask_token", "pos_embed"),
     *("class_token", "class_embedding", "positional_embedding", "proj", "logit_scale", "logit_bias"),
 }
+_LONGEST_WAY = 20  # nodes between a tensor and its use, which change nothing of it
 _QUOTED = re.compile(r"'([^']*)'")
 
 
@@ -114,14 +115,19 @@ class Graph:
         for output in node.outputs:
             yield from (user for user, _ in self.users(output))
 
-    def constant(self, value: str) -> Tensor | None:
-        """The tensor that a value is, unchanged or through Identity and Cast; None where it is computed."""
-        while value not in self.tensors:
+    def tensor_behind(self, value: str, passing: Collection[str] = ("Identity", "Cast")) -> str:
+        """The tensor of the file that a value is, through nodes of these operators; empty where it is computed."""
+        for _ in range(_LONGEST_WAY):
             node = self.producers.get(value)
-            if node is None or node.op not in {"Identity", "Cast"}:
-                return None
+            if value in self.tensors or node is None or node.op not in passing or not node.inputs:
+                break
             value = node.inputs[0]
-        return self.tensors[value]
+        return value if value in self.tensors else ""
+
+    def constant(self, value: str) -> Tensor | None:
+        """The tensor that a value is, unchanged; None where it is computed."""
+        key = self.tensor_behind(value)
+        return self.tensors[key] if key else None
 
 
 def _node(proto: "NodeProto") -> Node:

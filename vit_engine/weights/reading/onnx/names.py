@@ -15,6 +15,7 @@ from vit_engine.weights.reading.listing import shorten
 from vit_engine.weights.reading.onnx.graph import Graph, Node, is_own
 
 _SCALES = {"layer_scale1": "lambda1", "layer_scale2": "lambda1", "ls1": "gamma", "ls2": "gamma"}  # by their module
+_UNCHANGED = {"Identity", "Cast", "Transpose"}
 # What a tensor is to the module that a node is from, by the operation and its place among the inputs.
 _PARTS = {
     ("MatMul", 1): "weight",
@@ -55,6 +56,8 @@ def uses(graph: Graph, tensor: str) -> Iterator[Use]:
     while left:
         value, called, flipped = left.pop()
         for node, place in graph.users(value):
+            if node.op in _UNCHANGED and (place or not node.outputs):
+                continue
             if node.op == "Identity":  # in the place of an equal tensor, whose name its output has
                 left.append((node.outputs[0], node.outputs[0], flipped))
             elif node.op == "Cast":

@@ -17,7 +17,7 @@ _DEEPEST = 12  # messages in one another; a condition in a condition takes three
 _LONGEST_VARINT = 10  # bytes
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types; groups, 3 and 4, are in no ONNX file
 _WIDTHS = {_FIXED32: 4, _FIXED64: 8}  # bytes
-_KEEP = "keep"
+_KEEP, _TEXT = "keep", "text"
 _RAW_DATA = 9
 _MARKER = struct.Struct("<BQQ")
 
@@ -26,20 +26,26 @@ _VALUES: Mapping[int, int] = {_RAW_DATA: 0, 4: 4, 10: 8}  # raw_data, float_data
 # What is kept of each message, by number: the field as it is, or the message that it holds. All else is skipped:
 # documentation, shapes of intermediate results, outputs.
 _MESSAGES: Mapping[str, Mapping[int, str]] = {
-    "Model": {1: _KEEP, 2: _KEEP, 3: _KEEP, 7: "Graph", 8: "OperatorSet", 25: "Function"},
-    "OperatorSet": {1: _KEEP, 2: _KEEP},
-    "Function": {1: _KEEP},
+    "Model": {1: _KEEP, 2: _TEXT, 3: _TEXT, 7: "Graph", 8: "OperatorSet", 25: "Function"},
+    "OperatorSet": {1: _TEXT, 2: _KEEP},
+    "Function": {1: _TEXT},
     "Graph": {1: "Node", 5: "Tensor", 11: "ValueInfo", 15: "SparseTensor"},
     "SparseTensor": {},
-    "ValueInfo": {1: _KEEP, 2: "Type"},
+    "ValueInfo": {1: _TEXT, 2: "Type"},
     "Type": {1: "TensorType"},
     "TensorType": {1: _KEEP, 2: "Shape"},
     "Shape": {1: "Dimension"},
-    "Dimension": {1: _KEEP, 2: _KEEP},
-    "Node": {**dict.fromkeys((1, 2, 3, 4, 7), _KEEP), 5: "Attribute", 9: "Property"},
-    "Attribute": {**dict.fromkeys((1, 2, 3, 4, 7, 8, 9, 20, 21), _KEEP), 5: "Tensor", 6: "Graph", 11: "Graph"},
-    "Tensor": {**dict.fromkeys((1, 2, 3, 5, 6, 7, 8, 11, 14), _KEEP), 13: "Property"},
-    "Property": {1: _KEEP, 2: _KEEP},
+    "Dimension": {1: _KEEP, 2: _TEXT},
+    "Node": {**dict.fromkeys((1, 2, 3, 4, 7), _TEXT), 5: "Attribute", 9: "Property"},
+    "Attribute": {
+        **dict.fromkeys((1, 21), _TEXT),
+        **dict.fromkeys((2, 3, 4, 7, 8, 9, 20), _KEEP),
+        5: "Tensor",
+        6: "Graph",
+        11: "Graph",
+    },
+    "Tensor": {8: _TEXT, **dict.fromkeys((1, 2, 3, 5, 6, 7, 11, 14), _KEEP), 13: "Property"},
+    "Property": {1: _TEXT, 2: _TEXT},
 }
 
 
@@ -89,7 +95,7 @@ class _Walk:
                 inner = self.message(action, self._end_of_bytes(end), depth + 1)
                 kept += _tag(number, _BYTES) + _encoded(len(inner)) + inner
             else:
-                value = self._field(wire, end, keep=action == _KEEP)
+                value = self._field(wire, end, keep=action in {_KEEP, _TEXT}, text=action == _TEXT)
                 kept += _tag(number, wire) + value if value else b""
         if self._at != end or values > 1:
             raise _damaged()
@@ -102,7 +108,7 @@ class _Walk:
         self._skip(stop - self._at)
         return _tag(_RAW_DATA, _BYTES) + _encoded(len(marker)) + marker
 
-    def _field(self, wire: int, end: int, *, keep: bool) -> bytes:
+    def _field(self, wire: int, end: int, *, keep: bool, text: bool) -> bytes:
         """Empty where it is skipped."""
         if wire == _VARINT:
             number = self._varint()
@@ -114,7 +120,10 @@ class _Walk:
         if not keep:
             self._skip(length)
             return b""
-        return (_encoded(length) if wire == _BYTES else b"") + self._take(length)
+        value = self._take(length)
+        if text and not _is_text(value):
+            raise _damaged()
+        return (_encoded(length) if wire == _BYTES else b"") + value
 
     def _end_of_bytes(self, end: int) -> int:
         """Where what follows ends, by its length, which stands before it."""
@@ -158,6 +167,14 @@ class _Walk:
 
 def _damaged() -> CheckpointError:
     return CheckpointError("it is a damaged ONNX file, or none. Copy it again.")
+
+
+def _is_text(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _tag(number: int, wire: int) -> bytes:
