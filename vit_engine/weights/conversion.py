@@ -11,6 +11,8 @@ from vit_engine.devices import out_of_memory
 from vit_engine.errors import CheckpointError
 from vit_engine.weights.reading.listing import listed, shorten
 
+# Keys that a tensor is made of, its name, and how it is made; None where it is one of them as it is.
+Part = tuple[Sequence[str], str, Callable[..., Tensor] | None]
 Rules = Sequence[tuple[str, str]]  # (pattern of a whole name, its replacement), the first that matches
 
 
@@ -58,6 +60,21 @@ class Conversion:
         for name in [name for name in self.tensors if re.fullmatch(pattern, name)]:
             del self.tensors[name]
             self.dropped += [(key, why) for key in self._origins.pop(name)]
+
+    def replace(self, parts: Sequence[Part]) -> None:
+        """Tensors become those that are made of them, all at once: one may be a part of several, or be several."""
+        made = [(name, (change or _same)(*(self[key] for key in keys)), keys) for keys, name, change in parts]
+        origins = {key: self._origins[key] for keys, _, _ in parts for key in keys}
+        for key in origins:
+            del self.tensors[key], self._origins[key]
+        for (name, tensor, keys), (_, _, change) in zip(made, parts, strict=True):
+            self._put(name, tensor, tuple(origin for key in keys for origin in origins[key]))
+            if change is not None:
+                self._changed.update(origin for key in keys for origin in origins[key])
+
+    def origins(self, name: str) -> tuple[str, ...]:
+        """Keys of the file that a tensor is made of; none where there is no such tensor."""
+        return self._origins.get(name, ())
 
     def join(self, names: Sequence[str], to: str) -> None:
         """Several tensors become one, laid one after another along their first axis."""
@@ -118,3 +135,7 @@ class Conversion:
             raise CheckpointError(f"two tensors of the file are {shorten(name)!r} here: {listed(keys)}.")
         self.tensors[name] = tensor
         self._origins[name] = origins
+
+
+def _same(tensor: Tensor) -> Tensor:
+    return tensor

@@ -1,7 +1,8 @@
 """A weight file brought to the names of VisionTransformer, and proof that it fits a model, tensor by tensor."""
 
+import contextlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +16,7 @@ from vit_engine.spec import ModelSpec
 from vit_engine.weights.architecture import Heads, Shape, read_spec
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.diagnosis import check_plain, check_weights, diagnosis
+from vit_engine.weights.exported import name_tensors, settle
 from vit_engine.weights.formats import FORMATS, Format, Metadata, Sidecar
 from vit_engine.weights.reading.limits import check_names, check_tensors_within_limit
 from vit_engine.weights.reading.listing import naming_file, quoted
@@ -22,6 +24,7 @@ from vit_engine.weights.reading.read import CheckpointFile
 from vit_engine.weights.reading.unwrap import StateDict, find_state_dict, strip_unknown, strip_wrappers
 from vit_engine.weights.report import LoadReport
 
+_ODD_GRAPH = "its graph has nodes that are not as ONNX has them"
 _MOST_WRAPPERS = 4  # that nobody knows, one in another
 
 
@@ -99,14 +102,24 @@ def convert(file: CheckpointFile) -> Converted:
         check_names(state.tensors)
         check_plain(state.tensors)
         check_tensors_within_limit(state.tensors)
-        conversion, sidecar = Conversion(state.tensors), Sidecar(file.config, file.preprocessor, state.arguments)
+        conversion = Conversion(state.tensors)
+        sidecar = Sidecar(file.config, file.preprocessor, state.arguments, graph=file.graph is not None)
+        if file.graph is not None:
+            with _taking_for_granted(_ODD_GRAPH):
+                name_tensors(conversion, file.graph)
+            check_names(conversion.tensors)
+            check_tensors_within_limit(conversion.tensors)  # one of the file may be several
         strip_wrappers(conversion)
         kind, left = _format_of(conversion, sidecar), _MOST_WRAPPERS
         while kind is None and left and strip_unknown(conversion):
             kind, left = _format_of(conversion, sidecar), left - 1
         if kind is None:
             raise CheckpointError(diagnosis(state.tensors, [each.name for each in FORMATS]))
-        return Converted(file, state, kind, conversion, _metadata(kind, conversion, sidecar))
+        metadata = _metadata(kind, conversion, sidecar)
+        if file.graph is not None:
+            with _taking_for_granted(_ODD_GRAPH):
+                metadata = settle(metadata, conversion, file.graph, configured=bool(sidecar.config))
+        return Converted(file, state, kind, conversion, metadata)
 
 
 def _format_of(conversion: Conversion, sidecar: Sidecar) -> Format | None:
@@ -114,15 +127,19 @@ def _format_of(conversion: Conversion, sidecar: Sidecar) -> Format | None:
 
 
 def _metadata(kind: Format, conversion: Conversion, sidecar: Sidecar) -> Metadata:
-    """Converters take shapes for granted, and files come from strangers."""
-    try:
+    with _taking_for_granted(f"it has the names of {kind.name} and not its shapes"):
         return kind.convert(conversion, sidecar)
+
+
+@contextlib.contextmanager
+def _taking_for_granted(otherwise: str) -> Iterator[None]:
+    """Converters take shapes for granted, and so does what reads a graph; files come from strangers."""
+    try:
+        yield
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
         if out_of_memory(error):
             raise
-        raise CheckpointError(
-            f"it has the names of {kind.name} and not its shapes ({type(error).__name__}: {error})."
-        ) from error
+        raise CheckpointError(f"{otherwise} ({type(error).__name__}: {error}).") from error
 
 
 def _check_fit(source: str, spec: ModelSpec, expected: Mapping[str, Shape], got: Mapping[str, Shape]) -> None:

@@ -80,7 +80,6 @@ FILES: tuple[tuple[str, bytes, str], ...] = (
     ("keras", archive(metadata="{}", **{"model.weights.h5": "x"}), r"a Keras model"),
     ("hdf5", b"\x89HDF\r\n\x1a\n" + b"\0" * 40, r"an HDF5 file, as Keras and TensorFlow"),
     ("numpy", array(), r"a single NumPy array"),
-    ("onnx", b"\x08\x07\x12\x07pytorch\x1a\x052.5.0", r"an ONNX model.*state_dict\(\)"),
     ("flax", b"\x81\xa6params\x82\xa4head\xc0", r"a msgpack file, as Flax writes"),
     ("tflite", b"\x1c\x00\x00\x00TFL3\x14\x00", r"a TensorFlow Lite model"),
     ("gguf", b"GGUF\x03\x00\x00\x00", r"a GGUF file"),

@@ -39,7 +39,7 @@ def add_axes(conversion: Conversion) -> None:
 
 def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
     config = read_clip_config(sidecar)
-    if not config.given:
+    if not config.given and not sidecar.graph:
         raise CheckpointError(
             "a CLIP in Hugging Face's format does not show its activation, and published ones differ in it "
             "(OpenAI's have quick_gelu, LAION's gelu). Put its config.json beside it."

@@ -67,7 +67,7 @@ def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
         class_names=class_names(said.labels) if "head.weight" in conversion else None,
         published=published.TIMM,
         assumed=assumed + taken + read,
-        missing_info=MISSING_CLIP if not said.source and "norm_pre.weight" in conversion else "",
+        missing_info=MISSING_CLIP if not (said.source or sidecar.graph) and "norm_pre.weight" in conversion else "",
     )
 
 

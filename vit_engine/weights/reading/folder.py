@@ -17,9 +17,12 @@ from vit_engine.weights.reading.listing import listed, shorten
 
 CONFIG, PREPROCESSOR, PROCESSOR = "config.json", "preprocessor_config.json", "processor_config.json"
 NAMES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+# As optimum and transformers.js name them, on the hub in a folder "onnx" beside what belongs to them.
+_EXPORTED = re.compile(r"(vision_|encoder_)?model(_\w+)?\.onnx")
+_ONNX = ("model.onnx", "onnx/model.onnx")
 OPEN_CLIP = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 _SHARD = re.compile(r"(?P<stem>model|pytorch_model)-\d+-of-\d+\.(?P<suffix>safetensors|bin)")
-SUFFIXES = (".pth", ".pt", ".bin", ".safetensors", ".ckpt", ".tar")  # of weight files
+SUFFIXES = (".pth", ".pt", ".bin", ".safetensors", ".ckpt", ".tar", ".onnx")  # of weight files
 _IN_FOLDERS = {*SUFFIXES, ".pkl"}  # where a file that is alone may have one that is usually no weights'
 # What training leaves beside the weights.
 _BESIDE = re.compile(r"(optimizer|scheduler|scaler|rng_state.*|training_args|random_states.*)\.(pt|pth|bin|pkl)")
@@ -51,7 +54,9 @@ def find_files(path: Path) -> CheckpointFiles:
     keys = _shards(index) if index is not None else {}
     if main.name in OPEN_CLIP:
         return CheckpointFiles((main,), config={"model_type": "open_clip", **_json_of(folder, "open_clip_config.json")})
-    if main == path and index is None and main.name not in NAMES:
+    if _EXPORTED.fullmatch(main.name):
+        folder = folder.parent if folder.name == "onnx" and not (folder / CONFIG).exists() else folder
+    elif main == path and index is None and main.name not in NAMES:
         return CheckpointFiles((main,))
     return CheckpointFiles(tuple(sorted(keys)) or (main,), keys, _json_of(folder, CONFIG), _preprocessor(folder))
 
@@ -86,7 +91,7 @@ def read_json(path: Path) -> Mapping[str, Any]:
 
 def _main_file(folder: Path) -> Path:
     """The file, or the index, that stands for a folder's checkpoint."""
-    for name in (*NAMES, *OPEN_CLIP):
+    for name in (*NAMES, *OPEN_CLIP, *_ONNX):
         if (folder / name).exists():
             return folder / name
     files = sorted(path for path in folder.iterdir() if _may_be_weights(path))

@@ -12,6 +12,8 @@ from vit_engine.errors import CheckpointError
 from vit_engine.weights.reading.folder import NAMES, CheckpointFiles, find_files
 from vit_engine.weights.reading.limits import check_within_limit, check_within_memory
 from vit_engine.weights.reading.listing import naming_file, quoted, shorten
+from vit_engine.weights.reading.onnx.file import open_onnx
+from vit_engine.weights.reading.onnx.graph import Graph
 from vit_engine.weights.reading.safetensors_file import read_safetensors
 from vit_engine.weights.reading.sniff import HEAD, container_of
 from vit_engine.weights.reading.torch_file import read_torch
@@ -24,12 +26,13 @@ class CheckpointFile:
     source: str  # where it is from, as messages name it: the path as its owner gave it, without '#part'
     name: str  # for people, of the model that is made of it
     content: Any = field(repr=False)  # what it holds, perhaps nested
-    container: str  # "safetensors" or "torch"
+    container: str  # "safetensors", "torch" or "onnx"
     sha256: str  # of the file, or of all shards one after another, by name
     path: Path | None = None  # of the file or folder
     config: Mapping[str, Any] = field(default_factory=dict)  # of the config.json that belongs to it
     preprocessor: Mapping[str, Any] = field(default_factory=dict)  # of its preprocessor_config.json
     part: str = ""  # of the content, as asked for
+    graph: Graph | None = field(default=None, repr=False)  # of an ONNX file
 
 
 def split_part(path: Path) -> tuple[Path, str]:
@@ -50,14 +53,15 @@ def read_checkpoint(path: Path) -> CheckpointFile:
     path, part = split_part(path)
     with naming_file(path):
         checkpoint = find_files(path)
-        before = [_signature(file) for file in checkpoint.files]
-        size = sum(size for _, _, size, _ in before)
-        check_within_limit(size, f"{path} has")
-        check_within_memory(size, f"{path} has")
-        sha256 = _sha256(checkpoint.files)
+        _signatures(path, checkpoint.files)
         containers = [_container(file) for file in checkpoint.files]
-        content = _merged(checkpoint, list(map(_read, checkpoint.files, containers)))
-        if before != [_signature(file) for file in checkpoint.files]:
+        onnx = open_onnx(checkpoint.files[0]) if containers[0] == "onnx" else None
+        files = (*checkpoint.files, *(onnx.outside if onnx else ()))
+        before = _signatures(path, files)
+        sha256 = _sha256(files)
+        graph = Graph(onnx) if onnx else None
+        content = graph.parameters() if graph else _merged(checkpoint, list(map(_read, checkpoint.files, containers)))
+        if before != _signatures(path, files):
             raise CheckpointError(f"{path} changed while it was read. Load it again.")
     return CheckpointFile(
         source=str(path),
@@ -69,14 +73,26 @@ def read_checkpoint(path: Path) -> CheckpointFile:
         config=checkpoint.config,
         preprocessor=checkpoint.preprocessor,
         part=part,
+        graph=graph,
     )
 
 
 def _name(path: Path) -> str:
     """For people: the file's without its suffix, or the folder's where the hub gave the file its name."""
-    if path.name in NAMES or path.is_dir():
+    if path.name == "model.onnx" and path.resolve().parent.name == "onnx":
+        path = path.resolve().parent.parent
+    if path.name in {*NAMES, "model.onnx"} or path.is_dir():
         return (path if path.is_dir() else path.parent).resolve().name
     return path.stem
+
+
+def _signatures(path: Path, files: Sequence[Path]) -> list[tuple[int, int, int, int]]:
+    """Of all files. CheckpointError or ResourceError where they are larger together than may be read."""
+    signatures = [_signature(file) for file in files]
+    size = sum(size for _, _, size, _ in signatures)
+    check_within_limit(size, f"{path} has")
+    check_within_memory(size, f"{path} has")
+    return signatures
 
 
 def _signature(path: Path) -> tuple[int, int, int, int]:

@@ -33,24 +33,32 @@ _LOOKS: tuple[tuple[bytes, str, str], ...] = (
     (rb"%PDF", "a PDF document", "Pass the checkpoint."),
     (rb"(?s).{257}ustar", "a tar archive", _UNPACK),
     (rb"(?s).{4}TFL3", "a TensorFlow Lite model", _CONVERT),
-    (rb"\x08[\x01-\x1f][\x12:]", "an ONNX model", _CONVERT),
     (rb"[\x81-\x8f\xde\xdf].{0,4}[\xa1-\xbf\xd9]\w", "a msgpack file, as Flax writes", _CONVERT),
     (rb"(?i)\s*(<!--.*?-->\s*)?<(!doctype html|html|head|body)", "a web page (HTML): a login page or an error", _AGAIN),
     (rb"\s*<", "an XML document, which is what servers answer instead of a file that they refuse", _AGAIN),
     (rb"\s*[{\[]", "a JSON document", "Pass the weights that belong to it, or the folder with both."),
 )
+# ir_version, and what may follow it: the producer's name or version, domain, model_version, graph or opset_import.
+_ONNX = re.compile(rb"\x08[\x01-\x7f][\x12\x1a\x22\x28\x3a\x42]")
 _TENSORFLOW = re.compile(r"\.(pb|index|data-\d+-of-\d+)$")
 
 
 def container_of(path: Path, head: bytes, size: int) -> str:
-    """ "torch zip", "torch pickle" or "safetensors", by how a file begins; CheckpointError, saying what else it is."""
+    """ "torch zip", "torch pickle", "safetensors" or "onnx", by how a file begins.
+
+    CheckpointError, saying what else it is, for all others.
+    """
     if not size:
-        raise CheckpointError(f"{path} is empty (0 bytes); expected safetensors or a PyTorch file. Copy it again.")
+        raise CheckpointError(
+            f"{path} is empty (0 bytes); expected safetensors, a PyTorch file or an ONNX file. Copy it again."
+        )
     if head.startswith(b"PK\x03\x04"):
         return "torch zip"
     # Before pickles: the length of a header, 0x0280 say, may have their first two bytes.
     if head[SAFETENSORS_HEADER : SAFETENSORS_HEADER + 1] == b"{" and head[6:8] == b"\x00\x00":
         return "safetensors"
+    if _ONNX.match(head):
+        return "onnx"
     if head[0] == 0x80 and head[1:2] in {b"\x02", b"\x03", b"\x04", b"\x05"}:
         return "torch pickle"
     what, todo = _what_else(path, head)

@@ -16,6 +16,7 @@ class Sidecar:
     config: Mapping[str, Any] = field(default_factory=dict)  # config.json
     preprocessor: Mapping[str, Any] = field(default_factory=dict)  # preprocessor_config.json
     arguments: Mapping[str, Any] = field(default_factory=dict)  # of the training run, where the file holds them
+    graph: bool = False  # whether the file has the model's graph, which shows its activation, eps and heads
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ class Config:
 
     values: Mapping[str, Any]
     given: Mapping[str, Any]
+    graph: bool = False  # as in Sidecar
 
     def __getitem__(self, key: str) -> Any:
         return self.values[key]
@@ -68,8 +69,8 @@ class Config:
         return Metadata(heads=self.heads, mlp=mlp or self.mlp, norm_eps=self.norm_eps, class_names=names, **both)
 
     def assumed(self, *what: str) -> tuple[str, ...]:
-        """For the report, where there is no config.json to say it."""
-        return () if self.given else what
+        """For the report, where there is neither a config.json nor a graph to say it."""
+        return () if self.given or self.graph else what
 
     def number(self, key: str) -> float:
         """CheckpointError unless this is a number above 0."""
@@ -150,7 +151,7 @@ def read_config(sidecar: Sidecar, defaults: Defaults) -> Config:
             f"{' or '.join(defaults)}: a type that is not known here may compute something else with the same names. "
             "If that config.json is of another model, put the one that came with these weights beside them."
         )
-    return Config({**defaults[kind], **config}, config)
+    return Config({**defaults[kind], **config}, config, sidecar.graph)
 
 
 def read_preprocessing(sidecar: Sidecar, default: Preprocessing) -> Preprocessing:

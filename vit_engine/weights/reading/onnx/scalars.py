@@ -1,0 +1,62 @@
+"""Small numbers of a graph: shapes that are asked for, and factors, as constants or computed of them."""
+
+import math
+
+from vit_engine.weights.reading.onnx.graph import Graph, Node
+
+_DEEPEST = 10  # nodes between a factor and its constants
+
+
+def shape_asked_for(graph: Graph, reshape: Node) -> tuple[int | None, ...]:
+    """Sides of a Reshape's result; None for one or several that are computed, -1 for one that the others leave."""
+    value = reshape.inputs[1]
+    constant = graph.constant(value)
+    if constant is not None:
+        return tuple(int(side) for side in constant.flatten().tolist())
+    node = graph.producers.get(value)
+    if node is None or node.op != "Concat":
+        return ()
+    sides: list[int | None] = []
+    for part in node.inputs:
+        constant = graph.constant(part)
+        sides += [None] if constant is None else [int(side) for side in constant.flatten().tolist()]
+    return tuple(sides)
+
+
+def number(graph: Graph, value: str) -> float | None:
+    """A constant of one value; None for all else."""
+    constant = graph.constant(value)
+    return float(constant) if constant is not None and constant.numel() == 1 else None
+
+
+def factor(graph: Graph, value: str, last_side: int, depth: int = 0) -> float | None:
+    """A number that is computed of constants and of the last side of a shape; None where it is of anything else."""
+    known = number(graph, value)
+    node = graph.producers.get(value)
+    if known is not None or node is None or depth > _DEEPEST:
+        return known
+    if _is_last_side(graph, node):
+        return float(last_side)
+    if node.op in {"Cast", "Identity", "Squeeze", "Unsqueeze", "Reshape"}:
+        return factor(graph, node.inputs[0], last_side, depth + 1)
+    if node.op in {"Sqrt", "Reciprocal"}:
+        inner = factor(graph, node.inputs[0], last_side, depth + 1)
+        return None if inner is None or inner <= 0 else math.sqrt(inner) if node.op == "Sqrt" else 1 / inner
+    if node.op in {"Mul", "Div", "Pow"}:
+        left, right = (factor(graph, each, last_side, depth + 1) for each in node.inputs)
+        return _combined(node.op, left, right)
+    return None
+
+
+def _combined(op: str, left: float | None, right: float | None) -> float | None:
+    if left is None or right is None or left <= 0 or not -4 <= right <= 1e9 or (op == "Div" and not right):
+        return None
+    return left * right if op == "Mul" else left / right if op == "Div" else left ** min(right, 4)
+
+
+def _is_last_side(graph: Graph, node: Node) -> bool:
+    """Whether a node takes the last side of a shape: Slice from -1, or Gather of -1."""
+    shape = graph.producers.get(node.inputs[0]) if node.inputs else None
+    if node.op not in {"Slice", "Gather"} or shape is None or shape.op != "Shape":
+        return False
+    return number(graph, node.inputs[1]) == -1
