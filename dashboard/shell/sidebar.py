@@ -126,7 +126,7 @@ def _where_from(spec: ModelSpec) -> str:
     if catalogue.is_own(spec.name):
         return f":material/folder_open: {plain(spec.description)}"
     icon = "casino" if spec.weights is None else "check" if catalogue.is_ready(spec) else "download"
-    size = f" About {4 * spec.parameter_count / 1e6:.0f} MB." if icon == "download" else ""
+    size = f" About {catalogue.download_bytes(spec) / 1e6:.0f} MB." if icon == "download" else ""
     return f":material/{icon}: {spec.description}{size}"
 
 
