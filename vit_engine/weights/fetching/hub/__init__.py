@@ -9,7 +9,16 @@ from vit_engine.progress import Progress
 from vit_engine.weights.fetching.hub.model import HubFile, HubModel
 from vit_engine.weights.fetching.hub.names import HUB_PREFIX, HubName, hub_name
 
-__all__ = ["HUB_PREFIX", "HubFile", "HubModel", "HubName", "describe_hub_model", "fetch_hub_model", "hub_name"]
+__all__ = [
+    "HUB_PREFIX",
+    "HubFile",
+    "HubModel",
+    "HubName",
+    "describe_hub_model",
+    "fetch_hub_model",
+    "hub_name",
+    "verify_hub_model",
+]
 
 
 def describe_hub_model(name: HubName) -> HubModel:
@@ -34,3 +43,13 @@ def fetch_hub_model(model: HubModel, *, progress: Progress | None = None) -> Pat
     from vit_engine.weights.fetching.hub.fetch import fetch  # noqa: PLC0415
 
     return fetch(model, progress=progress)
+
+
+def verify_hub_model(model: HubModel, *, progress: Progress | None = None) -> str:
+    """The sha256 of all weights in the cache, one file after another by name.
+
+    CheckpointError where a file has another one than the hub says.
+    """
+    from vit_engine.weights.fetching.hub.fetch import verify  # noqa: PLC0415
+
+    return verify(model, progress=progress)

@@ -25,10 +25,17 @@ _OTHERS = {
 }
 
 
+FIRST_CHOICE = _SAFETENSORS[:2]  # nothing in a repository comes before one of these
+
+
+class IncompleteError(CheckpointError):
+    """There are no weights, or not all of them: of a copy in the cache, that it is none."""
+
+
 def main_file(repo: str, names: Collection[str]) -> str:
     """The file, or the index, that stands for a repository's weights: never a pickle where there are safetensors.
 
-    CheckpointError, naming what is there, where there is none, or more than one that may be meant.
+    IncompleteError, naming what is there, where there is none; CheckpointError where more than one may be meant.
     """
     for preferred, suffix in ((_SAFETENSORS, ".safetensors"), (_PICKLES, "")):
         for name in preferred:
@@ -42,7 +49,7 @@ def main_file(repo: str, names: Collection[str]) -> str:
                 f"{repo} has {len(others)} files that may be weights, and none has one of the names "
                 f"{', '.join(preferred)}: {listed(others)}. Download the one that is meant, and pass its path."
             )
-    raise CheckpointError(_without_weights(repo, names))
+    raise IncompleteError(_without_weights(repo, names))
 
 
 def _is_other(name: str) -> bool:

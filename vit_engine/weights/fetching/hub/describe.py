@@ -1,5 +1,6 @@
 """What a model on the hub is: its commit, its configuration and its files, without its weights."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from huggingface_hub import HfApi, constants, hf_hub_download, snapshot_download
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from vit_engine.errors import CheckpointError
-from vit_engine.weights.fetching.hub.choice import CONFIGURATIONS, main_file
+from vit_engine.weights.fetching.hub.choice import CONFIGURATIONS, FIRST_CHOICE, IncompleteError, main_file
 from vit_engine.weights.fetching.hub.errors import Unreachable, hub_errors, unreachable
 from vit_engine.weights.fetching.hub.kind import model_kind
 from vit_engine.weights.fetching.hub.model import HubFile, HubModel
@@ -45,7 +46,8 @@ class _Repository:
 
 def describe(name: HubName) -> HubModel:
     """describe_hub_model()."""
-    if name.pinned and (local := _in_cache(name)) is not None:
+    # Of a commit nothing changes, and nothing that the hub may have beside it would be taken in its place.
+    if name.pinned and (local := _in_cache(name)) is not None and local.main in FIRST_CHOICE:
         return local
     try:
         with hub_errors(name):
@@ -98,14 +100,16 @@ def _in_cache(name: HubName) -> HubModel | None:
     try:
         folder = Path(snapshot_download(name.repo, revision=name.revision or None, local_files_only=True))
         paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-        files = {file: HubFile(file, path.stat().st_size, path=path) for file, path in paths.items()}
+        files = {file: HubFile(file, path.stat().st_size, _sha256_of(path), path) for file, path in paths.items()}
         return _model(_Repository(name, folder.name, files, paths.__getitem__))
-    except (LocalEntryNotFoundError, _IncompleteError):
+    except (LocalEntryNotFoundError, IncompleteError):
         return None
 
 
-class _IncompleteError(CheckpointError):
-    """A repository lacks a file that is needed."""
+def _sha256_of(path: Path) -> str:
+    """What the cache says: it calls weights by their sha256, and all other files by something shorter."""
+    name = path.resolve().name
+    return name if re.fullmatch("[0-9a-f]{64}", name) else ""
 
 
 def _model(repository: _Repository) -> HubModel:
@@ -114,7 +118,7 @@ def _model(repository: _Repository) -> HubModel:
     kind = model_kind(repo, config, repository.json(OPEN_CLIP_CONFIG) if main in OPEN_CLIP else {})
     weights = read_index(repository.small(main)) if main.endswith(_INDEX) else ()
     if missing := [shard for shard in weights if shard not in repository.files]:
-        raise _IncompleteError(
+        raise IncompleteError(
             f"{repo} lacks {len(missing)} of the files that its {main} names. Choose another revision."
         )
     names = dict.fromkeys([*(name for name in CONFIGURATIONS if name in repository.files), main, *weights])

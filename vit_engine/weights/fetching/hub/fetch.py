@@ -6,6 +6,7 @@ they are given the name that the hub's cache knows them by once they have the sh
 """
 
 import contextlib
+import hashlib
 import os
 import shutil
 from collections.abc import Callable
@@ -13,13 +14,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from huggingface_hub import constants, hf_hub_download, hf_hub_url
+from huggingface_hub import constants, hf_hub_download, hf_hub_url, try_to_load_from_cache
 from huggingface_hub.file_download import http_get, repo_folder_name
 from huggingface_hub.utils._headers import build_hf_headers  # its face has it, too, and mypy does not see it there
 
-from vit_engine.errors import DownloadError
+from vit_engine.errors import CheckpointError, DownloadError
 from vit_engine.progress import Progress
-from vit_engine.weights.fetching.checksum import file_sha256
+from vit_engine.weights.fetching.checksum import PIECE, file_sha256
 from vit_engine.weights.fetching.connection import Failure
 from vit_engine.weights.fetching.hub.errors import Unreachable, hub_errors
 from vit_engine.weights.fetching.hub.model import HubFile, HubModel
@@ -51,6 +52,34 @@ def fetch(model: HubModel, *, progress: Progress | None = None) -> Path:
     main = paths[model.main]
     assert main is not None
     return main if model.main in {*NAMES, *OPEN_CLIP} or "/" in model.main else main.parent
+
+
+def verify(model: HubModel, *, progress: Progress | None = None) -> str:
+    """verify_hub_model()."""
+    whole, done = hashlib.sha256(), 0
+    weights = [file for file in model.files if file.sha256]
+    for file in sorted(weights, key=lambda file: file.name):
+        path, digest = _cached(model, file), hashlib.sha256()
+        with path.open("rb") as data:
+            while piece := data.read(PIECE):
+                digest.update(piece)
+                whole.update(piece)
+                done += len(piece)
+                if progress is not None:
+                    progress(min(done / model.size, 1.0), f"checking {file.name}")
+        if digest.hexdigest() != file.sha256:
+            raise CheckpointError(
+                f"{path} has sha256 {digest.hexdigest()}; expected {file.sha256}, as the hub says. Delete "
+                f"{path.resolve()}, and it is downloaded again."
+            )
+    return whole.hexdigest()
+
+
+def _cached(model: HubModel, file: HubFile) -> Path:
+    path = try_to_load_from_cache(model.name.repo, file.name, revision=model.commit)
+    if not isinstance(path, str):
+        raise CheckpointError(f"{file.name} of {model.source} is not in the hub's cache. Fetch it first.")
+    return Path(path)
 
 
 def stored_bytes(model: HubModel) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import hf_hub_download
 
 import vit_engine as ve
 from tests.vit_engine.weights.fetching.hub.conftest import NAME
@@ -112,3 +113,10 @@ def test_weights_go_with_the_name_of_another_model() -> None:
 def test_importing_the_engine_imports_nothing_of_the_hub() -> None:
     code = "import sys, vit_engine as ve; ve.load_model('demo_vit_p8'); sys.exit('huggingface_hub' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_pickle_in_the_cache_is_not_taken_for_all_of_a_commit(hub: Hub) -> None:
+    hub.repos[NAME].files["pytorch_model.bin"] = dict(pickled_files())["pytorch_model.bin"]
+    commit = hub.repos[NAME].commit
+    hf_hub_download(NAME, "pytorch_model.bin", revision=commit)  # as another program may have done
+    assert ve.load_model(f"{NAME}@{commit}", device="cpu").report.container == "safetensors"
