@@ -1,6 +1,7 @@
 """A comparison recomputed from its record, and whether the numbers are the same."""
 
 import argparse
+import re
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,9 @@ from vit_engine.report.reproduction.recorded import RunRecord, heads_of, read_re
 from vit_engine.report.versions import versions
 from vit_engine.weights.fetching.hub import HUB_PREFIX, hub_name
 from vit_engine.weights.reading.read import split_part
+
+# The dashboard's name of a model whose heads its user chose: "hf:org/name@commit#part@6".
+_HEADS = re.compile(r"(@[0-9a-f]{40}(?:#[^@]+)?)@[0-9]{1,4}$")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -98,7 +102,7 @@ def _sources(arguments: argparse.Namespace, record: RunRecord) -> dict[str, runs
             sources[name] = runs.PaneModel(name, f"{path}#{part}" if part and not own else path, heads_of(model))
         elif name in known:
             sources[name] = runs.PaneModel(name, seed=seed_of(model))
-        elif name.startswith(HUB_PREFIX) and (hub := hub_name(name)) is not None:
+        elif name.startswith(HUB_PREFIX) and (hub := hub_name(_HEADS.sub(r"\1", name))) is not None:
             recorded = hub._replace(part=hub.part or part).text
             sources[name] = runs.PaneModel(name, recorded, heads_of(model), title=hub.repo)
         else:

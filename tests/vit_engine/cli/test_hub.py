@@ -114,3 +114,11 @@ def test_a_part_with_heads_that_are_said(hub: Hub, picture: Path, tmp_path: Path
         (source(hub, "me/run"), 4),
     ]
     assert main(["reproduce", str(out)]) == 0
+
+
+def test_a_record_of_the_dashboard_says_heads_behind_the_commit(hub: Hub, picture: Path, tmp_path: Path) -> None:
+    compared(picture, tmp_path / "out", f"{NAME}:1:mean", "demo_vit_p8:0:mean")
+    for name in ("run.json", "heads.csv"):
+        path = tmp_path / "out" / name
+        path.write_text(path.read_text().replace(source(hub, NAME), f"{source(hub, NAME)}@3"))
+    assert main(["reproduce", str(tmp_path / "out")]) == 0

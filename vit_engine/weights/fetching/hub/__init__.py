@@ -14,6 +14,7 @@ __all__ = [
     "HubFile",
     "HubModel",
     "HubName",
+    "cached_hub_model",
     "describe_hub_model",
     "fetch_hub_model",
     "hub_name",
@@ -31,6 +32,13 @@ def describe_hub_model(name: HubName) -> HubModel:
     from vit_engine.weights.fetching.hub.describe import describe  # noqa: PLC0415
 
     return describe(name)
+
+
+def cached_hub_model(name: HubName) -> HubModel | None:
+    """The copy in the hub's cache, without asking the hub; None where there is none, or not all of it."""
+    from vit_engine.weights.fetching.hub.describe import in_cache  # noqa: PLC0415
+
+    return in_cache(name)
 
 
 def fetch_hub_model(model: HubModel, *, progress: Progress | None = None) -> Path:

@@ -47,13 +47,13 @@ class _Repository:
 def describe(name: HubName) -> HubModel:
     """describe_hub_model()."""
     # Of a commit nothing changes, and nothing that the hub may have beside it would be taken in its place.
-    if name.pinned and (local := _in_cache(name)) is not None and local.main in FIRST_CHOICE:
+    if name.pinned and (local := in_cache(name)) is not None and local.main in FIRST_CHOICE:
         return local
     try:
         with hub_errors(name):
             return _model(_on_hub(name))
     except Unreachable as error:
-        if (local := _in_cache(name)) is None:
+        if (local := in_cache(name)) is None:
             raise unreachable(name, str(error)) from error
         return local
 
@@ -95,7 +95,7 @@ class _Silent:
     def update(self, count: float | None = 1) -> None: ...
 
 
-def _in_cache(name: HubName) -> HubModel | None:
+def in_cache(name: HubName) -> HubModel | None:
     """The copy in the hub's cache; None where there is none, or not all of it."""
     try:
         folder = Path(snapshot_download(name.repo, revision=name.revision or None, local_files_only=True))

@@ -10,6 +10,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -25,7 +26,6 @@ from vit_engine.weights.fetching.connection import Failure
 from vit_engine.weights.fetching.hub.errors import Unreachable, hub_errors
 from vit_engine.weights.fetching.hub.model import HubFile, HubModel
 from vit_engine.weights.fetching.partial import exclusive
-from vit_engine.weights.reading.folder import NAMES, OPEN_CLIP
 from vit_engine.weights.reading.limits import check_within_limit, check_within_memory
 
 
@@ -49,9 +49,7 @@ def fetch(model: HubModel, *, progress: Progress | None = None) -> Path:
         ) from error
     except Failure as error:
         raise DownloadError(f"{model.source} cannot be kept: {error}.") from error
-    main = paths[model.main]
-    assert main is not None
-    return main if model.main in {*NAMES, *OPEN_CLIP} or "/" in model.main else main.parent
+    return replace(model, files=tuple(replace(file, path=paths[file.name]) for file in model.files)).path
 
 
 def verify(model: HubModel, *, progress: Progress | None = None) -> str:

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vit_engine.errors import CheckpointError
 from vit_engine.weights.fetching.hub.names import HubName
+from vit_engine.weights.reading.folder import NAMES, OPEN_CLIP
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,14 @@ class HubModel:
     def size(self) -> int:
         """Bytes of all files."""
         return sum(file.size for file in self.files)
+
+    @property
+    def path(self) -> Path:
+        """What read_checkpoint() takes, once nothing is missing: a file with the hub's name, or the folder."""
+        main = next(file.path for file in self.files if file.name == self.main)
+        if main is None:
+            raise CheckpointError(f"{self.source} is not in the hub's cache. Fetch it first.")
+        return main if self.main in {*NAMES, *OPEN_CLIP} or "/" in self.main else main.parent
 
     @property
     def missing(self) -> tuple[HubFile, ...]:
