@@ -9,7 +9,7 @@ from dashboard.services.jobs import Job, Jobs
 from dashboard.services.process import once_per_process
 from vit_engine.progress import Progress
 from vit_engine.weights import fetch
-from vit_engine.weights.fetching.hub import HubModel, fetch_hub_model
+from vit_engine.weights.fetching.hub import HubModel, HubName, describe_hub_model, fetch_hub_model
 
 # They wait for the network, not for cores: several at a time, and never in the way of a run.
 _downloads = once_per_process(lambda: Jobs(at_once=4, waiting="waiting for other downloads"))
@@ -27,7 +27,9 @@ def start_download(spec: ve.ModelSpec) -> None:
 
 def start_hub_download(model: HubModel) -> None:
     """The same of a model on the Hugging Face hub, under its source, "hf:org/name@commit"."""
-    _start(model.source, lambda report: fetch_hub_model(model, progress=report))
+    name = HubName(model.name.repo, model.commit)
+    # Described again: what was missing when somebody looked it up may have come since, or gone.
+    _start(model.source, lambda report: fetch_hub_model(describe_hub_model(name), progress=report))
 
 
 def _start(name: str, get: Callable[[Progress], Path]) -> None:

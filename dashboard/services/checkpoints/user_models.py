@@ -191,7 +191,9 @@ def _spec(found: Inspected, taken: set[str]) -> ve.ModelSpec:
     titles = (_title(found), f"{_title(found)} · {heads}", f"{found.display_name} · {heads}")
     title = next((each for each in titles if _as_read(each) not in taken), found.name)
     parts = taken_apart(found.name)
-    place, licence = (" on the Hugging Face hub", hub.licence_of(parts.what)) if parts.on_hub else ("", "")
+    place, licence = (
+        (" on the Hugging Face hub", hub.licence_of(parts.what)) if parts.on_hub else ("", found.spec.licence)
+    )
     description = f"From {found.display_name}{place}: {found.report.format}, {heads}."
     return replace(found.spec, name=found.name, title=title, description=description, weights=None, licence=licence)
 

@@ -1,6 +1,9 @@
 """Models on the hub in every command."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -122,3 +125,14 @@ def test_a_record_of_the_dashboard_says_heads_behind_the_commit(hub: Hub, pictur
         path = tmp_path / "out" / name
         path.write_text(path.read_text().replace(source(hub, NAME), f"{source(hub, NAME)}@3"))
     assert main(["reproduce", str(tmp_path / "out")]) == 0
+
+
+def test_the_hub_is_where_the_environment_says(hub: Hub, tmp_path: Path) -> None:
+    home = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "HF_HUB_DISABLE_TELEMETRY": "1"}
+    command = [sys.executable, "-m", "vit_engine", "download", NAME, "--json"]
+    for status, more in (("downloaded", {}), ("there", {"HF_HUB_OFFLINE": "1"})):
+        done = subprocess.run(command, env={**os.environ, **home, **more}, capture_output=True, text=True, check=True)
+        (record,) = json.loads(done.stdout)
+        assert record["status"] == status
+        assert record["path"].startswith(str(tmp_path / "home" / "hub"))
+        assert done.stderr == ""

@@ -8,8 +8,14 @@ from vit_engine.weights.reading.folder import CONFIG, OPEN_CLIP_CONFIG, PREPROCE
 from vit_engine.weights.reading.listing import listed
 
 CONFIGURATIONS = (CONFIG, PREPROCESSOR, PROCESSOR, OPEN_CLIP_CONFIG)
-_SAFETENSORS = ("model.safetensors", "model.safetensors.index.json", "open_clip_model.safetensors")
-_PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "open_clip_pytorch_model.bin")
+# Nothing in a repository comes before one of these.
+FIRST_CHOICE = ("model.safetensors", "model.safetensors.index.json")
+# Kinds of weights, the preferred one first: the names that libraries give them, best first, and how else a single file
+# of this kind may end.
+_KINDS = (
+    ((*FIRST_CHOICE, "open_clip_model.safetensors"), ".safetensors"),
+    (("pytorch_model.bin", "pytorch_model.bin.index.json", "open_clip_pytorch_model.bin"), ""),
+)
 _ADAPTER = "adapter_"  # of adapter_config.json and adapter_model.safetensors, as PEFT writes them
 # What else repositories hold, of which nothing is read here.
 _OTHERS = {
@@ -25,9 +31,6 @@ _OTHERS = {
 }
 
 
-FIRST_CHOICE = _SAFETENSORS[:2]  # nothing in a repository comes before one of these
-
-
 class IncompleteError(CheckpointError):
     """There are no weights, or not all of them: of a copy in the cache, that it is none."""
 
@@ -37,7 +40,7 @@ def main_file(repo: str, names: Collection[str]) -> str:
 
     IncompleteError, naming what is there, where there is none; CheckpointError where more than one may be meant.
     """
-    for preferred, suffix in ((_SAFETENSORS, ".safetensors"), (_PICKLES, "")):
+    for preferred, suffix in _KINDS:
         for name in preferred:
             if name in names:
                 return name
@@ -64,7 +67,8 @@ def _without_weights(repo: str, names: Collection[str]) -> str:
             "two (PEFT: merge_and_unload()), save the model with save_pretrained(), and pass that folder."
         )
     what = f"only weights of {', '.join(sorted(kinds))}" if kinds else "no weights"
+    known = ", ".join(name for preferred, _ in _KINDS for name in preferred)
     return (
-        f"{repo} has {what}: looked for {', '.join((*_SAFETENSORS, *_PICKLES))}; got {listed(sorted(names))}. "
+        f"{repo} has {what}: looked for {known}; got {listed(sorted(names))}. "
         "Ask its owner for safetensors, or convert it with the library that it was made with."
     )
