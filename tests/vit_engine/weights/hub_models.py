@@ -16,9 +16,15 @@ from tests.vit_engine.weights.hub_server import folder_files
 
 @functools.cache
 def dinov2_files(*, shards: bool = False) -> Mapping[str, bytes]:
-    """A DINOv2 with registers as transformers saves it: three heads of 8 dimensions, two layers, patches of 4 px."""
+    """A DINOv2 with registers as transformers saves it: three heads of 8 dimensions, two layers, patches of 4 px.
+
+    Its attention is far from even.
+    """
     torch.manual_seed(0)
     model = Dinov2WithRegistersModel(Dinov2WithRegistersConfig(**SMALL, num_register_tokens=2))
+    for name, parameter in model.named_parameters():
+        if "q_proj" in name or "k_proj" in name:
+            parameter.data.mul_(20)
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder, max_shard_size="30KB" if shards else "5GB")
         return folder_files(Path(folder)) | {"README.md": b"# A model card"}
