@@ -127,7 +127,7 @@ def _fetch(model: HubModel, file: HubFile, report: _Report) -> Path:
     """Into the cache, by huggingface_hub; of weights, whose sha256 is known, the bytes beforehand."""
     if file.sha256:
         blob = _blob(model, file)
-        with exclusive(blob.path, report.aside, lock=blob.lock):
+        with exclusive(Path(file.name), report.aside, lock=blob.lock):
             if not blob.path.exists():
                 _complete(model, file, blob, report)
     bar = cast(Any, partial(_Bar, report))
@@ -163,7 +163,7 @@ def _complete(model: HubModel, file: HubFile, blob: _Blob, report: _Report) -> N
             displayed_filename=file.name,
             tqdm_class=cast(Any, partial(_Bar, report)),
         )
-    got = file_sha256(blob.incomplete, progress=report.aside)
+    got = file_sha256(blob.incomplete, progress=lambda share, _: report.aside(share, f"checking {file.name}"))
     if got != file.sha256:
         blob.incomplete.unlink()
         raise DownloadError(

@@ -53,7 +53,7 @@ def hub_name(text: str) -> HubName | None:
             f"{shorten(text)!r} names no model on the Hugging Face hub: {problem}. Write hf:ORG/NAME, "
             "hf:ORG/NAME@REVISION or hf:ORG/NAME#PART."
         )
-    if not explicit and (problem or os.path.lexists(whole) or os.path.lexists(repo)):
+    if not explicit and (problem or os.path.lexists(whole)):
         return None
     return HubName(repo, revision, part, explicit)
 

@@ -6,6 +6,9 @@ from threading import Thread
 from types import SimpleNamespace
 
 import pytest
+from huggingface_hub import hf_hub_download, snapshot_download
+from huggingface_hub.file_download import repo_folder_name
+from huggingface_hub.utils import WeakFileLock
 
 import vit_engine as ve
 from tests.vit_engine.weights.fetching.hub.conftest import NAME
@@ -119,9 +122,24 @@ def test_two_at_once_fetch_it_once(hub: Hub) -> None:
     assert ranges(hub) == [None]
 
 
-def test_other_programs_find_the_model_in_the_cache(hub: Hub) -> None:
-    from huggingface_hub import hf_hub_download, snapshot_download  # noqa: PLC0415
+def test_another_program_that_fetches_the_same_file_is_waited_for(hub: Hub) -> None:
+    told: list[str] = []
 
+    def progress(_: float, message: str) -> None:
+        told.append(message)
+        if message.startswith("waiting"):
+            raise CancelledError
+
+    sha256 = hashlib.sha256(hub.repos[NAME].files["model.safetensors"]).hexdigest()
+    lock = hub.cache / ".locks" / repo_folder_name(repo_id=NAME, repo_type="model") / f"{sha256}.lock"
+    lock.parent.mkdir(parents=True)
+    with WeakFileLock(lock), pytest.raises(CancelledError):
+        ve.load_model(NAME, device="cpu", progress=progress)
+    assert told[-1] == "waiting for another download of model.safetensors"
+    assert ranges(hub) == []
+
+
+def test_other_programs_find_the_model_in_the_cache(hub: Hub) -> None:
     ve.load_model(NAME, device="cpu")
     hub.asked.clear()
     path = hf_hub_download(NAME, "model.safetensors", revision=hub.repos[NAME].commit)

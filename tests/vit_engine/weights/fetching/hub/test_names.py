@@ -76,6 +76,7 @@ def test_what_is_here_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (tmp_path / "meta/dinov2").mkdir(parents=True)
     assert checkpoint_path("meta/dinov2") == Path("meta/dinov2")
     assert checkpoint_path("meta/dinov2#student") == Path("meta/dinov2#student")
+    assert hub_source("meta/dinov2@v1.0") == HubName("meta/dinov2", "v1.0", explicit=False)
     assert hub_source("hf:meta/dinov2") == HubName("meta/dinov2")
     assert hub_source("meta/other") == HubName("meta/other", explicit=False)
     assert hub_source("dino_vits8") is None
