@@ -3,9 +3,11 @@
 import functools
 import json
 import tempfile
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
+import onnx
 import torch
 from transformers import Dinov2WithRegistersConfig, Dinov2WithRegistersModel, ViTConfig, ViTModel
 
@@ -52,3 +54,21 @@ def timm_files() -> Mapping[str, bytes]:
 def with_config(**values: object) -> dict[str, bytes]:
     """The files of a model of another type, whose weights must never be asked for."""
     return {"config.json": json.dumps(values).encode(), "model.safetensors": b"never read"}
+
+
+@functools.cache
+def onnx_files() -> Mapping[str, bytes]:
+    """A ViT as it is exported for transformers.js, its values in a file beside the graph, in a folder of their own."""
+    torch.manual_seed(0)
+    model = ViTModel(ViTConfig(**SMALL), add_pooling_layer=False).eval()
+    for parameter in model.parameters():
+        parameter.data.normal_(std=0.3)  # equal ones, as zeros are, would be exported once
+    with tempfile.TemporaryDirectory() as folder:
+        model.config.save_pretrained(folder)
+        path, pixels = Path(folder) / "model.onnx", torch.zeros(1, 3, 20, 20)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the exporter, about itself
+            torch.onnx.export(model, (pixels,), str(path), dynamo=False, input_names=["pixel_values"])
+        onnx.save(onnx.load(path), path, save_as_external_data=True, location="model.onnx_data", size_threshold=0)
+        files = folder_files(Path(folder))
+    return {name if name.endswith(".json") else f"onnx/{name}": data for name, data in files.items()}

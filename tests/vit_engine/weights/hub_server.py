@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 import huggingface_hub
 import pytest
 
-LFS = (".safetensors", ".bin", ".onnx", ".h5", ".gguf", ".pth")
+LFS = (".safetensors", ".bin", ".onnx", ".onnx_data", ".h5", ".gguf", ".pth")
 TOKEN = "hf_reader"  # of somebody who has access to everything
 STRANGER = "hf_stranger"  # of somebody who has access to nothing that is gated or private
 

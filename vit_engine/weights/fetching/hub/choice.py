@@ -4,7 +4,14 @@ from collections.abc import Collection
 from pathlib import PurePosixPath
 
 from vit_engine.errors import CheckpointError
-from vit_engine.weights.reading.folder import CONFIG, OPEN_CLIP_CONFIG, PREPROCESSOR, PROCESSOR, may_be_weights
+from vit_engine.weights.reading.folder import (
+    CONFIG,
+    OPEN_CLIP_CONFIG,
+    PREPROCESSOR,
+    PROCESSOR,
+    SUFFIXES,
+    may_be_weights,
+)
 from vit_engine.weights.reading.listing import listed
 
 CONFIGURATIONS = (CONFIG, PREPROCESSOR, PROCESSOR, OPEN_CLIP_CONFIG)
@@ -12,16 +19,17 @@ CONFIGURATIONS = (CONFIG, PREPROCESSOR, PROCESSOR, OPEN_CLIP_CONFIG)
 FIRST_CHOICE = ("model.safetensors", "model.safetensors.index.json")
 # Kinds of weights, the preferred one first: the names that libraries give them, best first, and how else a single file
 # of this kind may end.
+_TORCH = tuple(suffix for suffix in (*SUFFIXES, ".pkl") if suffix not in {".safetensors", ".onnx"})
 _KINDS = (
     ((*FIRST_CHOICE, "open_clip_model.safetensors"), ".safetensors"),
-    (("pytorch_model.bin", "pytorch_model.bin.index.json", "open_clip_pytorch_model.bin"), ""),
+    (("pytorch_model.bin", "pytorch_model.bin.index.json", "open_clip_pytorch_model.bin"), _TORCH),
+    (("model.onnx", "onnx/model.onnx"), ".onnx"),
 )
 _ADAPTER = "adapter_"  # of adapter_config.json and adapter_model.safetensors, as PEFT writes them
 # What else repositories hold, of which nothing is read here.
 _OTHERS = {
     ".h5": "TensorFlow",
     ".msgpack": "Flax",
-    ".onnx": "ONNX",
     ".gguf": "GGUF (quantised)",
     ".tflite": "TensorFlow Lite",
     ".mlpackage": "Core ML",
@@ -53,6 +61,15 @@ def main_file(repo: str, names: Collection[str]) -> str:
                 f"{', '.join(preferred)}: {listed(others)}. Download the one that is meant, and pass its path."
             )
     raise IncompleteError(_without_weights(repo, names))
+
+
+def beside(main: str, names: Collection[str]) -> list[str]:
+    """Files that hold values of an ONNX file, as its exporters name them: "model.onnx_data", "model.onnx.data"."""
+    return (
+        sorted(name for name in names if name.startswith((f"{main}_data", f"{main}.data")))
+        if main.endswith(".onnx")
+        else []
+    )
 
 
 def _is_other(name: str) -> bool:

@@ -10,7 +10,7 @@ from huggingface_hub import HfApi, constants, hf_hub_download, snapshot_download
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from vit_engine.errors import CheckpointError
-from vit_engine.weights.fetching.hub.choice import CONFIGURATIONS, FIRST_CHOICE, IncompleteError, main_file
+from vit_engine.weights.fetching.hub.choice import CONFIGURATIONS, FIRST_CHOICE, IncompleteError, beside, main_file
 from vit_engine.weights.fetching.hub.errors import Unreachable, hub_errors, unreachable
 from vit_engine.weights.fetching.hub.kind import model_kind
 from vit_engine.weights.fetching.hub.model import HubFile, HubModel
@@ -121,7 +121,14 @@ def _model(repository: _Repository) -> HubModel:
         raise IncompleteError(
             f"{repo} lacks {len(missing)} of the files that its {main} names. Choose another revision."
         )
-    names = dict.fromkeys([*(name for name in CONFIGURATIONS if name in repository.files), main, *weights])
+    names = dict.fromkeys(
+        [
+            *(name for name in CONFIGURATIONS if name in repository.files),
+            main,
+            *weights,
+            *beside(main, repository.files),
+        ]
+    )
     return HubModel(
         name=repository.name,
         commit=repository.commit,

@@ -10,7 +10,7 @@ from vit_engine.weights.reading.folder import SUFFIXES
 from vit_engine.weights.reading.listing import shorten
 
 HUB_PREFIX = "hf:"
-_FILES = (*SUFFIXES, ".pkl", ".onnx", ".npz", ".h5", ".json", ".distcp")  # "run/last.pth" is a file that is not there
+_FILES = (*SUFFIXES, ".pkl", ".npz", ".h5", ".json", ".distcp")  # "run/last.pth" is a file that is not there
 # What Git allows in the name of a branch or tag, as far as it can be written in a pane: no colon, no space.
 _REVISION = re.compile(r"(?!/)(?!.*(\.\.|//|@\{))[\w./+-]{1,200}(?<![/.])", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")

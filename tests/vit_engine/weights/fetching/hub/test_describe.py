@@ -48,6 +48,8 @@ def test_a_card_without_a_licence_says_none(hub: Hub) -> None:
         (("pytorch_model.bin", "dino.safetensors"), "dino.safetensors"),
         (("pytorch_model.bin", "flax_model.msgpack"), "pytorch_model.bin"),
         (("dino_vits8.pth", "optimizer.pt", "training_args.bin"), "dino_vits8.pth"),
+        (("pytorch_model.bin", "onnx/model.onnx"), "pytorch_model.bin"),
+        (("vit.onnx", "onnx/model.onnx", "onnx/model_int8.onnx"), "onnx/model.onnx"),
     ],
 )
 def test_safetensors_come_before_pickles(hub: Hub, names: tuple[str, ...], main: str) -> None:
@@ -104,7 +106,7 @@ def test_what_is_no_vit_is_refused_before_its_weights_are_fetched(hub: Hub, conf
             ("tf_model.h5", "flax_model.msgpack"),
             r"a/b has only weights of Flax, TensorFlow: looked for model\.safetensors.*; got flax",
         ),
-        (("onnx/model_quantized.onnx",), r"only weights of ONNX: .* got onnx/model_quantized\.onnx"),
+        (("onnx/model_quantized.onnx",), r"a/b has no weights: .* got onnx/model_quantized\.onnx"),
         (("vit.gguf",), r"only weights of GGUF \(quantised\)"),
         (("README.md",), "a/b has no weights: "),
         (("adapter_config.json", "adapter_model.safetensors"), "holds an adapter"),

@@ -11,7 +11,7 @@ from huggingface_hub import hf_hub_download
 
 import vit_engine as ve
 from tests.vit_engine.weights.fetching.hub.conftest import NAME
-from tests.vit_engine.weights.hub_models import dinov2_files, pickled_files, timm_files
+from tests.vit_engine.weights.hub_models import dinov2_files, onnx_files, pickled_files, timm_files
 from tests.vit_engine.weights.hub_server import Hub, Repo
 
 
@@ -120,3 +120,11 @@ def test_a_pickle_in_the_cache_is_not_taken_for_all_of_a_commit(hub: Hub) -> Non
     commit = hub.repos[NAME].commit
     hf_hub_download(NAME, "pytorch_model.bin", revision=commit)  # as another program may have done
     assert ve.load_model(f"{NAME}@{commit}", device="cpu").report.container == "safetensors"
+
+
+def test_an_onnx_export_is_read_where_there_is_nothing_else(hub: Hub) -> None:
+    files = dict(onnx_files())
+    hub.repos["xenova/vit"] = Repo(files | {"onnx/model_int8.onnx": b"never read"})
+    loaded = ve.load_model("xenova/vit", device="cpu")
+    assert (loaded.report.container, loaded.spec.heads, loaded.spec.depth) == ("onnx", 3, 2)
+    assert fetched(hub) == {"config.json", "onnx/model.onnx", "onnx/model.onnx_data"} == set(files)
