@@ -10,7 +10,9 @@ SAMPLE = "sample"  # pills: a name from dashboard.samples.SAMPLES
 UPLOAD = "upload"  # file uploader
 CAMERA = "camera"  # camera input
 REMOVE_UPLOAD = "remove_upload"  # button, where an uploaded picture is shown and its file is not
-MODEL = "model"  # select box: a name from vit_engine.list_models(), or of a file: "file:…", "upload:…"
+MODEL = (
+    "model"  # select box: a name from vit_engine.list_models(), or of a file or the hub: "file:…", "upload:…", "hf:…"
+)
 SIZE = "size"  # select box: short side in pixels, one of dashboard.links.selection.SIZES
 OPACITY = "opacity"  # slider: 0..100 %, of the attention over the picture
 COLOURS = "colours"  # select box: one of vit_engine.report.colours.COLOUR_SCALES, or "auto"
@@ -51,9 +53,13 @@ LOAD_REPORT = "load_report"  # data frame, where the model was loaded: one row a
 DOWNLOAD_REPORT = "download_report"  # download button: the report as JSON
 
 # Models: own checkpoints
-CHECKPOINT_SOURCE = "checkpoint_source"  # segmented control: "folder" | "upload"
+CHECKPOINT_SOURCE = "checkpoint_source"  # segmented control: "folder" | "upload" | "hub"
 CHECKPOINT_FILE = "checkpoint_file"  # select box: a relative name in the folder VIT_ENGINE_CHECKPOINTS
 CHECKPOINT_UPLOAD = "checkpoint_upload"  # file uploader
+HUB_MODEL = "hub_model"  # text input: a name on the Hugging Face hub, "org/name", or the address of its page
+DOWNLOAD_HUB_MODEL = "download_hub_model"  # button, where it is not on this server: "Download", or "Try again"
+CANCEL_HUB_DOWNLOAD = "cancel_hub_download"  # button, while it is on its way
+LOOK_UP_AGAIN = "look_up_again"  # button, where it could not be looked up
 CHECKPOINT_PART = "checkpoint_part"  # select box, where a file has several: "teacher", "student", …
 CHECKPOINT_HEADS = "checkpoint_heads"  # select box, where nothing says how many heads there are: a number, or None
 ADD_CHECKPOINT = "add_checkpoint"  # button: make it a model

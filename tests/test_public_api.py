@@ -73,7 +73,7 @@ def test_the_public_names_are_these() -> None:
     [
         ("list_models", "()"),
         ("load_model", "(name_or_path, *, weights='auto', heads=None, device='auto', seed=0, progress=None)"),
-        ("inspect_checkpoint", "(name_or_path, *, heads=None)"),
+        ("inspect_checkpoint", "(name_or_path, *, heads=None, progress=None)"),
         ("open_image", "(source)"),
         ("prepare_image", "(picture, spec, *, size=None)"),
         ("attend", "(loaded, prepared, *, layers='all', statistics='all', progress=None)"),

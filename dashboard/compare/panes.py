@@ -94,7 +94,7 @@ def tell(number: int, panes: Panes) -> None:
     problem, request = panes.problems[number], panes.requests[number]
     spec = request.spec
     if problem.kind == "downloading":
-        download_panel.progress(spec.name, cancel=False)  # two panes may wait for the same one
+        download_panel.progress(spec.name, cancel="")  # two panes may wait for the same one
         return
     if problem.kind == "download":
         failed = downloads.download_failure(spec.name)

@@ -14,6 +14,7 @@ from vit_engine.analysis.comparison import FILE_PREFIX
 from vit_engine.analysis.methods import RAW
 from vit_engine.report.colours import COLOUR_SCALES
 from vit_engine.trace import REDUCTIONS
+from vit_engine.weights.fetching.hub import HUB_PREFIX
 
 SIZES = (96, 128, 160, 192, 224, 256, 320, 336, 384, 448, 480, 518, 640)
 CLIPS = (90, 95, 98, 99, 99.5, 100)
@@ -22,7 +23,7 @@ SCALES = ("shared", "own")
 COLOURS = ("auto", *COLOUR_SCALES)
 UPLOAD_PREFIX = "sha256:"
 UPLOADED_PREFIX = "upload:"
-OWN_PREFIXES = (FILE_PREFIX, UPLOADED_PREFIX)  # of models from files
+OWN_PREFIXES = (FILE_PREFIX, UPLOADED_PREFIX, HUB_PREFIX)  # of models from files, and from the Hugging Face hub
 
 
 def _picture(text: str, link: Reading) -> Any:

@@ -23,8 +23,11 @@ _ASKED = "_heads_asked"  # session state: the checkpoint that the heads were cho
 _DONE = "_checkpoint_done"  # session state: (checkpoint, what came of the last button)
 
 
-def show(name: str, listed: Sequence[str] = ()) -> None:
-    """The card of a checkpoint, by its name without heads; listed: names in the server's folder, its own among them."""
+def show(name: str, listed: Sequence[str] = (), *, add: bool = False) -> None:
+    """The card of a checkpoint, by its name without heads.
+
+    listed: names in the server's folder, its own among them. add: whether it becomes a model without a further press.
+    """
     _forget_others(name)
     found = _inspect(name)
     if found is None:
@@ -34,7 +37,7 @@ def show(name: str, listed: Sequence[str] = ()) -> None:
         found = _ask(found)
         if found is None:
             return
-        _buttons(found, listed)
+        _buttons(found, listed, add=add and found.spec is not None)
         checkpoint, words = st.session_state.get(_DONE, ("", ""))
         if checkpoint == name:
             st.success(words, icon=":material/check:")
@@ -111,20 +114,22 @@ def _ask_heads(found: Inspected) -> int | None:
     )
 
 
-def _buttons(found: Inspected, listed: Sequence[str]) -> None:
+def _buttons(found: Inspected, listed: Sequence[str], *, add: bool) -> None:
     runs = series.find_series(listed) if found.name.startswith(FILE_PREFIX) else ()
     with st.container(horizontal=True):
         if user_models.is_added(found):
             open_button(found.name, key=keys.OPEN_CHECKPOINT)
-        elif st.button(
-            "Add to models", key=keys.ADD_CHECKPOINT, disabled=found.spec is None, type="primary", icon=":material/add:"
-        ):
+        elif _add_button(disabled=found.spec is None) or add:
             with _reporting([found.display_name]) as progress:
                 title = user_models.add(found.name, progress).title
                 _tell(f"Added as **{plain(title)}**: choose it in the sidebar, in every session of this server.")
         for run in runs:
             if found.display_name in run.names:
                 _offer_series(run, found)
+
+
+def _add_button(*, disabled: bool) -> bool:
+    return st.button("Add to models", key=keys.ADD_CHECKPOINT, disabled=disabled, type="primary", icon=":material/add:")
 
 
 def _offer_series(run: Series, found: Inspected) -> None:

@@ -4,9 +4,9 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from dashboard import keys
-from dashboard.models import checkpoint_card
+from dashboard.models import checkpoint_card, hub_controls
 from dashboard.services import limits
-from dashboard.services.checkpoints import folder, series, user_models
+from dashboard.services.checkpoints import folder, hub, series, user_models
 from dashboard.shell.controls import segments, selectbox
 from dashboard.shell.formatting import plain, progress_bar, sentence
 from vit_engine import CheckpointError
@@ -16,14 +16,14 @@ from vit_engine.weights.reading.folder import SUFFIXES
 
 UPLOAD_MEGABYTES = 2048
 _TAKEN = "_checkpoint_taken"  # session state: (file id, its name here or "", what was wrong with it or "")
-_SOURCE_TITLES = {"folder": "From the server's folder", "upload": "Upload"}
+_SOURCE_TITLES = {"folder": "From the server's folder", "upload": "Upload", "hub": "Hugging Face"}
 _NO_FOLDER = """No folder is configured. Whoever runs this server can offer one: set the environment variable
 `VIT_ENGINE_CHECKPOINTS` to a folder of weight files and start it again. Until then, upload a file."""
 
 
 def show() -> None:
-    """Choose a checkpoint; see what it is; make it a model."""
-    st.markdown("##### Your own checkpoints")
+    """Choose a checkpoint, of one's own or on the Hugging Face hub; see what it is; make it a model."""
+    st.markdown(f"##### Your own checkpoints{', and models on Hugging Face' if hub.is_on() else ''}")
     st.caption(
         "Any Vision Transformer's weights: DINO, DINOv2, DINOv3, torchvision, timm, Hugging Face, MAE, DeiT, CLIP. "
         "Every tensor is accounted for, or the file is refused with the reason. What you add can be chosen by "
@@ -34,7 +34,13 @@ def show() -> None:
     except CheckpointError as error:
         listing, problem = folder.Listing(()), str(error)
     st.session_state.setdefault(keys.CHECKPOINT_SOURCE, "folder" if listing.names else "upload")
-    source = segments("Where it is", _SOURCE_TITLES, key=keys.CHECKPOINT_SOURCE, collapsed=True)
+    titles = {source: title for source, title in _SOURCE_TITLES.items() if source != "hub" or hub.is_on()}
+    if st.session_state[keys.CHECKPOINT_SOURCE] not in titles:
+        st.session_state[keys.CHECKPOINT_SOURCE] = "upload"
+    source = segments("Where it is", titles, key=keys.CHECKPOINT_SOURCE, collapsed=True)
+    if source == "hub":
+        hub_controls.show()
+        return
     name = _from_folder(listing, problem) if source == "folder" else _from_upload()
     if name is not None:
         checkpoint_card.show(name, listing.names)

@@ -91,7 +91,12 @@ _COLUMNS = {
     "disk": st.column_config.NumberColumn("On disk", format="%.1f MB", width=90, help="Its weight file."),
     "licence": st.column_config.TextColumn("Licence", width=120, help="Of the weights."),
 }
-_ORIGINS = {"random": "random weights", "file": "your folder", "upload": "uploaded"}  # others are called as they are
+_ORIGINS = {
+    "random": "random weights",
+    "file": "your folder",
+    "upload": "uploaded",
+    "hf": "Hugging Face",
+}  # others are called as they are
 
 
 def status(model: Model) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import vit_engine as ve
 from dashboard.services import limits, memory
-from dashboard.services.checkpoints import user_models
+from dashboard.services.checkpoints import hub, user_models
 from dashboard.services.checkpoints.names import parse, taken_apart
 from dashboard.services.checkpoints.paths import without_paths
 from dashboard.services.checkpoints.series import Series, spread
@@ -25,7 +25,7 @@ class Model:
     """A row of the table of models."""
 
     spec: ve.ModelSpec
-    origin: str  # "packaged", "downloaded", "absent", "random", "file" or "upload"
+    origin: str  # "packaged", "downloaded", "absent", "random", "file", "upload" or "hf"
     disk_bytes: int  # on disk; where it is absent, about what a download will be
     held: Held | None  # in memory
     download: Job | None = None
@@ -76,8 +76,14 @@ def ready_models() -> set[str]:
 
 
 def is_own(name: str) -> bool:
-    """Whether a model is from a user's file."""
+    """Whether a model is from a user's file, or from the Hugging Face hub."""
     return parse(name) is not None
+
+
+def is_from_hub(name: str) -> bool:
+    """Whether a model is from the Hugging Face hub."""
+    parts = parse(name)
+    return parts is not None and parts.on_hub
 
 
 def table() -> tuple[Model, ...]:
@@ -202,4 +208,6 @@ def screen_names(name: str) -> tuple[str, ...]:
         return tuple(spec.title for spec in ve.list_models() if spec.name == name)
     added = user_models.find(name)
     names = (added.spec.title, added.display_name) if added else ()
+    if parts.on_hub:
+        return (*names, hub.screen_name(parts.what))
     return (*names, parts.what if parts.in_folder else user_models.held_as(name))

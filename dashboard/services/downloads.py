@@ -1,5 +1,6 @@
 """Downloads of weights: in the background, seen by all sessions, stopped by any."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import vit_engine as ve
@@ -8,6 +9,7 @@ from dashboard.services.jobs import Job, Jobs
 from dashboard.services.process import once_per_process
 from vit_engine.progress import Progress
 from vit_engine.weights import fetch
+from vit_engine.weights.fetching.hub import HubModel, HubName, describe_hub_model, fetch_hub_model
 
 # They wait for the network, not for cores: several at a time, and never in the way of a run.
 _downloads = once_per_process(lambda: Jobs(at_once=4, waiting="waiting for other downloads"))
@@ -20,18 +22,29 @@ def _failures() -> dict[str, str]:
 
 def start_download(spec: ve.ModelSpec) -> None:
     """Download a model's weights in the background, whether or not anybody watches."""
+    _start(spec.name, lambda report: fetch(spec, progress=report))
+
+
+def start_hub_download(model: HubModel) -> None:
+    """The same of a model on the Hugging Face hub, under its source, "hf:org/name@commit"."""
+    name = HubName(model.name.repo, model.commit)
+    # Described again: what was missing when somebody looked it up may have come since, or gone.
+    _start(model.source, lambda report: fetch_hub_model(describe_hub_model(name), progress=report))
+
+
+def _start(name: str, get: Callable[[Progress], Path]) -> None:
     failures = _failures()
 
     def make(report: Progress) -> Path:
-        failures.pop(spec.name, None)
+        failures.pop(name, None)
         try:
             with errors_without_paths():
-                return fetch(spec, progress=report)
+                return get(report)
         except ve.VitEngineError as error:
-            failures[spec.name] = str(error)
+            failures[name] = str(error)
             raise
 
-    _downloads().start(spec.name, make)
+    _downloads().start(name, make)
 
 
 def cancel_download(name: str) -> None:

@@ -53,7 +53,10 @@ def reason(error: VitEngineError, model: str) -> str:
 def _title(request: Request, analysis: Analysis | None) -> None:
     """Which model and, where there is an analysis, which picture, at which size and cost."""
     spec, picture = request.spec, request.picture
-    badge = " :blue-badge[:material/folder_open: from a file]" if catalogue.is_own(spec.name) else ""
+    badge = ""
+    if catalogue.is_own(spec.name):
+        place = "cloud: from Hugging Face" if catalogue.is_from_hub(spec.name) else "folder_open: from a file"
+        badge = f" :blue-badge[:material/{place}]"
     if analysis is None:
         st.markdown(f"#### {plain(spec.title)}{badge}")
         return

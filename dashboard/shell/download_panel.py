@@ -43,8 +43,10 @@ def button(model: Model) -> None:
 
 
 @st.fragment(run_every=_REFRESH)
-def progress(name: str, *, cancel: bool = True) -> None:
-    """The download of a model; the whole page is drawn again once it has ended. cancel: whether it can be stopped."""
+def progress(name: str, *, cancel: str = keys.CANCEL_DOWNLOAD) -> None:
+    """The download of a model; the whole page is drawn again once it has ended. cancel: the key of the button that
+    stops it; empty for none.
+    """
     download = downloads.find_download(name)
     if download is None:
         st.rerun(scope="app")
@@ -52,7 +54,7 @@ def progress(name: str, *, cancel: bool = True) -> None:
     if cancel:
         st.button(
             "Cancel",
-            key=keys.CANCEL_DOWNLOAD,
+            key=cancel,
             on_click=downloads.cancel_download,
             args=(name,),
             icon=":material/close:",

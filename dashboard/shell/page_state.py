@@ -5,8 +5,10 @@ from typing import Any, NoReturn, TypeVar
 
 import streamlit as st
 
+from dashboard import keys
 from dashboard.links import address, browser, codec, selection, widgets
 from dashboard.services import catalogue, opening, pictures
+from dashboard.services.checkpoints.names import with_heads
 from dashboard.shell.formatting import plain, progress_bar
 from vit_engine import ModelSpec
 
@@ -50,6 +52,8 @@ def _find_model(name: str) -> tuple[ModelSpec | None, str]:
     if name not in catalogue.models() and catalogue.is_own(name):
         with progress_bar() as progress:
             problem = catalogue.reopen(name, progress)
+        if problem and catalogue.is_from_hub(name):  # nothing is downloaded for a link: the page Models asks
+            st.session_state.update({keys.HUB_MODEL: with_heads(name, None), keys.CHECKPOINT_SOURCE: "hub"})
     return catalogue.models().get(name), problem
 
 

@@ -124,7 +124,8 @@ def _checkpoint_control(model: str) -> None:
 
 def _where_from(spec: ModelSpec) -> str:
     if catalogue.is_own(spec.name):
-        return f":material/folder_open: {plain(spec.description)}"
+        icon = "cloud" if catalogue.is_from_hub(spec.name) else "folder_open"
+        return f":material/{icon}: {plain(spec.description)}"
     icon = "casino" if spec.weights is None else "check" if catalogue.is_ready(spec) else "download"
     size = f" About {catalogue.download_bytes(spec) / 1e6:.0f} MB." if icon == "download" else ""
     return f":material/{icon}: {spec.description}{size}"

@@ -7,6 +7,7 @@
     python -m vit_engine reproduce results/run.json
     python -m vit_engine download dino_vits16 dino_vits8
     python -m vit_engine inspect run/checkpoint.pth#student --heads 6
+    python -m vit_engine attend cat.jpg --model facebook/dinov2-small --out results
 
 A command is a module with add_arguments(parser) and run(arguments), and a row of COMMANDS.
 

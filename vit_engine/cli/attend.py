@@ -20,7 +20,12 @@ from vit_engine.report.versions import versions
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("image", metavar="IMAGE", help="PNG, JPEG, WebP, GIF, BMP or TIFF")
-    add("--model", required=True, metavar="NAME", help="a name that `models` lists, or a checkpoint file")
+    add(
+        "--model",
+        required=True,
+        metavar="NAME",
+        help="a name that `models` lists, a checkpoint, or ORG/NAME on the hub",
+    )
     add("--weights", default="auto", metavar="auto|random|PATH", help="default: auto, the model's trained ones")
     add("--heads", type=console.positive, metavar="N", help="number of heads, where the checkpoint does not state it")
     add("--size", type=console.size, metavar="N|HEIGHT WIDTH", help="short side, or exact size, in pixels")

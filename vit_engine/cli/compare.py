@@ -21,7 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     pane = "MODEL:LAYER[:HEAD[:METHOD[:QUERY]]]"
     add("image", metavar="IMAGE", help="PNG, JPEG, WebP, GIF, BMP or TIFF")
-    add("--pane", action="append", default=[], metavar=pane, help=f"2..{MAX_PANES} of them; dino_vits8:11:mean")
+    examples = "dino_vits8:11:mean, run/last.pth#student:11, hf:org/name@revision:11:mean"
+    add("--pane", action="append", default=[], metavar=pane, help=f"2..{MAX_PANES} of them: {examples}")
     add("--out", type=Path, required=True, metavar="DIR", help="folder for the results, created if needed")
     add("--zip", action="store_true", help=f"one file {ARCHIVE} instead of single ones")
     stated = "of checkpoints that do not state it"

@@ -177,9 +177,12 @@ def query(text: str) -> Query:
     return patch[0], patch[1]
 
 
-def checkpoint_spec(path: str, heads: int | None, *, option: str) -> ve.ModelSpec:
-    """What a checkpoint is, before it is loaded; CheckpointError where nobody says how many heads it has."""
-    found = ve.inspect_checkpoint(path, heads=heads)
+def checkpoint_spec(path: str, heads: int | None, *, option: str, progress: Progress) -> ve.ModelSpec:
+    """What a checkpoint is, before it is loaded; CheckpointError where nobody says how many heads it has.
+
+    One on the Hugging Face hub is fetched for that.
+    """
+    found = ve.inspect_checkpoint(path, heads=heads, progress=progress)
     if found.spec is None:
         raise ve.CheckpointError(f"{path} does not say how many heads it has: pass {option}. {found.advice}")
     return found.spec

@@ -8,6 +8,8 @@ from vit_engine.cli import console
 from vit_engine.registry import find_model
 from vit_engine.weights import fetch, weights_path
 from vit_engine.weights.fetching.checksum import file_sha256, verify
+from vit_engine.weights.fetching.hub import HubName, describe_hub_model, fetch_hub_model, verify_hub_model
+from vit_engine.weights.sources import hub_source
 
 _STATUS = {
     "downloaded": "downloaded and verified",
@@ -19,7 +21,7 @@ _STATUS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("names", nargs="*", metavar="NAME", help="a name that `models` lists")
+    add("names", nargs="*", metavar="NAME", help="a name that `models` lists, or ORG/NAME on the Hugging Face hub")
     add("--family", action="append", default=[], metavar="FAMILY", help="all models of a family: dino, …")
     add("--json", action="store_true", help="print one JSON document")
     parser.set_defaults(usage_error=parser.error)
@@ -58,6 +60,8 @@ def _members(family: str) -> list[str]:
 
 def _fetched(name: str) -> dict[str, Any]:
     """A model's weights, there and verified."""
+    if (hub := hub_source(name)) is not None:
+        return _fetched_from_hub(name, hub)
     spec = find_model(name)
     if spec.weights is None:
         return {"name": name, "status": "none"}
@@ -67,6 +71,15 @@ def _fetched(name: str) -> dict[str, Any]:
         sha256 = file_sha256(path, progress=progress)
     verify(path, spec.weights, sha256)
     return {"name": name, "status": status, "path": str(path), "bytes": path.stat().st_size, "sha256": sha256}
+
+
+def _fetched_from_hub(name: str, hub: HubName) -> dict[str, Any]:
+    model = describe_hub_model(hub)
+    status = "downloaded" if any(file.sha256 for file in model.missing) else "there"
+    with console.progress_bar() as progress:
+        path = fetch_hub_model(model, progress=progress)
+        sha256 = verify_hub_model(model, progress=progress)
+    return {"name": name, "status": status, "path": str(path), "bytes": model.size, "sha256": sha256}
 
 
 def _line(record: dict[str, Any]) -> str:

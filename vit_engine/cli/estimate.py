@@ -10,12 +10,12 @@ from vit_engine.planning.estimates import largest_size
 from vit_engine.planning.plan import STATISTICS, RunPlan
 from vit_engine.registry import find_model
 from vit_engine.resources.budget import format_bytes
-from vit_engine.weights.sources import checkpoint_path
+from vit_engine.weights.sources import is_checkpoint
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("model", metavar="MODEL", help="a name that `models` lists, or a checkpoint")
+    add("model", metavar="MODEL", help="a name that `models` lists, a checkpoint, or ORG/NAME on the hub")
     add("--heads", type=console.positive, metavar="N", help="number of heads, where the checkpoint does not state it")
     add("--size", type=console.size, metavar="N|HEIGHT WIDTH", help="side of a square picture, or exact, in pixels")
     add("--layers", type=console.layers, default="all", metavar="all|-1|0,5,11", help="counted from 0; -1 is the last")
@@ -27,8 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Print tokens, memory, time, and the largest size that fits."""
     name = arguments.model
-    by_name = checkpoint_path(name) is None
-    spec = find_model(name) if by_name else console.checkpoint_spec(name, arguments.heads, option="--heads N")
+    spec = _checkpoint_spec(name, arguments.heads) if is_checkpoint(name) else find_model(name)
     options = {option: getattr(arguments, option) for option in ("layers", "statistics", "device")}
     expected = ve.estimate(spec, arguments.size or spec.native_size, **options)
     budget = ve.memory_budget(arguments.device)
@@ -48,6 +47,11 @@ def run(arguments: argparse.Namespace) -> None:
         console.emit_json(record)
     else:
         _report(record)
+
+
+def _checkpoint_spec(name: str, heads: int | None) -> ve.ModelSpec:
+    with console.progress_bar() as progress:
+        return console.checkpoint_spec(name, heads, option="--heads N", progress=progress)
 
 
 def _report(record: dict[str, Any]) -> None:

@@ -15,7 +15,8 @@ _SHOWN = 3  # of many keys or names
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("path", metavar="PATH", help="a file, a folder, PATH#PART for a part of it, or a name that `models` lists")
+    names = "a name that `models` lists, or ORG/NAME on the Hugging Face hub, which is downloaded"
+    add("path", metavar="PATH", help=f"a file, a folder, PATH#PART for a part of it, {names}")
     add("--heads", type=console.positive, metavar="N", help="number of heads, where the checkpoint does not state it")
     add("--keys", action="store_true", help="list every key, and what became of it")
     add("--json", action="store_true", help="print one JSON document, with every key")
@@ -23,7 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Print the architecture, who says what, and what was done with the tensors."""
-    found = ve.inspect_checkpoint(arguments.path, heads=arguments.heads)
+    with console.progress_bar() as progress:
+        found = ve.inspect_checkpoint(arguments.path, heads=arguments.heads, progress=progress)
     if arguments.json:
         console.emit_json(_record(found))
         return

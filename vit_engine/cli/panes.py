@@ -15,8 +15,9 @@ from vit_engine.planning.plan import RunPlan
 from vit_engine.progress import Progress
 from vit_engine.registry import find_model
 from vit_engine.report.record import Size
+from vit_engine.weights.fetching.hub import HubModel, describe_hub_model
 from vit_engine.weights.reading.read import split_part
-from vit_engine.weights.sources import checkpoint_path
+from vit_engine.weights.sources import checkpoint_path, hub_source
 
 
 @dataclass(frozen=True)
@@ -24,15 +25,17 @@ class PaneModel:
     """Where a pane's model is from."""
 
     name: str  # in panes and records
-    path: str = ""  # of a checkpoint, with its '#part'; empty for a model that is known by name
+    path: str = ""  # of a checkpoint, with its '#part', or its name on the hub; empty for a model known by name
     heads: int | None = None  # of a checkpoint that does not state it
     seed: int = 0  # of random weights
+    title: str = ""  # for people; empty for the name
 
-    def spec(self) -> ve.ModelSpec:
-        """What the model is, before it is loaded."""
+    def spec(self, progress: Progress) -> ve.ModelSpec:
+        """What the model is, before it is loaded; one on the hub is fetched."""
         if not self.path:
             return find_model(self.name)
-        return self._named(console.checkpoint_spec(self.path, self.heads, option=f"--heads {self.path}=N"))
+        option = f"--heads {self.path}=N"
+        return self._named(console.checkpoint_spec(self.path, self.heads, option=option, progress=progress))
 
     def load(self, device: str, progress: Progress) -> ve.LoadedModel:
         """The model; a checkpoint under its name in panes, without the folders that it lies in."""
@@ -43,7 +46,7 @@ class PaneModel:
         return replace(loaded, spec=self._named(loaded.spec), report=replace(loaded.report, source=self.name))
 
     def _named(self, spec: ve.ModelSpec) -> ve.ModelSpec:
-        return replace(spec, name=self.name, title=self.name.removeprefix(FILE_PREFIX), weights=None)
+        return replace(spec, name=self.name, title=self.title or self.name.removeprefix(FILE_PREFIX), weights=None)
 
 
 def file_names(paths: Sequence[str]) -> dict[str, str]:
@@ -65,21 +68,42 @@ def sources_of(panes: Sequence[Pane], heads: Sequence[tuple[str, int]], seed: in
     """
     models = list(dict.fromkeys(pane.model for pane in panes))
     paths = [model for model in models if checkpoint_path(model) is not None]
+    hub = {model: name for model in models if (name := hub_source(model)) is not None}
     said = dict(heads)
-    for model in said.keys() - {*paths, ""}:
-        raise ve.SpecError(
-            f"--heads {model}=N must name a checkpoint of one of the panes: {', '.join(paths) or 'there is none'}."
-        )
+    for model in said.keys() - {*paths, *hub, ""}:
+        checkpoints = ", ".join((*paths, *hub)) or "there is none"
+        raise ve.SpecError(f"--heads {model}=N must name a checkpoint of one of the panes: {checkpoints}.")
     sources = {model: PaneModel(model, seed=seed) for model in models}
-    for path, name in file_names(paths).items():
-        sources[path] = PaneModel(name, path, said.get(path, said.get("")), seed)
+    for path, file in file_names(paths).items():
+        sources[path] = PaneModel(file, path, said.get(path, said.get("")), seed)
+    described = {model: describe_hub_model(name) for model, name in hub.items()}
+    for model, title in _hub_titles(described).items():
+        pinned = described[model].pinned
+        sources[model] = PaneModel(pinned, pinned, said.get(model, said.get("")), seed, title)
     return sources
 
 
+def _hub_titles(described: Mapping[str, HubModel]) -> dict[str, str]:
+    """What to call models on the hub: by their commits only where there are several of one name."""
+    commits = {(model.name.repo, model.commit) for model in described.values()}
+    repos = [repo for repo, _ in commits]
+    titles = {}
+    for asked, model in described.items():
+        commit = f"@{model.commit[:7]}" if repos.count(model.name.repo) > 1 else ""
+        titles[asked] = f"{model.name.repo}{commit}{f'#{model.name.part}' if model.name.part else ''}"
+    return titles
+
+
 def _check_possible(
-    panes: Mapping[int, Pane], sources: Mapping[str, PaneModel], shape: tuple[int, int], size: Size, device: str
+    panes: Mapping[int, Pane],
+    sources: Mapping[str, PaneModel],
+    shape: tuple[int, int],
+    *,
+    size: Size,
+    device: str,
+    progress: Progress,
 ) -> None:
-    specs = {model: source.spec() for model, source in sources.items()}
+    specs = {model: source.spec(progress) for model, source in sources.items()}
     for pane in panes.values():
         spec = specs[pane.model]
         spec.layer_number(pane.layer)
@@ -103,10 +127,11 @@ def compared(
 ) -> Comparison:
     """What the panes of these numbers show: each model is loaded, run once and let go before the next one comes.
 
-    SpecError, CheckpointError or ResourceError where a pane cannot be, before anything is run or downloaded.
+    SpecError, CheckpointError or ResourceError where a pane cannot be, before anything is run, and before anything but
+    models on the Hugging Face hub is downloaded.
     """
     shape, frame = (picture.height, picture.width), (0, 0)
-    _check_possible(panes, sources, shape, size, device)
+    _check_possible(panes, sources, shape, size=size, device=device, progress=progress)
     shown: dict[int, PaneResult] = {}
     for turn, (model, source) in enumerate(sources.items()):
         share = _share(progress, turn, len(sources))

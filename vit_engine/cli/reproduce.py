@@ -1,6 +1,7 @@
 """A comparison recomputed from its record, and whether the numbers are the same."""
 
 import argparse
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,11 @@ from vit_engine.report.reproduction.closeness import Check
 from vit_engine.report.reproduction.reading import Bundle
 from vit_engine.report.reproduction.recorded import RunRecord, heads_of, read_record, seed_of, weights_of
 from vit_engine.report.versions import versions
+from vit_engine.weights.fetching.hub import HUB_PREFIX, hub_name
 from vit_engine.weights.reading.read import split_part
+
+# The dashboard's name of a model whose heads its user chose: "hf:org/name@commit#part@6".
+_HEADS = re.compile(r"(@[0-9a-f]{40}(?:#[^@]+)?)@[0-9]{1,4}$")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -83,7 +88,7 @@ def _recomputed(arguments: argparse.Namespace, record: RunRecord, picture: Image
 
 
 def _sources(arguments: argparse.Namespace, record: RunRecord) -> dict[str, runs.PaneModel]:
-    """Where each pane's model is from: known by name, or a file that --checkpoint names."""
+    """Where each pane's model is from: known by name here or on the hub, or a file that --checkpoint names."""
     sources, known = {}, {spec.name for spec in ve.list_models()}
     for name in dict.fromkeys(pane.model for pane in record.panes.values()):
         if name not in record.models:
@@ -97,6 +102,9 @@ def _sources(arguments: argparse.Namespace, record: RunRecord) -> dict[str, runs
             sources[name] = runs.PaneModel(name, f"{path}#{part}" if part and not own else path, heads_of(model))
         elif name in known:
             sources[name] = runs.PaneModel(name, seed=seed_of(model))
+        elif name.startswith(HUB_PREFIX) and (hub := hub_name(_HEADS.sub(r"\1", name))) is not None:
+            recorded = hub._replace(part=hub.part or part).text
+            sources[name] = runs.PaneModel(name, recorded, heads_of(model), title=hub.repo)
         else:
             raise ve.CheckpointError(
                 f"{name!r} is a user's own checkpoint: pass --checkpoint '{name}=PATH'. "

@@ -31,9 +31,12 @@ def load_model(
     """A model with its weights, frozen, in eval mode and in float32.
 
     name_or_path: a name from list_models(), a ModelSpec, or a checkpoint: a file, or a folder with a config.json, in
-    any of the formats of vit_engine.weights.formats. A '#' and a name after a path choose a part of what a training run
-    saved ("run/checkpoint.pth#student"); without it averaged weights (DINO's teacher, EMA) come first, and the report
-    says what was taken. weights: "auto" for the model's trained ones (downloaded at first use; models whose name begins
+    any of the formats of vit_engine.weights.formats, or a model on the Hugging Face hub in one of these
+    ("facebook/dinov2-small", "hf:org/name@revision"; what is here by that name comes first, and "hf:" always means the
+    hub). Its configuration and its safetensors, or its pickle where there are none, are kept in the hub's cache, which
+    serves without a connection, too. A '#' and a name after a path choose a part of what a training run saved
+    ("run/checkpoint.pth#student"); without it averaged weights (DINO's teacher, EMA) come first, and the report says
+    what was taken. weights: "auto" for the model's trained ones (downloaded at first use; models whose name begins
     with "random" have none), "random" for fresh ones from `seed`, or a path. heads: needed where a checkpoint does not
     say, because tensors cannot; a model's trained weights have the heads of its spec, and no other number is taken for
     them. device: "auto" takes a GPU if there is one.
@@ -81,13 +84,15 @@ def _assembled(converted: Converted, spec: ModelSpec, heads_from: str, device: t
         return LoadedModel(spec, converted.assemble(spec).to(device).eval().requires_grad_(False), report)
 
 
-def inspect_checkpoint(name_or_path: str | Path, *, heads: int | None = None) -> Inspection:
+def inspect_checkpoint(
+    name_or_path: str | Path, *, heads: int | None = None, progress: Progress | None = None
+) -> Inspection:
     """What load_model() would make of a checkpoint, without making it, and without a word on heads if need be.
 
-    name_or_path: as load_model() takes it; the weights of a model that is known by name must be here. heads: as
-    its owner says. Raises what load_model() raises.
+    name_or_path: as load_model() takes it; the weights of a model that is known by name must be here, and those of one
+    on the Hugging Face hub are fetched. heads: as its owner says. Raises what load_model() raises.
     """
-    checkpoint = open_source(name_or_path)
+    checkpoint = open_source(name_or_path, progress=progress)
     if checkpoint is None:
         return _inspect_as(find_model(str(name_or_path)), heads)
     converted = convert(checkpoint)

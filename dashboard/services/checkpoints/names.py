@@ -1,7 +1,8 @@
 """Names of models from files, as they stand in links.
 
-"file:run1/last.pth" is from the folder of checkpoints, "upload:SHA256" was uploaded. "#student" names a part of the
-file, where it has several; "@6" the number of heads, where nothing in the file says it and its user did.
+"file:run1/last.pth" is from the folder of checkpoints, "upload:SHA256" was uploaded, "hf:org/name@COMMIT" is in the
+cache of the Hugging Face hub. "#student" names a part of the file, where it has several; "@6" the number of heads,
+where nothing in the file says it and its user did.
 """
 
 import re
@@ -12,6 +13,7 @@ from dashboard.links.selection import OWN_PREFIXES
 from dashboard.services.checkpoints.series import Place, place
 from vit_engine import CheckpointError
 from vit_engine.analysis.comparison import FILE_PREFIX
+from vit_engine.weights.fetching.hub import HUB_PREFIX
 from vit_engine.weights.reading.folder import SUFFIXES
 
 _PREFIX = "|".join(OWN_PREFIXES)
@@ -24,11 +26,11 @@ def has_suffix(name: str) -> bool:
 
 
 class Name(NamedTuple):
-    """A name, taken apart: its prefix, the relative name or the sha256, the part ("" for none named), the heads."""
+    """A name, taken apart."""
 
     prefix: str
-    what: str
-    part: str = ""
+    what: str  # a relative name, a sha256, or a name on the hub and its commit
+    part: str = ""  # "" for none named
     heads: int | None = None
 
     @property
@@ -40,6 +42,11 @@ class Name(NamedTuple):
     def in_folder(self) -> bool:
         """Whether it is from the folder of checkpoints."""
         return self.prefix == FILE_PREFIX
+
+    @property
+    def on_hub(self) -> bool:
+        """Whether it is from the Hugging Face hub."""
+        return self.prefix == HUB_PREFIX
 
     @property
     def place(self) -> Place | None:
@@ -59,7 +66,10 @@ def parse(name: str) -> Name | None:
     prefix, what, part = found["prefix"], found["what"], found["part"] or ""
     if part.lower().endswith(SUFFIXES) or (part and prefix == FILE_PREFIX and not has_suffix(what)):
         what, part = what + part, ""  # a file's own name may have a "#"
-    return Name(prefix, what, part[1:], int(found["heads"]) if found["heads"] else None)
+    heads = found["heads"]
+    if heads and prefix == HUB_PREFIX and "@" not in what:
+        what, heads = f"{what}@{heads}", None  # a revision: heads come after a commit
+    return Name(prefix, what, part[1:], int(heads) if heads else None)
 
 
 def taken_apart(name: str) -> Name:

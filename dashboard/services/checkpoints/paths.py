@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from huggingface_hub import constants
+
 import vit_engine as ve
 from dashboard.services.checkpoints.folder import VARIABLE, checkpoint_folder
 from vit_engine.weights import cache_folder
@@ -51,6 +53,7 @@ def _known() -> list[tuple[str, str]]:
         Path(tempfile.gettempdir()): "the temporary folder",
         Path(ve.__file__).parent: "the engine's folder",
         cache_folder(): "the cache folder",
+        Path(constants.HF_HUB_CACHE): "the hub's cache",
     }
     if checkpoints := os.environ.get(VARIABLE):
         folders[Path(os.path.expanduser(checkpoints))] = "the checkpoint folder"

@@ -13,6 +13,7 @@ from cachetools import LRUCache
 import vit_engine as ve
 from dashboard.links.selection import UPLOADED_PREFIX
 from dashboard.services import limits
+from dashboard.services.checkpoints import hub
 from dashboard.services.checkpoints.folder import Stamp, checkpoint_folder, find_checkpoint, stamp
 from dashboard.services.checkpoints.names import taken_apart
 from dashboard.services.checkpoints.paths import errors_naming
@@ -85,6 +86,8 @@ _inspected = once_per_process(lambda: Store[Inspected](256, size=lambda _: 1))
 def path_of(name: str) -> Path:
     """The file or folder of a model's name; CheckpointError where it is not, or no longer, here."""
     parts = taken_apart(name)
+    if parts.on_hub:
+        return hub.find(parts.what).path
     return find_checkpoint(parts.what) if parts.in_folder else _upload(parts.what).path
 
 
@@ -98,12 +101,16 @@ def _upload(sha256: str) -> Upload:
 def opened(name: str, title: str) -> AbstractContextManager[Path]:
     """The path of a model's file, as it was shown, for reading; an upload stays there as long as this lasts."""
     parts = taken_apart(name)
-    return nullcontext(find_checkpoint(parts.what)) if parts.in_folder else uploads().reading(parts.what, title)
+    if parts.prefix == UPLOADED_PREFIX:
+        return uploads().reading(parts.what, title)
+    return nullcontext(path_of(name))
 
 
 def stamp_of(name: str) -> Stamp:
-    """What changes when a model's file does: nothing of an upload, which is named by its bytes."""
+    """What changes when a model's file does: nothing of an upload or a commit, which are named by their bytes."""
     parts = taken_apart(name)
+    if parts.on_hub:
+        return ((parts.what, 0, hub.find(parts.what).size),)
     return stamp(path_of(name)) if parts.in_folder else ((parts.what, 0, _upload(parts.what).size),)
 
 
@@ -140,6 +147,8 @@ def _inspect(name: str, title: str) -> Inspected:
 def display_name(name: str) -> str:
     """What to call a file on the screen: never where it lies on the server."""
     parts = taken_apart(name)
+    if parts.on_hub:
+        return hub.screen_name(parts.what)
     return parts.what if parts.in_folder and parts.what != "." else path_of(name).name
 
 
@@ -181,8 +190,12 @@ def _spec(found: Inspected, taken: set[str]) -> ve.ModelSpec:
     taken, heads = set(map(_as_read, taken)), f"{found.spec.heads} heads"
     titles = (_title(found), f"{_title(found)} · {heads}", f"{found.display_name} · {heads}")
     title = next((each for each in titles if _as_read(each) not in taken), found.name)
-    description = f"From {found.display_name}: {found.report.format}, {heads}."
-    return replace(found.spec, name=found.name, title=title, description=description, weights=None)
+    parts = taken_apart(found.name)
+    place, licence = (
+        (" on the Hugging Face hub", hub.licence_of(parts.what)) if parts.on_hub else ("", found.spec.licence)
+    )
+    description = f"From {found.display_name}{place}: {found.report.format}, {heads}."
+    return replace(found.spec, name=found.name, title=title, description=description, weights=None, licence=licence)
 
 
 def _as_read(title: str) -> str:
@@ -194,7 +207,7 @@ def _title(found: Inspected) -> str:
     parts = taken_apart(found.name)
     path = PurePosixPath(found.display_name)
     title = str(path.parent / path.stem) if path.suffix else found.display_name
-    title = parts.place.title if parts.place else title
+    title = parts.place.title if parts.place else found.display_name if parts.on_hub else title
     return f"{title} · {parts.part}" if parts.part else title
 
 
@@ -225,6 +238,8 @@ def _order(name: str) -> tuple[str, str, int]:
 
 def _is_there(name: str) -> bool:
     parts = taken_apart(name)
+    if parts.on_hub:
+        return hub.is_here(parts.what)
     if not parts.in_folder:
         return uploads().holds(parts.what)
     try:

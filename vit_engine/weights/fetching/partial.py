@@ -144,19 +144,22 @@ def _pieces(path: Path) -> Iterator[bytes]:
 
 
 @contextlib.contextmanager
-def exclusive(target: Path, progress: Progress) -> Iterator[None]:
-    """The lock of a file, among threads and processes; whoever waits for it goes on telling progress."""
+def exclusive(target: Path, progress: Progress, *, lock: Path | None = None) -> Iterator[None]:
+    """The lock of a file, among threads and processes; whoever waits for it goes on telling progress.
+
+    lock: its path, where other programs take the same one.
+    """
     # Its own file stays: taking it away would part those who wait from those who come.
-    path = target.with_name(f".{target.name}.lock")
+    path = lock or target.with_name(f".{target.name}.lock")
     with disk_failures(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path)
+    held = FileLock(path)
     while True:
         with disk_failures(path), contextlib.suppress(Timeout):
-            lock.acquire(timeout=STEP, poll_interval=STEP / 4)
+            held.acquire(timeout=STEP, poll_interval=STEP / 4)
             break
         progress(0.0, f"waiting for another download of {target.name}")
     try:
         yield
     finally:
-        lock.release()
+        held.release()

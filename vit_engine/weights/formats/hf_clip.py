@@ -13,6 +13,7 @@ WHY_PROJECTION = "projects the CLS token into the space that it shares with text
 WHY_SCALE = "scales the similarity of pictures and texts"
 _TOWER = "vision_model."
 _DEFAULTS = {**BASE, "patch_size": 32, "hidden_act": "quick_gelu", "layer_norm_eps": 1e-5}
+_TYPES = {"clip_vision_model": _DEFAULTS, "clip": _DEFAULTS}
 _RULES = (
     (r"embeddings\.class_embedding", r"cls_token"),
     (r"embeddings\.position_embedding\.weight", r"pos_embed"),
@@ -28,7 +29,7 @@ _RULES = (
 
 def read_clip_config(sidecar: Sidecar) -> Config:
     """Of a vision tower, alone or in a whole model."""
-    return read_config(sidecar, {"clip_vision_model": _DEFAULTS, "clip": _DEFAULTS})
+    return read_config(sidecar, _TYPES)
 
 
 def add_axes(conversion: Conversion) -> None:
@@ -63,4 +64,5 @@ FORMAT = Format(
     "Hugging Face CLIP",
     named("embeddings.class_embedding", "embeddings.patch_embedding.weight", prefixes=("", _TOWER)),
     _convert,
+    model_types=tuple(_TYPES),
 )

@@ -59,4 +59,6 @@ def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
     )
 
 
-FORMAT = Format("Hugging Face Dinov2", _recognises, _convert, config_file="config.json")
+FORMAT = Format(
+    "Hugging Face Dinov2", _recognises, _convert, config_file="config.json", model_types=(*_TYPES, *_WITH_REGISTERS)
+)

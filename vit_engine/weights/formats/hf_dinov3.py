@@ -107,4 +107,5 @@ FORMAT = Format(
     named("embeddings.patch_embeddings.weight", "embeddings.register_tokens"),
     _convert,
     config_file="config.json",
+    model_types=tuple(_TYPES),
 )

@@ -45,7 +45,7 @@ def make_format(
         )
 
     recognises = named("embeddings.patch_embeddings.projection.weight", telling, prefixes=("", f"{family}."))
-    return Format(name, recognises, convert, config_file="config.json")
+    return Format(name, recognises, convert, config_file="config.json", model_types=tuple(types))
 
 
 def _assumed_pictures(sidecar: Sidecar, default: Preprocessing) -> tuple[str, ...]:

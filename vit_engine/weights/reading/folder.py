@@ -16,6 +16,7 @@ from vit_engine.errors import CheckpointError
 from vit_engine.weights.reading.listing import listed, shorten
 
 CONFIG, PREPROCESSOR, PROCESSOR = "config.json", "preprocessor_config.json", "processor_config.json"
+OPEN_CLIP_CONFIG = "open_clip_config.json"
 NAMES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 # As optimum and transformers.js name them, on the hub in a folder "onnx" beside what belongs to them.
 _EXPORTED = re.compile(r"(vision_|encoder_)?model(_\w+)?\.onnx")
@@ -30,7 +31,7 @@ _DISTRIBUTED = (
     "a distributed checkpoint (torch.distributed.checkpoint), in pieces for many processes. Make it one file: "
     "python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER FILE."
 )
-_LARGEST_JSON = 8_000_000  # bytes; as objects they take thirty times as many
+LARGEST_JSON = 8_000_000  # bytes; as objects they take thirty times as many
 _MOST_SHARDS = 1000
 
 
@@ -53,7 +54,7 @@ def find_files(path: Path) -> CheckpointFiles:
     folder, index = main.parent, _index_of(main)
     keys = _shards(index) if index is not None else {}
     if main.name in OPEN_CLIP:
-        return CheckpointFiles((main,), config={"model_type": "open_clip", **_json_of(folder, "open_clip_config.json")})
+        return CheckpointFiles((main,), config={"model_type": "open_clip", **_json_of(folder, OPEN_CLIP_CONFIG)})
     if _EXPORTED.fullmatch(main.name):
         folder = folder.parent if folder.name == "onnx" and not (folder / CONFIG).exists() else folder
     elif main == path and index is None and main.name not in NAMES:
@@ -77,8 +78,8 @@ def read_json(path: Path) -> Mapping[str, Any]:
     """A JSON object in a file. CheckpointError where it holds anything else."""
     try:
         size = path.stat().st_size
-        if not path.is_file() or size > _LARGEST_JSON:
-            raise CheckpointError(f"{path} has {size:,} bytes; a configuration is a file of at most {_LARGEST_JSON:,}.")
+        if not path.is_file() or size > LARGEST_JSON:
+            raise CheckpointError(f"{path} has {size:,} bytes; a configuration is a file of at most {LARGEST_JSON:,}.")
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
@@ -94,7 +95,7 @@ def _main_file(folder: Path) -> Path:
     for name in (*NAMES, *OPEN_CLIP, *_ONNX):
         if (folder / name).exists():
             return folder / name
-    files = sorted(path for path in folder.iterdir() if _may_be_weights(path))
+    files = sorted(path for path in folder.iterdir() if path.is_file() and may_be_weights(path.name))
     if len(files) == 1:
         return files[0]
     if files:
@@ -109,8 +110,9 @@ def _main_file(folder: Path) -> Path:
     )
 
 
-def _may_be_weights(path: Path) -> bool:
-    return path.is_file() and path.suffix in _IN_FOLDERS and not _BESIDE.fullmatch(path.name)
+def may_be_weights(name: str) -> bool:
+    """Whether a file of this name in a folder may hold a model, and is not what training leaves beside it."""
+    return Path(name).suffix in _IN_FOLDERS and not _BESIDE.fullmatch(name)
 
 
 def _deeper(folder: Path) -> str:
@@ -150,17 +152,22 @@ def _index_of(main: Path) -> Path | None:
     return index
 
 
-def _shards(index: Path) -> dict[Path, frozenset[str]]:
-    """The files that an index names, and the tensors of each. CheckpointError unless all are there, in its folder."""
+def read_index(index: Path) -> dict[str, frozenset[str]]:
+    """The names of files in an index, which may be anything, sorted, and the tensors of each."""
     mapping = read_json(index).get("weight_map")
     if not isinstance(mapping, dict) or not mapping or not all(isinstance(name, str) for name in mapping.values()):
         raise CheckpointError(f"{index} must have a weight_map from tensors to files. Copy it again.")
     shards: dict[str, set[str]] = {}
     for key, name in mapping.items():
         shards.setdefault(name, set()).add(key)
-    names = sorted(shards)
-    if len(names) > _MOST_SHARDS:
-        raise CheckpointError(f"{index} names {len(names):,} files; at most {_MOST_SHARDS:,} are read. Copy it again.")
+    if len(shards) > _MOST_SHARDS:
+        raise CheckpointError(f"{index} names {len(shards):,} files; at most {_MOST_SHARDS:,} are read. Copy it again.")
+    return {name: frozenset(shards[name]) for name in sorted(shards)}
+
+
+def _shards(index: Path) -> dict[Path, frozenset[str]]:
+    """The files that an index names, and the tensors of each. CheckpointError unless all are there, in its folder."""
+    names = read_index(index)
     for name in names:
         _check_inside(index, name)
     missing = [name for name in names if not (index.parent / name).is_file()]
@@ -169,7 +176,7 @@ def _shards(index: Path) -> dict[Path, frozenset[str]]:
             f"{index.parent} lacks {len(missing)} of the {len(names)} files that {index.name} names: "
             f"{listed(missing)}. Copy them, too."
         )
-    return {index.parent / name: frozenset(keys) for name, keys in shards.items()}
+    return {index.parent / name: keys for name, keys in names.items()}
 
 
 def _check_inside(index: Path, name: str) -> None:

@@ -4,6 +4,8 @@ import pytest
 
 from dashboard.services.checkpoints.names import Name, parse, with_heads, with_part
 
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
 
 @pytest.mark.parametrize(
     ("text", "name"),
@@ -20,6 +22,10 @@ from dashboard.services.checkpoints.names import Name, parse, with_heads, with_p
         ("file:vit#2", Name("file:", "vit#2")),
         ("upload:abc#student@6", Name("upload:", "abc", "student", 6)),
         ("upload:abc", Name("upload:", "abc")),
+        (f"hf:a/b@{COMMIT}", Name("hf:", f"a/b@{COMMIT}")),
+        (f"hf:a/b@{COMMIT}#student@6", Name("hf:", f"a/b@{COMMIT}", "student", 6)),
+        ("hf:a/b@2024", Name("hf:", "a/b@2024")),
+        ("hf:a/b#student", Name("hf:", "a/b", "student")),
     ],
 )
 def test_names_are_taken_apart_and_put_together(text: str, name: Name) -> None:
@@ -27,7 +33,7 @@ def test_names_are_taken_apart_and_put_together(text: str, name: Name) -> None:
     assert name.text == text
 
 
-@pytest.mark.parametrize("text", ["demo_vit_p8", "", "file:", "upload:", "files:x.pth", "x.pth"])
+@pytest.mark.parametrize("text", ["demo_vit_p8", "", "file:", "upload:", "hf:", "a/b", "files:x.pth", "x.pth"])
 def test_other_names_are_no_files(text: str) -> None:
     assert parse(text) is None
 

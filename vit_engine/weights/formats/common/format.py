@@ -47,6 +47,7 @@ class Format:
     # format can hold and VisionTransformer cannot be.
     convert: Callable[[Conversion, Sidecar], Metadata]
     config_file: str = ""  # that comes with the weights and says how many heads they have
+    model_types: tuple[str, ...] = ()  # of a config.json of transformers, that this format converts
 
 
 def named(*names: str, prefixes: Sequence[str] = ("",)) -> Callable[[Conversion, Sidecar], bool]:
