@@ -1,8 +1,10 @@
 """load_model(): from a name or a path to a model that is proven to have all its weights; or to the proof alone."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from vit_engine.devices import usable_device
 from vit_engine.errors import CheckpointError, SpecError
@@ -12,15 +14,16 @@ from vit_engine.registry import find_model
 from vit_engine.spec import ModelSpec
 from vit_engine.weights.convert import Converted, convert
 from vit_engine.weights.identify import advice, choices, convert_as, identify, known_heads, published
+from vit_engine.weights.live.parity import check_parity
 from vit_engine.weights.locate import fetch, weights_path
 from vit_engine.weights.reading.listing import naming_file
 from vit_engine.weights.reading.parts import find_parts, sees_pictures
 from vit_engine.weights.report import Inspection, LoadedModel, LoadReport
-from vit_engine.weights.sources import open_source
+from vit_engine.weights.sources import Source, open_source
 
 
 def load_model(
-    name_or_path: str | Path | ModelSpec,
+    name_or_path: Source,
     *,
     weights: str | Path = "auto",
     heads: int | None = None,
@@ -76,12 +79,22 @@ def _random_model(spec: ModelSpec, seed: int, device: torch.device) -> LoadedMod
 
 
 def _assembled(converted: Converted, spec: ModelSpec, heads_from: str, device: torch.device) -> LoadedModel:
-    report = converted.report(spec, heads_from=heads_from)
-    with naming_file(converted.file.source):
-        return LoadedModel(spec, converted.assemble(spec).to(device).eval().requires_grad_(False), report)
+    report, file = converted.report(spec, heads_from=heads_from), converted.file
+    with naming_file(file.source):
+        model = converted.assemble(spec).eval().requires_grad_(False)
+        if file.module is not None:
+            report = _compared(converted, model, file.module, report)
+        return LoadedModel(spec, model.to(device), report)
 
 
-def inspect_checkpoint(name_or_path: str | Path, *, heads: int | None = None) -> Inspection:
+def _compared(converted: Converted, model: VisionTransformer, module: nn.Module, report: LoadReport) -> LoadReport:
+    """The report, with what came of comparing a model with the module that it was made from."""
+    parity = check_parity(module, converted.conversion, model)
+    assumed = converted.metadata.assumed if parity.verified else report.assumed
+    return replace(report, verified=parity.verified, assumed=(*assumed, *parity.assumed))
+
+
+def inspect_checkpoint(name_or_path: str | Path | nn.Module, *, heads: int | None = None) -> Inspection:
     """What load_model() would make of a checkpoint, without making it, and without a word on heads if need be.
 
     name_or_path: as load_model() takes it; the weights of a model that is known by name must be here. heads: as
