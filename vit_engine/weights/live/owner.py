@@ -17,6 +17,7 @@ _MODEL_TYPES = {
     *("vit", "vit_mae", "vit_msn", "deit", "dinov2", "dinov2_with_registers", "dinov3_vit"),
     *("clip", "clip_vision_model"),
 }
+_CLS = {"cls_token", "class_token", "class_embedding"}  # of its own, in modules of no library that is known here
 # Wrappers of training, and where they keep the module.
 _WRAPPERS = {"DataParallel": "module", "DistributedDataParallel": "module", "OptimizedModule": "_orig_mod"}
 # What gives modules away whose tensors are no weights to take: a pattern of a class's whole name; what; what to do.
@@ -46,7 +47,7 @@ class Owner(NamedTuple):
 
 
 def find_owner(module: nn.Module) -> Owner:
-    """The Vision Transformer in a module, where its class tells, else the module out of its wrappers.
+    """The Vision Transformer in a module, by its class or its CLS token, else the module out of its wrappers.
 
     CheckpointError for several, and for modules whose tensors are no weights.
     """
@@ -54,13 +55,14 @@ def find_owner(module: nn.Module) -> Owner:
     module = _unwrapped(module)
     libraries = {path: library for path, part in module.named_modules() if (library := _library(part))}
     known = [path for path, library in libraries.items() if _is_vit(module.get_submodule(path), library)]
-    owners = _outermost(known or [path for path in libraries if libraries[path] == "transformers"])
+    known = known or [path for path in libraries if libraries[path] == "transformers"]
+    owners = _outermost(known or [path for path, part in module.named_modules() if _CLS.intersection(part._parameters)])
     if len(owners) > 1:
         raise CheckpointError(
             f"it holds {len(owners)} Vision Transformers: {listed(owners)}. Pass the one that is meant, "
             f"module.get_submodule({owners[0]!r}), say."
         )
-    path = owners[0] if owners else ""
+    path = owners[0] if owners and not _is_hub_classifier(module, owners[0]) else ""
     return Owner(module.get_submodule(path), path, libraries.get(path, ""))
 
 
@@ -85,6 +87,12 @@ def _library(module: nn.Module) -> str:
 def _is_vit(module: nn.Module, library: str) -> bool:
     """Models of transformers that only hold one, a timm model or another tower, are none."""
     return library != "transformers" or getattr(module.config, "model_type", "") in _MODEL_TYPES
+
+
+def _is_hub_classifier(module: nn.Module, path: str) -> bool:
+    """Whether it is a Vision Transformer and its linear classifier, as the hubs of DINOv2 and DINOv3 make them."""
+    beside = {name.split(".")[0] for name in module.state_dict() if not _is_in(name, path)}
+    return beside == {"linear_head"}
 
 
 def _outermost(paths: list[str]) -> list[str]:

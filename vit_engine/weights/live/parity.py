@@ -83,7 +83,7 @@ def _noise(grid: tuple[int, int], patch_size: int) -> tuple[Tensor, str]:
 
 def _difference(model: VisionTransformer, images: Tensor, runs: LayerRuns) -> _Difference:
     largest = _Difference(0.0, "")
-    with torch.no_grad():
+    with torch.no_grad(), torch.autocast("cpu", enabled=False):
         for what, ours, theirs in _pairs(model, images, runs):
             share, words = _compared(what, ours, theirs)
             if share > largest.share:

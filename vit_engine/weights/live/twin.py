@@ -122,6 +122,6 @@ def parametrised_weights(module: nn.Module) -> dict[str, Tensor]:
     if not parametrize.is_parametrized(module):
         return {}
     twin = Twins().of(module)
-    with torch.no_grad():
+    with torch.no_grad(), torch.autocast("cpu", enabled=False):
         names = cast(nn.ModuleDict, module.parametrizations)
         return {name: getattr(twin, name).detach() for name in names}
