@@ -1,4 +1,4 @@
-"""load_model(): from a name or a path to a model that is proven to have all its weights; or to the proof alone."""
+"""load_model(): from a name, a path or a module to a model proven to have all its weights; or to the proof alone."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -33,17 +33,24 @@ def load_model(
 ) -> LoadedModel:
     """A model with its weights, frozen, in eval mode and in float32.
 
-    name_or_path: a name from list_models(), a ModelSpec, or a checkpoint: a file, or a folder with a config.json, in
-    any of the formats of vit_engine.weights.formats. A '#' and a name after a path choose a part of what a training run
-    saved ("run/checkpoint.pth#student"); without it averaged weights (DINO's teacher, EMA) come first, and the report
-    says what was taken. weights: "auto" for the model's trained ones (downloaded at first use; models whose name begins
-    with "random" have none), "random" for fresh ones from `seed`, or a path. heads: needed where a checkpoint does not
-    say, because tensors cannot; a model's trained weights have the heads of its spec, and no other number is taken for
-    them. device: "auto" takes a GPU if there is one.
+    name_or_path: a name from list_models(), a ModelSpec, a checkpoint, or a module in memory. A checkpoint is a file,
+    or a folder with a config.json, in any of the formats of vit_engine.weights.formats. A '#' and a name after a path
+    choose a part of what a training run saved ("run/checkpoint.pth#student"); without it averaged weights (DINO's
+    teacher, EMA) come first, and the report says what was taken. weights: "auto" for the model's trained ones
+    (downloaded at first use; models whose name begins with "random" have none), "random" for fresh ones from `seed`,
+    or a path. heads: needed where a checkpoint does not say, because tensors cannot; a model's trained weights have
+    the heads of its spec, and no other number is taken for them. device: "auto" takes a GPU if there is one, wherever
+    a module is.
 
-    Loading is strict: SpecError for a name or heads that do not exist, CheckpointError with the lists of
-    keys where a file does not fit, DownloadError where weights cannot be fetched, ResourceError where they need
-    more than memory_budget().
+    A module is a torch.nn.Module of timm, transformers, torchvision, open_clip, of the original repositories, or
+    whatever else is built like one of these; wrappers of training around it are seen through. Its tensors are copied,
+    and it stays as it is. Its word on heads, activation and eps is taken before any configuration's. Both are run on
+    one small picture of noise, in float32 on the CPU, and must agree in every layer; the report says how well they do,
+    and that hooks are not run.
+
+    Loading is strict: SpecError for a name or heads that do not exist, CheckpointError with the lists of keys where a
+    file does not fit, or with what is different where a module computes something else, DownloadError where weights
+    cannot be fetched, ResourceError where they need more than memory_budget().
     """
     target = usable_device(device)
     if (checkpoint := open_source(name_or_path, progress=progress)) is not None:

@@ -20,7 +20,8 @@ from vit_engine.weights.live.runs import LayerRuns, NotRunError, run_layers
 from vit_engine.weights.reading.listing import listed
 
 TOLERANCE = 1e-4  # of the largest value; both run in float32 on the CPU
-LIBRARIES = {"torch", "timm", "transformers", "torchvision", "open_clip", "vit_engine"}
+# Whose classes are known to compute what their tensors show. DINOv2's may need a GPU, with xformers: then none is run.
+LIBRARIES = {"torch", "timm", "transformers", "torchvision", "open_clip", "dinov2", "dinov3", "vit_engine"}
 _SMALL = (2, 3)  # patches
 _INERT = ("Dropout", "Identity", "DropPath", "GELU", "SiLU", "Activation")  # in names of classes
 

@@ -1,5 +1,6 @@
 """A module's twin: it can be run and asked without a trace in the module itself."""
 
+import copy
 from collections import OrderedDict
 from types import MethodType
 from typing import Any, cast
@@ -52,7 +53,7 @@ class Twins:
 
     def _build(self, module: nn.Module) -> None:
         twin = self._modules[id(module)] = object.__new__(type(module))
-        plain = {name: self._plain(value) if isinstance(value, Tensor) else value for name, value in _state(module)}
+        plain = {name: self._own(value) for name, value in _state(module)}
         plain |= {name: OrderedDict() for name in _HOOKS}
         plain |= {"training": False, "_compiled_call_impl": None}
         plain["_parameters"] = {name: self._parameter(each) for name, each in module._parameters.items()}
@@ -67,6 +68,12 @@ class Twins:
 
     def _parameter(self, parameter: Tensor | None) -> nn.Parameter | None:
         return None if parameter is None else nn.Parameter(self._plain(parameter), requires_grad=False)
+
+    def _own(self, value: Any) -> Any:
+        """Forward passes may write to lists and dicts, and the module's must stay as they are."""
+        if isinstance(value, list | dict | set):
+            return copy.copy(value)
+        return self._plain(value) if isinstance(value, Tensor) else value
 
     def _plain(self, tensor: Tensor) -> Tensor:
         if id(tensor) not in self._tensors:

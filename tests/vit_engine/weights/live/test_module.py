@@ -1,6 +1,7 @@
 """load_model(module): the module stays as it is, whatever it is wrapped in and however its weights are made."""
 
 import copy
+import functools
 import types
 from collections.abc import Callable
 from typing import Any
@@ -249,3 +250,23 @@ def test_a_forward_that_was_replaced_by_a_method_is_run_and_any_other_is_refused
     model.blocks[1].attn.forward = lambda x, **_: x
     with pytest.raises(CheckpointError, match="the forward of its Attention was replaced"):
         load_model(model, device="cpu")
+
+
+def test_what_a_forward_writes_to_is_not_the_modules() -> None:
+    class Recording(type(vit())):
+        def forward_features(self, x: Tensor, **options: Any) -> Tensor:
+            self.seen.append(x)
+            self.last = x
+            return super().forward_features(x, **options)
+
+    model = vit()
+    model.__class__, model.seen = Recording, []
+    assert load_model(model, device="cpu").report.verified
+    assert model.seen == []
+    assert not hasattr(model, "last")
+
+
+def test_the_replaced_forward_of_accelerate_only_moves_tensors() -> None:
+    model = vit()
+    model._hf_hook, model.forward = object(), functools.partial(type(model).forward, model)
+    assert load_model(model, device="cpu").report.verified
