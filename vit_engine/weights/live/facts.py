@@ -62,7 +62,7 @@ def _heads(places: Places, conversion: Conversion) -> Iterator[tuple[str, int]]:
         path = places.path(f"blocks.{layer}.attn.")
         if path == places.path(f"blocks.{layer}."):
             continue
-        for part in places.module.get_submodule(path).modules():
+        for part in places.part(f"blocks.{layer}.attn.").modules():
             said = [value for name in _HEADS if type(value := getattr(part, name, None)) is int]
             if said:
                 yield path, said[0]
@@ -98,7 +98,7 @@ def _activations(places: Places) -> Iterator[tuple[str, str]]:
     """Of the first block's MLP, modules without tensors that change their input; an unknown one by its class's name."""
     path, attention = places.path("blocks.0.mlp."), places.path("blocks.0.attn.")
     inputs = torch.linspace(-4, 4, 101)
-    for name, part in places.module.get_submodule(path).named_modules():
+    for name, part in places.part("blocks.0.mlp.").named_modules():
         whole = f"{path}.{name}"
         inside = whole == attention or whole.startswith(f"{attention}.")
         if inside or any(True for _ in part.children()) or part.state_dict():

@@ -88,6 +88,14 @@ class LooseNorm(nn.LayerNorm):
         super().__init__(dim, eps=1e-2, **options)
 
 
+def test_names_of_classes_go_with_the_classifier_that_they_are_of() -> None:
+    model = timm_peers.small("vit_small_patch16_224")
+    model.pretrained_cfg |= {"num_classes": 5, "label_names": NAMES}
+    assert load_model(model, device="cpu").spec.class_names == NAMES
+    model.reset_classifier(7)
+    assert load_model(randomise(model), device="cpu").spec.class_names[-1] == "class 6"
+
+
 def test_a_timm_model_made_without_a_name_needs_none() -> None:
     from timm.models.vision_transformer import VisionTransformer  # noqa: PLC0415
 

@@ -13,7 +13,7 @@ from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm
 
 from tests.vit_engine.weights.formats.support import assert_parity, pictures, randomise
 from tests.vit_engine.weights.formats.timm_peers import NATIVE, peer_of, small
-from tests.vit_engine.weights.live.lookalikes import Dino
+from tests.vit_engine.weights.live.lookalikes import Dino, Mae
 from vit_engine.errors import CheckpointError, ResourceError, SpecError
 from vit_engine.resources.budget import BUDGET_VARIABLE
 from vit_engine.weights import load_model
@@ -79,6 +79,13 @@ def test_the_module_stays_as_it_is(training: bool) -> None:
     assert {name: set(vars(part)) for name, part in model.named_modules()} == attributes
 
 
+def test_random_numbers_that_a_forward_draws_are_not_the_users() -> None:
+    model = randomise(Mae())
+    torch.manual_seed(3)
+    load_model(model, device="cpu")
+    assert torch.equal(torch.rand(4), torch.rand(4, generator=torch.Generator().manual_seed(3)))
+
+
 def test_the_loaded_model_is_a_copy() -> None:
     model = vit()
     loaded = load_model(model, device="cpu")
@@ -116,9 +123,13 @@ def test_the_sha256_is_of_the_tensors() -> None:
     assert sha256(nn.DataParallel(model)) == before
     assert sha256(copy.deepcopy(model).to(memory_format=torch.channels_last)) == before
     assert sha256(copy.deepcopy(model).double()) != before
-    with torch.no_grad():
-        model.cls_token[0, 0, 0] += 1
-    assert sha256(model) != before
+    for tensor in (model.cls_token, model.norm.bias):
+        changed = copy.deepcopy(tensor)
+        with torch.no_grad():
+            tensor.view(-1)[-1] += 1
+        assert sha256(model) != before
+        tensor.data = changed.data
+    assert sha256(model) == before
 
 
 def parametrised(model: nn.Module) -> nn.Module:
@@ -203,7 +214,26 @@ def two_parts() -> nn.Module:
     return nn.ModuleDict({"student": nn.Conv2d(3, 5, 7), "teacher": nn.Conv2d(3, 5, 7)})
 
 
+def without_an_mlp() -> nn.Module:
+    model = randomise(Dino())
+    for block in model.blocks:
+        del block.mlp
+    return model
+
+
+def renaming() -> nn.Module:
+    def rename(_: nn.Module, state: dict[str, Tensor], *__: Any) -> None:
+        for name in [name for name in state if name.startswith("blocks.")]:
+            state[f"backbone.{name}"] = state.pop(name)
+
+    model = randomise(Dino())
+    model.register_state_dict_post_hook(rename)
+    return model
+
+
 REFUSED = {
+    without_an_mlp: r"a Vision Transformer's blocks\.0\.mlp\.\* is missing; got blocks\.0\.attn",
+    renaming: r"state_dict\(\) has tensors of 'backbone\.blocks\.0\..*', and no module of it is called so",
     quantised: r"a quantised module: blocks\.0\.attn\.qkv is a torch\.ao\.nn\.quantized\.",
     on_meta: r"no values \(meta tensors\)",
     two: r"holds 2 Vision Transformers: student, teacher\. Pass the one that is meant",
