@@ -67,7 +67,7 @@ SIGNS = (
 _NO_VALUES: tuple[tuple[Callable[[Tensor], bool], str, str], ...] = (
     (lambda tensor: isinstance(tensor, PackedTensor) or tensor.is_quantized, "quantised values", UNQUANTISED),
     (lambda tensor: type(tensor) not in {Tensor, Parameter}, "values of a class of their own", GATHER),
-    (lambda tensor: tensor.is_meta, "no values (meta tensors)", "Load its weights before."),
+    (lambda tensor: tensor.is_meta, "no values (meta tensors)", "Save the model after its weights are loaded."),
     (lambda tensor: tensor.layout != torch.strided, "sparse or nested values", "Save them with .to_dense()."),
 )
 _HEAD = re.compile(

@@ -96,11 +96,11 @@ def _difference(model: VisionTransformer, images: Tensor, runs: LayerRuns) -> _D
 
 def _compared(what: str, ours: Tensor, theirs: Tensor | None) -> tuple[float, str]:
     if theirs is None:
-        return math.inf, f"it has not {what}: its forward leaves layers out"
+        return math.inf, f"{what} are missing: its forward leaves layers out"
     if ours.shape != theirs.shape:
         return math.inf, f"{what} are {tuple(theirs.shape)}, and {tuple(ours.shape)} were expected"
     share = ((ours - theirs).abs().max() / theirs.abs().max().clamp(min=1e-30)).nan_to_num(math.inf).item()
-    return share, f"{what} are other by up to {share:.2g} of the largest value"
+    return share, f"{what} differ by up to {share:.2g} of the largest value"
 
 
 def _pairs(model: VisionTransformer, images: Tensor, runs: LayerRuns) -> Iterator[tuple[str, Tensor, Tensor | None]]:
@@ -119,24 +119,22 @@ def _pairs(model: VisionTransformer, images: Tensor, runs: LayerRuns) -> Iterato
         if theirs is not None and theirs.shape == added[0].shape:
             yield f"the outputs of attention in layer {layer}", added[0], theirs
         yield f"the tokens after layer {layer}", block.add(tokens[None], added)[0], runs.left.get(layer)
-    classes = model.classify(runs.left[len(model.blocks) - 1][None])
-    if _has_classes(model) and runs.logits is not None and runs.logits.shape == classes.shape:
-        yield "the classes' values", classes, runs.logits
+    if (logits := _logits(model, runs)) is not None:
+        yield "the classes' values", model.classify(runs.left[len(model.blocks) - 1][None]), logits
 
 
-def _has_classes(model: VisionTransformer) -> bool:
-    return isinstance(model.head, nn.Linear)
+def _logits(model: VisionTransformer, runs: LayerRuns) -> Tensor | None:
+    """(1, classes), where the module returned so many values."""
+    classes = model.head.out_features if isinstance(model.head, nn.Linear) else None
+    return runs.logits if runs.logits is not None and runs.logits.shape == (1, classes) else None
 
 
 def _agreement(difference: _Difference, size: str, runs: LayerRuns, model: VisionTransformer) -> str:
     """The sentence of the report."""
     attention = "attention and " if len(runs.attended) == len(model.blocks) else ""
-    compared = f"{attention}tokens of all layers"
-    classes = model.head.weight.shape[0] if isinstance(model.head, nn.Linear) else 0
-    if classes and runs.logits is not None and runs.logits.shape[-1] == classes:
-        compared += ", and the values of its classes,"
-    exactness = f"to {difference.share:.0e} of the largest value" if difference.share else "exactly"
-    return f"{compared} agree with the module's own {exactness}, at {size}"
+    classes = "" if _logits(model, runs) is None else ", and the values of its classes,"
+    share = f"to {difference.share:.0e} of the largest value" if difference.share else "exactly"
+    return f"{attention}tokens of all layers{classes} agree with the module's own {share}, at {size}"
 
 
 def _other_sizes(earlier: _Difference | None, native: str) -> tuple[str, ...]:
@@ -150,7 +148,9 @@ def _other_sizes(earlier: _Difference | None, native: str) -> tuple[str, ...]:
 
 
 def _refusal(difference: _Difference, places: Places) -> str:
-    extra = f" Beside what is known here it has {listed(parts, 4)}." if (parts := _unknown_parts(places)) else ""
+    extra = (
+        f" It also has parts that are unknown here: {listed(parts, 4)}." if (parts := _unknown_parts(places)) else ""
+    )
     return (
         f"its class computes something else than the Vision Transformer that its tensors show: {difference.words}."
         f"{extra} Pass a module that is a plain Vision Transformer."
@@ -159,14 +159,12 @@ def _refusal(difference: _Difference, places: Places) -> str:
 
 def _unknown_parts(places: Places) -> list[str]:
     """Modules, of the whole and of the first layer, without any of the tensors that were taken, and not known here."""
-    taken = [key for key in places.keys if key]
-    inside = places.path()
-    found = []
-    for path, part in places.module.named_modules():
-        other_layer = any(path.startswith(f"{layer}.") or path == layer for layer in places.other_layers)
-        within = not inside or path.startswith(f"{inside}.")
-        holds_taken = any(key.startswith(f"{path}.") for key in taken) or not path
-        inert = any(word in type(part).__name__ for word in _INERT)
-        if within and not (other_layer or holds_taken or inert):
-            found.append(f"{path} ({type(part).__name__})")
-    return found
+    keys, whole, other_layers = places.keys, places.path(), tuple(f"{layer}." for layer in places.other_layers)
+    return [
+        f"{path} ({type(part).__name__})"
+        for path, part in places.module.named_modules()
+        if path.startswith(f"{whole}." if whole else "")
+        and not f"{path}.".startswith(other_layers)
+        and not any(key.startswith(f"{path}." if path else "") for key in keys)
+        and not any(word in type(part).__name__ for word in _INERT)
+    ]

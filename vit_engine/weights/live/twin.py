@@ -39,7 +39,7 @@ class Twins:
 
     def __init__(self) -> None:
         self._modules: dict[int, nn.Module] = {}  # by id of the original
-        self._tensors: dict[int, Tensor] = {}
+        self._tensors: dict[int, tuple[Tensor, Tensor]] = {}  # by id of the original, which is held: ids come again
 
     def of(self, module: nn.Module) -> nn.Module:
         """The twin of a module, the same one each time. CheckpointError where its forward was replaced."""
@@ -78,8 +78,8 @@ class Twins:
     def _plain(self, tensor: Tensor) -> Tensor:
         if id(tensor) not in self._tensors:
             kind = torch.float32 if tensor.is_floating_point() else tensor.dtype
-            self._tensors[id(tensor)] = tensor.detach().to("cpu", kind)
-        return self._tensors[id(tensor)]
+            self._tensors[id(tensor)] = tensor, tensor.detach().to("cpu", kind)
+        return self._tensors[id(tensor)][1]
 
 
 def _state(module: nn.Module) -> list[tuple[str, Any]]:

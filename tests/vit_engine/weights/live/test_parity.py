@@ -83,12 +83,12 @@ class Windowed(Attention):
 
 DIFFERENT: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "Upside": (lambda: vit(Upside), "the tokens before the first layer"),
-    "Shallow": (lambda: vit(Shallow), "the tokens that layer 1 is given: its forward leaves layers out"),
-    "Between": (lambda: vit(Between), "the tokens that layer 1 is given are other by up to"),
+    "Shallow": (lambda: vit(Shallow), "the tokens that layer 1 is given are missing: its forward leaves layers out"),
+    "Between": (lambda: vit(Between), "the tokens that layer 1 is given differ by up to"),
     "Short": (lambda: vit(Short), r"the tokens that layer 1 is given are \(4, 24\), and \(7, 24\) were expected"),
-    "OtherClasses": (lambda: vit(OtherClasses), "the classes' values are other"),
-    "Cosine": (lambda: with_attention(Cosine), "the outputs of attention in layer 1 are other"),
-    "Windowed": (lambda: with_attention(Windowed), "the outputs of attention in layer 1 are other"),
+    "OtherClasses": (lambda: vit(OtherClasses), "the classes' values differ by"),
+    "Cosine": (lambda: with_attention(Cosine), "the outputs of attention in layer 1 differ by"),
+    "Windowed": (lambda: with_attention(Windowed), "the outputs of attention in layer 1 differ by"),
 }
 
 
@@ -103,7 +103,7 @@ def test_attention_that_layer_scale_hides_is_compared_too() -> None:
     model = with_attention(Windowed)
     for block in model.blocks:
         block.ls1, block.ls2 = Tiny(), Tiny()
-    with pytest.raises(CheckpointError, match="the outputs of attention in layer 1 are other"):
+    with pytest.raises(CheckpointError, match="the outputs of attention in layer 1 differ by"):
         load_model(model, device="cpu")
 
 
@@ -121,7 +121,9 @@ class Tiny(nn.Module):
 def test_parts_that_are_not_known_are_named() -> None:
     model = with_attention(Cosine)
     model.blocks[0].attn.rope = Rotary()
-    with pytest.raises(CheckpointError, match=r"Beside what is known here it has blocks\.0\.attn\.rope \(Rotary\)\."):
+    with pytest.raises(
+        CheckpointError, match=r"It also has parts that are unknown here: blocks\.0\.attn\.rope \(Rotary\)\."
+    ):
         load_model(model, device="cpu")
 
 
