@@ -104,8 +104,8 @@ def _compared(converted: Converted, model: VisionTransformer, module: nn.Module,
 def inspect_checkpoint(name_or_path: str | Path | nn.Module, *, heads: int | None = None) -> Inspection:
     """What load_model() would make of a checkpoint, without making it, and without a word on heads if need be.
 
-    name_or_path: as load_model() takes it; the weights of a model that is known by name must be here. heads: as
-    its owner says. Raises what load_model() raises.
+    name_or_path: as load_model() takes it; the weights of a model that is known by name must be here, and a module is
+    not run. heads: as its owner says. Raises what load_model() raises.
     """
     checkpoint = open_source(name_or_path)
     if checkpoint is None:

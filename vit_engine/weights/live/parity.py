@@ -79,7 +79,8 @@ def _unknown_classes(module: nn.Module) -> list[str]:
 def _noise(grid: tuple[int, int], patch_size: int) -> tuple[Tensor, str]:
     """A picture of so many patches, and its size in words."""
     height, width = (side * patch_size for side in grid)
-    return torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(0)), f"{height}×{width} px"
+    images = torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(0), device="cpu")
+    return images, f"{height}×{width} px"
 
 
 def _difference(model: VisionTransformer, images: Tensor, runs: LayerRuns) -> _Difference:

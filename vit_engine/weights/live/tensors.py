@@ -51,7 +51,8 @@ def _hooks(module: nn.Module) -> LeftOut:
 def copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Copies on the CPU, in the types that they have."""
     return {
-        name: torch.empty(tensor.shape, dtype=tensor.dtype).copy_(tensor.detach()) for name, tensor in tensors.items()
+        name: torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu").copy_(tensor.detach())
+        for name, tensor in tensors.items()
     }
 
 
