@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from tests.vit_engine.weights.formats.support import assert_parity, pictures, randomise
 from tests.vit_engine.weights.live import lookalikes
-from tests.vit_engine.weights.live.lookalikes import SIDE, Clip, ClipVisual, Dino, DinoV2, DinoV3, Mae, peer_of
+from tests.vit_engine.weights.live.lookalike_peers import peer_of
+from tests.vit_engine.weights.live.lookalikes import SIDE, Clip, ClipVisual, Dino, DinoV2, DinoV3, Mae
 from vit_engine.weights import load_model
 
 OTHER = (12, 28)
