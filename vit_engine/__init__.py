@@ -2,11 +2,12 @@
 
 import vit_engine as ve
 
-loaded = ve.load_model("demo_vit_p16")
-prepared = ve.prepare_image(ve.open_image("cat.jpg"), loaded.spec, size=224)
-trace = ve.attend(loaded, prepared)
+trace = ve.attend("demo_vit_p8", "cat.jpg", size=224)  # or a torch.nn.Module, and an array
 trace.attention_map(layer=-1, head="mean", query="cls").values
 trace.statistics.to_frame()
+
+loaded = ve.load_model("demo_vit_p8")  # once, for several pictures
+trace = ve.attend(loaded, "cat.jpg", size=224)
 """
 
 from vit_engine.analysis.maps.agreement import Agreement, agreement, difference

@@ -17,7 +17,10 @@ from vit_engine.decoding import MAX_PIXELS, decode, to_rgb
 from vit_engine.errors import ImageError, SpecError
 from vit_engine.spec import INTERPOLATIONS, ModelSpec, Preprocessing, TokenGrid
 
+Picture = str | Path | bytes | Image.Image | np.ndarray
+
 MAX_ASPECT = 12
+_PICTURES = "a path, a file's bytes, a PIL picture, or an array (height, width, 3) of uint8, or of floats in 0..1"
 _FILTERS = {name: Image.Resampling[name.upper()] for name in INTERPOLATIONS}
 
 
@@ -83,14 +86,49 @@ def pixels_sha256(pixels: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def prepare_image(picture: Image.Image, spec: ModelSpec, *, size: int | tuple[int, int] | None = None) -> PreparedImage:
+def as_picture(source: Picture) -> Image.Image:
+    """A picture: a file as open_image() opens it, or what is in memory as it is.
+
+    source: a path, a file's bytes, a PIL picture of any mode, or an array (height, width, 3) of uint8, or of floats in
+    0..1. Raises ImageError for anything else.
+    """
+    if isinstance(source, Image.Image):
+        return source
+    if isinstance(source, str | Path | bytes):
+        return open_image(source)
+    if isinstance(source, np.ndarray):
+        return Image.fromarray(_as_bytes(source))
+    raise ImageError(f"a picture must be {_PICTURES}; got {type(source).__name__}.")
+
+
+def _as_bytes(values: np.ndarray) -> np.ndarray:
+    """uint8 (height, width, 3). ImageError for other shapes, types or ranges: which is meant would be a guess."""
+    kind, shape = values.dtype, values.shape
+    if len(shape) != 3 or shape[2] != 3 or 0 in shape or not (kind == np.uint8 or kind.kind == "f"):
+        last = " Put the channels last: np.moveaxis(array, 0, -1)." if len(shape) == 3 and shape[0] == 3 else ""
+        raise ImageError(f"a picture must be {_PICTURES}; got {kind} {shape}.{last}")
+    if kind == np.uint8:
+        return np.ascontiguousarray(values)
+    low, high = values.min(), values.max()
+    if not (low >= 0 and high <= 1):  # NaN is neither
+        raise ImageError(
+            f"an array of {kind} must have values in 0..1; got {low:g} to {high:g}. Scale it to 0..1, or pass uint8. "
+            "Pixels that are normalised for a model already are not what is expected: it does that itself."
+        )
+    return np.round(values * 255).astype(np.uint8)
+
+
+def prepare_image(picture: Picture, spec: ModelSpec, *, size: int | tuple[int, int] | None = None) -> PreparedImage:
     """A picture brought to a working size and normalised as the model wants it.
 
-    size: an int is the short side in pixels, the aspect ratio is kept; (height, width) is exact;
-    None is the model's native short side. The result is cropped at the right and the bottom to
-    whole patches, as in DINO's own script. Raises SpecError for a size below one patch, ImageError
-    for a picture more than MAX_ASPECT times as long as it is wide where the ratio is to be kept.
+    picture: as open_image() returns it; a path or a file's bytes, which it opens; another PIL picture, whose EXIF
+    orientation is not applied; or an array (height, width, 3) of uint8, or of floats in 0..1. size: an int is the
+    short side in pixels, the aspect ratio is kept; (height, width) is exact; None is the model's native short side.
+    The result is cropped at the right and the bottom to whole patches, as in DINO's own script. Raises SpecError for a
+    size below one patch, ImageError for what is no picture, and for one more than MAX_ASPECT times as long as it is
+    wide where the ratio is to be kept.
     """
+    picture = as_picture(picture)
     picture = picture if picture.mode == "RGB" else to_rgb(picture)
     height, width = target_size((picture.height, picture.width), spec, size)
     if height * width > MAX_PIXELS:

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from tests.vit_engine.weights.formats.support import randomise
+from tests.vit_engine.weights.live.lookalikes import Dino
 from vit_engine.image import PreparedImage
 from vit_engine.model.streaming import AttentionPlan, stream_attention
 from vit_engine.spec import ModelSpec, TokenGrid
@@ -38,3 +40,12 @@ def test_chunks_on_a_gpu_sum_to_what_they_sum_to_on_a_cpu(chunk_bytes: int | Non
     for field in dataclasses.fields(on_cpu):
         expected = getattr(on_cpu, field.name)
         torch.testing.assert_close(getattr(on_gpu, field.name).cpu(), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_a_module_on_a_gpu_is_loaded_and_stays_there(dtype: torch.dtype) -> None:
+    module = randomise(Dino()).to("cuda", dtype)
+    loaded = load_model(module)
+    assert loaded.report.verified
+    assert (loaded.device.type, loaded.dtype) == ("cuda", torch.float32)
+    assert {(each.device.type, each.dtype) for each in module.parameters()} == {("cuda", dtype)}

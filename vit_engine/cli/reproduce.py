@@ -2,7 +2,9 @@
 
 import argparse
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -15,7 +17,7 @@ from vit_engine.image import pixels_sha256
 from vit_engine.report.reproduction.check import check
 from vit_engine.report.reproduction.closeness import Check
 from vit_engine.report.reproduction.reading import Bundle
-from vit_engine.report.reproduction.recorded import RunRecord, heads_of, read_record, seed_of, weights_of
+from vit_engine.report.reproduction.recorded import RunRecord, heads_of, read_record, seed_of, was_in_memory, weights_of
 from vit_engine.report.versions import versions
 from vit_engine.weights.fetching.hub import HUB_PREFIX, hub_name
 from vit_engine.weights.reading.read import split_part
@@ -106,11 +108,20 @@ def _sources(arguments: argparse.Namespace, record: RunRecord) -> dict[str, runs
             recorded = hub._replace(part=hub.part or part).text
             sources[name] = runs.PaneModel(name, recorded, heads_of(model), title=hub.repo)
         else:
-            raise ve.CheckpointError(
-                f"{name!r} is a user's own checkpoint: pass --checkpoint '{name}=PATH'. "
-                f"Its sha256 is {sha256 or 'not recorded'}."
-            )
+            raise ve.CheckpointError(_missing_weights(name, model, sha256))
     return sources
+
+
+def _missing_weights(name: str, model: Mapping[str, Any], sha256: str) -> str:
+    if was_in_memory(model):
+        return (
+            f"{name!r} was a module in memory, and cannot be recomputed without its weights: save its state_dict() "
+            f"where it still is, and pass --checkpoint '{name}=PATH'."
+        )
+    return (
+        f"{name!r} is a user's own checkpoint: pass --checkpoint '{name}=PATH'. Its sha256 is "
+        f"{sha256 or 'not recorded'}."
+    )
 
 
 def _report(arguments: argparse.Namespace, record: RunRecord, checks: list[Check]) -> None:

@@ -12,8 +12,10 @@ from vit_engine.image import target_size, with_short_side
 from vit_engine.planning.peak import kept_bytes, peak_bytes
 from vit_engine.planning.plan import Layers, RunPlan
 from vit_engine.planning.speed import Work, rates, work_of
+from vit_engine.registry import find_model
 from vit_engine.resources.budget import BUDGET_VARIABLE, format_bytes, memory_budget
 from vit_engine.spec import ModelSpec, TokenGrid
+from vit_engine.weights import LoadedModel
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Estimate:
 
 
 def estimate(
-    spec: ModelSpec,
+    model: ModelSpec | LoadedModel | str,
     size: int | tuple[int, int] | TokenGrid,
     *,
     layers: Layers = "all",
@@ -50,10 +52,12 @@ def estimate(
 ) -> Estimate:
     """What attend() will take on a picture of this size; nothing is loaded and nothing is run.
 
-    size: an int is the side of a square picture in pixels, (height, width) is exact, both cropped to
-    whole patches as prepare_image does it; or the grid of a prepared image. layers, statistics: as in
-    attend(). device, dtype: of the loaded model. Raises SpecError for what does not exist or fit.
+    model: a spec, a LoadedModel, or a name from list_models(). size: an int is the side of a square picture in pixels,
+    (height, width) is exact, both cropped to whole patches as prepare_image does it; or the grid of a prepared image.
+    layers, statistics: as in attend(). device, dtype: of the loaded model. Raises SpecError for what does not exist or
+    fit.
     """
+    spec = find_model(model) if isinstance(model, str) else model.spec if isinstance(model, LoadedModel) else model
     run = RunPlan.asked(spec, layers=layers, statistics=statistics, device=device, dtype=dtype)
     grid = _grid(spec, size)
     return Estimate(grid, peak_bytes(run, grid), kept_bytes(run, grid), work_of(run, grid))

@@ -11,54 +11,55 @@ from torch import Tensor
 
 from vit_engine.devices import out_of_memory
 from vit_engine.errors import NumericalError, ResourceError, SpecError
-from vit_engine.image import PreparedImage
+from vit_engine.image import Picture, PreparedImage
 from vit_engine.model import LayerRecord
 from vit_engine.model.streaming import AttentionPlan
 from vit_engine.planning.estimates import check_memory
 from vit_engine.planning.plan import RunPlan, attention_plan
 from vit_engine.progress import Progress
 from vit_engine.spec import ModelSpec, TokenGrid
+from vit_engine.trace.inputs import Size, ready
 from vit_engine.trace.record import AttentionTrace, LayerTrace, Prediction
 from vit_engine.trace.statistics import STATISTICS, ClsRows, FromCls, FromQueries, HeadStatistics
 from vit_engine.weights import LoadedModel
+from vit_engine.weights.sources import Source
 
 CLASSIFIER, EMBEDDING = -2, -1  # where there is no layer
 _PLACES = {CLASSIFIER: "the classifier", EMBEDDING: "the embedding of patches"}
 
 
 def attend(
-    loaded: LoadedModel,
-    prepared: PreparedImage,
+    model: LoadedModel | Source,
+    picture: PreparedImage | Picture,
     *,
+    size: Size | None = None,
     layers: str | int | Sequence[int] = "all",
     statistics: str = "all",
     progress: Progress | None = None,
 ) -> AttentionTrace:
     """Run the model on one picture and keep its attention: exact, in memory linear in the tokens.
 
-    layers: "all", a layer, or several; negative ones count from the last. Only these are analysed, and the run ends in
-    the last of them, unless the model has classes, which need all. statistics: "all", "entropy" (neither distances nor
-    argmax) or "none". progress(fraction, message) is called after each layer's attention; what it raises stops the run.
-    Safe to call from many threads at once. Raises SpecError for layers or statistics that do not exist, or an image
-    prepared for another patch size; ResourceError, before anything is run, where the run needs more than
-    memory_budget(), and where memory runs out all the same; NumericalError where the activations overflow.
+    model: a LoadedModel, or what load_model() takes: a name, the path of a checkpoint, a ModelSpec, a torch.nn.Module.
+    All but the first are loaded in each call: for several pictures, load once. picture: a PreparedImage, or what
+    prepare_image() takes: a path, a PIL picture, an array. size: of a picture that is not prepared, as in
+    prepare_image(). layers: "all", a layer, or several; negative ones count from the last. Only these are analysed, and
+    the run ends in the last of them, unless the model has classes, which need all. statistics: "all", "entropy"
+    (neither distances nor argmax) or "none". progress(fraction, message) is called while weights are fetched, and after
+    each layer's attention; what it raises stops the run. Safe to call from many threads at once.
+
+    Raises SpecError for layers, statistics or a size that do not exist, model and picture in the wrong order, or an
+    image prepared for another patch size; ImageError for what is no picture; what load_model() raises; ResourceError,
+    before anything is run, where the run needs more than memory_budget(), and where memory runs out all the same;
+    NumericalError where the activations overflow.
     """
+    loaded, prepared = ready(model, picture, size=size, progress=progress)
     started = time.perf_counter()
     spec, grid = loaded.spec, prepared.grid
     _check_fit(grid, spec)
     run = RunPlan.asked(spec, layers=layers, statistics=statistics, device=loaded.device, dtype=loaded.dtype)
     check_memory(run, grid)
-    traced, plan = run.traced, attention_plan(grid, statistics)
     with torch.inference_mode(), _memory_errors(grid, loaded):
-        builder = _TraceBuilder(loaded, grid, traced, plan)
-        last = spec.depth if spec.class_names else max(traced) + 1  # predictions need every layer
-        images = prepared.tensor.unsqueeze(0).to(loaded.device, loaded.dtype)
-        for layer, record in loaded.model.record(images, dict.fromkeys(traced, plan), output=bool(spec.class_names)):
-            builder.add(layer, record)
-            del record  # the MLP needs the memory
-            if progress is not None and layer < spec.depth:
-                progress((layer + 1) / last, f"layer {layer + 1} of {spec.depth}")
-        builder.overflow.require_none(builder.output, loaded)
+        builder = _run(loaded, prepared, run, progress)
         head_statistics = None if statistics == "none" else builder.statistics()
         predictions = () if builder.output is None else _predictions(builder.output[0], spec)
         if loaded.device.type != "cpu":
@@ -73,6 +74,21 @@ def attend(
         seconds=time.perf_counter() - started,
         random=loaded.report.random,
     )
+
+
+def _run(loaded: LoadedModel, prepared: PreparedImage, run: RunPlan, progress: Progress | None) -> "_TraceBuilder":
+    """The run itself, layer by layer; what it leaves. NumericalError where activations overflow."""
+    spec, plan = loaded.spec, attention_plan(prepared.grid, run.statistics)
+    builder = _TraceBuilder(loaded, prepared.grid, run.traced, plan)
+    last = spec.depth if spec.class_names else max(run.traced) + 1  # predictions need every layer
+    images = prepared.tensor.unsqueeze(0).to(loaded.device, loaded.dtype)
+    for layer, record in loaded.model.record(images, dict.fromkeys(run.traced, plan), output=bool(spec.class_names)):
+        builder.add(layer, record)
+        del record  # the MLP needs the memory
+        if progress is not None and layer < spec.depth:
+            progress((layer + 1) / last, f"layer {layer + 1} of {spec.depth}")
+    builder.overflow.require_none(builder.output, loaded)
+    return builder
 
 
 def _check_fit(grid: TokenGrid, spec: ModelSpec) -> None:

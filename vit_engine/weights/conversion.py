@@ -114,6 +114,10 @@ class Conversion:
         """The blocks that are there, by number, from names as they are called here."""
         return sorted({int(match[1]) for name in self.tensors if (match := re.match(r"blocks\.(\d{1,4})\.", name))})
 
+    def keys_under(self, beginning: str) -> list[str]:
+        """The keys of the file that went into the tensors whose present names begin so."""
+        return [key for name, keys in self._origins.items() if name.startswith(beginning) for key in keys]
+
     @property
     def matched(self) -> tuple[str, ...]:
         """Tensors taken as they are, under the name that they have in the file."""

@@ -18,6 +18,7 @@ from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.diagnosis import check_plain, check_weights, diagnosis
 from vit_engine.weights.exported import name_tensors, settle
 from vit_engine.weights.formats import FORMATS, Format, Metadata, Sidecar
+from vit_engine.weights.live.facts import with_facts
 from vit_engine.weights.reading.limits import check_names, check_tensors_within_limit
 from vit_engine.weights.reading.listing import naming_file, quoted
 from vit_engine.weights.reading.read import CheckpointFile
@@ -58,14 +59,14 @@ class Converted:
             sha256=self.file.sha256,
             matched=matched,
             converted=converted,
-            dropped=(*self.conversion.dropped, *self.state.left_out),
+            dropped=(*self.conversion.dropped, *self.state.left_out, *self.file.left_out),
             container=self.file.container,
             part=self.state.part,
             dtypes=tuple((str(dtype).removeprefix("torch."), count) for dtype, count in dtypes.most_common()),
             heads_from=heads_from,
             native_grid=spec.grid(*spec.native_size).shape if learned else None,
             resampling=spec.resampling if learned else "",
-            assumed=() if spec.weights is not None else self.metadata.assumed,  # of a published model all is known
+            assumed=() if spec.weights is not None else self.metadata.assumed + self.metadata.assumed_equations,
         )
 
     def prove(self, spec: ModelSpec) -> VisionTransformer:
@@ -76,7 +77,7 @@ class Converted:
         with naming_file(self.file.source):
             tensors = self._tensors(spec)
             got = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-            _check_fit(self.file.source, spec, expected, got)
+            _check_fit(self.file, spec, expected, got)
             check_weights(tensors)
         return model
 
@@ -99,11 +100,12 @@ def convert(file: CheckpointFile) -> Converted:
     """CheckpointError, naming the file, where it is of no format that is known here."""
     with naming_file(file.source):
         state = find_state_dict(file.content, file.part)
+        if state.part and file.module is not None:
+            raise CheckpointError(f"it holds several networks, {state.part!r} among them; {file.other_part}.")
         check_names(state.tensors)
         check_plain(state.tensors)
         check_tensors_within_limit(state.tensors)
-        conversion = Conversion(state.tensors)
-        sidecar = Sidecar(file.config, file.preprocessor, state.arguments, graph=file.graph is not None)
+        conversion, sidecar = Conversion(state.tensors), _sidecar(file, state)
         if file.graph is not None:
             with _taking_for_granted(_ODD_GRAPH):
                 name_tensors(conversion, file.graph)
@@ -114,12 +116,26 @@ def convert(file: CheckpointFile) -> Converted:
         while kind is None and left and strip_unknown(conversion):
             kind, left = _format_of(conversion, sidecar), left - 1
         if kind is None:
-            raise CheckpointError(diagnosis(state.tensors, [each.name for each in FORMATS]))
-        metadata = _metadata(kind, conversion, sidecar)
-        if file.graph is not None:
-            with _taking_for_granted(_ODD_GRAPH):
-                metadata = settle(metadata, conversion, file.graph, configured=bool(sidecar.config))
-        return Converted(file, state, kind, conversion, metadata)
+            raise CheckpointError(
+                diagnosis(state.tensors, [each.name for each in FORMATS if each.of_files], file.other_part)
+            )
+        return Converted(file, state, kind, conversion, _settled(file, kind, conversion, sidecar))
+
+
+def _sidecar(file: CheckpointFile, state: StateDict) -> Sidecar:
+    graph, live = file.graph is not None, file.module is not None
+    return Sidecar(file.config, file.preprocessor, state.arguments, graph=graph, live=live)
+
+
+def _settled(file: CheckpointFile, kind: Format, conversion: Conversion, sidecar: Sidecar) -> Metadata:
+    """With what a graph or a module says, which no tensor shows."""
+    metadata = _metadata(kind, conversion, sidecar)
+    if file.module is not None:
+        return with_facts(metadata, file.module, conversion)
+    if file.graph is None:
+        return metadata
+    with _taking_for_granted(_ODD_GRAPH):
+        return settle(metadata, conversion, file.graph, configured=bool(sidecar.config))
 
 
 def _format_of(conversion: Conversion, sidecar: Sidecar) -> Format | None:
@@ -142,14 +158,14 @@ def _taking_for_granted(otherwise: str) -> Iterator[None]:
         raise CheckpointError(f"{otherwise} ({type(error).__name__}: {error}).") from error
 
 
-def _check_fit(source: str, spec: ModelSpec, expected: Mapping[str, Shape], got: Mapping[str, Shape]) -> None:
+def _check_fit(file: CheckpointFile, spec: ModelSpec, expected: Mapping[str, Shape], got: Mapping[str, Shape]) -> None:
     missing = sorted(expected.keys() - got.keys())
     unexpected = sorted(got.keys() - expected.keys())
     wrong = [name for name in expected if name in got and got[name] != expected[name]]
     shapes = [f"{name}: {expected[name]} expected, {got[name]} got" for name in wrong]
     if missing or unexpected or shapes:
         raise CheckpointError(
-            f"{source} does not fit {spec.name!r}, and nothing was loaded. Missing: {quoted(missing, 20)}. "
-            f"Unexpected: {quoted(unexpected, 20)}. Wrong shape: {quoted(shapes, 20)}. Save the state_dict() of the "
-            "model alone, or name its part of the file after a '#': PATH#PART."
+            f"{file.source} does not fit {spec.name!r}, and nothing was loaded. Missing: {quoted(missing, 20)}. "
+            f"Unexpected: {quoted(unexpected, 20)}. Wrong shape: {quoted(shapes, 20)}. Take the "
+            f"Vision Transformer alone, or {file.other_part}."
         )

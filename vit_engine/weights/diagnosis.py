@@ -13,25 +13,25 @@ from vit_engine.weights.reading.storages import PackedTensor
 
 Tensors = Mapping[str, Tensor]
 
-_MERGE = "Merge the two (PEFT: merge_and_unload()), save the model with save_pretrained(), and pass that."
-_GATHER = (
+MERGE = "Merge the two (PEFT: merge_and_unload()), save the model with save_pretrained(), and pass that."
+GATHER = (
     "Gather the whole model where it was trained (StateDictType.FULL_STATE_DICT, or get_model_state_dict() with "
     "full_state_dict=True), and save that."
 )
 _OTHER = "Pass the checkpoint of a plain Vision Transformer."
-_UNQUANTISED = "Pass the model as it was before it was quantised."
+UNQUANTISED = "Pass the model as it was before it was quantised."
 _ATTENTION = r"(^|\.)(qkv|attn|attention|self_attn|query|in_proj_weight|q_proj)\b"
 
 
 # What gives kinds of checkpoints away, a pattern in any of their names; what they are; what to do.
 # These are looked for before any format is asked, because these models have the names of one, too, and more.
 SURE_SIGNS = (
-    (r"(^|\.)(lora_|ia3_|hada_w)", "an adapter (LoRA, say), which changes a model and is none", _MERGE),
-    (r"(^|\.)_?flat_param(_\d+)?$", "a shard of a distributed (FSDP) run", _GATHER),
+    (r"(^|\.)(lora_|ia3_|hada_w)", "an adapter (LoRA, say), which changes a model and is none", MERGE),
+    (r"(^|\.)_?flat_param(_\d+)?$", "a shard of a distributed (FSDP) run", GATHER),
     (
         r"\.(SCB|absmax|quant_map|quant_state\..*|qweight|qzeros|g_idx|weight_format|_packed_params.*)$",
         "a quantised model (bitsandbytes, GPTQ…), whose weights are packed integers",
-        _UNQUANTISED,
+        UNQUANTISED,
     ),
     (
         r"relative_position_bias_table|relative_position_index|rel_pos_[hw]$|relative_bias_mlp|attn\.cpb_mlp",
@@ -65,8 +65,8 @@ SIGNS = (
 )
 # Tensors without values to compute with.
 _NO_VALUES: tuple[tuple[Callable[[Tensor], bool], str, str], ...] = (
-    (lambda tensor: isinstance(tensor, PackedTensor) or tensor.is_quantized, "quantised values", _UNQUANTISED),
-    (lambda tensor: type(tensor) not in {Tensor, Parameter}, "values of a class of their own", _GATHER),
+    (lambda tensor: isinstance(tensor, PackedTensor) or tensor.is_quantized, "quantised values", UNQUANTISED),
+    (lambda tensor: type(tensor) not in {Tensor, Parameter}, "values of a class of their own", GATHER),
     (lambda tensor: tensor.is_meta, "no values (meta tensors)", "Save the model after its weights are loaded."),
     (lambda tensor: tensor.layout != torch.strided, "sparse or nested values", "Save them with .to_dense()."),
 )
@@ -81,7 +81,7 @@ def check_plain(tensors: Tensors) -> None:
         if found := _matching(pattern, tensors):
             raise CheckpointError(f"it is {what} (it has {_some(found)}). {todo}")
     if _matching(_ATTENTION, tensors) and all(tensor.ndim < 2 for tensor in tensors.values()):
-        raise CheckpointError(f"it is a shard of a distributed (FSDP or ZeRO) run: all its tensors are flat. {_GATHER}")
+        raise CheckpointError(f"it is a shard of a distributed (FSDP or ZeRO) run: all its tensors are flat. {GATHER}")
     for shows, what, todo in _NO_VALUES:
         if found := [name for name, tensor in tensors.items() if shows(tensor)]:
             raise CheckpointError(f"{len(found)} of its tensors have {what}: {_some(found)}. {todo}")
@@ -117,8 +117,11 @@ def stored_once(tensor: Tensor) -> Tensor:
     return tensor[tuple(slice(0, 1) if stride == 0 else slice(None) for stride in tensor.stride())]
 
 
-def diagnosis(tensors: Tensors, known: Collection[str]) -> str:
-    """What a state dict is that no format recognises, and what to do, as a sentence on 'it'. known: the formats."""
+def diagnosis(tensors: Tensors, known: Collection[str], other_part: str) -> str:
+    """What a state dict is that no format recognises, and what to do, as a sentence on 'it'.
+
+    known: the formats. other_part: how to pass less of what the state dict is of.
+    """
     for pattern, what, todo in SIGNS:
         if found := _matching(pattern, tensors):
             return f"it is {what} (it has {_some(found)}). {todo}"
@@ -126,7 +129,7 @@ def diagnosis(tensors: Tensors, known: Collection[str]) -> str:
         return f"it is {what}; got {_some(sorted(tensors))}. {_OTHER}"
     return (
         f"it is not a Vision Transformer in a format that is known here ({', '.join(known)}); got "
-        f"{_some(sorted(tensors))}. If a ViT is in it under another name, name it after a '#': PATH#NAME."
+        f"{_some(sorted(tensors))}. If a ViT is in it under another name, {other_part}."
     )
 
 

@@ -289,3 +289,11 @@ def test_the_budget_is_that_of_the_models_device(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("vit_engine.planning.estimates.memory_budget", lambda device: asked.append(device) or 1 << 50)
     check_memory(RunPlan.asked(SPEC, device="cuda:1"), GRID)
     assert asked == [torch.device("cuda", 1)]
+
+
+def test_a_name_or_a_loaded_model_stands_for_its_spec() -> None:
+    loaded = ve.load_model("demo_vit_p16", device="cpu")
+    expected = ve.estimate(loaded.spec, 224)
+    assert ve.estimate("demo_vit_p16", 224) == ve.estimate(loaded, 224) == expected
+    with pytest.raises(ve.SpecError, match="did you mean 'demo_vit_p16'"):
+        ve.estimate("demo_vit_16", 224)

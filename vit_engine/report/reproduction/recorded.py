@@ -186,6 +186,12 @@ def weights_of(model: Mapping[str, Any]) -> tuple[str, str]:
     return weights.text("sha256") if weights.value.get("sha256") is not None else "", weights.text("part")
 
 
+def was_in_memory(model: Mapping[str, Any]) -> bool:
+    """Whether a recorded model was a torch.nn.Module, of which no file is known."""
+    weights = model.get("weights")
+    return isinstance(weights, dict) and weights.get("container") == "module"
+
+
 def seed_of(model: Mapping[str, Any]) -> int:
     """Of random weights; 0 for others."""
     part = _Part(f"model {str(model['model'])[:60]!r}", model)

@@ -15,11 +15,13 @@ from vit_engine.weights.formats import (
     mae,
     timm,
     torchvision,
+    vit_engine,
 )
 from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar
 
 # Asked in this order; the first that recognises a file converts it. Those with telling names come first.
 FORMATS: tuple[Format, ...] = (
+    vit_engine.FORMAT,
     torchvision.FORMAT,
     hf_dinov2.FORMAT,
     hf_deit.FORMAT,

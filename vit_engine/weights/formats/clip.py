@@ -52,12 +52,14 @@ def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
     conversion.rename(_RULES)
     hf_clip.add_axes(conversion)
     theirs = sidecar.config.get("model_type") == "open_clip"
+    live = sidecar.live
     sidecar = in_hugging_faces_words(sidecar) if theirs else sidecar
     # OpenAI's files come without a config.json, so one of another model lies there by chance.
     clips = str(sidecar.config.get("model_type", "")).startswith("clip")
     config = hf_clip.read_clip_config(sidecar if clips else Sidecar())
     config.check_agreement(conversion)
-    _check_known_activation(conversion, config)
+    if not live:
+        _check_known_activation(conversion, config)
     return config.metadata(
         conversion,
         family="clip",
@@ -65,7 +67,7 @@ def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
         resampling="antialias" if theirs else "bicubic",
         preprocessing=read_preprocessing(sidecar, hf_clip.PREPROCESSING),
         published=published.CLIP,
-        assumed=config.assumed(*_ASSUMED),
+        assumed_equations=config.assumed(*_ASSUMED),
     )
 
 

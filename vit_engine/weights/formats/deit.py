@@ -41,7 +41,8 @@ def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
         pooling="cls_dist" if "head_dist.weight" in conversion else "cls",
         resampling="bicubic",
         published=published.TIMM,
-        assumed=() if known else (ASSUMED_PLAIN if scaled else ASSUMED_RESAMPLING,),
+        assumed=() if known or scaled else (ASSUMED_RESAMPLING,),
+        assumed_equations=(ASSUMED_PLAIN,) if scaled and not known else (),
     )
 
 

@@ -57,7 +57,7 @@ def _convert(conversion: Conversion, _: Sidecar) -> Metadata:
         pooling=take_classifier(conversion),
         preprocessing=Preprocessing(interpolation="bilinear"),
         published=published.DINOV3,
-        assumed=_ASSUMED,
+        assumed_equations=_ASSUMED,
     )
 
 

@@ -74,7 +74,7 @@ def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
 def _architecture(conversion: Conversion, said: Description) -> published.Architecture:
     """What the architecture's name says, or most have, once the tensors are known to be of a plain model."""
     refuse_unusual(conversion)
-    if not said.source:
+    if not said.source or said.live:
         return published.Architecture(heads=None, mlp="gelu", norm_eps=1e-6)
     known = published.known_architecture(said.architecture, dim=conversion["cls_token"].shape[-1])
     if known is None:

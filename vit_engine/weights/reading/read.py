@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from vit_engine.errors import CheckpointError
 from vit_engine.weights.reading.folder import NAMES, CheckpointFiles, find_files
 from vit_engine.weights.reading.limits import check_within_limit, check_within_memory
@@ -26,13 +28,16 @@ class CheckpointFile:
     source: str  # where it is from, as messages name it: the path as its owner gave it, without '#part'
     name: str  # for people, of the model that is made of it
     content: Any = field(repr=False)  # what it holds, perhaps nested
-    container: str  # "safetensors", "torch" or "onnx"
-    sha256: str  # of the file, or of all shards one after another, by name
+    container: str  # "safetensors", "torch", "onnx" or "module"
+    sha256: str  # of the file, or of all shards one after another, by name; of a module's tensors
     path: Path | None = None  # of the file or folder
     config: Mapping[str, Any] = field(default_factory=dict)  # of the config.json that belongs to it
     preprocessor: Mapping[str, Any] = field(default_factory=dict)  # of its preprocessor_config.json
     part: str = ""  # of the content, as asked for
     graph: Graph | None = field(default=None, repr=False)  # of an ONNX file
+    module: nn.Module | None = field(default=None, repr=False)  # that it is the state of; it is never changed
+    left_out: tuple[tuple[str, str], ...] = ()  # (what, why) of what is beside the content
+    other_part: str = "name it after a '#': PATH#NAME"  # how to pass less of it, for messages
 
 
 def split_part(path: Path) -> tuple[Path, str]:

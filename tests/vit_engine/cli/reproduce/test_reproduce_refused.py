@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+import vit_engine as ve
 from tests.vit_engine.cli.reproduce.support import change, told
 from vit_engine.cli import main
 from vit_engine.report.bundle import as_zip
+from vit_engine.weights import weights_path
 
 
 @pytest.mark.parametrize(
@@ -61,3 +63,34 @@ def test_nothing_at_the_path_is_one_line(tmp_path: Path, capsys: pytest.CaptureF
     code, _, err = told(tmp_path / "none", capsys)
     assert code == 1
     assert "is not there; expected a run.json" in err
+
+
+def in_memory(folder: Path) -> None:
+    """As if the first model had been a module, which no name leads to."""
+    change(folder, "models", 0, "model", value="mine")
+    change(folder, "models", 0, "weights", "container", value="module")
+    change(folder, "panes", 0, "pane", value="mine:2:1")
+
+
+def test_a_module_in_memory_is_asked_for_its_weights(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    in_memory(copied)
+    code, lines, err = told(copied, capsys)
+    assert (code, lines) == (1, [])
+    assert "'mine' was a module in memory, and cannot be recomputed without its weights: save its state_dict()" in err
+
+
+def test_a_module_whose_weights_are_passed_is_held_to_its_numbers(
+    copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The sha256 of its tensors is no file's."""
+    in_memory(copied)
+    change(copied, "models", 0, "weights", "sha256", value="0" * 64)
+    spec = next(spec for spec in ve.list_models() if spec.name == "demo_vit_p8")
+    weights = weights_path(spec)
+    lines = told(copied, capsys, "--checkpoint", f"mine={weights}")[1]
+    checks = {line.partition(":")[0]: line for line in lines}
+    assert "sha256" not in checks["model mine"]
+    change(copied, "models", 0, "weights", "container", value="safetensors")
+    assert "sha256" in next(
+        line for line in told(copied, capsys, "--checkpoint", f"mine={weights}")[1] if "mine" in line
+    )

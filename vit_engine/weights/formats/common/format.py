@@ -17,6 +17,7 @@ class Sidecar:
     preprocessor: Mapping[str, Any] = field(default_factory=dict)  # preprocessor_config.json
     arguments: Mapping[str, Any] = field(default_factory=dict)  # of the training run, where the file holds them
     graph: bool = False  # whether the file has the model's graph, which shows its activation, eps and heads
+    live: bool = False  # a module in memory, which is asked afterwards what no tensor shows, and compared
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Metadata:
     published: Published = field(default_factory=dict)  # for advice only: the file need not be one of them
     rope_base: float | None = None  # of rotary positions whose periods the file lacks: they follow from it and heads
     assumed: tuple[str, ...] = ()  # from the family's published models, where nothing says it: sentences for the report
+    assumed_equations: tuple[str, ...] = ()  # those of them that a comparison with the original module would prove
     missing_info: str = ""  # a sentence; without it a file can only be the weights of a model that is known
 
 
@@ -48,6 +50,7 @@ class Format:
     convert: Callable[[Conversion, Sidecar], Metadata]
     config_file: str = ""  # that comes with the weights and says how many heads they have
     model_types: tuple[str, ...] = ()  # of a config.json of transformers, that this format converts
+    of_files: bool = True  # and not of modules in memory alone
 
 
 def named(*names: str, prefixes: Sequence[str] = ("",)) -> Callable[[Conversion, Sidecar], bool]:

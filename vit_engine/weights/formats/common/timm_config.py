@@ -25,6 +25,7 @@ class Description:
     options: Mapping[str, Any] = field(default_factory=dict)  # that changed its architecture: timm's model_args
     picture: Mapping[str, Any] = field(default_factory=dict)  # how it wants pictures, as in timm's pretrained_cfg
     labels: Any = None  # names of its classes, by number or in their order
+    live: bool = False  # of a module in memory, whose equations are read from it
 
     @property
     def pooling(self) -> str | None:
@@ -50,7 +51,8 @@ def describe(sidecar: Sidecar) -> Description | None:
         picture = _mapping(config, "pretrained_cfg") or config
         options = {"global_pool": config.get("global_pool"), **_mapping(config, "model_args")}
         labels = config.get("label_names") or picture.get("label_names") or picture.get("labels")
-        return Description("config.json", config["architecture"], options, picture, labels)
+        source = "the module" if sidecar.live else "config.json"
+        return Description(source, config["architecture"], options, picture, labels, sidecar.live)
     if arguments.keys() >= _TRAINING and isinstance(arguments["model"], str):
         # Those that were not given are None there, and then the architecture's own hold.
         options = {"global_pool": arguments.get("gp"), "img_size": arguments.get("img_size")}
