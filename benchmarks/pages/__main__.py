@@ -1,4 +1,4 @@
-"""What a change on the pages Compare and Heads costs: server seconds, bytes, and time until it is painted.
+"""What opening the dashboard and a change on Compare and Heads cost: server seconds, bytes, time until it is painted.
 
 python -m benchmarks.pages            everything, then benchmarks/PAGES.md: some minutes
 python -m benchmarks.pages --quick    in few runs; prints the tables and writes nothing
@@ -14,6 +14,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from benchmarks.pages.opening import measure_opening
 from benchmarks.pages.painted import paint, running
 from benchmarks.pages.plan import QUICK_REPEATS, REPEATS, View, views
 from benchmarks.pages.report import Measured, full_report
@@ -26,8 +27,10 @@ REPORT = ROOT / "benchmarks" / "PAGES.md"
 
 def main() -> None:
     quick = parse().quick
-    found, chromium = measure(views(), repeats=QUICK_REPEATS if quick else REPEATS)
-    report = full_report(found, describe_pages_machine(chromium))
+    repeats = QUICK_REPEATS if quick else REPEATS
+    opening = measure_opening(repeats=repeats)
+    found, chromium = measure(views(), repeats=repeats)
+    report = full_report(found, opening, describe_pages_machine(chromium))
     if quick:
         print(report)
         return

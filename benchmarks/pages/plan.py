@@ -15,6 +15,7 @@ REPEATS, QUICK_REPEATS = 6, 2  # of every change; three scales and three ways to
 SERVER_BARS = {224: 0.3, 480: 0.5}  # seconds, by short side
 PAINTED_BAR = 1.5  # seconds
 PAYLOAD_BAR = 1e6  # bytes
+OPENING_BAR = 1.15  # times what a minimal page of Streamlit's own takes
 
 Point = tuple[float, float]
 

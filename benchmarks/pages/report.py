@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.bars import Bar
+from benchmarks.pages.opening import LEAST, OURS
 from benchmarks.pages.painted import Painted
-from benchmarks.pages.plan import PAINTED_BAR, PAYLOAD_BAR, SERVER_BARS, View
+from benchmarks.pages.plan import OPENING_BAR, PAINTED_BAR, PAYLOAD_BAR, SERVER_BARS, View
 from benchmarks.pages.served import Served
 from benchmarks.report import bars_table, table
 from benchmarks.results import Spread
@@ -25,6 +26,9 @@ Each change is made {repeats} times, each time to another value.
 - **painted**: in a real, headless Chromium without a GPU, beside the server on the same machine: from the key or the
   press of the mouse until two frames after the chart's new colours were in the page. The way to the server and back,
   the browser's work, and the time that Streamlit waits for another key are in it.
+- **opening**: a first visit to Explore, in a browser context that has nothing of it yet, on a warm server: from
+  navigation until two frames after the large map was in the page. Beside it, in turns, a minimal Streamlit page with
+  one Plotly heatmap.
 - **chart**, **page**: bytes of the chart's JSON, and of all elements of page and sidebar, the most of any run.
   **sent**: bytes that came over the browser's websocket, the most of any run.
 
@@ -46,11 +50,12 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(statistics.median(values), min(values), max(values), len(values))
 
 
-def full_report(found: Sequence[Measured], machine: Mapping[str, Any]) -> str:
-    """The whole of PAGES.md. machine: what describe_pages_machine() says."""
+def full_report(found: Sequence[Measured], opening: Mapping[str, Sequence[float]], machine: Mapping[str, Any]) -> str:
+    """The whole of PAGES.md. opening: what measure_opening() says; machine: what describe_pages_machine() does."""
     repeats = max(len(served.seconds) for one in found for served in one.served.values())
     parts = [INTRODUCTION.format(repeats=repeats), machine_line(machine), "## Bars"]
-    parts.append(bars_table([bar for one in found for bar in bars(one)]))
+    parts.append(bars_table([opening_bar(opening), *(bar for one in found for bar in bars(one))]))
+    parts += ["## Opening", table(("", "painted ms"), [[name, _milliseconds(opening[name])] for name in opening])]
     for one in found:
         parts += [f"## {one.view}", view_table(one)]
     return "\n\n".join(parts) + "\n"
@@ -80,6 +85,12 @@ def bars(one: Measured) -> Iterator[Bar]:
         yield Bar(f"{side}, worst ({worst})", where, spreads[worst].most * 1e3, bound * 1e3, "ms")
     largest = max(one.served, key=lambda name: one.served[name].page_bytes)
     yield Bar(f"page ({largest})", where, one.served[largest].page_bytes / 1e3, PAYLOAD_BAR / 1e3, "kB")
+
+
+def opening_bar(opening: Mapping[str, Sequence[float]]) -> Bar:
+    """By medians."""
+    ours, least = (spread(opening[name]).median for name in (OURS, LEAST))
+    return Bar("opening, median", "Explore beside a minimal page", ours / least, OPENING_BAR, "×")
 
 
 def view_table(one: Measured) -> str:

@@ -22,6 +22,7 @@ from tests.benchmarks.support import MACHINE
 from vit_engine.analysis.comparison import Pane
 
 CHROMIUM = "7.8.9"
+OPENING = {"minimal page": (2.0, 4.0, 2.5), "dashboard": (2.0, 3.0, 5.0)}  # seconds
 
 
 def made(view: View) -> Measured:
@@ -61,7 +62,7 @@ def test_a_row_has_medians_with_the_worst_behind_them_and_the_most_bytes() -> No
 
 def test_the_report_says_how_often_on_what_and_what_is_met() -> None:
     machine = MACHINE | {"streamlit": "4.3", "plotly": "6.7", "Chromium": CHROMIUM}
-    text = report.full_report([made(plan.compare(224)), made(plan.heads(480))], machine)
+    text = report.full_report([made(plan.compare(224)), made(plan.heads(480))], OPENING, machine)
     assert "Each change is made 3 times" in text
     assert "2026-02-03: Abacus 9, 3 cores, 5 GiB, Linux x86_64; python 3.11.1, torch 2.1, " in text
     assert "streamlit 4.3, plotly 6.7, Chromium 7.8.9." in text
@@ -70,7 +71,14 @@ def test_the_report_says_how_often_on_what_and_what_is_met() -> None:
     )
     assert "| painted, worst (layer) | Heads at 60×60 | 1600.00 ms | ≤ 1500.00 ms | **missed by 6.7%** |" in text
     assert "| page (layer) | Heads at 60×60 | 400 kB | ≤ 1,000 kB | met, 60.0% to spare |" in text
-    assert text.index("## Bars") < text.index("## Compare, 4 panes at 28×28") < text.index("## Heads at 60×60")
+    assert "| opening, median | Explore beside a minimal page | 1.20× | ≤ 1.15× | **missed by 4.3%** |" in text
+    assert "| dashboard | 3,000 (5,000) |" in text
+    assert (
+        text.index("## Bars")
+        < text.index("## Opening")
+        < text.index("## Compare, 4 panes at 28×28")
+        < text.index("## Heads at 60×60")
+    )
 
 
 def test_no_step_chooses_what_is_chosen_already() -> None:
@@ -155,6 +163,7 @@ def ran(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
         return [made(view) for view in chosen], CHROMIUM
 
     monkeypatch.setattr(command, "measure", measure)
+    monkeypatch.setattr(command, "measure_opening", lambda **_: OPENING)
     monkeypatch.setattr(command, "ROOT", tmp_path)
     monkeypatch.setattr(command, "REPORT", tmp_path / "PAGES.md")
     return asked
@@ -170,5 +179,5 @@ def test_the_command_writes_one_file_and_the_quick_one_none(
     monkeypatch.setattr(sys, "argv", ["benchmarks.pages"])
     command.main()
     assert capsys.readouterr().out == "Written: PAGES.md.\n"
-    assert (tmp_path / "PAGES.md").read_text(encoding="utf-8").count("\n## ") == 1 + len(plan.views())
+    assert (tmp_path / "PAGES.md").read_text(encoding="utf-8").count("\n## ") == 2 + len(plan.views())
     assert ran == [plan.QUICK_REPEATS, plan.REPEATS]

@@ -52,10 +52,10 @@ def estimate(
 ) -> Estimate:
     """What attend() will take on a picture of this size; nothing is loaded and nothing is run.
 
-    spec: that of a model, a LoadedModel, or a name from list_models(). size: an int is the side of a square picture in pixels,
-    (height, width) is exact, both cropped to whole patches as prepare_image does it; or the grid of a prepared image.
-    layers, statistics: as in attend(). device, dtype: of the loaded model. Raises SpecError for what does not exist or
-    fit.
+    spec: that of a model, a LoadedModel, or a name from list_models(). size: an int is the side of a square picture in
+    pixels, (height, width) is exact, both cropped to whole patches as prepare_image does it; or the grid of a prepared
+    image. layers, statistics: as in attend(). device, dtype: of the loaded model. Raises SpecError for what does not
+    exist or fit.
     """
     spec = find_model(spec) if isinstance(spec, str) else spec.spec if isinstance(spec, LoadedModel) else spec
     run = RunPlan.asked(spec, layers=layers, statistics=statistics, device=device, dtype=dtype)
