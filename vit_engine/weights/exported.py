@@ -15,7 +15,7 @@ from vit_engine.weights.reading.onnx.attention import Attention, Tracer
 from vit_engine.weights.reading.onnx.embedding import embedding_parts
 from vit_engine.weights.reading.onnx.equations import activation, norm_eps
 from vit_engine.weights.reading.onnx.graph import Graph
-from vit_engine.weights.reading.onnx.names import named_parts, uses
+from vit_engine.weights.reading.onnx.names import Part, named_parts, uses
 
 WHY_BEHIND = "of what the graph computes from the model's tokens, and not of the model"
 WHY_ROTATION = "cosines or sines of rotary positions, which are computed for every size"
@@ -34,8 +34,10 @@ def name_tensors(conversion: Conversion, graph: Graph) -> None:
     """Tensors of the file become those of PyTorch's state dict; what shows no name keeps its own."""
     parts = list(embedding_parts(graph))
     taken = {key for part in parts for key in part.keys}
-    parts += [part for key in conversion.tensors if key not in taken for part in named_parts(graph, key)]
-    conversion.replace([part for part in parts if part != ((part.name,), part.name, None)])
+    for key in conversion.tensors:
+        found = [] if key in taken else named_parts(graph, key)
+        parts += [] if found == [Part((key,), key)] else found  # it has its name
+    conversion.replace(parts)
 
 
 def drop_others(conversion: Conversion, graph: Graph, attention: Collection[Attention]) -> None:

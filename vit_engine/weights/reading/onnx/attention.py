@@ -49,10 +49,11 @@ class Attention:
     values: Path
     factors: tuple[Factor, ...]
     masks: tuple[str, ...]
+    scaled: float | None = 1.0  # by the operator itself; None where it does so by the root of a head's width
 
     def scale(self, graph: Graph, head_dim: int) -> float | None:
         """By which scores are multiplied; None where it cannot be read from the graph."""
-        scale = 1.0
+        scale = head_dim**-0.5 if self.scaled is None else self.scaled
         for op, value in (*self.queries.factors, *self.keys.factors, *self.factors):
             by = factor(graph, value, head_dim)
             if not by:
@@ -155,7 +156,7 @@ class Tracer:
             return error
         if heads := attributes.get("q_num_heads"):
             queries.shapes.insert(0, (heads, -1))
-        return Attention(queries, keys, values, factors=(), masks=())
+        return Attention(queries, keys, values, factors=(), masks=(), scaled=attributes.get("scale"))
 
     def _path(self, value: str) -> Path:
         """CheckpointError where a value is not a projection, brought into heads."""
