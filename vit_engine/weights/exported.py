@@ -14,10 +14,14 @@ from vit_engine.weights.formats.common.format import Metadata
 from vit_engine.weights.reading.onnx.attention import Attention, Tracer
 from vit_engine.weights.reading.onnx.embedding import embedding_parts
 from vit_engine.weights.reading.onnx.equations import activation, norm_eps
-from vit_engine.weights.reading.onnx.graph import Graph
+from vit_engine.weights.reading.onnx.graph import Graph, is_own
 from vit_engine.weights.reading.onnx.names import Part, named_parts, uses
 
 WHY_BEHIND = "of what the graph computes from the model's tokens, and not of the model"
+ASSUMED_POSITIONS = (
+    "Its positions are those of the size that it was exported for: the exporter has folded them into one constant, "
+    "perhaps after resampling."
+)
 WHY_ROTATION = "cosines or sines of rotary positions, which are computed for every size"
 WHY_PLACES = "places of patches, of which rotary positions are computed for every size"
 WHY_MASK = "a mask of zeros"
@@ -67,6 +71,9 @@ def settle(metadata: Metadata, conversion: Conversion, graph: Graph, *, configur
     assumed = metadata.assumed
     if metadata.rope_base is not None and not _drop_rotations(conversion, graph, layers.values(), metadata, heads):
         assumed += () if configured else (f"Rotary positions have base {metadata.rope_base:g}.",)
+    positions = conversion.origins("pos_embed")
+    if len(positions) == 1 and not is_own(positions[0]):
+        assumed += (ASSUMED_POSITIONS,)
     shown = replace(metadata, norm_eps=_eps(conversion, graph), mlp=_mlp(conversion, graph), assumed=assumed)
     if configured:
         _check_agreement(metadata, shown)

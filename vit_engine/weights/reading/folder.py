@@ -24,7 +24,7 @@ _ONNX = ("model.onnx", "onnx/model.onnx")
 OPEN_CLIP = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 _SHARD = re.compile(r"(?P<stem>model|pytorch_model)-\d+-of-\d+\.(?P<suffix>safetensors|bin)")
 SUFFIXES = (".pth", ".pt", ".bin", ".safetensors", ".ckpt", ".tar", ".onnx")  # of weight files
-_IN_FOLDERS = {*SUFFIXES, ".pkl"}  # where a file that is alone may have one that is usually no weights'
+_IN_FOLDERS = {*SUFFIXES, ".pkl"} - {".onnx"}  # where a file that is alone may have one that is usually no weights'
 # What training leaves beside the weights.
 _BESIDE = re.compile(r"(optimizer|scheduler|scaler|rng_state.*|training_args|random_states.*)\.(pt|pth|bin|pkl)")
 _DISTRIBUTED = (
@@ -92,10 +92,11 @@ def read_json(path: Path) -> Mapping[str, Any]:
 
 def _main_file(folder: Path) -> Path:
     """The file, or the index, that stands for a folder's checkpoint."""
-    for name in (*NAMES, *OPEN_CLIP, *_ONNX):
+    for name in (*NAMES, *OPEN_CLIP):
         if (folder / name).exists():
             return folder / name
-    files = sorted(path for path in folder.iterdir() if path.is_file() and may_be_weights(path.name))
+    alone = (path for path in folder.iterdir() if path.is_file() and may_be_weights(path.name))
+    files = sorted(alone) or _exports(folder)
     if len(files) == 1:
         return files[0]
     if files:
@@ -108,6 +109,12 @@ def _main_file(folder: Path) -> Path:
         f"{', '.join(sorted(_IN_FOLDERS))}; got {listed(sorted(path.name for path in folder.iterdir()))}. "
         f"{_deeper(folder)}"
     )
+
+
+def _exports(folder: Path) -> list[Path]:
+    """ONNX files, which are asked for where there is nothing else: the one with the usual name, or all."""
+    usual = [folder / name for name in _ONNX if (folder / name).exists()]
+    return usual[:1] or sorted(folder.glob("*.onnx"))
 
 
 def may_be_weights(name: str) -> bool:
