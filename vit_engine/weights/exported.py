@@ -24,7 +24,7 @@ ASSUMED_POSITIONS = (
 )
 WHY_ROTATION = "cosines or sines of rotary positions, which are computed for every size"
 WHY_PLACES = "places of patches, of which rotary positions are computed for every size"
-WHY_MASK = "a mask of zeros"
+WHY_MASK = "of a mask that hides nothing"
 # The names that tensors have when they are converted.
 _OURS = re.compile(
     r"cls_token|dist_token|register_tokens|pos_embed|rope_periods|patch_embed\..*|norm_pre\..*|blocks\..*|norm\..*"
