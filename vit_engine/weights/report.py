@@ -13,8 +13,8 @@ class LoadReport:
     """Where weights came from and what was done with every tensor.
 
     source: a path, "random (seed N)", or of a module such as "timm VisionTransformer in memory". format: a name in
-    vit_engine.weights.formats, or "random". container: "safetensors", "torch" or "module"; empty for random weights.
-    sha256: of the file, or of all shards one after another; of a module, of its tensors' names, types, shapes and
+    vit_engine.weights.formats, or "random". container: "safetensors", "torch", "onnx" or "module"; empty for random
+    weights. sha256: of the file, or of all shards one after another; of a module, of its tensors' names, types, shapes and
     values; None for random weights. matched: parameters taken as they were. converted: (key in the file, parameter that
     it went into) of those renamed or changed. dropped: (key in the file, why) of those left out on purpose, and (what
     else is in the file, why) of all that is no part of the state dict. missing: parameters that the file lacks; loading

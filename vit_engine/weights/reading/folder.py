@@ -20,11 +20,12 @@ OPEN_CLIP_CONFIG = "open_clip_config.json"
 NAMES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 # As optimum and transformers.js name them, on the hub in a folder "onnx" beside what belongs to them.
 _EXPORTED = re.compile(r"(vision_|encoder_)?model(_\w+)?\.onnx")
+_EXPORT = ".onnx"
 _ONNX = ("model.onnx", "onnx/model.onnx")
 OPEN_CLIP = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 _SHARD = re.compile(r"(?P<stem>model|pytorch_model)-\d+-of-\d+\.(?P<suffix>safetensors|bin)")
 SUFFIXES = (".pth", ".pt", ".bin", ".safetensors", ".ckpt", ".tar", ".onnx")  # of weight files
-_IN_FOLDERS = {*SUFFIXES, ".pkl"} - {".onnx"}  # where a file that is alone may have one that is usually no weights'
+_IN_FOLDERS = {*SUFFIXES, ".pkl"}  # where a file that is alone may have one that is usually no weights'
 # What training leaves beside the weights.
 _BESIDE = re.compile(r"(optimizer|scheduler|scaler|rng_state.*|training_args|random_states.*)\.(pt|pth|bin|pkl)")
 _DISTRIBUTED = (
@@ -95,8 +96,8 @@ def _main_file(folder: Path) -> Path:
     for name in (*NAMES, *OPEN_CLIP):
         if (folder / name).exists():
             return folder / name
-    alone = (path for path in folder.iterdir() if path.is_file() and may_be_weights(path.name))
-    files = sorted(alone) or _exports(folder)
+    candidates = sorted(path for path in folder.iterdir() if path.is_file() and may_be_weights(path.name))
+    files = [path for path in candidates if path.suffix != _EXPORT] or _exports(folder)
     if len(files) == 1:
         return files[0]
     if files:
@@ -114,7 +115,7 @@ def _main_file(folder: Path) -> Path:
 def _exports(folder: Path) -> list[Path]:
     """ONNX files, which are asked for where there is nothing else: the one with the usual name, or all."""
     usual = [folder / name for name in _ONNX if (folder / name).exists()]
-    return usual[:1] or sorted(folder.glob("*.onnx"))
+    return usual[:1] or sorted(folder.glob(f"*{_EXPORT}"))
 
 
 def may_be_weights(name: str) -> bool:
