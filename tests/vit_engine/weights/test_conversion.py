@@ -111,7 +111,11 @@ def test_layers_are_counted_as_they_are_called() -> None:
 
 def test_a_tensor_may_become_several_and_be_a_part_of_another() -> None:
     conversion = Conversion({"a": torch.tensor([[1.0, 2.0]]), "b": torch.tensor([[3.0, 4.0]]), "c": torch.zeros(1)})
-    parts = [(("a",), "turned", lambda tensor: tensor.T), (("a",), "b", None), (("b", "a"), "both", torch.vstack)]
+    parts = [
+        (("a",), "turned", lambda tensor: tensor.T),
+        (("a",), "b", None),
+        (("b", "a"), "both", lambda *rows: torch.cat(rows)),
+    ]
     conversion.replace(parts)
     assert {name: tensor.tolist() for name, tensor in conversion.tensors.items()} == {
         "c": [0.0],
