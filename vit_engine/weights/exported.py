@@ -13,7 +13,7 @@ from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.common.format import Metadata
 from vit_engine.weights.reading.onnx.attention import Attention, Tracer
 from vit_engine.weights.reading.onnx.embedding import embedding_parts
-from vit_engine.weights.reading.onnx.equations import activation, norm_eps
+from vit_engine.weights.reading.onnx.equations import activation, check_patches, norm_eps
 from vit_engine.weights.reading.onnx.graph import Graph, is_own
 from vit_engine.weights.reading.onnx.names import Part, named_parts, uses
 
@@ -62,6 +62,8 @@ def settle(metadata: Metadata, conversion: Conversion, graph: Graph, *, configur
 
     configured: whether a configuration says it, which must not contradict the graph then: CheckpointError.
     """
+    for key in conversion.origins("patch_embed.proj.weight"):
+        check_patches(graph, key)
     found = list(Tracer(graph).all_attention())
     attention = [each for each in found if isinstance(each, Attention)]
     problems = [each for each in found if isinstance(each, CheckpointError)]

@@ -12,6 +12,7 @@ import torch
 from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
 from onnxruntime.quantization import quantize_dynamic
 from torch import Tensor, nn
+from torchvision.models import resnet18
 from transformers import Dinov2Config, Dinov2Model
 
 from tests.vit_engine.weights.formats.exports import change, export
@@ -171,7 +172,19 @@ def other_bias(graph: GraphProto) -> None:
     other.input[:] = ["blocks.0.attn.proj.bias" if "bias" in name else name for name in other.input]
 
 
+def overlapping(graph: GraphProto) -> None:
+    node = node_of(graph, "/patch_embed/proj/Conv")
+    next(each for each in node.attribute if each.name == "strides").ints[:] = [2, 2]
+
+
+def scaled_product(graph: GraphProto) -> None:
+    node = next(node for node in graph.node if node.op_type == "Gemm")
+    next(each for each in node.attribute if each.name == "alpha").f = 2.0
+
+
 REFUSED = {
+    "overlapping": (overlapping, r"its patches of 4×4 px are not side by side: they are taken at strides of 2, 2"),
+    "scaled-product": (scaled_product, r"is no Linear: it scales what it multiplies"),
     "scale": (scaled_otherwise, r"layer 0 scales its scores by 0\.707107; expected 1/√8, 0\.353553"),
     "swapped": (swapped, r"layer 0 takes queries, keys and values in another order"),
     "mask": (biased_scores, r"scores that are changed by Add"),
@@ -232,6 +245,13 @@ def test_a_configuration_that_contradicts_the_graph_is_refused(
     assert load_model(path, device="cpu").report.heads_from == "config.json"
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "dinov2", **DINOV2, **changes}))
     with pytest.raises(CheckpointError, match=message):
+        load_model(path, device="cpu")
+
+
+@pytest.mark.parametrize("exporter", ["torchscript", "dynamo"])
+def test_a_convolutional_network_is_refused_by_what_it_is(exporter: str, tmp_path: Path) -> None:
+    path = export(resnet18().eval(), tmp_path / "w.onnx", exporter, (32, 32))
+    with pytest.raises(CheckpointError, match=r"it is a convolutional network \(ResNet"):
         load_model(path, device="cpu")
 
 
