@@ -13,14 +13,18 @@ from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.common.format import Metadata
 from vit_engine.weights.reading.onnx.attention import Attention, Tracer
 from vit_engine.weights.reading.onnx.embedding import embedding_parts
-from vit_engine.weights.reading.onnx.equations import activation, norm_eps
-from vit_engine.weights.reading.onnx.graph import Graph
-from vit_engine.weights.reading.onnx.names import named_parts, uses
+from vit_engine.weights.reading.onnx.equations import activation, check_patches, norm_eps
+from vit_engine.weights.reading.onnx.graph import Graph, is_own
+from vit_engine.weights.reading.onnx.names import Part, named_parts, uses
 
 WHY_BEHIND = "of what the graph computes from the model's tokens, and not of the model"
+ASSUMED_POSITIONS = (
+    "Its positions are those of the size that it was exported for: the exporter has folded them into one constant, "
+    "perhaps after resampling."
+)
 WHY_ROTATION = "cosines or sines of rotary positions, which are computed for every size"
 WHY_PLACES = "places of patches, of which rotary positions are computed for every size"
-WHY_MASK = "a mask of zeros"
+WHY_MASK = "of a mask that hides nothing"
 # The names that tensors have when they are converted.
 _OURS = re.compile(
     r"cls_token|dist_token|register_tokens|pos_embed|rope_periods|patch_embed\..*|norm_pre\..*|blocks\..*|norm\..*"
@@ -34,8 +38,10 @@ def name_tensors(conversion: Conversion, graph: Graph) -> None:
     """Tensors of the file become those of PyTorch's state dict; what shows no name keeps its own."""
     parts = list(embedding_parts(graph))
     taken = {key for part in parts for key in part.keys}
-    parts += [part for key in conversion.tensors if key not in taken for part in named_parts(graph, key)]
-    conversion.replace([part for part in parts if part != ((part.name,), part.name, None)])
+    for key in conversion.tensors:
+        found = [] if key in taken else named_parts(graph, key)
+        parts += [] if found == [Part((key,), key)] else found  # it has its name
+    conversion.replace(parts)
 
 
 def drop_others(conversion: Conversion, graph: Graph, attention: Collection[Attention]) -> None:
@@ -56,6 +62,8 @@ def settle(metadata: Metadata, conversion: Conversion, graph: Graph, *, configur
 
     configured: whether a configuration says it, which must not contradict the graph then: CheckpointError.
     """
+    for key in conversion.origins("patch_embed.proj.weight"):
+        check_patches(graph, key)
     found = list(Tracer(graph).all_attention())
     attention = [each for each in found if isinstance(each, Attention)]
     problems = [each for each in found if isinstance(each, CheckpointError)]
@@ -65,6 +73,9 @@ def settle(metadata: Metadata, conversion: Conversion, graph: Graph, *, configur
     assumed = metadata.assumed
     if metadata.rope_base is not None and not _drop_rotations(conversion, graph, layers.values(), metadata, heads):
         assumed += () if configured else (f"Rotary positions have base {metadata.rope_base:g}.",)
+    positions = conversion.origins("pos_embed")
+    if len(positions) == 1 and not is_own(positions[0]):
+        assumed += (ASSUMED_POSITIONS,)
     shown = replace(metadata, norm_eps=_eps(conversion, graph), mlp=_mlp(conversion, graph), assumed=assumed)
     if configured:
         _check_agreement(metadata, shown)

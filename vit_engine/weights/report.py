@@ -13,19 +13,19 @@ class LoadReport:
     """Where weights came from and what was done with every tensor.
 
     source: a path, "random (seed N)", or of a module such as "timm VisionTransformer in memory". format: a name in
-    vit_engine.weights.formats, or "random". container: "safetensors", "torch" or "module"; empty for random weights.
-    sha256: of the file, or of all shards one after another; of a module, of its tensors' names, types, shapes and
-    values; None for random weights. matched: parameters taken as they were. converted: (key in the file, parameter that
-    it went into) of those renamed or changed. dropped: (key in the file, why) of those left out on purpose, and (what
-    else is in the file, why) of all that is no part of the state dict. missing: parameters that the file lacks; loading
-    fails if there are any. heads_from: what says how many heads there are, in words. native_grid: patches (rows, cols)
-    that the position embedding is of; pictures of any other grid have it resampled in the way named by resampling. None
-    and empty where positions are rotary, which are reckoned anew for every grid. assumed: what nothing says and was
-    taken from the published models of this format, a sentence each. part: of the file, in which the tensors are, as it
-    stands after '#' in a path ("teacher"); their keys are those within it. Empty where the file itself is a state dict.
-    dtypes: (type in the file, tensors of it) of the tensors that were taken; the model has float32. seed: of random
-    weights; None for others. verified: of a module, how well the model agrees with it, which both were run for; empty
-    where that could not be done, and of all that is no module.
+    vit_engine.weights.formats, or "random". container: "safetensors", "torch", "onnx" or "module"; empty for random
+    weights. sha256: of the file, or of all shards one after another; of a module, of its tensors' names, types, shapes
+    and values; None for random weights. matched: parameters taken as they were. converted: (key in the file, parameter
+    that it went into) of those renamed or changed. dropped: (key in the file, why) of those left out on purpose, and
+    (what else is in the file, why) of all that is no part of the state dict. missing: parameters that the file lacks;
+    loading fails if there are any. heads_from: what says how many heads there are, in words. native_grid: patches
+    (rows, cols) that the position embedding is of; pictures of any other grid have it resampled in the way named by
+    resampling. None and empty where positions are rotary, which are reckoned anew for every grid. assumed: what nothing
+    says and was taken from the published models of this format, a sentence each. part: of the file, in which the
+    tensors are, as it stands after '#' in a path ("teacher"); their keys are those within it. Empty where the file
+    itself is a state dict. dtypes: (type in the file, tensors of it) of the tensors that were taken; the model has
+    float32. seed: of random weights; None for others. verified: of a module, how well the model agrees with it, which
+    both were run for; empty where that could not be done, and of all that is no module.
     """
 
     source: str

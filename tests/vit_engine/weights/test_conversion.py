@@ -107,3 +107,22 @@ def test_what_is_missing_or_does_not_fit_together_is_refused_by_name() -> None:
 def test_layers_are_counted_as_they_are_called() -> None:
     conversion = Conversion(numbered("blocks.0.x", "blocks.11.x", "blocks.2.x", "blocks.2.y", "other.5.x"))
     assert list(conversion.layers()) == [0, 2, 11]
+
+
+def test_a_tensor_may_become_several_and_be_a_part_of_another() -> None:
+    conversion = Conversion({"a": torch.tensor([[1.0, 2.0]]), "b": torch.tensor([[3.0, 4.0]]), "c": torch.zeros(1)})
+    parts = [
+        (("a",), "turned", lambda tensor: tensor.T),
+        (("a",), "b", None),
+        (("b", "a"), "both", lambda *rows: torch.cat(rows)),
+    ]
+    conversion.replace(parts)
+    assert {name: tensor.tolist() for name, tensor in conversion.tensors.items()} == {
+        "c": [0.0],
+        "turned": [[1.0], [2.0]],
+        "b": [[1.0, 2.0]],
+        "both": [[3.0, 4.0], [1.0, 2.0]],
+    }
+    assert conversion.origins("both") == ("b", "a")
+    assert conversion.matched == ("c",)
+    assert set(conversion.converted) == {("a", "turned"), ("a", "b"), ("b", "both"), ("a", "both")}

@@ -20,6 +20,7 @@ OPEN_CLIP_CONFIG = "open_clip_config.json"
 NAMES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 # As optimum and transformers.js name them, on the hub in a folder "onnx" beside what belongs to them.
 _EXPORTED = re.compile(r"(vision_|encoder_)?model(_\w+)?\.onnx")
+_EXPORT = ".onnx"
 _ONNX = ("model.onnx", "onnx/model.onnx")
 OPEN_CLIP = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 _SHARD = re.compile(r"(?P<stem>model|pytorch_model)-\d+-of-\d+\.(?P<suffix>safetensors|bin)")
@@ -92,10 +93,11 @@ def read_json(path: Path) -> Mapping[str, Any]:
 
 def _main_file(folder: Path) -> Path:
     """The file, or the index, that stands for a folder's checkpoint."""
-    for name in (*NAMES, *OPEN_CLIP, *_ONNX):
+    for name in (*NAMES, *OPEN_CLIP):
         if (folder / name).exists():
             return folder / name
-    files = sorted(path for path in folder.iterdir() if path.is_file() and may_be_weights(path.name))
+    candidates = sorted(path for path in folder.iterdir() if path.is_file() and may_be_weights(path.name))
+    files = [path for path in candidates if path.suffix != _EXPORT] or _exports(folder)
     if len(files) == 1:
         return files[0]
     if files:
@@ -108,6 +110,12 @@ def _main_file(folder: Path) -> Path:
         f"{', '.join(sorted(_IN_FOLDERS))}; got {listed(sorted(path.name for path in folder.iterdir()))}. "
         f"{_deeper(folder)}"
     )
+
+
+def _exports(folder: Path) -> list[Path]:
+    """ONNX files, which are asked for where there is nothing else: the one with the usual name, or all."""
+    usual = [folder / name for name in _ONNX if (folder / name).exists()]
+    return usual[:1] or sorted(folder.glob(f"*{_EXPORT}"))
 
 
 def may_be_weights(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Reading checkpoints: safetensors, or PyTorch files as data. Nothing else, ever, and nothing in them is run."""
+"""Reading checkpoints: safetensors, PyTorch files and ONNX files as data. Nothing in them is run."""
 
 import hashlib
 import os

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.vit_engine.weights.reading.hostile import FILES, HARMLESS
+from tests.vit_engine.weights.reading.hostile_onnx import ONNX_FILES
 from tests.vit_engine.weights.reading.hostile_tensors import TENSOR_FILES
 
 ROOT = Path(__file__).parents[4]
@@ -25,7 +26,7 @@ class Measured(NamedTuple):
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Measured]:
     folder = tmp_path_factory.mktemp("hostile")
-    files = FILES | TENSOR_FILES | HARMLESS
+    files = FILES | TENSOR_FILES | ONNX_FILES | HARMLESS
     paths = [folder / name for name in files]
     for path, write in zip(paths, files.values(), strict=True):
         write(path)
@@ -36,7 +37,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Measured]:
     return dict(zip(files, lines, strict=True))
 
 
-@pytest.mark.parametrize("name", FILES | TENSOR_FILES)
+@pytest.mark.parametrize("name", FILES | TENSOR_FILES | ONNX_FILES)
 def test_a_hostile_file_is_refused_at_little_cost(measured: dict[str, Measured], name: str) -> None:
     said, memory, seconds = measured[name]
     assert said.startswith(("CheckpointError: ", "ResourceError: ")), said[:500]

@@ -10,6 +10,8 @@ from vit_engine.weights.reading.onnx.names import uses
 from vit_engine.weights.reading.onnx.scalars import factor, number, shape_asked_for
 
 _MOVED = {"Identity", "Cast", "Transpose", "Squeeze", "Unsqueeze", "Dropout"}
+_SPREAD = {"Identity", "Cast", "Expand", "Reshape", "Unsqueeze", "Squeeze"}  # which leave zeros what they are
+_DEEPEST_MASK = 5  # nodes that choose between others
 _LONGEST_PATH = 100  # nodes from a projection to attention; rotary positions take twenty
 _NEGATIVE_AXES = 13  # the version of ONNX since which a Softmax is along the last axis where nothing is said
 _ROTATED = {"Concat", "Neg"}  # by rotary positions
@@ -49,10 +51,11 @@ class Attention:
     values: Path
     factors: tuple[Factor, ...]
     masks: tuple[str, ...]
+    scaled: float | None = 1.0  # by the operator itself; None where it does so by the root of a head's width
 
     def scale(self, graph: Graph, head_dim: int) -> float | None:
         """By which scores are multiplied; None where it cannot be read from the graph."""
-        scale = 1.0
+        scale = head_dim**-0.5 if self.scaled is None else self.scaled
         for op, value in (*self.queries.factors, *self.keys.factors, *self.factors):
             by = factor(graph, value, head_dim)
             if not by:
@@ -66,6 +69,7 @@ class Tracer:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
+        self._seen: dict[str, tuple[bool, bool]] = {}
         self._weights = {
             use.node: key
             for key, tensor in graph.tensors.items()
@@ -127,22 +131,39 @@ class Tracer:
             elif node.op in {"Mul", "Div"} and (scaled := self._scaled(node)):
                 value, by = scaled
                 factors.append((node.op, by))
-            elif node.op == "Add" and (mask := self._mask(node)):
-                masks.append(mask)
-                value = next(each for each in node.inputs if self._graph.tensor_behind(each) != mask)
+            elif node.op == "Add" and (zeros := [each for each in node.inputs if self._zeros(each)]):
+                masks += self._zeros(zeros[0])
+                value = next(each for each in node.inputs if each != zeros[0])
             else:
                 raise _unusual(softmax, f"has scores that are changed by {node.op}")
         if node is None or node.op != "MatMul":
             raise _unusual(softmax, "is of no product of queries and keys")
         return node, factors, masks
 
-    def _mask(self, node: Node) -> str:
-        """The tensor of zeros that is added; empty where anything else is."""
-        for value in node.inputs:
-            key = self._graph.tensor_behind(value)
-            if key and not self._graph.tensors[key].any():
-                return key
-        return ""
+    def _zeros(self, value: str, depth: int = 0) -> set[str]:
+        """The tensors of the file that a mask of nothing but zeros is made of; none where it is anything else."""
+        key = self._graph.tensor_behind(value, _SPREAD)
+        if key:
+            return set() if self._filled(key)[0] else {key}
+        node = self._graph.producers.get(value)
+        if node is None or depth > _DEEPEST_MASK:
+            return set()
+        if node.op in _SPREAD:
+            return self._zeros(node.inputs[0], depth + 1)
+        condition = self._graph.tensor_behind(node.inputs[0], _SPREAD) if node.op == "Where" else ""
+        if not condition:
+            return set()
+        some, every = self._filled(condition)
+        chosen = node.inputs[1] if every else "" if some else node.inputs[2]
+        zeros = self._zeros(chosen, depth + 1) if chosen else set()
+        return {condition, *zeros} if zeros else set()
+
+    def _filled(self, key: str) -> tuple[bool, bool]:
+        """Whether any, and whether all values of a tensor are other than zero; looked at once."""
+        if key not in self._seen:
+            values = self._graph.tensors[key].bool()
+            self._seen[key] = bool(values.any()), bool(values.all())
+        return self._seen[key]
 
     def _whole(self, node: Node) -> Attention | CheckpointError:
         """Of the operator that does all of it, since ONNX 23."""
@@ -155,7 +176,7 @@ class Tracer:
             return error
         if heads := attributes.get("q_num_heads"):
             queries.shapes.insert(0, (heads, -1))
-        return Attention(queries, keys, values, factors=(), masks=())
+        return Attention(queries, keys, values, factors=(), masks=(), scaled=attributes.get("scale"))
 
     def _path(self, value: str) -> Path:
         """CheckpointError where a value is not a projection, brought into heads."""

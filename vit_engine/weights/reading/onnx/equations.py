@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from vit_engine.errors import CheckpointError
-from vit_engine.weights.reading.listing import shorten
+from vit_engine.weights.reading.listing import listed, shorten
 from vit_engine.weights.reading.onnx.graph import Graph, Node
 from vit_engine.weights.reading.onnx.names import uses
 from vit_engine.weights.reading.onnx.scalars import number
@@ -12,6 +12,18 @@ _MOST_NODES = 30  # between the two Linears of an MLP; a GELU in pieces has eigh
 _QUICK = 1.702
 _CLOSE = 1e-2  # of constants; half precision rounds them
 _UNKNOWN = ("Relu", "LeakyRelu", "Elu", "Celu", "Selu", "HardSwish", "HardSigmoid", "Softplus", "Mish", "Sin")
+
+
+def check_patches(graph: Graph, key: str) -> None:
+    """CheckpointError unless patches lie side by side: what overlaps has the same weights, and another grid."""
+    sides = list(graph.tensors[key].shape[2:])
+    for given in (use.node.attributes for use in uses(graph, key) if use.node.op == "Conv"):
+        plain = given.get("auto_pad", b"NOTSET") in {b"NOTSET", b"VALID"} and not any(given.get("pads", ()))
+        if given.get("strides") != sides or not plain or set(given.get("dilations", [1])) != {1}:
+            raise CheckpointError(
+                f"its patches of {'×'.join(map(str, sides))} px are not side by side: they are taken at strides of "
+                f"{listed(given.get('strides', [1]))}, padded by {listed(given.get('pads', [0]))}. Pass a plain ViT."
+            )
 
 
 def norm_eps(graph: Graph, key: str) -> set[float]:

@@ -79,6 +79,9 @@ def named_parts(graph: Graph, key: str) -> list[Part]:
 def _part(graph: Graph, key: str, use: Use, *, shared: bool) -> Part | None:
     """shared: between modules, so that an own name is that of one of them, but for those that aliases have."""
     axes = graph.tensors[key].ndim
+    given = use.node.attributes
+    if use.node.op == "Gemm" and (given.get("alpha", 1), given.get("beta", 1), given.get("transA", 0)) != (1, 1, 0):
+        raise CheckpointError(f"its node {shorten(use.node.name)!r} is no Linear: it scales what it multiplies.")
     own = use.value if is_own(use.value) else ""
     alone = not shared or use.value not in graph.tensors
     name = (alone and own) or _by_bias(graph, use) or _by_module(use, axes) or own
