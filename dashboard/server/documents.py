@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import config
 
 from dashboard import keys
-from dashboard.server.preloads import preload_links
+from dashboard.server.first_paint import first_paint_script
 from dashboard.server.responses import header_values
 
 # Pages are one level below the root, wherever a proxy has put that: their folder is the root.
@@ -47,10 +47,9 @@ _HISTORY = """
   history.replaceState = () => {};
 })();
 """
-SCRIPT = f"<script>{_SERVER}{_HISTORY % keys.ADDRESS_SEEN}</script>".encode()
+_FIRST_PAINT = first_paint_script(Path(streamlit.__file__).parent / "static")
+SCRIPT = f"<script>{_SERVER}{_HISTORY % keys.ADDRESS_SEEN}{_FIRST_PAINT}</script>".encode()
 _BEFORE = b'<script type="module"'
-_END = b"</head>"
-PRELOADS = preload_links(Path(streamlit.__file__).parent / "static")
 _CONDITIONS = {b"accept-encoding", b"if-none-match", b"if-modified-since", b"if-range", b"range"}
 
 
@@ -94,7 +93,7 @@ class _Rewriter:
                 await self._send_page(self._start)
 
     async def _send_page(self, start: Message) -> None:
-        body = self._body.replace(_BEFORE, SCRIPT + _BEFORE, 1).replace(_END, PRELOADS + _END, 1)
+        body = self._body.replace(_BEFORE, SCRIPT + _BEFORE, 1)
         headers = MutableHeaders(raw=list(start["headers"]))
         headers["content-length"] = str(len(body))
         for name in ("etag", "last-modified", "accept-ranges"):  # of the file as it was

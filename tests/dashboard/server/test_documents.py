@@ -1,9 +1,12 @@
 """Streamlit's page says where its server is; nothing else is changed."""
 
+from pathlib import Path
+
 import pytest
 
 from dashboard.server import documents
 from dashboard.server.documents import SCRIPT, ServerInPage
+from dashboard.server.first_paint import first_paint_script
 from tests.dashboard.server.asgi import Inner, answer, call, headers, http_scope, text
 
 PAGE = b'<head><script>1</script><script type="module" src="./static/js/index.js"></script></head>'
@@ -55,3 +58,11 @@ def test_pages_below_a_base_path_too(monkeypatch: pytest.MonkeyPatch, path: str,
     monkeypatch.setattr(documents.config, "get_option", {"server.baseUrlPath": "/lab/vit/"}.__getitem__)
     sent = call(ServerInPage(Inner(*answer(PAGE, content_type="text/html"))), http_scope(path, headers=BROWSER))
     assert text(sent).count("BACKEND_BASE_URL") == changed
+
+
+def test_the_script_that_paints_the_map_first_names_plotlys_module_where_there_is_one(tmp_path: Path) -> None:
+    assert b"./static/js/PlotlyChart." in SCRIPT
+    assert first_paint_script(tmp_path) == ""
+    (tmp_path / "static" / "js").mkdir(parents=True)
+    (tmp_path / "static" / "js" / "PlotlyChart.a1.js").touch()
+    assert '"./static/js/PlotlyChart.a1.js"' in first_paint_script(tmp_path)

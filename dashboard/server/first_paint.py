@@ -1,0 +1,61 @@
+"""A script for Streamlit's document that has a visitor see the large map first, and the rest of the page after it.
+
+Streamlit draws all that a run sends at once: the map would wait for the other charts, the table, and their code. So
+what comes behind the map's chart is held in the page until the map is painted, once for each load of the page. Nothing
+is lost or overtaken: to Streamlit the server was slower. Plotly's module takes a third of a second to run: it is
+fetched from the start, and runs while the page waits for the server's first answer.
+"""
+
+from pathlib import Path
+
+from dashboard import keys
+
+_LONGEST = 4000  # milliseconds that messages are held where no map is painted
+_LARGE = 4000  # bytes that a message with a chart has at least
+_SCRIPT = """
+(() => {
+  const plotly = "./static/js/%(plotly)s";
+  document.head.append(Object.assign(document.createElement("link"), { rel: "modulepreload", href: plotly }));
+  const Socket = window.WebSocket, map = ".st-key-%(key)s .heatmaplayer image";
+  const painted = (then) => {
+    const end = () => { clearTimeout(late); frames = Infinity; then(); };
+    const late = setTimeout(end, %(longest)d);
+    let frames = 0;  // since the map's picture was there: in the second one it has been on the screen
+    const look = () => {
+      if (document.querySelector(map)) frames += 1;
+      if (frames < 3) requestAnimationFrame(look); else if (frames < Infinity) setTimeout(end);
+    };
+    look();
+  };
+  const hasMap = (data) =>
+    !document.hidden && data.byteLength > %(large)d && new TextDecoder("latin1").decode(data).includes("-%(key)s");
+  const mapFirst = (listener) => {
+    let held = null, done = false;
+    return (event) => {
+      if (held) { held.push(event); return; }
+      listener(event);
+      if (done || !hasMap(event.data)) return;
+      done = true;
+      held = [];
+      painted(() => { const events = held; held = null; events.forEach(listener); });
+    };
+  };
+  window.WebSocket = class extends Socket {
+    constructor(...address) {
+      super(...address);
+      window.WebSocket = Socket;  // a connection that is made again has a page that is drawn
+      super.addEventListener("open", () => import(plotly), { once: true });
+    }
+    addEventListener(kind, listener, ...options) {
+      super.addEventListener(kind, kind === "message" ? mapFirst(listener) : listener, ...options);
+    }
+  };
+})();
+"""
+
+
+def first_paint_script(static: Path) -> str:
+    """The script's text; empty where Streamlit's parts have other names. static: the folder of what it serves."""
+    plotly = sorted(path.name for path in (static / "static" / "js").glob("PlotlyChart.*.js"))
+    values = {"key": keys.OVERLAY, "longest": _LONGEST, "large": _LARGE}
+    return _SCRIPT % {**values, "plotly": plotly[0]} if plotly else ""
