@@ -58,5 +58,5 @@ def progress(name: str, *, cancel: str = keys.CANCEL_DOWNLOAD) -> None:
             on_click=downloads.cancel_download,
             args=(name,),
             icon=":material/close:",
-            help="What has come is kept: the next download goes on from there.",
+            help="Where the source allows it, the next download goes on from what has come.",
         )
