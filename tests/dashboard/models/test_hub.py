@@ -128,6 +128,18 @@ def test_a_link_to_what_is_not_here_asks_before_it_downloads(hub: Hub) -> None:
     assert set(hub.fetched()) == {"config.json"}
 
 
+def test_what_was_downloaded_here_is_known_by_its_name_without_the_hub(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched = watch_downloads(monkeypatch, source(hub))
+    looked_up(NAME).button(key=keys.DOWNLOAD_HUB_MODEL).click().run()
+    assert watched.wait_for_the_end() is None
+    hub.status = 503
+    at = looked_up(NAME)
+    assert not at.error
+    assert keys.ADD_CHECKPOINT in button_keys(at)
+
+
 @pytest.mark.usefixtures("hub")
 def test_a_pane_of_compare_is_of_the_hub() -> None:
     name = download()
