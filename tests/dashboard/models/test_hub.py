@@ -128,6 +128,19 @@ def test_a_link_to_what_is_not_here_asks_before_it_downloads(hub: Hub) -> None:
     assert set(hub.fetched()) == {"config.json"}
 
 
+def test_a_link_without_a_commit_says_so_and_has_its_name_filled_in(hub: Hub) -> None:
+    name = download()
+    hub.asked.clear()
+    at = open_small(model=f"hf:{NAME}")
+    assert "names no commit" in at.warning.values[0]
+    assert "not on this server" not in at.warning.values[0]
+    assert hub.asked == []
+    at.switch_page("views/models.py").run()
+    assert at.text_input(key=keys.HUB_MODEL).value == f"hf:{NAME}"
+    at.button(key=keys.ADD_CHECKPOINT).click().run()
+    assert name in catalogue.models()
+
+
 def test_what_was_downloaded_here_is_known_by_its_name_without_the_hub(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
