@@ -26,7 +26,7 @@ def assert_shows(at: AppTest, selection: Selection) -> None:
     trace = small_trace(picture=selection.picture, model=selection.model, size=selection.size)
     layer = trace.spec.depth - 1 if selection.layer is None else selection.layer
     head = selection.head if selection.one_head is None else selection.one_head
-    assert_drawn(at, trace, layer=layer, head=head)
+    assert_drawn(at, trace, layer=layer, head=head, own_scale=selection.scale == "own")
     assert (at.selectbox(key=keys.MODEL).value, at.selectbox(key=keys.SIZE).value) == (selection.model, selection.size)
     assert at.slider(key=keys.LAYER).value == layer
 
