@@ -154,6 +154,18 @@ def test_what_was_downloaded_here_is_known_by_its_name_without_the_hub(
 
 
 @pytest.mark.usefixtures("hub")
+def test_what_was_removed_is_no_longer_said_to_be_added() -> None:
+    name = download()
+    at = looked_up(NAME)
+    at.button(key=keys.ADD_CHECKPOINT).click().run()
+    assert "Added as" in at.success.values[0]
+    at.session_state[keys.SHOWN_MODEL] = name
+    at.run().button(key=keys.REMOVE_MODEL).click().run()
+    assert keys.ADD_CHECKPOINT in button_keys(at)
+    assert not at.success
+
+
+@pytest.mark.usefixtures("hub")
 def test_a_pane_of_compare_is_of_the_hub() -> None:
     name = download()
     at = open_app(picture="scene_1", size="96", pane=[f"{name}:1:mean", "demo_vit_p8:5:mean"])
