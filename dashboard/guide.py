@@ -16,19 +16,26 @@ The maps show, for one query token, the weights that it gives to the patches.
 **The first view** is of DINOv2 ViT-S/14 where its weights are here: a model that was trained on photographs, without
 labels. Head 4 of layer 10 keeps to what a picture is of: of its attention for the CLS token, 72 % is on the astronaut's
 head, which is 7 % of the picture. The demo models were trained on generated scenes, and follow contrast.
+
 **Query.** CLS to begin with. Click a patch in the large picture to see where that patch attends.
+
 **Layer and head.** The slider and the row of heads, or a click on a small map. Mean, maximum and minimum are taken
 over heads, patch by patch. Layers and heads count from 0, as in the API.
+
 **Method.** What the maps are of. The question mark beside it says what each method shows and where it is from.
+
 **Colour.** From 0 to a percentile of the values. On the shared scale the same colour is the same weight in every head
 of a layer; on its own scale each head's pattern is seen best.
+
 **Compare.** Panes of one picture share one query *point*: each model takes the patch that it falls in. On the shared
 scale the same colour is the same attention per area, because a weight is one patch's, and patches differ in size. For
 differences and agreement each map is normalised to sum 1 over the patches and brought to a common grid, each patch
 shared out by area, so that no mass is lost. A mask is the smallest set of patches that holds the chosen share of the
 mass; patches of equal weight stay together.
+
 **Heads.** Distances between heads are Jensen-Shannon divergences of their maps for the query, in bits; groups are
 clustered by average linkage on its square root.
+
 **The link** in the address bar reopens exactly this view. An uploaded picture stays with this server for a while.
 
 Nothing here is an approximation: every row is the softmax of the model's own scores, and the statistics are of all

@@ -20,7 +20,7 @@ from vit_engine.analysis.comparison import FILE_PREFIX
 from vit_engine.progress import Progress
 
 _ASKED = "_heads_asked"  # session state: the checkpoint that the heads were chosen for
-_DONE = "_checkpoint_done"  # session state: (checkpoint, what came of the last button)
+_DONE = "_checkpoint_done"  # session state: (checkpoint, models that the last button added, what came of it)
 
 
 def show(name: str, listed: Sequence[str] = (), *, add: bool = False) -> None:
@@ -38,8 +38,8 @@ def show(name: str, listed: Sequence[str] = (), *, add: bool = False) -> None:
         if found is None:
             return
         _buttons(found, listed, add=add and found.spec is not None)
-        checkpoint, words = st.session_state.get(_DONE, ("", ""))
-        if checkpoint == name:
+        checkpoint, added, words = st.session_state.get(_DONE, ("", (), ""))
+        if checkpoint == name and (not added or catalogue.models().keys() & set(added)):
             st.success(words, icon=":material/check:")
         model_facts.show(model_facts.of_spec(found.architecture, heads=found.spec is not None))
         with st.expander("What was done with every tensor", icon=":material/fact_check:", expanded=True):
@@ -121,8 +121,9 @@ def _buttons(found: Inspected, listed: Sequence[str], *, add: bool) -> None:
             open_button(found.name, key=keys.OPEN_CHECKPOINT)
         elif _add_button(disabled=found.spec is None) or add:
             with _reporting([found.display_name]) as progress:
-                title = user_models.add(found.name, progress).title
-                _tell(f"Added as **{plain(title)}**: choose it in the sidebar, in every session of this server.")
+                added = user_models.add(found.name, progress)
+                words = f"Added as **{plain(added.title)}**: choose it in the sidebar, in every session of this server."
+                _tell(words, [added.name])
         for run in runs:
             if found.display_name in run.names:
                 _offer_series(run, found)
@@ -149,10 +150,10 @@ def _offer_series(run: Series, found: Inspected) -> None:
     with _reporting(run.names) as progress:
         added = catalogue.add_series(run, found.name, progress)
         left = "  \n".join(f"Left out: {plain(name)}, {plain(why)}" for name, why in added.left_out)
-        _tell(f"Added {len(added.names)} models of **{plain(run.run)}**.  \n{left}".rstrip())
+        _tell(f"Added {len(added.names)} models of **{plain(run.run)}**.  \n{left}".rstrip(), added.names)
 
 
-def _tell(words: str) -> None:
-    """Redraw the page with the current models, and say what was done."""
-    st.session_state[_DONE] = (st.session_state[_ASKED], words)
+def _tell(words: str, added: Sequence[str]) -> None:
+    """Redraw the page with the current models, and say what was done, as long as one that was added is there."""
+    st.session_state[_DONE] = (st.session_state[_ASKED], tuple(added), words)
     st.rerun()

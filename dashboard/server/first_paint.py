@@ -12,6 +12,8 @@ from dashboard import keys
 
 _LONGEST = 4000  # milliseconds that messages are held where no map is painted
 _LARGE = 4000  # bytes that a message with a chart has at least
+# Streamlit's name for the map's chart. The style sheet has the key alone.
+MAP_ID = rf"\$\$ID-[0-9a-f]+-{keys.OVERLAY}"
 _SCRIPT = """
 (() => {
   const plotly = "./static/js/%(plotly)s";
@@ -28,7 +30,7 @@ _SCRIPT = """
     look();
   };
   const hasMap = (data) =>
-    !document.hidden && data.byteLength > %(large)d && new TextDecoder("latin1").decode(data).includes("-%(key)s");
+    !document.hidden && data.byteLength > %(large)d && /%(id)s/.test(new TextDecoder("latin1").decode(data));
   const mapFirst = (listener) => {
     let held = null, done = false;
     return (event) => {
@@ -57,5 +59,5 @@ _SCRIPT = """
 def first_paint_script(static: Path) -> str:
     """The script's text; empty where Streamlit's parts have other names. static: the folder of what it serves."""
     plotly = sorted(path.name for path in (static / "static" / "js").glob("PlotlyChart.*.js"))
-    values = {"key": keys.OVERLAY, "longest": _LONGEST, "large": _LARGE}
+    values = {"key": keys.OVERLAY, "id": MAP_ID, "longest": _LONGEST, "large": _LARGE}
     return _SCRIPT % {**values, "plotly": plotly[0]} if plotly else ""

@@ -1,6 +1,7 @@
 """Downloads of weights: in the background, seen by all sessions, stopped by any."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import vit_engine as ve
@@ -27,9 +28,14 @@ def start_download(spec: ve.ModelSpec) -> None:
 
 def start_hub_download(model: HubModel) -> None:
     """The same of a model on the Hugging Face hub, under its source, "hf:org/name@commit"."""
-    name = HubName(model.name.repo, model.commit)
-    # Described again: what was missing when somebody looked it up may have come since, or gone.
-    _start(model.source, lambda report: fetch_hub_model(describe_hub_model(name), progress=report))
+    commit = HubName(model.name.repo, model.commit)
+
+    def get(report: Progress) -> Path:
+        # Described again: what was missing when somebody looked it up may have come since, or gone. But under the name
+        # that was asked for, so that the cache knows its commit also where the hub cannot be reached.
+        return fetch_hub_model(replace(describe_hub_model(commit), name=model.name), progress=report)
+
+    _start(model.source, get)
 
 
 def _start(name: str, get: Callable[[Progress], Path]) -> None:

@@ -8,6 +8,7 @@ import streamlit as st
 import vit_engine as ve
 from dashboard.services import limits
 from dashboard.services.checkpoints import user_models
+from dashboard.services.checkpoints.folder import Stamp, stamp
 from dashboard.services.checkpoints.names import parse, taken_apart
 from dashboard.services.checkpoints.paths import errors_naming, errors_without_paths, without_paths
 from dashboard.services.checkpoints.user_models import READ_BYTES, SMALL_SECONDS, readers
@@ -17,7 +18,7 @@ from dashboard.services.process import once_per_process, session
 from vit_engine.progress import Progress
 from vit_engine.registry import find_model
 from vit_engine.resources.budget import format_bytes
-from vit_engine.weights import works_offline
+from vit_engine.weights import weights_path, works_offline
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,12 @@ class Held:
 
 _reports = once_per_process(lambda: Store[ve.LoadReport](256, size=lambda _: 1))
 _store = once_per_process(lambda: Store[ve.LoadedModel](limits.MODEL_BYTES, size=lambda loaded: loaded.nbytes))
+
+
+@once_per_process
+def _damaged() -> dict[str, Stamp]:
+    """Weight files of the registry's models that could not be loaded, by the models' names."""
+    return {}
 
 
 @st.cache_resource(show_spinner=False)
@@ -84,8 +91,14 @@ def load_model(name: str, progress: Progress) -> ve.LoadedModel:
 
 def _load_published(name: str, progress: Progress) -> ve.LoadedModel:
     """A model of the registry. Its report names the file and not where it lies."""
-    with errors_without_paths():
-        loaded = ve.load_model(name, progress=progress)
+    spec = find_model(name)
+    try:
+        with errors_without_paths():
+            loaded = ve.load_model(name, progress=progress)
+    except ve.CheckpointError:
+        if spec.weights is not None and works_offline(spec):
+            _damaged()[name] = stamp(weights_path(spec))
+        raise
     return replace(loaded, report=replace(loaded.report, source=without_paths(loaded.report.source)))
 
 
@@ -109,6 +122,12 @@ def too_large(spec: ve.ModelSpec) -> str:
     if model_bytes(spec) <= limits.MODEL_BYTES:
         return ""
     return f"the model's {format_bytes(model_bytes(spec))} are over the {format_bytes(limits.MODEL_BYTES)} kept here"
+
+
+def is_damaged(spec: ve.ModelSpec) -> bool:
+    """Whether the weight file of a model of the registry is the same that could not be loaded before."""
+    known = _damaged().get(spec.name)
+    return known is not None and works_offline(spec) and stamp(weights_path(spec)) == known
 
 
 def in_memory() -> dict[str, Held]:

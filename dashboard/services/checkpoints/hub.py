@@ -90,7 +90,12 @@ def find(what: str) -> HubModel:
     if known is not None and known.path.exists():
         return known
     name = hub_name(HUB_PREFIX + what)
-    model = cached_hub_model(name) if name is not None and name.pinned else None
+    if name is not None and not name.pinned:
+        raise ve.CheckpointError(
+            f"{HUB_PREFIX}{what} names no commit, and links here must: its name is filled in on the page Models, which "
+            "finds its commit"
+        )
+    model = cached_hub_model(name) if name is not None else None
     if model is None:
         raise ve.CheckpointError(
             f"{HUB_PREFIX}{what} is not on this server yet: its name is filled in on the page Models, which says what "

@@ -128,6 +128,43 @@ def test_a_link_to_what_is_not_here_asks_before_it_downloads(hub: Hub) -> None:
     assert set(hub.fetched()) == {"config.json"}
 
 
+def test_a_link_without_a_commit_says_so_and_has_its_name_filled_in(hub: Hub) -> None:
+    name = download()
+    hub.asked.clear()
+    at = open_small(model=f"hf:{NAME}")
+    assert "names no commit" in at.warning.values[0]
+    assert "not on this server" not in at.warning.values[0]
+    assert hub.asked == []
+    at.switch_page("views/models.py").run()
+    assert at.text_input(key=keys.HUB_MODEL).value == f"hf:{NAME}"
+    at.button(key=keys.ADD_CHECKPOINT).click().run()
+    assert name in catalogue.models()
+
+
+def test_what_was_downloaded_here_is_known_by_its_name_without_the_hub(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched = watch_downloads(monkeypatch, source(hub))
+    looked_up(NAME).button(key=keys.DOWNLOAD_HUB_MODEL).click().run()
+    assert watched.wait_for_the_end() is None
+    hub.status = 503
+    at = looked_up(NAME)
+    assert not at.error
+    assert keys.ADD_CHECKPOINT in button_keys(at)
+
+
+@pytest.mark.usefixtures("hub")
+def test_what_was_removed_is_no_longer_said_to_be_added() -> None:
+    name = download()
+    at = looked_up(NAME)
+    at.button(key=keys.ADD_CHECKPOINT).click().run()
+    assert "Added as" in at.success.values[0]
+    at.session_state[keys.SHOWN_MODEL] = name
+    at.run().button(key=keys.REMOVE_MODEL).click().run()
+    assert keys.ADD_CHECKPOINT in button_keys(at)
+    assert not at.success
+
+
 @pytest.mark.usefixtures("hub")
 def test_a_pane_of_compare_is_of_the_hub() -> None:
     name = download()
