@@ -11,6 +11,7 @@ from pathlib import Path
 from dashboard import keys
 
 _LONGEST = 4000  # milliseconds that messages are held where no map is painted
+_LOADING = 1500  # milliseconds that they are held where Plotly is still on its way: on a slow network they come first
 _LARGE = 4000  # bytes that a message with a chart has at least
 # Streamlit's name for the map's chart. The style sheet has the key alone.
 MAP_ID = rf"\$\$ID-[0-9a-f]+-{keys.OVERLAY}"
@@ -19,9 +20,10 @@ _SCRIPT = """
   const plotly = "./static/js/%(plotly)s";
   document.head.append(Object.assign(document.createElement("link"), { rel: "modulepreload", href: plotly }));
   const Socket = window.WebSocket, map = ".st-key-%(key)s .heatmaplayer image";
+  let loaded = false;
   const painted = (then) => {
-    const end = () => { clearTimeout(late); frames = Infinity; then(); };
-    const late = setTimeout(end, %(longest)d);
+    const end = () => { late.forEach(clearTimeout); frames = Infinity; then(); };
+    const late = [setTimeout(end, %(longest)d), setTimeout(() => { if (!loaded) end(); }, %(loading)d)];
     let frames = 0;  // since the map's picture was there: in the second one it has been on the screen
     const look = () => {
       if (document.querySelector(map)) frames += 1;
@@ -46,7 +48,7 @@ _SCRIPT = """
     constructor(...address) {
       super(...address);
       window.WebSocket = Socket;  // a connection that is made again has a page that is drawn
-      super.addEventListener("open", () => import(plotly), { once: true });
+      super.addEventListener("open", () => import(plotly).then(() => { loaded = true; }), { once: true });
     }
     addEventListener(kind, listener, ...options) {
       super.addEventListener(kind, kind === "message" ? mapFirst(listener) : listener, ...options);
@@ -59,5 +61,5 @@ _SCRIPT = """
 def first_paint_script(static: Path) -> str:
     """The script's text; empty where Streamlit's parts have other names. static: the folder of what it serves."""
     plotly = sorted(path.name for path in (static / "static" / "js").glob("PlotlyChart.*.js"))
-    values = {"key": keys.OVERLAY, "id": MAP_ID, "longest": _LONGEST, "large": _LARGE}
+    values = {"key": keys.OVERLAY, "id": MAP_ID, "longest": _LONGEST, "loading": _LOADING, "large": _LARGE}
     return _SCRIPT % {**values, "plotly": plotly[0]} if plotly else ""

@@ -24,14 +24,16 @@ def list_models() -> tuple[ModelSpec, ...]:
 
 
 def find_model(name: str) -> ModelSpec:
-    """The model of this name; SpecError where there is none, naming the nearest if one is near."""
+    """The model of this name; SpecError where there is none, naming those that are near."""
     for spec in MODELS:
         if spec.name == name:
             return spec
     names = [spec.name for spec in MODELS]
-    nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    perhaps = f"; did you mean {nearest[0]!r}?" if nearest else "."
-    raise SpecError(f"no model is called {name!r}{perhaps} There are: {', '.join(names)}.")
+    nearest = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    perhaps = f"; did you mean {' or '.join(map(repr, nearest))}?" if nearest else "."
+    raise SpecError(
+        f"no model is called {name!r}{perhaps} `vit-engine models` and list_models() list all {len(names)}."
+    )
 
 
 def model_of_file(path: Path) -> ModelSpec | None:

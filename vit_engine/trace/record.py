@@ -101,6 +101,12 @@ class AttentionTrace:
                 f"of just these; got layers {list(table.layers)}, {table.heads} heads, {table.grid}."
             )
 
+    def __repr__(self) -> str:
+        numbers = sorted(self.layers)
+        layers = f"layers {numbers[0]}..{numbers[-1]}" if len(numbers) > 1 else f"layer {numbers[0]}"
+        size = f"{self.grid.rows}×{self.grid.cols} patches, {layers}, {self.spec.heads} heads"
+        return f"AttentionTrace({self.spec.name!r}, {size}, {self.nbytes / 1e6:.1f} MB, {self.seconds:.2f} s)"
+
     def _share(self, layers: Mapping[int, LayerTrace]) -> None:
         """Threads share a trace: nobody may put a layer in or take one out."""
         object.__setattr__(self, "layers", MappingProxyType(dict(layers)))

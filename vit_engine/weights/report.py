@@ -54,7 +54,7 @@ class LoadReport:
         if self.random:
             return f"random weights from {self.source}"
         part = f"#{self.part}" if self.part else ""
-        heads = f", heads: says {self.heads_from}" if self.heads_from else ""
+        heads = f", heads from {self.heads_from}" if self.heads_from else ""
         assumed = "".join(f" Assumed: {sentence}" for sentence in self.assumed)
         verified = f" Verified: {self.verified}." if self.verified else ""
         counts = f"{len(self.matched)} tensors matched, {len(self.converted)} converted, {len(self.dropped)} dropped"
@@ -95,6 +95,11 @@ class LoadedModel:
     spec: ModelSpec
     model: VisionTransformer = field(repr=False)
     report: LoadReport
+
+    def __repr__(self) -> str:
+        spec, size = self.spec, f"{self.parameter_count / 1e6:.1f} M parameters"
+        shape = f"{spec.depth} layers × {spec.heads} heads, patches of {spec.patch_size} px"
+        return f"LoadedModel({spec.name!r}, {size}, {shape}, {str(self.device)!r})"
 
     @property
     def device(self) -> torch.device:

@@ -192,3 +192,10 @@ def test_a_half_precision_model_has_float32_statistics(
     frame = trace.statistics.to_frame()
     assert frame.notna().all(axis=None)
     np.testing.assert_allclose(frame["cls_maximum"][:3], weights[:, 0].max(axis=-1), rtol=1e-4)
+
+
+def test_a_trace_in_a_notebook_is_one_line(small: LoadedModel, prepared: PreparedImage) -> None:
+    whole, last = attend(small, prepared), attend(small, prepared, layers=-1)
+    assert repr(whole).startswith("AttentionTrace('small', 5×7 patches, layers 0..1, 3 heads, ")
+    assert ", layer 1, " in repr(last)
+    assert repr(small) == "LoadedModel('small', 0.0 M parameters, 2 layers × 3 heads, patches of 4 px, 'cpu')"

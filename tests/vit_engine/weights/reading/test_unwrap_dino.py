@@ -58,9 +58,7 @@ def test_of_a_training_file_the_teachers_backbone_is_taken(backbone: LoadedModel
         "args: arguments",
         "dino_loss: 1 tensor",
     ]
-    said = (
-        f"#teacher (DINO in torch, sha256 {report.sha256[:12]}…, heads: says heads=, as asked for): 0 tensors matched"
-    )
+    said = f"#teacher (DINO in torch, sha256 {report.sha256[:12]}…, heads from heads=, as asked for): 0 tensors matched"
     assert f"{said}, {len(state)} converted" in str(report)
 
 
