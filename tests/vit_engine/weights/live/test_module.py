@@ -201,15 +201,48 @@ def test_a_forward_that_was_replaced_by_a_method_is_run_and_any_other_is_refused
 def test_what_a_forward_writes_to_is_not_the_modules() -> None:
     class Recording(type(vit())):
         def forward_features(self, x: Tensor, **options: Any) -> Tensor:
-            self.seen.append(x)
+            self.seen["maps"].append(x)
             self.last = x
             return super().forward_features(x, **options)
 
     model = vit()
-    model.__class__, model.seen = Recording, []
+    model.__class__, model.seen = Recording, {"maps": []}
     assert load_model(model, device="cpu").report.verified
-    assert model.seen == []
+    assert model.seen == {"maps": []}
     assert not hasattr(model, "last")
+
+
+def test_what_parts_of_a_module_share_its_twins_parts_share() -> None:
+    class Switched(type(vit().blocks[1])):
+        def forward(self, x: Tensor, **options: Any) -> Tensor:
+            return super().forward(x.flip(1) if self.switches["flip"] else x, **options)
+
+    class Switching(type(vit())):
+        def forward_features(self, x: Tensor, **options: Any) -> Tensor:
+            self.switches["flip"] = True
+            return super().forward_features(x, **options)
+
+    model = vit()
+    model.__class__, model.blocks[1].__class__ = Switching, Switched
+    model.switches = model.blocks[1].switches = {"flip": False}
+    with pytest.raises(CheckpointError, match="attention in layer 1 differ"):
+        load_model(model, device="cpu")
+    assert model.switches == {"flip": False}
+
+
+def test_a_forward_may_call_layers_and_methods_that_are_plain_attributes() -> None:
+    class Listed(type(vit())):
+        def forward_features(self, x: Tensor, **_: Any) -> Tensor:
+            x = self.embedded(self.patch_embed(x))
+            for block in self.layers:
+                x = block(x)
+            return self.norm(x)
+
+    model, seen = vit().half().train(), []
+    model.__class__, model.layers, model.embedded = Listed, [*model.blocks], model._pos_embed
+    model.blocks[0].register_forward_hook(lambda *_: seen.append(1))
+    assert load_model(model, device="cpu").report.verified
+    assert seen == []
 
 
 def test_the_replaced_forward_of_accelerate_only_moves_tensors() -> None:
