@@ -245,6 +245,18 @@ def test_a_forward_may_call_layers_and_methods_that_are_plain_attributes() -> No
     assert seen == []
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_another_default_type_changes_nothing(dtype: torch.dtype) -> None:
+    model = vit()
+    torch.set_default_dtype(dtype)
+    try:
+        report = load_model(model, device="cpu").report
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert report == load_model(model, device="cpu").report
+    assert report.verified
+
+
 def test_the_replaced_forward_of_accelerate_only_moves_tensors() -> None:
     model = vit()
     model._hf_hook, model.forward = object(), functools.partial(type(model).forward, model)
