@@ -1,5 +1,6 @@
 """attend() in one line: models and pictures in whatever form they are had."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,22 @@ def test_the_wrong_order_is_named(swap: str, loaded: LoadedModel) -> None:
     names = rf"attend\({type(first).__name__}, {type(last).__name__}\)"
     with pytest.raises(ve.SpecError, match=rf"attend\(\) takes the model first, then the picture: .*got {names}"):
         ve.attend(first, last)
+
+
+def test_a_pil_picture_that_cannot_be_decoded_is_none(path: Path, loaded: LoadedModel) -> None:
+    closed = Image.open(path)
+    closed.close()
+    damaged = Image.open(io.BytesIO(path.read_bytes()[:2000]))
+    for picture in (closed, damaged):
+        with pytest.raises(ve.ImageError, match=r"the PIL picture cannot be decoded: .*open it again\."):
+            ve.attend(loaded, picture)
+    with pytest.raises(ve.ImageError, match="must have pixels; the PIL picture is 0×5 px"):
+        ve.attend(loaded, Image.new("RGB", (0, 5)))
+
+
+def test_a_size_that_is_no_number_is_shown_as_it_was_given(loaded: LoadedModel) -> None:
+    with pytest.raises(ve.SpecError, match=r"at least one patch of 16 px; got '32'\."):
+        ve.attend(loaded, NOISE, size="32")
 
 
 def test_the_size_of_a_prepared_picture_is_settled(loaded: LoadedModel) -> None:
