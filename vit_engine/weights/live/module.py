@@ -4,6 +4,7 @@ from collections import Counter
 
 from torch import nn
 
+from vit_engine.errors import CheckpointError
 from vit_engine.weights.diagnosis import check_plain
 from vit_engine.weights.live.configuration import configuration_of
 from vit_engine.weights.live.owner import Owner, find_owner
@@ -27,6 +28,8 @@ def read_module(module: nn.Module) -> CheckpointFile:
     source = _source(owner.module)
     with naming_file(source):
         tensors, left_out = read_tensors(owner.module)
+        if not tensors:
+            raise CheckpointError("it has no parameters. Pass a module that is a Vision Transformer.")
         check_names(tensors)
         check_plain(tensors)
         check_tensors_within_limit(tensors)

@@ -56,6 +56,17 @@ def test_what_is_beside_the_model_is_named() -> None:
     assert dropped == {"probe: 2 tensors": "beside the Vision Transformer, which is backbone"}
 
 
+def test_extra_state_of_a_module_is_no_tensor_and_named() -> None:
+    class Scaled(type(vit().norm)):
+        def get_extra_state(self) -> dict[str, int]:
+            return {"calls": 3}
+
+    model = vit()
+    model.norm.__class__ = Scaled
+    report = load_model(model, device="cpu").report
+    assert report.dropped == (("norm._extra_state", "no tensor but dict, as its module's extra state"),)
+
+
 def snapshot(model: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
