@@ -57,10 +57,16 @@ def _source(module: nn.Module) -> str:
 
 
 def _beside(module: nn.Module, owner: Owner) -> LeftOut:
-    """Parameters of what was passed that are outside of its Vision Transformer, by where they are."""
+    """What was passed and is outside of its Vision Transformer: parameters, by where they are, and code."""
+    if not owner.path:
+        return ()
     inside = {id(each) for each in owner.module.parameters()}
     beside = Counter(name.split(".")[0] for name, each in module.named_parameters() if id(each) not in inside)
-    return tuple(
-        (f"{name}: {counted(count, 'tensor', 'tensors')}", f"beside the Vision Transformer, which is {owner.path}")
-        for name, count in beside.items()
+    around = f"the forward around {owner.path}", "is not run; what it does before and after is not seen"
+    return (
+        around,
+        *(
+            (f"{name}: {counted(count, 'tensor', 'tensors')}", f"beside the Vision Transformer, which is {owner.path}")
+            for name, count in beside.items()
+        ),
     )

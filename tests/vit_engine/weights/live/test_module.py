@@ -53,7 +53,11 @@ def test_parity_in_any_wrapper(wrapper: str, make: Callable[[], nn.Module]) -> N
 
 def test_what_is_beside_the_model_is_named() -> None:
     dropped = dict(load_model(Training(vit()), device="cpu").report.dropped)
-    assert dropped == {"probe: 2 tensors": "beside the Vision Transformer, which is backbone"}
+    assert dropped == {
+        "the forward around backbone": "is not run; what it does before and after is not seen",
+        "probe: 2 tensors": "beside the Vision Transformer, which is backbone",
+    }
+    assert load_model(nn.DataParallel(vit()), device="cpu").report.dropped == ()
 
 
 def test_extra_state_of_a_module_is_no_tensor_and_named() -> None:
