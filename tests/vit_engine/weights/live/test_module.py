@@ -260,6 +260,19 @@ def test_a_forward_may_call_layers_and_methods_that_are_plain_attributes() -> No
     assert seen == []
 
 
+@pytest.mark.parametrize("part", ["", "attn", "mlp"])
+def test_layers_may_share_their_modules(part: str) -> None:
+    model = vit()
+    if part:
+        setattr(model.blocks[1], part, getattr(model.blocks[0], part))
+    else:
+        model.blocks[1] = model.blocks[0]
+    loaded = load_model(model, device="cpu")
+    model.blocks[1] = copy.deepcopy(model.blocks[1])  # the peer is watched by its modules
+    assert_parity(loaded, pictures(*NATIVE), peer_of(model, pictures(*NATIVE)))
+    assert loaded.report.verified
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
 def test_another_default_type_changes_nothing(dtype: torch.dtype) -> None:
     model = vit()
