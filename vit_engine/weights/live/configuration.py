@@ -67,8 +67,8 @@ def _timm(module: Any) -> dict[str, Any]:
 
 def _open_clip_pictures(module: Any) -> dict[str, Any]:
     """The mean and std that open_clip leaves on its visual towers."""
-    said = {"image_mean": getattr(module, "image_mean", None), "image_std": getattr(module, "image_std", None)}
-    return {key: list(value) for key, value in said.items() if isinstance(value, tuple | list)}
+    statistics = {"image_mean": getattr(module, "image_mean", None), "image_std": getattr(module, "image_std", None)}
+    return {key: list(value) for key, value in statistics.items() if isinstance(value, tuple | list)}
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

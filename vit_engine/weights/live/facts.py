@@ -62,9 +62,9 @@ def _heads(places: Places, conversion: Conversion) -> Iterator[tuple[str, int]]:
         if path == places.path(f"blocks.{layer}."):
             continue
         for part in places.part(f"blocks.{layer}.attn.").modules():
-            said = [value for name in _HEADS if type(value := getattr(part, name, None)) is int]
-            if said:
-                yield path, said[0]
+            numbers = [value for name in _HEADS if type(value := getattr(part, name, None)) is int]
+            if numbers:
+                yield path, numbers[0]
                 break
 
 

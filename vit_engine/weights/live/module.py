@@ -34,15 +34,15 @@ def read_module(module: nn.Module) -> CheckpointFile:
         check_plain(tensors)
         check_tensors_within_limit(tensors)
         content = copied(tensors)
-        said = configuration_of(owner)
+        configuration = configuration_of(owner)
     return CheckpointFile(
         source=source,
-        name=said.name,
+        name=configuration.name,
         content=content,
         container=CONTAINER,
         sha256=sha256_of(content),
-        config=said.config,
-        preprocessor=said.preprocessor,
+        config=configuration.config,
+        preprocessor=configuration.preprocessor,
         module=owner.module,
         left_out=(*left_out, *_beside(module, owner)),
         other_part="pass the part of the module that is the Vision Transformer (module.backbone, say)",

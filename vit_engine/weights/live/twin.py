@@ -124,15 +124,15 @@ def computed_weights(module: nn.Module) -> dict[str, tuple[Tensor, tuple[str, ..
 
     Each with the names of the tensors that it is made of, those of the module itself.
     """
-    found = {}
+    computed = {}
     hooks: list[Any] = list(module._forward_pre_hooks.values())
     for hook in hooks:
         ends = next((ends for kind, ends in _COMPUTED.items() if isinstance(hook, kind)), None)
         if ends is not None:
             name = hook._tensor_name if isinstance(hook, BasePruningMethod) else hook.name
             with torch.no_grad():
-                found[name] = _computed(hook, module).detach(), tuple(f"{name}{end}" for end in ends)
-    return found
+                computed[name] = _computed(hook, module).detach(), tuple(f"{name}{end}" for end in ends)
+    return computed
 
 
 def _computed(hook: Any, module: nn.Module) -> Tensor:

@@ -62,7 +62,7 @@ def _first_line(error: BaseException) -> str:
 
 def _refused(name: HubName, error: errors.HfHubHTTPError) -> str:
     """Sentences on an answer of the hub that is none of its own faults."""
-    said = f" The hub says: {shorten(error.server_message.strip(), 300)}" if error.server_message else ""
+    message = f" The hub says: {shorten(error.server_message.strip(), 300)}" if error.server_message else ""
     if isinstance(error, errors.GatedRepoError):
         words = (
             f"{name.repo} is gated: its owner gives access to those who accept its licence. Accept it at "
@@ -81,7 +81,7 @@ def _refused(name: HubName, error: errors.HfHubHTTPError) -> str:
         words = _BY_STATUS.get(error.response.status_code, "{model} is refused: {reason}.")
         reason = shorten(_first_line(error).rstrip("."), 300)
         words = words.format(model=name.text, reason=reason, endpoint=constants.ENDPOINT)
-    return words + said
+    return words + message
 
 
 def not_found(name: HubName) -> str:
