@@ -13,7 +13,7 @@ HUB_PREFIX = "hf:"
 _FILES = (*SUFFIXES, ".pkl", ".npz", ".h5", ".json", ".distcp")  # "run/last.pth" is a file that is not there
 # What Git allows in the name of a branch or tag, as far as it can be written in a pane: no colon, no space.
 _REVISION = re.compile(r"(?!/)(?!.*(\.\.|//|@\{))[\w./+-]{1,200}(?<![/.])", re.ASCII)
-_ADDRESS = re.compile(r"(?i)\w+://|hf[-_]hub:")  # of a web page; what timm writes before a name
+_ADDRESS = re.compile(r"(?i)\w{2,}://|hf[-_]hub:")  # of a web page; what timm writes before a name
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 

@@ -47,6 +47,7 @@ def test_names_are_taken_apart(text: str, name: HubName) -> None:
         "meta/dinov2@",
         "meta/dinov2@a:b",
         "meta\\dinov2",
+        "C://models/vit",
     ],
 )
 def test_other_texts_are_none(text: str) -> None:
