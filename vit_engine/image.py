@@ -93,12 +93,27 @@ def as_picture(source: Picture) -> Image.Image:
     0..1. Raises ImageError for anything else.
     """
     if isinstance(source, Image.Image):
-        return source
+        return _decoded(source)
     if isinstance(source, str | Path | bytes):
         return open_image(source)
     if isinstance(source, np.ndarray):
         return Image.fromarray(_as_bytes(source))
     raise ImageError(f"a picture must be {_PICTURES}; got {type(source).__name__}.")
+
+
+def _decoded(picture: Image.Image) -> Image.Image:
+    """ImageError where its pixels cannot be had: Pillow reads them when they are first asked for."""
+    try:
+        picture.load()
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever decoders raise
+        raise ImageError(
+            f"the PIL picture cannot be decoded: {error}. Its file is damaged or closed: open it again."
+        ) from error
+    if 0 in picture.size:
+        raise ImageError(f"a picture must have pixels; the PIL picture is {picture.width}×{picture.height} px.")
+    return picture
 
 
 def _as_bytes(values: np.ndarray) -> np.ndarray:
@@ -163,7 +178,7 @@ def target_size(shape: tuple[int, int], spec: ModelSpec, size: int | tuple[int, 
     if not whole or len(sides) not in {1, 2} or min(sides) < spec.patch_size:
         raise SpecError(
             f"size must be a short side or (height, width), each at least one patch of {spec.patch_size} px; "
-            f"got {size}."
+            f"got {size!r}."
         )
     sides = tuple(int(side) for side in sides)  # NumPy's integers overflow in what is reckoned from them
     if len(sides) == 2:

@@ -1,5 +1,7 @@
 """What attend() is given, as a model and a picture that are ready to run."""
 
+from pathlib import Path
+
 import numpy as np
 from PIL import Image
 from torch import nn
@@ -12,6 +14,8 @@ from vit_engine.weights import LoadedModel, load_model
 from vit_engine.weights.sources import Source
 
 Size = int | tuple[int, int]
+
+_PICTURE_FILES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 
 
 def ready(
@@ -39,10 +43,16 @@ def _loaded(model: LoadedModel | Source, progress: Progress | None) -> LoadedMod
 
 
 def _check_order(model: object, picture: object) -> None:
-    picture_first = isinstance(model, PreparedImage | Image.Image | np.ndarray)
+    picture_first = isinstance(model, PreparedImage | Image.Image | np.ndarray) or (
+        isinstance(model, str | Path) and Path(model).suffix.lower() in _PICTURE_FILES
+    )
     model_last = isinstance(picture, LoadedModel | ModelSpec | nn.Module)
     if picture_first or model_last:
         raise SpecError(
             "attend() takes the model first, then the picture: attend(model, picture); got "
-            f"attend({type(model).__name__}, {type(picture).__name__})."
+            f"attend({_named(model)}, {_named(picture)})."
         )
+
+
+def _named(value: object) -> str:
+    return repr(str(value)) if isinstance(value, str | Path) else type(value).__name__

@@ -61,6 +61,8 @@ def checkpoint_path(source: Source) -> Path | None:
     """A path where a path is meant: it exists, or looks like one and is no model's name, here or on the hub."""
     if isinstance(source, ModelSpec | nn.Module) or hub_source(source) is not None:
         return None
+    if source == "":  # Path's word for the present folder
+        return None
     path = Path(os.path.expanduser(source))  # which, unlike Path's, leaves unknown users as they are
     looks_like_one = isinstance(source, Path) or "/" in str(source) or path.suffix != ""
     return path if not _is_known(source) and (looks_like_one or os.path.exists(split_part(path)[0])) else None

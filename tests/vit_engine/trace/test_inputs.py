@@ -1,5 +1,6 @@
 """attend() in one line: models and pictures in whatever form they are had."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -91,15 +92,37 @@ def test_a_model_that_does_not_exist_is_refused() -> None:
         ve.attend(3, NOISE)
 
 
-@pytest.mark.parametrize("swap", ["path", "array", "PIL", "prepared", "module last", "spec last"])
+@pytest.mark.parametrize("swap", ["array", "PIL", "prepared", "module last", "spec last"])
 def test_the_wrong_order_is_named(swap: str, loaded: LoadedModel) -> None:
     prepared = ve.prepare_image(NOISE, loaded.spec)
     pictures = {"array": NOISE, "PIL": Image.fromarray(NOISE), "prepared": prepared}
-    first = pictures.get(swap, "cat.jpg")
+    first = pictures.get(swap, b"of a picture")
     last = {"module last": loaded.model, "spec last": loaded.spec}.get(swap, loaded)
     names = rf"attend\({type(first).__name__}, {type(last).__name__}\)"
     with pytest.raises(ve.SpecError, match=rf"attend\(\) takes the model first, then the picture: .*got {names}"):
         ve.attend(first, last)
+
+
+def test_the_wrong_order_is_seen_in_names_and_paths() -> None:
+    for first in ("cat.jpg", Path("cat.jpg")):
+        with pytest.raises(ve.SpecError, match=r"got attend\('cat\.jpg', 'dino_vits16'\)\."):
+            ve.attend(first, "dino_vits16")
+
+
+def test_a_pil_picture_that_cannot_be_decoded_is_none(path: Path, loaded: LoadedModel) -> None:
+    closed = Image.open(path)
+    closed.close()
+    damaged = Image.open(io.BytesIO(path.read_bytes()[:2000]))
+    for picture in (closed, damaged):
+        with pytest.raises(ve.ImageError, match=r"the PIL picture cannot be decoded: .*open it again\."):
+            ve.attend(loaded, picture)
+    with pytest.raises(ve.ImageError, match="must have pixels; the PIL picture is 0×5 px"):
+        ve.attend(loaded, Image.new("RGB", (0, 5)))
+
+
+def test_a_size_that_is_no_number_is_shown_as_it_was_given(loaded: LoadedModel) -> None:
+    with pytest.raises(ve.SpecError, match=r"at least one patch of 16 px; got '32'\."):
+        ve.attend(loaded, NOISE, size="32")
 
 
 def test_the_size_of_a_prepared_picture_is_settled(loaded: LoadedModel) -> None:

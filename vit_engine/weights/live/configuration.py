@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from vit_engine.errors import CheckpointError
 from vit_engine.model import VisionTransformer
 from vit_engine.weights.formats.vit_engine import MODEL_TYPE
 from vit_engine.weights.live.owner import Owner
@@ -16,7 +17,20 @@ class Configuration(NamedTuple):
 
 
 def configuration_of(owner: Owner) -> Configuration:
-    """Empty of modules whose class no library here knows: names and shapes of their tensors say the rest."""
+    """Empty of modules whose class no library here knows: names and shapes of their tensors say the rest.
+
+    CheckpointError where a module of a library's class has not what the library gives it.
+    """
+    try:
+        return _configuration(owner)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"its class is {owner.library}'s, and its attributes are not as {owner.library} makes them "
+            f"({type(error).__name__}: {error}). Pass a module as {owner.library} makes it."
+        ) from error
+
+
+def _configuration(owner: Owner) -> Configuration:
     module: Any = owner.module  # attributes of it are of its library
     name = type(module).__name__
     if isinstance(module, VisionTransformer):
@@ -53,8 +67,8 @@ def _timm(module: Any) -> dict[str, Any]:
 
 def _open_clip_pictures(module: Any) -> dict[str, Any]:
     """The mean and std that open_clip leaves on its visual towers."""
-    said = {"image_mean": getattr(module, "image_mean", None), "image_std": getattr(module, "image_std", None)}
-    return {key: list(value) for key, value in said.items() if isinstance(value, tuple | list)}
+    statistics = {"image_mean": getattr(module, "image_mean", None), "image_std": getattr(module, "image_std", None)}
+    return {key: list(value) for key, value in statistics.items() if isinstance(value, tuple | list)}
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -62,9 +62,9 @@ def _heads(places: Places, conversion: Conversion) -> Iterator[tuple[str, int]]:
         if path == places.path(f"blocks.{layer}."):
             continue
         for part in places.part(f"blocks.{layer}.attn.").modules():
-            said = [value for name in _HEADS if type(value := getattr(part, name, None)) is int]
-            if said:
-                yield path, said[0]
+            numbers = [value for name in _HEADS if type(value := getattr(part, name, None)) is int]
+            if numbers:
+                yield path, numbers[0]
                 break
 
 
@@ -95,7 +95,7 @@ def _mlp(places: Places, *, gated: bool) -> str | None:
 def _activations(places: Places) -> Iterator[tuple[str, str]]:
     """Of the first block's MLP, modules without tensors that change their input; an unknown one by its class's name."""
     path, attention = places.path("blocks.0.mlp."), places.path("blocks.0.attn.")
-    inputs = torch.linspace(-4, 4, 101, device="cpu")
+    inputs = torch.linspace(-4, 4, 101, dtype=torch.float32, device="cpu")
     for name, part in places.part("blocks.0.mlp.").named_modules():
         whole = f"{path}.{name}"
         inside = whole == attention or whole.startswith(f"{attention}.")

@@ -4,6 +4,7 @@ from collections import Counter
 
 from torch import nn
 
+from vit_engine.errors import CheckpointError
 from vit_engine.weights.diagnosis import check_plain
 from vit_engine.weights.live.configuration import configuration_of
 from vit_engine.weights.live.owner import Owner, find_owner
@@ -27,19 +28,21 @@ def read_module(module: nn.Module) -> CheckpointFile:
     source = _source(owner.module)
     with naming_file(source):
         tensors, left_out = read_tensors(owner.module)
+        if not tensors:
+            raise CheckpointError("it has no parameters. Pass a module that is a Vision Transformer.")
         check_names(tensors)
         check_plain(tensors)
         check_tensors_within_limit(tensors)
         content = copied(tensors)
-        said = configuration_of(owner)
+        configuration = configuration_of(owner)
     return CheckpointFile(
         source=source,
-        name=said.name,
+        name=configuration.name,
         content=content,
         container=CONTAINER,
         sha256=sha256_of(content),
-        config=said.config,
-        preprocessor=said.preprocessor,
+        config=configuration.config,
+        preprocessor=configuration.preprocessor,
         module=owner.module,
         left_out=(*left_out, *_beside(module, owner)),
         other_part="pass the part of the module that is the Vision Transformer (module.backbone, say)",
@@ -54,10 +57,16 @@ def _source(module: nn.Module) -> str:
 
 
 def _beside(module: nn.Module, owner: Owner) -> LeftOut:
-    """Parameters of what was passed that are outside of its Vision Transformer, by where they are."""
+    """What was passed and is outside of its Vision Transformer: parameters, by where they are, and code."""
+    if not owner.path:
+        return ()
     inside = {id(each) for each in owner.module.parameters()}
     beside = Counter(name.split(".")[0] for name, each in module.named_parameters() if id(each) not in inside)
-    return tuple(
-        (f"{name}: {counted(count, 'tensor', 'tensors')}", f"beside the Vision Transformer, which is {owner.path}")
-        for name, count in beside.items()
+    around = f"the forward around {owner.path}", "is not run; what it does before and after is not seen"
+    return (
+        around,
+        *(
+            (f"{name}: {counted(count, 'tensor', 'tensors')}", f"beside the Vision Transformer, which is {owner.path}")
+            for name, count in beside.items()
+        ),
     )

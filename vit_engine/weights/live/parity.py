@@ -79,7 +79,8 @@ def _unknown_classes(module: nn.Module) -> list[str]:
 def _noise(grid: tuple[int, int], patch_size: int) -> tuple[Tensor, str]:
     """A picture of so many patches, and its size in words."""
     height, width = (side * patch_size for side in grid)
-    images = torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(0), device="cpu")
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(1, 3, height, width, generator=generator, dtype=torch.float32, device="cpu")
     return images, f"{height}×{width} px"
 
 

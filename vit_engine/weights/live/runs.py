@@ -2,7 +2,9 @@
 
 import copy
 import inspect
-from collections.abc import Callable, Mapping
+import itertools
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,9 +39,8 @@ def run_layers(places: Places, images: Tensor, *, depth: int) -> LayerRuns:
     whole = twins.of(places.part())
     _show_all_patches(whole)
     with ExitStack() as stack:
-        for layer in range(depth):
-            for handle in _watch(places, twins, layer, runs):
-                stack.callback(handle.remove)
+        for handle in _watch(places, twins, depth, runs):
+            stack.callback(handle.remove)
         stack.enter_context(torch.no_grad())
         stack.enter_context(torch.autocast("cpu", enabled=False))
         stack.enter_context(torch.random.fork_rng(devices=[]))
@@ -53,23 +54,33 @@ def run_layers(places: Places, images: Tensor, *, depth: int) -> LayerRuns:
     return runs
 
 
-def _watch(places: Places, twins: Twins, layer: int, runs: LayerRuns) -> list[Any]:
-    """Handles of the hooks, on twins alone, that keep what a layer is given, adds by attention, and leaves."""
-
-    def given(_: nn.Module, arguments: tuple[Any, ...], options: Mapping[str, Any]) -> None:
-        _keep(runs.given, layer, (*arguments, *options.values()))
-
-    block = places.part(f"blocks.{layer}.")
-    handles = [twins.of(block).register_forward_pre_hook(given, with_kwargs=True)]
-    handles.append(twins.of(block).register_forward_hook(_keeper(runs.left, layer)))
-    attention = places.part(f"blocks.{layer}.attn.")
-    if attention is not block:
-        handles.append(twins.of(attention).register_forward_hook(_keeper(runs.attended, layer)))
+def _watch(places: Places, twins: Twins, depth: int, runs: LayerRuns) -> list[Any]:
+    """Handles of the hooks, on twins alone, that keep what each layer is given, adds by attention, and leaves."""
+    blocks: dict[nn.Module, list[int]] = defaultdict(list)  # a module may be that of several layers
+    attentions: dict[nn.Module, list[int]] = defaultdict(list)
+    for layer in range(depth):
+        block, attention = places.part(f"blocks.{layer}."), places.part(f"blocks.{layer}.attn.")
+        blocks[twins.of(block)].append(layer)
+        if attention is not block:
+            attentions[twins.of(attention)].append(layer)
+    handles: list[Any] = []
+    for block, layers in blocks.items():
+        handles.append(block.register_forward_pre_hook(_input_keeper(runs.given, layers), with_kwargs=True))
+        handles.append(block.register_forward_hook(_keeper(runs.left, layers)))
+    for attention, layers in attentions.items():
+        handles.append(attention.register_forward_hook(_keeper(runs.attended, layers)))
     return handles
 
 
-def _keeper(values: dict[int, Tensor], layer: int) -> Callable[..., None]:
-    return lambda module, arguments, output: _keep(values, layer, output)
+def _keeper(values: dict[int, Tensor], layers: Sequence[int]) -> Callable[..., None]:
+    """Keeps the output of one layer after another."""
+    turns = itertools.cycle(layers)
+    return lambda module, arguments, output: _keep(values, next(turns), output)
+
+
+def _input_keeper(values: dict[int, Tensor], layers: Sequence[int]) -> Callable[..., None]:
+    turns = itertools.cycle(layers)
+    return lambda module, arguments, options: _keep(values, next(turns), (*arguments, *options.values()))
 
 
 def _keep(values: dict[int, Tensor], layer: int, output: Any) -> None:

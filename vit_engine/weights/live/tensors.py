@@ -21,7 +21,11 @@ class Tensors(NamedTuple):
 
 def read_tensors(module: nn.Module) -> Tensors:
     """The state dict, in which weights stand as the module uses them: normalised, masked, or parametrised."""
-    state, left_out = dict(module.state_dict()), []
+    state = dict(module.state_dict())
+    extra = [name for name, value in state.items() if not isinstance(value, Tensor)]
+    left_out = [
+        (name, f"no tensor but {type(state.pop(name)).__name__}, as its module's extra state") for name in extra
+    ]
     for path, part in module.named_modules(remove_duplicate=False):
         before = f"{path}." if path else ""
         computed = {name: (value, names) for name, (value, names) in computed_weights(part).items()}

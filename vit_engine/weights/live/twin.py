@@ -1,7 +1,7 @@
 """A module's twin: it can be run and asked without a trace in the module itself."""
 
 import copy
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from types import MethodType
 from typing import Any, cast
 
@@ -23,6 +23,7 @@ _HOOKS = (
     "_backward_hooks",
     "_backward_pre_hooks",
 )
+_INTERNAL = frozenset(vars(nn.Module()))  # PyTorch's own attributes of modules
 # PyTorch's older ways to compute a weight from others, before each forward pass: the tensors that it is made of.
 _COMPUTED: dict[type, tuple[str, ...]] = {
     WeightNorm: ("_g", "_v"),
@@ -40,6 +41,7 @@ class Twins:
     def __init__(self) -> None:
         self._modules: dict[int, nn.Module] = {}  # by id of the original
         self._tensors: dict[int, tuple[Tensor, Tensor]] = {}  # by id of the original, which is held: ids come again
+        self._containers: dict[int, tuple[Any, Any]] = {}  # likewise
 
     def of(self, module: nn.Module) -> nn.Module:
         """The twin of a module, the same one each time. CheckpointError where its forward was replaced."""
@@ -53,7 +55,7 @@ class Twins:
 
     def _build(self, module: nn.Module) -> None:
         twin = self._modules[id(module)] = object.__new__(type(module))
-        plain = {name: self._own(value) for name, value in _state(module)}
+        plain = {name: value if name in _INTERNAL else self._own(value) for name, value in _state(module)}
         plain |= {name: OrderedDict() for name in _HOOKS}
         plain |= {"training": False, "_compiled_call_impl": None}
         plain["_parameters"] = {name: self._parameter(each) for name, each in module._parameters.items()}
@@ -70,10 +72,27 @@ class Twins:
         return None if parameter is None else nn.Parameter(self._plain(parameter), requires_grad=False)
 
     def _own(self, value: Any) -> Any:
-        """Forward passes may write to lists and dicts, and the module's must stay as they are."""
-        if isinstance(value, list | dict | set):
-            return copy.copy(value)
-        return self._plain(value) if isinstance(value, Tensor) else value
+        """The twin of an attribute: of a module and its methods too, however deep in lists and dicts."""
+        if isinstance(value, nn.Module):
+            return self.of(value)
+        if isinstance(value, Tensor):
+            return self._plain(value)
+        if isinstance(value, MethodType) and isinstance(value.__self__, nn.Module):
+            return MethodType(value.__func__, self.of(value.__self__))
+        if type(value) is tuple:
+            return tuple(self._own(each) for each in value)
+        return self._container(value) if isinstance(value, list | dict | set) else value
+
+    def _container(self, value: Any) -> Any:
+        """Forward passes may write to lists and dicts: a copy, which is shared by those that share the original."""
+        if id(value) not in self._containers:
+            twin = copy.copy(value)
+            self._containers[id(value)] = value, twin
+            if type(value) is list:
+                twin[:] = [self._own(each) for each in value]
+            elif type(value) in {dict, OrderedDict, defaultdict}:
+                twin.update({key: self._own(each) for key, each in value.items()})
+        return self._containers[id(value)][1]
 
     def _plain(self, tensor: Tensor) -> Tensor:
         if id(tensor) not in self._tensors:
@@ -105,15 +124,15 @@ def computed_weights(module: nn.Module) -> dict[str, tuple[Tensor, tuple[str, ..
 
     Each with the names of the tensors that it is made of, those of the module itself.
     """
-    found = {}
+    computed = {}
     hooks: list[Any] = list(module._forward_pre_hooks.values())
     for hook in hooks:
         ends = next((ends for kind, ends in _COMPUTED.items() if isinstance(hook, kind)), None)
         if ends is not None:
             name = hook._tensor_name if isinstance(hook, BasePruningMethod) else hook.name
             with torch.no_grad():
-                found[name] = _computed(hook, module).detach(), tuple(f"{name}{end}" for end in ends)
-    return found
+                computed[name] = _computed(hook, module).detach(), tuple(f"{name}{end}" for end in ends)
+    return computed
 
 
 def _computed(hook: Any, module: nn.Module) -> Tensor:

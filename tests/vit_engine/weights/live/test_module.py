@@ -53,7 +53,22 @@ def test_parity_in_any_wrapper(wrapper: str, make: Callable[[], nn.Module]) -> N
 
 def test_what_is_beside_the_model_is_named() -> None:
     dropped = dict(load_model(Training(vit()), device="cpu").report.dropped)
-    assert dropped == {"probe: 2 tensors": "beside the Vision Transformer, which is backbone"}
+    assert dropped == {
+        "the forward around backbone": "is not run; what it does before and after is not seen",
+        "probe: 2 tensors": "beside the Vision Transformer, which is backbone",
+    }
+    assert load_model(nn.DataParallel(vit()), device="cpu").report.dropped == ()
+
+
+def test_extra_state_of_a_module_is_no_tensor_and_named() -> None:
+    class Scaled(type(vit().norm)):
+        def get_extra_state(self) -> dict[str, int]:
+            return {"calls": 3}
+
+    model = vit()
+    model.norm.__class__ = Scaled
+    report = load_model(model, device="cpu").report
+    assert report.dropped == (("norm._extra_state", "no tensor but dict, as its module's extra state"),)
 
 
 def snapshot(model: nn.Module) -> dict[str, Tensor]:
@@ -201,15 +216,73 @@ def test_a_forward_that_was_replaced_by_a_method_is_run_and_any_other_is_refused
 def test_what_a_forward_writes_to_is_not_the_modules() -> None:
     class Recording(type(vit())):
         def forward_features(self, x: Tensor, **options: Any) -> Tensor:
-            self.seen.append(x)
+            self.seen["maps"].append(x)
             self.last = x
             return super().forward_features(x, **options)
 
     model = vit()
-    model.__class__, model.seen = Recording, []
+    model.__class__, model.seen = Recording, {"maps": []}
     assert load_model(model, device="cpu").report.verified
-    assert model.seen == []
+    assert model.seen == {"maps": []}
     assert not hasattr(model, "last")
+
+
+def test_what_parts_of_a_module_share_its_twins_parts_share() -> None:
+    class Switched(type(vit().blocks[1])):
+        def forward(self, x: Tensor, **options: Any) -> Tensor:
+            return super().forward(x.flip(1) if self.switches["flip"] else x, **options)
+
+    class Switching(type(vit())):
+        def forward_features(self, x: Tensor, **options: Any) -> Tensor:
+            self.switches["flip"] = True
+            return super().forward_features(x, **options)
+
+    model = vit()
+    model.__class__, model.blocks[1].__class__ = Switching, Switched
+    model.switches = model.blocks[1].switches = {"flip": False}
+    with pytest.raises(CheckpointError, match="attention in layer 1 differ"):
+        load_model(model, device="cpu")
+    assert model.switches == {"flip": False}
+
+
+def test_a_forward_may_call_layers_and_methods_that_are_plain_attributes() -> None:
+    class Listed(type(vit())):
+        def forward_features(self, x: Tensor, **_: Any) -> Tensor:
+            x = self.embedded(self.patch_embed(x))
+            for block in self.layers:
+                x = block(x)
+            return self.norm(x)
+
+    model, seen = vit().half().train(), []
+    model.__class__, model.layers, model.embedded = Listed, [*model.blocks], model._pos_embed
+    model.blocks[0].register_forward_hook(lambda *_: seen.append(1))
+    assert load_model(model, device="cpu").report.verified
+    assert seen == []
+
+
+@pytest.mark.parametrize("part", ["", "attn", "mlp"])
+def test_layers_may_share_their_modules(part: str) -> None:
+    model = vit()
+    if part:
+        setattr(model.blocks[1], part, getattr(model.blocks[0], part))
+    else:
+        model.blocks[1] = model.blocks[0]
+    loaded = load_model(model, device="cpu")
+    model.blocks[1] = copy.deepcopy(model.blocks[1])  # the peer is watched by its modules
+    assert_parity(loaded, pictures(*NATIVE), peer_of(model, pictures(*NATIVE)))
+    assert loaded.report.verified
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_another_default_type_changes_nothing(dtype: torch.dtype) -> None:
+    model = vit()
+    torch.set_default_dtype(dtype)
+    try:
+        report = load_model(model, device="cpu").report
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert report == load_model(model, device="cpu").report
+    assert report.verified
 
 
 def test_the_replaced_forward_of_accelerate_only_moves_tensors() -> None:

@@ -79,7 +79,15 @@ def renaming() -> nn.Module:
     return model
 
 
+def without_its_pooling() -> nn.Module:
+    model = vit()
+    del model.global_pool
+    return model
+
+
 REFUSED = {
+    without_its_pooling: r"its attributes are not as timm makes them \(AttributeError: .*global_pool",
+    nn.Identity: r"^Identity in memory: it has no parameters\. Pass a module",
     without_an_mlp: r"a Vision Transformer's blocks\.0\.mlp\.\* is missing; got blocks\.0\.attn",
     renaming: r"state_dict\(\) has tensors of 'backbone\.blocks\.0\..*', and no module of it is called so",
     quantised: r"a quantised module: blocks\.0\.attn\.qkv is a torch\.ao\.nn\.quantized\.",

@@ -1,17 +1,18 @@
 """What a model on the hub is: its commit, its configuration and its files, without its weights."""
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from huggingface_hub import HfApi, constants, hf_hub_download, snapshot_download, try_to_load_from_cache
+from huggingface_hub import HfApi, ModelInfo, constants, hf_hub_download, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from vit_engine.errors import CheckpointError
+from vit_engine.errors import CheckpointError, DownloadError
 from vit_engine.weights.fetching.hub.choice import CONFIGURATIONS, FIRST_CHOICE, IncompleteError, beside, main_file
-from vit_engine.weights.fetching.hub.errors import Unreachable, hub_errors, unreachable
+from vit_engine.weights.fetching.hub.errors import LOG_IN, Unreachable, hub_errors, unreachable
 from vit_engine.weights.fetching.hub.kind import model_kind
 from vit_engine.weights.fetching.hub.model import HubFile, HubModel
 from vit_engine.weights.fetching.hub.names import HubName
@@ -59,14 +60,14 @@ def describe(name: HubName) -> HubModel:
 
 
 def _on_hub(name: HubName) -> _Repository:
-    info = HfApi().model_info(
-        name.repo, revision=name.revision or None, files_metadata=True, timeout=constants.HF_HUB_ETAG_TIMEOUT
-    )
+    info = _info(name)
     if info.sha is None:
         raise CheckpointError(f"the hub at {constants.ENDPOINT} does not say which commit {name.text} is. Try again.")
     repo, commit = info.id, info.sha  # a model that was renamed is found under its old name
     files = {}
     for sibling in info.siblings or ():
+        if not _is_relative(sibling.rfilename):  # nothing that is read here is called so, and no cache takes it
+            continue
         cached = try_to_load_from_cache(repo, sibling.rfilename, revision=commit)
         files[sibling.rfilename] = HubFile(
             sibling.rfilename,
@@ -80,6 +81,23 @@ def _on_hub(name: HubName) -> _Repository:
         return Path(hf_hub_download(repo, file, revision=commit, tqdm_class=cast(Any, _Silent)))
 
     return _Repository(name._replace(repo=repo), commit, files, get, str(licence or ""), bool(info.gated))
+
+
+def _info(name: HubName) -> ModelInfo:
+    try:
+        return HfApi().model_info(
+            name.repo, revision=name.revision or None, files_metadata=True, timeout=constants.HF_HUB_ETAG_TIMEOUT
+        )
+    except UnicodeEncodeError as error:  # of HTTP's headers
+        raise DownloadError(f"the token that is set here has characters that no token has: {LOG_IN}.") from error
+    except (json.JSONDecodeError, AttributeError, LookupError, TypeError) as error:  # a network's page for signing in
+        raise Unreachable(f"what answers at {constants.ENDPOINT} is no hub") from error
+
+
+def _is_relative(file: str) -> bool:
+    """Whether a name stays within a folder, on Windows too."""
+    parts = file.replace("\\", "/").split("/")
+    return not {"", ".."}.intersection(parts) and ":" not in file
 
 
 class _Silent:

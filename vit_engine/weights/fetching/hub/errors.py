@@ -17,7 +17,7 @@ LOG_IN = "set HF_TOKEN, or log in with `hf auth login`"
 _BY_STATUS = {  # of HTTP
     401: f"the hub takes the token that is set here for no valid one: {LOG_IN} with another.",
     403: f"the hub refuses {{model}} to the token that is set here: {LOG_IN} with one that may read it.",
-    404: "the hub lists a file of {model} that is not there. Try again later.",
+    404: "{endpoint} does not know what was asked of it for {model} (HTTP 404). Check HF_ENDPOINT; or try again later.",
     429: f"the hub has had too many requests from here. Try again later; with a token it allows more: {LOG_IN}.",
 }
 
@@ -44,7 +44,7 @@ def hub_errors(name: HubName) -> Iterator[None]:
     except errors.OfflineModeIsEnabled as error:
         raise Unreachable("HF_HUB_OFFLINE is set") from error
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        raise Unreachable(_first_line(error) or type(error).__name__) from error
+        raise Unreachable(_first_line(error).rstrip(".") or type(error).__name__) from error
     except OSError as error:
         raise DownloadError(_on_disk(name, error)) from error
 
@@ -62,7 +62,7 @@ def _first_line(error: BaseException) -> str:
 
 def _refused(name: HubName, error: errors.HfHubHTTPError) -> str:
     """Sentences on an answer of the hub that is none of its own faults."""
-    said = f" The hub says: {shorten(error.server_message.strip(), 300)}" if error.server_message else ""
+    message = f" The hub says: {shorten(error.server_message.strip(), 300)}" if error.server_message else ""
     if isinstance(error, errors.GatedRepoError):
         words = (
             f"{name.repo} is gated: its owner gives access to those who accept its licence. Accept it at "
@@ -75,10 +75,13 @@ def _refused(name: HubName, error: errors.HfHubHTTPError) -> str:
             f"{name.repo} has no revision {name.revision!r} on the hub: expected a branch, a tag or a commit. "
             f"They are listed at {_page(name)}."
         )
+    elif isinstance(error, errors.EntryNotFoundError):
+        words = f"the hub lists a file of {name.text} that is not there. Try again later."
     else:
         words = _BY_STATUS.get(error.response.status_code, "{model} is refused: {reason}.")
-        words = words.format(model=name.text, reason=shorten(_first_line(error).rstrip("."), 300))
-    return words + said
+        reason = shorten(_first_line(error).rstrip("."), 300)
+        words = words.format(model=name.text, reason=reason, endpoint=constants.ENDPOINT)
+    return words + message
 
 
 def not_found(name: HubName) -> str:

@@ -49,6 +49,8 @@ def fetch(model: HubModel, *, progress: Progress | None = None) -> Path:
         ) from error
     except Failure as error:
         raise DownloadError(f"{model.source} cannot be kept: {error}.") from error
+    except _Cancelled as cancelled:
+        raise cancelled.error from None
     return replace(model, files=tuple(replace(file, path=paths[file.name]) for file in model.files)).path
 
 
@@ -86,6 +88,13 @@ def stored_bytes(model: HubModel) -> int:
     return model.size - sum(file.size for file in model.missing) + parts
 
 
+class _Cancelled(Exception):  # noqa: N818  # it never leaves this file
+    """What progress raised, whatever it is, on its way past what is made of errors of the hub and of the disk."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
 class _Report:
     """Progress over all files in bytes: done, of those before; and the bytes of the present one."""
 
@@ -98,11 +107,17 @@ class _Report:
 
     def say(self, fraction: float) -> None:
         megabytes = f"{fraction * self.model.size / 1e6:.0f} of {self.model.size / 1e6:.0f} MB"
-        self.progress(min(fraction, 1.0), f"downloading {self.model.name.repo}: {megabytes}")
+        self._tell(min(fraction, 1.0), f"downloading {self.model.name.repo}: {megabytes}")
 
     def aside(self, _: float, message: str) -> None:
         """What else takes time: checks, and waiting for others."""
-        self.progress(min(self.done / max(self.model.size, 1), 1.0), message)
+        self._tell(min(self.done / max(self.model.size, 1), 1.0), message)
+
+    def _tell(self, fraction: float, message: str) -> None:
+        try:
+            self.progress(fraction, message)
+        except Exception as error:
+            raise _Cancelled(error) from error
 
 
 class _Bar:

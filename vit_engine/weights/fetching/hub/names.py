@@ -13,6 +13,7 @@ HUB_PREFIX = "hf:"
 _FILES = (*SUFFIXES, ".pkl", ".npz", ".h5", ".json", ".distcp")  # "run/last.pth" is a file that is not there
 # What Git allows in the name of a branch or tag, as far as it can be written in a pane: no colon, no space.
 _REVISION = re.compile(r"(?!/)(?!.*(\.\.|//|@\{))[\w./+-]{1,200}(?<![/.])", re.ASCII)
+_ADDRESS = re.compile(r"(?i)\w{2,}://|hf[-_]hub:")  # of a web page; what timm writes before a name
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -39,9 +40,14 @@ class HubName(NamedTuple):
 def hub_name(text: str) -> HubName | None:
     """A name on the hub, taken apart; None for what is none.
 
-    "hf:…" always is one, and SpecError where it cannot be. "org/name" is one unless it is written as a path or as a
-    weight file, or something of that name is here.
+    "hf:…" always is one, and SpecError where it cannot be, or for an address ("https://…"). "org/name" is one unless
+    it is written as a path or as a weight file, or something of that name is here.
     """
+    if _ADDRESS.match(text):
+        raise SpecError(
+            f"{shorten(text)!r} is an address, and no name or path. For a model on the Hugging Face hub write "
+            "hf:ORG/NAME; what is elsewhere, download, and pass its path."
+        )
     explicit = text.startswith(HUB_PREFIX)
     whole, _, part = text.removeprefix(HUB_PREFIX).partition("#")
     repo, mark, revision = whole.partition("@")
@@ -66,7 +72,7 @@ def _problem(repo: str, revision: str, *, given: bool) -> str:
     try:
         validate_repo_id(repo)
     except HFValidationError as error:
-        return shorten(str(error).rstrip("."), 300)
+        return shorten(str(error).partition(" Use `repo_type`")[0].rstrip("."), 300)
     if given and not _REVISION.fullmatch(revision):
         return f"{shorten(revision)!r} is no branch, tag or commit"
     return ""

@@ -142,3 +142,9 @@ def test_a_configuration_of_any_size_is_not_fetched(hub: Hub, monkeypatch: pytes
     with pytest.raises(CheckpointError, match=r"config\.json of hf:meta/dinov2-tiny has [\d,]+ bytes; .* at most 10"):
         describe(NAME)
     assert fetched(hub) == []
+
+
+@pytest.mark.parametrize("name", ["../evil.json", "/etc/evil", "a/../../evil", "C:evil", "a\\..\\evil"])
+def test_files_that_would_lie_elsewhere_are_left_out(hub: Hub, name: str) -> None:
+    hub.repos[NAME].files[name] = b"never read"
+    assert describe(NAME).main == "model.safetensors"

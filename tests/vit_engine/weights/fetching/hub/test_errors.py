@@ -42,6 +42,11 @@ def trouble(hub: Hub, _: pytest.MonkeyPatch) -> None:
     hub.status = 503
 
 
+def sign_in_first(hub: Hub, _: pytest.MonkeyPatch) -> None:
+    """As networks of hotels answer: with a page of their own, whatever was asked for."""
+    hub.status = 200
+
+
 AWAY = pytest.mark.parametrize(
     ("away", "why"),
     [
@@ -49,6 +54,7 @@ AWAY = pytest.mark.parametrize(
         (unplug, "Temporary failure in name resolution"),
         (stall, "timed out"),
         (trouble, r"the hub has trouble (HTTP 503)"),
+        (sign_in_first, " is no hub, "),
     ],
 )
 Away = Callable[[Hub, pytest.MonkeyPatch], None]
@@ -100,6 +106,8 @@ def test_a_private_model(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_token_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "invalid")
     assert "the hub takes the token that is set here for no valid one: set HF_TOKEN" in error_of(NAME)
+    monkeypatch.setenv("HF_TOKEN", "hf_…")  # as a page shortens it
+    assert "the token that is set here has characters that no token has: set HF_TOKEN" in error_of(NAME)
 
 
 @pytest.mark.parametrize(("status", "words"), [(429, "too many requests"), (403, "to the token that is set here")])
@@ -111,6 +119,14 @@ def test_other_refusals(hub: Hub, status: int, words: str) -> None:
 def test_a_file_that_is_listed_and_not_given(hub: Hub) -> None:
     hub.repos[NAME].missing = ("model.safetensors",)
     assert f"the hub lists a file of hf:{NAME} that is not there. Try again later." in error_of(NAME)
+
+
+@pytest.mark.usefixtures("hub")
+def test_an_endpoint_that_is_another_site(monkeypatch: pytest.MonkeyPatch, hub: Hub) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", f"{hub.url}/proxy")
+    assert f"{hub.url}/proxy does not know what was asked of it for hf:{NAME} (HTTP 404). Check" in error_of(NAME)
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "proxy")
+    assert "is missing an 'http://' or 'https://' protocol, and the hub's cache" in error_of(NAME)
 
 
 @AWAY

@@ -65,6 +65,15 @@ def test_what_came_before_a_cancel_is_kept_for_the_next(hub: Hub) -> None:
     assert not list(hub.cache.glob("*/blobs/*.incomplete"))
 
 
+@pytest.mark.usefixtures("hub")
+def test_what_progress_raises_is_no_error_of_the_disk() -> None:
+    def print_to_nobody(*_: object) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    with pytest.raises(BrokenPipeError):
+        ve.load_model(NAME, device="cpu", progress=print_to_nobody)
+
+
 def test_a_connection_that_stays_broken_keeps_what_came(hub: Hub) -> None:
     hub.sends = [4000] + 6 * [0]
     with pytest.raises(DownloadError, match=r"was not fetched whole: .*\. What has come is kept: try again"):

@@ -47,6 +47,7 @@ def test_names_are_taken_apart(text: str, name: HubName) -> None:
         "meta/dinov2@",
         "meta/dinov2@a:b",
         "meta\\dinov2",
+        "C://models/vit",
     ],
 )
 def test_other_texts_are_none(text: str) -> None:
@@ -57,7 +58,7 @@ def test_other_texts_are_none(text: str) -> None:
     ("text", "reason"),
     [
         ("hf:", "Repo id must use alphanumeric chars"),
-        ("hf:a/b/c", "Repo id must be in the form"),
+        ("hf:a/b/c", "Repo id must be in the form .*: 'a/b/c'\\."),
         ("hf:meta/..", "Repo id must use alphanumeric chars"),
         ("hf:meta/a--b", "Cannot have -- or .."),
         ("hf:meta/dinov2@", "'' is no branch, tag or commit"),
@@ -68,6 +69,17 @@ def test_other_texts_are_none(text: str) -> None:
 def test_a_name_that_cannot_be_on_the_hub_is_refused_with_the_reason(text: str, reason: str) -> None:
     with pytest.raises(SpecError, match=f"names no model on the Hugging Face hub: .*{reason}.* Write hf:ORG/NAME, "):
         hub_name(text)
+
+
+@pytest.mark.parametrize("text", ["https://huggingface.co/meta/dinov2", "hf-hub:meta/dinov2", "hf_hub:meta/dinov2"])
+def test_an_address_is_no_name(text: str) -> None:
+    with pytest.raises(SpecError, match=f"'{text}' is an address, and no name or path.* write hf:ORG/NAME"):
+        hub_name(text)
+
+
+def test_nothing_is_no_folder() -> None:
+    assert checkpoint_path("") is None
+    assert checkpoint_path(".") == Path()
 
 
 def test_what_is_here_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
