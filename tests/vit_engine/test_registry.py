@@ -174,7 +174,9 @@ def test_a_name_finds_its_model() -> None:
     [("dino_vits6", "dino_vits16"), ("DEMO_vit_p8", "demo_vit_p8"), ("random_vit_tiny", "random_vit_tiny_p8")],
 )
 def test_an_unknown_name_is_answered_with_the_nearest_and_with_where_all_are(name: str, nearest: str) -> None:
-    with pytest.raises(SpecError, match=rf"no model is called '{name}'; did you mean .*'{nearest}.*`vit-engine models`"):
+    with pytest.raises(
+        SpecError, match=rf"no model is called '{name}'; did you mean .*'{nearest}.*`vit-engine models`"
+    ):
         find_model(name)
 
 

@@ -48,9 +48,9 @@ def load_model(
 
     A module is a torch.nn.Module of timm, transformers, torchvision, open_clip, of the original repositories, or
     whatever else is built like one of these; wrappers of training around it are seen through. Its tensors are copied,
-    and it stays as it is. Its word on heads, activation and eps is taken before any configuration's. Both are run on
-    one small picture of noise, in float32 on the CPU, and must agree in every layer; the report says how well they do,
-    and that hooks are not run.
+    and it stays as it is, unless its own forward writes to its weights. Its word on heads, activation and eps is taken
+    before any configuration's. Both are run on one small picture of noise, in float32 on the CPU, and must agree in
+    every layer; the report says how well they do, and that hooks are not run.
 
     Loading is strict: SpecError for a name or heads that do not exist, CheckpointError with the lists of keys where a
     file does not fit, or with what is different where a module computes something else, DownloadError where weights
