@@ -12,6 +12,7 @@ from vit_engine.spec import GATED_MLPS
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.common.format import Metadata
 from vit_engine.weights.reading.onnx.attention import Attention, Tracer
+from vit_engine.weights.reading.onnx.blocks import check_blocks
 from vit_engine.weights.reading.onnx.embedding import embedding_parts
 from vit_engine.weights.reading.onnx.equations import activation, check_patches, norm_eps
 from vit_engine.weights.reading.onnx.graph import Graph, is_own
@@ -68,6 +69,7 @@ def settle(metadata: Metadata, conversion: Conversion, graph: Graph, *, configur
     attention = [each for each in found if isinstance(each, Attention)]
     problems = [each for each in found if isinstance(each, CheckpointError)]
     layers = {layer: _attention_of(layer, conversion, attention, problems) for layer in conversion.layers()}
+    check_blocks(graph, conversion.origins, layers)
     drop_others(conversion, graph, layers.values())
     heads = _heads(layers, conversion, graph, metadata)
     assumed = metadata.assumed

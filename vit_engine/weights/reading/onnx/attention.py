@@ -23,6 +23,7 @@ class Path:
     """From a projection's weight to where its result meets another's."""
 
     weight: str = ""  # the tensor of the file
+    projection: Node | None = None  # the node that multiplies by it
     part: int | None = None  # which of the three that it projects to, where it does all of them
     shapes: list[tuple[int | None, ...]] = field(default_factory=list)  # asked for on the way, the last one first
     factors: list[Factor] = field(default_factory=list)
@@ -51,6 +52,7 @@ class Attention:
     values: Path
     factors: tuple[Factor, ...]
     masks: tuple[str, ...]
+    mixed: str  # values by their weights, heads not yet joined
     scaled: float | None = 1.0  # by the operator itself; None where it does so by the root of a head's width
 
     def scale(self, graph: Graph, head_dim: int) -> float | None:
@@ -101,7 +103,8 @@ class Tracer:
         if softmax.attributes.get("axis", -1 if self._graph.opset >= _NEGATIVE_AXES else 1) not in {-1, 2, 3}:
             raise _unusual(softmax, "is not along the keys")
         queries, keys = (self._path(value) for value in scores.inputs)
-        return Attention(queries, keys, self._path(product.inputs[1]), tuple(factors), tuple(masks))
+        values = self._path(product.inputs[1])
+        return Attention(queries, keys, values, tuple(factors), tuple(masks), product.outputs[0])
 
     def _weighted_sum(self, softmax: Node) -> Node | None:
         """The product of attention weights with values."""
@@ -176,7 +179,7 @@ class Tracer:
             return error
         if heads := attributes.get("q_num_heads"):
             queries.shapes.insert(0, (heads, -1))
-        return Attention(queries, keys, values, factors=(), masks=(), scaled=attributes.get("scale"))
+        return Attention(queries, keys, values, (), (), node.outputs[0], scaled=attributes.get("scale"))
 
     def _path(self, value: str) -> Path:
         """CheckpointError where a value is not a projection, brought into heads."""
@@ -186,7 +189,7 @@ class Tracer:
             if node is None:
                 break
             if node in self._weights:
-                path.weight = self._weights[node]
+                path.weight, path.projection = self._weights[node], node
                 return path
             following = self._step(node, value, path)
             if not following:
