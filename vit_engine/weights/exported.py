@@ -100,6 +100,11 @@ def _attention_of(
         if [path.weight for path in paths] == expected:
             if len(keys) == 1 and [path.part for path in paths] != [0, 1, 2]:
                 raise CheckpointError(f"layer {layer} takes queries, keys and values in another order from one weight.")
+            plain = [path.is_plain(fused=len(keys) == 1, keys=path is each.keys) for path in paths]
+            if not all(plain) or each.values.factors:
+                raise CheckpointError(
+                    f"layer {layer} brings queries, keys or values into heads in a way not known here."
+                )
             return each
     for problem in problems:
         raise problem

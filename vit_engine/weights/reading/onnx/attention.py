@@ -14,6 +14,10 @@ _SPREAD = {"Identity", "Cast", "Expand", "Reshape", "Unsqueeze", "Squeeze"}  # w
 _DEEPEST_MASK = 5  # nodes that choose between others
 _LONGEST_PATH = 100  # nodes from a projection to attention; rotary positions take twenty
 _NEGATIVE_AXES = 13  # the version of ONNX since which a Softmax is along the last axis where nothing is said
+# How sides are turned on the way from a projection to its heads; of (B, N, 3, H, d), and of nn.MultiheadAttention's.
+_TURNS = ([0, 2, 1, 3], [1, 0, 2], [2, 0, 3, 1, 4], [3, 1, 2, 0, 4])
+_KEYS_TURNS = ([0, 1, 3, 2], [0, 2, 3, 1], [0, 2, 1])  # keys', whose product is along what was last
+_THREE = 5  # sides of a projection that is brought into queries, keys and values of heads
 _ROTATED = {"Concat", "Neg"}  # by rotary positions
 Factor = tuple[str, str]  # Mul or Div, and the value by which
 
@@ -27,9 +31,20 @@ class Path:
     part: int | None = None  # which of the three that it projects to, where it does all of them
     shapes: list[tuple[int | None, ...]] = field(default_factory=list)  # asked for on the way, the last one first
     factors: list[Factor] = field(default_factory=list)
-    turned: bool = False  # whether the last side of the last shape is another's after it
+    turns: list[list[int]] = field(default_factory=list)  # of its sides on the way, the last one first
+    selections: int = 0  # how often a part of it is taken
     rotated: bool = False  # by what is in no weight, as rotary positions do it
     rotations: set[str] = field(default_factory=set)  # tensors of the file that it is multiplied by
+
+    def is_plain(self, *, fused: bool, keys: bool = False) -> bool:
+        """Whether it is brought into heads as (H, d), or all three as (3, H, d), all tokens in their order."""
+        turned = [turn for turn in self.turns if turn not in _TURNS]
+        three = [shape for shape in self.shapes if len(shape) == _THREE]
+        return (
+            (not turned or (keys and len(turned) == 1 and turned[0] in _KEYS_TURNS))
+            and (self.rotated or self.selections == fused)
+            and all(shape[2] == 3 and fused for shape in three)
+        )
 
     def head_dim(self, dim: int) -> int | None:
         """The last side of what queries are at last brought into, which their products with keys are summed over.
@@ -37,7 +52,7 @@ class Path:
         None where the graph does not show it as a constant.
         """
         *_, heads, last = (None, None, *(self.shapes[0] if self.shapes else ()))
-        if self.turned or last is None or not (heads or last > 0):
+        if last is None or not (heads or last > 0):
             return None
         width = last if last > 0 else dim // heads if heads and heads > 0 and dim % heads == 0 else 0
         return width if width and dim % width == 0 else None
@@ -205,9 +220,10 @@ class Tracer:
             return self._sum(node, path)
         if node.op == "Reshape":
             path.shapes.append(shape_asked_for(self._graph, node))
-        elif node.op == "Transpose" and not path.shapes:
-            path.turned |= node.attributes.get("perm", [0])[-1] != len(node.attributes.get("perm", ())) - 1
+        elif node.op == "Transpose":
+            path.turns.append(node.attributes.get("perm", []))
         elif node.op in {"Split", "Gather", "Slice"}:
+            path.selections += 1
             path.part = self._index(node, value)
         elif node.op in _ROTATED:
             path.rotated = True
