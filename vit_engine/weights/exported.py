@@ -17,6 +17,7 @@ from vit_engine.weights.reading.onnx.embedding import embedding_parts
 from vit_engine.weights.reading.onnx.equations import activation, check_patches, norm_eps
 from vit_engine.weights.reading.onnx.graph import Graph, is_own
 from vit_engine.weights.reading.onnx.names import Part, named_parts, uses
+from vit_engine.weights.reading.onnx.tokens import check_tokens
 
 WHY_BEHIND = "of what the graph computes from the model's tokens, and not of the model"
 ASSUMED_POSITIONS = (
@@ -69,7 +70,7 @@ def settle(metadata: Metadata, conversion: Conversion, graph: Graph, *, configur
     attention = [each for each in found if isinstance(each, Attention)]
     problems = [each for each in found if isinstance(each, CheckpointError)]
     layers = {layer: _attention_of(layer, conversion, attention, problems) for layer in conversion.layers()}
-    check_blocks(graph, conversion.origins, layers)
+    check_tokens(graph, conversion.origins, check_blocks(graph, conversion.origins, layers))
     drop_others(conversion, graph, layers.values())
     heads = _heads(layers, conversion, graph, metadata)
     assumed = metadata.assumed

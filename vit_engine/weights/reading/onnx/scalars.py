@@ -4,6 +4,7 @@ import math
 
 from vit_engine.weights.reading.onnx.graph import Graph, Node
 
+_SAME_NUMBERS = ("Identity", "Cast", "Unsqueeze")
 _DEEPEST = 10  # nodes between a factor and its constants
 
 
@@ -18,8 +19,8 @@ def shape_asked_for(graph: Graph, reshape: Node) -> tuple[int | None, ...]:
         return ()
     sides: list[int | None] = []
     for part in node.inputs:
-        constant = graph.constant(part)
-        sides += [None] if constant is None else [int(side) for side in constant.flatten().tolist()]
+        key = graph.tensor_behind(part, _SAME_NUMBERS)
+        sides += [int(side) for side in graph.tensors[key].flatten().tolist()] if key else [None]
     return tuple(sides)
 
 
