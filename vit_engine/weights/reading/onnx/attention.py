@@ -33,8 +33,14 @@ class Path:
     factors: list[Factor] = field(default_factory=list)
     turns: list[list[int]] = field(default_factory=list)  # of its sides on the way, the last one first
     selections: int = 0  # how often a part of it is taken
+    heads: set[str] = field(default_factory=set)  # what it is on the way, its last side that of a head
     rotated: bool = False  # by what is in no weight, as rotary positions do it
     rotations: set[str] = field(default_factory=set)  # tensors of the file that it is multiplied by
+
+    def turn(self, sides: list[int]) -> None:
+        self.turns.append(sides)
+        if sides in _KEYS_TURNS:  # the last side was another's until here
+            self.heads.clear()
 
     def is_plain(self, *, fused: bool, keys: bool = False) -> bool:
         """Whether it is brought into heads as (H, d), or all three as (3, H, d), all tokens in their order."""
@@ -74,7 +80,7 @@ class Attention:
         """By which scores are multiplied; None where it cannot be read from the graph."""
         scale = head_dim**-0.5 if self.scaled is None else self.scaled
         for op, value in (*self.queries.factors, *self.keys.factors, *self.factors):
-            by = factor(graph, value, head_dim)
+            by = factor(graph, value, head_dim, self.queries.heads | self.keys.heads)
             if not by:
                 return None
             scale = scale * by if op == "Mul" else scale / by
@@ -206,6 +212,8 @@ class Tracer:
             if node in self._weights:
                 path.weight, path.projection = self._weights[node], node
                 return path
+            if not path.shapes:
+                path.heads.add(value)
             following = self._step(node, value, path)
             if not following:
                 raise _unusual(node, f"({node.op}) stands between a projection and the attention that it is for")
@@ -221,7 +229,7 @@ class Tracer:
         if node.op == "Reshape":
             path.shapes.append(shape_asked_for(self._graph, node))
         elif node.op == "Transpose":
-            path.turns.append(node.attributes.get("perm", []))
+            path.turn(node.attributes.get("perm", []))
         elif node.op in {"Split", "Gather", "Slice"}:
             path.selections += 1
             path.part = self._index(node, value)
@@ -254,9 +262,9 @@ class Tracer:
     def _scaled(self, node: Node) -> tuple[str, str] | None:
         """(value, factor) of a product with a number; None of one with anything else."""
         left, right = node.inputs
-        if factor(self._graph, right, 1) is not None:
+        if factor(self._graph, right, 1, None) is not None:
             return left, right
-        if node.op == "Mul" and factor(self._graph, left, 1) is not None:
+        if node.op == "Mul" and factor(self._graph, left, 1, None) is not None:
             return right, left
         return None
 

@@ -56,7 +56,7 @@ def _joined(graph: Graph, origins: Origins, concat: Node, tokens: set[str], pref
         raise CheckpointError(
             "its class token, or its registers, stand behind the patches; here they stand before them."
         )
-    names, put = [], False
+    names, put = list[str](), False
     for value in concat.inputs[:-1]:
         if value in tokens:
             names, put = names + prefix, True

@@ -1,15 +1,18 @@
 """Attention that brings what the same weights make into heads in other ways."""
 
+import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import onnx
 import pytest
 import torch
 from timm.layers import Attention
 from torch import Tensor, nn
 
 from tests.vit_engine.weights.formats.exports import EXPORTERS, export
+from tests.vit_engine.weights.formats.support import pictures
 from tests.vit_engine.weights.formats.timm_peers import small
 from vit_engine.errors import CheckpointError
 from vit_engine.weights import load_model
@@ -76,3 +79,26 @@ def test_heads_that_are_made_otherwise_are_refused(heads: Heads, exporter: str, 
 def test_heads_as_timm_makes_them_are_taken(exporter: str, tmp_path: Path) -> None:
     path = export(with_heads(projected), tmp_path / "w.onnx", exporter, (20, 20))
     assert load_model(path, device="cpu").spec.heads == 3
+
+
+def of_embedding(module: Attention, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Scores are scaled by the width of all heads together, which the graph computes."""
+    queries, keys, values = projected(module, x)
+    return queries * (x.size(-1) / 8) ** -0.5, keys, values
+
+
+def test_a_scale_of_another_width_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "w.onnx"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of tracing, and of what is deprecated
+        torch.onnx.export(
+            with_heads(of_embedding),
+            (pictures(20, 20),),
+            str(path),
+            dynamo=False,
+            input_names=["input"],
+            dynamic_axes={"input": {0: "batch"}},
+        )
+    assert "Shape" in {node.op_type for node in onnx.load(path).graph.node}
+    with pytest.raises(CheckpointError, match="layer 0 scales its scores by what is computed"):
+        load_model(path, device="cpu")
