@@ -78,7 +78,9 @@ def _extract(wheel: WheelFile, target: Path, expected: Expected | None, report: 
 
 @contextmanager
 def _scratch(target: Path) -> Iterator[Path]:
-    """A folder beside the target, on the same disk, that goes in the end."""
+    """A folder beside the target, on the same disk, that goes in the end. Whoever makes one holds the target's lock."""
+    for left in target.parent.glob(f".{target.name}.*/"):  # by a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
     with (
         disk_failures(target),
         tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent, ignore_cleanup_errors=True) as folder,

