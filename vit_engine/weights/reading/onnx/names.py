@@ -113,7 +113,7 @@ def _by_bias(graph: Graph, use: Use) -> str:
     name = f"{biases[0].removesuffix('bias')}weight"
     if len(graph.users(biases[0])) > 1:  # one of many that are equal
         return f"{use.node.scope}.in_proj_weight" if use.node.scope and name.endswith(".in_proj_weight") else ""
-    if not name.startswith(use.node.scope):
+    if use.node.scope and f".{use.node.scope}." not in f".{name}":  # a wrapper's name may not stand before the node's
         raise CheckpointError(
             f"its node {shorten(use.node.name)!r} multiplies by a weight and adds {shorten(biases[0])!r}, which is of "
             "another module: names do not show what its tensors are. Export it again, and leave its graph as it is."

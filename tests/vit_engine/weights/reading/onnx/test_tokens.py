@@ -1,0 +1,73 @@
+"""Models whose blocks are a plain Vision Transformer's, and are given other tokens."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.vit_engine.weights.formats.exports import EXPORTERS, export
+from tests.vit_engine.weights.formats.timm_peers import small
+from vit_engine.errors import CheckpointError
+from vit_engine.weights import load_model
+
+Step = Callable[[nn.Module, Tensor], Tensor]
+
+
+class Embedded(nn.Module):
+    """timm's, with an embedding of its own."""
+
+    def __init__(self, embed: Step) -> None:
+        super().__init__()
+        self.model = small("vit_tiny_patch16_224", img_size=20, dynamic_img_size=False)
+        self.embed = embed
+
+    def forward(self, images: Tensor) -> Tensor:
+        tokens = self.model.blocks(self.embed(self.model, images))
+        return self.model.head(self.model.norm(tokens)[:, 0])
+
+
+def plain(model: nn.Module, images: Tensor) -> Tensor:
+    return torch.cat([model.cls_token, model.patch_embed(images)], dim=1) + model.pos_embed
+
+
+def normalised(model: nn.Module, images: Tensor) -> Tensor:
+    """In the graph, which pictures would be normalised for once more."""
+    return plain(model, (images - 0.5) / 0.5)
+
+
+def mirrored(model: nn.Module, images: Tensor) -> Tensor:
+    return plain(model, torch.flip(images, [3]))
+
+
+def class_token_last(model: nn.Module, images: Tensor) -> Tensor:
+    return torch.cat([model.patch_embed(images), model.cls_token], dim=1) + model.pos_embed
+
+
+def by_columns(model: nn.Module, images: Tensor) -> Tensor:
+    patches = model.patch_embed.proj(images).permute(0, 3, 2, 1).reshape(1, 25, 24)
+    return torch.cat([model.cls_token, patches], dim=1) + model.pos_embed
+
+
+REFUSED: dict[str, tuple[Step, str]] = {
+    "normalised": (normalised, r"its graph changes pictures itself before it takes patches of them \((Div|Sub|Mul)"),
+    "mirrored": (mirrored, r"its graph changes pictures itself before it takes patches of them \(Slice"),
+    "class token last": (class_token_last, r"its class token, or its registers, stand behind the patches"),
+    "by columns": (by_columns, r"its patches are not taken row by row"),
+}
+
+
+@pytest.mark.parametrize("exporter", EXPORTERS)
+@pytest.mark.parametrize("name", REFUSED)
+def test_other_tokens_are_refused(name: str, exporter: str, tmp_path: Path) -> None:
+    embed, message = REFUSED[name]
+    path = export(Embedded(embed), tmp_path / "w.onnx", exporter, (20, 20))
+    with pytest.raises(CheckpointError, match=message):
+        load_model(path, device="cpu")
+
+
+@pytest.mark.parametrize("exporter", EXPORTERS)
+def test_the_same_tokens_are_taken(exporter: str, tmp_path: Path) -> None:
+    path = export(Embedded(plain), tmp_path / "w.onnx", exporter, (20, 20))
+    assert load_model(path, device="cpu").spec.depth == 2
