@@ -32,12 +32,16 @@ _OPERATORS: Mapping[str, Callable[..., Tensor]] = {
     "Add": torch.add,
     "Sub": torch.sub,
     "Mul": torch.mul,
-    "Div": torch.div,
+    "Div": lambda x, y: torch.div(x, y, rounding_mode=None if x.is_floating_point() else "floor"),
     "Pow": torch.pow,
     "Sqrt": torch.sqrt,
     "Erf": torch.erf,
     "Tanh": torch.tanh,
     "Sigmoid": torch.sigmoid,
+}
+_WITH_ATTRIBUTES: Mapping[str, Callable[[Node, Tensor], Tensor]] = {
+    "Gelu": lambda node, x: functional.gelu(x, approximate=node.attributes.get("approximate", b"none").decode()),
+    "Swish": lambda node, x: x * torch.sigmoid(float(node.attributes.get("alpha", 1.0)) * x),
 }
 
 
@@ -121,7 +125,7 @@ class _Between:
     def _scalar(self, name: str, constant: Tensor) -> Tensor:
         if constant.numel() != 1:
             raise CheckpointError(f"its MLP computes with the tensor {shorten(name)!r} between its Linears.")
-        return constant.double().reshape(())
+        return (constant.double() if constant.is_floating_point() else constant.long()).reshape(())
 
     def _made(self, name: str) -> Tensor:
         node = self._graph.producers.get(name)
@@ -133,43 +137,46 @@ class _Between:
             return _OPERATORS[node.op](*map(self.value, node.inputs))
         if node.op in _SAME or (node.op == "Cast" and node.attributes.get("to") in _FLOATS):
             return self.value(node.inputs[0])
-        if node.op == "Gelu":
-            kind = "gelu_tanh" if node.attributes.get("approximate", b"none") == b"tanh" else "gelu"
-            return _KNOWN[kind](self.value(node.inputs[0]))
-        if node.op == "Swish":
-            given = self.value(node.inputs[0])
-            return given * torch.sigmoid(float(node.attributes.get("alpha", 1.0)) * given)
-        if node.op in {"Split", "Slice"}:
-            return self._part(node, name)
+        if node.op in _WITH_ATTRIBUTES:
+            return _WITH_ATTRIBUTES[node.op](node, self.value(node.inputs[0]))
+        return self._part(node, name) if node.op in {"Split", "Slice"} else self._side(node)
+
+    def _side(self, node: Node) -> Tensor:
+        """Of a shape, which parts of channels are counted by."""
+        given = self.value(node.inputs[0]) if node.op in {"Shape", "Gather"} else None
+        if given is not None and node.op == "Shape" and not node.attributes:
+            return torch.tensor(given.shape)
+        if given is not None and node.op == "Gather" and given.ndim == 1:
+            return given[self._whole(node, 1)]
         raise _unknown({node.op})
 
     def _part(self, node: Node, name: str) -> Tensor:
         """Of channels, which are the last axis."""
         given = self.value(node.inputs[0])
-        axis, *bounds = _split(self._graph, node, name, given) if node.op == "Split" else _slice(self._graph, node)
+        split = node.op == "Split"
+        axis, first, end = _split(self._graph, node, name, given) if split else self._slice(node)
         if axis not in {-1, 2} or given.ndim != 3:
             raise CheckpointError(f"its MLP takes parts of other than its channels, at {shorten(node.name)!r}.")
-        return given[..., bounds[0] : bounds[1]]
+        return given[..., first:end]
+
+    def _slice(self, node: Node) -> tuple[int, int, int]:
+        """(axis, first, end), of one axis."""
+        first, end, axis, *step = (self._whole(node, place) for place in range(1, len(node.inputs)))
+        if step not in ([], [1]):
+            raise CheckpointError(f"its MLP takes channels in another order, at {shorten(node.name)!r}.")
+        return axis, first, end
+
+    def _whole(self, node: Node, place: int) -> int:
+        value = self.value(node.inputs[place])
+        if value.ndim or value.is_floating_point():
+            raise CheckpointError(f"its MLP takes parts by what is no whole number, at {shorten(node.name)!r}.")
+        return int(value)
 
 
 def _split(graph: Graph, node: Node, name: str, given: Tensor) -> tuple[int, int, int]:
     """(axis, first, end) of one result. Parts are equal where nothing says their sizes."""
-    sizes = node.attributes.get("split") or (_whole(graph, node, 1) if any(node.inputs[1:]) else [])
+    constant = graph.constant(node.inputs[1]) if any(node.inputs[1:]) else None
+    sizes = node.attributes.get("split") or ([] if constant is None else constant.flatten().tolist())
     place = node.outputs.index(name)
     sizes = sizes or [given.shape[-1] // len(node.outputs)] * len(node.outputs)
     return node.attributes.get("axis", 0), sum(sizes[:place]), sum(sizes[: place + 1])
-
-
-def _slice(graph: Graph, node: Node) -> tuple[int, int, int]:
-    """(axis, first, end), of one axis."""
-    numbers = [_whole(graph, node, place) for place in range(1, len(node.inputs))]
-    if not 3 <= len(numbers) <= 4 or any(len(each) != 1 for each in numbers) or numbers[3:] not in ([], [[1]]):
-        raise CheckpointError(f"its MLP takes parts of its channels in a way not known here: {shorten(node.name)!r}.")
-    (first,), (end,), (axis,) = numbers[:3]
-    return axis, first, end
-
-
-def _whole(graph: Graph, node: Node, place: int) -> list[int]:
-    """Numbers of a constant input; none where it is computed."""
-    constant = graph.constant(node.inputs[place])
-    return [] if constant is None else [int(each) for each in constant.flatten().tolist()]

@@ -65,7 +65,7 @@ OTHER: dict[str, tuple[Function, str]] = {
     "a root": (torch.sqrt, "Sqrt"),
     "of every channel": (lambda x: functional.gelu(x) * torch.linspace(1, 2, 96), "computes with the tensor"),
     "sine": (torch.sin, "Sin"),
-    "of others": (lambda x: functional.gelu(x) * x.mean(), "ReduceMean"),
+    "of others": (lambda x: functional.gelu(x) * x.mean(), "(ReduceMean|Squeeze)"),
     "exchanged": (lambda x: torch.cat([x[..., 48:], x[..., :48]], dim=-1), "Concat"),
 }
 

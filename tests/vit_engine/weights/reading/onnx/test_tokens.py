@@ -72,7 +72,12 @@ def squashed(model: nn.Module, images: Tensor) -> Tensor:
 
 
 def shifted(model: nn.Module, images: Tensor) -> Tensor:
-    return plain(model, images) + model.norm.bias
+    return plain(model, images) + images.mean()
+
+
+def doubled(model: nn.Module, images: Tensor) -> Tensor:
+    tokens = plain(model, images)
+    return tokens + tokens
 
 
 def fewer(model: nn.Module, images: Tensor) -> Tensor:
@@ -105,7 +110,8 @@ REFUSED: dict[str, tuple[Step, str]] = {
     "positions scaled": (positions_scaled, r"its graph changes positions before it adds them \(Mul"),
     "scaled": (scaled, CHANGED + "Mul"),
     "squashed": (squashed, CHANGED + "Tanh"),
-    "shifted": (shifted, CHANGED + "Add"),
+    "shifted": (shifted, r"its graph changes positions before it adds them \(ReduceMean"),
+    "doubled": (doubled, CHANGED + "Add"),
     "fewer": (fewer, CHANGED + "Slice"),
     "rolled": (rolled, CHANGED + "Slice"),
     "one left out": (one_left_out, CHANGED + "Slice"),
