@@ -11,10 +11,11 @@ from vit_engine.model.positions import patch_rotation, rope_periods
 from vit_engine.spec import GATED_MLPS
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.common.format import Metadata
+from vit_engine.weights.reading.onnx.activation import activation
 from vit_engine.weights.reading.onnx.attention import Attention, Tracer
 from vit_engine.weights.reading.onnx.blocks import check_blocks
 from vit_engine.weights.reading.onnx.embedding import embedding_parts
-from vit_engine.weights.reading.onnx.equations import activation, check_patches, norm_eps
+from vit_engine.weights.reading.onnx.equations import check_patches, norm_eps
 from vit_engine.weights.reading.onnx.graph import Graph, is_own
 from vit_engine.weights.reading.onnx.names import Part, named_parts, uses
 from vit_engine.weights.reading.onnx.tokens import check_tokens
@@ -183,9 +184,15 @@ def _eps(conversion: Conversion, graph: Graph) -> float:
 
 def _mlp(conversion: Conversion, graph: Graph) -> str:
     gated = "blocks.0.mlp.w12.weight" in conversion
-    first = "mlp.w12" if gated else "mlp.fc1"
-    keys = [conversion.origins(f"blocks.{layer}.{first}.weight")[0] for layer in conversion.layers()]
-    found = {activation(graph, key) for key in keys}
+    first, last = ("w12", "w3") if gated else ("fc1", "fc2")
+    found = set()
+    for layer in conversion.layers():
+        mlp = f"blocks.{layer}.mlp"
+        weights, biases, after = (
+            conversion.origins(f"{mlp}.{name}") for name in (f"{first}.weight", f"{first}.bias", f"{last}.weight")
+        )
+        width = conversion[f"{mlp}.{first}.weight"].shape[0]
+        found.add(activation(graph, weights, biases, after, width, gated=gated))
     known = {_GATED.get(each, "") if gated else each for each in found}
     if len(known) != 1 or known & {"", "silu"}:
         raise CheckpointError(

@@ -62,7 +62,7 @@ class _Blocks:
         weights, biases = self._origins(f"{norm}.weight"), self._origins(f"{norm}.bias")
         for node in linears:
             value = self._plain(node.inputs[0], turning=True) if node is not None else ""
-            given, *affine = _norm_before(self._graph, value)
+            given, *affine = norm_before(self._graph, value)
             keys = [self._graph.tensor_behind(each) for each in affine]
             if not given or keys[0] not in weights or keys[1] not in biases:
                 raise CheckpointError(f"{norm} does not stand right before the Linears that it is for.")
@@ -139,20 +139,20 @@ class _Blocks:
                 left += node.inputs
 
 
-def _norm_before(graph: Graph, value: str) -> tuple[str, str, str]:
+def norm_before(graph: Graph, value: str) -> tuple[str, str, str]:
     """(what is normalised, its weight, its bias) of the LayerNorm that a value is made by; empty where it is none."""
     node = graph.producers.get(value)
     if node is None:
         return "", "", ""
     if node.op == "LayerNormalization":
-        weight, bias = node.inputs[1:3]
+        weight, bias = (*node.inputs[1:3], "", "")[:2]
         return node.inputs[0], weight, bias
     product = next(
         (each for each in map(graph.producers.get, node.inputs) if each is not None and each.op == "Mul"), None
     )
     if node.op != "Add" or product is None:
         return "", "", ""
-    (bias,) = (each for each in node.inputs if each not in product.outputs)
+    bias = next((each for each in node.inputs if each not in product.outputs), "")
     for weight, other in (product.inputs, product.inputs[::-1]):
         quotient = graph.producers.get(other)
         centred = graph.producers.get(quotient.inputs[0]) if quotient is not None and quotient.op == "Div" else None
