@@ -25,7 +25,7 @@ def show() -> None:
     """Choose a checkpoint, of one's own or on the Hugging Face hub; see what it is; make it a model."""
     st.markdown(f"##### Your own checkpoints{', and models on Hugging Face' if hub.is_on() else ''}")
     st.caption(
-        "Any Vision Transformer's weights: DINO, DINOv2, DINOv3, torchvision, timm, Hugging Face, MAE, DeiT, CLIP. "
+        "Weights of Vision Transformers: DINO, DINOv2, DINOv3, torchvision, timm, Hugging Face, MAE, DeiT, CLIP, ONNX. "
         "Every tensor is accounted for, or the file is refused with the reason. What you add can be chosen by "
         "everybody on this server."
     )
