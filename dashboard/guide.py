@@ -52,8 +52,8 @@ def page() -> None:
     st.table(pd.DataFrame(rows).set_index("column"))
     st.markdown("##### Models")
     st.markdown(
-        f"{len(catalogue.models())} are known by name, and any other Vision Transformer can be opened from its weight "
-        "file: what each one is, what it costs and what was done with its tensors stands on their page."
+        f"{len(catalogue.models())} are known by name, and others can be opened from their weight files or the Hugging "
+        "Face hub. Their page says what each one is, what it costs and what was done with its tensors."
     )
     st.page_link("views/models.py", label="All models", icon=":material/deployed_code:")
     st.markdown("##### Pictures")

@@ -20,7 +20,7 @@ CHART = {"displayModeBar": False, "scrollZoom": False, "doubleClick": False, "sh
 def analyse(request: Request, *, title: DeltaGenerator, stage: DeltaGenerator) -> Analysis | None:
     """The analysis that is asked for, its progress shown while it runs; None, with the reason shown, if it fails.
 
-    title: where it is told which model and picture it is of. Where the weights are not here, the offer to download them
+    title: where the names of its model and picture go. Where the weights are not here, the offer to download them
     takes the analysis's place.
     """
     with stage:

@@ -12,7 +12,7 @@ from dashboard.services.checkpoints.names import with_heads
 from dashboard.shell.formatting import plain, progress_bar
 from vit_engine import ModelSpec
 
-_NOTICES = "_notices"  # session state: of each page's state, what is to be told
+_NOTICES = "_notices"  # session state: by page state, notices that are yet to be shown
 _LEFT = "_left"  # session state: parameters in the address of a page that was left
 _BEGINNINGS: dict[type, Callable[[], Any]] = {selection.Selection: opening.selection}  # what a bare address stands for
 T = TypeVar("T")
@@ -101,7 +101,7 @@ def _part(state: Any, *, alone: bool) -> dict[str, str | list[str]]:
 
 
 def note(kind: type, *notices: str) -> None:
-    """Have this told, too."""
+    """Add notices to those that are yet to be shown."""
     before = st.session_state.get(_NOTICES, {}).get(kind.__name__, ())
     st.session_state.update(_with_notices(kind, (*before, *notices)))
 
@@ -111,8 +111,8 @@ def _with_notices(kind: type, notices: tuple[str, ...]) -> dict[str, Any]:
 
 
 def tell(kept: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """Tell once what had to be changed in a link, beside these; returns what is told."""
-    told = (*kept, *(notice for notices in st.session_state.pop(_NOTICES, {}).values() for notice in notices))
-    if told:
-        st.warning("\n\n".join(map(plain, told)), icon=":material/link_off:")
-    return told
+    """Show once what had to be changed in a link, beside these notices; returns all that are shown."""
+    shown = (*kept, *(notice for notices in st.session_state.pop(_NOTICES, {}).values() for notice in notices))
+    if shown:
+        st.warning("\n\n".join(map(plain, shown)), icon=":material/link_off:")
+    return shown

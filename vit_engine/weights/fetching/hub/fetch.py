@@ -131,7 +131,7 @@ class _Bar:
         return self
 
     def __exit__(self, *error: object) -> None:
-        pass
+        """Nothing is open."""
 
     def update(self, count: float | None = 1) -> None:
         self.came += count or 0
