@@ -6,6 +6,9 @@ trace = ve.attend("demo_vit_p8", "cat.jpg", size=224)  # or a torch.nn.Module, a
 trace.attention_map(layer=-1, head="mean", query="cls").values
 trace.statistics.to_frame()
 
+tokens = ve.features("demo_vit_p8", "cat.jpg", size=224)  # what the patches carry, layer by layer
+ve.pca_map(tokens, layer=-1).rgb
+
 loaded = ve.load_model("demo_vit_p8")  # once, for several pictures
 trace = ve.attend(loaded, "cat.jpg", size=224)
 """
@@ -16,6 +19,10 @@ from vit_engine.analysis.methods import METHODS, Method, find_method
 from vit_engine.analysis.rankings import RankedHead, Ranking, rank_heads
 from vit_engine.analysis.run import Run
 from vit_engine.analysis.similarity import HeadSimilarity, head_similarity
+from vit_engine.analysis.tokens.cosine import similarity_map
+from vit_engine.analysis.tokens.matches import Correspondences, correspondences
+from vit_engine.analysis.tokens.norms import TokenNorms, token_norms
+from vit_engine.analysis.tokens.pca import PcaMap, pca_map
 from vit_engine.errors import (
     CheckpointError,
     DownloadError,
@@ -32,7 +39,7 @@ from vit_engine.planning.estimates import Estimate, estimate
 from vit_engine.registry import list_models
 from vit_engine.resources.budget import memory_budget
 from vit_engine.spec import ModelSpec, Preprocessing, TokenGrid
-from vit_engine.trace import AttentionTrace, attend
+from vit_engine.trace import AttentionTrace, Features, attend, features
 from vit_engine.trace.attention_map import AttentionMap
 from vit_engine.trace.statistics import HeadStatistics
 from vit_engine.weights import Inspection, LoadedModel, LoadReport, inspect_checkpoint, load_model
@@ -45,8 +52,10 @@ __all__ = [
     "AttentionMap",
     "AttentionTrace",
     "CheckpointError",
+    "Correspondences",
     "DownloadError",
     "Estimate",
+    "Features",
     "HeadSimilarity",
     "HeadStatistics",
     "ImageError",
@@ -56,6 +65,7 @@ __all__ = [
     "Method",
     "ModelSpec",
     "NumericalError",
+    "PcaMap",
     "PreparedImage",
     "Preprocessing",
     "RankedHead",
@@ -64,12 +74,15 @@ __all__ = [
     "Run",
     "SpecError",
     "TokenGrid",
+    "TokenNorms",
     "VisionTransformer",
     "VitEngineError",
     "agreement",
     "attend",
+    "correspondences",
     "difference",
     "estimate",
+    "features",
     "find_method",
     "head_similarity",
     "inspect_checkpoint",
@@ -78,8 +91,11 @@ __all__ = [
     "mass_mask",
     "memory_budget",
     "open_image",
+    "pca_map",
     "prepare_image",
     "rank_heads",
+    "similarity_map",
+    "token_norms",
     "vit_base",
     "vit_small",
     "vit_tiny",

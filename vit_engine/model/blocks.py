@@ -19,6 +19,8 @@ from vit_engine.model.positions import Rotation, rotate
 from vit_engine.model.streaming import AttentionPlan, StreamedAttention, stream_attention
 from vit_engine.spec import ModelSpec
 
+PROJECTIONS = ("query", "key", "value")  # of a token, in the order of the joint linear layer
+
 
 @dataclass(frozen=True)
 class LayerAttention:
@@ -48,6 +50,11 @@ class Attention(nn.Module):
         """Each (B, H, N, d); queries and keys as they meet, rotated where positions are."""
         q, k, v = rearrange(self.qkv(x), "b n (three h d) -> three b h n d", three=3, h=self.heads)
         return (q, k, v) if rotation is None else (rotate(q, rotation), rotate(k, rotation), v)
+
+    def project_to(self, part: str, x: Float[Tensor, "B N D"]) -> Float[Tensor, "B N D"]:
+        """One of "query", "key", "value", heads side by side, and not rotated: what tokens say, wherever they are."""
+        rows = slice((place := PROJECTIONS.index(part)) * (dim := x.shape[-1]), (place + 1) * dim)
+        return functional.linear(x, self.qkv.weight[rows], None if self.qkv.bias is None else self.qkv.bias[rows])
 
     def forward(self, x: Float[Tensor, "B N D"], rotation: Rotation | None = None) -> Float[Tensor, "B N D"]:
         q, k, v = self.queries_keys_values(x, rotation)

@@ -186,6 +186,16 @@ class VisionTransformer(nn.Module):
                 x = block.add(x, attended)
         yield len(self.blocks), LayerRecord(x)
 
+    def token_stream(self, images: Float[Tensor, "B C height width"]) -> Iterator[Tensor]:
+        """The tokens (B, N, D) before the first block, and after each one as soon as it is done. No gradients."""
+        with torch.no_grad():
+            x, rotation = self.embed(images), self.rotation(images)
+        for block in self.blocks:
+            yield x
+            with torch.no_grad():
+                x = block(x, rotation)
+        yield x
+
     def get_last_selfattention(self, x: Float[Tensor, "B C height width"]) -> Float[Tensor, "B H N N"]:
         """The last layer's attention weights, whole, as DINO's users know them: quadratic in memory."""
         x, rotation = self.embed(x), self.rotation(x)

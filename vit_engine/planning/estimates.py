@@ -3,6 +3,7 @@
 import bisect
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
@@ -49,16 +50,19 @@ def estimate(
     statistics: str = "all",
     device: str | torch.device = "auto",
     dtype: torch.dtype = torch.float32,
+    facet: str = "",
+    precision: str = "float16",
 ) -> Estimate:
-    """What attend() will take on a picture of this size; nothing is loaded and nothing is run.
+    """What attend() will take on a picture of this size, or features() where a facet is named; nothing is run.
 
     spec: that of a model, a LoadedModel, or a name from list_models(). size: an int is the side of a square picture in
     pixels, (height, width) is exact, both cropped to whole patches as prepare_image does it; or the grid of a prepared
-    image. layers, statistics: as in attend(). device, dtype: of the loaded model. Raises SpecError for what does not
-    exist or fit.
+    image. layers, statistics: as in attend(). device, dtype: of the loaded model. facet, precision: as in features().
+    Raises SpecError for what does not exist or fit.
     """
     spec = find_model(spec) if isinstance(spec, str) else spec.spec if isinstance(spec, LoadedModel) else spec
-    run = RunPlan.asked(spec, layers=layers, statistics=statistics, device=device, dtype=dtype)
+    options: dict[str, Any] = {"device": device, "dtype": dtype, "facet": facet, "precision": precision}
+    run = RunPlan.asked(spec, layers=layers, statistics=statistics, **options)
     grid = _grid(spec, size)
     return Estimate(grid, peak_bytes(run, grid), kept_bytes(run, grid), work_of(run, grid))
 

@@ -36,15 +36,18 @@ class _Sizes:
 
 
 def kept_bytes(run: RunPlan, grid: TokenGrid) -> int:
-    """What the trace keeps: queries, keys and log-normalisers of every traced layer."""
+    """What the trace keeps: queries, keys and log-normalisers of every traced layer; or features, their one facet."""
     size = _sizes(run, grid)
+    if run.facet:
+        return len(run.traced) * grid.tokens * run.spec.dim * run.precision.itemsize
     return len(run.traced) * (2 * size.stream + size.vector)
 
 
 def peak_bytes(run: RunPlan, grid: TokenGrid) -> int:
     """The most bytes at once, beside the model and the prepared picture: an upper bound that grows with the grid."""
     size = _sizes(run, grid)
-    at_work = max(_attention(size, run), _mlp(size, run))
+    attention = _plain_attention(size, run) if run.facet else _attention(size, run)
+    at_work = max(attention, _mlp(size, run))
     holes = min(at_work, _HOLE * min(run.whole_layers, _HOLES))
     return size.picture + kept_bytes(run, grid) + at_work + holes + _LIBRARIES
 
@@ -60,6 +63,12 @@ def _sizes(run: RunPlan, grid: TokenGrid) -> _Sizes:
         chunk=min(chunk_bytes(run.device), grid.tokens * spec.heads * grid.patches * widened),
         picture=0 if on_cpu and run.dtype == torch.float32 else 3 * grid.height * grid.width * itemsize,
     )
+
+
+def _plain_attention(size: _Sizes, run: RunPlan) -> int:
+    """Tokens, normalised tokens, queries, keys and values, mixed values; and what is read, before it is narrowed."""
+    rotated = 4 * size.stream if run.spec.positions == "rope" else 0
+    return 6 * size.stream + rotated + 2 * size.wide + _SUMS * size.vector
 
 
 def _attention(size: _Sizes, run: RunPlan) -> int:

@@ -7,11 +7,16 @@ import torch
 
 from vit_engine.devices import named_device
 from vit_engine.errors import SpecError
+from vit_engine.model.blocks import PROJECTIONS
 from vit_engine.model.streaming import AttentionPlan
 from vit_engine.spec import ModelSpec, TokenGrid
 
+TOKEN = "token"
+# What features() reads of a layer, by the name of the facet (Amir et al. 2021, arXiv 2112.05814).
+FACETS = {TOKEN: "the tokens that leave the block", **{name: f"its attention's {name}" for name in PROJECTIONS}}
 Layers = str | int | Sequence[int]
 # What is found out about every query of a traced layer, by what attend() calls it: options of an AttentionPlan.
+PRECISIONS = {"float16": torch.float16, "float32": torch.float32}  # of features that are kept
 STATISTICS = {"all": ("entropy", "distance", "argmax"), "entropy": ("entropy",), "none": ()}
 
 
@@ -24,6 +29,8 @@ class RunPlan:
     statistics: str
     device: torch.device  # the model's, as dtype
     dtype: torch.dtype
+    facet: str = ""  # what features() keeps, beside no attention; empty for a run of attend()
+    precision: torch.dtype = torch.float16  # in which features() keeps it
 
     @classmethod
     def asked(
@@ -34,16 +41,34 @@ class RunPlan:
         statistics: str = "all",
         device: str | torch.device = "auto",
         dtype: torch.dtype = torch.float32,
+        facet: str = "",
+        precision: str = "float16",
     ) -> "RunPlan":
-        """As in attend(); SpecError for layers, statistics or a device that do not exist."""
+        """As in attend() and features(); SpecError for layers, statistics, a facet or a device that do not exist."""
         if statistics not in STATISTICS:
             raise SpecError(f"statistics must be one of {', '.join(map(repr, STATISTICS))}; got {statistics!r}.")
-        return cls(spec, spec.layer_numbers(layers), statistics, named_device(device), dtype)
+        if facet:
+            check_facet(facet)
+        if precision not in PRECISIONS:
+            raise SpecError(f"precision must be one of {', '.join(map(repr, PRECISIONS))}; got {precision!r}.")
+        traced = spec.layer_numbers(layers)
+        return cls(spec, traced, statistics, named_device(device), dtype, facet, PRECISIONS[precision])
 
     @property
     def whole_layers(self) -> int:
-        """How many layers run to their end. Predictions need all; else the last traced one ends in its attention."""
+        """How many layers run to their end.
+
+        Predictions need all; else the last traced one ends in its attention, or where features() reads it.
+        """
+        if self.facet:
+            return max(self.traced) + (self.facet == TOKEN)
         return self.spec.depth if self.spec.class_names else max(self.traced)
+
+
+def check_facet(facet: str) -> None:
+    """SpecError for a facet that does not exist."""
+    if facet not in FACETS:
+        raise SpecError(f"facet must be one of {', '.join(map(repr, FACETS))}; got {facet!r}.")
 
 
 def attention_plan(grid: TokenGrid, statistics: str) -> AttentionPlan:

@@ -14,7 +14,7 @@ from torch.nn import functional
 from vit_engine.errors import ResourceError
 from vit_engine.model import Block
 from vit_engine.model.streaming import stream_attention
-from vit_engine.planning.plan import STATISTICS, RunPlan, attention_plan
+from vit_engine.planning.plan import STATISTICS, TOKEN, RunPlan, attention_plan
 from vit_engine.spec import GATED_MLPS, ModelSpec, TokenGrid
 from vit_engine.weights import load_model
 
@@ -48,8 +48,10 @@ class Rates:
 def work_of(run: RunPlan, grid: TokenGrid) -> Work:
     """The work of a run: a multiplication with its addition counts as two operations."""
     spec, whole = run.spec, run.whole_layers
-    started = max(whole, max(run.traced) + 1)
-    layers = {run.statistics: len(run.traced), PLAIN: started - len(run.traced)}
+    started = whole if run.facet else max(whole, max(run.traced) + 1)
+    traced = 0 if run.facet else len(run.traced)
+    layers = {run.statistics: traced, PLAIN: started - traced}
+    projected = 0 if run.facet in {"", TOKEN} else len(run.traced) * grid.tokens * spec.dim**2  # once more
     pairs = spec.heads * grid.tokens**2
     embedding = grid.patches * 3 * spec.patch_size**2 * spec.dim
     attention = 3 * grid.tokens * spec.dim**2 + grid.tokens**2 * spec.dim  # queries, keys, values; scores
@@ -57,7 +59,7 @@ def work_of(run: RunPlan, grid: TokenGrid) -> Work:
     mlp = (into + 1) * spec.dim * spec.hidden
     rest = grid.tokens**2 * spec.dim + grid.tokens * (spec.dim**2 + mlp)  # output; MLP
     return Work(
-        products=2 * (embedding + started * attention + whole * rest),
+        products=2 * (embedding + started * attention + whole * rest + projected),
         scores={kind: count * pairs for kind, count in layers.items()},
         layers=layers,
         device=run.device,

@@ -1,16 +1,13 @@
 """attend(): the one way from an image to attention."""
 
-import contextlib
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vit_engine.devices import out_of_memory
-from vit_engine.errors import NumericalError, ResourceError, SpecError
 from vit_engine.image import Picture, PreparedImage
 from vit_engine.model import LayerRecord
 from vit_engine.model.streaming import AttentionPlan
@@ -18,14 +15,12 @@ from vit_engine.planning.estimates import check_memory
 from vit_engine.planning.plan import RunPlan, attention_plan
 from vit_engine.progress import Progress
 from vit_engine.spec import ModelSpec, TokenGrid
+from vit_engine.trace.checks import Overflow, check_fit, memory_errors
 from vit_engine.trace.inputs import Size, ready
 from vit_engine.trace.record import AttentionTrace, LayerTrace, Prediction
 from vit_engine.trace.statistics import STATISTICS, ClsRows, FromCls, FromQueries, HeadStatistics
 from vit_engine.weights import LoadedModel
 from vit_engine.weights.sources import Source
-
-CLASSIFIER, EMBEDDING = -2, -1  # where there is no layer
-_PLACES = {CLASSIFIER: "the classifier", EMBEDDING: "the embedding of patches"}
 
 
 def attend(
@@ -55,10 +50,10 @@ def attend(
     loaded, prepared = ready(loaded, prepared, size=size, progress=progress)
     started = time.perf_counter()
     spec, grid = loaded.spec, prepared.grid
-    _check_fit(grid, spec)
+    check_fit(grid, spec)
     run = RunPlan.asked(spec, layers=layers, statistics=statistics, device=loaded.device, dtype=loaded.dtype)
     check_memory(run, grid)
-    with torch.inference_mode(), _memory_errors(grid, loaded):
+    with torch.inference_mode(), memory_errors(grid, loaded):
         builder = _run(loaded, prepared, run, progress)
         head_statistics = None if statistics == "none" else builder.statistics()
         predictions = () if builder.output is None else _predictions(builder.output[0], spec)
@@ -89,65 +84,6 @@ def _run(loaded: LoadedModel, prepared: PreparedImage, run: RunPlan, progress: P
             progress((layer + 1) / last, f"layer {layer + 1} of {spec.depth}")
     builder.overflow.require_none(builder.output, loaded)
     return builder
-
-
-def _check_fit(grid: TokenGrid, spec: ModelSpec) -> None:
-    if (grid.patch_size, grid.prefix) != (spec.patch_size, spec.prefix):
-        raise SpecError(
-            f"the image was prepared for patches of {grid.patch_size} px and {grid.prefix} prefix tokens; "
-            f"{spec.name!r} has {spec.patch_size} px and {spec.prefix}: prepare it with this model's spec."
-        )
-
-
-@contextlib.contextmanager
-def _memory_errors(grid: TokenGrid, loaded: LoadedModel) -> Iterator[None]:
-    """Running out of memory as a ResourceError; every other error as it is."""
-    try:
-        yield
-    except RuntimeError as error:
-        if not out_of_memory(error):
-            raise
-        raise ResourceError(
-            f"not enough memory on {str(loaded.device)!r} for {loaded.spec.name!r} at {grid.height}×{grid.width} px "
-            f"({grid.tokens:,} tokens); use a smaller size."
-        ) from error
-
-
-class Overflow:
-    """Norms of what each layer leaves. They stay on the device, and are looked at once, after the run.
-
-    Finite tokens of 1e20 are too large for float32, too: LayerNorm needs sums of squares, and maps would be uniform.
-    """
-
-    def __init__(self, loaded: LoadedModel) -> None:
-        """Has room for two norms a layer, which among the run's tensors would leave holes in memory."""
-        widened = torch.promote_types(loaded.dtype, torch.float32)
-        self._layers: list[int] = []
-        self._norms = torch.empty(2 * loaded.spec.depth + 2, dtype=widened, device=loaded.device)
-
-    def add(self, layer: int, values: Tensor) -> None:
-        """Of a layer, or EMBEDDING; in float32 at least, because half precision ends at 65,504."""
-        torch.linalg.vector_norm(values, dtype=self._norms.dtype, out=self._norms[len(self._layers)])
-        self._layers.append(layer)
-
-    def require_none(self, output: Tensor | None, loaded: LoadedModel) -> None:
-        """NumericalError naming the first layer whose norm is no number, or the classifier. output: its logits."""
-        if output is not None:
-            self.add(CLASSIFIER, output)
-        finite = self._norms[: len(self._layers)].isfinite().tolist()
-        if all(finite):
-            return
-        place = _PLACES.get(first := self._layers[finite.index(False)], f"layer {first}")
-        narrow = torch.finfo(loaded.dtype).bits < 32
-        remedy = (
-            "Run the model in float32: loaded.model.float()."
-            if narrow
-            else "Its weights are damaged, or of a training run that has diverged: load another checkpoint."
-        )
-        raise NumericalError(
-            f"the activations of {loaded.spec.name!r} overflow in {place}: from there on they "
-            f"are too large for {str(loaded.dtype).removeprefix('torch.')}, and attention is no number. {remedy}"
-        )
 
 
 class _TraceBuilder:

@@ -11,7 +11,7 @@ from vit_engine.errors import NumericalError
 from vit_engine.image import PreparedImage
 from vit_engine.spec import ModelSpec
 from vit_engine.trace import attend
-from vit_engine.trace.run import Overflow
+from vit_engine.trace.checks import Overflow
 from vit_engine.weights import LoadedModel, load_model
 
 

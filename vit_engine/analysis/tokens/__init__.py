@@ -1,0 +1,1 @@
+"""What is made of tokens: principal components as colours, similarity, correspondences, norms."""

@@ -1,0 +1,43 @@
+"""Cosine similarity of one token to all patches, in its own picture or in another."""
+
+import numpy as np
+
+from vit_engine.errors import SpecError
+from vit_engine.spec import Query
+from vit_engine.trace.attention_map import AttentionMap, token_name
+from vit_engine.trace.features import Features, common_layer
+
+UNIT = "cosine similarity"
+
+
+def similarity_map(
+    features: Features,
+    query: Query,
+    other: Features | None = None,
+    *,
+    layer: int = -1,
+    head: int | None = None,
+) -> AttentionMap:
+    """The cosine similarity of one token to every patch: −1..1, 1 for tokens that point the same way.
+
+    query: "cls" or a patch (row, col) of the first picture. other: another picture's features, or the same picture's at
+    another size, whose patches are compared with it; None for the query's own picture. layer: from 0; negative from the
+    last. head: of queries, keys or values, one head's; None for all side by side. Computed in float64 (Amir et al.
+    2021, arXiv 2112.05814). Raises SpecError for features of two models or facets, a layer, head or query that is not
+    here, and a query whose token is zero.
+    """
+    compared = features if other is None else other
+    number = common_layer({"the query's picture": features, "the other picture": compared}, layer)
+    token = features.tokens(number, head=head)[features.grid.token(query)]
+    length = np.linalg.norm(token)
+    if not length:
+        raise SpecError(f"{token_name(query)} of layer {number} carries zeros, which have no direction to compare.")
+    values = unit_vectors(compared.patches(number, head=head)) @ (token / length)
+    label = f"similarity to {token_name(query)} · {features.label(number, head)}"
+    return AttentionMap(values.reshape(compared.grid.shape).astype(np.float32), compared.grid, label, UNIT)
+
+
+def unit_vectors(vectors: np.ndarray) -> np.ndarray:
+    """Vectors (n, dim) at length 1; zeros stay zeros."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.where(lengths > 0, lengths, 1.0)

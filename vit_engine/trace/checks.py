@@ -1,0 +1,74 @@
+"""What every run of a model is held to: a picture that fits, memory that suffices, numbers that are finite."""
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from vit_engine.devices import out_of_memory
+from vit_engine.errors import NumericalError, ResourceError, SpecError
+from vit_engine.spec import ModelSpec, TokenGrid
+from vit_engine.weights import LoadedModel
+
+CLASSIFIER, EMBEDDING = -2, -1  # where there is no layer
+_PLACES = {CLASSIFIER: "the classifier", EMBEDDING: "the embedding of patches"}
+
+
+def check_fit(grid: TokenGrid, spec: ModelSpec) -> None:
+    if (grid.patch_size, grid.prefix) != (spec.patch_size, spec.prefix):
+        raise SpecError(
+            f"the image was prepared for patches of {grid.patch_size} px and {grid.prefix} prefix tokens; "
+            f"{spec.name!r} has {spec.patch_size} px and {spec.prefix}: prepare it with this model's spec."
+        )
+
+
+@contextlib.contextmanager
+def memory_errors(grid: TokenGrid, loaded: LoadedModel) -> Iterator[None]:
+    """Running out of memory as a ResourceError; every other error as it is."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
+        raise ResourceError(
+            f"not enough memory on {str(loaded.device)!r} for {loaded.spec.name!r} at {grid.height}×{grid.width} px "
+            f"({grid.tokens:,} tokens); use a smaller size."
+        ) from error
+
+
+class Overflow:
+    """Norms of what each layer leaves. They stay on the device, and are looked at once, after the run.
+
+    Finite tokens of 1e20 are too large for float32, too: LayerNorm needs sums of squares, and maps would be uniform.
+    """
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        """Has room for two norms a layer, which among the run's tensors would leave holes in memory."""
+        widened = torch.promote_types(loaded.dtype, torch.float32)
+        self._layers: list[int] = []
+        self._norms = torch.empty(2 * loaded.spec.depth + 2, dtype=widened, device=loaded.device)
+
+    def add(self, layer: int, values: Tensor) -> None:
+        """Of a layer, or EMBEDDING; in float32 at least, because half precision ends at 65,504."""
+        torch.linalg.vector_norm(values, dtype=self._norms.dtype, out=self._norms[len(self._layers)])
+        self._layers.append(layer)
+
+    def require_none(self, output: Tensor | None, loaded: LoadedModel) -> None:
+        """NumericalError naming the first layer whose norm is no number, or the classifier. output: its logits."""
+        if output is not None:
+            self.add(CLASSIFIER, output)
+        finite = self._norms[: len(self._layers)].isfinite().tolist()
+        if all(finite):
+            return
+        place = _PLACES.get(first := self._layers[finite.index(False)], f"layer {first}")
+        narrow = torch.finfo(loaded.dtype).bits < 32
+        remedy = (
+            "Run the model in float32: loaded.model.float()."
+            if narrow
+            else "Its weights are damaged, or of a training run that has diverged: load another checkpoint."
+        )
+        raise NumericalError(
+            f"the activations of {loaded.spec.name!r} overflow in {place}: from there on they "
+            f"are too large for {str(loaded.dtype).removeprefix('torch.')}, and attention is no number. {remedy}"
+        )
