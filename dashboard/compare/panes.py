@@ -8,8 +8,9 @@ from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import keys
 from dashboard.services import catalogue, downloads, limits, memory
-from dashboard.services.analyses import Analysis, Cost, Request
+from dashboard.services.analyses import Analysis, Request
 from dashboard.services.pictures import Picture
+from dashboard.services.requests import Cost
 from dashboard.shell import download_panel
 from dashboard.shell.formatting import plain, progress_in, sentence
 from vit_engine import ModelSpec, VitEngineError

@@ -8,7 +8,8 @@ from streamlit.testing.v1 import AppTest
 import vit_engine as ve
 from dashboard import keys, serve
 from dashboard.services import catalogue, limits, memory, pictures
-from dashboard.services.analyses import Cost, Request
+from dashboard.services.analyses import Request
+from dashboard.services.requests import Cost
 from dashboard.shell.formatting import format_duration
 from tests.dashboard.support import SMALL, analyse, assert_drawn, assert_works, ignore, open_small, request, small_trace
 from vit_engine.resources.budget import BUDGET_VARIABLE, format_bytes

@@ -1,0 +1,69 @@
+"""What the tokens of a picture carry in a model: run once, kept for all sessions."""
+
+import contextlib
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import vit_engine as ve
+from dashboard.services import limits
+from dashboard.services.jobs import Store
+from dashboard.services.process import once_per_process
+from dashboard.services.requests import PictureRequest
+from vit_engine.analysis.comparison import Point, query_patch
+from vit_engine.analysis.tokens.pca import layer_axes
+from vit_engine.image import with_short_side
+from vit_engine.progress import Progress
+
+
+@dataclass(frozen=True, eq=False)
+class TokenAnalysis:
+    """One picture in one model: one facet of all layers, and what the pages draw from."""
+
+    features: ve.Features
+    pixels: np.ndarray  # uint8 (height, width, 3), as the model saw them
+    report: ve.LoadReport
+    frame: tuple[int, int]  # (height, width) of the scaled picture before the crop to patches
+
+    def patch(self, point: Point | None) -> tuple[int, int] | None:
+        """The patch (row, col) of a point, in fractions of the frame's height and width; None for the CLS token."""
+        query = query_patch("shared", point, self.features.grid, self.frame)
+        return None if isinstance(query, str) else query
+
+
+@dataclass(frozen=True, eq=False)
+class TokenRequest(PictureRequest[TokenAnalysis]):
+    """One facet of the tokens of one picture in one model at one working size."""
+
+    KEPT, LIMIT = "tokens", "FEATURE_BYTES"
+
+    facet: str = "token"  # as features() has it
+
+    @property
+    def key(self) -> Hashable:
+        return super().key, self.facet
+
+    def store(self) -> Store[TokenAnalysis]:
+        return _features()
+
+    def options(self) -> dict[str, Any]:
+        return {"facet": self.facet}
+
+    def run(self, loaded: ve.LoadedModel, prepared: ve.PreparedImage, report: Progress) -> TokenAnalysis:
+        def tell(share: float, layer: str) -> None:
+            report(0.9 * share, f"{self.facet}s: {layer}")
+
+        features = ve.features(loaded, prepared, facet=self.facet, progress=tell)
+        report(0.9, "principal components of all layers")
+        for layer in sorted(features.layers, reverse=True):
+            with contextlib.suppress(ve.SpecError):  # which pca_map() raises again, where the layer is looked at
+                layer_axes(features, layer)
+        frame = with_short_side(self.picture.shape, self.size)
+        return TokenAnalysis(features, prepared.pixels, loaded.report, frame)
+
+
+_features = once_per_process(
+    lambda: Store[TokenAnalysis](limits.FEATURE_BYTES, size=lambda analysis: analysis.features.nbytes)
+)
