@@ -13,7 +13,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from vit_engine.report.colours import MARK, MARK_EDGE
-from vit_engine.report.jpegs import jpeg_address
+from vit_engine.report.jpegs import jpeg_address, png_address
 from vit_engine.report.panels import Panel
 from vit_engine.report.style import Zoom
 from vit_engine.spec import TokenGrid
@@ -120,6 +120,8 @@ def compare_figure(
         else:
             traces += [_map(panel, axis, opacity), *_outline(panel, axis)]
             layout["images"].append(_picture(panel, axis))
+            if panel.image is not None:
+                layout["images"].append(_image(panel, axis, opacity))
             if panel.patch is not None and panel.patches is not None:
                 mark, edge = _query(panel.patch, panel.patches, axis)
                 traces.append({**mark, "name": f"query {panel.name}", **_place(axis)})
@@ -161,6 +163,7 @@ def _map(panel: Panel, axis: str, opacity: float) -> Plain:
     value = "%{customdata:+.3%}" if panel.difference else "%{customdata:.3%}"
     place = f"patch of {size} px at x %{{x:.0f}}, y %{{y:.0f}} px"
     centres = {"x0": size / 2, "dx": size, "y0": size / 2, "dy": size}
+    opacity = opacity if panel.image is None else 0.0  # an image of its own lies there: this hears hover and clicks
     scale = {"zmin": panel.low, "zmax": panel.high, "colorscale": panel.stops, "opacity": opacity, "showscale": False}
     return {
         "type": "heatmap",
@@ -199,3 +202,18 @@ def _picture(panel: Panel, axis: str) -> Plain:
     height, width = panel.pixels.shape[:2]
     place = {"xref": f"x{axis}", "yref": f"y{axis}", "x": 0, "y": 0, "sizex": width, "sizey": height}
     return {"source": jpeg_address(panel.pixels, quality=JPEG_QUALITY), "sizing": "stretch", "layer": "below", **place}
+
+
+def _image(panel: Panel, axis: str, opacity: float) -> Plain:
+    """A colour a patch, over the picture."""
+    assert panel.image is not None
+    assert panel.grid is not None
+    place = {
+        "xref": f"x{axis}",
+        "yref": f"y{axis}",
+        "x": 0,
+        "y": 0,
+        "sizex": panel.grid.width,
+        "sizey": panel.grid.height,
+    }
+    return {"source": png_address(panel.image), "sizing": "stretch", "layer": "below", "opacity": opacity, **place}

@@ -96,7 +96,9 @@ class Sheet:
         pane = _Pane(self, view, x, y)
         if panel.pixels is not None:
             pane.image(panel.pixels, 1, smooth=True)
-        if panel.coloured is not None and panel.grid is not None:
+        if panel.image is not None and panel.grid is not None:
+            pane.image(_rgba(panel.image / np.array([1, 1, 1, 255]), opacity), panel.grid.patch_size)
+        elif panel.coloured is not None and panel.grid is not None:
             colours = coloured(panel.coloured, panel.low, panel.high, panel.stops)
             pane.image(_rgba(colours, opacity), panel.grid.patch_size)
         for outline in panel.outlines:

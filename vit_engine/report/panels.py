@@ -48,6 +48,7 @@ class Panel:
     patches: TokenGrid | None = None  # the pane's own grid
     values: np.ndarray | None = None  # float32 (rows, cols), in `unit`, as hover tells them
     coloured: np.ndarray | None = None  # float32 of the same shape, what the colours stand for; NaN is not drawn
+    image: np.ndarray | None = None  # uint8 (rows, cols, 4), drawn as it is in place of `coloured`: a colour a patch
     low: float = 0.0  # where the colours begin
     high: float = 1.0  # where they end
     limit: float = 1.0  # the value of the last colour, in `unit`
