@@ -55,10 +55,15 @@ class Features:
                     f"layers of {self.spec.name!r} are 0..{self.spec.depth - 1}, each {expected}; got layer {number}, "
                     f"{values.shape}."
                 )
-            values.setflags(write=False)
         if (self.final_norm is None) == (self.facet == TOKEN):
             raise SpecError("the final norm goes with the facet 'token', and with no other.")
-        object.__setattr__(self, "layers", MappingProxyType(dict(self.layers)))
+        self._share(self.layers)
+
+    def _share(self, layers: Mapping[int, np.ndarray]) -> None:
+        """Threads share features: nobody may change a layer, put one in or take one out."""
+        for values in layers.values():
+            values.setflags(write=False)
+        object.__setattr__(self, "layers", MappingProxyType(dict(layers)))
 
     def __repr__(self) -> str:
         size = f"{self.grid.rows}×{self.grid.cols} patches, layers {sorted(self.layers)}"
@@ -68,7 +73,8 @@ class Features:
         return {**vars(self), "layers": dict(self.layers)}  # a read-only view cannot be pickled or copied
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update({**state, "layers": MappingProxyType(state["layers"])})
+        vars(self).update(state)
+        self._share(self.layers)
 
     @property
     def nbytes(self) -> int:

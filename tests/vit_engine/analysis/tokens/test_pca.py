@@ -1,0 +1,157 @@
+"""Principal components are NumPy's up to sign, and their signs are the same from layer to layer and size to size."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+
+import vit_engine as ve
+from tests.vit_engine.analysis.tokens.builders import features_of, noise
+from vit_engine.demo.scenes import draw_scene
+from vit_engine.errors import SpecError
+from vit_engine.trace import Features
+
+SHAPE = (6, 7)
+
+
+def by_svd(patches: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The first three components (3, patches) up to sign, and the shares of variance that all explain."""
+    centred = patches - patches.mean(axis=0)
+    _, lengths, axes = np.linalg.svd(centred, full_matrices=False)
+    return axes[:3] @ centred.T, lengths**2 / (lengths**2).sum()
+
+
+def same_up_to_sign(found: np.ndarray, expected: np.ndarray, within: float = 1e-5) -> None:
+    for component, reference in zip(found.reshape(3, -1), expected, strict=True):
+        sign = np.sign(component @ reference)
+        np.testing.assert_allclose(sign * component, reference, rtol=0, atol=within * np.abs(reference).max())
+
+
+@pytest.mark.parametrize("dim", [5, 16, 60], ids=lambda dim: f"{dim} numbers, {SHAPE[0] * SHAPE[1]} patches")
+def test_components_are_numpys(dim: int) -> None:
+    features = features_of({0: noise(0, SHAPE, dim)}, shape=SHAPE)
+    pca, (components, shares) = ve.pca_map(features), by_svd(features.patches())
+    same_up_to_sign(pca.components, components)
+    np.testing.assert_allclose(pca.explained, shares[:3], atol=1e-6)
+    assert pca.label == "PCA of keys of layer 0"
+
+
+def test_tokens_have_passed_the_final_norm() -> None:
+    features = features_of({0: noise(0, SHAPE, 12)}, shape=SHAPE, facet="token")
+    centred = features.layers[0][1:].astype(np.float64)
+    centred -= centred.mean(axis=1, keepdims=True)
+    normed = centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + 1e-6)
+    same_up_to_sign(ve.pca_map(features).components, by_svd(normed)[0])
+
+
+def test_one_heads_components_are_of_its_numbers_alone() -> None:
+    patches = noise(0, SHAPE, 12)
+    features = features_of({0: patches}, shape=SHAPE, heads=3)
+    same_up_to_sign(ve.pca_map(features, head=1).components, by_svd(features.patches()[:, 4:8])[0])
+
+
+def test_several_pictures_are_fitted_together() -> None:
+    first = features_of({0: noise(0, SHAPE, 8)}, shape=SHAPE)
+    second = features_of({0: noise(1, (3, 5), 8) + 2}, shape=(3, 5))
+    maps = ve.pca_map([first, second])
+    both = np.concatenate([each.components.reshape(3, -1) for each in maps], axis=1)
+    expected, shares = by_svd(np.concatenate([first.patches(), second.patches()]))
+    same_up_to_sign(both, expected)
+    assert [each.rgb.shape for each in maps] == [(6, 7, 3), (3, 5, 3)]
+    for each in maps:
+        np.testing.assert_allclose(each.explained, shares[:3], atol=1e-6)
+    alone = ve.pca_map(first).components
+    assert (np.einsum("kij,kij->k", maps[0].components, alone) > 0).all(), "signs are the first picture's own"
+
+
+def test_colours_run_from_the_second_to_the_98th_percentile_of_all_pictures() -> None:
+    first, second = (features_of({0: noise(seed, SHAPE, 8)}, shape=SHAPE) for seed in (0, 1))
+    maps = ve.pca_map((first, second))
+    both = np.stack([each.components for each in maps], axis=1)
+    for channel in range(3):
+        low, high = np.percentile(both[channel], (2, 98))
+        expected = ((both[channel] - low) / (high - low)).clip(0, 1)
+        np.testing.assert_allclose(np.stack([each.rgb[..., channel] for each in maps]), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("side", ["high", "low"])
+def test_the_foreground_is_one_side_of_the_first_component_and_fitted_again(side: str) -> None:
+    features = features_of({0: noise(0, SHAPE, 8)}, shape=SHAPE)
+    first = ve.pca_map(features).components[0]
+    pca = ve.pca_map(features, foreground=side)
+    inside = first > 0 if side == "high" else first < 0
+    np.testing.assert_array_equal(pca.foreground, inside)
+    same_up_to_sign(pca.components[:, inside], by_svd(features.patches()[inside.ravel()])[0])
+    assert np.isnan(pca.components[:, ~inside]).all()
+    assert not pca.rgb[~inside].any()
+
+
+@pytest.fixture(scope="module")
+def scenes() -> dict[int, Features]:
+    """One generated scene in a trained model, by size."""
+    pixels, loaded = draw_scene(25, (320, 448)).pixels, ve.load_model("demo_vit_p8")
+    return {size: ve.features(loaded, pixels, size=size) for size in (160, 224, 320)}
+
+
+def correlations(first: np.ndarray, second: np.ndarray) -> list[float]:
+    return [float(np.corrcoef(a.ravel(), b.ravel())[0, 1]) for a, b in zip(first, second, strict=True)]
+
+
+def test_signs_are_kept_from_layer_to_layer(scenes: dict[int, Features]) -> None:
+    for features in scenes.values():
+        maps = [ve.pca_map(features, layer=layer).components for layer in range(6)]
+        for shallow, deep in itertools.pairwise(maps):
+            assert min(correlations(shallow, deep)) >= 0
+
+
+def test_signs_are_kept_from_size_to_size(scenes: dict[int, Features]) -> None:
+    """Every second patch of twice the grid lies where a patch of the smaller picture does."""
+    small, large = (ve.pca_map(scenes[size]).components for size in (160, 320))
+    assert min(correlations(small, (large[:, ::2, ::2] + large[:, 1::2, 1::2]) / 2)) > 0.5
+
+
+def test_a_layers_signs_do_not_depend_on_which_was_looked_at_first(scenes: dict[int, Features]) -> None:
+    kept = scenes[160]
+    again = [dataclasses.replace(kept, computed={}) for _ in range(2)]
+    upwards = [ve.pca_map(again[0], layer=layer) for layer in range(6)]
+    downwards = [ve.pca_map(again[1], layer=layer) for layer in reversed(range(6))][::-1]
+    for one, other in zip(upwards, downwards, strict=True):
+        np.testing.assert_array_equal(one.rgb, other.rgb)
+
+
+@pytest.mark.parametrize(
+    ("patches", "shape", "options", "message"),
+    [
+        (noise(0, (1, 3), 8), (1, 3), {}, "at least 4 patches to be fitted to; got 3"),
+        (noise(0, SHAPE, 2), SHAPE, {}, "tokens of at least 3 numbers; these have 2"),
+        (np.full((42, 8), 0.3), SHAPE, {}, "all patches carry the same token"),
+        (np.zeros((42, 8)), SHAPE, {}, "all patches carry the same token"),
+        (
+            np.vstack([noise(0, (4, 1), 8), noise(1, (2, 1), 8) + 99]),
+            (2, 3),
+            {"foreground": "high"},
+            "4 patches .* got 2",
+        ),
+        (noise(0, SHAPE, 8), SHAPE, {"foreground": "front"}, "foreground must be None or one of 'high', 'low'"),
+        (noise(0, SHAPE, 8), SHAPE, {"head": 1}, r"head must be in 0\.\.0"),
+        (noise(0, SHAPE, 8), SHAPE, {"layer": 4}, "layer"),
+    ],
+)
+def test_what_cannot_be_fitted_says_why(
+    patches: np.ndarray, shape: tuple[int, int], options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(SpecError, match=message):
+        ve.pca_map(features_of({0: patches}, shape=shape), **options)  # type: ignore[call-overload]
+
+
+def test_only_one_model_and_facet_is_fitted_together() -> None:
+    first = features_of({0: noise(0, SHAPE, 8)}, shape=SHAPE)
+    for other in (
+        features_of({0: noise(0, SHAPE, 8)}, shape=SHAPE, name="other"),
+        features_of({0: noise(0, SHAPE, 8)}, shape=SHAPE, facet="value"),
+    ):
+        with pytest.raises(SpecError, match="of one model and one facet"):
+            ve.pca_map([first, other])
+    with pytest.raises(SpecError, match="at least one picture"):
+        ve.pca_map([])
