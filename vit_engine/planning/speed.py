@@ -49,9 +49,9 @@ def work_of(run: RunPlan, grid: TokenGrid) -> Work:
     """The work of a run: a multiplication with its addition counts as two operations."""
     spec, whole = run.spec, run.whole_layers
     started = whole if run.facet else max(whole, max(run.traced) + 1)
-    traced = 0 if run.facet else len(run.traced)
-    layers = {run.statistics: traced, PLAIN: started - traced}
-    projected = 0 if run.facet in {"", TOKEN} else len(run.traced) * grid.tokens * spec.dim**2  # once more
+    traced = {} if run.facet else {run.statistics: len(run.traced)}
+    layers = {**traced, PLAIN: started - sum(traced.values())}
+    projected = 0 if run.facet in {"", TOKEN} else len(run.traced) * grid.tokens * spec.dim**2  # for features alone
     pairs = spec.heads * grid.tokens**2
     embedding = grid.patches * 3 * spec.patch_size**2 * spec.dim
     attention = 3 * grid.tokens * spec.dim**2 + grid.tokens**2 * spec.dim  # queries, keys, values; scores

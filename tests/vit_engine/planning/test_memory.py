@@ -27,8 +27,9 @@ loaded = ve.load_model(model, weights="random", device="cpu")
 loaded.model.to(getattr(torch, dtype))
 noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8))
 small, prepared = (ve.prepare_image(noise, loaded.spec, size=each) for each in ([32, 48], size))
-ve.attend(loaded, small, **asked)
-print(watch(lambda: ve.attend(loaded, prepared, **asked))["bytes"])
+run = ve.features if "facet" in asked else ve.attend
+run(loaded, small, **asked)
+print(watch(lambda: run(loaded, prepared, **asked))["bytes"])
 """
 
 
@@ -38,6 +39,9 @@ print(watch(lambda: ve.attend(loaded, prepared, **asked))["bytes"])
     [
         ("random_vit_tiny_p8", (232, 376), "float32", {}),  # most of it is kept
         ("demo_vit_p8", (600, 360), "bfloat16", {"layers": [2], "statistics": "none"}),  # most of it is at work
+        ("random_vit_tiny_p8", (232, 376), "float32", {"facet": "token"}),
+        ("random_vit_tiny_p8", (232, 376), "float32", {"facet": "key", "precision": "float32"}),
+        ("demo_vit_p8", (600, 360), "bfloat16", {"layers": [2], "facet": "value"}),
     ],
 )
 def test_a_run_takes_no_more_than_its_estimate_and_not_much_less(

@@ -60,6 +60,17 @@ def test_work_by_hand(classes: tuple[str, ...], layers: list[int], started: int,
     )
 
 
+@pytest.mark.parametrize(("facet", "whole", "projections"), [("token", 4, 0), ("key", 3, 2)])
+def test_the_work_of_features_by_hand(facet: str, whole: int, projections: int) -> None:
+    assert ve.estimate(SPEC, GRID, layers=[0, -2], facet=facet, device="cpu").work == Work(
+        products=2 * (EMBEDDING + whole * (SCORES + REST) + projections * 18 * 22 * 22),
+        scores={"plain": whole * 11 * 18 * 18},
+        layers={"plain": whole},
+        device=CPU,
+        dtype=torch.float32,
+    )
+
+
 def test_a_gated_mlp_has_half_as_many_products_again() -> None:
     plain, gated = (ve.estimate(replace(SPEC, mlp=mlp), GRID, device="cpu").work for mlp in ("gelu", "swiglu"))
     assert gated.products - plain.products == 2 * 4 * 18 * 22 * 88  # in the four layers that run to their end
