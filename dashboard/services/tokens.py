@@ -1,6 +1,5 @@
 """What the tokens of a picture carry in a model: run once, kept for all sessions."""
 
-import contextlib
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,7 @@ from dashboard.services.jobs import Store
 from dashboard.services.process import once_per_process
 from dashboard.services.requests import PictureRequest
 from vit_engine.analysis.comparison import Point, query_patch
-from vit_engine.analysis.tokens.pca import layer_axes
+from vit_engine.analysis.tokens.pca import prepare_axes
 from vit_engine.image import with_short_side
 from vit_engine.progress import Progress
 
@@ -57,9 +56,7 @@ class TokenRequest(PictureRequest[TokenAnalysis]):
 
         features = ve.features(loaded, prepared, facet=self.facet, progress=tell)
         report(0.9, "principal components of all layers")
-        for layer in sorted(features.layers, reverse=True):
-            with contextlib.suppress(ve.SpecError):  # which pca_map() raises again, where the layer is looked at
-                layer_axes(features, layer)
+        prepare_axes(features)
         frame = with_short_side(self.picture.shape, self.size)
         return TokenAnalysis(features, prepared.pixels, loaded.report, frame)
 

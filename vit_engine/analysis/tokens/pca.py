@@ -2,11 +2,12 @@
 
 The first three components as red, green and blue, as in DINOv2 (Oquab et al. 2023, arXiv 2304.07193); optionally of
 the foreground alone, which the first component of all patches splits off. The sign of a component is arbitrary, so it
-is fixed: where pictures, layers or sizes are looked at one after another, colours do not flip.
+is fixed, by the neighbouring layers and by where in the picture its values are large: colours keep their meaning from
+layer to layer, and mostly from size to size.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import overload
 
 import numpy as np
@@ -17,6 +18,7 @@ from vit_engine.trace.features import Features, common_layer
 
 COMPONENTS = 3  # a colour's channels
 LOW, HIGH = 2.0, 98.0  # percentiles of a component that are no and full colour
+POSITION = 0.3  # how much the place of a component's large values counts for its sign, beside the next layer's
 FOREGROUNDS = ("high", "low")  # the side of the first component that is kept
 _CONSTANT = 1e-12  # of the mean square: less variance than this is rounding
 
@@ -58,8 +60,11 @@ class Axes:
 
     def along(self, references: np.ndarray) -> "Axes":
         """The same axes, each turned so that it does not point away from its reference (3, dim)."""
-        signs = np.where((self.directions * references).sum(axis=1) < 0, -1.0, 1.0)
-        return Axes(self.mean, self.directions * signs[:, None], self.variances, self.total)
+        return self.turned(np.where((self.directions * references).sum(axis=1) < 0, -1.0, 1.0))
+
+    def turned(self, signs: np.ndarray) -> "Axes":
+        """Times ±1 (3,)."""
+        return replace(self, directions=self.directions * signs[:, None])
 
 
 @overload
@@ -100,7 +105,8 @@ def _fitted(several: tuple[Features, ...], layer: int, head: int | None, foregro
     if foreground is not None:
         masks = _foreground([axes.components(each)[:, 0] for each in patches], foreground)
         inside = [each[mask] for each, mask in zip(patches, masks, strict=True)]
-        axes = _oriented(fit(np.concatenate(inside)), patches[0], several[0].grid)
+        axes = fit(np.concatenate(inside))
+        axes = axes.along(_position_weights(several[0].grid).reshape(1, -1) @ (patches[0] - axes.mean))
     components = [axes.components(each) for each in patches]
     colours = _stretched(components, masks)
     if masks is not None:
@@ -145,49 +151,74 @@ def fit(patches: np.ndarray) -> Axes:
 
 
 def layer_axes(features: Features, layer: int, head: int | None = None) -> Axes:
-    """The axes of one picture's layer, with signs that are fixed; computed once.
+    """The axes of one picture's layer, with signs that fit those of all its other layers; SpecError as fit().
 
-    The deepest layer's by where in the picture its components are large, each other one's by the next deeper one's, of
-    whose components they keep the sign.
+    All layers are fitted, once: none of them alone says how to turn its axes.
     """
-    deeper = [number for number in features.layers if number > layer]
-    key = "pca", layer, head
-    if key not in features.computed:
+    axes = prepare_axes(features, head)[layer]
+    return fit(features.patches(layer, head=head)) if axes is None else axes
+
+
+def prepare_axes(features: Features, head: int | None = None) -> Mapping[int, "Axes | None"]:
+    """Fit all layers, so that pca_map() answers at once; by layer, None for one that cannot be fitted."""
+    if ("pca", head) not in features.computed:
+        features.computed["pca", head] = _all_axes(features, head)
+    return features.computed["pca", head]
+
+
+def _all_axes(features: Features, head: int | None) -> dict[int, Axes | None]:
+    """Of each layer, or None where there are none."""
+    axes: dict[int, Axes] = {}
+    maps = []
+    for layer in features.layers:
         patches = features.patches(layer, head=head)
-        axes = fit(patches)
-        if deeper:
-            axes = _continued(axes, patches, features, min(deeper), head)
-        else:
-            axes = _oriented(axes, patches, features.grid)
-        features.computed[key] = axes
-    return features.computed[key]
+        try:
+            axes[layer] = fit(patches)
+        except SpecError:  # raised again where the layer is asked for
+            continue
+        maps.append(_standard(axes[layer].components(patches).T))
+    signs = _agreeing_signs(maps, _position_weights(features.grid).ravel())
+    turned = {layer: each.turned(sign) for (layer, each), sign in zip(axes.items(), signs, strict=True)}
+    return {layer: turned.get(layer) for layer in features.layers}
 
 
-def _continued(axes: Axes, patches: np.ndarray, features: Features, deeper: int, head: int | None) -> Axes:
-    """With the signs of the deeper layer's components, patch by patch."""
-    reference = layer_axes(features, deeper, head).components(features.patches(deeper, head=head))
-    return axes.along(reference.T @ (patches - axes.mean))
+def _agreeing_signs(maps: list[np.ndarray], weights: np.ndarray) -> np.ndarray:
+    """±1 (layers, 3) for components (3, patches) of each layer, of length 1: the best of all choices.
 
-
-def _oriented(axes: Axes, patches: np.ndarray, grid: TokenGrid) -> Axes:
-    """Each component large in the middle and the lower part of the picture, where most pictures have their subject."""
-    weights = _position_weights(grid).ravel()
-    return axes.along((weights @ (patches - axes.mean))[None])
+    Best is the largest sum of correlations between neighbouring layers' components, and of each component with the
+    position weights, which count less. Found by dynamic programming, component by component.
+    """
+    signs = np.array([-1.0, 1.0])
+    position = POSITION * np.array([components @ weights for components in maps])
+    scores, choices = np.zeros((COMPONENTS, 2)), []
+    for layer, components in enumerate(maps):
+        before = (components * maps[max(layer - 1, 0)]).sum(axis=1) * (layer > 0)
+        sums = scores[:, :, None] + before[:, None, None] * signs[:, None] * signs  # (3, the sign before, the sign)
+        choices.append(sums.argmax(axis=1))
+        scores = sums.max(axis=1) + position[layer][:, None] * signs
+    chosen, every = scores.argmax(axis=1), np.arange(COMPONENTS)
+    best = []
+    for choice in reversed(choices):
+        best.append(signs[chosen])
+        chosen = choice[every, chosen]
+    return np.array(best[::-1])
 
 
 def _position_weights(grid: TokenGrid) -> np.ndarray:
-    """(rows, cols): nearness to the middle plus height from the top, each with mean 0 and length 1."""
+    """(rows, cols): large in the middle and the lower part, where most pictures have their subject."""
     y = (2 * np.arange(grid.rows) + 1) / grid.rows - 1
     x = (2 * np.arange(grid.cols) + 1) / grid.cols - 1
     nearness = 1 - np.maximum(np.abs(y)[:, None], np.abs(x)[None])
     down = np.broadcast_to(y[:, None], grid.shape)
-    return _standard(nearness) + _standard(down)
+    weights = _standard(nearness.reshape(1, -1)) + _standard(down.reshape(1, -1))
+    return _standard(weights).reshape(grid.shape)
 
 
-def _standard(weights: np.ndarray) -> np.ndarray:
-    centred = weights - weights.mean()
-    length = float(np.linalg.norm(centred))
-    return centred / length if length else centred
+def _standard(rows: np.ndarray) -> np.ndarray:
+    """Each row (…, n) with mean 0 and length 1; zeros where it is constant."""
+    centred = rows - rows.mean(axis=1, keepdims=True)
+    lengths = np.linalg.norm(centred, axis=1, keepdims=True)
+    return centred / np.where(lengths > 0, lengths, 1.0)
 
 
 def _joint(several: tuple[Features, ...], patches: list[np.ndarray], layer: int, head: int | None) -> Axes:
