@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -105,6 +106,14 @@ class Sheet:
             pane.line(outline)
         if panel.patch is not None and panel.patches is not None:
             pane.mark(*panel.patch, panel.patches.patch_size)
+
+    def link(self, start: tuple[float, float], end: tuple[float, float], *, colour: str) -> None:
+        """A line from one point (x, y) to another with a dot at either, seen on light and on dark."""
+        x, y = zip(start, end, strict=True)
+        order = Rectangle.zorder  # as of marks: what comes later is over it
+        for width, dot, ink in ((2.2, 6.4, MARK_EDGE), (1.2, 4.8, colour)):
+            line: dict[str, Any] = {"linewidth": width * _SCREEN * _POINT, "markersize": dot * _SCREEN * _POINT}
+            self.axes.add_line(Line2D(x, y, color=ink, marker="o", markeredgewidth=0, zorder=order, **line))
 
     def files(self, width: int, height: int, kinds: tuple[str, ...]) -> dict[str, bytes]:
         """The sheet in this size as files of these kinds: "png", "pdf", "svg"."""

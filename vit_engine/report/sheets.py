@@ -86,7 +86,7 @@ def _laid_out(
     drawn: Sequence[Panel], view: View, opacity: float, lines: Sequence[Line], *, across: int, kinds: tuple[str, ...]
 ) -> dict[str, bytes]:
     """Lines, rows of panes, and below them the legend, if it is that of all."""
-    layout = _Layout(view, opacity)
+    layout = Layout(view, opacity)
     whole = across * (layout.width + GAP) - GAP
     common = common_legend(drawn)
     panes = [(panel, None if common else panel.legend) for panel in drawn]
@@ -98,7 +98,7 @@ def _laid_out(
     return layout.sheet.files(whole + 2 * GAP, y, kinds)
 
 
-class _Layout:
+class Layout:
     """Parts of a sheet from the top down: each is told where it begins, x and y, and returns the y where it ends."""
 
     def __init__(self, view: View, opacity: float) -> None:
