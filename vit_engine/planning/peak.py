@@ -37,7 +37,7 @@ class _Sizes:
 
 
 def kept_bytes(run: RunPlan, grid: TokenGrid) -> int:
-    """What the trace keeps: queries, keys, log-normalisers and, where asked for, counts; or features, their one facet."""
+    """What the trace keeps: queries, keys, log-normalisers and, if asked for, counts; or features, their one facet."""
     size = _sizes(run, grid)
     if run.facet:
         return len(run.traced) * grid.tokens * run.spec.dim * run.precision.itemsize
