@@ -16,9 +16,9 @@ from vit_engine.trace.attention_map import WEIGHT
 
 NAMED = 2  # at most; of the others only how many there are
 _MEANING = (
-    "An attention sink: at least half of the queries of a head, which are all its tokens, give it their largest "
-    "weight (Xiao et al. 2023, arXiv 2309.17453). Set aside, a patch keeps its weight and gets an outline, and the "
-    "colour scales leave it out."
+    "An attention sink: at least half of a head's queries, which are all its tokens, give it their largest weight "
+    "(Xiao et al. 2023, arXiv 2309.17453). Even attention would give each token {even}. Set aside, a patch keeps its "
+    "weight and gets an outline, and colour scales leave it out."
 )
 
 
@@ -64,7 +64,8 @@ def show(analysis: Analysis, selection: Selection, *, layer: int) -> None:
     found, aside = find(analysis, layer=layer, head=selection.one_head), selection.sinks == "aside"
     with st.container(key="sinks_line", horizontal=True, vertical_alignment="center"):
         nothing = "No sinks here; those of other layers and heads are set aside." if aside else ""
-        st.caption(_sentence(found) if found else nothing, help=_MEANING if found or aside else None)
+        meaning = _MEANING.format(even=format_share(1 / analysis.trace.grid.tokens))
+        st.caption(_sentence(found) if found else nothing, help=meaning if found or aside else None)
         if aside or any(each.sink.patch for each in found):
             _switch(aside=aside)
 
