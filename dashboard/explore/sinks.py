@@ -14,7 +14,6 @@ from vit_engine import Method, Sink, sinks
 from vit_engine.analysis.sinks import sink_patches
 from vit_engine.trace.attention_map import WEIGHT
 
-NAMED = 2  # at most; of the others only how many there are
 _MEANING = (
     "An attention sink: at least half of a head's queries, which are all its tokens, give it their largest weight "
     "(Xiao et al. 2023, arXiv 2309.17453). Even attention would give each token {even}. Set aside, a patch keeps its "
@@ -78,13 +77,19 @@ def _switch(*, aside: bool) -> None:
 
 
 def _sentence(found: list[HeadSink]) -> str:
-    """ "Sinks: patch row 3, col 20 takes 41 % of head 4's attention, the most for 93 % of queries · and 3 more"."""
-    parts = [_part(each, verb=" takes" if each is found[0] else "") for each in found[:NAMED]]
-    if len(found) > NAMED:
-        parts.append(f"and {len(found) - NAMED} more")
+    """What the first of them take, the second in few words, and how many more there are."""
+    parts = [text(each) for text, each in zip((_whole, _short), found, strict=False)]
+    if len(found) > len(parts):
+        parts.append(f"and {len(found) - len(parts)} more")
     return f"{'Sink' if len(found) == 1 else 'Sinks'}: {' · '.join(parts)}"
 
 
-def _part(each: HeadSink, *, verb: str) -> str:
+def _whole(each: HeadSink) -> str:
     attention, queries = format_share(each.sink.attention), format_share(each.sink.queries)
-    return f"**{each.sink.name}**{verb} {attention} of head {each.head}'s attention, the most for {queries} of queries"
+    return f"**{each.sink.name}** takes {attention} of head {each.head}'s attention, the most for {queries} of queries"
+
+
+def _short(each: HeadSink) -> str:
+    """As it stands behind a whole one."""
+    attention, queries = format_share(each.sink.attention), format_share(each.sink.queries)
+    return f"**{each.sink.name}** {attention} of head {each.head}'s, for {queries}"
