@@ -29,6 +29,7 @@ METHOD = "method"  # select box, here and on Heads, where there are several: a n
 HEAD = "head"  # segmented control: "mean" | "max" | "min" | "0" | "1" | ...
 VIEW = "view"  # segmented control: "over" | "beside"
 RESET_QUERY = "reset_query"  # button: back to the CLS token
+SET_ASIDE = "set_aside"  # button, where an attention sink is a patch: the other value of SINKS
 TABLE_LAYERS = "table_layers"  # segmented control: "layer" | "all"
 TABLE_KEYS = "table_keys"  # segmented control: "all" | "patches"
 
@@ -90,6 +91,7 @@ DOWNLOAD_SIMILARITY = "download_similarity"  # download button: one row a pair o
 
 # Session state without a widget
 QUERY = "query"  # None for CLS, or (y, x): the point, as fractions 0..1 of the scaled picture's height and width
+SINKS = "sinks"  # "shown" | "aside": whether the colour scales of Explore leave attention sinks out
 UPLOADED = "uploaded"  # sha256 of the uploaded picture in use, or None
 SHOWN_MODEL = "shown_model"  # name of the model whose details the page Models shows; None for the one in use
 PANES = "panes"  # tuple of vit_engine.analysis.comparison.Pane: what Compare shows

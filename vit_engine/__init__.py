@@ -19,6 +19,7 @@ from vit_engine.analysis.methods import METHODS, Method, find_method
 from vit_engine.analysis.rankings import RankedHead, Ranking, rank_heads
 from vit_engine.analysis.run import Run
 from vit_engine.analysis.similarity import HeadSimilarity, head_similarity
+from vit_engine.analysis.sinks import Sink, sinks
 from vit_engine.analysis.tokens.cosine import similarity_map
 from vit_engine.analysis.tokens.matches import Correspondences, correspondences
 from vit_engine.analysis.tokens.norms import TokenNorms, token_norms
@@ -72,6 +73,7 @@ __all__ = [
     "Ranking",
     "ResourceError",
     "Run",
+    "Sink",
     "SpecError",
     "TokenGrid",
     "TokenNorms",
@@ -95,6 +97,7 @@ __all__ = [
     "prepare_image",
     "rank_heads",
     "similarity_map",
+    "sinks",
     "token_norms",
     "vit_base",
     "vit_small",

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dashboard.charts import BARE, bare_axes, by_layer, head_colour, heatmap
-from vit_engine.report.colours import ACCENT
+from vit_engine.report.colours import ACCENT, MARK, MARK_EDGE
 from vit_engine.report.figure import MUTED, QUERY_MARK, Plain, PlainFigure
 from vit_engine.report.jpegs import jpeg_address
 
@@ -20,12 +20,13 @@ def overlay_figure(
     colours: str,
     opacity: float,
     query: tuple[int, int] | None,
+    outlined: Sequence[tuple[int, int]] = (),
     beside: bool = False,
 ) -> PlainFigure:
     """Attention over the picture, or beside it; a click on a patch chooses it.
 
     pixels: uint8 (height, width, 3). values: (rows, cols), drawn from 0 to `limit`. opacity: 0..1.
-    query: the patch (row, col) to mark, or None for CLS.
+    query: the patch (row, col) to mark, or None for CLS. outlined: patches (row, col) that get a thin outline.
     """
     rows, cols = values.shape
     # Axis, opacity and name of each map: one beside the picture has an unseen twin over it, for hover and clicks.
@@ -39,6 +40,8 @@ def overlay_figure(
     layout = {**BARE, **bare_axes("", rows=rows, cols=cols, domain=(0.0, 0.495) if beside else (0.0, 1.0))}
     if beside:
         layout |= bare_axes("2", rows=rows, cols=cols, domain=(0.505, 1.0))
+    if outlined:
+        layout["shapes"] = [edge for axis, *_ in maps for patch in outlined for edge in _outline(patch, axis)]
     return PlainFigure(traces, {**layout, "images": [_picture(pixels, rows, cols)]})
 
 
@@ -92,6 +95,21 @@ def _entropy_layout(layer: int, unit: str, most: float) -> Plain:
 def _query_mark(query: tuple[int, int], axis: str) -> Plain:
     row, col = query
     return {**QUERY_MARK, **_axes(axis), "x": [col, col], "y": [row, row], "name": "query"}
+
+
+def _outline(patch: tuple[int, int], axis: str) -> list[Plain]:
+    """Around a patch, seen on light and on dark: thin and bright over wide and dark."""
+    row, col = patch
+    corners = {
+        "x0": col - 0.5,
+        "x1": col + 0.5,
+        "y0": row - 0.5,
+        "y1": row + 0.5,
+        "xref": f"x{axis}",
+        "yref": f"y{axis}",
+    }
+    lines = {"width": 3, "color": MARK_EDGE}, {"width": 1.2, "color": MARK}
+    return [{"type": "rect", **corners, "line": line} for line in lines]
 
 
 def _picture(pixels: np.ndarray, rows: int, cols: int) -> Plain:

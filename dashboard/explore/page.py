@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboard import keys
 from dashboard.charts import cell_at
-from dashboard.explore import head_table, mosaics
+from dashboard.explore import head_table, mosaics, sinks
 from dashboard.explore.figures import entropy_figure, overlay_figure
 from dashboard.explore.mosaics import Mosaic
 from dashboard.links import widgets
@@ -57,6 +57,7 @@ class _Maps:
     row: int  # the chosen layer's place in it
     limits: np.ndarray  # (layers, heads)
     limit: float  # of the large map
+    aside: np.ndarray  # bool (rows, cols): its patches that the colour scale leaves out
 
 
 def _maps(analysis: Analysis, picture: Picture, selection: Selection) -> None:
@@ -67,6 +68,8 @@ def _maps(analysis: Analysis, picture: Picture, selection: Selection) -> None:
     with left if over else whole:
         _overlay(analysis, selection, maps)
         _below_overlay(maps)
+        if sinks.apply_to(maps.method):
+            sinks.show(analysis, selection, layer=_layer(analysis, selection))
         _predictions(analysis, picture)
     if maps.method.per_head:
         with left:
@@ -83,22 +86,31 @@ def _attributed(analysis: Analysis, selection: Selection) -> _Maps:
     patch, found = attributions(analysis, method, head=head, point=selection.query)
     row, maps = list(found).index(layer) if layer in found else 0, list(found.values())
     every, large = np.stack([each.heads for each in maps]), maps[row].map
-    limits, limit = _limits(every, selection), upper_limit(large.values, selection.clip)
-    if selection.scale == "shared" and one is not None and "head" in method.depends_on:
+    aside = sinks.set_aside(analysis, selection, method, every.shape)
+    limits, of_one = _limits(every, aside, selection), one is not None and "head" in method.depends_on
+    left_out = aside[row, one] if of_one else aside[row].any(axis=0)
+    limit = _limit(large.values, left_out, selection)
+    if selection.scale == "shared" and of_one:
         limit = float(limits[row, one])  # as in the layer's other heads
-    return _Maps(method, patch, large, every, row, limits, limit)
+    return _Maps(method, patch, large, every, row, limits, limit, left_out)
 
 
 def _layer(analysis: Analysis, selection: Selection) -> int:
     return max(analysis.trace.layers) if selection.layer is None else selection.layer
 
 
-def _limits(every: np.ndarray, selection: Selection) -> np.ndarray:
+def _limits(every: np.ndarray, aside: np.ndarray, selection: Selection) -> np.ndarray:
     """Where the colours of each (layer, head) end: at one value a layer, or each at its own."""
+    layers = list(zip(every, aside, strict=True))
     if selection.scale == "own":
-        return np.array([[upper_limit(head, selection.clip) for head in layer] for layer in every])
-    limits = np.array([upper_limit(layer, selection.clip) for layer in every])
+        return np.array([[_limit(*head, selection) for head in zip(*layer, strict=True)] for layer in layers])
+    limits = np.array([_limit(*layer, selection) for layer in layers])
     return np.repeat(limits[:, None], every.shape[1], axis=1)
+
+
+def _limit(values: np.ndarray, aside: np.ndarray, selection: Selection) -> float:
+    """Of what is not set aside, if there is any."""
+    return upper_limit(values if aside.all() else values[~aside], selection.clip)
 
 
 def _overlay(analysis: Analysis, selection: Selection, maps: _Maps) -> None:
@@ -110,6 +122,7 @@ def _overlay(analysis: Analysis, selection: Selection, maps: _Maps) -> None:
         colours=sidebar.colours(),
         opacity=selection.opacity / 100,
         query=maps.patch if "query" in maps.method.depends_on else None,
+        outlined=[(row, col) for row, col in np.argwhere(maps.aside).tolist()],
         beside=beside,
     )
     aspect = grid.width / grid.height * (2.02 if beside else 1)

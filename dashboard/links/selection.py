@@ -20,6 +20,7 @@ SIZES = (96, 128, 160, 192, 224, 256, 320, 336, 384, 448, 480, 518, 640)
 CLIPS = (90, 95, 98, 99, 99.5, 100)
 VIEWS = ("over", "beside")
 SCALES = ("shared", "own")
+SINKS = ("shown", "aside")
 COLOURS = ("auto", *COLOUR_SCALES)
 UPLOAD_PREFIX = "sha256:"
 UPLOADED_PREFIX = "upload:"
@@ -86,6 +87,7 @@ class Selection:
     colours: str = parameter("auto", key=keys.COLOURS, read=option(COLOURS))
     scale: str = parameter("shared", key=keys.SCALE, read=option(SCALES))
     clip: float = parameter(99.5, key=keys.CLIP, read=nearest(CLIPS))  # per cent
+    sinks: str = parameter("shown", key=keys.SINKS, read=option(SINKS))  # whether colour scales leave them out
 
     @property
     def one_head(self) -> int | None:

@@ -60,6 +60,12 @@ def capitalised(text: str, names: Iterable[str] = ()) -> str:
     return text if is_name else text[:1].upper() + text[1:]
 
 
+def format_share(share: float) -> str:
+    """A part of a whole, 0..1: "41 %", "0.4 %"; the two do not break apart at the end of a line."""
+    percent = 100 * share
+    return f"{percent:.0f}\u00a0%" if percent >= 9.95 else f"{percent:.2g}\u00a0%"
+
+
 def format_duration(seconds: float) -> str:
     """A duration that is only roughly known: "0.4 s", "12 s", "3 min"."""
     if seconds < 9.95:

@@ -171,7 +171,7 @@ def settle(spec: ModelSpec, *, per_head: bool = False) -> None:
     Call before selection() on a page without their widgets. per_head: only methods with a map of each head.
     """
     state = st.session_state
-    page_state.defaults(Selection, "view", "method")
+    page_state.defaults(Selection, "view", "method", "sinks")
     method_control.settle(per_head=per_head)
     wanted = widgets.value_of(keys.LAYER), widgets.value_of(keys.HEAD)
     was_last = state.get(_DEPTH) not in (None, spec.depth) and wanted[0] == state[_DEPTH] - 1

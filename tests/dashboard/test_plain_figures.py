@@ -37,6 +37,8 @@ CHARTS: dict[str, Callable[[], PlainFigure]] = {
     "over, CLS": partial(overlay, query=None),
     "over, a patch": partial(overlay, query=(1, 4)),
     "beside, a patch": partial(overlay, query=(1, 4), beside=True),
+    "over, outlines": partial(overlay, query=None, outlined=[(0, 2), (2, 4)]),
+    "beside, an outline": partial(overlay, query=(1, 4), outlined=[(0, 2)], beside=True),
     "grid": partial(grid, selected=None),
     "grid, a head": partial(grid, selected=3),
     "mosaic, a layer": partial(mosaic, selected=(1, None)),

@@ -14,6 +14,7 @@ from vit_engine.planning.plan import STATISTICS, RunPlan
 from vit_engine.spec import GATED_MLPS, TokenGrid
 
 _FLOAT32 = 4  # bytes: what sums run in, whatever the model is in
+_COUNT = 4  # bytes: of queries that have their largest weight on a token
 _CHUNKS = 4  # scores, their exponentials, and scores in float64, where they are large; distances are one more
 _SUMS, _REDUCED, _PER_PREFIX_TOKEN = 6, 14, 3  # numbers a query and head: while keys pass, and when they are joined
 # Blocks of up to 32 MiB come from glibc's heap (mallopt(3), M_MMAP_THRESHOLD), where a layer leaves holes that do not
@@ -36,11 +37,12 @@ class _Sizes:
 
 
 def kept_bytes(run: RunPlan, grid: TokenGrid) -> int:
-    """What the trace keeps: queries, keys and log-normalisers of every traced layer; or features, their one facet."""
+    """What the trace keeps: queries, keys, log-normalisers and, if asked for, counts; or features, their one facet."""
     size = _sizes(run, grid)
     if run.facet:
         return len(run.traced) * grid.tokens * run.spec.dim * run.precision.itemsize
-    return len(run.traced) * (2 * size.stream + size.vector)
+    counts = grid.tokens * run.spec.heads * _COUNT if "argmax" in STATISTICS[run.statistics] else 0
+    return len(run.traced) * (2 * size.stream + size.vector + counts)
 
 
 def peak_bytes(run: RunPlan, grid: TokenGrid) -> int:

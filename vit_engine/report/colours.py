@@ -64,7 +64,7 @@ def _channels(colour: str) -> tuple[float, float, float, float]:
 
 
 def upper_limit(values: np.ndarray, percentile: float) -> float:
-    """Where a colour scale that starts at 0 ends: a percentile of the values, above 0."""
+    """Where a colour scale that starts at 0 ends: a percentile of the values, above 0. NaN are left out."""
     finite = values[np.isfinite(values)]
     limit = float(np.percentile(finite, percentile)) if finite.size else 0.0
     return limit if limit > 0 else max(float(finite.max(initial=0.0)), 1e-12)

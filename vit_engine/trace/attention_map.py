@@ -35,13 +35,20 @@ class AttentionMap:
 
 def reduce_heads(maps: np.ndarray, head: int | str, spec: ModelSpec) -> np.ndarray:
     """One map (rows, cols) of those of all heads (heads, rows, cols); SpecError for a head that there is not."""
+    if (number := head_number(head, spec)) is not None:
+        return maps[number]
+    return REDUCTIONS[str(head)](torch.from_numpy(maps), dim=0).numpy()
+
+
+def head_number(head: int | str, spec: ModelSpec) -> int | None:
+    """The number of one head, None for a reduction of all; SpecError for a head that there is not."""
     if isinstance(head, str) and head in REDUCTIONS:
-        return REDUCTIONS[head](torch.from_numpy(maps), dim=0).numpy()
+        return None
     if not isinstance(head, Integral) or not 0 <= head < spec.heads:
         raise SpecError(
             f"head must be in 0..{spec.heads - 1} or one of {', '.join(REDUCTIONS)} for {spec.name!r}; got {head!r}."
         )
-    return maps[int(head)]
+    return int(head)
 
 
 def token_name(query: Query) -> str:

@@ -26,12 +26,17 @@ def widened(tensor: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class LayerTrace:
-    """One layer: queries and keys (heads, tokens, head_dim), log-normalisers (heads, tokens), the scores' scale."""
+    """One layer: queries and keys (heads, tokens, head_dim), log-normalisers (heads, tokens), the scores' scale.
+
+    argmax_counts: int32 (heads, tokens), how many queries of a head have their largest weight on a token as a key; None
+    where they were not asked for.
+    """
 
     queries: Tensor
     keys: Tensor
     log_normalisers: Tensor
     scale: float
+    argmax_counts: Tensor | None = None
 
     def __post_init__(self) -> None:
         shapes = tuple(self.queries.shape), tuple(self.keys.shape), tuple(self.log_normalisers.shape)
@@ -40,11 +45,23 @@ class LayerTrace:
                 "a layer's trace needs queries and keys of one shape (heads, tokens, head_dim), and log-normalisers "
                 f"(heads, tokens); got {', '.join(map(str, shapes))}."
             )
+        counts = self.argmax_counts
+        if counts is not None and (tuple(counts.shape) != shapes[2] or counts.dtype != torch.int32):
+            raise SpecError(
+                f"argmax_counts must be int32 of shape {shapes[2]}, (heads, tokens); got {counts.dtype} of "
+                f"{tuple(counts.shape)}."
+            )
 
     def scores(self, token: int) -> Tensor:
         """scale · q·k of this token as a query: (heads, tokens), widened. Head by head is faster than all at once."""
         products = [widened(k) @ widened(q) for q, k in zip(self.queries[:, token], self.keys, strict=True)]
         return torch.stack(products).mul_(self.scale)
+
+    def log_column(self, token: int, heads: slice = slice(None)) -> Tensor:
+        """ln of the weight that every query gives to this token as a key: (heads, tokens), widened, at most 0."""
+        products = [widened(q) @ widened(k) for q, k in zip(self.queries[heads], self.keys[heads, token], strict=True)]
+        logs = torch.stack(products).mul_(self.scale).sub_(widened(self.log_normalisers[heads]))
+        return logs.clamp_(max=0)  # log-normalisers are kept in float32: no weight is over 1 for that
 
     def weights(self) -> Tensor:
         """The whole matrices: float32 (heads, tokens, tokens), from scores as wide as those of scores()."""
@@ -57,7 +74,8 @@ class LayerTrace:
 
     @property
     def nbytes(self) -> int:
-        return sum(t.numel() * t.element_size() for t in (self.queries, self.keys, self.log_normalisers))
+        kept = self.queries, self.keys, self.log_normalisers, self.argmax_counts
+        return sum(tensor.nbytes for tensor in kept if tensor is not None)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from vit_engine.spec import ModelSpec, TokenGrid
 from vit_engine.trace.checks import Overflow, check_fit, memory_errors
 from vit_engine.trace.inputs import Size, ready
 from vit_engine.trace.record import AttentionTrace, LayerTrace, Prediction
-from vit_engine.trace.statistics import STATISTICS, ClsRows, FromCls, FromQueries, HeadStatistics
+from vit_engine.trace.statistics import STATISTICS, ClsRows, FromCls, FromCounts, FromQueries, HeadStatistics
 from vit_engine.weights import LoadedModel
 from vit_engine.weights.sources import Source
 
@@ -104,7 +104,10 @@ class _TraceBuilder:
         shape = spec.heads, grid.tokens, spec.dim // spec.heads
         widened = torch.promote_types(loaded.dtype, torch.float32)
         vectors = partial(empty, shape, dtype=loaded.dtype)
-        self.store = {layer: (vectors(), vectors(), empty(shape[:2], dtype=widened)) for layer in sorted(traced)}
+        counts = partial(empty, shape[:2], dtype=torch.int32) if plan.argmax else lambda: None
+        self.store = {
+            layer: (vectors(), vectors(), empty(shape[:2], dtype=widened), counts()) for layer in sorted(traced)
+        }
         self.streamed = {
             name: (made, empty(len(traced), spec.heads))
             for name, made in ((name, statistic.made) for name, statistic in STATISTICS.items())
@@ -120,20 +123,29 @@ class _TraceBuilder:
             return
         streamed = attention.streamed
         self.overflow.add(layer, streamed.log_normaliser)
-        queries, keys, log_normalisers = self.store.pop(layer)
+        queries, keys, log_normalisers, counts = self.store.pop(layer)
         for made, values in self.streamed.values():
             values[len(self.layers)] = made.reduce(getattr(streamed, made.quantity)[0])
+        if counts is not None and streamed.argmax is not None:
+            counts.zero_().scatter_add_(-1, streamed.argmax[0], counts.new_ones(()).expand_as(counts))
         self.layers[layer] = LayerTrace(
             queries.copy_(attention.queries[0]),
             keys.copy_(attention.keys[0]),
             log_normalisers.copy_(streamed.log_normaliser[0]),
             attention.scale,
+            counts,
         )
 
     def statistics(self) -> HeadStatistics:
-        rows = ClsRows(torch.stack([layer.scores(0) for layer in self.layers.values()]), self.grid.prefix)
+        layers = self.layers.values()
+        rows = ClsRows(torch.stack([layer.scores(0) for layer in layers]), self.grid.prefix)
+        counts = [layer.argmax_counts for layer in layers if layer.argmax_counts is not None]
         made: dict[str, Tensor | np.ndarray] = {name: values for name, (_, values) in self.streamed.items()}
-        made |= {name: each.made.reduce(rows) for name, each in STATISTICS.items() if isinstance(each.made, FromCls)}
+        for name, each in STATISTICS.items():
+            if isinstance(each.made, FromCls):
+                made[name] = each.made.reduce(rows)
+            elif isinstance(each.made, FromCounts) and counts:
+                made[name] = each.made.reduce(torch.stack(counts))
         arrays = {name: torch.as_tensor(values).float().cpu().numpy() for name, values in made.items()}
         return HeadStatistics(tuple(self.layers), self.grid, arrays)
 

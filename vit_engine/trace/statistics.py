@@ -58,6 +58,13 @@ class FromQueries:
 
 
 @dataclass(frozen=True)
+class FromCounts:
+    """Made of how many queries have their largest weight on each token: (layers, heads, tokens) to (layers, heads)."""
+
+    reduce: Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
 class Converted:
     """Another statistic, which is measured, in another unit."""
 
@@ -69,7 +76,7 @@ class Converted:
 class Statistic(Column):
     """A number of every (layer, head): a column of their table, and how it is made."""
 
-    made: FromCls | FromQueries | Converted
+    made: FromCls | FromQueries | FromCounts | Converted
     comparable: bool = False  # means the same for any number of tokens
     counted: bool = False  # in whole queries: where two keys are nearly equal, a rounding moves it by some of them
 
@@ -78,10 +85,9 @@ def _mean_exponential(values: Tensor) -> Tensor:
     return values.exp().mean(dim=-1)  # more than e to the mean, where queries differ
 
 
-def _commonest(keys: Tensor) -> Tensor:
+def _commonest(counts: Tensor) -> Tensor:
     """The share of the queries that have the commonest key; there are as many keys as queries."""
-    ones = torch.ones(keys.shape, device=keys.device)
-    return torch.zeros_like(ones).scatter_add_(-1, keys, ones).amax(dim=-1) / keys.shape[-1]
+    return counts.amax(dim=-1) / counts.shape[-1]
 
 
 def _entropy(weights: Tensor) -> Tensor:
@@ -194,7 +200,7 @@ _ALL = (
         "same argmax",
         "0..1",
         "Share of all queries that have their largest weight on one key, the commonest: near 1 is an attention sink.",
-        FromQueries("argmax", _commonest),
+        FromCounts(_commonest),
         counted=True,
     ),
 )

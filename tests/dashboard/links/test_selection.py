@@ -12,6 +12,7 @@ from dashboard.links.selection import (
     COLOURS,
     DEFAULT,
     SCALES,
+    SINKS,
     SIZES,
     UPLOAD_PREFIX,
     VIEWS,
@@ -54,6 +55,7 @@ def selections(draw: st.DrawFn) -> Selection:
         colours=draw(st.sampled_from(COLOURS)),
         scale=draw(st.sampled_from(SCALES)),
         clip=draw(st.sampled_from(CLIPS)),
+        sinks=draw(st.sampled_from(SINKS)),
     )
 
 

@@ -3,7 +3,7 @@
 import pytest
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard.shell.formatting import capitalised, plain, progress_in, sentence
+from dashboard.shell.formatting import capitalised, format_share, plain, progress_in, sentence
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,11 @@ def test_an_address_from_which_weights_are_downloaded_can_be_followed_and_copied
     shown = sentence(text, links=True)
     assert shown.replace("\\", "") == "Could not download https://host.example/w.pth: gone"
     assert sentence(text) != shown
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(1.0, "100"), (0.414, "41"), (0.0995, "10"), (0.0994, "9.9"), (0.004, "0.4"), (0.000231, "0.023"), (0.0, "0")],
+)
+def test_a_share_has_two_digits_that_count_and_stays_in_one_piece(share: float, text: str) -> None:
+    assert format_share(share) == f"{text}\u00a0%"

@@ -9,7 +9,7 @@ import torch
 
 from vit_engine.errors import SpecError
 from vit_engine.spec import TokenGrid
-from vit_engine.trace.statistics import COLUMNS, STATISTICS, FromQueries, HeadStatistics, gini, top_mass
+from vit_engine.trace.statistics import COLUMNS, STATISTICS, FromCounts, HeadStatistics, gini, top_mass
 
 GRID = TokenGrid(prefix=3, rows=3, cols=4, patch_size=10)
 ENTROPIES = ("cls_entropy", "mean_entropy", "cls_patch_entropy", "mean_patch_entropy")
@@ -161,9 +161,9 @@ def test_the_usual_top_mass_is_that_of_a_tenth() -> None:
 
 def test_the_share_of_the_commonest_key_by_hand() -> None:
     made = STATISTICS["same_argmax_share"].made
-    assert isinstance(made, FromQueries)
-    keys = torch.tensor([[3, 3, 3, 3, 3], [4, 0, 4, 1, 4], [4, 3, 2, 1, 0]])  # of five queries in three heads
-    assert made.reduce(keys).tolist() == pytest.approx([1, 3 / 5, 1 / 5])
+    assert isinstance(made, FromCounts)
+    counts = torch.tensor([[0, 0, 0, 5, 0], [1, 1, 0, 0, 3], [1, 1, 1, 1, 1]], dtype=torch.int32)  # of five queries
+    assert made.reduce(counts).tolist() == pytest.approx([1, 3 / 5, 1 / 5])
 
 
 def test_a_table_is_its_callers_own() -> None:

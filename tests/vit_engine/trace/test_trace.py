@@ -110,6 +110,20 @@ def statistics_of(weights: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
+def test_it_counts_how_many_queries_have_their_largest_weight_on_each_token(
+    small: LoadedModel, prepared: PreparedImage, trace: AttentionTrace
+) -> None:
+    for number, layer in trace.layers.items():
+        largest = trace.weights(number).argmax(axis=-1)
+        assert layer.argmax_counts.dtype == torch.int32
+        expected = [np.bincount(keys, minlength=PREFIX + ROWS * COLS) for keys in largest]
+        np.testing.assert_array_equal(layer.argmax_counts, expected)
+    for statistics in ("entropy", "none"):
+        bare = attend(small, prepared, statistics=statistics)
+        assert all(layer.argmax_counts is None for layer in bare.layers.values())
+        assert trace.nbytes - bare.nbytes == 4 * LAYERS * HEADS * (PREFIX + ROWS * COLS)
+
+
 def test_streamed_statistics_are_those_of_the_whole_matrices(trace: AttentionTrace) -> None:
     frame = trace.statistics.to_frame()
     for layer in range(LAYERS):
@@ -247,6 +261,19 @@ def test_layers_cannot_be_put_in_or_taken_out_of_a_trace(trace: AttentionTrace) 
 def test_a_layers_trace_whose_shapes_disagree_is_refused(trace: AttentionTrace, change: Any) -> None:
     with pytest.raises(SpecError, match=r"queries and keys of one shape \(heads, tokens, head_dim\).*; got \("):
         dataclasses.replace(trace.layers[0], **change(trace.layers[0]))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda counts: counts.T, r"int32 of shape \(3, 38\), .* got torch.int32 of \(38, 3\)"),
+        (lambda counts: counts.long(), r"int32 of shape \(3, 38\), .* got torch.int64 of \(3, 38\)"),
+    ],
+)
+def test_counts_of_another_shape_or_kind_are_refused(trace: AttentionTrace, change: Any, message: str) -> None:
+    layer = trace.layers[0]
+    with pytest.raises(SpecError, match=message):
+        dataclasses.replace(layer, argmax_counts=change(layer.argmax_counts))
 
 
 @pytest.mark.parametrize(

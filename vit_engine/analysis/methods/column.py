@@ -1,13 +1,11 @@
 """Column attention, who looks at a patch: A[i, j] = exp(scale · q_i·k_j − ln Z_i) for one key j, in linear memory."""
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from vit_engine.analysis.methods.method import Method
 from vit_engine.analysis.run import Run
 from vit_engine.spec import Query
-from vit_engine.trace.record import widened
 
 
 def column_attention(run: Run, *, layer: int, query: Query) -> np.ndarray:
@@ -23,11 +21,8 @@ def patch_shares(run: Run, *, layer: int, query: Query) -> np.ndarray:
 
 def _log_weights(run: Run, layer: int, query: Query) -> Tensor:
     """ln A[i, j] of each patch i: (heads, patches). Scores are as wide as those of rows."""
-    kept, prefix, key = run.trace.layer(layer), run.trace.grid.prefix, run.trace.grid.token(query)
-    heads = zip(kept.queries[:, prefix:], kept.keys[:, key], strict=True)
-    scores = torch.stack([widened(queries) @ widened(chosen) for queries, chosen in heads]).mul_(kept.scale)
-    logs = scores - widened(kept.log_normalisers[:, prefix:])
-    return logs.clamp_(max=0)  # log-normalisers are kept in float32: no weight is over 1 for that
+    grid = run.trace.grid
+    return run.trace.layer(layer).log_column(grid.token(query))[:, grid.prefix :]
 
 
 METHOD = Method(

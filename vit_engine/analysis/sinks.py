@@ -1,0 +1,80 @@
+"""Attention sinks: tokens that most queries of a layer attend to, whatever the queries are of.
+
+Named by Xiao et al. 2023 (arXiv 2309.17453). In Vision Transformers without registers they are patches of little
+content, and show as artefacts in maps: Darcet et al. 2023 (arXiv 2309.16588).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from vit_engine.errors import SpecError
+from vit_engine.spec import ModelSpec
+from vit_engine.trace import AttentionTrace, LayerTrace
+from vit_engine.trace.attention_map import head_number
+
+MOST = 0.5  # of the queries
+
+
+@dataclass(frozen=True)
+class Sink:
+    """A token that most queries attend to."""
+
+    token: int  # counted from 0, prefix tokens first
+    patch: tuple[int, int] | None  # (row, col); None for a prefix token, which is on no map
+    name: str  # in words: "CLS token", "register 2" or "patch row 3, col 20", each counted from 0
+    queries: float  # 0..1: the share of the queries that have their largest weight on it
+    attention: float  # 0..1: the weight that a query gives to it, mean over all queries
+
+
+def sinks(trace: AttentionTrace, *, layer: int = -1, head: int | str = "mean", share: float = MOST) -> tuple[Sink, ...]:
+    """The tokens that at least a `share` of all queries give their largest weight to: the commonest first.
+
+    layer: from 0; negative from the last. head: a number from 0; for "mean", "max" or "min" the queries of all heads
+    count together. share: above 0, at most 1. Prefix tokens are queries too, and can be sinks. Linear in the tokens.
+
+    Raises SpecError for a layer or head that is not here, a share out of range, and a trace without counts.
+    """
+    kept, number = trace.layer(layer), head_number(head, trace.spec)
+    heads = slice(None) if number is None else slice(number, number + 1)
+    queries = _query_shares(kept, share)[heads].mean(axis=0)
+    found = sorted(np.flatnonzero(queries >= share).tolist(), key=lambda token: -queries[token])
+    return tuple(_sink(trace, token, float(queries[token]), kept.log_column(token, heads)) for token in found)
+
+
+def sink_patches(trace: AttentionTrace, *, layer: int = -1, share: float = MOST) -> np.ndarray:
+    """Which patches are sinks of a layer's heads, each by its own queries: bool (heads, rows, cols).
+
+    What is a sink of all heads together is one of some head, too. Arguments and errors of sinks().
+    """
+    patches = _query_shares(trace.layer(layer), share)[:, trace.grid.prefix :] >= share
+    return patches.reshape(-1, *trace.grid.shape)
+
+
+def _query_shares(layer: LayerTrace, share: float) -> np.ndarray:
+    """The part of a head's queries that have their largest weight on a token: float64 (heads, tokens)."""
+    if not 0 < share <= 1:
+        raise SpecError(f"share must be above 0 and at most 1; got {share!r}.")
+    if layer.argmax_counts is None:
+        raise SpecError(
+            "this trace does not count where queries have their largest weight: run attend() with statistics='all'."
+        )
+    counts = layer.argmax_counts.cpu().numpy()
+    return counts / counts.shape[-1]
+
+
+def _sink(trace: AttentionTrace, token: int, queries: float, logs: Tensor) -> Sink:
+    """logs: ln of the weight that each query gives to the token."""
+    grid = trace.grid
+    patch = None if token < grid.prefix else divmod(token - grid.prefix, grid.cols)
+    return Sink(token, patch, _name(token, patch, trace.spec), queries, logs.exp().mean().item())
+
+
+def _name(token: int, patch: tuple[int, int] | None, spec: ModelSpec) -> str:
+    if patch is not None:
+        return f"patch row {patch[0]}, col {patch[1]}"
+    if token == 0:
+        return "CLS token"
+    register = token - 1 - spec.distilled
+    return "distillation token" if register < 0 else f"register {register}"
