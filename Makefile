@@ -22,7 +22,7 @@ WORKERS ?= auto
 HEADLESS := $(if $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin,$(shell uname)),false,true)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint lock screenshots bench bench-pages bench-load clean
+.PHONY: help run test lint lock screenshots bench bench-pages bench-tokens bench-load clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ bench: $(VENV)/dev.stamp ## time and memory beside other ways, and the README's 
 
 bench-pages: $(VENV)/dev.stamp ## what a change on Compare and Heads costs, on the server and until it is painted; ARGS=--quick
 	@$(BIN)/python -m benchmarks.pages $(ARGS)
+
+bench-tokens: $(VENV)/dev.stamp ## what features() and the views of tokens cost; ARGS=--quick
+	@$(BIN)/python -m benchmarks.tokens $(ARGS)
 
 bench-load: $(VENV)/dev.stamp ## what an interaction costs the server, and how long 16 users wait; ARGS='--against PATH', ARGS=--quick
 	@$(BIN)/python -m benchmarks.load $(ARGS)
