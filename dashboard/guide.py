@@ -27,6 +27,10 @@ over heads, patch by patch. Layers and heads count from 0, as in the API.
 **Colour.** From 0 to a percentile of the values. On the shared scale the same colour is the same weight in every head
 of a layer; on its own scale each head's pattern is seen best.
 
+**Sinks.** An attention sink is a token that at least half of a head's queries give their largest weight to. Under the
+map it is named with the share of the attention that it takes. Set aside, a patch keeps its weight and gets an outline,
+and the colours of that head's maps end as if it were not there.
+
 **Compare.** Panes of one picture share one query *point*: each model takes the patch that it falls in. On the shared
 scale the same colour is the same attention per area, because a weight is one patch's, and patches differ in size. For
 differences and agreement each map is normalised to sum 1 over the patches and brought to a common grid, each patch

@@ -42,13 +42,13 @@ def set_aside(analysis: Analysis, selection: Selection, method: Method, shape: t
 
 
 def find(analysis: Analysis, *, layer: int, head: int | None) -> list[HeadSink]:
-    """The sinks of a head, or for None of all heads, each token once, by the head that attends to it most.
+    """The sinks of a head, or for None of all heads, each token once, by the head that gives it most.
 
-    Patches come first, for they are on the map; among them and among the others the commonest.
+    Patches come first, for they are on the map; among them and among the others what takes the most attention.
     """
     heads = range(analysis.trace.spec.heads) if head is None else [head]
     every = [HeadSink(number, sink) for number in heads for sink in sinks(analysis.trace, layer=layer, head=number)]
-    every.sort(key=lambda each: (each.sink.patch is None, -each.sink.queries))
+    every.sort(key=lambda each: (each.sink.patch is None, -each.sink.attention))
     by_token: dict[int, HeadSink] = {}
     for each in every:
         by_token.setdefault(each.sink.token, each)
