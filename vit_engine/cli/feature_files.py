@@ -14,6 +14,7 @@ import pandas as pd
 from PIL import Image
 
 import vit_engine as ve
+from vit_engine.analysis.tokens.pca import prepare_axes
 from vit_engine.cli.model import load_model
 from vit_engine.image import target_size
 from vit_engine.progress import Progress
@@ -91,6 +92,8 @@ class FeatureRun:
             prepared.grid.token(asked.query)  # a query that is not there fails before the run
         options = {option: getattr(asked, option) for option in ("layers", "facet", "precision")}
         features = ve.features(loaded, prepared, **options, progress=progress)
+        if asked.joint and not self.done:
+            prepare_axes(features, asked.head)  # all its layers say how to turn axes, and only the deepest is kept
         folder.mkdir()
         append_arrays(folder / ARRAYS, token_arrays(features))
         picture = TokenPicture(_deepest(features), prepared.pixels, Path(path).name)
@@ -106,7 +109,7 @@ class FeatureRun:
             picture=picture if asked.joint or asked.match else None,
         )
         if not asked.joint:
-            pca = ve.pca_map(picture.features, foreground=asked.foreground, **self._where(picture))
+            pca = ve.pca_map(features, foreground=asked.foreground, **self._where(picture))
             self._write_pca(result, picture, pca)
         return result
 
@@ -153,9 +156,9 @@ def _share(progress: Progress, place: int, count: int, name: str) -> Progress:
 
 
 def _deepest(features: ve.Features) -> ve.Features:
-    """With the deepest layer alone."""
+    """With the deepest layer alone, and what was computed of all."""
     layer = max(features.layers)
-    return replace(features, layers={layer: features.layers[layer]}, computed={})
+    return replace(features, layers={layer: features.layers[layer]})
 
 
 def _check_joint_memory(loaded: ve.LoadedModel, paths: Sequence[str], size: Size | None) -> None:

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import json
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,24 @@ def test_a_folder_is_run_in_natural_order_and_its_other_files_are_ignored(
     assert (len(loads), len(runs)) == (1, 3), "the model is loaded once, each picture runs once"
 
 
+def test_pictures_of_a_folder_are_in_memory_one_at_a_time(
+    save: Save, features_of: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [save(f"{number}.png", number) for number in range(3)]
+    kept: list[weakref.ref[ve.Features]] = []
+    features = ve.features
+
+    def counted(*names: Any, **options: Any) -> ve.Features:
+        assert [each() for each in kept] == [None] * len(kept)
+        result = features(*names, **options)
+        kept.append(weakref.ref(result))
+        return result
+
+    monkeypatch.setattr(ve, "features", counted)
+    assert features_of(*paths, "--size", 48)[0] == 0
+    assert len(kept) == 3
+
+
 def test_json_is_all_of_stdout(save: Save, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = [str(save("noise.png")), "--model", MODEL, "--size", "48", "--out", str(tmp_path / "out"), "--json"]
     assert main(["features", *arguments]) == 0
@@ -188,16 +207,17 @@ def test_the_text_names_each_picture_and_its_files(
 
 
 def test_joint_components_are_fitted_to_all_pictures(save: Save, features_of: Run) -> None:
+    """With the signs that all layers of the first picture give; without layer 1, two of them would be others."""
     paths = [save("a.png", 1), save("b.png", 2, (84, 60)), save("c.png", 3)]
-    code, out, _ = features_of(*paths, "--size", 64, "--layers", "2,0", "--joint")
+    code, out, _ = features_of(*paths, "--size", 64, "--layers", "3,1", "--joint")
     assert code == 0
-    expected = ve.pca_map([api(path, layers=[0, 2]) for path in paths], layer=2)
-    alone = ve.pca_map(api(paths[0], layers=2), layer=2)
+    expected = ve.pca_map([api(path, layers=[1, 3]) for path in paths], layer=3)
+    alone = ve.pca_map(api(paths[0], layers=[1, 3]), layer=3)
     for name, pca in zip("abc", expected, strict=True):
         arrays = np.load(out / name / "features.npz")
         np.testing.assert_allclose(arrays["pca_components"], pca.components, atol=1e-5)
         np.testing.assert_allclose(arrays["pca_rgb"], pca.rgb, atol=1e-5)
-        assert {"layer_0", "layer_2"} <= set(arrays)
+        assert {"layer_1", "layer_3"} <= set(arrays)
     assert abs(np.load(out / "a" / "features.npz")["pca_rgb"] - alone.rgb).max() > 0.01
     shares = [picture["pca_explained"] for picture in record_of(out)["pictures"]]
     np.testing.assert_allclose(shares, [expected[0].explained] * 3)
@@ -258,14 +278,11 @@ def test_a_damaged_picture_does_not_end_the_others(save: Save, features_of: Run)
 
 
 def test_a_picture_that_fails_after_its_run_leaves_nothing(save: Save, features_of: Run) -> None:
-    """Two rows of one patch each are too few for three components; features are there by then."""
-    good, small = save("good.png", 1), save("small.png", 2, (96, 16))
-    code, out, error = features_of(good, small, "--size", 32, "--layers", 0)
-    assert code == 0, error
-    code, out, error = features_of(good, save("tiny.png", 2, (20, 32)), "--size", 16)
+    """A row of ten patches, and a single one: too few for three components, which is found once features are there."""
+    code, out, error = features_of(save("long.png", 1, (20, 200)), save("tiny.png", 2, (20, 32)), "--size", 16)
     assert code == 1
     assert "tiny.png: 3 components need at least 4 patches" in error
-    assert not (out / "tiny").exists()
+    assert sorted(path.name for path in out.iterdir()) == ["long", *TABLES]
 
 
 def test_pairs_need_both_pictures(save: Save, features_of: Run, tmp_path: Path) -> None:
