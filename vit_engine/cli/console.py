@@ -83,7 +83,8 @@ def _settle_stdout() -> None:
 
 @contextlib.contextmanager
 def staged(folder: Path) -> Iterator[Path]:
-    """A scratch folder: its files move to `folder` once all are written, and vanish if anything fails.
+    """A scratch folder: its files, and those in its folders, move to `folder` once all are written, and vanish if
+    anything fails.
 
     `folder` is made where it does not exist, at once, so that an unwritable one fails before the work.
     """
@@ -92,8 +93,13 @@ def staged(folder: Path) -> Iterator[Path]:
     scratch = Path(tempfile.mkdtemp(dir=folder, prefix=".unfinished-"))
     try:
         yield scratch
-        for file in sorted(scratch.iterdir()):
-            os.replace(file, folder / file.name)
+        written = sorted(path.relative_to(scratch) for path in scratch.rglob("*"))
+        for name in written:
+            if (scratch / name).is_dir():
+                (folder / name).mkdir(exist_ok=True)
+        for name in written:
+            if not (scratch / name).is_dir():
+                os.replace(scratch / name, folder / name)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         if not existed:
@@ -149,6 +155,18 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected an integer of at least 1, got {text!r}")
     return int(text)
+
+
+def head(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected an integer of at least 0, got {text!r}")
+    return int(text)
+
+
+def fraction(text: str) -> float:
+    if not re.fullmatch(r"\d{1,9}(\.\d{1,20})?", text) or not 0 <= float(text) <= 1:
+        raise argparse.ArgumentTypeError(f"expected a number in 0..1, got {text!r}")
+    return float(text)
 
 
 def seed(text: str) -> int:

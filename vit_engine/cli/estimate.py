@@ -7,7 +7,7 @@ from typing import Any
 import vit_engine as ve
 from vit_engine.cli import console
 from vit_engine.planning.estimates import largest_size
-from vit_engine.planning.plan import STATISTICS, RunPlan
+from vit_engine.planning.plan import FACETS, PRECISIONS, STATISTICS, RunPlan
 from vit_engine.registry import find_model
 from vit_engine.resources.budget import format_bytes
 from vit_engine.weights.sources import is_checkpoint
@@ -20,6 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--size", type=console.size, metavar="N|HEIGHT WIDTH", help="side of a square picture, or exact, in pixels")
     add("--layers", type=console.layers, default="all", metavar="all|-1|0,5,11", help="counted from 0; -1 is the last")
     add("--statistics", choices=tuple(STATISTICS), default="all", help="default: all")
+    facet = "estimate `features`, which keeps this of each layer, and not `attend`"
+    add("--facet", choices=tuple(FACETS), default="", help=facet)
+    add("--precision", choices=tuple(PRECISIONS), default="float16", help="of what `features` keeps; default: float16")
     add("--device", default="auto", help="auto, cpu, cuda, …; default: auto")
     add("--json", action="store_true", help="print one JSON document")
 
@@ -28,14 +31,15 @@ def run(arguments: argparse.Namespace) -> None:
     """Print tokens, memory, time, and the largest size that fits."""
     name = arguments.model
     spec = _checkpoint_spec(name, arguments.heads) if is_checkpoint(name) else find_model(name)
-    options = {option: getattr(arguments, option) for option in ("layers", "statistics", "device")}
+    kept = ("facet", "precision") if arguments.facet else ("statistics",)
+    options = {option: getattr(arguments, option) for option in ("layers", *kept, "device")}
     expected = ve.estimate(spec, arguments.size or spec.native_size, **options)
     budget = ve.memory_budget(arguments.device)
     largest = largest_size(RunPlan.asked(spec, **options), (expected.grid.height, expected.grid.width), budget)
     record = {
         "model": spec.name,
         "layers": sorted(spec.layer_numbers(arguments.layers)),
-        "statistics": arguments.statistics,
+        **{option: options[option] for option in kept},
         "device": str(expected.work.device),
         "grid": asdict(expected.grid),
         "tokens": expected.grid.tokens,

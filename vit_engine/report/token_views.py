@@ -56,10 +56,14 @@ class TokenPicture:
 
 @dataclass(frozen=True, eq=False)
 class PcaView:
-    """Each picture beside its principal components in colours. maps: as pca_map() gives them, of these pictures."""
+    """Each picture beside its principal components in colours. maps: as pca_map() gives them, of these pictures.
+
+    fitted: to how many pictures together; by default to those that are shown.
+    """
 
     pictures: tuple[TokenPicture, ...]
     maps: tuple[PcaMap, ...]
+    fitted: int | None = None
 
     def __post_init__(self) -> None:
         _check(self.pictures, self.maps)
@@ -67,8 +71,10 @@ class PcaView:
     def lines(self) -> list[str]:
         first, shares = self.maps[0], [100 * share for share in self.maps[0].explained]
         parts = ", ".join(f"{share:.1f}" for share in shares)
+        fitted = self.fitted or len(self.pictures)
+        joint = f" · fitted to {fitted} pictures together" if fitted > 1 else ""
         lines = [
-            f"{_model(self.pictures)} · {first.label}{' · fitted to both pictures together' if self._joint else ''}",
+            f"{_model(self.pictures)} · {first.label}{joint}",
             f"Red, green, blue: the first, second and third component: {parts} % of the variance, {sum(shares):.1f} % "
             f"in all · colours from the {LOW:.0f}nd to the {HIGH:.0f}th percentile of each",
         ]
@@ -80,10 +86,6 @@ class PcaView:
                 "is grey"
             )
         return lines
-
-    @property
-    def _joint(self) -> bool:
-        return len(self.pictures) > 1
 
     def rows(self) -> list[list[Panel]]:
         return [
@@ -191,7 +193,7 @@ class MatchesView:
             *lines,
             f"{count}{shown} · cosine similarity {least} to {most} · distance ratio to the second best up to "
             f"{number(matches.ratio.max())}",
-            "Lines are coloured by where they begin, from the left of the first picture to its right",
+            "The colour of a pair, line and ends, is its place in the first picture, from left to right",
         ]
 
     def drawn(self) -> Correspondences:

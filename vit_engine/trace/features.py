@@ -108,19 +108,24 @@ class Features:
 
     def columns(self, head: int | None) -> slice:
         """Where one head's numbers stand, or those of all; SpecError for a head that does not exist."""
-        if head is None:
-            return slice(None)
-        if self.facet == TOKEN:
-            raise SpecError("tokens belong to no head; ask for a head of the facets 'query', 'key' or 'value'.")
-        if isinstance(head, bool) or not isinstance(head, int | np.integer) or not 0 <= head < self.spec.heads:
-            raise SpecError(f"head must be in 0..{self.spec.heads - 1}, or None for all; got {head!r}.")
-        width = self.spec.dim // self.spec.heads
-        return slice(int(head) * width, (int(head) + 1) * width)
+        return head_columns(self.spec, self.facet, head)
 
     def label(self, layer: int, head: int | None = None) -> str:
         """What is looked at, in words: "keys of layer 9 · head 3"."""
         of_head = "" if head is None else f" · head {head}"
         return f"{self.facet}s of layer {self.layer_number(layer)}{of_head}"
+
+
+def head_columns(spec: ModelSpec, facet: str, head: int | None) -> slice:
+    """Where one head's numbers stand among a token's, or those of all; SpecError for a head that does not exist."""
+    if head is None:
+        return slice(None)
+    if facet == TOKEN:
+        raise SpecError("tokens belong to no head; ask for a head of the facets 'query', 'key' or 'value'.")
+    if isinstance(head, bool) or not isinstance(head, int | np.integer) or not 0 <= head < spec.heads:
+        raise SpecError(f"head must be in 0..{spec.heads - 1}, or None for all; got {head!r}.")
+    width = spec.dim // spec.heads
+    return slice(int(head) * width, (int(head) + 1) * width)
 
 
 def common_layer(features: Mapping[str, Features], layer: int) -> int:

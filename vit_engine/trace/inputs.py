@@ -15,7 +15,7 @@ from vit_engine.weights.sources import Source
 
 Size = int | tuple[int, int]
 
-_PICTURE_FILES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 
 
 def ready(
@@ -44,7 +44,7 @@ def _loaded(model: LoadedModel | Source, progress: Progress | None) -> LoadedMod
 
 def _check_order(model: object, picture: object) -> None:
     picture_first = isinstance(model, PreparedImage | Image.Image | np.ndarray) or (
-        isinstance(model, str | Path) and Path(model).suffix.lower() in _PICTURE_FILES
+        isinstance(model, str | Path) and Path(model).suffix.lower() in PICTURE_SUFFIXES
     )
     model_last = isinstance(picture, LoadedModel | ModelSpec | nn.Module)
     if picture_first or model_last:

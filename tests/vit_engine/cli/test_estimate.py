@@ -61,6 +61,19 @@ def test_the_text_has_the_same_numbers(capsys: pytest.CaptureFixture[str]) -> No
     ]
 
 
+def test_a_facet_asks_what_features_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--size", "320", "480", "--layers", "-1", "--device", "cpu", "--facet", "key"]
+    assert main(["estimate", MODEL, *options, "--precision", "float32", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    expected = ve.estimate(SPEC, (320, 480), layers=-1, device="cpu", facet="key", precision="float32")
+    assert (record["facet"], record["precision"]) == ("key", "float32")
+    assert "statistics" not in record
+    assert record["kept_bytes"] == expected.kept_bytes == 601 * SPEC.dim * 4
+    assert (record["peak_bytes"], record["seconds"]) == (expected.peak_bytes, expected.seconds)
+    assert main(["estimate", MODEL, *options]) == 0
+    assert f"kept memory    {format_bytes(601 * SPEC.dim * 2)}\n" in capsys.readouterr().out
+
+
 def test_a_checkpoint_has_an_estimate_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "mine.pth"
     torch.save(ve.load_model(MODEL, weights="random", device="cpu").model.state_dict(), path)

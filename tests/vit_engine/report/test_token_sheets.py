@@ -99,7 +99,9 @@ def test_components_are_named_with_their_shares(picture: TokenPicture) -> None:
     assert "first, second and third component: 50.0, 25.0, 6.2 % of the variance, 81.2 % in all" in second
     other = picture_of(picture.features.spec, rows=4)
     both = PcaView((picture, other), ve.pca_map([picture.features, other.features]))
-    assert both.lines()[0].endswith("fitted to both pictures together")
+    assert both.lines()[0].endswith("fitted to 2 pictures together")
+    alone = PcaView((picture,), (shown,), fitted=9)
+    assert alone.lines()[0].endswith("fitted to 9 pictures together")
 
 
 def test_a_second_picture_stands_below_the_first_at_its_own_grid(picture: TokenPicture) -> None:
