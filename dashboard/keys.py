@@ -41,6 +41,26 @@ ENTROPY_BY_DEPTH = "entropy_by_depth"  # plotly chart; a trace "head N" each, an
 HEAD_STATISTICS = "head_statistics"  # data frame: one row a (layer, head); a click on a cell opens its row's head
 DOWNLOAD_STATISTICS = "download_statistics"  # download button: CSV of all columns and layers
 
+# Tokens
+TOKENS_VIEW = "tokens_view"  # segmented control: "pca" | "similarity" | "norms"
+FACET = "facet"  # segmented control: "token" | "query" | "key" | "value"
+TOKEN_HEAD = "token_head"  # select box, where the facet is not "token": "all" | "0" | "1" | ...
+TOKEN_LAYER = "token_layer"  # slider: 0..depth - 1
+FOREGROUND = "foreground"  # segmented control, of the PCA: "" (all patches) | "high" | "low"
+TOKEN_RESET_QUERY = "token_reset_query"  # button: back to the CLS token
+TOKEN_RESET_ZOOM = "token_reset_zoom"  # button, where it is zoomed
+OPEN_KEYS = "open_keys"  # button on Explore, where one head is chosen: its keys on the page Tokens
+
+# Tokens: what is drawn
+TOKEN_MAP = "token_map"  # plotly chart; traces "picture", "tokens" (click = query), "query", "outliers"
+TOKEN_PROFILE = (
+    "token_profile"  # plotly chart, of the norms; traces "norms" (click = layer), "median", "longest", "CLS"
+)
+TOKEN_EXPORT = "token_export"  # popover
+DOWNLOAD_TOKENS = "download_tokens"  # download button: NPZ of the view's arrays
+DOWNLOAD_TOKENS_PNG = "download_tokens_png"  # download button
+DOWNLOAD_TOKENS_SVG = "download_tokens_svg"  # download button
+
 # Models: the table, and the model that was chosen in it
 MODELS_SEARCH = "models_search"  # text input: words that title, name, family or licence must have
 MODELS_SHOW = "models_show"  # segmented control: "all" | "ready" | "memory"
@@ -97,6 +117,7 @@ SHOWN_MODEL = "shown_model"  # name of the model whose details the page Models s
 PANES = "panes"  # tuple of vit_engine.analysis.comparison.Pane: what Compare shows
 REFERENCE = "reference"  # number of the pane that Compare compares with
 ZOOM = "zoom"  # None for the whole picture, or (top, left, bottom, right) as fractions of the scaled picture
+TOKEN_ZOOM = "token_zoom"  # of Tokens: None, or the same of its picture
 
 # Compare: above the panes
 COMPARE_SHOW = "compare_show"  # segmented control: "map" | "difference" | "mask"
