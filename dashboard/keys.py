@@ -23,6 +23,8 @@ SEEN = "seen"  # number input, not seen: which values that the server gave to wi
 ADDRESS_SEEN = "address_seen"  # number input, not seen: which of the addresses that were written the browser has
 CHECKPOINT_STEP = "checkpoint_step"  # select slider, where the model is of a series: a name of a member; steps MODEL
 
+WINDOW = "window_events"  # component, not seen: tells whether the window is so narrow that columns stand in a row
+
 # Explore
 LAYER = "layer"  # slider: 0..depth - 1
 METHOD = "method"  # select box, here and on Heads, where there are several: a name in vit_engine.METHODS
@@ -47,14 +49,13 @@ FACET = "facet"  # segmented control: "token" | "query" | "key" | "value"
 TOKEN_HEAD = "token_head"  # select box, where the facet is not "token": "all" | "0" | "1" | ...
 TOKEN_LAYER = "token_layer"  # slider: 0..depth - 1
 FOREGROUND = "foreground"  # segmented control, of the PCA: "" (all patches) | "high" | "low"
-TOKEN_RESET_QUERY = "token_reset_query"  # button: back to the CLS token
 TOKEN_RESET_ZOOM = "token_reset_zoom"  # button, where it is zoomed
 OPEN_KEYS = "open_keys"  # button on Explore, where one head is chosen: its keys on the page Tokens
 
 # Tokens: what is drawn
-TOKEN_MAP = "token_map"  # plotly chart; traces "picture", "tokens" (click = query), "query", "outliers"
+TOKEN_MAP = "token_map"  # plotly chart; traces "picture", "tokens" (a click in either = query), "query", "outliers"
 TOKEN_PROFILE = (
-    "token_profile"  # plotly chart, of the norms; traces "norms" (click = layer), "median", "longest", "CLS"
+    "token_profile"  # plotly chart, of the norms; traces "layers" (click = layer), "median", "longest", "CLS", …
 )
 TOKEN_EXPORT = "token_export"  # popover
 DOWNLOAD_TOKENS = "download_tokens"  # download button: NPZ of the view's arrays
