@@ -166,3 +166,8 @@ def of_pane(key: str, number: int) -> str:
 def events_of(chart: str) -> str:
     """The key of the component, not seen, that tells clicks in a chart: "overlay_events" for OVERLAY."""
     return f"{chart}_events"
+
+
+def cursor_of(chart: str) -> str:
+    """The key of the component, not seen, that draws one cursor in all panels of a chart."""
+    return f"{chart}_cursor_events"

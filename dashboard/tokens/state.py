@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from dashboard import keys
-from dashboard.links.codec import Instead, Reading, finite, layer_number, option, parameter
+from dashboard.links.codec import Instead, Reading, finite, fractions, layer_number, option, parameter
+from dashboard.links.zoom import Zoom, read_zoom
 from vit_engine.analysis.tokens.pca import FOREGROUNDS
 from vit_engine.planning.plan import FACETS, TOKEN
 
@@ -39,6 +40,8 @@ class TokensView:
     layer: int | None = parameter(None, key=keys.TOKEN_LAYER, read=layer_number(last=False), name="token_layer")
     # The side of the first component that is fitted and coloured; "" for all patches.
     foreground: str = parameter(ALL_PATCHES, key=keys.FOREGROUND, read=option((ALL_PATCHES, *FOREGROUNDS)))
+    # The part that is shown; None for all.
+    zoom: Zoom | None = parameter(None, key=keys.TOKEN_ZOOM, read=read_zoom, write=fractions, name="token_zoom")
 
     @property
     def one_head(self) -> int | None:
