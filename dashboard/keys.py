@@ -45,10 +45,10 @@ DOWNLOAD_STATISTICS = "download_statistics"  # download button: CSV of all colum
 
 # Tokens
 TOKENS_VIEW = "tokens_view"  # segmented control: "pca" | "similarity" | "norms"
-FACET = "facet"  # segmented control: "token" | "query" | "key" | "value"
+FACET = "facet"  # select box: "token" | "query" | "key" | "value"
 TOKEN_HEAD = "token_head"  # select box, where the facet is not "token": "all" | "0" | "1" | ...
 TOKEN_LAYER = "token_layer"  # slider: 0..depth - 1
-FOREGROUND = "foreground"  # segmented control, of the PCA: "" (all patches) | "high" | "low"
+FOREGROUND = "foreground"  # select box, of the PCA: "" (off) | "high" | "low"
 TOKEN_RESET_ZOOM = "token_reset_zoom"  # button, where it is zoomed
 OPEN_KEYS = "open_keys"  # button on Explore, where one head is chosen: its keys on the page Tokens
 

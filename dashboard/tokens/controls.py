@@ -1,5 +1,6 @@
 """The controls of the page Tokens, and what they say."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import streamlit as st
@@ -23,9 +24,9 @@ _FACET_HELP = (
     "Tokens: what leaves a layer's block, after the model's final norm. Queries, keys and values: what its attention "
     "makes of the tokens that enter the block; keys often tell parts of objects apart best."
 )
-_FOREGROUNDS = {ALL_PATCHES: "All", "high": "High", "low": "Low"}
+_FOREGROUNDS = {ALL_PATCHES: "Off", "high": "High", "low": "Low"}
 _FOREGROUND_HELP = (
-    "All patches, or those alone whose first component is high, or low: one of the two sides often is the subject. "
+    "Colours only the patches whose first component is high, or low: one of the two sides often is the subject. "
     "The components are then fitted to that side alone."
 )
 
@@ -43,21 +44,24 @@ def restore(spec: ModelSpec) -> None:
 
 
 def _heads(spec: ModelSpec) -> dict[str, str]:
-    return {ALL_HEADS: "All heads", **{str(head): f"Head {head}" for head in range(spec.heads)}}
+    return {ALL_HEADS: "All", **{str(head): str(head) for head in range(spec.heads)}}
 
 
 def view_control() -> None:
-    segments("View", _VIEWS, key=keys.TOKENS_VIEW, collapsed=True, help=_VIEW_HELP)
+    segments("Show", _VIEWS, key=keys.TOKENS_VIEW, help=_VIEW_HELP)
 
 
 def facet_controls(spec: ModelSpec) -> None:
     """What is looked at: the facet, of which head, and of which patches."""
-    segments("Features", _FACETS, key=keys.FACET, help=_FACET_HELP, wrap=True)
+    _choice("Features", _FACETS, key=keys.FACET, help=_FACET_HELP, width=115)
     if widgets.value_of(keys.FACET) != TOKEN:
-        heads = _heads(spec)
-        selectbox("Head", list(heads), key=keys.TOKEN_HEAD, format_func=heads.__getitem__, width=130)
+        _choice("Head", _heads(spec), key=keys.TOKEN_HEAD, help="One head's, or all heads' side by side.", width=85)
     if widgets.value_of(keys.TOKENS_VIEW) == "pca":
-        segments("First component", _FOREGROUNDS, key=keys.FOREGROUND, help=_FOREGROUND_HELP)
+        _choice("Foreground", _FOREGROUNDS, key=keys.FOREGROUND, help=_FOREGROUND_HELP, width=115)
+
+
+def _choice(label: str, titles: Mapping[str, str], *, key: str, help: str, width: int) -> None:
+    selectbox(label, list(titles), key=key, format_func=titles.__getitem__, help=help, width=width, filter_mode=None)
 
 
 def layer_control(spec: ModelSpec) -> None:
