@@ -29,6 +29,10 @@ def _head(text: str, link: Reading) -> Any:
     return str(clamped) if clamped == number else Instead(str(clamped))
 
 
+def _foreground(text: str, _: Reading) -> Any:
+    return text if text in FOREGROUNDS else Instead(ALL_PATCHES, words="all patches")
+
+
 @dataclass(frozen=True)
 class TokensView:
     """Everything that decides what Tokens draws, beside the sidebar and the query."""
@@ -39,7 +43,7 @@ class TokensView:
     # None: the last one.
     layer: int | None = parameter(None, key=keys.TOKEN_LAYER, read=layer_number(last=False), name="token_layer")
     # The side of the first component that is fitted and coloured; "" for all patches.
-    foreground: str = parameter(ALL_PATCHES, key=keys.FOREGROUND, read=option((ALL_PATCHES, *FOREGROUNDS)))
+    foreground: str = parameter(ALL_PATCHES, key=keys.FOREGROUND, read=_foreground)
     # The part that is shown; None for all.
     zoom: Zoom | None = parameter(None, key=keys.TOKEN_ZOOM, read=read_zoom, write=fractions, name="token_zoom")
 

@@ -86,12 +86,18 @@ def norm_line(norms: TokenNorms, query: Patch | None) -> str:
     places = "; ".join(patch_name(patch) for patch in norms.outliers[:NAMED])
     more = len(norms.outliers) - NAMED
     where = f": {places}{f' and {more} more' if more > 0 else ''}" if places else ""
-    count = f"**{len(norms.outliers)}** patches" if norms.outliers else "no patch is"
+    count = _counted(len(norms.outliers))
     parts = [f"Median length **{norms.median:.1f}**", f"largest **{norms.values.max():.1f}**", f"{count} {rule}{where}"]
     if query is not None:
         value = float(norms.values[query])
         parts.append(f"patch {patch_name(query)}: {value:.1f}{_times(value, norms.median)}")
     return " · ".join(parts)
+
+
+def _counted(outliers: int) -> str:
+    if not outliers:
+        return "no patch is"
+    return "**1** patch is" if outliers == 1 else f"**{outliers}** patches are"
 
 
 def _times(value: float, median: float) -> str:
@@ -104,4 +110,6 @@ def _number(value: float) -> str:
 
 def profile_caption(norms: Sequence[TokenNorms]) -> str:
     total = sum(len(each.outliers) for each in norms)
-    return "no outliers in any layer" if not total else f"{total} outliers in all layers"
+    if not total:
+        return "no outliers in any layer"
+    return f"{total} outlier{'s' if total > 1 else ''} in all layers"
