@@ -1,4 +1,4 @@
-"""What is made of kept tokens, without a run of the model: principal components and norms, kept for all sessions."""
+"""What is made of kept tokens, without a run of the model, and kept for all sessions: components, directions, norms."""
 
 from collections.abc import Hashable
 
@@ -7,9 +7,13 @@ from dashboard.services import memory
 from dashboard.services.jobs import Store
 from dashboard.services.process import once_per_process
 from dashboard.services.tokens import TokenAnalysis
+from vit_engine.analysis.tokens import cosine
+from vit_engine.analysis.tokens.cosine import Directions
+from vit_engine.spec import Query
 
-PCA_BYTES, NORM_BYTES = 1 << 26, 1 << 25
+PCA_BYTES, DIRECTION_BYTES, NORM_BYTES = 1 << 26, 1 << 27, 1 << 25
 _pcas = once_per_process(lambda: Store[tuple[ve.PcaMap, ...]](PCA_BYTES, size=_pca_bytes))
+_directions = once_per_process(lambda: Store[Directions](DIRECTION_BYTES, size=lambda each: each.vectors.nbytes))
 _norms = once_per_process(lambda: Store[tuple[ve.TokenNorms, ...]](NORM_BYTES, size=_norm_bytes))
 
 
@@ -39,6 +43,24 @@ def pca(
 
     key = tuple(map(key_of, analyses)), layer, head, foreground
     return _pcas().get_or_make(key, make)
+
+
+def similarity(
+    asked: TokenAnalysis, query: Query, compared: TokenAnalysis, *, layer: int, head: int | None
+) -> ve.AttentionMap:
+    """Of a token of one picture to all patches of another, or of the same; arguments and errors as in similarity_map().
+
+    The directions of all tokens are kept: most of what it takes is not done again for the next click.
+    """
+    first, second = (_directed(each, layer=layer, head=head) for each in (asked, compared))
+    return cosine.similarity(first, query, second)
+
+
+def _directed(analysis: TokenAnalysis, *, layer: int, head: int | None) -> Directions:
+    def make() -> Directions:
+        return cosine.directions(analysis.features, layer=layer, head=head)
+
+    return _directions().get_or_make((key_of(analysis), layer, head), make)
 
 
 def norms(analysis: TokenAnalysis, *, head: int | None) -> tuple[ve.TokenNorms, ...]:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-import vit_engine as ve
 from dashboard.services import token_maps
 from dashboard.services.tokens import TokenAnalysis
 from dashboard.tokens.figures import Layer, Patch
@@ -41,9 +40,8 @@ def maps(analyses: Sequence[TokenAnalysis], view: TokensView, *, layer: int, que
     if view.view == "norms":
         norms = tuple(of_layer(token_maps.norms(each, head=head), layer) for each in several)
         return Maps(norms, _norm_layers(norms, view.facet, colours))
-    first = several[0].features
     token = "cls" if query is None else query
-    similar = tuple(ve.similarity_map(first, token, each.features, layer=layer, head=head) for each in several)
+    similar = tuple(token_maps.similarity(several[0], token, each, layer=layer, head=head) for each in several)
     return Maps(similar, _similarity_layers(similar, colours))
 
 

@@ -1,11 +1,14 @@
 """Components and norms are made once for all sessions, and never mixed up."""
 
 import numpy as np
+import pytest
 
 import vit_engine as ve
 from dashboard.services import catalogue, pictures, token_maps
 from dashboard.services.tokens import TokenAnalysis, TokenRequest
 from tests.dashboard.support import ignore
+from vit_engine.analysis.tokens import cosine
+from vit_engine.spec import Query
 
 
 def analysis(
@@ -39,6 +42,19 @@ def test_pictures_models_sizes_and_facets_are_told_apart() -> None:
     others = {"picture": "scene_2"}, {"model": "random_demo_vit_p16"}, {"size": 128}, {"facet": "value"}
     keys = [token_maps.key_of(analysis(**other)) for other in ({}, *others)]
     assert len(set(keys)) == len(keys)
+
+
+def test_similarity_is_the_engines_and_directions_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = analysis(), analysis(picture="scene_2", size=128)
+    counted, make = [], cosine.directions
+    monkeypatch.setattr(cosine, "directions", lambda *args, **options: counted.append(args) or make(*args, **options))
+    asked: list[tuple[Query, TokenAnalysis]] = [((2, 5), first), ((2, 5), second), ("cls", second)]
+    similar = [token_maps.similarity(first, *each, layer=1, head=3) for each in asked]
+    assert len(counted) == 2
+    for (query, compared), found in zip(asked, similar, strict=True):
+        expected = ve.similarity_map(first.features, query, compared.features, layer=1, head=3)
+        np.testing.assert_array_equal(found.values, expected.values)
+        assert (found.label, found.unit, found.grid) == (expected.label, expected.unit, expected.grid)
 
 
 def test_norms_are_of_all_layers_and_computed_once() -> None:
