@@ -18,6 +18,7 @@ st.html(ASSETS / "style.css")
 page = st.navigation(
     [
         st.Page("views/explore.py", title="Explore", icon=":material/blur_on:", default=True),
+        st.Page("views/tokens.py", title="Tokens", icon=":material/palette:"),
         st.Page("views/compare.py", title="Compare", icon=":material/compare:"),
         st.Page("views/heads.py", title="Heads", icon=":material/grid_view:"),
         st.Page("views/models.py", title="Models", icon=":material/deployed_code:"),
@@ -25,5 +26,5 @@ page = st.navigation(
     ]
 )
 widgets.begin(page.url_path)
-sidebar.sidebar(panes=page.url_path == "compare")
+sidebar.sidebar(panes=page.url_path == "compare", tokens=page.url_path == "tokens")
 page.run()

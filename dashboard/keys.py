@@ -23,6 +23,8 @@ SEEN = "seen"  # number input, not seen: which values that the server gave to wi
 ADDRESS_SEEN = "address_seen"  # number input, not seen: which of the addresses that were written the browser has
 CHECKPOINT_STEP = "checkpoint_step"  # select slider, where the model is of a series: a name of a member; steps MODEL
 
+WINDOW = "window_events"  # component, not seen: tells whether the window is so narrow that columns stand in a row
+
 # Explore
 LAYER = "layer"  # slider: 0..depth - 1
 METHOD = "method"  # select box, here and on Heads, where there are several: a name in vit_engine.METHODS
@@ -40,6 +42,25 @@ MOSAIC = "mosaic"  # plotly chart; traces "attention", "cells" (click = layer an
 ENTROPY_BY_DEPTH = "entropy_by_depth"  # plotly chart; a trace "head N" each, and "mean"
 HEAD_STATISTICS = "head_statistics"  # data frame: one row a (layer, head); a click on a cell opens its row's head
 DOWNLOAD_STATISTICS = "download_statistics"  # download button: CSV of all columns and layers
+
+# Tokens
+TOKENS_VIEW = "tokens_view"  # segmented control: "pca" | "similarity" | "norms"
+FACET = "facet"  # select box: "token" | "query" | "key" | "value"
+TOKEN_HEAD = "token_head"  # select box, where the facet is not "token": "all" | "0" | "1" | ...
+TOKEN_LAYER = "token_layer"  # slider: 0..depth - 1
+FOREGROUND = "foreground"  # select box, of the PCA: "" (off) | "high" | "low"
+TOKEN_RESET_ZOOM = "token_reset_zoom"  # button, where it is zoomed
+OPEN_KEYS = "open_keys"  # button on Explore, where one head is chosen: its keys on the page Tokens
+
+# Tokens: what is drawn
+TOKEN_MAP = "token_map"  # plotly chart; traces "picture", "tokens" (a click in either = query), "query", "outliers"
+TOKEN_PROFILE = (
+    "token_profile"  # plotly chart, of the norms; traces "layers" (click = layer), "median", "longest", "CLS", …
+)
+TOKEN_EXPORT = "token_export"  # popover
+DOWNLOAD_TOKENS = "download_tokens"  # download button: NPZ of the view's arrays
+DOWNLOAD_TOKENS_PNG = "download_tokens_png"  # download button
+DOWNLOAD_TOKENS_SVG = "download_tokens_svg"  # download button
 
 # Models: the table, and the model that was chosen in it
 MODELS_SEARCH = "models_search"  # text input: words that title, name, family or licence must have
@@ -97,6 +118,7 @@ SHOWN_MODEL = "shown_model"  # name of the model whose details the page Models s
 PANES = "panes"  # tuple of vit_engine.analysis.comparison.Pane: what Compare shows
 REFERENCE = "reference"  # number of the pane that Compare compares with
 ZOOM = "zoom"  # None for the whole picture, or (top, left, bottom, right) as fractions of the scaled picture
+TOKEN_ZOOM = "token_zoom"  # of Tokens: None, or the same of its picture
 
 # Compare: above the panes
 COMPARE_SHOW = "compare_show"  # segmented control: "map" | "difference" | "mask"
@@ -144,3 +166,8 @@ def of_pane(key: str, number: int) -> str:
 def events_of(chart: str) -> str:
     """The key of the component, not seen, that tells clicks in a chart: "overlay_events" for OVERLAY."""
     return f"{chart}_events"
+
+
+def cursor_of(chart: str) -> str:
+    """The key of the component, not seen, that draws one cursor in all panels of a chart."""
+    return f"{chart}_cursor_events"

@@ -93,6 +93,16 @@ def choose_model(at: AppTest, title: str) -> AppTest:
     return _select(at, keys.MODELS_TABLE, [(titles.index(title), "model")])
 
 
+def open_tokens(**link: str | Sequence[str]) -> AppTest:
+    """The page Tokens as opened by a link: tokens="similarity", facet="key", token_layer="3", …."""
+    return _app(link).switch_page("views/tokens.py").run()
+
+
+def click_token(at: AppTest, *, row: int, col: int) -> AppTest:
+    """Click a patch of the picture or of its map on the page Tokens, making it the query, and run."""
+    return click(at, keys.TOKEN_MAP, x=col, y=row)
+
+
 def open_compare(**link: str | Sequence[str]) -> AppTest:
     """The page Compare as opened by a link: pane=["demo_vit_p8:5:mean", …], show="mask", …."""
     return _app(link).switch_page("views/compare.py").run()

@@ -31,7 +31,7 @@ DASHBOARD = (
     ("links",),
     ("services",),
     ("shell", "server"),
-    ("explore", "compare", "heads", "models", "guide"),
+    ("explore", "tokens", "compare", "heads", "models", "guide"),
     ("views",),
     ("app", "serve"),
     ("testing",),

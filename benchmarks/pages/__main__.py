@@ -1,4 +1,4 @@
-"""What opening the dashboard and a change on Compare and Heads cost: server seconds, bytes, time until it is painted.
+"""What opening the dashboard and a change on its pages cost: server seconds, bytes, time until it is painted.
 
 python -m benchmarks.pages            everything, then benchmarks/PAGES.md: some minutes
 python -m benchmarks.pages --quick    in few runs; prints the tables and writes nothing

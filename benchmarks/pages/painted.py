@@ -103,7 +103,7 @@ def act(page: Page, view: View, change: Change, step: Step) -> None:
     """What a person does to choose a value; its last key or press is what makes the change."""
     if change.kind == "click":
         assert isinstance(step.value, tuple)
-        y, x = (part * view.size for part in step.value)
+        y, x = view.on_axes((step.value[0] * view.size, step.value[1] * view.size))
         click_cell(page, chart(page, change.key), y, x)
         return
     widget = page.locator(f".st-key-{change.key}")

@@ -46,7 +46,8 @@ class Change:
 class View:
     """A page at a size, the chart whose painting is waited for, how many heatmaps it has, and what is changed.
 
-    size: short side in pixels. link: the page's own parameters.
+    size: short side in pixels. link: the page's own parameters. in_patches: whether the chart's axes are, the
+    first one's middle at 0; else they are in pixels.
     """
 
     page: str
@@ -56,6 +57,12 @@ class View:
     heatmaps: int
     changes: tuple[Change, ...]
     link: dict[str, list[str]] = field(default_factory=dict)
+    in_patches: bool = False
+
+    def on_axes(self, point: Point) -> Point:
+        """A point (y, x) in pixels, on the chart's axes."""
+        y, x = point
+        return (y / PATCH - 0.5, x / PATCH - 0.5) if self.in_patches else point
 
     @property
     def patches(self) -> int:
@@ -103,6 +110,16 @@ def heads(size: int) -> View:
     return View("heads", "Heads", size, keys.STATISTIC_MAP, 1, (change,))
 
 
+def tokens(size: int) -> View:
+    """Similarity to a patch of one picture, in one model."""
+    changes = (
+        Change("query, by a click", "click", keys.TOKEN_MAP, POINTS),
+        Change("layer", "slider", keys.TOKEN_LAYER, LAYERS),
+    )
+    link = {"model": ["demo_vit_p8"], "tokens": ["similarity"]}
+    return View("tokens", "Tokens", size, keys.TOKEN_MAP, 2, changes, link, in_patches=True)
+
+
 def views() -> tuple[View, ...]:
     """Everything that is measured."""
-    return *map(compare, SIZES), *map(heads, SIZES)
+    return *map(compare, SIZES), *map(heads, SIZES), *map(tokens, SIZES)

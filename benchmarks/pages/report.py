@@ -17,8 +17,8 @@ INTRODUCTION = """\
 # Benchmark of the pages
 
 Written by `make bench-pages`. Four panes of one picture in Compare: the demo model of patch 8 twice, at random, and at
-another layer; and the page Heads. Traces are in memory: what is measured is what a change costs after the analysis.
-Each change is made {repeats} times, each time to another value.
+another layer; the page Heads; and similarity to a patch on the page Tokens. Traces and tokens are in memory: what is
+measured is what a change costs after the analysis. Each change is made {repeats} times, each time to another value.
 
 - **server**: one run of the app's script by Streamlit's AppTest, in the benchmark's own process, from the changed
   widget until all elements are there. This is somewhat more than a server takes: AppTest reads and compiles the
@@ -33,7 +33,7 @@ Each change is made {repeats} times, each time to another value.
   **sent**: bytes that came over the browser's websocket, the most of any run.
 
 Times are medians in milliseconds, with the worst behind them. 1 kB is 1,000 bytes. The bars are the slowest change's
-median, and the worst of all runs of all changes. Those of Compare hold for Heads too."""
+median, and the worst of all runs of all changes. Those of Compare hold for Heads and Tokens too."""
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def prepared(at: AppTest, view: View, change: Change, turn: int) -> Callable[[],
         widget.set_value(value)
         return at.run
     assert isinstance(value, tuple)
-    y, x = centre(value, view.size)
+    y, x = view.on_axes(centre(value, view.size))
     return telling(at, change.key, "point", {"y": y, "x": x})
 
 

@@ -7,7 +7,8 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from dashboard import keys
-from dashboard.compare.state import Comparing, zoom_in_pixels
+from dashboard.compare.state import Comparing
+from dashboard.links.zoom import zoom_in_pixels
 from dashboard.services.pictures import Picture
 from vit_engine.analysis.comparison import Comparison
 from vit_engine.report.bundle import as_zip, files

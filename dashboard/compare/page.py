@@ -10,9 +10,10 @@ from dashboard import keys
 from dashboard.compare import card, controls, export, legend, tables
 from dashboard.compare import panes as compare_panes
 from dashboard.compare.panes import Panes
-from dashboard.compare.state import WHOLE, Comparing, Zoom, zoom_in_pixels, zoom_on
+from dashboard.compare.state import Comparing
 from dashboard.links import widgets
 from dashboard.links.selection import Selection
+from dashboard.links.zoom import Zoom, zoom_in_pixels, zoom_to
 from dashboard.services import analyses, catalogue
 from dashboard.services.pictures import Picture
 from dashboard.shell import clicks, page_state, sidebar
@@ -153,8 +154,7 @@ def _ask(frame: tuple[int, int], *, x: float, y: float) -> dict[str, tuple[float
 
 def _zoom(frame: tuple[int, int], **box: list[float]) -> dict[str, Zoom | None]:
     """What was zoomed or moved to stays, whatever is drawn next."""
-    zoom = zoom_on(box, frame)
-    return {} if zoom is None else {keys.ZOOM: None if zoom == WHOLE else zoom}
+    return zoom_to(keys.ZOOM, box, frame)
 
 
 def _under(panes: Panes, comparison: Comparison | None, drawn: tuple[Panel, ...], style: Style) -> list[DeltaGenerator]:

@@ -5,12 +5,13 @@
 A pane is written as on the command line: MODEL:LAYER:HEAD, and perhaps :METHOD and :QUERY.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from dashboard import keys
-from dashboard.links.codec import Instead, Reading, finite, fractions, nearest, option, parameter
+from dashboard.links.codec import Instead, Reading, fractions, nearest, option, parameter
+from dashboard.links.zoom import Zoom, read_zoom
 from vit_engine import ModelSpec, SpecError
 from vit_engine.analysis.comparison import MAX_PANES, Pane, letter
 from vit_engine.report.style import SCALES, SHOWS
@@ -22,11 +23,6 @@ ROWS = ("layer", "all")
 ORDERS = ("head", "difference")
 CHARTS = ("box", "violin")
 DEFAULT_PANES = (Pane("demo_vit_p8", 5), Pane("demo_vit_p16", 5))
-SMALLEST_ZOOM = 0.02  # of a side
-_ROUNDING = 2e-4  # of a zoom in a link: its ends have four decimals
-
-Zoom = tuple[float, float, float, float]  # (top, left, bottom, right) as fractions of the scaled picture
-WHOLE: Zoom = (0.0, 0.0, 1.0, 1.0)
 
 
 def fitted(pane: Pane, spec: ModelSpec) -> Pane:
@@ -78,16 +74,6 @@ def _reference(text: str, link: Reading) -> Any:
     return letters.index(text) if text in letters else Instead(words="A")
 
 
-def _zoom(text: str, _: Reading) -> Any:
-    parts = [number for part in text.split(",") if (number := finite(part)) is not None]
-    if len(parts) == len(text.split(",")) == 4:
-        top, left, bottom, right = parts
-        least = SMALLEST_ZOOM - _ROUNDING
-        if 0 <= top <= bottom - least and 0 <= left <= right - least and max(bottom, right) <= 1:
-            return top, left, bottom, right
-    return Instead(words="the whole picture")
-
-
 def _as_texts(panes: Sequence[Pane]) -> list[str]:
     return [str(pane) for pane in panes]
 
@@ -112,30 +98,7 @@ class Comparing:
     reference: int = parameter(0, key=keys.REFERENCE, read=_reference, write=letter)
     keep: int = parameter(60, key=keys.COMPARE_KEEP, read=nearest(KEEPS))  # per cent of the mass in masks
     # The part that is shown; None for all.
-    zoom: Zoom | None = parameter(None, key=keys.ZOOM, read=_zoom, write=fractions)
+    zoom: Zoom | None = parameter(None, key=keys.ZOOM, read=read_zoom, write=fractions)
 
 
 DEFAULT = Comparing()
-
-
-def zoom_in_pixels(zoom: Zoom | None, frame: tuple[int, int]) -> Zoom | None:
-    """The part that is shown, in pixels of the scaled picture (height, width)."""
-    if zoom is None:
-        return None
-    height, width = frame
-    top, left, bottom, right = zoom
-    return top * height, left * width, bottom * height, right * width
-
-
-def zoom_on(box: Mapping[str, Sequence[float]], frame: tuple[int, int]) -> Zoom | None:
-    """The least part of the picture's own shape that holds a box {"x": …, "y": …} in pixels; None for a tiny box."""
-    height, width = frame
-    left, right = sorted(part / width for part in box["x"][:2])
-    top, bottom = sorted(part / height for part in box["y"][:2])
-    side = max(right - left, bottom - top)
-    if side < SMALLEST_ZOOM:
-        return None
-    side = min(side, 1.0)
-    middle_y, middle_x = (top + bottom) / 2, (left + right) / 2
-    top, left = (min(max(middle - side / 2, 0.0), 1 - side) for middle in (middle_y, middle_x))
-    return round(top, 4), round(left, 4), round(top + side, 4), round(left + side, 4)

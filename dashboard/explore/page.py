@@ -16,7 +16,7 @@ from dashboard.links import widgets
 from dashboard.links.selection import Selection
 from dashboard.services.analyses import Analysis, attributions
 from dashboard.services.pictures import Picture
-from dashboard.shell import analysis_panel, method_control, page_state, sidebar
+from dashboard.shell import analysis_panel, method_control, opening, page_state, sidebar
 from dashboard.shell.controls import reset_button, segments
 from dashboard.shell.formatting import colour_legend
 from vit_engine import AttentionMap, Method, TokenGrid, find_method
@@ -28,6 +28,7 @@ DEMO_CLASSIFIER = "The demo models point well and classify poorly: their model c
 
 
 def page() -> None:
+    opening.follow()
     page_state.tell()
     request = sidebar.request()
     header = st.container(key="header", horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute")
@@ -180,7 +181,10 @@ def _cell_texts(analysis: Analysis) -> list[list[str]]:
 def _head_grid(analysis: Analysis, selection: Selection, maps: _Maps) -> None:
     layer = _layer(analysis, selection)
     scale = "one shared scale" if selection.scale == "shared" else "each its own scale"
-    st.markdown(f"**Heads of layer {layer}** :small[{scale} · click to choose]")
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key="head_line"):
+        st.markdown(f"**Heads of layer {layer}** :small[{scale} · click to choose]", width="content")
+        if selection.one_head is not None:
+            _open_keys(layer, selection.one_head)
     figure = mosaics.head_grid_figure(
         maps.every[maps.row],
         limits=maps.limits[maps.row],
@@ -191,6 +195,18 @@ def _head_grid(analysis: Analysis, selection: Selection, maps: _Maps) -> None:
     grid = mosaics.head_mosaic(*maps.every.shape[1:])
     choose = partial(_choose_head, grid, maps.every.shape[1])
     analysis_panel.chart(figure, keys.HEAD_GRID, grid.aspect, choose, alt=f"Attention of each head of layer {layer}")
+
+
+def _open_keys(layer: int, head: int) -> None:
+    st.button(
+        "Open its keys in Tokens",
+        key=keys.OPEN_KEYS,
+        type="tertiary",
+        icon=":material/palette:",
+        help="What this head compares patches by: its keys as colours, and which patches' keys are alike.",
+        on_click=widgets.take,
+        args=(opening.choose_keys, layer, head),
+    )
 
 
 def _mosaic(analysis: Analysis, selection: Selection, maps: _Maps) -> None:

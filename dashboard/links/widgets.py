@@ -31,7 +31,16 @@ _WAITING = "_waiting"  # session state: key -> (number, value, the value before)
 _REMEMBERED = "_remembered"  # session state: what all widgets said last
 _AGAIN = "_again"  # session state: set where a run asks for the next one
 
-_NO_WIDGETS = {keys.QUERY, keys.SINKS, keys.UPLOADED, keys.SHOWN_MODEL, keys.PANES, keys.REFERENCE, keys.ZOOM}
+_NO_WIDGETS = {
+    keys.QUERY,
+    keys.SINKS,
+    keys.UPLOADED,
+    keys.SHOWN_MODEL,
+    keys.PANES,
+    keys.REFERENCE,
+    keys.ZOOM,
+    keys.TOKEN_ZOOM,
+}
 _NOT_MADE = object()
 T = TypeVar("T")
 

@@ -30,6 +30,11 @@ class Analysis:
     report: ve.LoadReport
     frame: tuple[int, int]  # (height, width) of the scaled picture before the crop to patches: the same for all models
 
+    @property
+    def record(self) -> ve.AttentionTrace:
+        """What the run left."""
+        return self.trace
+
     def patch(self, point: Point | None) -> tuple[int, int] | None:
         """The patch (row, col) of a point, in fractions of the frame's height and width; None for the CLS token."""
         query = query_patch("shared", point, self.trace.grid, self.frame)

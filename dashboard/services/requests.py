@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import vit_engine as ve
 from dashboard.services import limits, memory, opening, process
@@ -18,7 +18,31 @@ from vit_engine.progress import Progress
 from vit_engine.resources.budget import format_bytes
 
 SMALL = 2.0  # times what a new session opens with, at most: what a run may take to go on beside another one
-Result = TypeVar("Result")
+
+
+class Record(Protocol):
+    """What a run of a model left, and what it took."""
+
+    @property
+    def grid(self) -> ve.TokenGrid: ...
+    @property
+    def random(self) -> bool: ...
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def nbytes(self) -> int: ...
+
+
+class PictureResult(Protocol):
+    """One picture in one model, whatever is kept of it."""
+
+    @property
+    def record(self) -> Record: ...
+    @property
+    def report(self) -> ve.LoadReport: ...
+
+
+Result = TypeVar("Result", bound=PictureResult)
 
 
 @dataclass(frozen=True)

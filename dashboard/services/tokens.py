@@ -26,6 +26,11 @@ class TokenAnalysis:
     report: ve.LoadReport
     frame: tuple[int, int]  # (height, width) of the scaled picture before the crop to patches
 
+    @property
+    def record(self) -> ve.Features:
+        """What the run left."""
+        return self.features
+
     def patch(self, point: Point | None) -> tuple[int, int] | None:
         """The patch (row, col) of a point, in fractions of the frame's height and width; None for the CLS token."""
         query = query_patch("shared", point, self.features.grid, self.frame)

@@ -7,8 +7,8 @@ from plotly.graph_objects import Figure
 from streamlit.delta_generator import DeltaGenerator
 
 from dashboard.services import catalogue
-from dashboard.services.analyses import Analysis, Request
 from dashboard.services.pictures import Picture
+from dashboard.services.requests import PictureRequest, PictureResult, Result
 from dashboard.shell import clicks, download_panel
 from dashboard.shell.clicks import Change
 from dashboard.shell.formatting import RANDOM_BADGE, capitalised, plain, progress_bar
@@ -17,7 +17,7 @@ from vit_engine import VitEngineError
 CHART = {"displayModeBar": False, "scrollZoom": False, "doubleClick": False, "showSendToCloud": False}
 
 
-def analyse(request: Request, *, title: DeltaGenerator, stage: DeltaGenerator) -> Analysis | None:
+def analyse(request: PictureRequest[Result], *, title: DeltaGenerator, stage: DeltaGenerator) -> Result | None:
     """The analysis that is asked for, its progress shown while it runs; None, with the reason shown, if it fails.
 
     title: where the names of its model and picture go. Where the weights are not here, the offer to download them
@@ -30,7 +30,7 @@ def analyse(request: Request, *, title: DeltaGenerator, stage: DeltaGenerator) -
     return analysis
 
 
-def _analysis(request: Request) -> Analysis | None:
+def _analysis(request: PictureRequest[Result]) -> Result | None:
     spec = request.spec
     model = None if catalogue.is_ready(spec) else catalogue.find_row(spec.name)
     if model is not None and not model.ready:
@@ -50,7 +50,7 @@ def reason(error: VitEngineError, model: str) -> str:
     return plain(text) if catalogue.is_own(model) else text  # files are named by strangers
 
 
-def _title(request: Request, analysis: Analysis | None) -> None:
+def _title(request: PictureRequest[Result], analysis: PictureResult | None) -> None:
     """Which model and, where there is an analysis, which picture, at which size and cost."""
     spec, picture = request.spec, request.picture
     badge = ""
@@ -60,12 +60,12 @@ def _title(request: Request, analysis: Analysis | None) -> None:
     if analysis is None:
         st.markdown(f"#### {plain(spec.title)}{badge}")
         return
-    trace, grid = analysis.trace, analysis.trace.grid
-    warning = RANDOM_BADGE if trace.random else ""
+    record, grid = analysis.record, analysis.record.grid
+    warning = RANDOM_BADGE if record.random else ""
     st.markdown(f"#### {plain(spec.title)}{badge}{warning}", help=f"Loaded from {plain(str(analysis.report))}.")
     st.caption(
         f"{credited(picture)} · {grid.height}×{grid.width} px · {grid.rows}×{grid.cols} patches · "
-        f"{trace.seconds:.1f} s · {trace.nbytes / 1e6:.0f} MB"
+        f"{record.seconds:.1f} s · {record.nbytes / 1e6:.0f} MB"
     )
 
 
@@ -74,9 +74,20 @@ def credited(picture: Picture) -> str:
     return plain(picture.title) + (f" ({picture.credit})" if picture.credit else "")
 
 
-def chart(figure: Figure, key: str, aspect: float, on_click: Callable[..., Change], *, alt: str) -> None:
-    """A chart in a box that keeps its aspect (width over height) at every width. on_click: as of clicks.listen()."""
+def chart(
+    figure: Figure,
+    key: str,
+    aspect: float,
+    on_click: Callable[..., Change],
+    *,
+    alt: str,
+    on_zoom: Callable[..., Change] = clicks.no_change,
+) -> None:
+    """A chart in a box that keeps its aspect (width over height) at every width.
+
+    on_click, on_zoom: as of clicks.listen().
+    """
     st.html(f"<style>.st-key-{key}_box {{ aspect-ratio: {aspect:.4f}; }}</style>")
     with st.container(key=f"{key}_box"):
         st.plotly_chart(figure, key=key, height="stretch", config=CHART, alt=alt)
-        clicks.listen(key, on_click)
+        clicks.listen(key, on_click, on_zoom)

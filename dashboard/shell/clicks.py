@@ -65,7 +65,12 @@ export default function({ data, setTriggerValue }) {
 _listener = st.components.v2.component("vit_engine.chart_events", js=_JS)
 
 
-def listen(chart: str, on_click: Callable[..., Change], on_zoom: Callable[..., Change] = lambda **_: {}) -> None:
+def no_change(**_: Any) -> Change:
+    """What a click or a zoom sets where nothing is to be."""
+    return {}
+
+
+def listen(chart: str, on_click: Callable[..., Change], on_zoom: Callable[..., Change] = no_change) -> None:
     """Take what clicks on heatmaps in the chart of a key set, and what zooms set.
 
     on_click: called with the point, x and y in units of the axes. on_zoom: with the ranges x and y of the first axes.

@@ -5,6 +5,7 @@ from contextvars import ContextVar
 from dataclasses import fields, replace
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import keys
 from dashboard.charts import AUTO
@@ -13,6 +14,8 @@ from dashboard.links.selection import CLIPS, COLOURS, DEFAULT, SIZES, Selection,
 from dashboard.services import catalogue
 from dashboard.services.analyses import Request
 from dashboard.services.pictures import Picture
+from dashboard.services.requests import PictureRequest
+from dashboard.services.tokens import TokenRequest
 from dashboard.shell import method_control, page_state, picture_controls
 from dashboard.shell.controls import layer_slider, segments, select_slider, selectbox
 from dashboard.shell.formatting import format_duration, plain
@@ -24,12 +27,15 @@ _DEPTH = "_depth"  # session state: the layers of the model that was drawn last
 # Of the run of the script in this thread, and gone with it: in the session's state they would keep pixels in memory.
 _picture: ContextVar[Picture] = ContextVar("picture")
 _request: ContextVar[Request] = ContextVar("request")
+_cost_place: ContextVar[DeltaGenerator] = ContextVar("cost_place")
 _SHARED = ("size", "query", "opacity", "colours", "clip")  # of the Selection, where panes have models of their own
 _SCALE_TITLES = {"shared": "Shared", "own": "Own"}
 
 
-def sidebar(*, panes: bool = False) -> None:
+def sidebar(*, panes: bool = False, tokens: bool = False) -> None:
     """The shared controls: picture, model, working size, look. panes: a page whose panes have models of their own.
+
+    tokens: a page of tokens, whose colours cover the picture, and which asks by token_request().
 
     A link that somebody opened is brought into them. What they say is looked up here, once a run, and handed down to
     the page by picture() and request().
@@ -43,7 +49,10 @@ def sidebar(*, panes: bool = False) -> None:
             _size_control()
         else:
             _request.set(_model_controls(picture()))
-        _look_controls(scale=not panes)
+            _cost_place.set(st.container())
+            if not tokens:
+                _cost(request())
+        _look_controls(scale=not panes and not tokens, over=not tokens)
 
 
 def picture() -> Picture:
@@ -54,6 +63,15 @@ def picture() -> Picture:
 def request() -> Request:
     """The picture in the model in use at the working size, for a page whose panes have no models of their own."""
     return _request.get()
+
+
+def token_request(facet: str) -> TokenRequest:
+    """The same for a page of tokens: one facet of them, as features() has it."""
+    asked = request()
+    tokens = TokenRequest(asked.picture, asked.spec, asked.size, facet)
+    with _cost_place.get():
+        _cost(tokens)
+    return tokens
 
 
 def _model_controls(shown: Picture) -> Request:
@@ -68,9 +86,7 @@ def _model_controls(shown: Picture) -> Request:
     )
     _checkpoint_control(name)
     st.caption(_where_from(specs[name]))
-    asked = Request(shown, specs[name], _size_control())
-    _cost(asked)
-    return asked
+    return Request(shown, specs[name], _size_control())
 
 
 def _size_control() -> int:
@@ -83,7 +99,7 @@ def _size_control() -> int:
     )
 
 
-def _cost(asked: Request) -> None:
+def _cost(asked: PictureRequest) -> None:
     """What an analysis at this size will take, before it is run."""
     try:
         cost = asked.cost
@@ -131,9 +147,11 @@ def _where_from(spec: ModelSpec) -> str:
     return f":material/{icon}: {spec.description}{size}"
 
 
-def _look_controls(*, scale: bool) -> None:
+def _look_controls(*, scale: bool, over: bool) -> None:
+    """scale: with that of heads. over: with what attention over a picture has, its opacity and where its scale ends."""
     with st.expander("Look", expanded=True, key="look", type="compact"):
-        st.slider("Opacity", 0, 100, key=keys.OPACITY, format="%d %%", persist_state="session")
+        if over:
+            st.slider("Opacity", 0, 100, key=keys.OPACITY, format="%d %%", persist_state="session")
         st.selectbox(
             "Colours",
             COLOURS,
@@ -151,12 +169,13 @@ def _look_controls(*, scale: bool) -> None:
                 help="Shared: the same colour is the same weight everywhere, heads can be compared. "
                 "Own: every head uses the whole scale, its pattern is seen best.",
             )
-        select_slider(
-            "Scale ends at percentile",
-            CLIPS,
-            key=keys.CLIP,
-            help="A single hot patch would blacken the rest: values above this percentile get the last colour.",
-        )
+        if over:
+            select_slider(
+                "Scale ends at percentile",
+                CLIPS,
+                key=keys.CLIP,
+                help="A single hot patch would blacken the rest: values above this percentile get the last colour.",
+            )
 
 
 def colours() -> str:

@@ -104,12 +104,14 @@ def test_an_arrow_key_leads_from_each_layer_to_the_next() -> None:
     assert [step.value for step in plan.LAYERS] == layers[1:]
 
 
-def test_four_panes_at_both_sizes_are_measured_and_so_is_heads() -> None:
+def test_four_panes_at_both_sizes_are_measured_and_so_are_heads_and_tokens() -> None:
     assert [str(view) for view in plan.views()] == [
         "Compare, 4 panes at 28×28",
         "Compare, 4 panes at 60×60",
         "Heads at 28×28",
         "Heads at 60×60",
+        "Tokens at 28×28",
+        "Tokens at 60×60",
     ]
     assert plan.compare(480).parameters() == {"picture": "astronaut", "size": "480", "pane": list(plan.PANES)}
 
@@ -117,6 +119,8 @@ def test_four_panes_at_both_sizes_are_measured_and_so_is_heads() -> None:
 def test_a_click_is_on_the_middle_of_the_patch_that_a_point_falls_in() -> None:
     assert served.centre((0.2, 0.4), 224) == (44, 92)  # 44.8 and 89.6: row 5, column 11
     assert served.centre((0.0, 0.999), 224) == (4, 220)
+    assert plan.compare(224).on_axes((44, 92)) == (44, 92)
+    assert plan.tokens(224).on_axes((44, 92)) == (5, 11)
 
 
 def test_a_run_that_failed_or_drew_the_same_is_refused() -> None:
@@ -129,7 +133,7 @@ def test_a_run_that_failed_or_drew_the_same_is_refused() -> None:
         served.check_changed(failed, "a", "b", what="scale")
 
 
-@pytest.mark.parametrize("view", [plan.compare(96), plan.heads(96)], ids=str)
+@pytest.mark.parametrize("view", [plan.compare(96), plan.heads(96), plan.tokens(96)], ids=str)
 def test_a_round_on_the_server_measures_every_change(view: View) -> None:
     found = served.serve(view, repeats=2)
     assert list(found) == [change.name for change in view.changes]

@@ -64,11 +64,11 @@ _TEXTS = """() => {
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("path", ["", "compare", "heads", "models", "guide"])
+@pytest.mark.parametrize("path", ["", "tokens", "tokens?tokens=norms&facet=key", "compare", "heads", "models", "guide"])
 def test_every_text_stands_out(page: Page, server: Server, theme: Literal["light", "dark"], path: str) -> None:
     page.emulate_media(color_scheme=theme)
     page.set_viewport_size({"width": 1440, "height": 1000})
-    page.goto(f"{server.url}/{path}?picture=scene_1&model=demo_vit_p16&size=96")
+    page.goto(f"{server.url}/{path}{'&' if '?' in path else '?'}picture=scene_1&model=demo_vit_p16&size=96")
     texts = settled(page).evaluate(_TEXTS)
     assert len(texts) > 20
     weak = sorted({(round(contrast, 2), text) for text, contrast in texts if contrast < LEAST})

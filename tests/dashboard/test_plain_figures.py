@@ -11,6 +11,9 @@ from dashboard.compare.figures import distribution_figure
 from dashboard.explore.figures import entropy_figure, overlay_figure
 from dashboard.explore.mosaics import head_grid_figure, mosaic_figure
 from dashboard.heads.figures import Profile, profile_figure, similarity_figure, statistic_figure
+from dashboard.tokens.figures import Layer, token_figure
+from dashboard.tokens.profile import profile_figure as length_figure
+from tests.dashboard.tokens.test_figures import norms
 from tests.vit_engine.report.test_plain_figures import checked, sent
 from vit_engine.report.figure import PlainFigure
 
@@ -19,6 +22,8 @@ MAPS = np.arange(2 * 5 * 12, dtype=np.float32).reshape(2, 5, 3, 4)
 PIXELS = np.zeros((24, 40, 3), dtype=np.uint8)
 LETTERS = list("abcde")
 FRAMES = {"A <b>": pd.DataFrame({"layer": [0, 0, 3], "head": [0, 1, 0], "x": np.float32([0.1, 0.2, 0.3])})}
+VALUED = Layer(hover="%{z:.2f}", values=VALUES, unit="value")
+COLOURED = Layer(hover="red", rgb=np.zeros((3, 5, 4), np.uint8), data=np.zeros((3, 5, 3), np.float32))
 overlay = partial(overlay_figure, PIXELS, VALUES, limit=0.07, colours="magma", opacity=0.6)
 grid = partial(head_grid_figure, MAPS[0], limits=np.ones(5), colours="viridis", labels=LETTERS)
 mosaic = partial(mosaic_figure, MAPS, limits=np.ones((2, 5)), colours="turbo", labels=[LETTERS, LETTERS], layers=[3, 4])
@@ -51,6 +56,10 @@ CHARTS: dict[str, Callable[[], PlainFigure]] = {
     "similarity": partial(similarity, FEW, [FEW[:2], FEW[3:5]]),
     "similarity, no groups": partial(similarity, FEW[::-1], []),
     "similarity, large": partial(similarity, MANY, [MANY[:2]]),
+    "tokens, values": partial(token_figure, PIXELS, VALUED, query=(1, 4), zoom=(0.5, 0.5, 1.5, 2.5)),
+    "tokens, outliers": partial(token_figure, PIXELS, VALUED, query=None, outliers=((1, 4), (0, 0)), stacked=True),
+    "tokens, colours": partial(token_figure, PIXELS, COLOURED, query=None),
+    "lengths": partial(length_figure, [norms(0), norms(4)], layer=4, title="length"),
     "box": partial(distribution_figure, FRAMES, "x", unit="bits", kind="box"),
     "violin": partial(distribution_figure, FRAMES, "x", unit="bits", kind="violin"),
     "heads by number": partial(distribution_figure, FRAMES, "head", unit="bits", kind="box"),

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.compare.state import DEFAULT, SMALLEST_ZOOM, Comparing, zoom_in_pixels, zoom_on
+from dashboard.compare.state import DEFAULT, Comparing
 from dashboard.links.codec import Available, from_link, to_link
+from dashboard.links.zoom import SMALLEST_ZOOM, zoom_in_pixels, zoom_on
 
 FRAME = (53, 97)  # px
 NOTHING = Available(lambda _: (None, ""), lambda _: None, "demo_vit_p8")

@@ -1,9 +1,11 @@
 """Cosine similarity of one token to all patches, in its own picture or in another."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from vit_engine.errors import SpecError
-from vit_engine.spec import Query
+from vit_engine.spec import Query, TokenGrid
 from vit_engine.trace.attention_map import AttentionMap, token_name
 from vit_engine.trace.features import Features, common_layer
 
@@ -28,12 +30,35 @@ def similarity_map(
     """
     compared = features if other is None else other
     number = common_layer({"the query's picture": features, "the other picture": compared}, layer)
-    token = features.tokens(number, head=head)[features.grid.token(query)]
-    length = np.linalg.norm(token)
-    if not length:
-        raise SpecError(f"{token_name(query)} of layer {number} carries zeros, which have no direction to compare.")
-    values = unit_vectors(compared.patches(number, head=head)) @ (token / length)
-    label = f"similarity to {token_name(query)} · {features.label(number, head)}"
+    asked = directions(features, layer=number, head=head)
+    return similarity(asked, query, asked if other is None else directions(other, layer=number, head=head))
+
+
+@dataclass(frozen=True, eq=False)
+class Directions:
+    """The tokens of a layer at length 1, to be compared again and again: float64 (tokens, dim), the prefix first."""
+
+    vectors: np.ndarray
+    grid: TokenGrid
+    layer: int
+    label: str
+
+
+def directions(features: Features, *, layer: int = -1, head: int | None = None) -> Directions:
+    """Of a layer; layer, head and errors as in similarity_map()."""
+    vectors = unit_vectors(features.tokens(layer, head=head))
+    return Directions(vectors, features.grid, features.layer_number(layer), features.label(layer, head))
+
+
+def similarity(asked: Directions, query: Query, compared: Directions) -> AttentionMap:
+    """Of one token to every patch of a picture, its own or another, of one model, facet and layer: similarity_map()."""
+    direction = asked.vectors[asked.grid.token(query)]
+    if not direction.any():
+        raise SpecError(
+            f"{token_name(query)} of layer {asked.layer} carries zeros, which have no direction to compare."
+        )
+    values = compared.vectors[compared.grid.prefix :] @ direction
+    label = f"similarity to {token_name(query)} · {compared.label}"
     return AttentionMap(values.reshape(compared.grid.shape).astype(np.float32), compared.grid, label, UNIT)
 
 

@@ -1,0 +1,56 @@
+"""What is chosen on the page Tokens, and its part of the link.
+
+?tokens=similarity&facet=key&token_head=3&token_layer=9
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from dashboard import keys
+from dashboard.links.codec import Instead, Reading, finite, fractions, layer_number, option, parameter
+from dashboard.links.zoom import Zoom, read_zoom
+from vit_engine.analysis.tokens.pca import FOREGROUNDS
+from vit_engine.planning.plan import FACETS, TOKEN
+
+VIEWS = ("pca", "similarity", "norms")
+ALL_HEADS = "all"  # of queries, keys or values, side by side
+ALL_PATCHES = ""  # foreground and background
+
+
+def _head(text: str, link: Reading) -> Any:
+    if text == ALL_HEADS:
+        return text
+    if link.values.get("facet", TOKEN) == TOKEN:
+        return Instead(ALL_HEADS, why="tokens belong to no head")
+    number = finite(text)
+    if number is None:
+        return Instead(ALL_HEADS)
+    clamped = int(min(max(number, 0), link.model.heads - 1))
+    return str(clamped) if clamped == number else Instead(str(clamped))
+
+
+def _foreground(text: str, _: Reading) -> Any:
+    return text if text in FOREGROUNDS else Instead(ALL_PATCHES, words="all patches")
+
+
+@dataclass(frozen=True)
+class TokensView:
+    """Everything that decides what Tokens draws, beside the sidebar and the query."""
+
+    view: str = parameter("pca", key=keys.TOKENS_VIEW, read=option(VIEWS), name="tokens")
+    facet: str = parameter(TOKEN, key=keys.FACET, read=option(FACETS))
+    head: str = parameter(ALL_HEADS, key=keys.TOKEN_HEAD, read=_head, name="token_head")  # "all", or a number as text
+    # None: the last one.
+    layer: int | None = parameter(None, key=keys.TOKEN_LAYER, read=layer_number(last=False), name="token_layer")
+    # The side of the first component that is fitted and coloured; "" for all patches.
+    foreground: str = parameter(ALL_PATCHES, key=keys.FOREGROUND, read=_foreground)
+    # The part that is shown; None for all.
+    zoom: Zoom | None = parameter(None, key=keys.TOKEN_ZOOM, read=read_zoom, write=fractions, name="token_zoom")
+
+    @property
+    def one_head(self) -> int | None:
+        """The number of the head; None for all of them, and of the facet that belongs to none."""
+        return int(self.head) if self.facet != TOKEN and self.head.isdigit() else None
+
+
+DEFAULT = TokensView()

@@ -1,0 +1,115 @@
+"""What the page Tokens says about its maps, in one line each, with the legends of their colours."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dashboard.shell.formatting import colour_legend
+from dashboard.tokens.figures import Layer, Patch
+from vit_engine import AttentionMap, PcaMap, TokenNorms
+from vit_engine.planning.plan import TOKEN
+from vit_engine.report.colours import colour_stops
+
+TINY = 0.05  # of cosine similarity: a range that colours make look larger than it is
+NAMED = 3  # outliers whose places are told
+_CHANNELS = (("red", "#ff0000"), ("green", "#00ff00"), ("blue", "#0000ff"))
+
+
+def patch_name(patch: Patch) -> str:
+    return f"row {patch[0]}, col {patch[1]}"
+
+
+def pca_legend() -> str:
+    """Which component is which colour, as HTML."""
+    parts = [
+        f'<span class="swatch" style="background: {colour}"></span> {name}: component {place + 1}'
+        for place, (name, colour) in enumerate(_CHANNELS)
+    ]
+    meaning = "Alike patches get alike colours. A component's values are stretched from the 2nd to the 98th percentile."
+    return f'<div class="legend" title="{meaning}">{" ".join(parts)}</div>'
+
+
+def pca_line(pca: PcaMap) -> str:
+    shares = " · ".join(f"{share:.0%}" for share in pca.explained)
+    within = "" if pca.foreground is None else f" within the foreground, {pca.foreground.mean():.0%} of the patches"
+    return f"First three components explain **{sum(pca.explained):.0%}** of the variance ({shares}){within}"
+
+
+def scale_legend(layer: Layer, *, meaning: str, low: str, high: str) -> str:
+    """The colours of values, as HTML. low, high: the ends, as texts."""
+    return colour_legend(colour_stops(layer.colours), low, f"{high} {layer.unit}", meaning)
+
+
+def similarity_legend(layer: Layer) -> str:
+    meaning = "1: tokens that point the same way; 0: at right angles. The lowest 1% of patches have the first colour."
+    return scale_legend(layer, meaning=meaning, low=f"≤ {_number(layer.low)}", high=_number(layer.high))
+
+
+def similarity_line(similar: AttentionMap, query: Patch | None, *, hint: str) -> str:
+    """Whose similarity it is, and the most similar patch elsewhere. hint: of what a click does."""
+    token = "CLS token" if query is None else f"patch {patch_name(query)}"
+    best = _best_elsewhere(similar.values, query)
+    words = "most similar patch" if query is None else "most similar elsewhere"
+    other = "" if best is None else f" · {words}: {patch_name(best)} ({_number(similar.values[best])})"
+    tail = f" · :small[{hint}]" if query is None else ""
+    return f"Query: **{token}**{other}{tail}"
+
+
+def similarity_range(layer: Layer) -> str:
+    """A word where all patches are nearly alike; empty elsewhere."""
+    width = layer.high - layer.low
+    if width >= TINY:
+        return ""
+    return f"Nearly all patches lie within {width:.3f} of each other: the colours show small differences."
+
+
+def _best_elsewhere(values: np.ndarray, query: Patch | None) -> Patch | None:
+    """The most similar patch that is neither the query nor beside it."""
+    others = values.copy()
+    if query is not None:
+        row, col = query
+        others[max(row - 1, 0) : row + 2, max(col - 1, 0) : col + 2] = -np.inf
+    best = np.unravel_index(int(others.argmax()), others.shape)
+    return (int(best[0]), int(best[1])) if np.isfinite(others[best]) else None
+
+
+def norm_legend(layer: Layer, norms: TokenNorms, facet: str) -> str:
+    high = f"{'≥ ' if norms.outliers else ''}{layer.high:.1f}"
+    before = ", before the final norm" if facet == TOKEN else ""
+    meaning = f"The Euclidean length of each patch's {facet}{before}"
+    return colour_legend(colour_stops(layer.colours), f"{layer.low:.1f}", f"{high} {layer.unit}{before}", meaning)
+
+
+def norm_line(norms: TokenNorms, query: Patch | None) -> str:
+    """Median, largest and outliers, and how long the query's is."""
+    rule = f"longer than {norms.factor:g} × the median"
+    places = "; ".join(patch_name(patch) for patch in norms.outliers[:NAMED])
+    more = len(norms.outliers) - NAMED
+    where = f": {places}{f' and {more} more' if more > 0 else ''}" if places else ""
+    count = _counted(len(norms.outliers))
+    parts = [f"Median length **{norms.median:.1f}**", f"largest **{norms.values.max():.1f}**", f"{count} {rule}{where}"]
+    if query is not None:
+        value = float(norms.values[query])
+        parts.append(f"patch {patch_name(query)}: {value:.1f}{_times(value, norms.median)}")
+    return " · ".join(parts)
+
+
+def _counted(outliers: int) -> str:
+    if not outliers:
+        return "no patch is"
+    return "**1** patch is" if outliers == 1 else f"**{outliers}** patches are"
+
+
+def _times(value: float, median: float) -> str:
+    return f" ({value / median:.2f} × the median)" if median else ""
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}".replace("-", "−")
+
+
+def profile_caption(norms: Sequence[TokenNorms]) -> str:
+    total = sum(len(each.outliers) for each in norms)
+    if not total:
+        return "no outliers in any layer"
+    return f"{total} outlier{'s' if total > 1 else ''} in all layers"

@@ -1,0 +1,3 @@
+from dashboard.tokens.page import page
+
+page()
