@@ -25,6 +25,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a cat.jpg; models of timm come without a download, smaller and random."""
     noise = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "cat.jpg")
+    Image.fromarray(noise[::-1, ::-1]).save(tmp_path / "dog.jpg")
     monkeypatch.chdir(tmp_path)
     make = timm.create_model
 
@@ -38,12 +39,14 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.usefixtures("here", "real_weights")
 def test_python_in_ten_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    first, module, comparing = blocks("Python in ten lines")
+    first, module, comparing, tokens = blocks("Python in ten lines")
     names: dict[str, Any] = {}
     exec(compile(first, "README.md", "exec"), names)
     assert names["trace"].grid.shape == (37, 49)
     names |= {"a": names["trace"].attention_map(), "b": names["trace"].attention_map(layer=0)}
     exec(compile(comparing, "README.md", "exec"), names)
+    exec(compile(tokens, "README.md", "exec"), names)
+    assert names["tokens"].grid.shape == (37, 49)
     exec(compile(module, "README.md", "exec"), names)
     assert names["trace"].grid.shape == (14, 21)
     assert "Verified: attention and tokens of all layers" in capsys.readouterr().out
