@@ -154,7 +154,7 @@ def _profile(analysis: TokenAnalysis, view: TokensView, layer: int) -> None:
     figure = profile_figure(norms, layer=layer, title=title)
     with st.container(key="token_profile_box"):
         st.plotly_chart(
-            figure, key=keys.TOKEN_PROFILE, height=340, config=analysis_panel.CHART, alt=f"{title} by layer"
+            figure, key=keys.TOKEN_PROFILE, height=360, config=analysis_panel.CHART, alt=f"{title} by layer"
         )
         clicks.listen(keys.TOKEN_PROFILE, partial(_choose_layer, norms))
 
