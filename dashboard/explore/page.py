@@ -181,10 +181,7 @@ def _cell_texts(analysis: Analysis) -> list[list[str]]:
 def _head_grid(analysis: Analysis, selection: Selection, maps: _Maps) -> None:
     layer = _layer(analysis, selection)
     scale = "one shared scale" if selection.scale == "shared" else "each its own scale"
-    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key="head_line"):
-        st.markdown(f"**Heads of layer {layer}** :small[{scale} · click to choose]", width="content")
-        if selection.one_head is not None:
-            _open_keys(layer, selection.one_head)
+    st.markdown(f"**Heads of layer {layer}** :small[{scale} · click to choose]")
     figure = mosaics.head_grid_figure(
         maps.every[maps.row],
         limits=maps.limits[maps.row],
@@ -195,11 +192,13 @@ def _head_grid(analysis: Analysis, selection: Selection, maps: _Maps) -> None:
     grid = mosaics.head_mosaic(*maps.every.shape[1:])
     choose = partial(_choose_head, grid, maps.every.shape[1])
     analysis_panel.chart(figure, keys.HEAD_GRID, grid.aspect, choose, alt=f"Attention of each head of layer {layer}")
+    if selection.one_head is not None:
+        _open_keys(layer, selection.one_head)
 
 
 def _open_keys(layer: int, head: int) -> None:
     st.button(
-        "Open its keys in Tokens",
+        f"Open the keys of head {head} in Tokens",
         key=keys.OPEN_KEYS,
         type="tertiary",
         icon=":material/palette:",

@@ -104,7 +104,8 @@ def token_figure(
     if layer.rgb is not None:
         images.append(_image(colour_address(layer.rgb), rows, cols, "2"))
     layout = {**BARE, **_axes("", part, stacked), **_axes("2", part, stacked), "images": images}
-    return PlainFigure(traces, {**layout, "dragmode": False if stacked else "zoom"})
+    told = {"bgcolor": MARK_EDGE, "bordercolor": MARK_EDGE, "font": {"color": MARK}}  # an unseen cell's own is none
+    return PlainFigure(traces, {**layout, "hoverlabel": told, "dragmode": False if stacked else "zoom"})
 
 
 def _told(layer: Layer) -> np.ndarray | None:

@@ -12,6 +12,7 @@ from dashboard.charts import cell_at
 from dashboard.links import widgets
 from dashboard.links.zoom import Zoom, zoom_in_pixels, zoom_to
 from dashboard.services import token_maps
+from dashboard.services.pictures import Picture
 from dashboard.services.tokens import TokenAnalysis
 from dashboard.shell import analysis_panel, clicks, cursor, page_state, sidebar, width
 from dashboard.shell.controls import reset_button
@@ -45,13 +46,14 @@ def page() -> None:
     title = header.container(key="title", width="content")
     analysis = analysis_panel.analyse(request, title=title, stage=stage)
     if analysis is not None:
-        _parts(analysis, view, selection.query, narrow=narrow, corner=header, stage=stage, below=below)
+        _parts(asked.picture, analysis, view, selection.query, narrow=narrow, corner=header, stage=stage, below=below)
     page_state.share(selection, view)
     if widgets.differed() and controls.chosen(spec) != view:
         widgets.again()
 
 
 def _parts(
+    picture: Picture,
     analysis: TokenAnalysis,
     view: TokensView,
     point: tuple[float, float] | None,
@@ -72,7 +74,7 @@ def _parts(
         _map(analysis, drawn, view, query, layer=layer, narrow=narrow)
         _line(drawn, view, query)
     with corner:
-        export.popover(analysis, drawn, view, layer=layer)
+        export.popover(export.Shown([(picture, analysis)], drawn, view, layer, query))
     if view.view == "norms":
         with below:
             _profile(analysis, view, layer)
@@ -152,7 +154,7 @@ def _profile(analysis: TokenAnalysis, view: TokensView, layer: int) -> None:
     figure = profile_figure(norms, layer=layer, title=title)
     with st.container(key="token_profile_box"):
         st.plotly_chart(
-            figure, key=keys.TOKEN_PROFILE, height=340, config=analysis_panel.CHART, alt=f"{title} by layer"
+            figure, key=keys.TOKEN_PROFILE, height=360, config=analysis_panel.CHART, alt=f"{title} by layer"
         )
         clicks.listen(keys.TOKEN_PROFILE, partial(_choose_layer, norms))
 

@@ -1,5 +1,6 @@
 """The lengths of tokens by depth, as a figure. No Streamlit, no torch."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -75,9 +76,18 @@ def _columns(layers: list[int], told: np.ndarray, ends: tuple[float, float]) -> 
     }
 
 
+def _ticks(ends: tuple[float, float]) -> Plain:
+    """At 1, 2 and 5 of each power of ten, in full: Plotly leaves the powers out."""
+    powers = range(math.floor(math.log10(ends[0])), math.ceil(math.log10(ends[1])) + 1)
+    values = [step * 10.0**power for power in powers for step in (1, 2, 5)]
+    return {"tickvals": values, "ticktext": [f"{value:g}" for value in values]}
+
+
 def _layout(layers: list[int], layer: int, title: str, ends: tuple[float, float]) -> Plain:
     every = 1 if len(layers) <= 16 else 4
-    layout = by_layer(title, {"type": "log", "range": np.log10(ends).tolist(), "dtick": "D2"}, left=60, every=every)
+    axis = {"type": "log", "range": np.log10(ends).tolist(), **_ticks(ends)}
+    layout = by_layer(title, axis, left=60, every=every)
+    layout["legend"] = {**layout["legend"], "y": -0.26}
     layout["xaxis"] |= {"range": [min(layers) - 0.5, max(layers) + 0.5], "zeroline": False}
     mark = {"type": "line", "x0": layer, "x1": layer, "y0": 0, "y1": 1, "yref": "y domain"}
     shape = {**mark, "line": {"width": 1, "dash": "dot", "color": MUTED}}

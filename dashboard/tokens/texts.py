@@ -50,7 +50,7 @@ def similarity_line(similar: AttentionMap, query: Patch | None, *, hint: str) ->
     token = "CLS token" if query is None else f"patch {patch_name(query)}"
     best = _best_elsewhere(similar.values, query)
     words = "most similar patch" if query is None else "most similar elsewhere"
-    other = "" if best is None else f" · {words}: {patch_name(best)} ({_number(similar.values[best])})"
+    other = "" if best is None else f" · {words}: {patch_name(best)} ({_similarity(similar.values[best])})"
     tail = f" · :small[{hint}]" if query is None else ""
     return f"Query: **{token}**{other}{tail}"
 
@@ -102,6 +102,12 @@ def _counted(outliers: int) -> str:
 
 def _times(value: float, median: float) -> str:
     return f" ({value / median:.2f} × the median)" if median else ""
+
+
+def _similarity(value: float) -> str:
+    """With a third decimal where two would say that another patch is the same."""
+    text = _number(value)
+    return f"{value:.3f}" if text == "1.00" else text
 
 
 def _number(value: float) -> str:

@@ -28,7 +28,14 @@ def test_the_most_similar_patch_is_not_the_query_or_beside_it() -> None:
     line = texts.similarity_line(similar(values), (0, 0), hint="click")
     assert line == "Query: **patch row 0, col 0** · most similar elsewhere: row 0, col 3 (0.25)"
     line = texts.similarity_line(similar(values), None, hint="click")
-    assert line == "Query: **CLS token** · most similar patch: row 0, col 0 (1.00) · :small[click]"
+    assert line == "Query: **CLS token** · most similar patch: row 0, col 0 (1.000) · :small[click]"
+
+
+@pytest.mark.parametrize(("value", "words"), [(0.994, "(0.99)"), (0.9961, "(0.996)"), (-0.5, "(−0.50)")])
+def test_a_similarity_that_would_round_to_one_has_a_third_decimal(value: float, words: str) -> None:
+    values = np.full((3, 5), -1.0)
+    values[2, 4] = value
+    assert texts.similarity_line(similar(values), (0, 0), hint="").endswith(words)
 
 
 def test_where_all_patches_are_beside_the_query_none_is_elsewhere() -> None:
