@@ -22,6 +22,7 @@ from vit_engine.analysis.comparison import (
     comparable_columns,
     head_table,
 )
+from vit_engine.trace.attention_map import Quantity
 from vit_engine.trace.statistics import STATISTICS, Column
 
 _ROWS_TITLES = {"layer": "This layer", "all": "All layers"}
@@ -38,7 +39,7 @@ def agreement(comparison: Comparison) -> None:
     frame = agreement_table(comparison)
     with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
         st.markdown(
-            f"**Agreement** :small[on a common grid, each map normalised · IoU of the patches that hold "
+            f"**Agreement** :small[on a common grid, attention normalised · IoU of the patches that hold "
             f"{comparison.keep:.0%}]",
             width="content",
         )
@@ -48,13 +49,22 @@ def agreement(comparison: Comparison) -> None:
     st.caption(
         "**Pearson** follows the strongest patches, **Spearman** the order of all; **JSD** is 0 for the same "
         "distribution and 1 bit for nothing in common; **IoU** compares the masks; **centre shift** is how far the "
-        "middle of the attention moves."
+        "middle of the attention moves." + _without_numbers(comparison)
     )
+
+
+def _without_numbers(comparison: Comparison) -> str:
+    """Why some pairs have dashes; empty where all panes show attention."""
+    kinds = {one.map.quantity for one in comparison.results}
+    similarity = " **–**: JSD, IoU and centre shift are of distributions of attention; a similarity has no mass."
+    pca = " **–**: principal components are along axes of their own, which no number compares."
+    return (similarity if Quantity.INTENSIVE in kinds else "") + (pca if Quantity.FITTED in kinds else "")
 
 
 def _dataframe(frame: pd.DataFrame, *, key: str, config: Mapping[Any, Any], height: int | Literal["content"]) -> None:
     """A table whose cells can be copied."""
     options: dict[str, Any] = {"on_select": "rerun", "selection_mode": "multi-cell", "column_config": config}
+    options["placeholder"] = "–"
     st.dataframe(frame, key=key, hide_index=True, height=height, **options)
 
 

@@ -116,6 +116,11 @@ class Method:
         """Whether there is a map of each head of each layer, so that heads can be compared."""
         return self.depends_on >= PER_HEAD
 
+    @property
+    def phrase(self) -> str:
+        """The title within a sentence: "column attention", "PCA of tokens"."""
+        return self.title.lower() if self.title[1:2].islower() else self.title
+
     def _able(self, run: Run) -> Run:
         """The run, if it has what the method needs: the one place where that is refused."""
         whole = run.loaded is not None and run.prepared is not None
@@ -136,8 +141,7 @@ class Method:
 
     def _label(self, chosen: dict[str, Any]) -> str:
         """ "column attention · layer 3 · head mean · key CLS"; raw attention, the usual method, goes without saying."""
-        plain = self.title[1:2].islower()  # "PCA" stays as it is
-        parts = [] if self.name == RAW else [self.title.lower() if plain else self.title]
+        parts = [] if self.name == RAW else [self.phrase]
         for name, what in chosen.items():
             parts.append(f"{self.role} {token_name(what)}" if name == "query" else f"{name} {what}")
         return " · ".join(parts)
