@@ -44,7 +44,6 @@ class Panel:
     name: str  # "A", …
     title: str  # what it is of
     message: str = ""  # why there is no map
-    note: str = ""  # why it is not drawn as the others are
     pixels: np.ndarray | None = None  # uint8 (height, width, 3)
     grid: TokenGrid | None = None  # of the values
     patches: TokenGrid | None = None  # the pane's own grid
@@ -55,14 +54,15 @@ class Panel:
     high: float = 1.0  # where they end
     limit: float = 1.0  # the value of the last colour, in `unit`
     unit: str = ""
-    quantity: Quantity = Quantity.EXTENSIVE  # what the values are
-    fitted_to: str = ""  # of principal components: the panes that they are fitted to, where it is not this one alone
     patch: tuple[int, int] | None = None  # (row, col) of the query in `patches`; None for the CLS token
     outlines: tuple[np.ndarray, ...] = ()  # float32 (points, 2), (y, x) in pixels
     stops: Stops = field(default_factory=list)
     difference: bool = False  # whether the values are differences
     log: bool = False  # whether coloured, low and high are decimal logarithms
     random: bool = False  # whether the model's weights are
+    quantity: Quantity = Quantity.EXTENSIVE  # what the values are
+    fitted_to: str = ""  # of principal components: the panes that they are fitted to, where it is not this one alone
+    note: str = ""  # why it is not drawn as the others are
 
     @property
     def legend(self) -> Legend | None:
