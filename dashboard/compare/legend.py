@@ -22,7 +22,7 @@ def legend(comparison: Comparison, drawn: tuple[Panel, ...], style: Style) -> st
     for panel in drawn:
         if not panel.message:
             kinds.setdefault(panel.quantity, []).append(panel)
-    return "".join(_legend(comparison, panels, style) for panels in kinds.values())
+    return f'<div class="legends">{"".join(_legend(comparison, panels, style) for panels in kinds.values())}</div>'
 
 
 def _legend(comparison: Comparison, panels: list[Panel], style: Style) -> str:
@@ -60,7 +60,7 @@ def _similarity_ends(comparison: Comparison, panel: Panel, style: Style) -> tupl
     base, own = comparison.base.name, style.scale == "own"
     low, high = (panel.written(value).replace("-", "−") for value in (panel.low, panel.high))
     if panel.difference:
-        return f"less like than in {base}{'' if own else f' {low}'}", f"{'' if own else f'+{high} '}more than in {base}"
+        return f"less than {base}{'' if own else f' {low}'}", f"{'' if own else f'+{high} '}more cosine than {base}"
     return ("lowest", "highest cosine of each pane") if own else (f"≤ {low}", f"≥ {high} cosine")
 
 
@@ -87,7 +87,8 @@ def numbers(comparison: Comparison, panel: Panel, style: Style) -> str:
     one = next(shown for shown in comparison.results if shown.name == panel.name)
     method = find_method(one.pane.method)
     texts = [] if method.name == RAW else [method.title]
-    texts += _of_tokens(one) if method.quantity is not Quantity.EXTENSIVE else _of_attention(one, comparison)
+    tokens = method.quantity is not Quantity.EXTENSIVE
+    texts += _of_tokens(one, shared=bool(panel.fitted_to)) if tokens else _of_attention(one, comparison)
     if one.pane.query != "shared" and "query" in method.depends_on:
         texts.append("query CLS" if one.pane.query == "cls" else "query pinned")
     if style.scale == "own" and method.quantity is Quantity.EXTENSIVE:
@@ -108,10 +109,10 @@ def _of_attention(one: PaneResult, comparison: Comparison) -> list[str]:
     return texts
 
 
-def _of_tokens(one: PaneResult) -> list[str]:
-    """How alike the patches are to the query, or how much of them the colours show."""
+def _of_tokens(one: PaneResult, *, shared: bool) -> list[str]:
+    """How alike the patches are to the query, or how much of them the colours show. shared: with other panes."""
     if one.pca is not None:
-        return [f"three components explain {sum(one.pca.explained):.0%}"]
+        return [f"three {'shared ' if shared else ''}components explain {sum(one.pca.explained):.0%}"]
     values = one.map.values.astype(np.float64)
     own = np.zeros(values.shape, dtype=bool)
     if not isinstance(one.query, str):

@@ -44,7 +44,11 @@ def agreement(comparison: Comparison) -> None:
             width="content",
         )
         csv_button(frame, "agreement", key=keys.DOWNLOAD_AGREEMENT)
-    config = {column.name: _agreement_column(column, comparison.frame) for column in AGREEMENT_COLUMNS}
+    missing = frame.isna().any()
+    config = {
+        column.name: _agreement_column(column, comparison.frame, bars=not missing[column.name])
+        for column in AGREEMENT_COLUMNS
+    }
     _dataframe(frame, key=keys.AGREEMENT, config=config, height="content")
     st.caption(
         "**Pearson** follows the strongest patches, **Spearman** the order of all; **JSD** is 0 for the same "
@@ -68,13 +72,17 @@ def _dataframe(frame: pd.DataFrame, *, key: str, config: Mapping[Any, Any], heig
     st.dataframe(frame, key=key, hide_index=True, height=height, **options)
 
 
-def _agreement_column(column: Column, frame: tuple[int, int]) -> Any:
-    """A bar from nothing to the largest that can be; a correlation, which has no such nothing, as a number."""
+def _agreement_column(column: Column, frame: tuple[int, int], *, bars: bool) -> Any:
+    """A bar from nothing to the largest that can be; a correlation, which has no such nothing, as a number.
+
+    bars: without them all are numbers, for a bar that there is not has no dash in its place.
+    """
     if not column.unit:
         return st.column_config.TextColumn(column.title, help=column.description, width=60)
-    if column.unit == "−1..1":
-        return st.column_config.NumberColumn(column.title, help=column.description, format="%.3f")
     most, number = (math.hypot(*frame), "%.1f") if column.unit == "px" else (1.0, "%.3f")
+    if column.unit == "−1..1" or not bars:
+        title = column.title if column.unit == "−1..1" else titled(column)
+        return st.column_config.NumberColumn(title, help=column.description, format=number)
     return st.column_config.ProgressColumn(
         titled(column), help=column.description, min_value=0.0, max_value=most, format=number
     )

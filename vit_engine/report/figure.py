@@ -207,15 +207,10 @@ def _picture(panel: Panel, axis: str) -> Plain:
 
 
 def _image(panel: Panel, axis: str, opacity: float) -> Plain:
-    """A colour a patch, over the picture."""
+    """A colour a patch, over the picture. Plotly draws one image a place: this one is placed by its right edge."""
     assert panel.image is not None
     assert panel.grid is not None
-    place = {
-        "xref": f"x{axis}",
-        "yref": f"y{axis}",
-        "x": 0,
-        "y": 0,
-        "sizex": panel.grid.width,
-        "sizey": panel.grid.height,
-    }
-    return {"source": png_address(panel.image), "sizing": "stretch", "layer": "below", "opacity": opacity, **place}
+    width, height = panel.grid.width, panel.grid.height
+    place = {"xref": f"x{axis}", "yref": f"y{axis}", "x": width, "y": 0, "sizex": width, "sizey": height}
+    look = {"sizing": "stretch", "layer": "below", "opacity": opacity}
+    return {"source": png_address(panel.image), "xanchor": "right", **look, **place}
