@@ -22,7 +22,8 @@ def legend(comparison: Comparison, drawn: tuple[Panel, ...], style: Style) -> st
     for panel in drawn:
         if not panel.message:
             kinds.setdefault(panel.quantity, []).append(panel)
-    return f'<div class="legends">{"".join(_legend(comparison, panels, style) for panels in kinds.values())}</div>'
+    legends = [_legend(comparison, panels, style) for panels in kinds.values()]
+    return legends[0] if len(legends) == 1 else f'<div class="legends">{"".join(legends)}</div>'
 
 
 def _legend(comparison: Comparison, panels: list[Panel], style: Style) -> str:
