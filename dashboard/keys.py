@@ -126,13 +126,15 @@ COMPARE_SCALE = "compare_scale"  # segmented control: "shared" | "own" | "log"
 COMPARE_KEEP = "compare_keep"  # select slider: per cent of the mass in masks, one of dashboard.compare.state.KEEPS
 PANES_SEEN = "panes_seen"  # number input, not seen: how often the panes had been made others when the browser got them
 ADD_PANE = "add_pane"  # button: one more, a copy of the last
-PRESET = "preset"  # buttons preset_patches, preset_last, preset_layers, preset_random, preset_supervision, preset_heads
+# Buttons preset_training, preset_patches, preset_last, preset_layers, preset_random, preset_supervision, preset_heads,
+# preset_tokens.
+PRESET = "preset"
 
 # Compare: of each pane; the number of the pane, from 0, follows: "pane_model_0", as of_pane() says
 PANE_MODEL = "pane_model"  # select box: a model's name
 PANE_LAYER = "pane_layer"  # slider: 0..depth - 1
 PANE_HEAD = "pane_head"  # select box: "mean" | "max" | "min" | "0" | "1" | ...
-PANE_METHOD = "pane_method"  # select box: a name in vit_engine.METHODS
+PANE_METHOD = "pane_method"  # select box: a name in METHODS or TOKEN_METHODS of vit_engine.analysis.methods
 PANE_QUERY = "pane_query"  # segmented control: "shared" | "cls" | "own", the point that was shared when it was chosen
 PANE_REFERENCE = "pane_reference"  # button: compare the others with this one
 PANE_DUPLICATE = "pane_duplicate"  # button

@@ -112,7 +112,7 @@ def test_the_public_names_are_these() -> None:
         ("AttentionTrace.rows", "(self, layer=-1, query='cls')"),
         ("AttentionTrace.head_maps", "(self, layer=-1, query='cls')"),
         ("find_method", "(name)"),
-        ("Method.attribute", "(self, run, *, layer=-1, head='mean', query='cls', target=None)"),
+        ("Method.attribute", "(self, run, *, layer=-1, head='mean', query='cls', target=None, fitted_to=())"),
         ("sinks", "(trace, *, layer=-1, head='mean', share=0.5)"),
         ("HeadStatistics.to_frame", "(self)"),
         ("VisionTransformer.get_last_selfattention", "(self, x)"),

@@ -14,7 +14,7 @@ from dashboard.links import widgets
 from dashboard.services import catalogue
 from dashboard.shell import method_control
 from dashboard.shell.controls import layer_slider, segments, selectbox
-from vit_engine import ModelSpec
+from vit_engine import ModelSpec, find_method
 from vit_engine.analysis.comparison import MAX_PANES, Pane, letter
 from vit_engine.trace import REDUCTIONS
 
@@ -116,7 +116,10 @@ def show(number: int, specs: Mapping[str, ModelSpec]) -> None:
         widgets.hold(key, pane.layer, spec.depth)
         layer_slider(spec.depth, key=key)
         with _held(number, pane, "head") as key:
-            selectbox("Head", [*REDUCTIONS, *map(str, range(spec.heads))], key=key, width=100)
+            method, options = find_method(pane.method), [*REDUCTIONS, *map(str, range(spec.heads))]
+            headless = "head" not in method.depends_on
+            why = f"{method.title} is of all heads." if headless else None
+            selectbox("Head", options, key=key, width=100, disabled=headless, help=why)
 
 
 def _model_control(number: int, pane: Pane, specs: Mapping[str, ModelSpec]) -> None:
@@ -149,7 +152,7 @@ def _menu(number: int, pane: Pane) -> None:
         with _held(number, pane, "query") as key:
             segments("Query", _QUERY_TITLES, key=key, help=_QUERY_HELP)
         with _held(number, pane, "method") as key:
-            method_control.select(key)
+            method_control.select(key, tokens=True)
         for title, key, icon, able, act in (
             ("Make it the reference", keys.PANE_REFERENCE, "flag", number != reference, lambda: refer),
             ("Duplicate", keys.PANE_DUPLICATE, "content_copy", count < MAX_PANES, partial(_duplicate, number)),

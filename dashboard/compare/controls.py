@@ -84,14 +84,15 @@ def toolbar() -> None:
             _SHOW_TITLES,
             key=keys.COMPARE_SHOW,
             help="The maps; what each has more or less of than the reference; or the patches "
-            "that hold most of the attention.",
+            "that hold most of the attention. Panes of tokens stay maps where there is none.",
         )
         segments(
             "Scale",
             _SCALE_TITLES,
             key=keys.COMPARE_SCALE,
             help="Shared: the same colour is the same attention per area in all panes. "
-            "Own: each pane uses the whole scale. Log: shared, over three decades.",
+            "Own: each pane uses the whole scale. Log: shared, over three decades. Similarities share a scale of "
+            "their own.",
         )
         _keep_control()
         st.button(
@@ -119,13 +120,18 @@ def _keep_control() -> None:
 
 def query_line() -> None:
     """Whose attention all panes show, and the ways back to the CLS token and to the whole picture."""
-    query, role = st.session_state.get(keys.QUERY), roles(st.session_state[keys.PANES]).capitalize()
+    query, role = st.session_state.get(keys.QUERY), roles(st.session_state[keys.PANES]).capitalize() or "Mark"
+    asks = roles(st.session_state[keys.PANES]) != ""
     with st.container(horizontal=True, vertical_alignment="center", key="compare_query", width="content"):
         if query is None:
-            st.markdown(f"{role}: **CLS token** · :small[click a patch to ask all panes about *it*]")
+            st.markdown(
+                f"{role}: **CLS token** · :small[click a patch to ask all panes about *it*]"
+                if asks
+                else "Mark: **none** · :small[click a patch to find it in all panes]"
+            )
         else:
             st.markdown(f"{role}: **point {query[0]:.0%} down, {query[1]:.0%} across**")
-            reset_button("Back to CLS", keys.QUERY, key=keys.RESET_QUERY, icon="undo")
+            reset_button("Back to CLS" if asks else "No mark", keys.QUERY, key=keys.RESET_QUERY, icon="undo")
         if st.session_state[keys.ZOOM] is not None:
             reset_button("Whole picture", keys.ZOOM, key=keys.RESET_ZOOM, icon="zoom_out_map")
         else:

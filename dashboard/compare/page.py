@@ -18,8 +18,8 @@ from dashboard.services import analyses, catalogue
 from dashboard.services.pictures import Picture
 from dashboard.shell import clicks, page_state, sidebar
 from dashboard.shell.analysis_panel import credited
-from vit_engine import ModelSpec
-from vit_engine.analysis.comparison import Comparison, letter
+from vit_engine import ModelSpec, SpecError
+from vit_engine.analysis.comparison import Comparison, PaneResult, letter
 from vit_engine.image import with_short_side
 from vit_engine.report.figure import GAP, compare_figure, figure_aspect
 from vit_engine.report.panels import Panel, panels
@@ -42,7 +42,7 @@ def page() -> None:
     controls.preset_buttons()
     controls.toolbar()
     panes = compare_panes.look(choice.panes, picture, size, specs)
-    comparison = _comparison(choice, selection, panes)
+    comparison, panes = _comparison(choice, selection, panes)
     style = _style(choice, selection)
     drawn = _drawn(choice, comparison, panes, style)
     _above(comparison, drawn, style)
@@ -79,16 +79,16 @@ def _title(picture: Picture, frame: tuple[int, int]) -> DeltaGenerator:
     return header.container(width="content")
 
 
-def _comparison(choice: Comparing, selection: Selection, panes: Panes) -> Comparison | None:
-    if not panes.analyses:
-        return None
-    return analyses.compare(
-        dict(enumerate(choice.panes)),
-        panes.analyses,
-        reference=choice.reference,
-        point=selection.query,
-        keep=choice.keep / 100,
-    )
+def _comparison(choice: Comparing, selection: Selection, panes: Panes) -> tuple[Comparison | None, Panes]:
+    """What can be compared, and the panes with those refused whose maps cannot be made."""
+    asked, point = dict(enumerate(choice.panes)), selection.query
+    found = analyses.evaluate(asked, panes.analyses, panes.features, point=point)
+    results = tuple(one for one in found.values() if isinstance(one, PaneResult))
+    panes = panes.refused({number: one for number, one in found.items() if isinstance(one, SpecError)})
+    if not results:
+        return None, panes
+    frame, reference = next(iter(panes.analyses.values())).frame, letter(choice.reference)
+    return Comparison(results, frame, reference=reference, point=point, keep=choice.keep / 100), panes
 
 
 def _style(choice: Comparing, selection: Selection) -> Style:
@@ -139,7 +139,7 @@ def _cards(choice: Comparing, specs: Mapping[str, ModelSpec]) -> None:
 def _figure(drawn: tuple[Panel, ...], frame: tuple[int, int], choice: Comparing, style: Style) -> None:
     zoom = zoom_in_pixels(choice.zoom, frame)
     figure = compare_figure(drawn, frame=frame, opacity=style.opacity, zoom=zoom)
-    alt = "The panes' attention over the picture, side by side"
+    alt = "The panes' maps over the picture, side by side"
     with st.container(key="comparison_box"):
         st.plotly_chart(figure, key=keys.COMPARISON, height="stretch", config=CHART, alt=alt)
     clicks.listen(keys.COMPARISON, partial(_ask, frame), partial(_zoom, frame))
@@ -175,6 +175,6 @@ def _fill(panes: Panes, places: list[DeltaGenerator]) -> None:
     for number in panes.waiting[1:]:
         places[number].progress(0.0, text="Waiting")
     for number in panes.waiting[:1]:
-        compare_panes.fill(panes.requests[number], places[number])
+        compare_panes.fill(panes.missing[number], places[number])
         st.session_state[_FILLING] = True
         widgets.again()

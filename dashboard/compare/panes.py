@@ -1,7 +1,7 @@
 """The panes of Compare: which can be shown now, why others cannot, and having the missing ones analysed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -11,14 +11,18 @@ from dashboard.services import catalogue, downloads, limits, memory
 from dashboard.services.analyses import Analysis, Request
 from dashboard.services.pictures import Picture
 from dashboard.services.requests import Cost
+from dashboard.services.tokens import TokenRequest
 from dashboard.shell import download_panel
 from dashboard.shell.formatting import plain, progress_in, sentence
-from vit_engine import ModelSpec, VitEngineError
+from vit_engine import Features, ModelSpec, SpecError, VitEngineError, find_method
 from vit_engine.analysis.comparison import MAX_PANES, Pane
+from vit_engine.analysis.methods import Needs
 from vit_engine.resources.budget import format_bytes
 
-_FAILED = "_failed_panes"  # session state: (picture, model, size) -> why its analysis failed
+_FAILED = "_failed_panes"  # session state: (picture, model, size, what of it) -> why its analysis failed
 _IN_A_ROW = "_fills_in_a_row"  # session state: analyses since the page last had all its panes
+AnyRequest = Request | TokenRequest
+_Key = tuple[str, str, int, str]
 MOST_IN_A_ROW = 2 * MAX_PANES  # panes that others' analyses push out of memory again and again are given up
 
 
@@ -33,30 +37,57 @@ class Problem:
 
 @dataclass(frozen=True)
 class Panes:
-    """What is asked for in each pane; by their numbers those analysed, those that cannot be, those still to be."""
+    """Panes by their numbers: those analysed, those that cannot be shown, and those still to be analysed."""
 
-    requests: tuple[Request, ...]
     analyses: Mapping[int, Analysis]
+    features: Mapping[int, Features]  # of the panes that show tokens
+    missing: Mapping[int, AnyRequest]  # what a pane that is not analysed needs next
     problems: Mapping[int, Problem]
     waiting: tuple[int, ...]
+
+    def refused(self, errors: Mapping[int, SpecError]) -> "Panes":
+        """With these panes among those that cannot be shown."""
+        analyses = {number: analysis for number, analysis in self.analyses.items() if number not in errors}
+        problems = {
+            number: Problem("refused", "not possible", sentence(str(error), [self.analyses[number].trace.spec.name]))
+            for number, error in errors.items()
+        }
+        return replace(self, analyses=analyses, problems={**self.problems, **problems})
 
 
 def look(panes: tuple[Pane, ...], picture: Picture, size: int, specs: Mapping[str, ModelSpec]) -> Panes:
     """Where each pane stands; runs nothing."""
-    requests = tuple(Request(picture, specs[pane.model], size) for pane in panes)
-    looked = {number: request.kept for number, request in enumerate(requests)}
-    analyses = {number: analysis for number, analysis in looked.items() if analysis is not None}
-    kept = sum({panes[number].model: analysis.trace.nbytes for number, analysis in analyses.items()}.values())
-    missing = [number for number in range(len(panes)) if number not in analyses]
-    problems = {number: problem for number in missing if (problem := _problem(requests[number], kept))}
+    analyses: dict[int, Analysis] = {}
+    features: dict[int, Features] = {}
+    missing: dict[int, AnyRequest] = {}
+    held: dict[tuple[str, str], int] = {}  # bytes by what is kept and the model
+    for number, pane in enumerate(panes):
+        trace = Request(picture, specs[pane.model], size)
+        tokens = TokenRequest(picture, specs[pane.model], size) if _shows_tokens(pane) else None
+        if (analysis := trace.kept) is None:
+            missing[number] = trace
+            continue
+        held[trace.LIMIT, pane.model] = analysis.trace.nbytes
+        if tokens is not None:
+            if (carried := tokens.kept) is None:
+                missing[number] = tokens
+                continue
+            held[tokens.LIMIT, pane.model] = carried.features.nbytes
+            features[number] = carried.features
+        analyses[number] = analysis
+    problems = {number: problem for number, request in missing.items() if (problem := _problem(request, held))}
     waiting = tuple(number for number in missing if number not in problems)
     if not waiting:
         st.session_state[_IN_A_ROW] = 0
-    return Panes(requests, analyses, problems, waiting)
+    return Panes(analyses, features, missing, problems, waiting)
 
 
-def _problem(request: Request, kept: int) -> Problem | None:
-    """What stands against an analysis, without doing it. kept: bytes of the traces of the panes that are analysed."""
+def _shows_tokens(pane: Pane) -> bool:
+    return find_method(pane.method).needs is Needs.TOKENS
+
+
+def _problem(request: AnyRequest, held: Mapping[tuple[str, str], int]) -> Problem | None:
+    """What stands against an analysis, without doing it. held: bytes of what the other panes have."""
     spec = request.spec
     if downloads.find_download(spec.name) is not None:
         return Problem("downloading", "downloading", "")
@@ -68,31 +99,38 @@ def _problem(request: Request, kept: int) -> Problem | None:
     if failed is not None:
         return Problem("failed", "failed", sentence(failed, catalogue.screen_names(spec.name)))
     try:
-        refusal = _refusal(request.cost, kept)
+        kept = sum(size for (limit, _), size in held.items() if limit == request.LIMIT)
+        refusal = _refusal(request, request.cost, kept)
     except VitEngineError as error:
         return Problem("refused", "not possible", sentence(str(error), catalogue.screen_names(spec.name)))
     return Problem("refused", "too large", f"Too large: {plain(refusal)}.") if refusal else None
 
 
-def _refusal(cost: Cost, kept: int) -> str:
+def _refusal(request: AnyRequest, cost: Cost, kept: int) -> str:
     """Why an analysis will not run, or empty: one that does not fit beside the other panes' would push them out."""
-    together, most = kept + cost.kept_bytes, limits.TRACE_BYTES
+    together, most = kept + cost.kept_bytes, getattr(limits, request.LIMIT)
     if cost.refusal or together <= most:
         return cost.refusal
-    return f"with the other panes its trace comes to {format_bytes(together)}, over the {format_bytes(most)} kept here"
+    comes = "come" if request.KEPT.endswith("s") else "comes"
+    words = f"with the other panes its {request.KEPT} {comes} to {format_bytes(together)}"
+    return f"{words}, over the {format_bytes(most)} kept here"
 
 
-def _failures() -> dict[tuple[str, str, int], str]:
+def _failures() -> dict[_Key, str]:
     return st.session_state.setdefault(_FAILED, {})
 
 
-def _key(request: Request) -> tuple[str, str, int]:
-    return request.picture.sha256, request.spec.name, request.size
+def _key(request: AnyRequest) -> _Key:
+    return request.picture.sha256, request.spec.name, request.size, request.KEPT
 
 
 def tell(number: int, panes: Panes) -> None:
     """A problem in its pane's place, and what can be done about it."""
-    problem, request = panes.problems[number], panes.requests[number]
+    problem = panes.problems[number]
+    if number not in panes.missing:  # its analysis is here, and cannot be drawn
+        st.error(problem.text, icon=":material/error:")
+        return
+    request = panes.missing[number]
     spec = request.spec
     if problem.kind == "downloading":
         download_panel.progress(spec.name, cancel="")  # two panes may wait for the same one
@@ -121,11 +159,11 @@ def tell(number: int, panes: Panes) -> None:
         )
 
 
-def _forget(key: tuple[str, str, int]) -> None:
+def _forget(key: _Key) -> None:
     _failures().pop(key, None)
 
 
-def fill(request: Request, place: DeltaGenerator) -> None:
+def fill(request: AnyRequest, place: DeltaGenerator) -> None:
     """Have a pane analysed, its progress shown in its place; what is wrong is kept for the next look."""
     st.session_state[_IN_A_ROW] = st.session_state.get(_IN_A_ROW, 0) + 1
     if st.session_state[_IN_A_ROW] > MOST_IN_A_ROW:

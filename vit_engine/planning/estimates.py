@@ -67,14 +67,18 @@ def estimate(
     return Estimate(grid, peak_bytes(run, grid), kept_bytes(run, grid), work_of(run, grid))
 
 
-def check_memory(run: RunPlan, grid: TokenGrid) -> None:
-    """ResourceError where a run needs more than memory_budget(device), naming the largest size that fits."""
-    needed, budget = peak_bytes(run, grid), memory_budget(run.device)
+def check_memory(run: RunPlan, grid: TokenGrid, *, before: RunPlan | None = None) -> None:
+    """ResourceError where a run needs more than memory_budget(device), naming the largest size that fits.
+
+    before: a run of the same picture, on which this one follows while what that one keeps is in memory.
+    """
+    needed, budget = _needed(run, grid, before), memory_budget(run.device)
     if needed > budget:
+        largest = largest_size(run, _longest_shape(grid), budget, before=before)
         raise ResourceError(
             f"a run must fit the memory budget of {format_bytes(budget)} on {str(run.device)!r}; {run.spec.name!r} "
             f"at {grid.height}×{grid.width} px ({grid.tokens:,} tokens) needs {format_bytes(needed)}. "
-            f"{_advice(largest_size(run, _longest_shape(grid), budget))}, or set {BUDGET_VARIABLE} where more is free."
+            f"{_advice(largest)}, or set {BUDGET_VARIABLE} where more is free."
         )
 
 
@@ -84,21 +88,27 @@ def _advice(largest: int | None) -> str:
     return f"Use a smaller size: at this aspect a short side of {largest} px is the largest that fits"
 
 
-def largest_size(run: RunPlan, shape: tuple[int, int], budget: int) -> int | None:
+def largest_size(run: RunPlan, shape: tuple[int, int], budget: int, *, before: RunPlan | None = None) -> int | None:
     """The largest short side, in pixels and whole patches, of a run that needs at most `budget` bytes.
 
-    shape: (height, width) of the picture, whose aspect ratio is kept; its unit does not matter. It stays within
+    shape: (height, width) of the picture, whose aspect ratio is kept; its unit does not matter. before: as in
+    check_memory(). It stays within
     the pixels that prepare_image allows. None where not even one patch fits. Found by a binary search, since the peak
     never falls where the picture grows.
     """
 
     def too_large(patches: int) -> bool:
         height, width = with_short_side(shape, patches * run.spec.patch_size)
-        return height * width > MAX_PIXELS or peak_bytes(run, run.spec.cropped_grid(height, width)) > budget
+        grid = run.spec.cropped_grid(height, width)
+        return height * width > MAX_PIXELS or _needed(run, grid, before) > budget
 
     longest = math.isqrt(MAX_PIXELS) // run.spec.patch_size  # no short side is longer than a square's
     fitting = bisect.bisect_left(range(1, longest + 1), True, key=too_large)
     return fitting * run.spec.patch_size or None
+
+
+def _needed(run: RunPlan, grid: TokenGrid, before: RunPlan | None) -> int:
+    return peak_bytes(run, grid) + (kept_bytes(before, grid) if before else 0)
 
 
 def _longest_shape(grid: TokenGrid) -> tuple[int, int]:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from vit_engine.analysis.comparison import Comparison
-from vit_engine.analysis.maps.agreement import difference
+from vit_engine.analysis.comparison import Comparison, PaneResult
+from vit_engine.analysis.maps.agreement import difference, no_difference
 from vit_engine.errors import SpecError
 from vit_engine.image import as_png, pixels_sha256
 from vit_engine.report.document import document
@@ -92,16 +92,24 @@ def files(
 def arrays(comparison: Comparison) -> dict[str, np.ndarray]:
     """The maps by name: "A" as it is shown, "A_heads" of all heads, "A_grid"; "B_minus_A" and its grid.
 
-    Maps are float32 (rows, cols) or (heads, rows, cols); grids (prefix tokens, rows, cols, patch size in pixels).
+    Of principal components "A_components" in the place of heads, their colours "A_rgb", and no difference. Maps are
+    float32 (rows, cols), (heads, rows, cols) or (3, rows, cols), colours (rows, cols, 3) in 0..1; grids (prefix tokens,
+    rows, cols, patch size in pixels).
     """
     found: dict[str, np.ndarray] = {}
     base = comparison.base
     for one in comparison.results:
-        found |= {**_map(one.name, one.map), f"{one.name}_heads": one.heads}
+        found |= {**_map(one.name, one.map), **_made_of(one)}
     for one in comparison.results:
-        if one is not base:
+        if one is not base and not no_difference(one.map, base.map):
             found |= _map(f"{one.name}_minus_{base.name}", difference(one.map, base.map))
     return found
+
+
+def _made_of(one: PaneResult) -> dict[str, np.ndarray]:
+    if one.pca is None:
+        return {f"{one.name}_heads": one.heads}
+    return {f"{one.name}_components": one.heads, f"{one.name}_rgb": one.pca.rgb}
 
 
 def _map(name: str, shown: AttentionMap) -> dict[str, np.ndarray]:

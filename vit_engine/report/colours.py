@@ -63,6 +63,19 @@ def _channels(colour: str) -> tuple[float, float, float, float]:
     return red, green, blue, rest[0] if rest else 1.0
 
 
+def rgb_stops() -> Stops:
+    """Red, green and blue side by side: what the channels of an image stand for."""
+    colours = ("rgb(255, 0, 0)", "rgb(0, 255, 0)", "rgb(0, 0, 255)")
+    return [(place / 3, colour) for number, colour in enumerate(colours) for place in (number, number + 1)]
+
+
+def limits(values: np.ndarray, percentile: float) -> tuple[float, float]:
+    """Where a colour scale of values of any sign begins and ends: as far from the extremes at either end."""
+    finite = values[np.isfinite(values)]
+    low, high = np.percentile(finite, (100 - percentile, percentile)) if finite.size else (0.0, 1.0)
+    return (float(low), float(high)) if high > low else (float(low) - 0.5, float(low) + 0.5)
+
+
 def upper_limit(values: np.ndarray, percentile: float) -> float:
     """Where a colour scale that starts at 0 ends: a percentile of the values, above 0. NaN are left out."""
     finite = values[np.isfinite(values)]

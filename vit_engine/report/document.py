@@ -8,7 +8,7 @@ import pandas as pd
 from vit_engine.analysis.comparison import Comparison
 from vit_engine.report.colours import gradient
 from vit_engine.report.figure import GAP, PlainFigure, compare_figure, figure_aspect
-from vit_engine.report.panels import WARNING, Legend, Panel, caption
+from vit_engine.report.panels import WARNING, Legend, Panel, caption, subjects
 from vit_engine.report.style import Style, Zoom
 from vit_engine.report.tables import agreement_html, heads_html
 
@@ -56,7 +56,8 @@ def document(
     """The page: figure, titles, legends, and the tables. Every text is escaped: names come from strangers' files."""
     figure = compare_figure(drawn, frame=comparison.frame, opacity=style.opacity, zoom=zoom)
     view = f" This view: <code>{escape(link)}</code>" if link else ""
-    title = escape(f"Attention compared: {', '.join(dict.fromkeys(panel.title.split(' · ')[0] for panel in drawn))}")
+    what, models = subjects(one.pane for one in comparison.results), (panel.title.split(" · ")[0] for panel in drawn)
+    title = escape(f"{what[0].upper()}{what[1:]} compared: {', '.join(dict.fromkeys(models))}")
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -96,7 +97,8 @@ def _figure(drawn: Sequence[Panel], figure: PlainFigure, aspect: float) -> str:
 
 def _title(panel: Panel) -> str:
     warning = f'<div class="alarm">{escape(WARNING)}</div>' if panel.random else ""
-    return f"<div><b>{escape(panel.name)}</b>{escape(panel.title)}{warning}</div>"
+    note = f'<div class="unit">{escape(panel.note)}</div>' if panel.note else ""
+    return f"<div><b>{escape(panel.name)}</b>{escape(panel.title)}{note}{warning}</div>"
 
 
 def _legend(legend: Legend | None) -> str:

@@ -17,6 +17,7 @@ from vit_engine.report.jpegs import jpeg_address, png_address
 from vit_engine.report.panels import Panel
 from vit_engine.report.style import Zoom
 from vit_engine.spec import TokenGrid
+from vit_engine.trace.attention_map import Quantity
 
 Plain = dict[str, Any]
 
@@ -160,7 +161,8 @@ def _absent(text: str, axis: str) -> tuple[Plain, Plain]:
 def _map(panel: Panel, axis: str, opacity: float) -> Plain:
     assert panel.grid
     size = panel.grid.patch_size
-    value = "%{customdata:+.3%}" if panel.difference else "%{customdata:.3%}"
+    digits = "3%" if panel.quantity is Quantity.EXTENSIVE else "3f"
+    value = f"%{{customdata:{'+' if panel.difference else ''}.{digits}}}"
     place = f"patch of {size} px at x %{{x:.0f}}, y %{{y:.0f}} px"
     centres = {"x0": size / 2, "dx": size, "y0": size / 2, "dy": size}
     opacity = opacity if panel.image is None else 0.0  # an image of its own lies there: this hears hover and clicks
@@ -205,15 +207,10 @@ def _picture(panel: Panel, axis: str) -> Plain:
 
 
 def _image(panel: Panel, axis: str, opacity: float) -> Plain:
-    """A colour a patch, over the picture."""
+    """A colour a patch, over the picture. Plotly draws one image a place: this one is placed by its right edge."""
     assert panel.image is not None
     assert panel.grid is not None
-    place = {
-        "xref": f"x{axis}",
-        "yref": f"y{axis}",
-        "x": 0,
-        "y": 0,
-        "sizex": panel.grid.width,
-        "sizey": panel.grid.height,
-    }
-    return {"source": png_address(panel.image), "sizing": "stretch", "layer": "below", "opacity": opacity, **place}
+    width, height = panel.grid.width, panel.grid.height
+    place = {"xref": f"x{axis}", "yref": f"y{axis}", "x": width, "y": 0, "sizex": width, "sizey": height}
+    look = {"sizing": "stretch", "layer": "below", "opacity": opacity}
+    return {"source": png_address(panel.image), "xanchor": "right", **look, **place}

@@ -2,7 +2,8 @@
 
 Everything is in pixels of the scaled picture, which all panes share, whatever their patch sizes: so they can
 be zoomed together. A weight is one patch's; the same weight on a patch four times as large is a quarter of the
-density. A scale that is shared is therefore one of density, and ends at another weight in each patch size.
+density. A scale that is shared is therefore one of density, and ends at another weight in each patch size. A similarity
+is the same on a patch of any size, and so is its scale. Principal components are colours by themselves.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,13 +12,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from vit_engine.analysis.comparison import Comparison, Pane, PaneResult
-from vit_engine.analysis.maps.agreement import difference
+from vit_engine.analysis.maps.agreement import difference, no_difference
 from vit_engine.analysis.maps.mask import contours, mass_mask
 from vit_engine.analysis.methods import RAW, find_method
-from vit_engine.report.colours import Stops, colour_stops, diverging_stops, upper_limit
+from vit_engine.report.colours import Stops, colour_stops, diverging_stops, limits, rgb_stops, upper_limit
 from vit_engine.report.style import Style
 from vit_engine.spec import TokenGrid
-from vit_engine.trace.attention_map import AttentionMap, token_name
+from vit_engine.trace.attention_map import AttentionMap, Quantity, token_name
 
 DECADES = 3  # of a logarithmic scale
 WARNING = "RANDOM WEIGHTS: this model has not been trained"
@@ -59,17 +60,32 @@ class Panel:
     difference: bool = False  # whether the values are differences
     log: bool = False  # whether coloured, low and high are decimal logarithms
     random: bool = False  # whether the model's weights are
+    quantity: Quantity = Quantity.EXTENSIVE  # what the values are
+    fitted_to: str = ""  # of principal components: the panes that they are fitted to, where it is not this one alone
+    note: str = ""  # why it is not drawn as the others are
 
     @property
     def legend(self) -> Legend | None:
         """What its colours stand for, in words; None where there is no map."""
         if self.coloured is None or self.grid is None:
             return None
-        unit = f"{self.unit} of a patch of {self.grid.patch_size} px{', logarithmic' if self.log else ''}"
-        limit, low = (f"{100 * value:.3g} %" for value in (self.limit, 10**self.low if self.log else 0.0))
+        if self.quantity is Quantity.FITTED:
+            fitted = f", fitted to {self.fitted_to}" if self.fitted_to else ""
+            return Legend("first", "second", "third", f"principal component{fitted}", rgb_stops())
+        unit, limit = self.unit, self.written(self.limit)
+        if self.quantity is Quantity.EXTENSIVE:
+            unit = f"{unit} of a patch of {self.grid.patch_size} px{', logarithmic' if self.log else ''}"
         if self.difference:
             return Legend(f"-{limit} or less", "0", f"+{limit} or more", unit, self.stops)
-        return Legend(f"{low} or less" if self.log else "0", "", f"{limit} or more", unit, self.stops)
+        low = f"{self.written(10**self.low if self.log else self.low)} or less"
+        begins = self.log or self.quantity is Quantity.INTENSIVE
+        return Legend(low if begins else "0", "", f"{limit} or more", unit, self.stops)
+
+    def written(self, value: float) -> str:
+        """A value of the colours in words: a share in per cent, any other as finely as the scale's width asks for."""
+        if self.quantity is Quantity.EXTENSIVE:
+            return f"{100 * value:.3g} %"
+        return f"{value:.{2 if self.high - self.low > 0.05 else 4}f}"
 
 
 def common_legend(drawn: Sequence[Panel]) -> Legend | None:
@@ -89,45 +105,79 @@ def title(one: PaneResult) -> str:
 
 
 def roles(panes: Iterable[Pane]) -> str:
-    """What the chosen token is to their methods: "query", "key", or "query or key"."""
-    return " or ".join(dict.fromkeys(find_method(pane.method).role for pane in panes))
+    """What the chosen token is to their methods: "query", "key", or "query or key"; empty where none depends on it."""
+    methods = (find_method(pane.method) for pane in panes)
+    return " or ".join(dict.fromkeys(method.role for method in methods if "query" in method.depends_on))
+
+
+def subjects(panes: Iterable[Pane]) -> str:
+    """What panes show, in words: "attention", "PCA of tokens", "attention and token similarity"."""
+    methods = (find_method(pane.method) for pane in panes)
+    phrases = ("attention" if method.quantity is Quantity.EXTENSIVE else method.phrase for method in methods)
+    *first, last = dict.fromkeys(phrases)
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def caption(comparison: Comparison, style: Style) -> str:
     """What all panes have in common, in words."""
+    panes = [one.pane for one in comparison.results]
     what = {
-        "map": "attention",
+        "map": subjects(panes),
         "difference": f"differences to {comparison.base.name}",
         "mask": f"the patches that hold {100 * comparison.keep:g} % of the attention",
     }[style.show]
     scale = "shared" if style.show == "difference" and style.scale == "log" else style.scale  # differences are never
     point = comparison.point
     query = "the CLS token" if point is None else f"the point at {point[0]:.0%} of the height, {point[1]:.0%} across"
-    role = roles(one.pane for one in comparison.results)
     height, width = comparison.frame
-    return f"{what[0].upper()}{what[1:]} · {role}: {query} · {_SCALES[scale]} · {height} × {width} px"
+    asked = [f"{role}: {query}"] if (role := roles(panes)) else []
+    scales = [] if all(one.pca for one in comparison.results) else [_SCALES[scale]]
+    return " · ".join([f"{what[0].upper()}{what[1:]}", *asked, *scales, f"{height} × {width} px"])
 
 
 def panels(comparison: Comparison, style: Style) -> tuple[Panel, ...]:
     """What is drawn of each pane, in order."""
     if style.show == "difference":
         return _differences(comparison, style)
-    results, keep = comparison.results, comparison.keep
-    limits = _limits(results, style)
-    return tuple(_map_panel(one, limit, keep, style) for one, limit in zip(results, limits, strict=True))
+    return tuple(_own_maps(comparison, comparison.results, style).values())
 
 
-def _limits(shown: Sequence[PaneResult], style: Style) -> list[float]:
-    """The weight at which each pane's colours end."""
-    if style.scale == "own":
-        return [upper_limit(one.map.values, style.clip) for one in shown]
-    densities = [one.map.values.ravel() * one.map.grid.patches for one in shown]
-    limit = upper_limit(np.concatenate(densities), style.clip)
-    return [limit / one.map.grid.patches for one in shown]
+def _own_maps(comparison: Comparison, results: Sequence[PaneResult], style: Style) -> dict[str, Panel]:
+    """Maps as they are, by the pane's name; scales are shared by what can be: weights, and similarities."""
+    shared, drawn = _ends(results, style), {}
+    for one in results:
+        low, high = shared[one.map.quantity] if style.scale != "own" else _ends([one], style)[one.map.quantity]
+        if one.pca is not None:
+            drawn[one.name] = _pca_panel(one, comparison, style)
+        elif one.map.quantity is Quantity.EXTENSIVE:
+            drawn[one.name] = _attention_panel(one, high / one.map.grid.patches, comparison.keep, style)
+        else:
+            panel = _panel(one, one.map, low, high, colour_stops(style.colours))
+            drawn[one.name] = replace(panel, note=_not_drawn(style, "similarities"))
+    return drawn
 
 
-def _panel(one: PaneResult, shown: AttentionMap, limit: float, stops: Stops) -> Panel:
-    """A pane with this map, from 0 to a limit."""
+def _ends(shown: Sequence[PaneResult], style: Style) -> dict[Quantity, tuple[float, float]]:
+    """Where colours begin and end, for each kind of map: of attention as density, from 0."""
+    kinds: dict[Quantity, list[np.ndarray]] = {}
+    for one in shown:
+        kinds.setdefault(one.map.quantity, []).append(one.map.values.ravel() * _density(one.map))
+    together = {kind: np.concatenate(values) for kind, values in kinds.items()}
+    return {
+        kind: (0.0, upper_limit(values, style.clip)) if kind is Quantity.EXTENSIVE else limits(values, style.clip)
+        for kind, values in together.items()
+    }
+
+
+def _not_drawn(style: Style, values: str) -> str:
+    """Why a map of tokens is drawn as it is, whatever the view; empty where all maps are."""
+    if style.show == "mask":
+        return f"no mask: {values} have no mass"
+    return f"{values} have no logarithmic scale" if style.scale == "log" and style.show == "map" else ""
+
+
+def _panel(one: PaneResult, shown: AttentionMap, low: float, high: float, stops: Stops) -> Panel:
+    """A pane with this map, between two limits."""
     return Panel(
         one.name,
         title(one),
@@ -136,18 +186,20 @@ def _panel(one: PaneResult, shown: AttentionMap, limit: float, stops: Stops) -> 
         patches=one.trace.grid,
         values=shown.values,
         coloured=shown.values,
-        high=limit,
-        limit=limit,
+        low=low,
+        high=high,
+        limit=high,
         unit=shown.unit,
+        quantity=shown.quantity,
         patch=None if isinstance(one.query, str) else one.query,
         stops=stops,
         random=one.trace.random,
     )
 
 
-def _map_panel(one: PaneResult, limit: float, keep: float, style: Style) -> Panel:
+def _attention_panel(one: PaneResult, limit: float, keep: float, style: Style) -> Panel:
     coloured = values = one.map.values
-    panel = _panel(one, one.map, limit, colour_stops(style.colours))
+    panel = _panel(one, one.map, 0.0, limit, colour_stops(style.colours))
     if style.scale == "log":
         high = float(np.log10(limit))
         coloured = np.log10(np.maximum(values, 10 ** (high - DECADES))).astype(np.float32)
@@ -160,24 +212,59 @@ def _map_panel(one: PaneResult, limit: float, keep: float, style: Style) -> Pane
     return panel
 
 
+def _pca_panel(one: PaneResult, comparison: Comparison, style: Style) -> Panel:
+    """The colours of all three components over a picture without its own; hover tells the first one."""
+    assert one.pca is not None
+    rgba = np.concatenate([one.pca.rgb, np.ones((*one.map.grid.shape, 1), np.float32)], axis=-1)
+    panel = _panel(one, one.map, *limits(one.map.values, style.clip), colour_stops(style.colours))
+    return replace(
+        panel,
+        pixels=grey(one.pixels),
+        image=np.round(255 * rgba).astype(np.uint8),
+        fitted_to=_fitted_to(one, comparison),
+        note=_not_drawn(replace(style, scale="own"), "principal components"),
+    )
+
+
+def _fitted_to(one: PaneResult, comparison: Comparison) -> str:
+    """The panes whose components are on the same axes: "A, B, D together"; empty for one layer alone."""
+    alike = [each for each in comparison.results if each.pca is not None and each.pane.model == one.pane.model]
+    several = len({each.pane.layer for each in alike}) > 1
+    return f"{', '.join(each.name for each in alike)} together" if several else ""
+
+
 def _differences(comparison: Comparison, style: Style) -> tuple[Panel, ...]:
-    """The reference's map, and beside it each other pane's difference to it, the scale centred on zero."""
+    """The reference's map, and beside it each other pane's difference to it, the scale centred on zero.
+
+    A pane that cannot be subtracted shows its own map, and says why.
+    """
     base = comparison.base
-    others = {one.name: difference(one.map, base.map) for one in comparison.results if one is not base}
-    ends = {name: upper_limit(np.abs(found.values) * found.grid.patches, style.clip) for name, found in others.items()}
+    others = [one for one in comparison.results if one is not base]
+    problems = {one.name: problem for one in others if (problem := no_difference(one.map, base.map))}
+    found = {one.name: difference(one.map, base.map) for one in others if one.name not in problems}
+    ends = {name: upper_limit(np.abs(each.values) * _density(each), style.clip) for name, each in found.items()}
     if style.scale != "own" and ends:
         ends = dict.fromkeys(ends, max(ends.values()))
-    reference = _panel(base, base.map, upper_limit(base.map.values, style.clip), colour_stops(style.colours))
-    return tuple(
-        reference if one is base else _difference_panel(one, others[one.name], ends[one.name])
-        for one in comparison.results
-    )
+    drawn = _own_maps(comparison, [base], replace(style, scale="own"))
+    linear = replace(style, scale="shared") if style.scale == "log" else style
+    for name, panel in _own_maps(comparison, [one for one in others if one.name in problems], linear).items():
+        drawn[name] = replace(panel, note=f"no difference to {base.name}: {problems[name]}")
+    for one in others:
+        if one.name in found:
+            drawn[one.name] = _difference_panel(one, found[one.name], ends[one.name])
+    return tuple(drawn[one.name] for one in comparison.results)
+
+
+def _density(shown: AttentionMap) -> int:
+    """What makes a map's values comparable across patch sizes."""
+    return shown.grid.patches if shown.quantity is Quantity.EXTENSIVE else 1
 
 
 def _difference_panel(one: PaneResult, found: AttentionMap, end: float) -> Panel:
     """end: of the scale, as density."""
-    limit = end / found.grid.patches
-    return replace(_panel(one, found, limit, diverging_stops()), low=-limit, difference=True, pixels=grey(one.pixels))
+    limit = end / _density(found)
+    panel = _panel(one, found, -limit, limit, diverging_stops())
+    return replace(panel, difference=True, pixels=grey(one.pixels))
 
 
 def grey(pixels: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from vit_engine.analysis.maps.agreement import map_entropy
 from vit_engine.analysis.maps.resampling import centre_of_mass
 from vit_engine.report.style import Style, Zoom
 from vit_engine.report.versions import versions
-from vit_engine.trace.attention_map import AttentionMap
+from vit_engine.trace.attention_map import AttentionMap, Quantity
 
 FORMAT, VERSION = "vit-comparison", 1
 _OF_WEIGHTS = ("container", "format", "part", "sha256", "heads_from", "assumed")  # from the report of loading them
@@ -55,7 +55,7 @@ def record(
         "versions": versions(),
         "device": device_of(shown[0]),
         "numbers": {
-            "maps": [{"pane": one.name, **map_numbers(one.map)} for one in shown],
+            "maps": [pane_numbers(one) for one in shown],
             "agreement": rows_of(tables["agreement.csv"]),
             "side_by_side": rows_of(tables["side_by_side.csv"]),
         },
@@ -97,9 +97,21 @@ def device_of(one: PaneResult) -> str:
     return str(next(iter(one.trace.layers.values())).queries.device)
 
 
+def pane_numbers(one: PaneResult) -> dict[str, Any]:
+    """map_numbers() by the pane's name; of principal components, also the share of the variance that all explain."""
+    explained = {} if one.pca is None else {"explained": _number(float(sum(one.pca.explained)))}
+    return {"pane": one.name, **map_numbers(one.map), **explained}
+
+
 def map_numbers(shown: AttentionMap) -> dict[str, Any]:
-    """A map in a few numbers: its sum and maximum, its entropy over the patches, its centre of mass."""
+    """A map in a few numbers: its sum and maximum, its entropy over the patches, its centre of mass.
+
+    Of one that has no mass, its mean, minimum and maximum.
+    """
     values = shown.values.astype(np.float64)
+    if shown.quantity is not Quantity.EXTENSIVE:
+        plain = {"mean": float(values.mean()), "minimum": float(values.min()), "maximum": float(values.max())}
+        return {name: _number(value) for name, value in plain.items()}
     y, x = centre_of_mass(shown)
     numbers = {"sum": float(values.sum()), "maximum": float(values.max()), "entropy_bits": map_entropy(shown)[0]}
     return {name: _number(value) for name, value in {**numbers, "centre_y_px": y, "centre_x_px": x}.items()}

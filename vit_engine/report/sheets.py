@@ -121,7 +121,8 @@ class Layout:
 
     def title(self, x: int, y: int, panel: Panel) -> int:
         """A pane's letter in a box, if it has one, and lines beside it."""
-        lines = [(panel.title, INK), *([(WARNING, ALARM)] if panel.random else [])]
+        further = ((panel.note, QUIET), (WARNING if panel.random else "", ALARM))
+        lines = [(panel.title, INK), *(line for line in further if line[0])]
         if not panel.name:
             return self.text(x, y, lines, self.width)
         self.sheet.box(x, y, width=BADGE, height=BADGE, fill=ACCENT, rounding=8)
@@ -151,5 +152,4 @@ class Layout:
         ends = ((legend.low, 0.0, "left"), (legend.middle, 0.5, "center"), (legend.high, 1.0, "right"))
         for text, place, align in ends:
             self.sheet.write(x + place * width, below, text, ink=INK, align=align)
-        self.sheet.write(x, below + LINE, legend.unit, ink=QUIET)
-        return y + STRIP + 2 * LINE
+        return self.text(x, y + STRIP + LINE, [(legend.unit, QUIET)], width)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from numbers import Integral
 
 import numpy as np
@@ -15,17 +16,26 @@ REDUCTIONS: dict[str, Callable[..., Tensor]] = {"mean": Tensor.mean, "max": Tens
 WEIGHT = "attention weight"
 
 
+class Quantity(Enum):
+    """What a map's values are, which says how they go to other patch sizes and what two maps compare by."""
+
+    EXTENSIVE = "extensive"  # of the whole patch, as attention weights: half a patch has half of it
+    INTENSIVE = "intensive"  # the same in each part of the patch, as a similarity: it has no mass
+    FITTED = "fitted"  # along an axis that is fitted to the map itself, as a principal component: compares with nothing
+
+
 @dataclass(frozen=True)
 class AttentionMap:
     """One value a patch.
 
-    values: float32 (rows, cols). label: what is shown, in words. unit: of the values.
+    values: float32 (rows, cols). label: what is shown, in words. unit: of the values. quantity: what they are.
     """
 
     values: np.ndarray
     grid: TokenGrid
     label: str
     unit: str = WEIGHT
+    quantity: Quantity = Quantity.EXTENSIVE
 
     def __post_init__(self) -> None:
         shape, dtype = self.values.shape, self.values.dtype

@@ -11,7 +11,7 @@ from vit_engine.analysis.comparison import MAX_PANES, Pane
 SPECS = {spec.name: spec for spec in ve.list_models()}
 ALWAYS = {name for name, spec in SPECS.items() if spec.family in {"demo", "random"}}
 ALL = set(SPECS)
-ORDER = ["training", "patches", "last", "layers", "random", "supervision", "heads"]
+ORDER = ["training", "patches", "last", "layers", "random", "supervision", "heads", "tokens"]
 
 
 def preset(name: str, base: str, ready: Collection[str] = ALWAYS) -> Preset:
@@ -34,6 +34,7 @@ def panes(name: str, base: str, ready: Collection[str] = ALWAYS) -> list[str]:
         ("random", ["demo_vit_p8:3:2", "random_demo_vit_p8:3:2"]),
         ("supervision", []),
         ("heads", ["demo_vit_p8:3:0", "demo_vit_p8:3:1", "demo_vit_p8:3:2", "demo_vit_p8:3:3"]),
+        ("tokens", [f"demo_vit_p8:{layer}:mean:pca" for layer in (0, 2, 3, 5)]),
     ],
 )
 def test_what_there_is_from_a_demo_model(name: str, expected: list[str]) -> None:
@@ -56,6 +57,8 @@ def test_what_there_is_from_a_demo_model(name: str, expected: list[str]) -> None
         ("random", "dinov2_vits14:1:mean", ["dinov2_vits14:1:mean", "random_dinov2_vits14:1:mean"]),
         ("training", f"{REAL}:10:4", [f"{REAL}:10:mean", "demo_vit_p16:5:mean", "random_dinov2_vits14:10:mean"]),
         ("training", "demo_vit_p8:5:max", [f"{REAL}:11:mean", "demo_vit_p16:5:mean", "random_dinov2_vits14:11:mean"]),
+        ("tokens", "dino_vits8:4:max", [f"dino_vits8:{layer}:mean:pca" for layer in (2, 5, 8, 11)]),
+        ("heads", "demo_vit_p8:2:mean:pca", [f"demo_vit_p8:2:{head}" for head in range(4)]),  # which pca has none of
         ("heads", "dino_vitb8:1:max", [f"dino_vitb8:1:{head}" for head in range(MAX_PANES)]),
     ],
 )

@@ -21,7 +21,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard import keys
 from dashboard.testing import APP, TIMEOUT, clear_caches, open_app
-from vit_engine.analysis.methods import METHODS
+from vit_engine.analysis.methods import METHODS, TOKEN_METHODS
 
 TABLE = Path(__file__).with_name("links.json")
 COMMAND = "python -m tests.dashboard.recorded"
@@ -132,7 +132,7 @@ def opened(page: str, link: str, other: AppTest) -> AppTest:
 
 def read(at: AppTest) -> Record:
     """What a link did: the whole state, what was told above the page, and the address."""
-    offered = ", ".join(method.name for method in METHODS)  # of which some came after the links
+    offered = ", ".join(method.name for method in (*METHODS, *TOKEN_METHODS))  # of which some came after the links
     texts = [
         warning.value.replace("\\", "").replace(f"There are: {offered}.", "There are: raw.") for warning in at.warning
     ]

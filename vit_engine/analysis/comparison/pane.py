@@ -1,12 +1,13 @@
 """A pane: what one of several maps is of, and how it is written in links and on the command line."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from vit_engine.analysis import methods
 from vit_engine.analysis.methods import RAW
 from vit_engine.errors import SpecError
-from vit_engine.spec import Query, TokenGrid
+from vit_engine.spec import ModelSpec, Query, TokenGrid
 from vit_engine.trace import REDUCTIONS
 
 MAX_PANES = 8
@@ -28,7 +29,7 @@ class Pane:
     model: str  # a model's name, or a checkpoint's
     layer: int = -1  # from 0; negative from the last
     head: int | str = "mean"  # a number from 0, or "mean", "max", "min" over heads
-    method: str = RAW  # a name in METHODS
+    method: str = RAW  # a name in METHODS or TOKEN_METHODS
     query: str | Point = "shared"  # with all panes; or "cls"; or a point of its own, rounded as it is written
 
     def __post_init__(self) -> None:
@@ -78,7 +79,7 @@ class Pane:
 def _read(text: str) -> re.Match[str] | None:
     """The reading with the longest name of a model: with a head if there is one, else without, else misspelt."""
     head = rf":(?P<head>{'|'.join(REDUCTIONS)}|[0-9]{{1,9}})"
-    method = "|".join(re.escape(method.name) for method in methods.METHODS)
+    method = "|".join(re.escape(method.name) for method in (*methods.METHODS, *methods.TOKEN_METHODS))
     rest = rf"(?::(?P<method>{method}))?(?::(?P<query>{'|'.join(FIXED_QUERIES)}|{_NUMBER},{_NUMBER}))?"
     layer = rf"(?P<model>.+){_LAYER}"
     patterns = (f"{layer}{head}{rest}", f"{layer}(?:{head})?{rest}", _MISSPELT)
@@ -96,6 +97,15 @@ def _checked(query: str | Point) -> str | Point:
         raise SpecError(f"a pane's point must be two fractions 0..1 of height and width; got {query}.")
     y, x = (round(float(part), DECIMALS) + 0.0 for part in query)  # + 0.0: there is no point −0
     return y, x
+
+
+def pca_layers(panes: Iterable[Pane], spec: ModelSpec) -> tuple[int, ...]:
+    """The layers that these panes, of one model, show by principal components: all are fitted together, in order.
+
+    SpecError for a layer that the model does not have.
+    """
+    layers = (pane.layer for pane in panes if methods.find_method(pane.method).pca is not None)
+    return tuple(dict.fromkeys(map(spec.layer_number, layers)))
 
 
 def letter(number: int) -> str:

@@ -1,6 +1,8 @@
 """What the panes of a comparison show."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -8,6 +10,7 @@ from vit_engine.analysis.comparison.pane import MAX_PANES, Pane, Point, letter, 
 from vit_engine.analysis.maps.mask import check_share
 from vit_engine.analysis.methods import find_method
 from vit_engine.analysis.run import Run, Traced
+from vit_engine.analysis.tokens.pca import PcaMap
 from vit_engine.errors import SpecError
 from vit_engine.spec import Query
 from vit_engine.trace import AttentionTrace
@@ -27,6 +30,7 @@ class PaneResult:
     pixels: np.ndarray  # uint8 (height, width, 3), as the model saw them
     report: LoadReport  # where the model's weights are from
     heads: np.ndarray  # what the map is made of, as an Attribution has it
+    pca: PcaMap | None = None  # its principal components and their colours, of a pane that shows these
 
     def __post_init__(self) -> None:
         grid = self.trace.grid
@@ -76,10 +80,15 @@ def evaluate_pane(
     *,
     frame: tuple[int, int],
     point: Point | None,
+    fitted_to: Sequence[int] = (),
 ) -> PaneResult:
-    """The pane of this number with its map; SpecError for a layer or a head that the model does not have."""
+    """The pane of this number with its map; SpecError for a layer or a head that the model does not have.
+
+    fitted_to: pca_layers() of the panes of its model.
+    """
     run = Run.of(run)
     pane = replace(pane, layer=run.trace.spec.layer_number(pane.layer))
     query = query_patch(pane.query, point, run.trace.grid, frame)
-    found = find_method(pane.method).attribute(run, layer=pane.layer, head=pane.head, query=query)
-    return PaneResult(letter(number), pane, run.trace, query, found.map, pixels, report, found.heads)
+    choices: dict[str, Any] = {"layer": pane.layer, "head": pane.head, "query": query, "fitted_to": fitted_to}
+    found = find_method(pane.method).attribute(run, **choices)
+    return PaneResult(letter(number), pane, run.trace, query, found.map, pixels, report, found.heads, found.pca)

@@ -13,11 +13,36 @@ from vit_engine.trace.statistics import STATISTICS, Column
 AGREEMENT_COLUMNS: tuple[Column, ...] = (
     Column("first", "pane", "", "The pane that the other is compared with."),
     Column("second", "pane", "", "The other pane."),
-    Column("pearson", "Pearson", "−1..1", "Linear correlation of the two maps, patch by patch: 1 is the same pattern."),
-    Column("spearman", "Spearman", "−1..1", "Correlation of the patches' ranks: 1 is the same order, at any contrast."),
-    Column("jsd_bits", "JSD", "bits", "Jensen-Shannon divergence: 0 is the same distribution, 1 nothing in common."),
-    Column("iou", "IoU", "0..1", "Overlap of the patches that hold most of each map's mass: intersection over union."),
-    Column("shift_px", "centre shift", "px", "How far apart the two maps' centres of mass lie, in the scaled picture."),
+    Column(
+        "pearson",
+        "Pearson",
+        "−1..1",
+        "Linear correlation of two maps, patch by patch: 1 is the same pattern; not of PCA.",
+    ),
+    Column(
+        "spearman",
+        "Spearman",
+        "−1..1",
+        "Correlation of the patches' ranks: 1 is the same order, at any contrast; not of PCA.",
+    ),
+    Column(
+        "jsd_bits",
+        "JSD",
+        "bits",
+        "Jensen-Shannon divergence: 0 is the same distribution, 1 nothing in common; of attention only.",
+    ),
+    Column(
+        "iou",
+        "IoU",
+        "0..1",
+        "Overlap of the patches that hold most of each map's mass: intersection over union; of attention only.",
+    ),
+    Column(
+        "shift_px",
+        "centre shift",
+        "px",
+        "How far apart the two maps' centres of mass lie, in the scaled picture; of attention only.",
+    ),
 )
 
 

@@ -1,4 +1,9 @@
-"""Maps in numbers: how spread out one is, how much two agree, and where they differ."""
+"""Maps in numbers: how spread out one is, how much two agree, and where they differ.
+
+What two maps compare by follows from their Quantity and their sign. Shares of attention are distributions: all numbers
+apply. Of a map that is none, an intensive one or one with values below 0, there are correlations alone. A fitted map
+compares with nothing.
+"""
 
 import math
 from dataclasses import dataclass
@@ -10,7 +15,7 @@ from vit_engine.analysis.maps.mask import check_share, mass_mask
 from vit_engine.analysis.maps.resampling import centre_of_mass, common_grid, resample
 from vit_engine.errors import SpecError
 from vit_engine.spec import TokenGrid
-from vit_engine.trace.attention_map import AttentionMap
+from vit_engine.trace.attention_map import AttentionMap, Quantity
 
 # As a share of what is rounded. What resampling leaves of equal values is equal; float32 has no finer differences.
 _ROUNDING = 1e-12
@@ -18,9 +23,10 @@ _ROUNDING = 1e-12
 
 @dataclass(frozen=True)
 class Agreement:
-    """How much two maps agree, on their common grid, each normalised to sum 1 over the patches.
+    """How much two maps agree, on their common grid, distributions normalised to sum 1 over the patches.
 
-    pearson, spearman: −1..1, over the patches that both pictures cover wholly; NaN where a map is even there.
+    pearson, spearman: −1..1, over the patches that both pictures cover wholly; NaN where a map is even there, and where
+    one is fitted to itself. The others are of distributions: NaN where a map is intensive or has values below 0.
     jsd_bits: Jensen-Shannon divergence in bits, 0 (the same) to 1 (nothing in common). iou: intersection over union, by
     area, of each map's own patches that hold the share `keep` of its mass, 0..1; NaN where both keep nothing. shift_px:
     between the centres of mass, in pixels. All are NaN where a map has no mass, or values that are not finite.
@@ -37,8 +43,11 @@ class Agreement:
 def map_entropy(shown: AttentionMap) -> tuple[float, float]:
     """Entropy of a map, normalised to sum 1 over the patches: in bits, and divided by the largest possible, 0..1.
 
-    NaNs where the map has no mass, or a value below 0 or that is not finite; 0 and 0 for a single patch.
+    NaNs where the map has no mass, or a value below 0 or that is not finite; 0 and 0 for a single patch. NaNs also of a
+    map that is not extensive.
     """
+    if shown.quantity is not Quantity.EXTENSIVE:
+        return math.nan, math.nan
     values = shown.values.astype(np.float64).ravel()
     total = values.sum()
     if not (np.isfinite(total) and total > 0 and values.min() >= 0):
@@ -51,22 +60,23 @@ def map_entropy(shown: AttentionMap) -> tuple[float, float]:
 def agreement(first: AttentionMap, second: AttentionMap, *, keep: float = 0.6) -> Agreement:
     """How much two maps of one picture agree, whatever their patch sizes. Symmetric.
 
-    keep: the share of the mass, 0..1, whose patches are compared as masks. SpecError for another share, and
-    for a map with negative values.
+    keep: the share of the mass, 0..1, whose patches are compared as masks. SpecError for another share.
     """
     check_share(keep)
     grid = common_grid(first.grid, second.grid)
-    p, q = _distribution(first, grid), _distribution(second, grid)
-    if np.isnan(p).any() or np.isnan(q).any():
+    p, q = _resampled(first, grid), _resampled(second, grid)
+    if Quantity.FITTED in (first.quantity, second.quantity) or not (_usable(p) and _usable(q)):
         return Agreement(math.nan, math.nan, math.nan, math.nan, math.nan, keep)
     # Crops differ: in the strip that only one map has, correlations would find the same dark edge in any two maps.
     rows = min(first.grid.height, second.grid.height) // grid.patch_size
     cols = min(first.grid.width, second.grid.width) // grid.patch_size
     both = slice(rows), slice(cols)
+    correlations = _correlation(p[both], q[both]), _correlation(_ranks(p[both]), _ranks(q[both]))
+    if not (_is_distribution(first) and _is_distribution(second)):
+        return Agreement(*correlations, math.nan, math.nan, math.nan, keep)
     (y, x), (other_y, other_x) = centre_of_mass(first), centre_of_mass(second)
     return Agreement(
-        pearson=_correlation(p[both], q[both]),
-        spearman=_correlation(_ranks(p[both]), _ranks(q[both])),
+        *correlations,
         jsd_bits=jensen_shannon_bits(p, q),
         iou=_overlap(_kept_areas(first, grid, keep), _kept_areas(second, grid, keep)),
         shift_px=math.hypot(y - other_y, x - other_x),
@@ -75,29 +85,59 @@ def agreement(first: AttentionMap, second: AttentionMap, *, keep: float = 0.6) -
 
 
 def difference(shown: AttentionMap, reference: AttentionMap) -> AttentionMap:
-    """Where a map has more mass than the reference, and where less: on the common grid, its sum is 0.
+    """Where a map has more than the reference, and where less, on their common grid.
 
-    Each is normalised to sum 1 over the patches first, so a value is a difference of shares, −1..1. All are
-    NaN where either has no mass, or values that are not finite. SpecError for negative values.
+    Distributions are normalised to sum 1 over the patches first, so a value is a difference of shares, −1..1, and their
+    sum is 0; all are NaN where either has no mass, or values that are not finite. Of intensive maps of one unit it is
+    the plain difference, NaN where only one has patches. SpecError for other maps, as no_difference() has it.
     """
+    if problem := no_difference(shown, reference):
+        raise SpecError(f"{shown.label!r} and {reference.label!r} have no difference: {problem}.")
     grid = common_grid(shown.grid, reference.grid)
-    values = _distribution(shown, grid) - _distribution(reference, grid)
-    label = f"{shown.label} − {reference.label}"
-    return AttentionMap(values.astype(np.float32), grid, label, "difference of shares")
+    values = _resampled(shown, grid) - _resampled(reference, grid)
+    shares = shown.quantity is Quantity.EXTENSIVE
+    unit = "difference of shares" if shares else f"difference of {shown.unit}"
+    return AttentionMap(values.astype(np.float32), grid, f"{shown.label} − {reference.label}", unit, shown.quantity)
 
 
-def _distribution(shown: AttentionMap, grid: TokenGrid) -> np.ndarray:
-    """A map on a grid, normalised to sum 1: float64; all NaN where it has no mass, or values that are not finite."""
+def no_difference(shown: AttentionMap, reference: AttentionMap) -> str:
+    """Why two maps cannot be subtracted, in few words; empty where they can."""
+    pair = shown, reference
+    if any(one.quantity is Quantity.FITTED for one in pair):
+        return "principal components are along axes of their own"
+    if shown.quantity is not reference.quantity or (
+        shown.quantity is Quantity.INTENSIVE and shown.unit != reference.unit
+    ):
+        return f"{shown.unit} and {reference.unit} are different quantities"
+    if shown.quantity is Quantity.EXTENSIVE and any((one.values < 0).any() for one in pair):
+        return "maps are subtracted as distributions, which have no values below 0"
+    return ""
+
+
+def _is_distribution(shown: AttentionMap) -> bool:
+    return shown.quantity is Quantity.EXTENSIVE and not (shown.values < 0).any()
+
+
+def _usable(values: np.ndarray) -> bool:
+    """Whether a resampled map has any numbers."""
+    return not np.isnan(values).all()
+
+
+def _resampled(shown: AttentionMap, grid: TokenGrid) -> np.ndarray:
+    """A map on a grid: float64. All NaN where a value is not finite, or where a distribution has no mass.
+
+    Of an extensive map mass is shared out by area: normalised to sum 1, or, with values below 0, as it is. Of any other
+    each value is the mean over the area that has patches; NaN where none has.
+    """
     values = shown.values.astype(np.float64)
-    if (values < 0).any():
-        raise SpecError(
-            f"maps are compared as distributions, which have no values below 0; {shown.label!r} has "
-            f"{np.nanmin(values):.3g}. Compare maps of attention, not differences."
-        )
-    total = values.sum()
-    if not 0 < total < math.inf:
+    total = values.sum() if _is_distribution(shown) else 1.0
+    if not (np.isfinite(values).all() and 0 < total < math.inf):
         return np.full(grid.shape, math.nan)
-    return resample(values / total, shown.grid, grid)
+    if shown.quantity is Quantity.EXTENSIVE:
+        return resample(values / total, shown.grid, grid)
+    covered = resample(np.ones(shown.grid.shape), shown.grid, grid)
+    summed = resample(values, shown.grid, grid)
+    return np.divide(summed, covered, out=np.full(grid.shape, math.nan), where=covered > _ROUNDING)
 
 
 def _correlation(p: np.ndarray, q: np.ndarray) -> float:
@@ -117,7 +157,7 @@ def _ranks(p: np.ndarray) -> np.ndarray:
     """Ranks in one axis, from 1, equals sharing the mean of theirs; what differs by a rounding is equal."""
     order = np.argsort(p, axis=None)
     ascending = p.ravel()[order]
-    steps = np.diff(ascending) > _ROUNDING * ascending[1:]
+    steps = np.diff(ascending) > _ROUNDING * np.abs(ascending[1:])
     group = np.concatenate([[0], np.cumsum(steps)])
     sizes = np.bincount(group)
     ranks = np.empty(p.size)

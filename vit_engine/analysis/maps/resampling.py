@@ -10,7 +10,7 @@ import numpy as np
 
 from vit_engine.errors import SpecError
 from vit_engine.spec import TokenGrid
-from vit_engine.trace.attention_map import AttentionMap
+from vit_engine.trace.attention_map import AttentionMap, Quantity
 
 
 def common_grid(*grids: TokenGrid) -> TokenGrid:
@@ -48,7 +48,12 @@ def _shares(count: int, size: int, onto_count: int, onto_size: int) -> np.ndarra
 
 
 def centre_of_mass(shown: AttentionMap) -> tuple[float, float]:
-    """The mean position (y, x) of a map's mass in pixels from the top left; NaNs without mass or finite values."""
+    """The mean position (y, x) of a map's mass in pixels from the top left.
+
+    NaNs without mass or finite values, and of a map that is not extensive, which has no mass.
+    """
+    if shown.quantity is not Quantity.EXTENSIVE:
+        return math.nan, math.nan
     values, size = shown.values.astype(np.float64), shown.grid.patch_size
     total = values.sum()
     if not 0 < total < math.inf:

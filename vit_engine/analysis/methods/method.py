@@ -1,6 +1,6 @@
 """What a method says of itself, and how it is asked: all that a method's own file need not say."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal
@@ -8,9 +8,10 @@ from typing import Any, Literal
 import numpy as np
 
 from vit_engine.analysis.run import Run, Traced
+from vit_engine.analysis.tokens.pca import PcaMap
 from vit_engine.errors import SpecError
 from vit_engine.spec import Query
-from vit_engine.trace.attention_map import WEIGHT, AttentionMap, reduce_heads, token_name
+from vit_engine.trace.attention_map import WEIGHT, AttentionMap, Quantity, reduce_heads, token_name
 
 RAW = "raw"  # the method where none is named
 Target = int  # whose evidence is asked for: a class, by its place in ModelSpec.class_names
@@ -22,6 +23,7 @@ class Needs(Enum):
     """What a method must have. Each has what those above it have."""
 
     TRACE = "a trace"
+    TOKENS = "a trace and what its tokens carry"  # which a run makes itself of its model and the prepared picture
     MODEL = "a trace, its model and the prepared picture"
     GRADIENTS = "a trace, its model, in float32 or wider, and the prepared picture"  # half precision loses gradients
 
@@ -32,16 +34,17 @@ class Attribution:
 
     heads: np.ndarray  # float32 (heads, rows, cols), or (1, rows, cols) of a method that does not depend on the head
     map: AttentionMap  # of the head, or of all heads reduced to one
+    pca: PcaMap | None = None  # of a method whose maps have colours of their own
 
 
 @dataclass(frozen=True)
 class Method:
     """A way from a run to a map.
 
-    compute(run, …) and shares(run, …) get what the method depends on of layer (its number), query and target, by
-    keyword. compute returns the maps of all heads, float32 (heads, rows, cols), or (1, rows, cols) where nothing
-    depends on the head; shares how each of them is shared out among the patches, float64 (heads, patches), rows that
-    sum to 1.
+    compute(run, …), shares(run, …) and pca(run, …) get what the method depends on of layer (its number), query, target
+    and fitted_to, by keyword. compute returns the maps of all heads, float32 (heads, rows, cols), or (1, rows, cols)
+    where nothing depends on the head; shares how each of them is shared out among the patches, float64 (heads,
+    patches), rows that sum to 1.
     """
 
     name: str  # in links, panes and on the command line
@@ -53,9 +56,11 @@ class Method:
     unit: str = WEIGHT  # of the values
     needs: Needs = Needs.TRACE
     signed: bool = False  # whether values may be negative
-    depends_on: frozenset[str] = PER_HEAD | {"query"}  # of "layer", "head", "query", "target"
+    depends_on: frozenset[str] = PER_HEAD | {"query"}  # of "layer", "head", "query", "target", "fitted_to"
     role: Literal["query", "key"] = "query"  # what the chosen token is
     shares: Compute | None = None  # where float32 maps are too coarse for it; None normalises the maps
+    quantity: Quantity = Quantity.EXTENSIVE  # what the values are
+    pca: Callable[..., PcaMap] | None = None  # of a method whose map is a principal component: all three, with colours
 
     def attribute(
         self,
@@ -65,19 +70,23 @@ class Method:
         head: int | str = "mean",
         query: Query = "cls",
         target: Target | None = None,
+        fitted_to: Sequence[int] = (),
     ) -> Attribution:
         """The maps of all heads, and the one that is asked for; what the method does not depend on changes nothing.
 
         run: or a trace alone. layer: from 0, negative from the last. head: a number from 0, or "mean", "max", "min"
-        over heads, patch by patch. query: "cls" or a patch (row, col). target: None is the likeliest class. Raises
-        SpecError for a layer, head or query that is not here, and where the method needs more than the run has.
+        over heads, patch by patch. query: "cls" or a patch (row, col). target: None is the likeliest class. fitted_to:
+        layers, counted from 0, that share the axes of principal components; none is the layer alone. Raises SpecError
+        for a layer, head or query that is not here, and where the method needs more than the run has.
         """
         run = self._able(Run.of(run))
         number = run.trace.spec.layer_number(layer)
-        heads = self.compute(run, **self._chosen(layer=number, query=query, target=target))
+        chosen = self._chosen(layer=number, query=query, target=target, fitted_to=fitted_to)
+        heads, pca = self.compute(run, **chosen), self.pca and self.pca(run, **chosen)
         one = reduce_heads(heads, head, run.trace.spec) if "head" in self.depends_on else heads[0]
         said = self._chosen(layer=number, head=head, query=query, target=target)
-        return Attribution(heads, AttentionMap(one, run.trace.grid, self._label(said), self.unit))
+        shown = AttentionMap(one, run.trace.grid, self._label(said), self.unit, self.quantity)
+        return Attribution(heads, shown, pca)
 
     def by_layer(
         self, run: Traced, *, head: int | str = "mean", query: Query = "cls", target: Target | None = None
@@ -107,12 +116,20 @@ class Method:
         """Whether there is a map of each head of each layer, so that heads can be compared."""
         return self.depends_on >= PER_HEAD
 
+    @property
+    def phrase(self) -> str:
+        """The title within a sentence: "column attention", "PCA of tokens"."""
+        return self.title.lower() if self.title[1:2].islower() else self.title
+
     def _able(self, run: Run) -> Run:
         """The run, if it has what the method needs: the one place where that is refused."""
-        if self.needs is not Needs.TRACE and (run.loaded is None or run.prepared is None):
+        whole = run.loaded is not None and run.prepared is not None
+        enough = whole or self.needs is Needs.TRACE or (self.needs is Needs.TOKENS and run.features is not None)
+        if not enough:
+            features = " or Run(trace, features=…)" if self.needs is Needs.TOKENS else ""
             raise SpecError(
                 f"the method {self.name!r} needs {self.needs.value}; got a trace alone. "
-                "Pass Run(trace, loaded, prepared)."
+                f"Pass Run(trace, loaded, prepared){features}."
             )
         if self.needs is Needs.GRADIENTS and run.loaded is not None and run.loaded.dtype.itemsize < 4:
             raise SpecError(f"the method {self.name!r} needs {self.needs.value}; got {run.loaded.dtype}.")
@@ -124,7 +141,7 @@ class Method:
 
     def _label(self, chosen: dict[str, Any]) -> str:
         """ "column attention · layer 3 · head mean · key CLS"; raw attention, the usual method, goes without saying."""
-        parts = [] if self.name == RAW else [self.title.lower()]
+        parts = [] if self.name == RAW else [self.phrase]
         for name, what in chosen.items():
             parts.append(f"{self.role} {token_name(what)}" if name == "query" else f"{name} {what}")
         return " · ".join(parts)

@@ -6,7 +6,7 @@ import numpy as np
 
 from vit_engine.errors import SpecError
 from vit_engine.spec import Query, TokenGrid
-from vit_engine.trace.attention_map import AttentionMap, token_name
+from vit_engine.trace.attention_map import AttentionMap, Quantity, token_name
 from vit_engine.trace.features import Features, common_layer
 
 UNIT = "cosine similarity"
@@ -59,7 +59,8 @@ def similarity(asked: Directions, query: Query, compared: Directions) -> Attenti
         )
     values = compared.vectors[compared.grid.prefix :] @ direction
     label = f"similarity to {token_name(query)} · {compared.label}"
-    return AttentionMap(values.reshape(compared.grid.shape).astype(np.float32), compared.grid, label, UNIT)
+    values = values.reshape(compared.grid.shape).astype(np.float32)
+    return AttentionMap(values, compared.grid, label, UNIT, Quantity.INTENSIVE)
 
 
 def unit_vectors(vectors: np.ndarray) -> np.ndarray:

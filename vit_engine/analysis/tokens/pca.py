@@ -30,7 +30,9 @@ class PcaMap:
     components: float32 (3, rows, cols), in the tokens' units, 0 at the mean; NaN outside the foreground. rgb: float32
     (rows, cols, 3), 0..1, the same stretched from the 2nd to the 98th percentile of all pictures that were fitted
     together; 0 outside the foreground. explained: of each component, the share of the patches' variance, 0..1, over all
-    these pictures. foreground: bool (rows, cols), or None where all patches were fitted.
+    these pictures. foreground: bool (rows, cols), or None where all patches were fitted. gaps: of each component, how
+    far its share of the variance it was fitted to is from the nearest other component's: where that is small, roundings
+    turn one into the other.
     """
 
     components: np.ndarray
@@ -39,20 +41,31 @@ class PcaMap:
     foreground: np.ndarray | None
     grid: TokenGrid
     label: str
+    gaps: tuple[float, ...] = (0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
 class Axes:
-    """Mean (dim,) and axes (3, dim) of components, float64; the variance along each, and that of all directions."""
+    """Mean (dim,) and axes (3, dim) of components, float64; the variance along each, and that of all directions.
+
+    following: the variance along the fourth axis, 0 where there is none.
+    """
 
     mean: np.ndarray
     directions: np.ndarray
     variances: np.ndarray
     total: float
+    following: float = 0.0
 
     @property
     def explained(self) -> tuple[float, ...]:
         return tuple((self.variances / self.total).tolist())
+
+    @property
+    def gaps(self) -> tuple[float, ...]:
+        """As PcaMap has them."""
+        steps = -np.diff([np.inf, *self.variances, self.following]) / self.total
+        return tuple(np.minimum(steps[:-1], steps[1:]).tolist())
 
     def components(self, patches: np.ndarray) -> np.ndarray:
         """Of (patches, dim): float64 (patches, 3)."""
@@ -108,7 +121,7 @@ def _fitted(several: tuple[Features, ...], layer: int, head: int | None, foregro
         axes = fit(np.concatenate(inside))
         axes = axes.along(_position_weights(several[0].grid).reshape(1, -1) @ (patches[0] - axes.mean))
     components = [axes.components(each) for each in patches]
-    colours = _stretched(components, masks)
+    colours = stretched(components, masks)
     if masks is not None:
         components = [np.where(mask[:, None], each, np.nan) for each, mask in zip(components, masks, strict=True)]
     return tuple(
@@ -119,6 +132,7 @@ def _fitted(several: tuple[Features, ...], layer: int, head: int | None, foregro
             foreground=None if masks is None else masks[place].reshape(each.grid.shape),
             grid=each.grid,
             label=f"PCA of {each.label(layer, head)}",
+            gaps=axes.gaps,
         )
         for place, each in enumerate(several)
     )
@@ -136,9 +150,7 @@ def fit(patches: np.ndarray) -> Axes:
         raise SpecError(f"{COMPONENTS} components need tokens of at least {COMPONENTS} numbers; these have {dim}.")
     mean = patches.mean(axis=0)
     centred = patches - mean
-    total = float(np.square(centred).sum())
-    if not total > _CONSTANT * float(np.square(patches).sum()):
-        raise SpecError("all patches carry the same token, so no component tells them apart; use another layer.")
+    total = spread(patches, centred)
     if count < dim:  # the smaller of the two matrices has the same variances: never more than dim × dim
         values, vectors = np.linalg.eigh(centred @ centred.T)
         directions = vectors[:, : -COMPONENTS - 1 : -1].T @ centred
@@ -146,8 +158,21 @@ def fit(patches: np.ndarray) -> Axes:
     else:
         values, vectors = np.linalg.eigh(centred.T @ centred)
         directions = vectors[:, : -COMPONENTS - 1 : -1].T
-    variances = values[: -COMPONENTS - 1 : -1].clip(min=0)
-    return Axes(mean, directions, variances / count, total / count)
+    return ordered_axes(mean, directions, values / count, total / count)
+
+
+def spread(patches: np.ndarray, centred: np.ndarray) -> float:
+    """The sum of squares; SpecError where it is rounding."""
+    total = float(np.square(centred).sum())
+    if not total > _CONSTANT * float(np.square(patches).sum()):
+        raise SpecError("all patches carry the same token, so no component tells them apart; use another layer.")
+    return total
+
+
+def ordered_axes(mean: np.ndarray, directions: np.ndarray, ascending: np.ndarray, total: float) -> Axes:
+    """Of variances from the smallest on."""
+    descending = [*ascending[: -COMPONENTS - 2 : -1].clip(min=0), 0.0]
+    return Axes(mean, directions, np.array(descending[:COMPONENTS]), total, float(descending[COMPONENTS]))
 
 
 def layer_axes(features: Features, layer: int, head: int | None = None) -> Axes:
@@ -234,7 +259,7 @@ def _foreground(firsts: list[np.ndarray], side: str) -> list[np.ndarray]:
     return [values > 0 if side == "high" else values < 0 for values in firsts]
 
 
-def _stretched(components: list[np.ndarray], masks: list[np.ndarray] | None) -> list[np.ndarray]:
+def stretched(components: list[np.ndarray], masks: list[np.ndarray] | None) -> list[np.ndarray]:
     """As colours 0..1, of all pictures alike."""
     inside = components if masks is None else [each[mask] for each, mask in zip(components, masks, strict=True)]
     low, high = np.percentile(np.concatenate(inside), (LOW, HIGH), axis=0)

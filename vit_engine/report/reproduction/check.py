@@ -4,6 +4,10 @@ Two kinds. What is recomputed may differ by the roundings of other machines. On 
 be 3e-6 of a map's maximum off float64; 1e-4 is allowed. GPUs convolve in TF32, which was measured to move maps by
 1e-3 of their maximum; 5e-3 is allowed where one takes part. What a bundle says twice, in run.json and in a table or
 as numbers of its own maps, must agree but for the last digits, on any machine.
+
+Principal components turn into one another where they explain almost the same share of the variance. By first-order
+perturbation theory an error in the tokens turns a component by that error times the largest share over the gap to the
+nearest one, so that is allowed beside the error itself: see turned(). Their signs are fixed, and held.
 """
 
 import json
@@ -16,18 +20,20 @@ import numpy as np
 import pandas as pd
 
 from vit_engine.analysis.comparison import Comparison, PaneResult, agreement_table
+from vit_engine.analysis.tokens.pca import PcaMap
 from vit_engine.report.bundle import arrays
-from vit_engine.report.record import device_of, map_numbers, model_record, pane_record, rows_of
+from vit_engine.report.record import device_of, map_numbers, model_record, pane_numbers, pane_record, rows_of
 from vit_engine.report.reproduction.closeness import Check, array_check, frame_check, row_check, worst
 from vit_engine.report.reproduction.reading import Bundle, read_arrays, read_table
 from vit_engine.report.reproduction.recorded import RunRecord, was_in_memory
 from vit_engine.report.tables import tables
-from vit_engine.trace.attention_map import AttentionMap
+from vit_engine.trace.attention_map import AttentionMap, Quantity
 from vit_engine.trace.statistics import STATISTICS
 
 ON_CPUS, WITH_GPU = 1e-4, 5e-3
 WITHIN = 1e-6  # of what a bundle says twice
 _DRAWS = 16
+_COLOURS = 10  # times what a component may be off, as a share of its largest value
 _COUNTED = [name for name, statistic in STATISTICS.items() if statistic.counted]
 
 
@@ -92,7 +98,7 @@ def _panes(record: RunRecord, comparison: Comparison, allowed: float) -> list[Ch
     for one in comparison.results:
         entry = _as_json(pane_record(one))
         others = [key for key, value in entry.items() if record.entries[one.name].get(key) != value]
-        recomputed = {"pane": one.name, **map_numbers(one.map)}
+        recomputed = pane_numbers(one)
         limits = _map_limits(one, recomputed, allowed)
         found = row_check(f"pane {one.name}, map", recorded.get(one.name, {}), recomputed, limits)
         checks.append(replace(found, problem=f"recorded otherwise: {', '.join(others)}") if others else found)
@@ -103,6 +109,9 @@ def _panes(record: RunRecord, comparison: Comparison, allowed: float) -> list[Ch
 
 def _map_limits(one: PaneResult, recomputed: Mapping[str, Any], allowed: float) -> dict[str, float]:
     diagonal = one.trace.grid.diagonal
+    if one.map.quantity is not Quantity.EXTENSIVE:
+        off = (turned(one.pca, allowed)[0] if one.pca else allowed) * _largest(one.map)
+        return {"mean": off, "minimum": off, "maximum": off, "explained": allowed}
     return {
         "sum": allowed * (recomputed["sum"] or 1.0),
         "maximum": allowed * (recomputed["maximum"] or 1.0),
@@ -143,7 +152,9 @@ def agreement_limits(comparison: Comparison, recomputed: pd.DataFrame, allowed: 
 
 
 def _moved(one: PaneResult, allowed: float, noise: np.random.Generator) -> PaneResult:
-    values = one.map.values * (1 + allowed * noise.uniform(-1, 1, one.map.values.shape))
+    errors = allowed * noise.uniform(-1, 1, one.map.values.shape)
+    extensive = one.map.quantity is Quantity.EXTENSIVE  # a small similarity is as far off as a large one
+    values = one.map.values + errors * (one.map.values if extensive else _largest(one.map))
     return _with_values(one, values.astype(np.float32))
 
 
@@ -178,13 +189,14 @@ def _maps(record: RunRecord, bundle: Bundle, comparison: Comparison, allowed: fl
     for group in _scales(recomputed, comparison):
         each = [array_check(f"maps.npz, {name}", found[name], recomputed[name], allowed, group[name]) for name in group]
         checks.append(worst(each))
+    checks += [_pca_check(one, one.pca, found, allowed) for one in comparison.results if one.pca is not None]
     values = {name: array for name, array in found.items() if array is not None}
     if len(values) < len(found):
         return checks
     recorded = replace(comparison, results=tuple(_with_values(one, values[one.name]) for one in comparison.results))
     maps = [{"pane": one.name, **map_numbers(one.map)} for one in recorded.results]
     for name, again in (("maps", maps), ("agreement", rows_of(agreement_table(recorded)))):
-        said = pd.DataFrame(getattr(record, name))
+        said = pd.DataFrame(getattr(record, name)).drop(columns="explained", errors="ignore")  # no map says it
         checks.append(frame_check(f"maps.npz and the {name} of run.json", said, pd.DataFrame(again), WITHIN))
     return checks
 
@@ -193,20 +205,54 @@ def _scales(recomputed: Mapping[str, np.ndarray], comparison: Comparison) -> lis
     """Arrays that are one check, by name, and the number that each is compared in parts of.
 
     A pane's map, its heads' maps and their grid: the largest of each. Another pane's difference to the reference and
-    its grid: the largest share that is subtracted.
+    its grid: the largest share, or similarity, that is subtracted. Principal components are checked apart.
     """
     base = comparison.base
     groups = []
     for one in comparison.results:
-        names = (one.name, f"{one.name}_heads", f"{one.name}_grid")
+        whole = (one.name, f"{one.name}_heads", f"{one.name}_grid")
+        names = whole if one.pca is None else whole[-1:]
         groups.append({name: float(np.nanmax(np.abs(recomputed[name]), initial=0.0)) for name in names})
     for one in comparison.results:
-        if one is not base:
-            name = f"{one.name}_minus_{base.name}"
+        name = f"{one.name}_minus_{base.name}"
+        if name in recomputed:
             groups.append(dict.fromkeys((name, f"{name}_grid"), max(_largest_share(one.map), _largest_share(base.map))))
     return groups
 
 
+def turned(pca: PcaMap, allowed: float) -> tuple[float, ...]:
+    """How far each component may be off where tokens are off by this share, as a share of its largest value; at most 1.
+
+    Where a gap is as small as the error nothing is determined, and nothing is held.
+    """
+    largest = max(pca.explained)
+    return tuple(min(allowed * (1 + largest / max(gap, 1e-12)), 1.0) for gap in pca.gaps)
+
+
+def _pca_check(one: PaneResult, pca: PcaMap, found: Mapping[str, np.ndarray | None], allowed: float) -> Check:
+    """The map, each component, and its colour, which runs over less than its whole range and so is off by more."""
+    names = {"": one.map.values[None], "_components": one.heads, "_rgb": np.moveaxis(pca.rgb, -1, 0)}
+    checks = []
+    for suffix, channels in names.items():
+        recorded = found[f"{one.name}{suffix}"]
+        what = f"maps.npz, {one.name}{suffix}"
+        if recorded is None:
+            return Check(what, problem=f"is not there, or no {channels.dtype} of this shape")
+        before = (
+            recorded[None] if recorded.ndim == 2 else np.moveaxis(recorded, -1, 0) if suffix == "_rgb" else recorded
+        )
+        for off, then, now in zip(turned(pca, allowed), before, channels, strict=False):
+            limit = min(_COLOURS * off, 1.0) if suffix == "_rgb" else off
+            checks.append(array_check(what, then, now, limit, float(np.abs(now).max())))
+    return worst(checks)
+
+
+def _largest(shown: AttentionMap) -> float:
+    return float(np.abs(shown.values).max())
+
+
 def _largest_share(shown: AttentionMap) -> float:
+    if shown.quantity is not Quantity.EXTENSIVE:
+        return _largest(shown)
     values = shown.values.astype(np.float64)
     return float(values.max() / values.sum()) if values.sum() > 0 else 0.0

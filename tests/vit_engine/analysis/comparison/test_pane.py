@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vit_engine.analysis.comparison import Pane, Point, letter, query_patch
+from vit_engine.analysis.comparison import Pane, Point, letter, pca_layers, query_patch
 from vit_engine.errors import SpecError
-from vit_engine.spec import TokenGrid
+from vit_engine.spec import ModelSpec, TokenGrid
 
 # Names out of what panes are written with, so that they look like panes themselves; and any others.
 PIECES = (
@@ -193,3 +193,19 @@ def test_the_border_of_two_patches_is_where_it_was_after_a_link_has_rounded_it()
 def test_without_a_point_the_query_is_the_cls_token() -> None:
     assert query_patch("shared", None, GRID, (53, 77)) == "cls"
     assert query_patch("cls", (0.5, 0.5), GRID, (53, 77)) == "cls"
+
+
+def test_panes_of_tokens_are_written_and_read_as_all_others() -> None:
+    for method in ("pca", "similarity"):
+        pane = Pane("demo_vit_p8", 3, "mean", method, (0.4, 0.5))
+        assert str(pane) == f"demo_vit_p8:3:mean:{method}:0.4000,0.5000"
+        assert Pane.parse(str(pane)) == pane
+    assert Pane.parse("demo_vit_p8:3:pca").method == "pca"
+
+
+def test_layers_that_are_fitted_together_are_those_of_pca_panes_once_and_in_order(small_spec: ModelSpec) -> None:
+    panes = [Pane("small", layer, method=method) for layer, method in ((-1, "pca"), (0, "raw"), (0, "pca"), (1, "pca"))]
+    assert pca_layers(panes, small_spec) == (1, 0)
+    assert pca_layers(panes[1:2], small_spec) == ()
+    with pytest.raises(SpecError, match=r"layer must be in 0\.\.1"):
+        pca_layers([Pane("small", 2, method="pca")], small_spec)

@@ -10,7 +10,7 @@ import pytest
 
 from vit_engine.analysis import methods
 from vit_engine.analysis.comparison import Pane, evaluate_pane
-from vit_engine.analysis.methods import METHODS, Method, Needs, find_method
+from vit_engine.analysis.methods import METHODS, TOKEN_METHODS, Method, Needs, find_method
 from vit_engine.analysis.rankings import rank_heads
 from vit_engine.analysis.run import Run
 from vit_engine.analysis.similarity import head_similarity, jensen_shannon
@@ -38,7 +38,8 @@ def count(run: Run, *, layer: int, query: Query) -> np.ndarray:
     return maps
 
 
-NAMES = ", ".join(method.name for method in METHODS)
+ALL = (*METHODS, *TOKEN_METHODS)
+NAMES = ", ".join(method.name for method in ALL)
 COUNTED = Method("count_2", "Counted", "Counts.", "nowhere", "a number", count, unit="things")
 
 
@@ -50,30 +51,30 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Method:
 
 
 def test_methods_have_names_of_their_own_that_no_other_part_of_a_pane_has() -> None:
-    names = [method.name for method in METHODS]
+    names = [method.name for method in ALL]
     assert names[0] == "raw"
     assert len(set(names)) == len(names)
     assert not set(names) & {*REDUCTIONS, "shared", "cls"}
     assert all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in names)
-    assert all(method.title and method.description.endswith(".") for method in METHODS)
-    assert all(method.source and method.value and not method.value.endswith(".") for method in METHODS)
+    assert all(method.title and method.description.endswith(".") for method in ALL)
+    assert all(method.source and method.value and not method.value.endswith(".") for method in ALL)
 
 
-@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+@pytest.mark.parametrize("method", ALL, ids=lambda method: method.name)
 def test_a_method_takes_what_it_depends_on_and_nothing_else(method: Method) -> None:
-    choices = {"layer", "query", "target"}
-    for function in filter(None, (method.compute, method.shares)):
+    choices = {"layer", "query", "target", "fitted_to"}
+    for function in filter(None, (method.compute, method.shares, method.pca)):
         assert set(inspect.signature(function).parameters) == {"run", *(method.depends_on & choices)}
 
 
-@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+@pytest.mark.parametrize("method", ALL, ids=lambda method: method.name)
 @pytest.mark.parametrize(("layer", "query"), [(1, "cls"), (0, (4, 6))])
 def test_maps_are_one_a_head_of_the_patches_and_of_the_sign_that_is_told(
     method: Method, run: Run, layer: int, query: Query
 ) -> None:
     maps = method.attribute(run, layer=layer, head=0, query=query).heads
     assert maps.dtype == np.float32
-    assert maps.shape == (3 if "head" in method.depends_on else 1, 5, 7)
+    assert maps.shape == (3 if "head" in method.depends_on or method.pca else 1, 5, 7)
     assert np.isfinite(maps).all()
     assert method.signed or maps.min() >= 0
 
@@ -111,7 +112,7 @@ def test_a_method_that_there_is_not_is_refused_with_the_nearest(name: str, messa
 def test_another_row_is_found_and_named(counted: Method) -> None:
     assert find_method("count_2") is counted
     assert find_method("raw") is METHODS[0]
-    with pytest.raises(SpecError, match=re.escape(f"did you mean 'count_2'? There are: {NAMES}, count_2.")):
+    with pytest.raises(SpecError, match=r"did you mean 'count_2'\? There are: raw, column, count_2, pca, similarity"):
         find_method("count2")
 
 
