@@ -32,11 +32,11 @@ map it is named with the share of the attention that it takes. Set aside, a patc
 and the colours of that head's maps end as if it were not there.
 
 **Tokens.** Attention says where a model looks, tokens what it carries on. The first three principal components of a
-layer's patch tokens become red, green and blue: patches of one colour carry alike. Components have no sign of their own,
-so it is fixed by the neighbouring layers and by where in the picture values are large. Similarity is the cosine of the
-angle between two patches' tokens. Two patches of two pictures correspond where each is the other's most similar; the
-ratio test keeps those that are clearly nearer than the second best. Tokens have passed the model's final norm, except
-where their lengths are shown.
+layer's patch tokens become red, green and blue: patches of one colour carry alike. Components have no sign of their
+own, so it is fixed by the neighbouring layers and by where in the picture values are large. Similarity is the cosine of
+the angle between two patches' tokens. Two patches of two pictures correspond where each is the other's most similar;
+the ratio test keeps those that are clearly nearer than the second best. Tokens have passed the model's final norm,
+except where their lengths are shown.
 
 **Compare.** Panes of one picture share one query *point*: each model takes the patch that it falls in. On the shared
 scale the same colour is the same attention per area, because a weight is one patch's, and patches differ in size. For
