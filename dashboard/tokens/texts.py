@@ -12,7 +12,8 @@ from vit_engine.report.colours import colour_stops
 
 TINY = 0.05  # of cosine similarity: a range that colours make look larger than it is
 NAMED = 3  # outliers whose places are told
-_CHANNELS = (("red", "#ff0000"), ("green", "#00ff00"), ("blue", "#0000ff"))
+_CHANNELS = (("red", "1st", "#ff0000"), ("green", "2nd", "#00ff00"), ("blue", "3rd component", "#0000ff"))
+_CLICK = "click a patch to see similar ones"
 
 
 def patch_name(patch: Patch) -> str:
@@ -22,8 +23,8 @@ def patch_name(patch: Patch) -> str:
 def pca_legend() -> str:
     """Which component is which colour, as HTML."""
     parts = [
-        f'<span class="swatch" style="background: {colour}"></span> {name}: component {place + 1}'
-        for place, (name, colour) in enumerate(_CHANNELS)
+        f'<span class="swatch" style="background: {colour}"></span> {name}: {component}'
+        for name, component, colour in _CHANNELS
     ]
     meaning = "Alike patches get alike colours. A component's values are stretched from the 2nd to the 98th percentile."
     return f'<div class="legend" title="{meaning}">{" ".join(parts)}</div>'
@@ -32,7 +33,8 @@ def pca_legend() -> str:
 def pca_line(pca: PcaMap) -> str:
     shares = " · ".join(f"{share:.0%}" for share in pca.explained)
     within = "" if pca.foreground is None else f" within the foreground, {pca.foreground.mean():.0%} of the patches"
-    return f"First three components explain **{sum(pca.explained):.0%}** of the variance ({shares}){within}"
+    whole = f"First three components explain **{sum(pca.explained):.0%}** of the variance ({shares})"
+    return f"{whole}{within} · :small[{_CLICK}]"
 
 
 def scale_legend(layer: Layer, *, meaning: str, low: str, high: str) -> str:

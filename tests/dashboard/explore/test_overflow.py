@@ -12,6 +12,7 @@ from dashboard.testing import open_compare, open_models
 from tests.dashboard.checkpoints import HEADS, state_dict
 from tests.dashboard.heads.fixtures_heads import open_heads
 from tests.dashboard.support import SMALL, ignore, open_small
+from tests.dashboard.tokens.fixtures_tokens import open_small_tokens
 
 pytestmark = pytest.mark.usefixtures("fresh_caches")
 
@@ -32,9 +33,9 @@ def errors(at: AppTest) -> list[str]:
 
 
 @pytest.mark.parametrize("factor", [1e25, 1e36])
-def test_explore_and_heads_name_the_layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, factor: float) -> None:
+def test_pages_of_one_model_name_the_layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, factor: float) -> None:
     name = added(tmp_path, monkeypatch, factor)
-    for at in (open_small(model=name), open_heads(model=name)):
+    for at in (open_small(model=name), open_heads(model=name), open_small_tokens(model=name)):
         (error,) = errors(at)
         assert f"activations of '{name}' overflow in layer 1: from there on they are too large for float32" in error
         assert "Its weights are damaged, or of a training run that has diverged" in error
