@@ -46,7 +46,7 @@ def page() -> None:
     page_state.tell()
     narrow = width.is_narrow()
     places = _places(spec)
-    with places.pair:
+    with places.pair.container():
         other = second.show(asked.picture)
     widgets.mark()
     view, selection = controls.chosen(spec, other), sidebar.selection(spec)
@@ -55,7 +55,9 @@ def page() -> None:
     analysis = analysis_panel.analyse(request, title=title, stage=places.stage)
     if analysis is not None:
         parts = [(asked.picture, analysis)]
-        with places.pair:
+        with (
+            places.pair.container()
+        ):  # what comes and goes moves nothing below it: a chart that is moved is drawn again
             compared = second.analyse(request, other, view)
         if other is not None and compared is not None:
             parts.append((other, compared))
