@@ -73,5 +73,6 @@ def layer_control(spec: ModelSpec) -> None:
 def chosen(spec: ModelSpec, other: Picture | None) -> TokensView:
     """What the widgets say now, as it stands in the link. other: the second picture."""
     view = page_state.chosen(TokensView, second=NO_PICTURE if other is None else other.name)
+    view = view if other is not None else replace(view, asks=None)
     head = view.head if view.facet != TOKEN else ALL_HEADS
     return replace(view, head=head, layer=None if view.layer == spec.depth - 1 else view.layer)

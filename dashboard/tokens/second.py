@@ -74,7 +74,12 @@ def show(first: Picture) -> Picture | None:
         source = segments("Second picture", _SOURCE_TITLES, key=keys.SECOND_SOURCE, help=_HELP)
         if source == "samples":
             selectbox(
-                "Sample", list(SAMPLE_TITLES), key=keys.SECOND_SAMPLE, format_func=SAMPLE_TITLES.__getitem__, width=170
+                "Sample",
+                list(SAMPLE_TITLES),
+                key=keys.SECOND_SAMPLE,
+                format_func=SAMPLE_TITLES.__getitem__,
+                width=170,
+                filter_mode=None,
             )
         if source != _NONE:
             selectbox(
@@ -84,6 +89,7 @@ def show(first: Picture) -> Picture | None:
                 format_func=_size,
                 help=_SIZE_HELP,
                 width=150,
+                filter_mode=None,
             )
         _offer_pair(first)
     if source == "samples":

@@ -37,6 +37,10 @@ def _foreground(text: str, _: Reading) -> Any:
     return text if text in FOREGROUNDS else Instead(ALL_PATCHES, words="all patches")
 
 
+def _second_size(text: str, link: Reading) -> Any:
+    return Instead(words="that of the first picture") if finite(text) is None else nearest(SIZES)(text, link)
+
+
 @dataclass(frozen=True)
 class TokensView:
     """Everything that decides what Tokens draws, beside the sidebar and the query."""
@@ -55,7 +59,7 @@ class TokensView:
         NO_PICTURE, read=picture_or("There is no second picture.", used="no second picture"), name="with"
     )
     # Its short side in pixels; AS_FIRST for that of the first.
-    second_size: int = parameter(AS_FIRST, key=keys.SECOND_SIZE, read=nearest(SIZES), name="with_size")
+    second_size: int = parameter(AS_FIRST, key=keys.SECOND_SIZE, read=_second_size, name="with_size")
     matches: int = parameter(30, key=keys.MATCHES, read=nearest(MATCHES))
     ratio: float = parameter(0.8, key=keys.RATIO, read=nearest(RATIOS))
     # The point (y, x) of the second picture that is the query, as fractions of it; None where Selection.query is.
