@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 import vit_engine as ve
 from dashboard import keys
-from dashboard.testing import click, decode_figure
+from dashboard.testing import decode_figure
 from tests.dashboard.tokens.fixtures_tokens import LAST, engine_features, open_small_tokens
 
 FIRST, OTHER = "motorcycle_left", "motorcycle_right"
@@ -44,19 +44,6 @@ def pairs(at: AppTest) -> set[tuple[int, ...]]:
 
 def as_pairs(matches: ve.Correspondences) -> set[tuple[int, ...]]:
     return {tuple(map(int, row)) for row in np.concatenate([matches.first, matches.second], axis=1)}
-
-
-def click_first(at: AppTest, *, row: int, col: int) -> AppTest:
-    return _click(at, "first", row, col)
-
-
-def click_second(at: AppTest, *, row: int, col: int) -> AppTest:
-    return _click(at, "second", row, col)
-
-
-def _click(at: AppTest, name: str, row: int, col: int) -> AppTest:
-    cells = pair_figure(at)[name]
-    return click(at, keys.TOKEN_PAIR, x=cells["x0"] + col * cells["dx"], y=cells["y0"] + row * cells["dy"])
 
 
 def rings(at: AppTest) -> dict[str, tuple[str, int, int]]:

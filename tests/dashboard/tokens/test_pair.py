@@ -5,14 +5,12 @@ import pytest
 
 import vit_engine as ve
 from dashboard import keys
-from dashboard.testing import click, click_token
+from dashboard.testing import click, click_pair, click_token
 from tests.dashboard.support import SMALL
 from tests.dashboard.tokens.fixtures_pair import (
     FIRST,
     OTHER,
     as_pairs,
-    click_first,
-    click_second,
     engine_matches,
     engine_pair,
     open_pair,
@@ -83,7 +81,7 @@ def test_components_are_fitted_to_both_pictures_in_both_figures() -> None:
 
 
 def test_a_click_in_the_first_picture_shows_what_is_like_it_in_both() -> None:
-    at = click_first(open_pair(), row=2, col=5)
+    at = click_pair(open_pair(), "first", row=2, col=5)
     assert not at.exception
     assert at.segmented_control(key=keys.TOKENS_VIEW).value == "similarity"
     first, second = engine_pair()
@@ -100,7 +98,7 @@ def test_a_click_in_the_first_picture_shows_what_is_like_it_in_both() -> None:
 
 
 def test_a_click_in_the_second_picture_asks_there_and_leaves_the_firsts_point() -> None:
-    at = click_second(open_pair(query="0.9,0.1"), row=2, col=5)
+    at = click_pair(open_pair(query="0.9,0.1"), "second", row=2, col=5)
     first, second = engine_pair()
     figure, expected = pair_figure(at), ve.similarity_map(second, ASKED, first).values
     np.testing.assert_allclose(figure["first"]["z"], expected, **CLOSE)
@@ -114,14 +112,14 @@ def test_a_click_in_the_second_picture_asks_there_and_leaves_the_firsts_point() 
 
 
 def test_the_newest_click_is_the_query() -> None:
-    at = click_second(open_pair(query="0.9,0.1"), row=2, col=5)
-    assert rings(click_first(at, row=1, col=1))["query"] == ("first", 1, 1)
-    assert rings(click_second(at, row=4, col=6))["query"] == ("second", 4, 6)
+    at = click_pair(open_pair(query="0.9,0.1"), "second", row=2, col=5)
+    assert rings(click_pair(at, "first", row=1, col=1))["query"] == ("first", 1, 1)
+    assert rings(click_pair(at, "second", row=4, col=6))["query"] == ("second", 4, 6)
     assert rings(click_token(at, row=1, col=1))["query"] == ("first", 1, 1)  # the same point as before
 
 
 def test_a_point_of_explore_takes_the_place_of_one_in_the_second_picture() -> None:
-    at = click_second(open_pair(), row=2, col=5)
+    at = click_pair(open_pair(), "second", row=2, col=5)
     at.query_params.clear()  # as a browser does on the way to another page
     at.switch_page("views/explore.py").run()
     click(at, keys.OVERLAY, x=3, y=4)
@@ -131,7 +129,10 @@ def test_a_point_of_explore_takes_the_place_of_one_in_the_second_picture() -> No
 
 
 def test_one_click_leads_back_to_the_cls_token_from_either_picture() -> None:
-    for at in (click_first(open_pair(), row=2, col=5), click_second(open_pair(query="0.9,0.1"), row=2, col=5)):
+    for at in (
+        click_pair(open_pair(), "first", row=2, col=5),
+        click_pair(open_pair(query="0.9,0.1"), "second", row=2, col=5),
+    ):
         at.button(key=keys.RESET_QUERY).click().run()
         assert rings(at) == {}
         expected = ve.similarity_map(*engine_pair()[:1], "cls").values
@@ -163,7 +164,7 @@ def test_the_model_runs_once_a_picture_and_pairs_are_compared_once(
     compare, compared = ve.correspondences, []
     monkeypatch.setattr(ve, "correspondences", lambda *each, **options: compared.append(1) or compare(*each, **options))
     at = open_pair()
-    click_second(at, row=2, col=5)
+    click_pair(at, "second", row=2, col=5)
     for ratio in (0.6, 1):
         at.select_slider(key=keys.RATIO).set_value(ratio).run()
     at.select_slider(key=keys.MATCHES).set_value(100).run()
@@ -194,12 +195,12 @@ def test_a_picture_beside_itself_says_so_unless_at_another_size() -> None:
     assert pairs(at) == as_pairs(larger.best(30))
     assert_says(at, "6×8 patches of 16 px · right: Motorcycle, 8×11 patches of 16 px")
     assert at.query_params["with_size"] == "128"
-    asked = rings(click_second(at, row=7, col=10))
+    asked = rings(click_pair(at, "second", row=7, col=10))
     assert asked["query"] == ("second", 7, 10)
 
 
 def test_the_link_names_the_second_picture_and_reopens_the_same_view() -> None:
-    at = click_second(open_pair(with_size="128", matches="10", ratio="0.9"), row=2, col=5)
+    at = click_pair(open_pair(with_size="128", matches="10", ratio="0.9"), "second", row=2, col=5)
     link = dict(at.query_params)
     expected = SMALL | {
         "picture": FIRST,
