@@ -110,10 +110,26 @@ DOWNLOAD_PROFILE = "download_profile"  # download button
 DOWNLOAD_RANKINGS = "download_rankings"  # download button: all five
 DOWNLOAD_SIMILARITY = "download_similarity"  # download button: one row a pair of heads
 
+# Tokens: a second picture, and what corresponds in the two
+SECOND_SOURCE = "second_source"  # segmented control: "none" | "samples" | "upload"
+SECOND_SAMPLE = "second_sample"  # select box, where the source is "samples": a name from dashboard.samples.SAMPLES
+SECOND_UPLOAD = "second_upload"  # file uploader, where the source is "upload"
+REMOVE_SECOND = "remove_second"  # button, where an uploaded picture is shown and its file is not
+SECOND_SIZE = "second_size"  # select box: short side in pixels, or 0 for that of the first picture
+COMPARE_PAIR = "compare_pair"  # button, where the picture is one of a stereo pair: its other eye as the second
+MATCHES = "matches"  # select slider: how many of the clearest matches are drawn, 0..200 in steps of 5
+RATIO = "ratio"  # select slider: of Lowe's test, one of dashboard.tokens.state.RATIOS
+# Plotly chart; traces "first", "second" (click = query), "lines 0", "lines 1", …, "ends", "query", "best match"
+TOKEN_PAIR = "token_pair"
+DOWNLOAD_MATCHES = "download_matches"  # download button: CSV, one row a match
+
 # Session state without a widget
 QUERY = "query"  # None for CLS, or (y, x): the point, as fractions 0..1 of the scaled picture's height and width
 SINKS = "sinks"  # "shown" | "aside": whether the colour scales of Explore leave attention sinks out
 UPLOADED = "uploaded"  # sha256 of the uploaded picture in use, or None
+SECOND_UPLOADED = "second_uploaded"  # of Tokens: the same of the second picture
+# Of Tokens: None where the query is that of QUERY, or (y, x): a point of the second picture, as fractions of it
+ASKS = "asks"
 SHOWN_MODEL = "shown_model"  # name of the model whose details the page Models shows; None for the one in use
 PANES = "panes"  # tuple of vit_engine.analysis.comparison.Pane: what Compare shows
 REFERENCE = "reference"  # number of the pane that Compare compares with

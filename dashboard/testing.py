@@ -103,6 +103,12 @@ def click_token(at: AppTest, *, row: int, col: int) -> AppTest:
     return click(at, keys.TOKEN_MAP, x=col, y=row)
 
 
+def click_pair(at: AppTest, picture: str, *, row: int, col: int) -> AppTest:
+    """Click a patch of the "first" or the "second" of two pictures on the page Tokens, making it the query, and run."""
+    cells = decode_figure(at, keys.TOKEN_PAIR)[picture]
+    return click(at, keys.TOKEN_PAIR, x=cells["x0"] + col * cells["dx"], y=cells["y0"] + row * cells["dy"])
+
+
 def open_compare(**link: str | Sequence[str]) -> AppTest:
     """The page Compare as opened by a link: pane=["demo_vit_p8:5:mean", …], show="mask", …."""
     return _app(link).switch_page("views/compare.py").run()

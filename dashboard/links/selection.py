@@ -3,6 +3,7 @@
 Points are kept as fractions of the picture, so that they mean the same in every patch size.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,16 +28,24 @@ UPLOADED_PREFIX = "upload:"
 OWN_PREFIXES = (FILE_PREFIX, UPLOADED_PREFIX, HUB_PREFIX)  # of models from files, and from the Hugging Face hub
 
 
-def _picture(text: str, link: Reading) -> Any:
-    if not text.startswith(UPLOAD_PREFIX):
-        return text if find_sample(text) else Instead(link.default)
-    if link.available.find_upload(text.removeprefix(UPLOAD_PREFIX)):
-        return text
-    link.notices.append(
-        f"The uploaded picture of this link ({text[: len(UPLOAD_PREFIX) + 12]}…) is no longer held here: "
-        f"upload it again. Showing {SAMPLES[0].title} instead."
-    )
-    return link.default
+def picture_or(otherwise: str, *, used: str | None = None) -> Callable[[str, Reading], Any]:
+    """A picture by name: a sample's, or "sha256:…" of an upload that is held.
+
+    otherwise: what is done where it is an upload that is not, as a sentence. used: what notices call the default.
+    """
+
+    def read(text: str, link: Reading) -> Any:
+        if not text.startswith(UPLOAD_PREFIX):
+            return text if find_sample(text) else Instead(link.default, used)
+        if link.available.find_upload(text.removeprefix(UPLOAD_PREFIX)):
+            return text
+        link.notices.append(
+            f"The uploaded picture of this link ({text[: len(UPLOAD_PREFIX) + 12]}…) is no longer held here: "
+            f"upload it again. {otherwise}"
+        )
+        return link.default
+
+    return read
 
 
 def _model(text: str, link: Reading) -> Any:
@@ -55,7 +64,8 @@ def _method(text: str, link: Reading) -> Any:
     return text if any(text == method.name for method in methods.METHODS) else Instead(link.default)
 
 
-def _query(text: str, _: Reading) -> Any:
+def point(text: str, _: Reading) -> Any:
+    """A point (y, x) as fractions of a picture, or None for the CLS token."""
     if text == "cls":
         return None
     try:
@@ -74,14 +84,15 @@ def _clamp(fraction: float) -> float:
 class Selection:
     """Everything that decides what Explore draws."""
 
-    picture: str = parameter(SAMPLES[0].name, read=_picture)  # a sample's name, or "sha256:…" of an uploaded picture
+    # A sample's name, or "sha256:…" of an uploaded picture.
+    picture: str = parameter(SAMPLES[0].name, read=picture_or(f"Showing {SAMPLES[0].title} instead."))
     model: str = parameter("demo_vit_p8", key=keys.MODEL, read=_model)
     size: int = parameter(224, key=keys.SIZE, read=nearest(SIZES))  # short side in pixels
     layer: int | None = parameter(None, key=keys.LAYER, read=layer_number(last=True))  # None: the last one
     head: str = parameter("mean", key=keys.HEAD, read=_head)  # "mean", "max", "min" or a number as text
     method: str = parameter(RAW, key=keys.METHOD, read=_method)  # a name in METHODS
     # None for CLS, or the point (y, x) as fractions
-    query: tuple[float, float] | None = parameter(None, key=keys.QUERY, read=_query, write=fractions)
+    query: tuple[float, float] | None = parameter(None, key=keys.QUERY, read=point, write=fractions)
     view: str = parameter("over", key=keys.VIEW, read=option(VIEWS))
     opacity: int = parameter(65, key=keys.OPACITY, read=between(0, 100))  # per cent
     colours: str = parameter("auto", key=keys.COLOURS, read=option(COLOURS))

@@ -40,6 +40,8 @@ _NO_WIDGETS = {
     keys.REFERENCE,
     keys.ZOOM,
     keys.TOKEN_ZOOM,
+    keys.SECOND_UPLOADED,
+    keys.ASKS,
 }
 _NOT_MADE = object()
 T = TypeVar("T")

@@ -89,6 +89,8 @@ def _sample_pixels(sample: Sample) -> np.ndarray:
     import skimage.data  # noqa: PLC0415  (slow to import, and only needed for photographs)
 
     pixels = getattr(skimage.data, sample.photograph)()
+    if sample.part is not None:
+        pixels = pixels[sample.part]
     return np.where(pixels, 255, 0).astype(np.uint8) if pixels.dtype == bool else pixels
 
 

@@ -24,13 +24,14 @@ def analyse(request: PictureRequest[Result], *, title: DeltaGenerator, stage: De
     takes the analysis's place.
     """
     with stage:
-        analysis = _analysis(request)
+        analysis = run(request)
     with title:
         _title(request, analysis)
     return analysis
 
 
-def _analysis(request: PictureRequest[Result]) -> Result | None:
+def run(request: PictureRequest[Result]) -> Result | None:
+    """The analysis that is asked for, its progress shown in the next place of the page while it runs; None as above."""
     spec = request.spec
     model = None if catalogue.is_ready(spec) else catalogue.find_row(spec.name)
     if model is not None and not model.ready:

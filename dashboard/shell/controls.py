@@ -50,10 +50,10 @@ def layer_slider(depth: int, *, key: str, help: str | None = None, disabled: boo
     widgets.made(key, depth)
 
 
-def reset_button(label: str, what: str, *, key: str, icon: str) -> None:
-    """Sets what stands under a key of the session state, and is no widget's, back to None."""
-    icon = f":material/{icon}:"
-    st.button(label, key=key, on_click=widgets.take, args=(dict, {what: None}), type="tertiary", icon=icon)
+def reset_button(label: str, *what: str, key: str, icon: str) -> None:
+    """Sets what stands under keys of the session state, and is no widget's, back to None."""
+    icon, values = f":material/{icon}:", dict.fromkeys(what)
+    st.button(label, key=key, on_click=widgets.take, args=(dict, values), type="tertiary", icon=icon)
 
 
 def csv_button(frame: pd.DataFrame, name: str, *, key: str, help: str | None = None, later: bool = False) -> None:

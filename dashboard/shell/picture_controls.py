@@ -1,7 +1,7 @@
 """The sidebar's choice of a picture: samples, upload, camera."""
 
 import base64
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import streamlit as st
@@ -20,17 +20,30 @@ from vit_engine import ImageError
 UPLOAD_TYPES = ("png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff")
 _SOURCE_TITLES = {"samples": "Samples", "upload": "Upload", "camera": "Camera"}
 SAMPLE_TITLES = {sample.name: sample.title for sample in SAMPLES}
-_TAKEN = "_taken"  # session state: (file id, what was wrong with it or None) of the last uploaded file
-# Session state: sha256 of the upload that was removed last: a bad one in its place brings it back.
-_REMOVED = "_removed"
+_TAKEN = "_taken_"  # session state, by PictureKeys: (file id, what was wrong with it or None) of the last uploaded file
+# Session state, by PictureKeys: sha256 of the upload that was removed last: a bad one in its place brings it back.
+_REMOVED = "_removed_"
 _NAMES = "_names"  # session state: sha256 -> file name, of this session's own uploads
 
 
-def opened(name: str) -> dict[str, object]:
-    """What a link that names this picture, which is there, sets, by the keys of the session state."""
-    if name.startswith(UPLOAD_PREFIX):
-        return {keys.UPLOADED: name.removeprefix(UPLOAD_PREFIX), keys.SOURCE: "upload"}
-    return {keys.SAMPLE: name, keys.SOURCE: "samples"}
+@dataclass(frozen=True)
+class PictureKeys:
+    """The keys of the controls of one picture."""
+
+    source: str
+    sample: str
+    upload: str
+    uploaded: str  # of the sha256 of the upload in use; no widget
+    remove: str
+
+    def opened(self, name: str) -> dict[str, object]:
+        """What a link that names this picture, which is there, sets, by the keys of the session state."""
+        if name.startswith(UPLOAD_PREFIX):
+            return {self.uploaded: name.removeprefix(UPLOAD_PREFIX), self.source: "upload"}
+        return {self.sample: name, self.source: "samples"}
+
+
+FIRST = PictureKeys(keys.SOURCE, keys.SAMPLE, keys.UPLOAD, keys.UPLOADED, keys.REMOVE_UPLOAD)
 
 
 def show() -> Picture:
@@ -42,21 +55,23 @@ def show() -> Picture:
     if source == "samples":
         _samples()
     else:
-        uploaded = _take(_file(source))
+        uploaded = take(_photograph() if source == "camera" else file_control(FIRST), FIRST)
     return uploaded or pictures.sample_picture(st.session_state.get(keys.SAMPLE) or DEFAULT.picture)
 
 
-def _file(source: str) -> UploadedFile | None:
-    key = keys.CAMERA if source == "camera" else keys.UPLOAD
-    options: dict[str, Any] = {
-        "key": key,
-        "on_change": _forget_removed,
-        "args": (key,),
-        "label_visibility": "collapsed",
-    }
-    if source == "camera":
-        return st.camera_input("Photograph", **options)
-    return st.file_uploader("Picture file", UPLOAD_TYPES, max_upload_size=limits.PICTURE_MEGABYTES, **options)
+def file_control(of: PictureKeys) -> UploadedFile | None:
+    """What takes a picture file, for take()."""
+    return st.file_uploader(
+        "Picture file", UPLOAD_TYPES, max_upload_size=limits.PICTURE_MEGABYTES, **_options(of.upload, of)
+    )
+
+
+def _photograph() -> UploadedFile | None:
+    return st.camera_input("Photograph", **_options(keys.CAMERA, FIRST))
+
+
+def _options(key: str, of: PictureKeys) -> dict[str, Any]:
+    return {"key": key, "on_change": _forget_removed, "args": (key, of), "label_visibility": "collapsed"}
 
 
 def _samples() -> None:
@@ -77,52 +92,53 @@ def _samples() -> None:
     )
 
 
-def _forget_removed(key: str) -> None:
+def _forget_removed(key: str, of: PictureKeys) -> None:
     """A file that its owner removed is no longer the picture in use; one that is replaced is removed first."""
     if st.session_state[key] is None:
-        st.session_state[_REMOVED] = st.session_state.get(keys.UPLOADED)
-        st.session_state[keys.UPLOADED] = None
+        st.session_state[_REMOVED + of.uploaded] = st.session_state.get(of.uploaded)
+        st.session_state[of.uploaded] = None
 
 
-def _take(file: UploadedFile | None) -> Picture | None:
+def take(file: UploadedFile | None, of: PictureKeys) -> Picture | None:
     """The uploaded picture in use, once a new file is made that; a bad one is told and changes nothing."""
-    picture = _in_use()
+    picture = _in_use(of)
     if file is None:
-        _offer_removal(picture)
+        _offer_removal(picture, of)
         return picture
-    taken, problem = st.session_state.get(_TAKEN, ("", None))
-    pushed_out = problem is None and picture is None and st.session_state.get(keys.UPLOADED) is not None
+    taken, problem = st.session_state.get(_TAKEN + of.uploaded, ("", None))
+    pushed_out = problem is None and picture is None and st.session_state.get(of.uploaded) is not None
     if taken != file.file_id or pushed_out:
-        picture, problem = _keep(file)
-        st.session_state[_TAKEN] = (file.file_id, problem)
+        picture, problem = _keep(file, of)
+        st.session_state[_TAKEN + of.uploaded] = (file.file_id, problem)
     if problem is not None:
         st.error(problem, icon=":material/broken_image:")
     return picture
 
 
-def _in_use() -> Picture | None:
+def _in_use(of: PictureKeys) -> Picture | None:
     """The picture is called by its file's name, but only in the session that it is from."""
-    uploaded = st.session_state.get(keys.UPLOADED)
+    uploaded = st.session_state.get(of.uploaded)
     picture = pictures.find_upload(uploaded) if uploaded else None
     name = st.session_state.get(_NAMES, {}).get(uploaded)
     return replace(picture, title=name) if picture and name else picture
 
 
-def _keep(file: UploadedFile) -> tuple[Picture | None, str | None]:
+def _keep(file: UploadedFile, of: PictureKeys) -> tuple[Picture | None, str | None]:
     """Hand a file to the server and choose it; what is wrong with it instead, if anything is."""
+    state = st.session_state
     try:
         with progress_bar() as progress:
             picture = pictures.keep_upload(file.getvalue(), progress)
     except ImageError as error:
-        st.session_state[keys.UPLOADED] = st.session_state.get(keys.UPLOADED) or st.session_state.get(_REMOVED)
-        return _in_use(), str(error)
-    st.session_state[keys.UPLOADED] = picture.sha256
-    st.session_state.setdefault(_NAMES, {})[picture.sha256] = file.name
+        state[of.uploaded] = state.get(of.uploaded) or state.get(_REMOVED + of.uploaded)
+        return _in_use(of), str(error)
+    state[of.uploaded] = picture.sha256
+    state.setdefault(_NAMES, {})[picture.sha256] = file.name
     return replace(picture, title=file.name or picture.title), None
 
 
-def _offer_removal(picture: Picture | None) -> None:
+def _offer_removal(picture: Picture | None, of: PictureKeys) -> None:
     """An upload that came by a link, or before the page was changed, has no cross of its own."""
     if picture is not None:
         st.caption(f"Showing {plain(picture.title)}.")
-        reset_button("Remove", keys.UPLOADED, key=keys.REMOVE_UPLOAD, icon="close")
+        reset_button("Remove", of.uploaded, key=of.remove, icon="close")

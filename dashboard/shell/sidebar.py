@@ -41,7 +41,7 @@ def sidebar(*, panes: bool = False, tokens: bool = False) -> None:
     the page by picture() and request().
     """
     keep = [field.name for field in fields(Selection) if field.name not in _SHARED] if panes else ()
-    page_state.restore(Selection, lambda selection: picture_controls.opened(selection.picture), keep=keep)
+    page_state.restore(Selection, lambda selection: picture_controls.FIRST.opened(selection.picture), keep=keep)
     page_state.defaults(Selection, "model", "size", "opacity", "colours", "scale", "clip")
     with st.sidebar:
         _picture.set(picture_controls.show())

@@ -7,9 +7,11 @@ import streamlit as st
 
 from dashboard import keys
 from dashboard.links import widgets
+from dashboard.services.pictures import Picture
 from dashboard.shell import page_state
 from dashboard.shell.controls import layer_slider, segments, selectbox
-from dashboard.tokens.state import ALL_HEADS, ALL_PATCHES, TokensView
+from dashboard.tokens import second
+from dashboard.tokens.state import ALL_HEADS, ALL_PATCHES, NO_PICTURE, TokensView
 from vit_engine import ModelSpec
 from vit_engine.planning.plan import TOKEN
 
@@ -33,7 +35,7 @@ _FOREGROUND_HELP = (
 
 def restore(spec: ModelSpec) -> None:
     """Bring a link's part for this page into the widgets, and them to what the model has; call before any of them."""
-    page_state.restore(TokensView, model=spec.name)
+    page_state.restore(TokensView, second.opened, model=spec.name)
     page_state.defaults(TokensView)
     state, last, layer = st.session_state, spec.depth - 1, widgets.value_of(keys.TOKEN_LAYER)
     was_last = state.get(_DEPTH) not in (None, spec.depth) and layer == state[_DEPTH] - 1
@@ -68,8 +70,9 @@ def layer_control(spec: ModelSpec) -> None:
     layer_slider(spec.depth, key=keys.TOKEN_LAYER, help="Counted from 0. Moving it does not run the model again.")
 
 
-def chosen(spec: ModelSpec) -> TokensView:
-    """What the widgets say now, as it stands in the link."""
-    view = page_state.chosen(TokensView)
+def chosen(spec: ModelSpec, other: Picture | None) -> TokensView:
+    """What the widgets say now, as it stands in the link. other: the second picture."""
+    view = page_state.chosen(TokensView, second=NO_PICTURE if other is None else other.name)
+    view = view if other is not None else replace(view, asks=None)
     head = view.head if view.facet != TOKEN else ALL_HEADS
     return replace(view, head=head, layer=None if view.layer == spec.depth - 1 else view.layer)

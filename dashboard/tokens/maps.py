@@ -14,6 +14,14 @@ from vit_engine import AttentionMap, PcaMap, TokenNorms
 LOW = 1.0  # percentile of similarity where its colours begin
 
 
+@dataclass(frozen=True)
+class Query:
+    """The patch that is asked for, None for the CLS token, and the picture it is of: 0 the first, 1 the second."""
+
+    patch: Patch | None
+    picture: int = 0
+
+
 @dataclass(frozen=True, eq=False)
 class Maps:
     """Of each picture the result of the view, an error of the engine apart, and what lies over it."""
@@ -28,10 +36,10 @@ class Maps:
         return first.outliers if isinstance(first, TokenNorms) else ()
 
 
-def maps(analyses: Sequence[TokenAnalysis], view: TokensView, *, layer: int, query: Patch | None, colours: str) -> Maps:
+def maps(analyses: Sequence[TokenAnalysis], view: TokensView, *, layer: int, query: Query, colours: str) -> Maps:
     """What the view shows of a layer, in colours that mean the same in all pictures; SpecError where it cannot be.
 
-    query: a patch of the first picture, None for its CLS token. colours: a name in COLOUR_SCALES.
+    colours: a name in COLOUR_SCALES.
     """
     several, head = tuple(analyses), view.one_head
     if view.view == "pca":
@@ -40,8 +48,8 @@ def maps(analyses: Sequence[TokenAnalysis], view: TokensView, *, layer: int, que
     if view.view == "norms":
         norms = tuple(of_layer(token_maps.norms(each, head=head), layer) for each in several)
         return Maps(norms, _norm_layers(norms, view.facet, colours))
-    token = "cls" if query is None else query
-    similar = tuple(token_maps.similarity(several[0], token, each, layer=layer, head=head) for each in several)
+    asked, token = several[query.picture], "cls" if query.patch is None else query.patch
+    similar = tuple(token_maps.similarity(asked, token, each, layer=layer, head=head) for each in several)
     return Maps(similar, _similarity_layers(similar, colours))
 
 

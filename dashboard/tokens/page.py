@@ -1,6 +1,7 @@
 """Tokens: what the patches of a picture carry: components as colours, similarity to a patch, lengths."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -16,14 +17,25 @@ from dashboard.services.pictures import Picture
 from dashboard.services.tokens import TokenAnalysis
 from dashboard.shell import analysis_panel, clicks, cursor, page_state, sidebar, width
 from dashboard.shell.controls import reset_button
-from dashboard.tokens import controls, export, texts
+from dashboard.tokens import controls, export, pair, second, texts
 from dashboard.tokens.figures import Patch, figure_aspect, token_figure
-from dashboard.tokens.maps import Maps, maps
+from dashboard.tokens.maps import Maps, Query, maps
 from dashboard.tokens.profile import profile_figure
 from dashboard.tokens.state import TokensView
-from vit_engine import AttentionMap, PcaMap, TokenNorms, VitEngineError
+from vit_engine import AttentionMap, ModelSpec, PcaMap, TokenNorms, VitEngineError
+from vit_engine.analysis.comparison import Point
 
 HINT = "click a patch in either picture to see which patches are like it"
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where the parts of the page go, from top to bottom."""
+
+    header: DeltaGenerator
+    stage: DeltaGenerator
+    below: DeltaGenerator  # what concerns all layers
+    pair: DeltaGenerator
 
 
 def page() -> None:
@@ -33,51 +45,69 @@ def page() -> None:
     controls.restore(spec)
     page_state.tell()
     narrow = width.is_narrow()
+    places = _places(spec)
+    with places.pair.container():
+        other = second.show(asked.picture)
+    widgets.mark()
+    view, selection = controls.chosen(spec, other), sidebar.selection(spec)
+    request = sidebar.token_request(view.facet)
+    title = places.header.container(key="title", width="content")
+    analysis = analysis_panel.analyse(request, title=title, stage=places.stage)
+    if analysis is not None:
+        parts = [(asked.picture, analysis)]
+        with (
+            places.pair.container()
+        ):  # what comes and goes moves nothing below it: a chart that is moved is drawn again
+            compared = second.analyse(request, other, view)
+        if other is not None and compared is not None:
+            parts.append((other, compared))
+        _draw(parts, view, selection.query, narrow=narrow, places=places)
+    page_state.share(selection, view)
+    if widgets.differed() and controls.chosen(spec, other) != view:
+        widgets.again()
+
+
+def _places(spec: ModelSpec) -> _Places:
+    """With the controls of the first picture."""
     header = st.container(key="header", horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute")
     with st.container(horizontal=True, vertical_alignment="bottom", key="token_controls"):
         controls.view_control()
         controls.facet_controls(spec)
-    stage, slider, below = st.container(key="stage"), st.container(), st.container()
-    with slider:
-        controls.layer_control(spec)
-    widgets.mark()
-    view, selection = controls.chosen(spec), sidebar.selection(spec)
-    request = sidebar.token_request(view.facet)
-    title = header.container(key="title", width="content")
-    analysis = analysis_panel.analyse(request, title=title, stage=stage)
-    if analysis is not None:
-        _parts(asked.picture, analysis, view, selection.query, narrow=narrow, corner=header, stage=stage, below=below)
-    page_state.share(selection, view)
-    if widgets.differed() and controls.chosen(spec) != view:
-        widgets.again()
+    stage = st.container(key="stage")
+    controls.layer_control(spec)
+    return _Places(header, stage, st.container(), st.container(key="pair"))
 
 
-def _parts(
-    picture: Picture,
-    analysis: TokenAnalysis,
+def _draw(
+    parts: Sequence[tuple[Picture, TokenAnalysis]],
     view: TokensView,
-    point: tuple[float, float] | None,
+    point: Point | None,
     *,
     narrow: bool,
-    corner: DeltaGenerator,
-    stage: DeltaGenerator,
-    below: DeltaGenerator,
+    places: _Places,
 ) -> None:
-    """The picture and its map, or why there is none; below the layer's slider what concerns all layers."""
-    layer, query = analysis.features.layer_number(-1 if view.layer is None else view.layer), analysis.patch(point)
-    with stage:
+    """The first picture and its map, or why there is none; and both pictures, where there are two."""
+    analyses = [analysis for _, analysis in parts]
+    analysis, query = analyses[0], second.query(analyses, point, view)
+    layer = analysis.features.layer_number(-1 if view.layer is None else view.layer)
+    with places.stage:
         try:
-            drawn = maps((analysis,), view, layer=layer, query=query, colours=sidebar.colours())
+            drawn = maps(analyses, view, layer=layer, query=query, colours=sidebar.colours())
         except VitEngineError as error:
             st.error(analysis_panel.reason(error, analysis.features.spec.name), icon=":material/error:")
             return
-        _map(analysis, drawn, view, query, layer=layer, narrow=narrow)
+        _map(analysis, drawn, view, query.patch if query.picture == 0 else None, layer=layer, narrow=narrow)
         _line(drawn, view, query)
-    with corner:
-        export.popover(export.Shown([(picture, analysis)], drawn, view, layer, query))
+    with places.header:
+        export.popover(export.Shown(parts, drawn, view, layer, query.patch, query.picture))
     if view.view == "norms":
-        with below:
+        with places.below:
             _profile(analysis, view, layer)
+    if len(parts) > 1:
+        (first, one), (other, compared) = parts
+        both = pair.Pair((first, other), (one, compared), (drawn.layers[0], drawn.layers[1]))
+        with places.pair:
+            pair.show(both, view, query, layer=layer, narrow=narrow)
 
 
 def _map(
@@ -108,7 +138,7 @@ def _choose_query(analysis: TokenAnalysis, view: str, *, x: float, y: float) -> 
     grid, (height, width) = analysis.features.grid, analysis.frame
     y, x = grid.centre(*cell_at(x, y, rows=grid.rows, cols=grid.cols))
     shown = {keys.TOKENS_VIEW: "similarity"} if view == "pca" else {}
-    return {keys.QUERY: (round(y / height, 4), round(x / width, 4)), **shown}
+    return {**second.ask_first((round(y / height, 4), round(x / width, 4))), **shown}
 
 
 def _in_cells(zoom: Zoom | None, shape: tuple[int, int]) -> Zoom | None:
@@ -125,7 +155,7 @@ def _zoom(shape: tuple[int, int], **box: list[float]) -> Mapping[str, Zoom | Non
     return zoom_to(keys.TOKEN_ZOOM, {axis: [end + 0.5 for end in ends] for axis, ends in box.items()}, shape)
 
 
-def _line(drawn: Maps, view: TokensView, query: Patch | None) -> None:
+def _line(drawn: Maps, view: TokensView, query: Query) -> None:
     """What the colours are, what the map says, and the ways back."""
     layer, result = drawn.layers[0], drawn.results[0]
     with st.container(horizontal=True, vertical_alignment="center", key="token_line"):
@@ -137,9 +167,9 @@ def _line(drawn: Maps, view: TokensView, query: Patch | None) -> None:
             st.markdown(texts.similarity_line(result, query, hint=HINT))
         else:
             st.html(texts.norm_legend(layer, result, view.facet), width="content")
-            st.markdown(texts.norm_line(result, query))
-        if query is not None and not isinstance(result, PcaMap):
-            reset_button("Back to CLS", keys.QUERY, key=keys.RESET_QUERY, icon="undo")
+            st.markdown(texts.norm_line(result, query.patch if query.picture == 0 else None))
+        if query.patch is not None and not isinstance(result, PcaMap):
+            reset_button("Back to CLS", keys.QUERY, keys.ASKS, key=keys.RESET_QUERY, icon="undo")
         if view.zoom is not None:
             reset_button("Whole picture", keys.TOKEN_ZOOM, key=keys.TOKEN_RESET_ZOOM, icon="zoom_out_map")
     if isinstance(result, AttentionMap) and (words := texts.similarity_range(layer)):

@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from dashboard import keys
-from dashboard.links.codec import Instead, Reading, finite, fractions, layer_number, option, parameter
+from dashboard.links.codec import Instead, Reading, finite, fractions, layer_number, nearest, option, parameter
+from dashboard.links.selection import SIZES, picture_or, point
 from dashboard.links.zoom import Zoom, read_zoom
 from vit_engine.analysis.tokens.pca import FOREGROUNDS
 from vit_engine.planning.plan import FACETS, TOKEN
 
+MATCHES = tuple(range(0, 201, 5))  # how many are drawn, at most
+RATIOS = (0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1)  # of Lowe's test; 1 keeps all
+NO_PICTURE, AS_FIRST = "", 0
 VIEWS = ("pca", "similarity", "norms")
 ALL_HEADS = "all"  # of queries, keys or values, side by side
 ALL_PATCHES = ""  # foreground and background
@@ -33,6 +37,10 @@ def _foreground(text: str, _: Reading) -> Any:
     return text if text in FOREGROUNDS else Instead(ALL_PATCHES, words="all patches")
 
 
+def _second_size(text: str, link: Reading) -> Any:
+    return Instead(words="that of the first picture") if finite(text) is None else nearest(SIZES)(text, link)
+
+
 @dataclass(frozen=True)
 class TokensView:
     """Everything that decides what Tokens draws, beside the sidebar and the query."""
@@ -46,6 +54,16 @@ class TokensView:
     foreground: str = parameter(ALL_PATCHES, key=keys.FOREGROUND, read=_foreground)
     # The part that is shown; None for all.
     zoom: Zoom | None = parameter(None, key=keys.TOKEN_ZOOM, read=read_zoom, write=fractions, name="token_zoom")
+    # The second picture's name, as Selection.picture; NO_PICTURE for none.
+    second: str = parameter(
+        NO_PICTURE, read=picture_or("There is no second picture.", used="no second picture"), name="with"
+    )
+    # Its short side in pixels; AS_FIRST for that of the first.
+    second_size: int = parameter(AS_FIRST, key=keys.SECOND_SIZE, read=_second_size, name="with_size")
+    matches: int = parameter(30, key=keys.MATCHES, read=nearest(MATCHES))
+    ratio: float = parameter(0.8, key=keys.RATIO, read=nearest(RATIOS))
+    # The point (y, x) of the second picture that is the query, as fractions of it; None where Selection.query is.
+    asks: tuple[float, float] | None = parameter(None, key=keys.ASKS, read=point, write=fractions)
 
     @property
     def one_head(self) -> int | None:

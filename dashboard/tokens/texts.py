@@ -6,12 +6,14 @@ import numpy as np
 
 from dashboard.shell.formatting import colour_legend
 from dashboard.tokens.figures import Layer, Patch
+from dashboard.tokens.maps import Query
 from vit_engine import AttentionMap, PcaMap, TokenNorms
 from vit_engine.planning.plan import TOKEN
 from vit_engine.report.colours import colour_stops
 
 TINY = 0.05  # of cosine similarity: a range that colours make look larger than it is
 NAMED = 3  # outliers whose places are told
+OF_SECOND = ("", " of the second picture")
 _CHANNELS = (("red", "1st", "#ff0000"), ("green", "2nd", "#00ff00"), ("blue", "3rd component", "#0000ff"))
 _CLICK = "click a patch to see similar ones"
 
@@ -44,16 +46,17 @@ def scale_legend(layer: Layer, *, meaning: str, low: str, high: str) -> str:
 
 def similarity_legend(layer: Layer) -> str:
     meaning = "1: tokens that point the same way; 0: at right angles. The lowest 1% of patches have the first colour."
-    return scale_legend(layer, meaning=meaning, low=f"≤ {_number(layer.low)}", high=_number(layer.high))
+    return scale_legend(layer, meaning=meaning, low=f"≤ {number(layer.low)}", high=number(layer.high))
 
 
-def similarity_line(similar: AttentionMap, query: Patch | None, *, hint: str) -> str:
-    """Whose similarity it is, and the most similar patch elsewhere. hint: of what a click does."""
-    token = "CLS token" if query is None else f"patch {patch_name(query)}"
-    best = _best_elsewhere(similar.values, query)
-    words = "most similar patch" if query is None else "most similar elsewhere"
-    other = "" if best is None else f" · {words}: {patch_name(best)} ({_similarity(similar.values[best])})"
-    tail = f" · :small[{hint}]" if query is None else ""
+def similarity_line(similar: AttentionMap, query: Query, *, hint: str) -> str:
+    """Whose similarity it is, and the most similar patch elsewhere in the first picture. hint: of what a click does."""
+    token = "CLS token" if query.patch is None else f"patch {patch_name(query.patch)}{OF_SECOND[query.picture]}"
+    own = query.patch if query.picture == 0 else None
+    best = _best_elsewhere(similar.values, own)
+    words = "most similar patch" if own is None else "most similar elsewhere"
+    other = "" if best is None else f" · {words}: {patch_name(best)} ({similarity(similar.values[best])})"
+    tail = f" · :small[{hint}]" if query.patch is None else ""
     return f"Query: **{token}**{other}{tail}"
 
 
@@ -106,13 +109,13 @@ def _times(value: float, median: float) -> str:
     return f" ({value / median:.2f} × the median)" if median else ""
 
 
-def _similarity(value: float) -> str:
+def similarity(value: float) -> str:
     """With a third decimal where two would say that another patch is the same."""
-    text = _number(value)
+    text = number(value)
     return f"{value:.3f}" if text == "1.00" else text
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     return f"{value:.2f}".replace("-", "−")
 
 

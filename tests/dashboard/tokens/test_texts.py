@@ -5,6 +5,7 @@ import pytest
 
 from dashboard.tokens import texts
 from dashboard.tokens.figures import Layer
+from dashboard.tokens.maps import Query
 from vit_engine import AttentionMap, PcaMap, TokenGrid, TokenNorms
 
 GRID = TokenGrid(prefix=1, rows=3, cols=5, patch_size=16)
@@ -25,9 +26,9 @@ def test_the_most_similar_patch_is_not_the_query_or_beside_it() -> None:
     values = np.zeros((3, 5))
     values[0, 0], values[1, 1], values[2, 4] = 1.0, 0.9, -0.5
     values[0, 3] = 0.25
-    line = texts.similarity_line(similar(values), (0, 0), hint="click")
+    line = texts.similarity_line(similar(values), Query((0, 0)), hint="click")
     assert line == "Query: **patch row 0, col 0** · most similar elsewhere: row 0, col 3 (0.25)"
-    line = texts.similarity_line(similar(values), None, hint="click")
+    line = texts.similarity_line(similar(values), Query(None), hint="click")
     assert line == "Query: **CLS token** · most similar patch: row 0, col 0 (1.000) · :small[click]"
 
 
@@ -35,13 +36,20 @@ def test_the_most_similar_patch_is_not_the_query_or_beside_it() -> None:
 def test_a_similarity_that_would_round_to_one_has_a_third_decimal(value: float, words: str) -> None:
     values = np.full((3, 5), -1.0)
     values[2, 4] = value
-    assert texts.similarity_line(similar(values), (0, 0), hint="").endswith(words)
+    assert texts.similarity_line(similar(values), Query((0, 0)), hint="").endswith(words)
+
+
+def test_a_query_of_the_second_picture_says_so_and_its_own_place_is_no_exception() -> None:
+    values = np.zeros((3, 5))
+    values[0, 0] = 1.0
+    line = texts.similarity_line(similar(values), Query((0, 0), 1), hint="click")
+    assert line == "Query: **patch row 0, col 0 of the second picture** · most similar patch: row 0, col 0 (1.000)"
 
 
 def test_where_all_patches_are_beside_the_query_none_is_elsewhere() -> None:
     grid = TokenGrid(prefix=1, rows=2, cols=2, patch_size=16)
     alike = AttentionMap(np.ones((2, 2), np.float32), grid, "similarity", "cosine similarity")
-    assert texts.similarity_line(alike, (0, 0), hint="") == "Query: **patch row 0, col 0**"
+    assert texts.similarity_line(alike, Query((0, 0)), hint="") == "Query: **patch row 0, col 0**"
 
 
 def test_a_scale_tells_its_ends_with_its_unit() -> None:

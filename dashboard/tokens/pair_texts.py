@@ -1,0 +1,33 @@
+"""What the page Tokens says about two pictures, in one line each."""
+
+from dashboard.tokens.pair_figures import Mark
+from dashboard.tokens.texts import patch_name, similarity
+from vit_engine import Correspondences
+
+
+def matches_line(clear: Correspondences, drawn: int, ratio: float) -> str:
+    """How many patches correspond, how many of them clearly, and how many are drawn."""
+    of = f"**{len(clear):,}** of {clear.candidates:,} mutual nearest neighbours {_are(len(clear))} clear"
+    every = f"{of} (ratio ≤ {ratio:g})" if ratio < 1 else f"**{len(clear):,}** mutual nearest neighbours"
+    if drawn == 0:
+        return f"{every}; none is drawn"
+    which = "it is" if len(clear) == 1 else f"all {drawn} are" if drawn == len(clear) else f"the best {drawn} are"
+    return f"{every}; {which} drawn"
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def no_matches(clear: Correspondences, ratio: float) -> str:
+    """Where none is clear, what to change."""
+    of = "The one pair" if clear.candidates == 1 else f"None of {clear.candidates:,} pairs"
+    missed = "is not clear" if clear.candidates == 1 else "is clear"
+    advice = "Allow a larger ratio, or choose another layer, keys instead of tokens, or a larger size."
+    return f"{of} of mutual nearest neighbours {missed} (ratio ≤ {ratio:g}). {advice}"
+
+
+def best_match_line(query: Mark, best: Mark, value: float) -> str:
+    """Which patch of the other picture is most like the query."""
+    names = [f"{patch_name(patch)} of the {('first', 'second')[picture]} picture" for picture, patch in (query, best)]
+    return f"Patch {names[0]} (ring) is most like {names[1]} (dashed): cosine similarity **{similarity(value)}**"
