@@ -13,7 +13,7 @@ from dashboard.services.pictures import Picture
 from dashboard.services.tokens import TokenAnalysis, TokenRequest
 from dashboard.tokens import export
 from dashboard.tokens.export import Shown
-from dashboard.tokens.maps import maps
+from dashboard.tokens.maps import Query, maps
 from dashboard.tokens.state import TokensView
 from tests.dashboard.support import ignore
 from tests.dashboard.tokens.fixtures_tokens import open_small_tokens
@@ -24,10 +24,12 @@ def analysed(picture: str, facet: str, *, size: int = 96) -> tuple[Picture, Toke
     return sample, TokenRequest(sample, catalogue.models()["demo_vit_p16"], size, facet).analyse(ignore)
 
 
-def shown(*parts: tuple[Picture, TokenAnalysis], query: tuple[int, int] | None = None, **view: str) -> Shown:
+def shown(
+    *parts: tuple[Picture, TokenAnalysis], query: tuple[int, int] | None = None, asked: int = 0, **view: str
+) -> Shown:
     chosen = TokensView(facet=parts[0][1].features.facet, **view)
-    drawn = maps([analysis for _, analysis in parts], chosen, layer=2, query=query, colours="magma")
-    return Shown(parts, drawn, chosen, 2, query)
+    drawn = maps([analysis for _, analysis in parts], chosen, layer=2, query=Query(query, asked), colours="magma")
+    return Shown(parts, drawn, chosen, 2, query, asked)
 
 
 def loaded(view: Shown) -> dict[str, np.ndarray]:
@@ -69,6 +71,19 @@ def test_arrays_of_two_pictures_are_told_apart() -> None:
         np.testing.assert_array_equal(found[f"{prefix}norms_prefix"], norms.prefix)
 
 
+def test_a_query_of_the_second_picture_is_among_its_arrays_and_its_sheet_has_both() -> None:
+    parts = analysed("scene_1", "token"), analysed("scene_2", "token", size=128)
+    view = shown(*parts, view="similarity", query=(3, 1), asked=1)
+    found = loaded(view)
+    asked, other = parts[1][1].features, parts[0][1].features
+    np.testing.assert_allclose(found["similarity"], ve.similarity_map(asked, (3, 1), other, layer=2).values, atol=1e-6)
+    np.testing.assert_allclose(found["second_similarity"], ve.similarity_map(asked, (3, 1), layer=2).values, atol=1e-6)
+    assert found["second_query"].tolist() == [3, 1]
+    assert "query" not in found
+    text = view.file("svg").decode()
+    assert all(title in text for title in ("Scene 1", "Scene 2"))
+
+
 @pytest.mark.parametrize("view", ["pca", "similarity", "norms"])
 def test_sheets_are_pictures_of_every_view_with_its_words(view: str) -> None:
     drawn = shown(analysed("scene_1", "token"), view=view, query=(2, 5))
@@ -86,7 +101,7 @@ def test_a_sheet_names_the_picture_and_whose_it_is() -> None:
 def test_a_sheet_has_the_scale_of_the_page_and_the_part_that_is_shown() -> None:
     part = analysed("scene_1", "token")
     view = TokensView(view="similarity", zoom=(0.0, 0.25, 0.5, 0.75))
-    drawn = maps([part[1]], view, layer=2, query=None, colours="magma")
+    drawn = maps([part[1]], view, layer=2, query=Query(None), colours="magma")
     sheet = Shown([part], drawn, view, 2, None)._sheet()
     assert (sheet.low, sheet.high, sheet.colours) == (drawn.layers[0].low, drawn.layers[0].high, "magma")
     assert sheet.pictures[0].zoom == (0, 32, 48, 96)
