@@ -18,7 +18,7 @@ import torch
 import vit_engine as ve
 from benchmarks.contenders import Pictures, build_limit
 from benchmarks.measure import watch
-from vit_engine.analysis.tokens.pca import prepare_axes
+from vit_engine.analysis.tokens.pca import sign_references
 
 OUT = Path(__file__).with_name("TOKENS.md")
 CASES = (("random_vit_small_p8", 480), ("random_vit_small_p16", 224))
@@ -54,13 +54,18 @@ def views_of(kept: ve.Features) -> Calls:
     grid = kept.grid
     middle = grid.rows // 2, grid.cols // 2
 
-    def all_axes() -> object:
+    def signs() -> object:
         kept.computed.clear()
-        return prepare_axes(kept)
+        return sign_references(kept)
+
+    def components() -> object:
+        kept.computed.pop(("pca", 5, None), None)
+        return ve.pca_map(kept, layer=5)
 
     return {
-        "the axes of all layers": all_axes,
-        "`pca_map()` of a layer": lambda: ve.pca_map(kept, layer=5),
+        "signs of components, by all layers, once": signs,
+        "`pca_map()` of a layer, the first time": components,
+        "`pca_map()` of a layer, again": lambda: ve.pca_map(kept, layer=5),
         "`pca_map()` of a layer's foreground": lambda: ve.pca_map(kept, layer=5, foreground="high"),
         "`similarity_map()`, a click": lambda: ve.similarity_map(kept, middle, layer=5),
         "`token_norms()` of a layer": lambda: ve.token_norms(kept, layer=5),

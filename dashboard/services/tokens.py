@@ -12,7 +12,7 @@ from dashboard.services.jobs import Store
 from dashboard.services.process import once_per_process
 from dashboard.services.requests import PictureRequest
 from vit_engine.analysis.comparison import Point, query_patch
-from vit_engine.analysis.tokens.pca import prepare_axes
+from vit_engine.analysis.tokens.pca import sign_references
 from vit_engine.image import with_short_side
 from vit_engine.progress import Progress
 
@@ -61,7 +61,7 @@ class TokenRequest(PictureRequest[TokenAnalysis]):
 
         features = ve.features(loaded, prepared, facet=self.facet, progress=tell)
         report(0.9, "principal components of all layers")
-        prepare_axes(features)
+        sign_references(features)
         frame = with_short_side(self.picture.shape, self.size)
         return TokenAnalysis(features, prepared.pixels, loaded.report, frame)
 

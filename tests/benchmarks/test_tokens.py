@@ -25,7 +25,7 @@ def test_views_do_their_work_in_each_turn(pictures: Pictures) -> None:
     kept = ve.features("demo_vit_p16", pictures.prepared[0])
     for call in tokens.views_of(kept).values():
         assert call() is not None
-    kept.computed["pca", None] = {}
+    kept.computed["signs", None] = {}
     seconds = tokens.in_turns(tokens.views_of(kept), 1)
-    assert list(kept.computed["pca", None]) == list(range(6)), "axes are fitted anew"
+    assert list(kept.computed["signs", None]) == list(range(6)), "signs are found anew"
     assert all(each > 0 for each in seconds.values())

@@ -14,7 +14,7 @@ import pandas as pd
 from PIL import Image
 
 import vit_engine as ve
-from vit_engine.analysis.tokens.pca import prepare_axes
+from vit_engine.analysis.tokens.pca import sign_references
 from vit_engine.cli.model import load_model
 from vit_engine.image import target_size
 from vit_engine.progress import Progress
@@ -93,7 +93,7 @@ class FeatureRun:
         options = {option: getattr(asked, option) for option in ("layers", "facet", "precision")}
         features = ve.features(loaded, prepared, **options, progress=progress)
         if asked.joint and not self.done:
-            prepare_axes(features, asked.head)  # all its layers say how to turn axes, and only the deepest is kept
+            sign_references(features, asked.head)  # all its layers say how to turn axes, and only the deepest is kept
         folder.mkdir()
         append_arrays(folder / ARRAYS, token_arrays(features))
         picture = TokenPicture(_deepest(features), prepared.pixels, Path(path).name)

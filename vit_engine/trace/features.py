@@ -99,12 +99,21 @@ class Features:
         The facet "token" has passed the model's final norm at every layer, as in DINOv2's get_intermediate_layers,
         unless final_norm is False. SpecError for a layer or a head that is not here.
         """
-        values = self.layers[self.layer_number(layer)][:, self.columns(head)].astype(np.float64)
+        return self._read(self.layers[self.layer_number(layer)][:, self.columns(head)], final_norm=final_norm)
+
+    def _read(self, kept: np.ndarray, *, final_norm: bool) -> np.ndarray:
+        values = kept.astype(np.float64)
         return self.final_norm(values) if self.final_norm is not None and final_norm else values
 
-    def patches(self, layer: int = -1, *, head: int | None = None, final_norm: bool = True) -> np.ndarray:
-        """The same of the patches alone, row by row: float64 (patches, dim) or (patches, head_dim)."""
-        return self.tokens(layer, head=head, final_norm=final_norm)[self.grid.prefix :]
+    def patches(
+        self, layer: int = -1, *, head: int | None = None, final_norm: bool = True, places: np.ndarray | None = None
+    ) -> np.ndarray:
+        """The same of the patches alone, row by row: float64 (patches, dim) or (patches, head_dim).
+
+        places: the numbers of some patches, in place of all.
+        """
+        kept = self.layers[self.layer_number(layer)][self.grid.prefix :, self.columns(head)]
+        return self._read(kept if places is None else kept[places], final_norm=final_norm)
 
     def columns(self, head: int | None) -> slice:
         """Where one head's numbers stand, or those of all; SpecError for a head that does not exist."""

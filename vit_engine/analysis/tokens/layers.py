@@ -8,6 +8,7 @@ from vit_engine.analysis.tokens.pca import (
     COMPONENTS,
     Axes,
     PcaMap,
+    largest_eigenpairs,
     layer_axes,
     ordered_axes,
     pca_map,
@@ -63,8 +64,8 @@ def _layer_axes_together(features: Features, layers: tuple[int, ...], head: int 
     for layer in layers:
         patches = _standardised(features.patches(layer, head=head))
         covariance += patches.T @ patches / (len(patches) * len(layers))
-    values, vectors = np.linalg.eigh(covariance)
-    return ordered_axes(np.zeros(dim), vectors[:, : -COMPONENTS - 1 : -1].T, values, 1.0).along(reference)
+    values, vectors = largest_eigenpairs(covariance)
+    return ordered_axes(np.zeros(dim), vectors.T, values, 1.0).along(reference)
 
 
 def _standardised(patches: np.ndarray) -> np.ndarray:

@@ -1,7 +1,9 @@
 """Which patches of two pictures correspond: mutual nearest neighbours by cosine similarity, and how clearly."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 
@@ -11,6 +13,7 @@ from vit_engine.spec import TokenGrid
 from vit_engine.trace.features import Features, common_layer
 
 RATIO = 0.8  # Lowe's
+MOST_BESIDE = 8  # patches on each side of a match that count as beside it, on much finer grids
 BLOCK_BYTES = 8 << 20  # of similarities at a time
 
 
@@ -61,7 +64,7 @@ def correspondences(
     _check(ratio, similarity, best)
     number = common_layer({"the first picture": first, "the second picture": second}, layer)
     a, b = (unit_vectors(each.patches(number, head=head)).astype(np.float32) for each in (first, second))
-    forth, back = _nearest(a, b, second.grid), _nearest(b, a, first.grid)
+    forth, back = _nearest(a, b, first.grid, second.grid), _nearest(b, a, second.grid, first.grid)
     here = np.arange(len(a))
     mutual = here[back.place[forth.place] == here]
     there = forth.place[mutual]
@@ -103,9 +106,15 @@ class _Nearest:
     ratio: np.ndarray
 
 
-def _nearest(patches: np.ndarray, others: np.ndarray, grid: TokenGrid) -> _Nearest:
-    """grid: of the others."""
-    blocks = zip(*_blocks(patches, others, grid), strict=True)
+def _nearest(patches: np.ndarray, others: np.ndarray, own_grid: TokenGrid, grid: TokenGrid) -> _Nearest:
+    """grid: of the others.
+
+    What lies beside a match shows the same thing, and says nothing against it. On a finer grid that is more than the
+    patches next to it: as many as make up a patch and its neighbours here.
+    """
+    finer = math.sqrt(grid.patches / own_grid.patches)
+    reach = min(max(int(1.5 * finer), 1), MOST_BESIDE)
+    blocks = zip(*_blocks(patches, others, grid, reach), strict=True)
     places, similarities, seconds = (np.concatenate(parts) for parts in blocks)
     distance, second = 1 - similarities, 1 - seconds
     ratio = np.divide(distance, second, out=np.ones_like(distance), where=second > np.finfo(np.float32).eps)
@@ -113,7 +122,7 @@ def _nearest(patches: np.ndarray, others: np.ndarray, grid: TokenGrid) -> _Neare
 
 
 def _blocks(
-    patches: np.ndarray, others: np.ndarray, grid: TokenGrid
+    patches: np.ndarray, others: np.ndarray, grid: TokenGrid, reach: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Block by block: places of the best, their similarity, and the best similarity that is not beside them."""
     step = max(1, BLOCK_BYTES // (4 * len(others)))
@@ -123,9 +132,8 @@ def _blocks(
         places = similarities.argmax(axis=1)
         best = similarities[rows, places]
         row, col = np.divmod(places, grid.cols)
-        for down in (-1, 0, 1):  # a neighbour shows the same thing: it says nothing against the match
-            for across in (-1, 0, 1):
-                beside_row, beside_col = row + down, col + across
-                inside = (beside_row >= 0) & (beside_row < grid.rows) & (beside_col >= 0) & (beside_col < grid.cols)
-                similarities[rows[inside], (beside_row * grid.cols + beside_col)[inside]] = -1
+        for down, across in product(range(-reach, reach + 1), repeat=2):
+            beside_row, beside_col = row + down, col + across
+            inside = (beside_row >= 0) & (beside_row < grid.rows) & (beside_col >= 0) & (beside_col < grid.cols)
+            similarities[rows[inside], (beside_row * grid.cols + beside_col)[inside]] = -1
         yield places, best, similarities.max(axis=1)

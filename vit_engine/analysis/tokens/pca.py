@@ -6,11 +6,13 @@ is fixed, by the neighbouring layers and by where in the picture its values are 
 layer to layer, and mostly from size to size.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import overload
 
 import numpy as np
+import scipy.linalg
 
 from vit_engine.errors import SpecError
 from vit_engine.spec import TokenGrid
@@ -18,6 +20,7 @@ from vit_engine.trace.features import Features, common_layer
 
 COMPONENTS = 3  # a colour's channels
 LOW, HIGH = 2.0, 98.0  # percentiles of a component that are no and full colour
+SAMPLE = 2304  # patches that signs are found by, at the most
 POSITION = 0.3  # how much the place of a component's large values counts for its sign, beside the next layer's
 FOREGROUNDS = ("high", "low")  # the side of the first component that is kept
 _CONSTANT = 1e-12  # of the mean square: less variance than this is rounding
@@ -113,13 +116,14 @@ def pca_map(
 
 def _fitted(several: tuple[Features, ...], layer: int, head: int | None, foreground: str | None) -> tuple[PcaMap, ...]:
     patches = [each.patches(layer, head=head) for each in several]
-    axes = layer_axes(several[0], layer, head) if len(several) == 1 else _joint(several, patches, layer, head)
+    axes = layer_axes(several[0], layer, head, patches=patches[0])
+    if len(several) > 1:  # with the signs that the first has by itself
+        axes = fit(np.concatenate(patches)).along(axes.directions)
     masks = None
     if foreground is not None:
         masks = _foreground([axes.components(each)[:, 0] for each in patches], foreground)
         inside = [each[mask] for each, mask in zip(patches, masks, strict=True)]
-        axes = fit(np.concatenate(inside))
-        axes = axes.along(_position_weights(several[0].grid).reshape(1, -1) @ (patches[0] - axes.mean))
+        axes = _upright(fit(np.concatenate(inside)), patches[0], several[0].grid)
     components = [axes.components(each) for each in patches]
     colours = stretched(components, masks)
     if masks is not None:
@@ -152,13 +156,21 @@ def fit(patches: np.ndarray) -> Axes:
     centred = patches - mean
     total = spread(patches, centred)
     if count < dim:  # the smaller of the two matrices has the same variances: never more than dim × dim
-        values, vectors = np.linalg.eigh(centred @ centred.T)
-        directions = vectors[:, : -COMPONENTS - 1 : -1].T @ centred
+        values, vectors = largest_eigenpairs(centred @ centred.T)
+        directions = vectors.T @ centred
         directions /= np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), np.finfo(np.float64).tiny)
     else:
-        values, vectors = np.linalg.eigh(centred.T @ centred)
-        directions = vectors[:, : -COMPONENTS - 1 : -1].T
+        values, vectors = largest_eigenpairs(centred.T @ centred)
+        directions = vectors.T
     return ordered_axes(mean, directions, values / count, total / count)
+
+
+def largest_eigenpairs(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of a symmetric matrix (n, n): up to four eigenvalues, ascending, and the eigenvectors (n, 3) of the largest."""
+    size = len(matrix)
+    wanted = max(size - COMPONENTS - 1, 0), size - 1
+    values, vectors = scipy.linalg.eigh(matrix, subset_by_index=wanted, overwrite_a=True, check_finite=False)
+    return values, vectors[:, : -COMPONENTS - 1 : -1]
 
 
 def spread(patches: np.ndarray, centred: np.ndarray) -> float:
@@ -175,36 +187,52 @@ def ordered_axes(mean: np.ndarray, directions: np.ndarray, ascending: np.ndarray
     return Axes(mean, directions, np.array(descending[:COMPONENTS]), total, float(descending[COMPONENTS]))
 
 
-def layer_axes(features: Features, layer: int, head: int | None = None) -> Axes:
+def layer_axes(features: Features, layer: int, head: int | None = None, *, patches: np.ndarray | None = None) -> Axes:
     """The axes of one picture's layer, with signs that fit those of all its other layers; SpecError as fit().
 
-    All layers are fitted, once: none of them alone says how to turn its axes.
+    Computed once. patches: the layer's, where they are there already.
     """
-    axes = prepare_axes(features, head)[layer]
-    return fit(features.patches(layer, head=head)) if axes is None else axes
+    key = "pca", layer, head
+    if key not in features.computed:
+        patches = features.patches(layer, head=head) if patches is None else patches
+        reference = sign_references(features, head).get(layer)
+        axes = fit(patches)
+        features.computed[key] = _upright(axes, patches, features.grid) if reference is None else axes.along(reference)
+    return features.computed[key]
 
 
-def prepare_axes(features: Features, head: int | None = None) -> Mapping[int, "Axes | None"]:
-    """Fit all layers, so that pca_map() answers at once; by layer, None for one that cannot be fitted."""
-    if ("pca", head) not in features.computed:
-        features.computed["pca", head] = _all_axes(features, head)
-    return features.computed["pca", head]
+def sign_references(features: Features, head: int | None = None) -> Mapping[int, np.ndarray]:
+    """Of each layer that can be fitted, axes (3, dim) that point where the layer's own are to point; computed once.
+
+    A picture's layers are looked at together: none alone says how to turn its axes. Of a large grid some patches
+    suffice for it.
+    """
+    key = "signs", head
+    if key not in features.computed:
+        features.computed[key] = _agreeing_axes(features, head)
+    return features.computed[key]
 
 
-def _all_axes(features: Features, head: int | None) -> dict[int, Axes | None]:
-    """Of each layer, or None where there are none."""
+def _agreeing_axes(features: Features, head: int | None) -> dict[int, np.ndarray]:
+    rows, cols = features.grid.shape
+    step = math.ceil(math.sqrt(rows * cols / SAMPLE))
+    places = np.arange(rows * cols).reshape(rows, cols)[step // 2 :: step, step // 2 :: step].ravel()
     axes: dict[int, Axes] = {}
     maps = []
     for layer in features.layers:
-        patches = features.patches(layer, head=head)
+        patches = features.patches(layer, head=head, places=places)
         try:
             axes[layer] = fit(patches)
         except SpecError:  # raised again where the layer is asked for
             continue
         maps.append(_standard(axes[layer].components(patches).T))
-    signs = _agreeing_signs(maps, _position_weights(features.grid).ravel())
-    turned = {layer: each.turned(sign) for (layer, each), sign in zip(axes.items(), signs, strict=True)}
-    return {layer: turned.get(layer) for layer in features.layers}
+    signs = _agreeing_signs(maps, _position_weights(features.grid).ravel()[places])
+    return {layer: each.turned(sign).directions for (layer, each), sign in zip(axes.items(), signs, strict=True)}
+
+
+def _upright(axes: Axes, patches: np.ndarray, grid: TokenGrid) -> Axes:
+    """Turned so that values are large where most pictures have their subject."""
+    return axes.along(_position_weights(grid).reshape(1, -1) @ (patches - axes.mean))
 
 
 def _agreeing_signs(maps: list[np.ndarray], weights: np.ndarray) -> np.ndarray:
@@ -244,12 +272,6 @@ def _standard(rows: np.ndarray) -> np.ndarray:
     centred = rows - rows.mean(axis=1, keepdims=True)
     lengths = np.linalg.norm(centred, axis=1, keepdims=True)
     return centred / np.where(lengths > 0, lengths, 1.0)
-
-
-def _joint(several: tuple[Features, ...], patches: list[np.ndarray], layer: int, head: int | None) -> Axes:
-    """Fitted to all pictures, with the signs that the first has by itself."""
-    axes = fit(np.concatenate(patches))
-    return axes.along(layer_axes(several[0], layer, head).directions)
 
 
 def _foreground(firsts: list[np.ndarray], side: str) -> list[np.ndarray]:

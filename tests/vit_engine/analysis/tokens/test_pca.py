@@ -194,3 +194,19 @@ def test_only_one_model_and_facet_is_fitted_together() -> None:
             ve.pca_map([first, other])
     with pytest.raises(SpecError, match="at least one picture"):
         ve.pca_map([])
+
+
+def test_signs_of_a_large_grid_are_found_by_some_of_its_patches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each third row and column; what is fitted is all the same."""
+    shape = (18, 21)
+    y, x = np.mgrid[:18, :21]
+    smooth = np.stack([np.cos((y - 9) / 6), np.cos((x - 10) / 5), np.sin(y / 4)], axis=-1).reshape(-1, 3) * [9, 5, 3]
+    patches = {layer: np.hstack([smooth, noise(layer, shape, 5) / 9]) * (-1) ** layer for layer in (0, 1)}
+    whole, sampled = features_of(patches, shape=shape), features_of(patches, shape=shape)
+    expected = ve.pca_map(whole, layer=0)
+    monkeypatch.setattr(pca, "SAMPLE", 42)
+    read: list[int] = []
+    fit = pca.fit
+    monkeypatch.setattr(pca, "fit", lambda values: read.append(len(values)) or fit(values))
+    np.testing.assert_array_equal(ve.pca_map(sampled, layer=0).rgb, expected.rgb)
+    assert read == [42, 42, 18 * 21]
