@@ -10,14 +10,15 @@ import timm
 from PIL import Image
 
 import vit_engine as ve
+from vit_engine.cli import COMMANDS
 
 README = Path(__file__).parent.parent / "README.md"
 
 
-def blocks(heading: str) -> list[str]:
-    """The Python under a heading, block by block."""
+def blocks(heading: str, language: str = "python") -> list[str]:
+    """The code under a heading, block by block."""
     section = README.read_text(encoding="utf-8").split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    return re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    return re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)
 
 
 @pytest.fixture
@@ -67,3 +68,8 @@ def test_the_packages_own_example() -> None:
     names: dict[str, Any] = {}
     exec(compile(example, "vit_engine/__init__.py", "exec"), names)
     assert names["trace"].grid.shape == (28, 37)
+
+
+def test_the_command_line_names_every_command() -> None:
+    (lines,) = blocks("Command line", "sh")
+    assert set(re.findall(r"python -m vit_engine (\w+)", lines)) == set(COMMANDS)

@@ -18,8 +18,9 @@ from vit_engine.planning.plan import TOKEN
 _DEPTH = "_token_depth"  # session state: the layers of the model that was drawn last
 _VIEWS = {"pca": "PCA", "similarity": "Similarity", "norms": "Norms"}
 _VIEW_HELP = (
-    "PCA: the first three principal components of all patches as red, green and blue, so that alike patches have "
-    "alike colours. Similarity: how alike every patch is to the one that was clicked. Norms: how long every token is."
+    "PCA: the first three principal components of all patches as red, green and blue, so that similar patches "
+    "have similar colours. Similarity: cosine similarity of every patch to the one that was clicked, 1 for the same "
+    "direction. Norms: the Euclidean length of every token, which shows outliers."
 )
 _FACETS = {TOKEN: "Tokens", "query": "Queries", "key": "Keys", "value": "Values"}
 _FACET_HELP = (
@@ -29,7 +30,7 @@ _FACET_HELP = (
 _FOREGROUNDS = {ALL_PATCHES: "Off", "high": "High", "low": "Low"}
 _FOREGROUND_HELP = (
     "Colours only the patches whose first component is high, or low: one of the two sides often is the subject. "
-    "The components are then fitted to that side alone."
+    "The components are then fitted to that side alone. Where the background is coloured, choose the other side."
 )
 
 

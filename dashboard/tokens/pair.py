@@ -26,7 +26,7 @@ from vit_engine import Correspondences
 
 _RATIO_HELP = (
     "Lowe's ratio test: a match is clear if its distance is at most this share of the distance of the second best "
-    "patch that is not beside it, in both directions. 1 is off."
+    "patch that is not beside it, in both directions. Off keeps all mutual nearest neighbours."
 )
 _MATCHES_HELP = "How many matches are drawn, the clearest first. 0 draws none."
 _WIDTH = 165  # pixels, of a slider: two beside each other on a phone
@@ -96,7 +96,7 @@ def _controls(clear: Correspondences, pair: Pair) -> None:
             table(clear),
             f"matches-{names}-{clear.label.rpartition('· ')[2]}",
             key=keys.DOWNLOAD_MATCHES,
-            help=f"All {len(clear):,} clear matches, with rows, columns and pixels of the scaled pictures.",
+            help=pair_texts.table_help(clear),
             later=True,
         )
 

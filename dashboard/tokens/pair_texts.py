@@ -23,8 +23,19 @@ def no_matches(clear: Correspondences, ratio: float) -> str:
     """Where none is clear, what to change."""
     of = "The one pair" if clear.candidates == 1 else f"None of {clear.candidates:,} pairs"
     missed = "is not clear" if clear.candidates == 1 else "is clear"
-    advice = "Allow a larger ratio, or choose another layer, keys instead of tokens, or a larger size."
+    advice = (
+        "Allow a larger ratio, or choose another layer, keys instead of tokens, or a larger size; pictures of unlike "
+        "things may have no clear pair."
+    )
     return f"{of} of mutual nearest neighbours {missed} (ratio ≤ {ratio:g}). {advice}"
+
+
+def table_help(clear: Correspondences) -> str:
+    """What the table of matches has in its rows."""
+    if not len(clear):
+        return "A table without rows: no match passes the ratio test."
+    which = "The one match" if len(clear) == 1 else f"All {len(clear):,} matches"
+    return f"{which}, drawn or not, with rows, columns and pixels of the scaled pictures."
 
 
 def best_match_line(query: Mark, best: Mark, value: float) -> str:

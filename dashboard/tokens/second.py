@@ -83,7 +83,7 @@ def show(first: Picture) -> Picture | None:
             )
         if source != _NONE:
             selectbox(
-                "Size of the second",
+                "Its short side",
                 (AS_FIRST, *SIZES),
                 key=keys.SECOND_SIZE,
                 format_func=_size,

@@ -28,7 +28,9 @@ def pca_legend() -> str:
         f'<span class="swatch" style="background: {colour}"></span> {name}: {component}'
         for name, component, colour in _CHANNELS
     ]
-    meaning = "Alike patches get alike colours. A component's values are stretched from the 2nd to the 98th percentile."
+    meaning = (
+        "Similar patches get similar colours. A component's values are stretched from the 2nd to the 98th percentile."
+    )
     return f'<div class="legend" title="{meaning}">{" ".join(parts)}</div>'
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import vit_engine as ve
 from vit_engine.analysis.comparison import MAX_PANES, Comparison, Pane, Point, comparable_columns, letter
+from vit_engine.analysis.methods import METHODS, TOKEN_METHODS
 from vit_engine.cli import console
 from vit_engine.cli import panes as runs
 from vit_engine.report import bundle
@@ -22,7 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pane = "MODEL:LAYER[:HEAD[:METHOD[:QUERY]]]"
     add("image", metavar="IMAGE", help="PNG, JPEG, WebP, GIF, BMP or TIFF")
     examples = "dino_vits8:11:mean, run/last.pth#student:11, hf:org/name@revision:11:mean"
-    add("--pane", action="append", default=[], metavar=pane, help=f"2..{MAX_PANES} of them: {examples}")
+    methods = ", ".join(method.name for method in (*METHODS, *TOKEN_METHODS))
+    parts = f"HEAD a number, mean, max or min; METHOD {methods}; QUERY shared, cls or Y,X, as fractions"
+    add("--pane", action="append", default=[], metavar=pane, help=f"2..{MAX_PANES} of them: {examples}; {parts}")
     add("--out", type=Path, required=True, metavar="DIR", help="folder for the results, created if needed")
     add("--zip", action="store_true", help=f"one file {ARCHIVE} instead of single ones")
     stated = "of checkpoints that do not state it"

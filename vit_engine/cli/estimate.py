@@ -17,7 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("model", metavar="MODEL", help="a name that `models` lists, a checkpoint, or ORG/NAME on the hub")
     add("--heads", type=console.positive, metavar="N", help="number of heads, where the checkpoint does not state it")
-    add("--size", type=console.size, metavar="N|HEIGHT WIDTH", help="side of a square picture, or exact, in pixels")
+    size = "side of a square picture, or exact, in pixels; default: the model's own size"
+    add("--size", type=console.size, metavar="N|HEIGHT WIDTH", help=size)
     add("--layers", type=console.layers, default="all", metavar="all|-1|0,5,11", help="counted from 0; -1 is the last")
     add("--statistics", choices=tuple(STATISTICS), default="all", help="default: all")
     facet = "estimate `features`, which keeps this of each layer, and not `attend`"

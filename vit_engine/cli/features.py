@@ -23,7 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--facet", choices=tuple(FACETS), default=TOKEN, help="what is read of a layer; default: token, its output")
     add("--head", type=console.head, metavar="N", help="of queries, keys or values: one head's; default: all heads'")
     add("--foreground", choices=FOREGROUNDS, help="fit components to this side of the first one only; default: to all")
-    add("--query", type=console.query, metavar="cls|ROW,COL", help="write the similarity of all patches to this token")
+    query = "write the similarity of all patches to the CLS token or to this patch, counted from 0,0"
+    add("--query", type=console.query, metavar="cls|ROW,COL", help=query)
     add("--joint", action="store_true", help="fit components to all pictures together, so that colours compare")
     add("--match", action="store_true", help="of two pictures: write the pairs of patches that correspond")
     ratio = f"largest distance ratio of a pair to the second best, 0..1; default: {RATIO}"
@@ -106,6 +107,7 @@ def _in_words(picture: dict[str, Any], norms: dict[str, Any]) -> str:
     grid, explained = picture["grid"], sum(picture["pca_explained"])
     outliers = "no outliers" if not norms["outliers"] else f"{norms['outliers']} outliers"
     return (
-        f"{picture['name']}: {grid['rows']} × {grid['cols']} patches, {picture['seconds']:.2f} s · three components "
-        f"explain {explained:.1%} · layer {norms['layer']}: median norm {norms['median']:.1f}, {outliers}"
+        f"{picture['name']}: {grid['rows']} × {grid['cols']} patches, {picture['seconds']:.2f} s · "
+        f"three components explain {explained:.1%} of the variance · "
+        f"layer {norms['layer']}: median norm {norms['median']:.1f}, {outliers}"
     )

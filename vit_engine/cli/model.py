@@ -21,7 +21,8 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--weights", default="auto", metavar="auto|random|PATH", help="default: auto, the model's trained ones")
     add("--heads", type=console.positive, metavar="N", help="number of heads, where the checkpoint does not state it")
-    add("--size", type=console.size, metavar="N|HEIGHT WIDTH", help="short side, or exact size, in pixels")
+    size = "short side, or exact size, in pixels; default: the model's own size"
+    add("--size", type=console.size, metavar="N|HEIGHT WIDTH", help=size)
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:

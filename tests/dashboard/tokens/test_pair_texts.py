@@ -46,3 +46,19 @@ def test_the_best_match_names_both_patches_and_their_pictures() -> None:
     line = pair_texts.best_match_line((1, (2, 3)), (0, (0, 4)), -0.125)
     ring, dashed = "row 2, col 3 of the second picture (ring)", "row 0, col 4 of the first picture (dashed)"
     assert line == f"Patch {ring} is most like {dashed}: cosine similarity **−0.12**"
+
+
+@pytest.mark.parametrize(
+    ("clear", "words"),
+    [
+        (0, "A table without rows: no match passes the ratio test."),
+        (1, "The one match, drawn or not, with rows, columns and pixels of the scaled pictures."),
+        (1528, "All 1,528 matches, drawn or not, with rows, columns and pixels of the scaled pictures."),
+    ],
+)
+def test_the_table_says_what_is_in_it(clear: int, words: str) -> None:
+    assert pair_texts.table_help(matches(clear, 1920)) == words
+
+
+def test_where_no_pair_is_clear_the_pictures_may_be_why() -> None:
+    assert pair_texts.no_matches(matches(0, 51), 0.8).endswith("pictures of unlike things may have no clear pair.")

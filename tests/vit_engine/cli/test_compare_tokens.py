@@ -10,6 +10,7 @@ import pytest
 
 import vit_engine as ve
 from tests.vit_engine.cli.reproduce.support import change, told
+from vit_engine.analysis.methods import METHODS, TOKEN_METHODS
 from vit_engine.analysis.tokens.layers import layers_pca
 from vit_engine.analysis.tokens.pca import PcaMap
 from vit_engine.cli import main, panes
@@ -26,6 +27,13 @@ OPTIONS = ["--size", "96", "--point", "0.4,0.5"]
 
 def arguments(*texts: str) -> list[str]:
     return [part for text in texts for part in ("--pane", text)]
+
+
+def test_the_help_names_every_method_of_a_pane(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", "--help"]) == 0
+    words = " ".join(capsys.readouterr().out.split())
+    names = ", ".join(method.name for method in (*METHODS, *TOKEN_METHODS))
+    assert f"METHOD {names}; QUERY shared, cls or Y,X" in words
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +37,14 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: pytest.Capture
 def test_help_is_exit_code_0(capsys: pytest.CaptureFixture[str]):
     assert main(["attend", "--help"]) == 0
     assert "--layers" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["attend", "features", "estimate", "compare"])
+def test_the_help_says_which_size_is_the_default(command: str, capsys: pytest.CaptureFixture[str]):
+    assert main([command, "--help"]) == 0
+    words = " ".join(capsys.readouterr().out.split())
+    default = "224" if command == "compare" else "the model's own size"
+    assert re.search(rf"--size N\|HEIGHT WIDTH (short )?side[^;]*; default: {default}", words), words
 
 
 @pytest.mark.parametrize("command", COMMANDS)
