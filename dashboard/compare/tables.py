@@ -61,7 +61,7 @@ def _without_numbers(comparison: Comparison) -> str:
     """Why some pairs have dashes; empty where all panes show attention."""
     kinds = {one.map.quantity for one in comparison.results}
     similarity = " **–**: JSD, IoU and centre shift are of distributions of attention; a similarity has no mass."
-    pca = " **–**: principal components are along axes of their own, which no number compares."
+    pca = " **–**: principal components are shown as colours, which no number compares."
     return (similarity if Quantity.INTENSIVE in kinds else "") + (pca if Quantity.FITTED in kinds else "")
 
 

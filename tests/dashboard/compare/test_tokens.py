@@ -104,7 +104,7 @@ def test_agreement_has_numbers_where_maps_compare_and_says_why_not() -> None:
     assert frame[["jsd_bits", "iou", "shift_px"]].isna().all(axis=None)
     assert frame.loc[("A", "D")].isna().all()
     assert "a similarity has no mass" in captions(at)
-    assert "principal components are along axes of their own" in captions(at)
+    assert "principal components are shown as colours" in captions(at)
 
 
 def test_a_pane_becomes_one_of_tokens_by_its_menu_and_its_link_says_so() -> None:
@@ -122,7 +122,7 @@ def test_a_pane_becomes_one_of_tokens_by_its_menu_and_its_link_says_so() -> None
 def test_differences_and_masks_leave_tokens_as_they_are_and_say_so() -> None:
     at = opened(P8, S8, PCA5, show="difference")
     assert "No difference to A: cosine similarity and attention weight are different quantities" in captions(at)
-    assert "No difference to A: principal components are along axes of their own" in captions(at)
+    assert "No difference to A: principal components are shown as colours" in captions(at)
     assert_similar(at, "B", "demo_vit_p8", "cls", patch=8)
     at.segmented_control(key=keys.COMPARE_SHOW).set_value("mask").run()
     assert "No mask: similarities have no mass" in captions(at)

@@ -120,7 +120,7 @@ def test_differences_are_of_cosines_and_a_pane_without_one_shows_its_map_and_why
     assert (shown[A].note, shown[B].note) == ("", "")
     assert shown[C].note == "no difference to A: attention weight and cosine similarity are different quantities"
     for number in (D, E, F):
-        assert shown[number].note == "no difference to A: principal components are along axes of their own"
+        assert shown[number].note == "no difference to A: principal components are shown as colours"
         assert shown[number].image is not None
     np.testing.assert_array_equal(shown[C].values, comparison.results[C].map.values)
 
@@ -217,7 +217,7 @@ def test_the_page_and_the_sheet_have_a_legend_a_kind_and_the_words(
         "principal component, fitted to D, E together",
         "difference of cosine similarity",
         "attention weight of a patch of 8 px",
-        "no difference to A: principal components are along axes of their own",
+        "no difference to A: principal components are shown as colours",
     ):
         assert words in html
     with_notes = comparison_sheet(drawn(comparison, show="mask"), frame=FRAME, opacity=0.6)["png"]

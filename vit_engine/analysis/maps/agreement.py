@@ -104,7 +104,7 @@ def no_difference(shown: AttentionMap, reference: AttentionMap) -> str:
     """Why two maps cannot be subtracted, in few words; empty where they can."""
     pair = shown, reference
     if any(one.quantity is Quantity.FITTED for one in pair):
-        return "principal components are along axes of their own"
+        return "principal components are shown as colours"
     if shown.quantity is not reference.quantity or (
         shown.quantity is Quantity.INTENSIVE and shown.unit != reference.unit
     ):

@@ -219,7 +219,7 @@ def test_a_fitted_map_compares_with_nothing() -> None:
     fitted = replace(usual, quantity=Quantity.FITTED)
     for pair in ((fitted, usual), (usual, fitted), (fitted, fitted)):
         assert all(map(math.isnan, astuple(agreement(*pair))[:-1]))
-        with pytest.raises(SpecError, match="principal components are along axes of their own"):
+        with pytest.raises(SpecError, match="principal components are shown as colours"):
             difference(*pair)
 
 
