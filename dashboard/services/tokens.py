@@ -12,9 +12,10 @@ from dashboard.services.jobs import Store
 from dashboard.services.process import once_per_process
 from dashboard.services.requests import PictureRequest
 from vit_engine.analysis.comparison import Point, query_patch
-from vit_engine.analysis.tokens.pca import sign_references
+from vit_engine.analysis.tokens.pca import COMPONENTS, sign_references
 from vit_engine.image import with_short_side
 from vit_engine.progress import Progress
+from vit_engine.resources.budget import format_bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +26,13 @@ class TokenAnalysis:
     pixels: np.ndarray  # uint8 (height, width, 3), as the model saw them
     report: ve.LoadReport
     frame: tuple[int, int]  # (height, width) of the scaled picture before the crop to patches
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory, with the axes and what they are turned by: of all heads together, and of each, in time."""
+        spec, layers = self.features.spec, len(self.features.layers)
+        axes = 2 * layers * (2 * COMPONENTS + 1) * spec.dim * np.dtype(np.float64).itemsize
+        return self.features.nbytes + self.pixels.nbytes + axes
 
     @property
     def record(self) -> ve.Features:
@@ -59,13 +67,25 @@ class TokenRequest(PictureRequest[TokenAnalysis]):
         def tell(share: float, layer: str) -> None:
             report(0.9 * share, f"{self.facet}s: {layer}")
 
-        features = ve.features(loaded, prepared, facet=self.facet, progress=tell)
+        features = self._features(loaded, prepared, tell)
         report(0.9, "principal components of all layers")
         sign_references(features)
         frame = with_short_side(self.picture.shape, self.size)
         return TokenAnalysis(features, prepared.pixels, loaded.report, frame)
 
+    def _features(self, loaded: ve.LoadedModel, prepared: ve.PreparedImage, progress: Progress) -> ve.Features:
+        """In float16, or where numbers are too large for that in float32."""
+        try:
+            return ve.features(loaded, prepared, facet=self.facet, progress=progress)
+        except ve.NumericalError:  # where float32 overflows, too, the second run says so
+            kept = ve.estimate(self.spec, prepared.grid, facet=self.facet, precision="float32").kept_bytes
+            if kept > limits.FEATURE_BYTES:
+                takes, most = format_bytes(kept), format_bytes(limits.FEATURE_BYTES)
+                raise ve.ResourceError(
+                    f"The {self.facet}s of {self.spec.title} are too large for float16, and in float32 their {takes} "
+                    f"are over the {most} kept here. Choose a smaller short side."
+                ) from None
+            return ve.features(loaded, prepared, facet=self.facet, precision="float32", progress=progress)
 
-_features = once_per_process(
-    lambda: Store[TokenAnalysis](limits.FEATURE_BYTES, size=lambda analysis: analysis.features.nbytes)
-)
+
+_features = once_per_process(lambda: Store[TokenAnalysis](limits.FEATURE_BYTES, size=lambda analysis: analysis.nbytes))

@@ -11,8 +11,9 @@ from dashboard.services.pictures import Picture
 from dashboard.services.requests import PictureRequest, PictureResult, Result
 from dashboard.shell import clicks, download_panel
 from dashboard.shell.clicks import Change
-from dashboard.shell.formatting import RANDOM_BADGE, capitalised, plain, progress_bar
+from dashboard.shell.formatting import RANDOM_BADGE, capitalised, format_elapsed, plain, progress_bar
 from vit_engine import VitEngineError
+from vit_engine.resources.budget import format_bytes
 
 CHART = {"displayModeBar": False, "scrollZoom": False, "doubleClick": False, "showSendToCloud": False}
 
@@ -64,10 +65,9 @@ def _title(request: PictureRequest[Result], analysis: PictureResult | None) -> N
     record, grid = analysis.record, analysis.record.grid
     warning = RANDOM_BADGE if record.random else ""
     st.markdown(f"#### {plain(spec.title)}{badge}{warning}", help=f"Loaded from {plain(str(analysis.report))}.")
-    st.caption(
-        f"{credited(picture)} · {grid.height}×{grid.width} px · {grid.rows}×{grid.cols} patches · "
-        f"{record.seconds:.1f} s · {record.nbytes / 1e6:.0f} MB"
-    )
+    took = [text.replace(" ", "\u00a0") for text in (format_elapsed(record.seconds), format_bytes(record.nbytes))]
+    size, patches = f"{grid.height}×{grid.width} px", f"{grid.rows}×{grid.cols} patches"
+    st.caption(" · ".join((credited(picture), size, patches, *took)))
 
 
 def credited(picture: Picture) -> str:

@@ -73,6 +73,11 @@ def format_duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 99.5 else f"{seconds / 60:.0f} min"
 
 
+def format_elapsed(seconds: float) -> str:
+    """A duration that was measured: "3.5 s", "40 ms"."""
+    return f"{seconds:.1f} s" if seconds >= 0.1 else f"{1000 * seconds:.0f} ms"
+
+
 def progress_in(place: DeltaGenerator) -> Progress:
     """What shows a job's progress, and what it is doing, as a bar in an empty place."""
 

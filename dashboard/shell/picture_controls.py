@@ -14,7 +14,7 @@ from dashboard.samples import SAMPLES
 from dashboard.services import limits, pictures
 from dashboard.services.pictures import Picture
 from dashboard.shell.controls import reset_button, segments
-from dashboard.shell.formatting import plain, progress_bar
+from dashboard.shell.formatting import capitalised, plain, progress_bar
 from vit_engine import ImageError
 
 UPLOAD_TYPES = ("png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff")
@@ -111,7 +111,7 @@ def take(file: UploadedFile | None, of: PictureKeys) -> Picture | None:
         picture, problem = _keep(file, of)
         st.session_state[_TAKEN + of.uploaded] = (file.file_id, problem)
     if problem is not None:
-        st.error(problem, icon=":material/broken_image:")
+        st.error(capitalised(problem), icon=":material/broken_image:")
     return picture
 
 

@@ -102,7 +102,7 @@ def _draw(
         export.popover(export.Shown(parts, drawn, view, layer, query.patch, query.picture))
     if view.view == "norms":
         with places.below:
-            _profile(analysis, view, layer)
+            _profile(analysis, view, layer, of_first=len(parts) > 1)
     if len(parts) > 1:
         (first, one), (other, compared) = parts
         both = pair.Pair((first, other), (one, compared), (drawn.layers[0], drawn.layers[1]))
@@ -158,17 +158,19 @@ def _zoom(shape: tuple[int, int], **box: list[float]) -> Mapping[str, Zoom | Non
 def _line(drawn: Maps, view: TokensView, query: Query) -> None:
     """What the colours are, what the map says, and the ways back."""
     layer, result = drawn.layers[0], drawn.results[0]
+    pcas = [each for each in drawn.results if isinstance(each, PcaMap)]
+    norms = [each for each in drawn.results if isinstance(each, TokenNorms)]
     with st.container(horizontal=True, vertical_alignment="center", key="token_line"):
-        if isinstance(result, PcaMap):
+        if pcas:
             st.html(texts.pca_legend(), width="content")
-            st.markdown(texts.pca_line(result))
+            st.markdown(texts.pca_line(pcas))
         elif isinstance(result, AttentionMap):
             st.html(texts.similarity_legend(layer), width="content")
             st.markdown(texts.similarity_line(result, query, hint=HINT))
         else:
-            st.html(texts.norm_legend(layer, result, view.facet), width="content")
-            st.markdown(texts.norm_line(result, query.patch if query.picture == 0 else None))
-        if query.patch is not None and not isinstance(result, PcaMap):
+            st.html(texts.norm_legend(layer, norms, view.facet), width="content")
+            st.markdown(texts.norm_line(norms, query))
+        if query.patch is not None and not pcas:
             reset_button("Back to CLS", keys.QUERY, keys.ASKS, key=keys.RESET_QUERY, icon="undo")
         if view.zoom is not None:
             reset_button("Whole picture", keys.TOKEN_ZOOM, key=keys.TOKEN_RESET_ZOOM, icon="zoom_out_map")
@@ -176,10 +178,12 @@ def _line(drawn: Maps, view: TokensView, query: Query) -> None:
         st.caption(words)
 
 
-def _profile(analysis: TokenAnalysis, view: TokensView, layer: int) -> None:
+def _profile(analysis: TokenAnalysis, view: TokensView, layer: int, *, of_first: bool) -> None:
+    """of_first: whether there is a second picture, which it does not show."""
     norms = token_maps.norms(analysis, head=view.one_head)
     of_head = "" if view.one_head is None else f", head {view.one_head}"
-    st.markdown(f"**Lengths by depth** :small[{texts.profile_caption(norms)} · click to choose a layer]")
+    depth = "Lengths by depth in the first picture" if of_first else "Lengths by depth"
+    st.markdown(f"**{depth}** :small[{texts.profile_caption(norms)} · click to choose a layer]")
     title = f"length of the {view.facet}{of_head}"
     figure = profile_figure(norms, layer=layer, title=title)
     with st.container(key="token_profile_box"):

@@ -34,10 +34,14 @@ def pca_legend() -> str:
     return f'<div class="legend" title="{meaning}">{" ".join(parts)}</div>'
 
 
-def pca_line(pca: PcaMap) -> str:
-    shares = " · ".join(f"{share:.0%}" for share in pca.explained)
-    within = "" if pca.foreground is None else f" within the foreground, {pca.foreground.mean():.0%} of the patches"
-    whole = f"First three components explain **{sum(pca.explained):.0%}** of the variance ({shares})"
+def pca_line(pcas: Sequence[PcaMap]) -> str:
+    """What the components explain: of one picture, or of several that they are fitted to together."""
+    explained = pcas[0].explained
+    shares = " · ".join(f"{share:.0%}" for share in explained)
+    both = " in both pictures" if len(pcas) > 1 else ""
+    masks = [pca.foreground.ravel() for pca in pcas if pca.foreground is not None]
+    within = f" within the foreground, {np.concatenate(masks).mean():.0%} of the patches" if masks else ""
+    whole = f"First three components explain **{sum(explained):.0%}** of the variance{both} ({shares})"
     return f"{whole}{within} · :small[{_CLICK}]"
 
 
@@ -80,21 +84,31 @@ def _best_elsewhere(values: np.ndarray, query: Patch | None) -> Patch | None:
     return (int(best[0]), int(best[1])) if np.isfinite(others[best]) else None
 
 
-def norm_legend(layer: Layer, norms: TokenNorms, facet: str) -> str:
-    high = f"{'≥ ' if norms.outliers else ''}{layer.high:.1f}"
+def norm_legend(layer: Layer, norms: Sequence[TokenNorms], facet: str) -> str:
+    beyond = any(each.values.max() > layer.high for each in norms)
+    high = f"{'≥ ' if beyond else ''}{layer.high:.1f}"
     before = ", before the final norm" if facet == TOKEN else ""
     meaning = f"The Euclidean length of each patch's {facet}{before}"
     return colour_legend(colour_stops(layer.colours), f"{layer.low:.1f}", f"{high} {layer.unit}{before}", meaning)
 
 
-def norm_line(norms: TokenNorms, query: Patch | None) -> str:
-    """Median, largest and outliers, and how long the query's is."""
+def norm_line(norms: Sequence[TokenNorms], query: Query) -> str:
+    """Of each picture: median, largest and outliers, and how long the query's is, which is in one of them."""
+    patches = [query.patch if query.picture == place else None for place in range(len(norms))]
+    if len(norms) == 1:
+        return _lengths("Median length", norms[0], patches[0])
+    leads = ("First picture: median length", "Second picture: median length")
+    return "  \n".join(map(_lengths, leads, norms, patches))
+
+
+def _lengths(lead: str, norms: TokenNorms, query: Patch | None) -> str:
+    """lead: what stands before the median."""
     rule = f"longer than {norms.factor:g} × the median"
     places = "; ".join(patch_name(patch) for patch in norms.outliers[:NAMED])
     more = len(norms.outliers) - NAMED
     where = f": {places}{f' and {more} more' if more > 0 else ''}" if places else ""
     count = _counted(len(norms.outliers))
-    parts = [f"Median length **{norms.median:.1f}**", f"largest **{norms.values.max():.1f}**", f"{count} {rule}{where}"]
+    parts = [f"{lead} **{norms.median:.1f}**", f"largest **{norms.values.max():.1f}**", f"{count} {rule}{where}"]
     if query is not None:
         value = float(norms.values[query])
         parts.append(f"patch {patch_name(query)}: {value:.1f}{_times(value, norms.median)}")

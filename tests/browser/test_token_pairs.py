@@ -162,3 +162,12 @@ def test_on_a_narrow_screen_the_pictures_stand_one_above_the_other_and_take_clic
     click_patch(page, "second", 4, 6)
     assert ring(page, "query") == pytest.approx(middle(page, "second", 4, 6), abs=0.01)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_the_controls_of_the_second_picture_stand_in_a_row(page: Page, server: Server) -> None:
+    page.set_viewport_size({"width": 1440, "height": 900})
+    open_pair(page, server)
+    labels = page.locator(".st-key-second_picture [data-testid=stWidgetLabel] p")
+    expect(labels).to_have_text(["Second picture", "Sample", "Size of the second"])
+    tops = [label.evaluate("label => label.getBoundingClientRect().top") for label in labels.all()]
+    assert tops == pytest.approx([tops[0]] * 3, abs=1)

@@ -74,6 +74,31 @@ def test_a_click_in_either_panel_asks_for_what_is_like_that_patch(page: Page, se
     assert similarity["z"][4][6] == pytest.approx(1, abs=1e-3)
 
 
+@pytest.mark.parametrize("width", [640, 700, 768, 769])
+def test_no_bar_covers_the_top_of_the_page(page: Page, server: Server, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    open_tokens(page, server)
+    is_on_top = page.get_by_role("button", name="Export").evaluate(
+        """button => {
+            const {x, y, width} = button.getBoundingClientRect();
+            return button.contains(document.elementFromPoint(x + width / 2, y + 2));
+        }"""
+    )
+    assert is_on_top
+
+
+@pytest.mark.parametrize("view", ["pca", "norms"])
+def test_the_first_click_moves_nothing_below_the_map(page: Page, server: Server, view: str) -> None:
+    page.set_viewport_size({"width": 1440, "height": 900})
+    open_tokens(page, server, tokens=view)
+    slider = page.locator(f".st-key-{keys.TOKEN_LAYER}")
+    before = slider.bounding_box()
+    page.mouse.click(*place(page, "", 1, 2))
+    expect(page.locator(f".st-key-{keys.RESET_QUERY}")).to_be_visible()
+    settled(page)
+    assert slider.bounding_box() == before
+
+
 def test_going_back_leads_to_the_components_again(page: Page, server: Server) -> None:
     open_tokens(page, server)
     page.mouse.click(*place(page, "", 1, 2))

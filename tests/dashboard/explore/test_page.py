@@ -1,6 +1,7 @@
 """Explore draws what the engine says, for every layer, head, query, model and picture."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -141,7 +142,9 @@ def test_random_weights_are_never_silent() -> None:
 
 
 def test_the_title_says_which_picture_at_which_size() -> None:
-    assert any("Scene 1" in text and "96×128 px" in text and "6×8 patches" in text for text in captions(open_small()))
+    (caption,) = (text for text in captions(open_small()) if "Scene 1" in text)
+    assert "96×128 px · 6×8 patches · " in caption
+    assert not re.search(r"\b0(\.0)?\s", caption), "nothing takes no time and no memory"
 
 
 @pytest.mark.parametrize("model", ["demo_vit_p16", "random_vit_tiny_p16"])

@@ -3,7 +3,7 @@
 import pytest
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard.shell.formatting import capitalised, format_share, plain, progress_in, sentence
+from dashboard.shell.formatting import capitalised, format_elapsed, format_share, plain, progress_in, sentence
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,11 @@ from dashboard.shell.formatting import capitalised, format_share, plain, progres
 def test_a_sentence_begins_with_a_capital_but_a_name_does_not(text: str, names: tuple[str, ...], shown: str) -> None:
     assert capitalised(text, names) == shown
     assert sentence(text, names).replace("\\", "") == shown
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(0.0214, "21 ms"), (0.0999, "100 ms"), (0.1, "0.1 s"), (3.46, "3.5 s")])
+def test_a_short_duration_is_not_rounded_to_nothing(seconds: float, shown: str) -> None:
+    assert format_elapsed(seconds) == shown
 
 
 def test_progress_begins_with_a_capital_but_a_name_does_not() -> None:

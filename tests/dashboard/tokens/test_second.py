@@ -82,6 +82,7 @@ def test_an_upload_can_be_removed_and_a_bad_file_changes_nothing() -> None:
     assert_says(at, "right: mine.png, ")
     upload_second(at, b"no picture")
     (error,) = at.main.error
+    assert error.value[:1].isupper()
     assert "picture" in error.value
     assert_says(at, "right: mine.png, ")
     at.file_uploader(key=keys.SECOND_UPLOAD).set_value(None).run()

@@ -67,12 +67,23 @@ def test_a_tiny_range_is_told(low: float, told: bool) -> None:
 def test_components_tell_what_they_explain_and_of_what() -> None:
     components = np.zeros((3, 3, 5), np.float32)
     whole = PcaMap(components, components.transpose(1, 2, 0), (0.69, 0.1, 0.03), None, GRID, "PCA")
-    assert texts.pca_line(whole).startswith(
+    assert texts.pca_line([whole]).startswith(
         "First three components explain **82%** of the variance (69% · 10% · 3%) · :small[click a patch"
     )
     part = np.arange(15).reshape(3, 5) < 6
     half = PcaMap(components, components.transpose(1, 2, 0), (0.5, 0.1, 0.1), part, GRID, "PCA")
-    assert "within the foreground, 40% of the patches" in texts.pca_line(half)
+    assert "within the foreground, 40% of the patches" in texts.pca_line([half])
+
+
+def test_components_of_two_pictures_tell_that_they_are_of_both() -> None:
+    components, grid = np.zeros((3, 3, 5), np.float32), TokenGrid(prefix=1, rows=3, cols=15, patch_size=16)
+    rgb, shares = components.transpose(1, 2, 0), (0.5, 0.1, 0.1)
+    small = PcaMap(components, rgb, shares, np.ones((3, 5), bool), GRID, "PCA")
+    large = PcaMap(components.repeat(3, axis=2), rgb.repeat(3, axis=1), shares, np.zeros((3, 15), bool), grid, "PCA")
+    line = texts.pca_line([small, large])
+    assert (
+        "**70%** of the variance in both pictures (50% · 10% · 10%) within the foreground, 25% of the patches" in line
+    )
 
 
 @pytest.mark.parametrize(
@@ -90,14 +101,24 @@ def test_components_tell_what_they_explain_and_of_what() -> None:
 def test_outliers_are_counted_by_their_rule_and_the_first_are_named(
     outliers: tuple[tuple[int, int], ...], words: str
 ) -> None:
-    assert texts.norm_line(norms(outliers), None).endswith(words)
+    assert texts.norm_line([norms(outliers)], Query(None)).endswith(words)
+
+
+@pytest.mark.parametrize("asked", [0, 1])
+def test_of_two_pictures_each_has_its_lengths_and_the_one_of_the_query_has_its_length(asked: int) -> None:
+    first, second = texts.norm_line([norms(()), norms(((1, 2),))], Query((1, 2), asked)).split("  \n")
+    assert first.startswith("First picture: median length **10.0** · largest **10.0** · no patch is longer")
+    assert second.startswith("Second picture: median length **10.0** · largest **55.5** · **1** patch is longer")
+    assert [line.endswith(" × the median)") for line in (first, second)] == [asked == 0, asked == 1]
+    assert "row 1, col 2: 55.5 (5.55 × the median)" in second or asked == 0
 
 
 def test_a_scale_that_outliers_are_beyond_says_so() -> None:
     layer = Layer(hover="", values=np.zeros((3, 5)), low=10.0, high=30.0, unit="length of the token")
-    assert "≥ 30.0 length of the token, before the final norm" in texts.norm_legend(layer, norms(((1, 2),)), "token")
-    assert "≥" not in texts.norm_legend(layer, norms(()), "token")
-    assert "final norm" not in texts.norm_legend(layer, norms(()), "key")
+    assert "≥ 30.0 length of the token, before the final norm" in texts.norm_legend(layer, [norms(((1, 2),))], "token")
+    assert "≥ 30.0" in texts.norm_legend(layer, [norms(()), norms(((1, 2),))], "token"), "in the second picture"
+    assert "≥" not in texts.norm_legend(layer, [norms(())], "token")
+    assert "final norm" not in texts.norm_legend(layer, [norms(())], "key")
 
 
 @pytest.mark.parametrize(
