@@ -26,9 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--query", type=console.query, metavar="cls|ROW,COL", help="write the similarity of all patches to this token")
     add("--joint", action="store_true", help="fit components to all pictures together, so that colours compare")
     add("--match", action="store_true", help="of two pictures: write the pairs of patches that correspond")
-    ratio = f"largest distance ratio of a pair to the second best, 0..1; default: {RATIO}"
-    add("--ratio", type=console.fraction, default=RATIO, metavar="R", help=ratio)
-    add("--best", type=console.positive, metavar="N", help="at most so many pairs, the clearest; default: all")
+    ratio = f"with --match: largest distance ratio of a pair to the second best, 0..1; default: {RATIO}"
+    add("--ratio", type=console.fraction, metavar="R", help=ratio)
+    best = "with --match: at most so many pairs, the clearest; default: all"
+    add("--best", type=console.positive, metavar="N", help=best)
     add("--precision", choices=tuple(PRECISIONS), default="float16", help="of features that are kept; default: float16")
     add_run_arguments(parser)
     add("--out", type=Path, required=True, metavar="DIR", help="folder for the results, created if needed")
@@ -38,8 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Write a folder a picture, tables and record, or nothing; exit with 1 where a picture could not be used."""
     paths = picture_paths(arguments.images)
-    if arguments.match and len(paths) != 2:
-        raise ve.SpecError(f"--match needs exactly two pictures; got {len(paths)}.")
+    _check_match(arguments, paths)
     pictures = dict(zip(picture_names(paths, reserved=RESERVED), paths, strict=True))
     with console.staged(arguments.out) as scratch:
         done = FeatureRun(arguments, scratch)
@@ -53,6 +53,17 @@ def run(arguments: argparse.Namespace) -> None:
     if done.failed:
         _note_failed(done)
         raise SystemExit(console.FAILED)
+
+
+def _check_match(arguments: argparse.Namespace, paths: list[str]) -> None:
+    """SpecError for other than two pictures, and for what would change nothing; --ratio becomes its default."""
+    if arguments.match and len(paths) != 2:
+        raise ve.SpecError(f"--match needs exactly two pictures; got {len(paths)}.")
+    for option in ("ratio", "best"):
+        if getattr(arguments, option) is not None and not arguments.match:
+            raise ve.SpecError(f"--{option} is of the pairs that --match writes: add --match, or leave it out.")
+    if arguments.match and arguments.ratio is None:
+        arguments.ratio = RATIO
 
 
 def _require_some(done: FeatureRun) -> None:

@@ -133,7 +133,7 @@ def test_run_json_says_how_to_repeat_the_run(save: Save, features_of: Run) -> No
     assert record["model"] == record["spec"]["name"] == "random_vit_tiny_p16"
     assert (record["random"], record["seed"], record["layers"], record["size"]) == (True, 7, [11], 64)
     options = {"facet": "token", "head": None, "precision": "float16", "foreground": None, "query": None}
-    options |= {"joint": False, "match": False, "ratio": 0.8, "best": None, "device": "cpu"}
+    options |= {"joint": False, "match": False, "ratio": None, "best": None, "device": "cpu"}
     assert {name: record[name] for name in options} == options
     (picture,) = record["pictures"]
     assert (picture["name"], picture["path"]) == ("noise", str(path))
@@ -250,6 +250,8 @@ def test_matches_are_those_of_the_api_and_pictures_may_differ_in_size(save: Save
     np.testing.assert_allclose(table["ratio"], every.ratio[:4], rtol=1e-4, atol=1e-6)
     assert record_of(out)["matches"] == {"kept": len(table), "candidates": every.candidates}
     assert (out / "matches.png").exists()
+    features_of(first, second, "--size", 64, "--match")
+    assert record_of(out)["ratio"] == 0.8
 
 
 def test_pictures_of_one_name_and_such_as_lead_elsewhere_get_names_of_their_own(save: Save, features_of: Run) -> None:
@@ -301,6 +303,8 @@ def test_pairs_need_both_pictures(save: Save, features_of: Run, tmp_path: Path) 
         (["--facet", "value", "--head", "4"], "head must be in 0..3, or None for all; got 4."),
         (["--query", "4,0", "--size", "64"], "4"),
         (["--match"], "--match needs exactly two pictures; got 1."),
+        (["--ratio", 0.5], "--ratio is of the pairs that --match writes: add --match, or leave it out."),
+        (["--best", 5], "--best is of the pairs that --match writes: add --match, or leave it out."),
         (["--size", "8"], "at least one patch of 16 px"),
     ],
 )
