@@ -76,14 +76,13 @@ def _run(
         if progress is not None:
             progress((layer + 1) / (last + 1), f"layer {layer + 1} of {loaded.spec.depth}")
     overflow.require_none(None, loaded)
-    kept = {layer: values.cpu().numpy() for layer, values in store.items()}
-    for layer, array in kept.items():
-        if not np.isfinite(array).all():
+    for layer, values in store.items():
+        if not values.isfinite().all():  # by narrowing: the run has been found finite
             raise NumericalError(
-                f"the {run.facet}s of layer {layer} of {loaded.spec.name!r} are too large for float16; keep them in "
-                "float32: precision='float32'."
+                f"the {run.facet}s of layer {layer} of {loaded.spec.name!r} are too large for float16, which ends at "
+                "65,504; keep them with precision float32."
             )
-    return kept
+    return {layer: values.cpu().numpy() for layer, values in store.items()}
 
 
 def _read(loaded: LoadedModel, images: Tensor, facet: str, last: int) -> Iterator[tuple[int, Tensor]]:
