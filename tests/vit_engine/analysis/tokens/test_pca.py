@@ -229,4 +229,4 @@ def test_signs_of_a_large_grid_are_found_by_some_of_its_patches(monkeypatch: pyt
     fit = pca.fit
     monkeypatch.setattr(pca, "fit", lambda values: read.append(len(values)) or fit(values))
     np.testing.assert_array_equal(ve.pca_map(sampled, layer=0).rgb, expected.rgb)
-    assert read == [42, 42, 18 * 21]
+    assert sorted(read) == [42, 42, 18 * 21]
