@@ -12,7 +12,7 @@ from vit_engine.errors import NumericalError
 from vit_engine.image import Picture, PreparedImage
 from vit_engine.model import Block
 from vit_engine.planning.estimates import check_memory
-from vit_engine.planning.plan import TOKEN, RunPlan
+from vit_engine.planning.plan import TOKEN, RunPlan, check_facet
 from vit_engine.progress import Progress
 from vit_engine.trace.checks import Overflow, check_fit, memory_errors
 from vit_engine.trace.features import Features, FinalNorm
@@ -43,6 +43,7 @@ def features(
     loaded, prepared = ready(loaded, prepared, size=size, progress=progress)
     started = time.perf_counter()
     spec, grid = loaded.spec, prepared.grid
+    check_facet(facet)  # an empty one would plan a run of attend()
     check_fit(grid, spec)
     options: dict[str, Any] = {"device": loaded.device, "dtype": loaded.dtype, "facet": facet, "precision": precision}
     run = RunPlan.asked(spec, layers=layers, statistics="none", **options)

@@ -115,6 +115,7 @@ def test_a_run_over_the_budget_is_refused(
     ("asked", "message"),
     [
         ({"facet": "attention"}, "facet must be one of 'token', 'query', 'key', 'value'; got 'attention'"),
+        ({"facet": ""}, "facet must be one of 'token', 'query', 'key', 'value'; got ''"),
         ({"precision": "float64"}, "precision must be one of 'float16', 'float32'; got 'float64'"),
         ({"layers": 2}, r"0\.\.1"),
     ],
