@@ -7,6 +7,7 @@ from typing import Any
 
 import vit_engine as ve
 from vit_engine.analysis.tokens.matches import RATIO
+from vit_engine.analysis.tokens.norms import FACTOR
 from vit_engine.analysis.tokens.pca import FOREGROUNDS
 from vit_engine.cli import console
 from vit_engine.cli.feature_files import RECORD, RESERVED, FeatureRun
@@ -115,8 +116,10 @@ def _report(done: FeatureRun, record: dict[str, Any], files: dict[str, str]) -> 
 
 def _in_words(picture: dict[str, Any], norms: dict[str, Any]) -> str:
     grid, explained = picture["grid"], sum(picture["pca_explained"])
-    outliers = "no outliers" if not norms["outliers"] else f"{norms['outliers']} outliers"
+    count = norms["outliers"]
+    outliers = f"{count or 'no'} {'outlier' if count == 1 else 'outliers'} (over {FACTOR:g} × the median)"
     return (
         f"{picture['name']}: {grid['rows']} × {grid['cols']} patches, {picture['seconds']:.2f} s · three components "
-        f"explain {explained:.1%} · layer {norms['layer']}: median norm {norms['median']:.1f}, {outliers}"
+        f"explain {explained:.1%} of the variance · layer {norms['layer']}: median norm {norms['median']:.1f}, "
+        f"{outliers}"
     )

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import re
 import weakref
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -152,15 +154,25 @@ def test_json_is_all_of_stdout(save: Save, tmp_path: Path, capsys: pytest.Captur
     assert captured.err == ""
 
 
+@pytest.mark.parametrize(("count", "words"), [(0, "no outliers"), (1, "1 outlier"), (2, "2 outliers")])
 def test_the_text_names_each_picture_and_its_files(
-    save: Save, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    count: int,
+    words: str,
+    save: Save,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    norms, outliers = ve.token_norms, ((0, 0), (1, 1))[:count]
+    monkeypatch.setattr(
+        ve, "token_norms", lambda *given, **options: replace(norms(*given, **options), outliers=outliers)
+    )
     out = tmp_path / "out"
     assert main(["features", str(save("noise.png")), "--model", MODEL, "--size", "64", "--out", str(out)]) == 0
     first, *files = capsys.readouterr().out.splitlines()
     assert first.startswith("noise: 4 × 5 patches, ")
-    assert " · three components explain " in first
-    assert first.endswith("no outliers")
+    assert re.search(r" · three components explain \d+\.\d% of the variance · layer 5: median norm \d", first)
+    assert first.endswith(f", {words} (over 3 × the median)")
     assert files == [str(out / name) for name in files_in(out)]
 
 
