@@ -27,9 +27,9 @@ over heads, patch by patch. Layers and heads count from 0, as in the API.
 **Colour.** From 0 to a percentile of the values. On the shared scale the same colour is the same weight in every head
 of a layer; on its own scale each head's pattern is seen best.
 
-**Sinks.** An attention sink is a token that at least half of a head's queries give their largest weight to. Under the
-map it is named with the share of the attention that it takes. Set aside, a patch keeps its weight and gets an outline,
-and the colours of that head's maps end as if it were not there.
+**Sinks.** An attention sink is a token that at least half of a head's queries give their largest weight to, and that
+takes at least twice an even share of the attention. Under the map it is named with what it takes. Set aside, a patch
+keeps its weight and gets an outline, and the colours of that head's maps end as if it were not there.
 
 **Tokens.** Attention says where a model looks, tokens what it carries on. The first three principal components of a
 layer's patch tokens become red, green and blue: patches of one colour carry alike. Components have no sign of their

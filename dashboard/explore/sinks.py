@@ -16,8 +16,8 @@ from vit_engine.trace.attention_map import WEIGHT
 
 _MEANING = (
     "An attention sink: at least half of a head's queries, which are all its tokens, give it their largest weight "
-    "(Xiao et al. 2023, arXiv 2309.17453). Even attention would give each token {even}. Set aside, a patch keeps its "
-    "weight and gets an outline, and colour scales leave it out."
+    "(Xiao et al. 2023, arXiv 2309.17453), and it takes at least twice the {even} that even attention would give each "
+    "token. Set aside, a patch keeps its weight and gets an outline, and colour scales leave it out."
 )
 
 

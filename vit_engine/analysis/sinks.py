@@ -4,10 +4,10 @@ Named by Xiao et al. 2023 (arXiv 2309.17453). In Vision Transformers without reg
 content, and show as artefacts in maps: Darcet et al. 2023 (arXiv 2309.16588).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from torch import Tensor
 
 from vit_engine.errors import SpecError
 from vit_engine.spec import ModelSpec
@@ -15,6 +15,7 @@ from vit_engine.trace import AttentionTrace, LayerTrace
 from vit_engine.trace.attention_map import head_number
 
 MOST = 0.5  # of the queries
+TIMES_EVEN = 2.0  # what a sink takes at least: so many times as much as in even attention, 1 / tokens
 
 
 @dataclass(frozen=True)
@@ -31,25 +32,31 @@ class Sink:
 def sinks(trace: AttentionTrace, *, layer: int = -1, head: int | str = "mean", share: float = MOST) -> tuple[Sink, ...]:
     """The tokens that at least a `share` of all queries give their largest weight to: the commonest first.
 
-    layer: from 0; negative from the last. head: a number from 0; for "mean", "max" or "min" the queries of all heads
-    count together. share: above 0, at most 1. Prefix tokens are queries too, and can be sinks. Linear in the tokens.
+    A sink also takes at least twice an even share of the attention, 2 / tokens: where attention is nearly even, the
+    largest weight is hardly larger than the others. layer: from 0; negative from the last. head: a number from 0; for
+    "mean", "max" or "min" the queries of all heads count together. share: above 0, at most 1. Prefix tokens are queries
+    too, and can be sinks. Linear in the tokens.
 
     Raises SpecError for a layer or head that is not here, a share out of range, and a trace without counts.
     """
     kept, number = trace.layer(layer), head_number(head, trace.spec)
     heads = slice(None) if number is None else slice(number, number + 1)
-    queries = _query_shares(kept, share)[heads].mean(axis=0)
-    found = sorted(np.flatnonzero(queries >= share).tolist(), key=lambda token: -queries[token])
-    return tuple(_sink(trace, token, float(queries[token]), kept.log_column(token, heads)) for token in found)
+    found = _found(trace, kept, heads, _query_shares(kept, share)[heads].mean(axis=0), share)
+    return tuple(sorted(found, key=lambda sink: -sink.queries))
 
 
 def sink_patches(trace: AttentionTrace, *, layer: int = -1, share: float = MOST) -> np.ndarray:
     """Which patches are sinks of a layer's heads, each by its own queries: bool (heads, rows, cols).
 
-    What is a sink of all heads together is one of some head, too. Arguments and errors of sinks().
+    Arguments and errors of sinks().
     """
-    patches = _query_shares(trace.layer(layer), share)[:, trace.grid.prefix :] >= share
-    return patches.reshape(-1, *trace.grid.shape)
+    kept = trace.layer(layer)
+    patches = np.zeros((trace.spec.heads, *trace.grid.shape), dtype=bool)
+    for head, queries in enumerate(_query_shares(kept, share)):
+        for sink in _found(trace, kept, slice(head, head + 1), queries, share):
+            if sink.patch is not None:
+                patches[head, *sink.patch] = True
+    return patches
 
 
 def _query_shares(layer: LayerTrace, share: float) -> np.ndarray:
@@ -64,11 +71,14 @@ def _query_shares(layer: LayerTrace, share: float) -> np.ndarray:
     return counts / counts.shape[-1]
 
 
-def _sink(trace: AttentionTrace, token: int, queries: float, logs: Tensor) -> Sink:
-    """logs: ln of the weight that each query gives to the token."""
+def _found(trace: AttentionTrace, layer: LayerTrace, heads: slice, queries: np.ndarray, share: float) -> Iterator[Sink]:
+    """The sinks of these heads, by token. queries: of each token, the share that have their largest weight on it."""
     grid = trace.grid
-    patch = None if token < grid.prefix else divmod(token - grid.prefix, grid.cols)
-    return Sink(token, patch, _name(token, patch, trace.spec), queries, logs.exp().mean().item())
+    for token in np.flatnonzero(queries >= share).tolist():
+        attention = layer.log_column(token, heads).exp().mean().item()
+        if attention * grid.tokens >= TIMES_EVEN:
+            patch = None if token < grid.prefix else divmod(token - grid.prefix, grid.cols)
+            yield Sink(token, patch, _name(token, patch, trace.spec), float(queries[token]), attention)
 
 
 def _name(token: int, patch: tuple[int, int] | None, spec: ModelSpec) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import vit_engine as ve
 from vit_engine.analysis.tokens.matches import RATIO
+from vit_engine.analysis.tokens.norms import FACTOR
 from vit_engine.analysis.tokens.pca import FOREGROUNDS
 from vit_engine.cli import console
 from vit_engine.cli.feature_files import RECORD, RESERVED, FeatureRun
@@ -27,9 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--query", type=console.query, metavar="cls|ROW,COL", help=query)
     add("--joint", action="store_true", help="fit components to all pictures together, so that colours compare")
     add("--match", action="store_true", help="of two pictures: write the pairs of patches that correspond")
-    ratio = f"largest distance ratio of a pair to the second best, 0..1; default: {RATIO}"
-    add("--ratio", type=console.fraction, default=RATIO, metavar="R", help=ratio)
-    add("--best", type=console.positive, metavar="N", help="at most so many pairs, the clearest; default: all")
+    ratio = f"with --match: largest distance ratio of a pair to the second best, 0..1; default: {RATIO}"
+    add("--ratio", type=console.fraction, metavar="R", help=ratio)
+    best = "with --match: at most so many pairs, the clearest; default: all"
+    add("--best", type=console.positive, metavar="N", help=best)
     add("--precision", choices=tuple(PRECISIONS), default="float16", help="of features that are kept; default: float16")
     add_run_arguments(parser)
     add("--out", type=Path, required=True, metavar="DIR", help="folder for the results, created if needed")
@@ -39,8 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Write a folder a picture, tables and record, or nothing; exit with 1 where a picture could not be used."""
     paths = picture_paths(arguments.images)
-    if arguments.match and len(paths) != 2:
-        raise ve.SpecError(f"--match needs exactly two pictures; got {len(paths)}.")
+    _check_match(arguments, paths)
     pictures = dict(zip(picture_names(paths, reserved=RESERVED), paths, strict=True))
     with console.staged(arguments.out) as scratch:
         done = FeatureRun(arguments, scratch)
@@ -54,6 +55,17 @@ def run(arguments: argparse.Namespace) -> None:
     if done.failed:
         _note_failed(done)
         raise SystemExit(console.FAILED)
+
+
+def _check_match(arguments: argparse.Namespace, paths: list[str]) -> None:
+    """SpecError for other than two pictures, and for what would change nothing; --ratio becomes its default."""
+    if arguments.match and len(paths) != 2:
+        raise ve.SpecError(f"--match needs exactly two pictures; got {len(paths)}.")
+    for option in ("ratio", "best"):
+        if getattr(arguments, option) is not None and not arguments.match:
+            raise ve.SpecError(f"--{option} is of the pairs that --match writes: add --match, or leave it out.")
+    if arguments.match and arguments.ratio is None:
+        arguments.ratio = RATIO
 
 
 def _require_some(done: FeatureRun) -> None:
@@ -105,9 +117,10 @@ def _report(done: FeatureRun, record: dict[str, Any], files: dict[str, str]) -> 
 
 def _in_words(picture: dict[str, Any], norms: dict[str, Any]) -> str:
     grid, explained = picture["grid"], sum(picture["pca_explained"])
-    outliers = "no outliers" if not norms["outliers"] else f"{norms['outliers']} outliers"
+    count = norms["outliers"]
+    outliers = f"{count or 'no'} {'outlier' if count == 1 else 'outliers'} (over {FACTOR:g} × the median)"
     return (
-        f"{picture['name']}: {grid['rows']} × {grid['cols']} patches, {picture['seconds']:.2f} s · "
-        f"three components explain {explained:.1%} of the variance · "
-        f"layer {norms['layer']}: median norm {norms['median']:.1f}, {outliers}"
+        f"{picture['name']}: {grid['rows']} × {grid['cols']} patches, {picture['seconds']:.2f} s · three components "
+        f"explain {explained:.1%} of the variance · layer {norms['layer']}: median norm {norms['median']:.1f}, "
+        f"{outliers}"
     )

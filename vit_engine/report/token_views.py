@@ -73,9 +73,10 @@ class PcaView:
         parts = ", ".join(f"{share:.1f}" for share in shares)
         fitted = self.fitted or len(self.pictures)
         joint = f" · fitted to {fitted} pictures together" if fitted > 1 else ""
+        whole = "the variance" if first.foreground is None else "the foreground's variance"
         lines = [
             f"{_model(self.pictures)} · {first.label}{joint}",
-            f"Red, green, blue: the first, second and third component: {parts} % of the variance, {sum(shares):.1f} % "
+            f"Red, green, blue: the first, second and third component: {parts} % of {whole}, {sum(shares):.1f} % "
             f"in all · colours from the {LOW:.0f}nd to the {HIGH:.0f}th percentile of each",
         ]
         if first.foreground is not None:

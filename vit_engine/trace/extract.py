@@ -12,7 +12,7 @@ from vit_engine.errors import NumericalError
 from vit_engine.image import Picture, PreparedImage
 from vit_engine.model import Block
 from vit_engine.planning.estimates import check_memory
-from vit_engine.planning.plan import TOKEN, RunPlan
+from vit_engine.planning.plan import TOKEN, RunPlan, check_facet
 from vit_engine.progress import Progress
 from vit_engine.trace.checks import Overflow, check_fit, memory_errors
 from vit_engine.trace.features import Features, FinalNorm
@@ -43,6 +43,7 @@ def features(
     loaded, prepared = ready(loaded, prepared, size=size, progress=progress)
     started = time.perf_counter()
     spec, grid = loaded.spec, prepared.grid
+    check_facet(facet)  # an empty one would plan a run of attend()
     check_fit(grid, spec)
     options: dict[str, Any] = {"device": loaded.device, "dtype": loaded.dtype, "facet": facet, "precision": precision}
     run = RunPlan.asked(spec, layers=layers, statistics="none", **options)
@@ -76,14 +77,13 @@ def _run(
         if progress is not None:
             progress((layer + 1) / (last + 1), f"layer {layer + 1} of {loaded.spec.depth}")
     overflow.require_none(None, loaded)
-    kept = {layer: values.cpu().numpy() for layer, values in store.items()}
-    for layer, array in kept.items():
-        if not np.isfinite(array).all():
+    for layer, values in store.items():
+        if not values.isfinite().all():  # by narrowing: the run has been found finite
             raise NumericalError(
-                f"the {run.facet}s of layer {layer} of {loaded.spec.name!r} are too large for float16; keep them in "
-                "float32: precision='float32'."
+                f"the {run.facet}s of layer {layer} of {loaded.spec.name!r} are too large for float16, which ends at "
+                "65,504; keep them with precision float32."
             )
-    return kept
+    return {layer: values.cpu().numpy() for layer, values in store.items()}
 
 
 def _read(loaded: LoadedModel, images: Tensor, facet: str, last: int) -> Iterator[tuple[int, Tensor]]:

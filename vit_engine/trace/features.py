@@ -32,7 +32,8 @@ class Features:
     """One facet of the tokens of one picture in one model, of the layers that were asked for. Holds no model.
 
     layers: by number, float16 or float32 (tokens, dim), as the model computes them; heads stand side by side. Arrays
-    cannot be written to. final_norm: of the facet "token". SpecError for layers of another shape.
+    cannot be written to. final_norm: of the facet "token". SpecError for layers of another shape, and for numbers that
+    are not finite.
     """
 
     spec: ModelSpec
@@ -54,6 +55,10 @@ class Features:
                 raise SpecError(
                     f"layers of {self.spec.name!r} are 0..{self.spec.depth - 1}, each {expected}; got layer {number}, "
                     f"{values.shape}."
+                )
+            if not np.isfinite(values).all():
+                raise SpecError(
+                    f"the {self.facet}s of layer {number} must be finite numbers; some are NaN or infinite."
                 )
         if (self.final_norm is None) == (self.facet == TOKEN):
             raise SpecError("the final norm goes with the facet 'token', and with no other.")

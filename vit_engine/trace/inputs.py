@@ -1,4 +1,4 @@
-"""What attend() is given, as a model and a picture that are ready to run."""
+"""What attend() and features() are given, as a model and a picture that are ready to run."""
 
 from pathlib import Path
 
@@ -49,8 +49,8 @@ def _check_order(model: object, picture: object) -> None:
     model_last = isinstance(picture, LoadedModel | ModelSpec | nn.Module)
     if picture_first or model_last:
         raise SpecError(
-            "attend() takes the model first, then the picture: attend(model, picture); got "
-            f"attend({_named(model)}, {_named(picture)})."
+            "attend() and features() take the model first, then the picture; got "
+            f"{_named(model)} first, then {_named(picture)}."
         )
 
 

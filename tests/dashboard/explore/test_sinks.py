@@ -69,7 +69,7 @@ def test_a_patch_that_most_queries_attend_to_is_named_with_its_shares() -> None:
         f"Sink: **patch row 3, col 6** takes {100 * sink.attention:.0f} % of head 2's attention, the most for "
         f"{100 * sink.queries:.0f} % of queries"
     )
-    assert "Even attention would give each token 2 %." in next(
+    assert "at least twice the 2 % that even attention would give each token." in next(
         text.proto.help.replace("\u00a0", " ") for text in at.main.caption if text.value.startswith("Sink")
     )
     assert_drawn(at, small_trace(), layer=LAYER, head=2)  # and nothing else changes

@@ -21,16 +21,16 @@ GRID = TokenGrid(prefix=3, rows=3, cols=5, patch_size=4)  # CLS and two register
 HEADS, PATCH = 2, 3 + 1 * 5 + 4  # row 1, col 4
 
 
-def trace_with(sinks: Mapping[tuple[int, int], int], *, distilled: bool = False) -> AttentionTrace:
-    """One layer in which so many queries of a head have 9/26 on a token, and all others that on themselves.
+def trace_with(sinks: Mapping[tuple[int, int], int], *, distilled: bool = False, times: float = 9.0) -> AttentionTrace:
+    """One layer in which so many queries of a head have a weight on a token, and all others that on themselves.
 
-    sinks: (head, token) -> how many queries, from the last one.
+    sinks: (head, token) -> how many queries, from the last one. times: the weight, in those of other tokens: 9/26.
     """
     tokens = GRID.tokens
-    weights = torch.ones(HEADS, tokens, tokens, dtype=torch.float64) + 8 * torch.eye(tokens, dtype=torch.float64)
+    weights = torch.ones(HEADS, tokens, tokens, dtype=torch.float64) + (times - 1) * torch.eye(tokens).double()
     for (head, token), count in sinks.items():
         weights[head, -count:] = 1
-        weights[head, -count:, token] = 9
+        weights[head, -count:, token] = times
     keys = torch.eye(tokens, dtype=torch.float64).repeat(HEADS, 1, 1)
     counts = torch.stack([torch.bincount(rows, minlength=tokens) for rows in weights.argmax(dim=-1)]).int()
     layer = LayerTrace(weights.log(), keys, weights.sum(dim=-1).log(), 1.0, counts)
@@ -96,6 +96,15 @@ def test_patches_are_set_aside_head_by_head() -> None:
     assert sink_patches(trace, share=0.65).sum() == 1
 
 
+@pytest.mark.parametrize(("times", "sink"), [(1.1, False), (2.1, False), (2.15, True)])
+def test_a_sink_takes_twice_an_even_share_of_the_attention(times: float, sink: bool) -> None:
+    trace = trace_with({(1, PATCH): GRID.tokens}, times=times)  # of which it takes times / (17 + times)
+    assert [found.token for found in ve.sinks(trace, head=1)] == [PATCH] * sink
+    assert sink_patches(trace).sum() == sink
+    pooled = trace_with({(0, PATCH): GRID.tokens, (1, PATCH): GRID.tokens}, times=times)
+    assert [found.token for found in ve.sinks(pooled)] == [PATCH] * sink
+
+
 @pytest.fixture(scope="module")
 def drawn(small_spec: ModelSpec) -> LoadedModel:
     """A model with registers whose keys are all long and alike in two heads, so that single tokens draw all queries."""
@@ -121,7 +130,9 @@ def test_sinks_of_a_model_are_those_of_the_explicit_matrix(
     every = {token: expected(trace, layer, heads, token) for token in range(trace.grid.tokens)}
     for share in (0.1, 0.5):
         found = ve.sinks(trace, layer=layer, head=head, share=share)
-        assert {sink.token for sink in found} == {token for token, (queries, _) in every.items() if queries >= share}
+        even = 1 / trace.grid.tokens
+        sinks = {token for token, (queries, weight) in every.items() if queries >= share and weight >= 2 * even}
+        assert {sink.token for sink in found} == sinks
         for sink in found:
             assert (sink.queries, sink.attention) == pytest.approx(every[sink.token], rel=1e-5)
 

@@ -6,6 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.vit_engine.cli.fixtures_features import features_of, save
+
+__all__ = ["features_of", "picture", "save"]
+
 
 @pytest.fixture(scope="session")
 def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -1,11 +1,10 @@
 """`features` gives the same numbers as the API, of a picture or a folder, in files that appear whole or not at all."""
 
-import errno
 import hashlib
 import json
 import re
 import weakref
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,57 +14,17 @@ import pytest
 from PIL import Image
 
 import vit_engine as ve
-from vit_engine.cli import feature_files, main
+from tests.vit_engine.cli.fixtures_features import MODEL, PICTURE_FILES, TABLES, Run, Save, files_in, record_of
+from vit_engine.cli import main
 from vit_engine.report.painter import PANE_WIDTH
 
-MODEL = "demo_vit_p16"
-PICTURE_FILES = ["features.npz", "norms.png", "pca.png"]
-TABLES = ["norms.csv", "run.json"]
 ALARM = (0xB3, 0x26, 0x1E)
-
-Save = Callable[..., Path]
-
-
-@pytest.fixture
-def save(tmp_path: Path) -> Save:
-    """Noise of a seed, (height, width), as a file."""
-
-    def saved(name: str, seed: int = 0, shape: tuple[int, int] = (60, 84)) -> Path:
-        path = tmp_path / "pictures" / name
-        path.parent.mkdir(exist_ok=True, parents=True)
-        Image.fromarray(np.random.default_rng(seed).integers(0, 256, (*shape, 3), dtype=np.uint8)).save(path)
-        return path
-
-    return saved
-
-
-@pytest.fixture
-def features_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, Path, str]]:
-    """Runs the command: its exit code, the folder of results, and stderr."""
-
-    def run(*arguments: object, model: str = MODEL) -> tuple[int, Path, str]:
-        options = ["--model", model, "--device", "cpu", "--out", str(tmp_path / "out")]
-        code = main(["features", *map(str, arguments), *options])
-        return code, tmp_path / "out", capsys.readouterr().err
-
-    return run
-
-
-Run = Callable[..., tuple[int, Path, str]]
 
 
 def api(path: Path, **options: Any) -> ve.Features:
     loaded = ve.load_model(MODEL, device="cpu")
     prepared = ve.prepare_image(ve.open_image(path), loaded.spec, size=options.pop("size", 64))
     return ve.features(loaded, prepared, **options)
-
-
-def files_in(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
-
-
-def record_of(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "run.json").read_text(encoding="utf-8"))
 
 
 def test_one_picture_leaves_its_folder_and_the_tables(save: Save, features_of: Run) -> None:
@@ -134,7 +93,7 @@ def test_run_json_says_how_to_repeat_the_run(save: Save, features_of: Run) -> No
     assert record["model"] == record["spec"]["name"] == "random_vit_tiny_p16"
     assert (record["random"], record["seed"], record["layers"], record["size"]) == (True, 7, [11], 64)
     options = {"facet": "token", "head": None, "precision": "float16", "foreground": None, "query": None}
-    options |= {"joint": False, "match": False, "ratio": 0.8, "best": None, "device": "cpu"}
+    options |= {"joint": False, "match": False, "ratio": None, "best": None, "device": "cpu"}
     assert {name: record[name] for name in options} == options
     (picture,) = record["pictures"]
     assert (picture["name"], picture["path"]) == ("noise", str(path))
@@ -195,15 +154,25 @@ def test_json_is_all_of_stdout(save: Save, tmp_path: Path, capsys: pytest.Captur
     assert captured.err == ""
 
 
+@pytest.mark.parametrize(("count", "words"), [(0, "no outliers"), (1, "1 outlier"), (2, "2 outliers")])
 def test_the_text_names_each_picture_and_its_files(
-    save: Save, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    count: int,
+    words: str,
+    save: Save,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    norms, outliers = ve.token_norms, ((0, 0), (1, 1))[:count]
+    monkeypatch.setattr(
+        ve, "token_norms", lambda *given, **options: replace(norms(*given, **options), outliers=outliers)
+    )
     out = tmp_path / "out"
     assert main(["features", str(save("noise.png")), "--model", MODEL, "--size", "64", "--out", str(out)]) == 0
     first, *files = capsys.readouterr().out.splitlines()
     assert first.startswith("noise: 4 × 5 patches, ")
-    assert re.search(r" · three components explain \d+\.\d% of the variance · layer \d+: median norm ", first), first
-    assert first.endswith("no outliers")
+    assert re.search(r" · three components explain \d+\.\d% of the variance · layer 5: median norm \d", first)
+    assert first.endswith(f", {words} (over 3 × the median)")
     assert files == [str(out / name) for name in files_in(out)]
 
 
@@ -251,6 +220,8 @@ def test_matches_are_those_of_the_api_and_pictures_may_differ_in_size(save: Save
     np.testing.assert_allclose(table["ratio"], every.ratio[:4], rtol=1e-4, atol=1e-6)
     assert record_of(out)["matches"] == {"kept": len(table), "candidates": every.candidates}
     assert (out / "matches.png").exists()
+    features_of(first, second, "--size", 64, "--match")
+    assert record_of(out)["ratio"] == 0.8
 
 
 def test_pictures_of_one_name_and_such_as_lead_elsewhere_get_names_of_their_own(save: Save, features_of: Run) -> None:
@@ -261,110 +232,6 @@ def test_pictures_of_one_name_and_such_as_lead_elsewhere_get_names_of_their_own(
     names = [picture["name"] for picture in record_of(out)["pictures"]]
     assert names == ["cat", "cat-2", "Cat-3", "picture", "run.json-2"]
     assert sorted(path.name for path in out.iterdir()) == sorted([*names, *TABLES])
-
-
-def test_a_damaged_picture_does_not_end_the_others(save: Save, features_of: Run) -> None:
-    paths = [save("a.png", 1), save("b.png", 2), save("c.png", 3)]
-    paths[1].write_bytes(paths[1].read_bytes()[:2000])
-    narrow = save("narrow.png", 4, (16, 400))
-    code, out, error = features_of(*paths, narrow, "--size", 64)
-    assert code == 1
-    assert sorted(path.name for path in out.iterdir()) == ["a", "c", *TABLES]
-    record = record_of(out)
-    assert [picture["name"] for picture in record["pictures"]] == ["a", "c"]
-    assert [failure["path"] for failure in record["failed"]] == [str(paths[1]), str(narrow)]
-    damaged, long = error.splitlines()
-    assert damaged.startswith(f"vit-engine: error: left out: {str(paths[1])!r} is damaged or cut off")
-    assert long.startswith(f"vit-engine: error: left out: {narrow}: the picture is 400×16 px, more than 12 times")
-
-
-def test_a_picture_that_fails_after_its_run_leaves_nothing(save: Save, features_of: Run) -> None:
-    """A row of ten patches, and a single one: too few for three components, which is found once features are there."""
-    code, out, error = features_of(save("long.png", 1, (20, 200)), save("tiny.png", 2, (20, 32)), "--size", 16)
-    assert code == 1
-    assert "tiny.png: 3 components need at least 4 patches" in error
-    assert sorted(path.name for path in out.iterdir()) == ["long", *TABLES]
-
-
-def test_pairs_need_both_pictures(save: Save, features_of: Run, tmp_path: Path) -> None:
-    code, out, error = features_of(save("a.png"), tmp_path / "missing.png", "--size", 64, "--match")
-    assert code == 1
-    assert "missing.png' cannot be read" in error
-    assert "pairs need both pictures: none were written." in error
-    assert sorted(path.name for path in out.iterdir()) == ["a", *TABLES]
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--layers", "12"], "layer must be in 0..5 for 'demo_vit_p16'; got 12."),
-        (["--head", "1"], "tokens belong to no head; ask for a head of the facets 'query', 'key' or 'value'."),
-        (["--facet", "value", "--head", "4"], "head must be in 0..3, or None for all; got 4."),
-        (["--query", "4,0", "--size", "64"], "4"),
-        (["--match"], "--match needs exactly two pictures; got 1."),
-        (["--size", "8"], "at least one patch of 16 px"),
-    ],
-)
-def test_what_cannot_be_is_one_line_and_leaves_nothing(
-    options: list[str], message: str, save: Save, features_of: Run
-) -> None:
-    code, out, error = features_of(save("noise.png"), *options)
-    assert (code, out.exists()) == (1, False)
-    assert error.startswith("vit-engine: error: ")
-    assert error.count("\n") == 1
-    assert message in error
-
-
-def test_matches_of_three_pictures_are_refused(save: Save, features_of: Run) -> None:
-    folder = save("a.png").parent
-    save("b.png")
-    save("c.png")
-    code, out, error = features_of(folder, "--match")
-    assert (code, out.exists()) == (1, False)
-    assert error == "vit-engine: error: --match needs exactly two pictures; got 3.\n"
-
-
-def test_a_folder_without_pictures_is_one_error(features_of: Run, tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "empty" / "notes.txt").write_text("nothing")
-    code, out, error = features_of(tmp_path / "empty")
-    assert (code, out.exists()) == (1, False)
-    assert error.startswith(f"vit-engine: error: the folder {str(tmp_path / 'empty')!r} holds no pictures; ")
-    assert ".png" in error
-
-
-def test_where_no_picture_can_be_used_nothing_is_written(features_of: Run, tmp_path: Path) -> None:
-    code, out, error = features_of(tmp_path / "a.png", tmp_path / "b.png")
-    assert (code, out.exists()) == (1, False)
-    assert error.count("left out") == 2
-    assert error.endswith("error: none of the 2 pictures could be used.\n")
-
-
-@pytest.mark.parametrize(
-    "options",
-    ["--facet keys", "--head -1", "--ratio 1.5", "--best 0", "--foreground all", "--precision int8", "--query 3"],
-)
-def test_wrong_usage_is_exit_code_2(options: str, save: Save, features_of: Run) -> None:
-    code, out, error = features_of(save("noise.png"), *options.split())
-    assert (code, out.exists()) == (2, False)
-    assert "usage: vit-engine features" in error
-
-
-def test_a_disk_that_fills_up_leaves_what_was_there(
-    save: Save, features_of: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    earlier = tmp_path / "out" / "noise" / "pca.png"
-    earlier.parent.mkdir(parents=True)
-    earlier.write_text("earlier")
-
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device", "pca.png")
-
-    monkeypatch.setattr(feature_files, "_write_view", full)
-    code, out, error = features_of(save("noise.png"), "--size", 48)
-    assert (code, error) == (1, "vit-engine: error: pca.png: No space left on device.\n")
-    assert files_in(out) == ["noise/pca.png"]
-    assert earlier.read_text() == "earlier"
 
 
 def test_results_are_replaced_by_those_of_a_later_run(save: Save, features_of: Run) -> None:

@@ -90,6 +90,7 @@ def test_outside_the_foreground_is_the_grey_picture(picture: TokenPicture) -> No
     np.testing.assert_allclose(middles[~mask], round(200 * 0.587), atol=1)
     np.testing.assert_allclose(middles[mask], 255 * shown.rgb[mask], atol=1)
     assert "Foreground: 2 of 15 patches" in view.lines()[-1]
+    assert "% of the foreground's variance, " in view.lines()[1]
 
 
 def test_components_are_named_with_their_shares(picture: TokenPicture) -> None:

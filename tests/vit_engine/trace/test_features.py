@@ -115,6 +115,7 @@ def test_a_run_over_the_budget_is_refused(
     ("asked", "message"),
     [
         ({"facet": "attention"}, "facet must be one of 'token', 'query', 'key', 'value'; got 'attention'"),
+        ({"facet": ""}, "facet must be one of 'token', 'query', 'key', 'value'; got ''"),
         ({"precision": "float64"}, "precision must be one of 'float16', 'float32'; got 'float64'"),
         ({"layers": 2}, r"0\.\.1"),
     ],
@@ -144,7 +145,8 @@ def test_an_image_for_another_model_is_refused(small: LoadedModel, small_spec: M
 
 
 @pytest.mark.parametrize(
-    ("factor", "error"), [(7e4, "too large for float16; keep them in float32"), (3e38, "overflow")]
+    ("factor", "error"),
+    [(7e4, "too large for float16, which ends at 65,504; keep them with precision float32"), (3e38, "overflow")],
 )
 def test_numbers_that_are_too_large_are_an_error(
     small_spec: ModelSpec, prepared: PreparedImage, factor: float, error: str
@@ -155,6 +157,15 @@ def test_numbers_that_are_too_large_are_an_error(
         features(loaded, prepared)
     if factor < 1e38:
         assert features(loaded, prepared, precision="float32").tokens(0, final_norm=False).max() > 65504
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_numbers_that_are_not_finite_are_refused(small: LoadedModel, prepared: PreparedImage, value: float) -> None:
+    kept = features(small, prepared)
+    changed = kept.layers[1].copy()
+    changed[3, 2] = value
+    with pytest.raises(SpecError, match="tokens of layer 1 must be finite numbers"):
+        dataclasses.replace(kept, layers={0: kept.layers[0], 1: changed})
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda kept: pickle.loads(pickle.dumps(kept))])  # noqa: S301

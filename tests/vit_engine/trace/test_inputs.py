@@ -98,14 +98,15 @@ def test_the_wrong_order_is_named(swap: str, loaded: LoadedModel) -> None:
     pictures = {"array": NOISE, "PIL": Image.fromarray(NOISE), "prepared": prepared}
     first = pictures.get(swap, b"of a picture")
     last = {"module last": loaded.model, "spec last": loaded.spec}.get(swap, loaded)
-    names = rf"attend\({type(first).__name__}, {type(last).__name__}\)"
-    with pytest.raises(ve.SpecError, match=rf"attend\(\) takes the model first, then the picture: .*got {names}"):
-        ve.attend(first, last)
+    message = f"take the model first, then the picture; got {type(first).__name__} first, then {type(last).__name__}"
+    for run in (ve.attend, ve.features):
+        with pytest.raises(ve.SpecError, match=message):
+            run(first, last)
 
 
 def test_the_wrong_order_is_seen_in_names_and_paths() -> None:
     for first in ("cat.jpg", Path("cat.jpg")):
-        with pytest.raises(ve.SpecError, match=r"got attend\('cat\.jpg', 'dino_vits16'\)\."):
+        with pytest.raises(ve.SpecError, match=r"got 'cat\.jpg' first, then 'dino_vits16'\."):
             ve.attend(first, "dino_vits16")
 
 

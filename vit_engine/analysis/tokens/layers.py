@@ -25,10 +25,11 @@ def layers_pca(features: Features, layers: Sequence[int], *, head: int | None = 
     The same colour is the same direction in all layers, from each layer's own mean. The layers are brought to the same
     spread first, a root mean square distance of 1 from the mean, which is the unit of `components`: early layers'
     tokens have passed a norm that is not theirs, and would leave nothing of the last layer's. explained: of the
-    variance of the layer itself. Signs are those of the first layer by itself. Of one layer, what pca_map() returns.
-    The last result is kept with the features. Arguments and errors are those of pca_map().
+    variance of the layer itself. Signs are those that fit the layers by themselves; the order of `layers` changes
+    nothing. Of one layer, what pca_map() returns. The last result is kept with the features. Arguments and errors are
+    those of pca_map().
     """
-    numbers = tuple(dict.fromkeys(features.layer_number(layer) for layer in layers))
+    numbers = tuple(sorted({features.layer_number(layer) for layer in layers}))
     if not numbers:
         raise SpecError("layers_pca() needs at least one layer; got none.")
     kept, maps = features.computed.get("layers pca", (None, {}))
@@ -36,7 +37,7 @@ def layers_pca(features: Features, layers: Sequence[int], *, head: int | None = 
         one = len(numbers) == 1
         maps = {numbers[0]: pca_map(features, layer=numbers[0], head=head)} if one else _layers(features, numbers, head)
         features.computed["layers pca"] = (numbers, head), maps
-    return dict(maps)
+    return {number: maps[number] for number in map(features.layer_number, layers)}
 
 
 def _layers(features: Features, layers: tuple[int, ...], head: int | None) -> dict[int, PcaMap]:
@@ -58,7 +59,8 @@ def _layers(features: Features, layers: tuple[int, ...], head: int | None) -> di
 
 
 def _layer_axes_together(features: Features, layers: tuple[int, ...], head: int | None) -> Axes:
-    reference = layer_axes(features, layers[0], head).directions  # which is also where too few patches are refused
+    alone = [layer_axes(features, layer, head).directions for layer in layers]  # where too few patches are refused
+    reference = np.sum(alone, axis=0)
     dim = reference.shape[1]
     covariance = np.zeros((dim, dim))
     for layer in layers:

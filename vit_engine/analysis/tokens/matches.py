@@ -23,7 +23,8 @@ class Correspondences:
 
     first, second: int (pairs, 2), (row, col) in the first and the second picture. similarity: float32 (pairs,), −1..1.
     ratio: float32 (pairs,), 0..1: the match's cosine distance over that of the second best patch which is not beside
-    it, the larger of both directions: near 0 is clear, 1 is a toss-up. candidates: mutual nearest neighbours in all.
+    it, the larger of both directions: near 0 is clear, 1 is a toss-up, or there is no such patch. candidates: mutual
+    nearest neighbours in all.
     """
 
     first: np.ndarray
@@ -66,7 +67,8 @@ def correspondences(
     a, b = (unit_vectors(each.patches(number, head=head)).astype(np.float32) for each in (first, second))
     forth, back = _nearest(a, b, first.grid, second.grid), _nearest(b, a, second.grid, first.grid)
     here = np.arange(len(a))
-    mutual = here[back.place[forth.place] == here]
+    nonzero = a.any(axis=1) & np.take(b.any(axis=1), forth.place)  # zeros have no direction to compare
+    mutual = here[nonzero & (back.place[forth.place] == here)]
     there = forth.place[mutual]
     clearness = np.maximum(forth.ratio[mutual], back.ratio[there])
     kept = (clearness <= ratio) & (forth.similarity[mutual] >= similarity)
@@ -118,7 +120,7 @@ def _nearest(patches: np.ndarray, others: np.ndarray, own_grid: TokenGrid, grid:
     places, similarities, seconds = (np.concatenate(parts) for parts in blocks)
     distance, second = 1 - similarities, 1 - seconds
     ratio = np.divide(distance, second, out=np.ones_like(distance), where=second > np.finfo(np.float32).eps)
-    return _Nearest(places, similarities, ratio.clip(0, 1))
+    return _Nearest(places, similarities.clip(-1, 1), ratio.clip(0, 1))  # which float32 may overstep
 
 
 def _blocks(
@@ -135,5 +137,6 @@ def _blocks(
         for down, across in product(range(-reach, reach + 1), repeat=2):
             beside_row, beside_col = row + down, col + across
             inside = (beside_row >= 0) & (beside_row < grid.rows) & (beside_col >= 0) & (beside_col < grid.cols)
-            similarities[rows[inside], (beside_row * grid.cols + beside_col)[inside]] = -1
-        yield places, best, similarities.max(axis=1)
+            similarities[rows[inside], (beside_row * grid.cols + beside_col)[inside]] = -np.inf
+        second = similarities.max(axis=1)
+        yield places, best, np.where(np.isneginf(second), best, second)  # in a small picture all are beside it

@@ -32,10 +32,10 @@ class PcaMap:
 
     components: float32 (3, rows, cols), in the tokens' units, 0 at the mean; NaN outside the foreground. rgb: float32
     (rows, cols, 3), 0..1, the same stretched from the 2nd to the 98th percentile of all pictures that were fitted
-    together; 0 outside the foreground. explained: of each component, the share of the patches' variance, 0..1, over all
-    these pictures. foreground: bool (rows, cols), or None where all patches were fitted. gaps: of each component, how
-    far its share of the variance it was fitted to is from the nearest other component's: where that is small, roundings
-    turn one into the other.
+    together; 0 outside the foreground. explained: of each component, the share of the variance of the patches that
+    were fitted, 0..1. foreground: bool (rows, cols), or None where all patches were fitted. gaps: of each component,
+    how far its share of the variance it was fitted to is from the nearest other component's: where that is small,
+    roundings turn one into the other.
     """
 
     components: np.ndarray
@@ -116,9 +116,10 @@ def pca_map(
 
 def _fitted(several: tuple[Features, ...], layer: int, head: int | None, foreground: str | None) -> tuple[PcaMap, ...]:
     patches = [each.patches(layer, head=head) for each in several]
-    axes = layer_axes(several[0], layer, head, patches=patches[0])
-    if len(several) > 1:  # with the signs that the first has by itself
-        axes = fit(np.concatenate(patches)).along(axes.directions)
+    if len(several) == 1:
+        axes = layer_axes(several[0], layer, head, patches=patches[0])
+    else:  # with the signs that the first has by itself
+        axes = _signed(fit(np.concatenate(patches)), several[0], patches[0], layer, head)
     masks = None
     if foreground is not None:
         masks = _foreground([axes.components(each)[:, 0] for each in patches], foreground)
@@ -182,9 +183,11 @@ def spread(patches: np.ndarray, centred: np.ndarray) -> float:
 
 
 def ordered_axes(mean: np.ndarray, directions: np.ndarray, ascending: np.ndarray, total: float) -> Axes:
-    """Of variances from the smallest on."""
-    descending = [*ascending[: -COMPONENTS - 2 : -1].clip(min=0), 0.0]
-    return Axes(mean, directions, np.array(descending[:COMPONENTS]), total, float(descending[COMPONENTS]))
+    """Of variances from the smallest on. Along an axis whose variance is rounding, all components are 0."""
+    descending = np.append(ascending[: -COMPONENTS - 2 : -1], 0.0)
+    descending[descending <= _CONSTANT * total] = 0.0
+    variances = descending[:COMPONENTS]
+    return Axes(mean, directions * (variances > 0)[:, None], variances, total, float(descending[COMPONENTS]))
 
 
 def layer_axes(features: Features, layer: int, head: int | None = None, *, patches: np.ndarray | None = None) -> Axes:
@@ -195,10 +198,14 @@ def layer_axes(features: Features, layer: int, head: int | None = None, *, patch
     key = "pca", layer, head
     if key not in features.computed:
         patches = features.patches(layer, head=head) if patches is None else patches
-        reference = sign_references(features, head).get(layer)
-        axes = fit(patches)
-        features.computed[key] = _upright(axes, patches, features.grid) if reference is None else axes.along(reference)
+        features.computed[key] = _signed(fit(patches), features, patches, layer, head)
     return features.computed[key]
+
+
+def _signed(axes: Axes, features: Features, patches: np.ndarray, layer: int, head: int | None) -> Axes:
+    """With the signs that fit the layer among the others, or by position where it is too small to have axes."""
+    reference = sign_references(features, head).get(layer)
+    return _upright(axes, patches, features.grid) if reference is None else axes.along(reference)
 
 
 def sign_references(features: Features, head: int | None = None) -> Mapping[int, np.ndarray]:

@@ -65,11 +65,20 @@ def test_of_one_layer_it_is_pca_map(features: Features) -> None:
     assert found.explained == expected.explained
 
 
-def test_signs_are_the_first_layers_own(features: Features) -> None:
-    for layers in ((0, 1), (1, 0)):
-        fresh = dataclasses.replace(features, computed={})
-        own, found = ve.pca_map(fresh, layer=layers[0]).components, layers_pca(fresh, layers)[layers[0]].components
-        assert (np.einsum("kij,kij->k", own, found) > 0).all()
+def test_signs_do_not_depend_on_the_order_of_layers(features: Features) -> None:
+    found, turned = (
+        layers_pca(dataclasses.replace(features, computed={}), layers) for layers in ((0, 1, 2), (2, 0, 1))
+    )
+    assert list(turned) == [2, 0, 1]
+    for layer, pca in found.items():
+        np.testing.assert_array_equal(pca.components, turned[layer].components)
+
+
+def test_signs_fit_those_of_the_layers_by_themselves() -> None:
+    close = features_of({0: noise(0, SHAPE, 9), 1: noise(0, SHAPE, 9) + 0.3 * noise(1, SHAPE, 9)}, shape=SHAPE)
+    for layer, pca in layers_pca(close, (0, 1)).items():
+        own = ve.pca_map(close, layer=layer).components
+        assert (np.einsum("kij,kij->k", own, pca.components) > 0).all()
 
 
 def test_what_cannot_be_fitted_is_refused(features: Features) -> None:

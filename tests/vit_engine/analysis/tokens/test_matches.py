@@ -104,11 +104,32 @@ def test_patches_that_are_all_alike_have_no_clear_match() -> None:
     assert len(ve.correspondences(same, same)) == 0
 
 
-def test_a_single_row_of_three_patches_has_nothing_beyond_its_neighbours() -> None:
-    tiny = features_of({0: noise(0, (1, 2), 6)}, shape=(1, 2))
+@pytest.mark.parametrize("shape", [(1, 1), (1, 2), (2, 2)])
+def test_where_every_patch_is_beside_the_match_nothing_says_that_it_is_clear(shape: tuple[int, int]) -> None:
+    tiny = features_of({0: noise(0, shape, 6)}, shape=shape)
     found = ve.correspondences(tiny, tiny, ratio=1)
-    assert len(found) == 2
-    assert np.isfinite(found.ratio).all()
+    assert len(found) == tiny.grid.patches
+    np.testing.assert_array_equal(found.ratio, 1)
+    assert len(ve.correspondences(tiny, tiny)) == 0
+
+
+def test_tokens_of_zeros_correspond_to_nothing() -> None:
+    first, second = (np.array(each.patches(), dtype=np.float32) for each in pair())
+    first[[0, 12]] = second[[0, 30]] = 0
+    a, b = features_of({0: first}, shape=SHAPE), features_of({0: second}, shape=OTHER)
+    pairs = places(ve.correspondences(a, b, ratio=1))
+    assert pairs
+    assert not {0, 12} & {here for here, _ in pairs}
+    assert not {0, 30} & {there for _, there in pairs}
+    nothing = ve.correspondences(a, features_of({0: np.zeros((45, 6))}, shape=OTHER), ratio=1)
+    assert (len(nothing), nothing.candidates) == (0, 0)
+
+
+def test_similarities_of_long_tokens_stay_in_their_range() -> None:
+    features = features_of({0: noise(0, (9, 9), 301)}, shape=(9, 9))
+    found = ve.correspondences(features, features)
+    assert len(found) == 81
+    assert found.similarity.max() <= 1
 
 
 @pytest.mark.parametrize(
