@@ -120,7 +120,7 @@ def _in_words(picture: dict[str, Any], norms: dict[str, Any]) -> str:
     count = norms["outliers"]
     outliers = f"{count or 'no'} {'outlier' if count == 1 else 'outliers'} (over {FACTOR:g} × the median)"
     return (
-        f"{picture['name']}: {grid['rows']} × {grid['cols']} patches, {picture['seconds']:.2f} s · three components "
-        f"explain {explained:.1%} of the variance · layer {norms['layer']}: median norm {norms['median']:.1f}, "
-        f"{outliers}"
+        f"{picture['name']}: {grid['rows']} × {grid['cols']} patches, {picture['seconds']:.2f} s · "
+        f"three components explain {explained:.1%} of the variance · "
+        f"layer {norms['layer']}: median norm {norms['median']:.1f}, {outliers}"
     )

@@ -39,12 +39,12 @@ def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
 def picture_names(paths: Sequence[str], *, reserved: Sequence[str] = ()) -> list[str]:
     """A folder's name for each picture: its file's without the ending, numbered where another has it already.
 
-    reserved: names that no picture may have. None leads out of the folder, whatever the file is called.
+    reserved: names that no picture may have. None leads out of the folder or breaks a line.
     """
     taken = {name.casefold() for name in reserved}  # some disks do not tell A from a
     names = []
     for path in paths:
-        stem = Path(path).stem.strip(". ") or "picture"
+        stem = re.sub(r"[\x00-\x1f\x7f]", "_", Path(path).stem).strip(". ") or "picture"
         number, name = 1, stem
         while name.casefold() in taken:
             number += 1

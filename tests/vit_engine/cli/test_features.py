@@ -159,7 +159,6 @@ def test_the_text_names_each_picture_and_its_files(
     count: int,
     words: str,
     save: Save,
-    tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -167,8 +166,9 @@ def test_the_text_names_each_picture_and_its_files(
     monkeypatch.setattr(
         ve, "token_norms", lambda *given, **options: replace(norms(*given, **options), outliers=outliers)
     )
-    out = tmp_path / "out"
-    assert main(["features", str(save("noise.png")), "--model", MODEL, "--size", "64", "--out", str(out)]) == 0
+    path = save("noise.png")
+    out = path.parents[1] / "out"
+    assert main(["features", str(path), "--model", MODEL, "--size", "64", "--out", str(out)]) == 0
     first, *files = capsys.readouterr().out.splitlines()
     assert first.startswith("noise: 4 × 5 patches, ")
     assert re.search(r" · three components explain \d+\.\d% of the variance · layer 5: median norm \d", first)

@@ -28,6 +28,7 @@ def test_numbers_in_names_count_by_their_value() -> None:
         (["cat.png", "CAT.png"], ["cat", "CAT-2"]),
         (["norms.csv.png", "RUN.JSON.png"], ["norms.csv-2", "RUN.JSON-2"]),
         (["..", "a/...png", ".hidden.png", " .png"], ["picture", "picture-2", "hidden", "picture-3"]),
+        (["new\nline.png", "tab\t.png"], ["new_line", "tab_"]),
     ],
 )
 def test_names_are_unique_and_stay_in_the_folder(paths: list[str], names: list[str]) -> None:

@@ -66,9 +66,8 @@ def correspondences(
     number = common_layer({"the first picture": first, "the second picture": second}, layer)
     a, b = (unit_vectors(each.patches(number, head=head)).astype(np.float32) for each in (first, second))
     forth, back = _nearest(a, b, first.grid, second.grid), _nearest(b, a, second.grid, first.grid)
-    here = np.arange(len(a))
     nonzero = a.any(axis=1) & np.take(b.any(axis=1), forth.place)  # zeros have no direction to compare
-    mutual = here[nonzero & (back.place[forth.place] == here)]
+    mutual = np.flatnonzero(nonzero & (back.place[forth.place] == np.arange(len(a))))
     there = forth.place[mutual]
     clearness = np.maximum(forth.ratio[mutual], back.ratio[there])
     kept = (clearness <= ratio) & (forth.similarity[mutual] >= similarity)
@@ -90,8 +89,8 @@ def _check(ratio: float, similarity: float, best: int | None) -> None:
         raise SpecError(f"ratio must be in 0..1; got {ratio}.")
     if not -1 <= similarity <= 1:
         raise SpecError(f"similarity must be in −1..1; got {similarity}.")
-    if best is not None and best < 1:
-        raise SpecError(f"best must be at least 1, or None for all; got {best}.")
+    if best is not None and (isinstance(best, bool) or not isinstance(best, int | np.integer) or best < 1):
+        raise SpecError(f"best must be an integer of at least 1, or None for all; got {best!r}.")
 
 
 def _patches(places: np.ndarray, grid: TokenGrid) -> np.ndarray:

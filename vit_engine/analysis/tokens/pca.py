@@ -102,7 +102,8 @@ def pca_map(
 
     layer: from 0; negative from the last. head: of queries, keys or values, one head's; None for all side by side.
     foreground: None, or which side of the first component is the foreground, "high" or "low" values; the components are
-    then fitted a second time, to these patches alone. In float64, in memory linear in the patches. Raises SpecError for
+    then fitted a second time, to these patches alone. Signs fit those of all layers that the features have: with other
+    layers kept, a component may point the other way. In float64, in memory linear in the patches. Raises SpecError for
     features of several models or facets, a layer or a head that is not here, fewer than four patches to fit, and
     patches that are all the same.
     """

@@ -137,7 +137,8 @@ def test_similarities_of_long_tokens_stay_in_their_range() -> None:
     [
         ({"ratio": 1.2}, r"ratio must be in 0\.\.1; got 1.2"),
         ({"similarity": 2}, r"similarity must be in −1\.\.1; got 2"),
-        ({"best": 0}, "best must be at least 1"),
+        ({"best": 0}, "best must be an integer of at least 1"),
+        ({"best": 2.5}, "best must be an integer of at least 1"),
         ({"layer": 3}, "layer"),
         ({"head": 5}, "head"),
     ],
