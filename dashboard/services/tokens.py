@@ -29,10 +29,11 @@ class TokenAnalysis:
 
     @property
     def nbytes(self) -> int:
-        """Bytes in memory, with the axes and what they are turned by: of all heads together, and of each, in time."""
-        spec, layers = self.features.spec, len(self.features.layers)
-        axes = 2 * layers * (2 * COMPONENTS + 1) * spec.dim * np.dtype(np.float64).itemsize
-        return self.features.nbytes + self.pixels.nbytes + axes
+        """Bytes in memory, with those of what is computed in time, at most: components of all heads, and of each."""
+        features, single, double = self.features, np.dtype(np.float32).itemsize, np.dtype(np.float64).itemsize
+        axes = 2 * (2 * COMPONENTS + 2) * features.spec.dim * double  # of a layer: references, axes, mean, variances
+        maps = 2 * COMPONENTS * features.grid.patches * single  # of a layer in Compare: components and colours
+        return features.nbytes + self.pixels.nbytes + len(features.layers) * (axes + maps)
 
     @property
     def record(self) -> ve.Features:

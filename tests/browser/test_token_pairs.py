@@ -168,6 +168,6 @@ def test_the_controls_of_the_second_picture_stand_in_a_row(page: Page, server: S
     page.set_viewport_size({"width": 1440, "height": 900})
     open_pair(page, server)
     labels = page.locator(".st-key-second_picture [data-testid=stWidgetLabel] p")
-    expect(labels).to_have_text(["Second picture", "Sample", "Size of the second"])
+    expect(labels).to_have_text(["Second picture", "Sample", "Its short side"])
     tops = [label.evaluate("label => label.getBoundingClientRect().top") for label in labels.all()]
     assert tops == pytest.approx([tops[0]] * 3, abs=1)

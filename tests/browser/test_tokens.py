@@ -74,10 +74,15 @@ def test_a_click_in_either_panel_asks_for_what_is_like_that_patch(page: Page, se
     assert similarity["z"][4][6] == pytest.approx(1, abs=1e-3)
 
 
-@pytest.mark.parametrize("width", [640, 700, 768, 769])
-def test_no_bar_covers_the_top_of_the_page(page: Page, server: Server, width: int) -> None:
+@pytest.mark.parametrize(("width", "close"), [(640, False), (700, False), (768, False), (769, False), (1440, True)])
+def test_no_bar_covers_the_top_of_the_page(page: Page, server: Server, width: int, close: bool) -> None:
+    """close: the sidebar."""
     page.set_viewport_size({"width": width, "height": 900})
     open_tokens(page, server)
+    if close:
+        page.get_by_test_id("stSidebarHeader").hover()
+        page.get_by_test_id("stSidebarCollapseButton").get_by_role("button").click()
+        expect(page.get_by_test_id("stExpandSidebarButton")).to_be_visible()
     is_on_top = page.get_by_role("button", name="Export").evaluate(
         """button => {
             const {x, y, width} = button.getBoundingClientRect();

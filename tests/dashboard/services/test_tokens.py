@@ -1,6 +1,8 @@
 """Tokens are kept whatever their size, and the store counts all that an analysis keeps."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +14,8 @@ from dashboard.services.checkpoints import folder, user_models
 from dashboard.services.tokens import TokenAnalysis, TokenRequest
 from tests.dashboard.checkpoints import HEADS, state_dict
 from tests.dashboard.support import ignore
-from vit_engine.analysis.tokens.pca import layer_axes, sign_references
+from vit_engine.analysis.tokens.layers import layers_pca
+from vit_engine.analysis.tokens.pca import Axes, PcaMap, layer_axes
 
 
 def with_large_tokens(root: Path, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -50,9 +53,20 @@ def test_where_float32_is_more_than_is_kept_it_is_told_what_to_do(
 def test_the_store_counts_what_is_computed_later_and_the_pixels() -> None:
     analysis: TokenAnalysis = request("demo_vit_p16", picture="scene_2", facet="key").analyse(ignore)
     counted, features = analysis.nbytes, analysis.features
-    kept = features.nbytes + analysis.pixels.nbytes
     for head in (None, *range(features.spec.heads)):
-        kept += sum(reference.nbytes for reference in sign_references(features, head).values())
-        fitted = [layer_axes(features, layer, head) for layer in features.layers]
-        kept += sum(axes.mean.nbytes + axes.directions.nbytes for axes in fitted)
-    assert kept <= counted < 1.05 * kept
+        layers_pca(features, tuple(features.layers), head=head)
+        for layer in features.layers:
+            layer_axes(features, layer, head)
+    kept = features.nbytes + analysis.pixels.nbytes + sum(map(bytes_of, features.computed.values()))
+    assert kept <= counted < 1.2 * kept
+
+
+def bytes_of(value: Any) -> int:
+    """Of all arrays in it."""
+    if isinstance(value, np.ndarray):
+        return value.nbytes
+    if isinstance(value, Mapping):
+        return sum(map(bytes_of, value.values()))
+    if isinstance(value, tuple | list):
+        return sum(map(bytes_of, value))
+    return bytes_of(vars(value)) if isinstance(value, Axes | PcaMap) else 0
