@@ -27,6 +27,7 @@ class Parameter:
     name: str  # in the link
     several: bool  # whether `read` takes all values of the link
     always: bool  # whether a link names it at its default too
+    title: str  # what a notice calls it
 
 
 @dataclass(frozen=True)
@@ -93,9 +94,14 @@ def parameter(
     name: str = "",
     several: bool = False,
     always: bool = False,
+    title: str = "",
 ) -> Any:
-    """A field of a page's state, with its part of the link. name: in the link, where it is not the field's."""
-    return field(default=default, metadata={"parameter": Parameter(default, key, read, write, name, several, always)})
+    """A field of a page's state, with its part of the link. name: in the link, where it is not the field's.
+
+    title: what a notice calls it, where the name in the link is no word for it.
+    """
+    row = Parameter(default, key, read, write, name, several, always, title)
+    return field(default=default, metadata={"parameter": row})
 
 
 def parameters(kind: type) -> dict[str, Parameter]:
@@ -124,7 +130,7 @@ def from_link(kind: type, link: Mapping[str, Sequence[str]], available: Availabl
             value = row.read(texts if row.several else texts[-1], reading)
             if isinstance(value, Instead):
                 words = row.default if value.words is None and value.value is None else value.words
-                reading.tell(row.name, texts[-1], value.value if words is None else words, value.why)
+                reading.tell(row.title or row.name, texts[-1], value.value if words is None else words, value.why)
                 value = value.value
             if value is not None:
                 reading.values[name] = value

@@ -45,25 +45,37 @@ def _second_size(text: str, link: Reading) -> Any:
 class TokensView:
     """Everything that decides what Tokens draws, beside the sidebar and the query."""
 
-    view: str = parameter("pca", key=keys.TOKENS_VIEW, read=option(VIEWS), name="tokens")
+    view: str = parameter("pca", key=keys.TOKENS_VIEW, read=option(VIEWS), name="tokens", title="the view")
     facet: str = parameter(TOKEN, key=keys.FACET, read=option(FACETS))
-    head: str = parameter(ALL_HEADS, key=keys.TOKEN_HEAD, read=_head, name="token_head")  # "all", or a number as text
+    # "all", or a number as text.
+    head: str = parameter(ALL_HEADS, key=keys.TOKEN_HEAD, read=_head, name="token_head", title="head")
     # None: the last one.
-    layer: int | None = parameter(None, key=keys.TOKEN_LAYER, read=layer_number(last=False), name="token_layer")
+    layer: int | None = parameter(
+        None, key=keys.TOKEN_LAYER, read=layer_number(last=False), name="token_layer", title="layer"
+    )
     # The side of the first component that is fitted and coloured; "" for all patches.
     foreground: str = parameter(ALL_PATCHES, key=keys.FOREGROUND, read=_foreground)
     # The part that is shown; None for all.
-    zoom: Zoom | None = parameter(None, key=keys.TOKEN_ZOOM, read=read_zoom, write=fractions, name="token_zoom")
+    zoom: Zoom | None = parameter(
+        None, key=keys.TOKEN_ZOOM, read=read_zoom, write=fractions, name="token_zoom", title="zoom"
+    )
     # The second picture's name, as Selection.picture; NO_PICTURE for none.
     second: str = parameter(
-        NO_PICTURE, read=picture_or("There is no second picture.", used="no second picture"), name="with"
+        NO_PICTURE,
+        read=picture_or("There is no second picture.", used="no second picture"),
+        name="with",
+        title="the second picture",
     )
     # Its short side in pixels; AS_FIRST for that of the first.
-    second_size: int = parameter(AS_FIRST, key=keys.SECOND_SIZE, read=_second_size, name="with_size")
-    matches: int = parameter(30, key=keys.MATCHES, read=nearest(MATCHES))
-    ratio: float = parameter(0.8, key=keys.RATIO, read=nearest(RATIOS))
+    second_size: int = parameter(
+        AS_FIRST, key=keys.SECOND_SIZE, read=_second_size, name="with_size", title="the second picture's short side"
+    )
+    matches: int = parameter(30, key=keys.MATCHES, read=nearest(MATCHES), title="the number of matches")
+    ratio: float = parameter(0.8, key=keys.RATIO, read=nearest(RATIOS), title="the ratio")
     # The point (y, x) of the second picture that is the query, as fractions of it; None where Selection.query is.
-    asks: tuple[float, float] | None = parameter(None, key=keys.ASKS, read=point, write=fractions)
+    asks: tuple[float, float] | None = parameter(
+        None, key=keys.ASKS, read=point, write=fractions, title="the query in the second picture"
+    )
 
     @property
     def one_head(self) -> int | None:

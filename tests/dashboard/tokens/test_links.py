@@ -75,12 +75,12 @@ def test_what_explore_chose_is_kept() -> None:
 @pytest.mark.parametrize(
     ("link", "key", "value", "words"),
     [
-        ({"tokens": "umap"}, keys.TOKENS_VIEW, "pca", "tokens 'umap'"),
+        ({"tokens": "umap"}, keys.TOKENS_VIEW, "pca", "the view 'umap'"),
         ({"facet": "output"}, keys.FACET, "token", "facet 'output'"),
         ({"facet": "key", "token_head": "9"}, keys.TOKEN_HEAD, "3", "using 3"),
         ({"facet": "key", "token_head": "x"}, keys.TOKEN_HEAD, "all", "using all"),
         ({"token_head": "1"}, None, None, "tokens belong to no head"),
-        ({"token_layer": "77"}, keys.TOKEN_LAYER, 5, "token\\_layer '77'"),
+        ({"token_layer": "77"}, keys.TOKEN_LAYER, 5, "asks for layer '77'"),
         ({"foreground": "middle"}, keys.FOREGROUND, "", "using all patches"),
         ({"token_zoom": "1,1,0,0"}, None, None, "the whole picture"),
     ],

@@ -108,12 +108,12 @@ def test_a_file_name_cannot_put_markup_on_the_page() -> None:
 @pytest.mark.parametrize(
     ("link", "words"),
     [
-        ({"with": "nobody"}, "with 'nobody', which is not available here; using no second picture"),
+        ({"with": "nobody"}, "the second picture 'nobody', which is not available here; using no second picture"),
         ({"with": f"sha256:{'0' * 64}"}, "no longer held here: upload it again. There is no second picture."),
-        ({"with_size": "200"}, "with_size '200', which is not available here; using 192"),
-        ({"matches": "33"}, "matches '33', which is not available here; using 35"),
-        ({"ratio": "0.1"}, "ratio '0.1', which is not available here; using 0.6"),
-        ({"asks": "here"}, "asks 'here', which is not available here; using the CLS token"),
+        ({"with_size": "200"}, "the second picture's short side '200', which is not available here; using 192"),
+        ({"matches": "33"}, "the number of matches '33', which is not available here; using 35"),
+        ({"ratio": "0.1"}, "the ratio '0.1', which is not available here; using 0.6"),
+        ({"asks": "here"}, "the query in the second picture 'here', which is not available here; using the CLS token"),
     ],
 )
 def test_a_stale_link_tells_what_replaced_it(link: dict[str, str], words: str) -> None:
