@@ -54,7 +54,7 @@ def show(pair: Pair, view: TokensView, query: Query, *, layer: int, narrow: bool
     _figure(pair, drawn, marks, view, narrow=narrow)
     with st.container(gap="small", key="pair_lines"):
         st.caption(_names(pair, narrow=narrow))
-        _line(pair, clear, len(drawn), view.ratio)
+        _line(pair, clear, len(drawn), view)
         if marks:
             asked, (number, patch) = marks
             value = float(_values(pair.layers[number])[patch])
@@ -76,15 +76,15 @@ def _figure(pair: Pair, drawn: Correspondences, marks: Sequence[Mark], view: Tok
     )
 
 
-def _line(pair: Pair, clear: Correspondences, drawn: int, ratio: float) -> None:
+def _line(pair: Pair, clear: Correspondences, drawn: int, view: TokensView) -> None:
     """How many correspond; where that says nothing, what to change."""
     first, other = map(key_of, pair.analyses)
     if first == other:
         st.info("Both are one picture at one size: each patch matches itself. Choose another size for the second.")
     elif len(clear):
-        st.markdown(pair_texts.matches_line(clear, drawn, ratio))
+        st.markdown(pair_texts.matches_line(clear, drawn, view.ratio))
     else:
-        st.warning(pair_texts.no_matches(clear, ratio), icon=":material/join_left:")
+        st.warning(pair_texts.no_matches(clear, view.ratio, view.facet), icon=":material/join_left:")
 
 
 def _controls(clear: Correspondences, pair: Pair) -> None:

@@ -19,13 +19,14 @@ def _are(count: int) -> str:
     return "is" if count == 1 else "are"
 
 
-def no_matches(clear: Correspondences, ratio: float) -> str:
-    """Where none is clear, what to change."""
+def no_matches(clear: Correspondences, ratio: float, facet: str) -> str:
+    """Where none is clear, what to change. facet: what was compared."""
     of = "The one pair" if clear.candidates == 1 else f"None of {clear.candidates:,} pairs"
     missed = "is not clear" if clear.candidates == 1 else "is clear"
+    others = "" if facet == "key" else f"keys instead of {'queries' if facet == 'query' else f'{facet}s'}, "
     advice = (
-        "Allow a larger ratio, or choose another layer, keys instead of tokens, or a larger size; pictures of unlike "
-        "things may have no clear pair."
+        f"Allow a larger ratio, or choose another layer, {others}or a larger size; pictures of unlike things may have "
+        "no clear pair."
     )
     return f"{of} of mutual nearest neighbours {missed} (ratio ≤ {ratio:g}). {advice}"
 

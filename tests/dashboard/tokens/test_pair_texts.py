@@ -39,7 +39,7 @@ def test_it_is_told_how_many_correspond_and_how_many_are_drawn(
     ],
 )
 def test_where_none_is_clear_it_is_told_what_to_change(candidates: int, words: str) -> None:
-    assert pair_texts.no_matches(matches(0, candidates), 0.6).startswith(words)
+    assert pair_texts.no_matches(matches(0, candidates), 0.6, "token").startswith(words)
 
 
 def test_the_best_match_names_both_patches_and_their_pictures() -> None:
@@ -61,4 +61,17 @@ def test_the_table_says_what_is_in_it(clear: int, words: str) -> None:
 
 
 def test_where_no_pair_is_clear_the_pictures_may_be_why() -> None:
-    assert pair_texts.no_matches(matches(0, 51), 0.8).endswith("pictures of unlike things may have no clear pair.")
+    text = pair_texts.no_matches(matches(0, 51), 0.8, "token")
+    assert text.endswith("pictures of unlike things may have no clear pair.")
+
+
+@pytest.mark.parametrize(
+    ("facet", "words"),
+    [
+        ("token", "another layer, keys instead of tokens, or a larger size"),
+        ("query", "another layer, keys instead of queries, or a larger size"),
+        ("key", "another layer, or a larger size"),
+    ],
+)
+def test_keys_are_advised_where_they_are_not_what_was_compared(facet: str, words: str) -> None:
+    assert words in pair_texts.no_matches(matches(0, 51), 0.8, facet)
