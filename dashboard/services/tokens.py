@@ -14,6 +14,7 @@ from dashboard.services.requests import PictureRequest
 from vit_engine.analysis.comparison import Point, query_patch
 from vit_engine.analysis.tokens.pca import COMPONENTS, sign_references
 from vit_engine.image import with_short_side
+from vit_engine.planning.plan import FACETS
 from vit_engine.progress import Progress
 from vit_engine.resources.budget import format_bytes
 
@@ -66,7 +67,7 @@ class TokenRequest(PictureRequest[TokenAnalysis]):
 
     def run(self, loaded: ve.LoadedModel, prepared: ve.PreparedImage, report: Progress) -> TokenAnalysis:
         def tell(share: float, layer: str) -> None:
-            report(0.9 * share, f"{self.facet}s: {layer}")
+            report(0.9 * share, f"{FACETS[self.facet]}: {layer}")
 
         features = self._features(loaded, prepared, tell)
         report(0.9, "principal components of all layers")
@@ -83,8 +84,8 @@ class TokenRequest(PictureRequest[TokenAnalysis]):
             if kept > limits.FEATURE_BYTES:
                 takes, most = format_bytes(kept), format_bytes(limits.FEATURE_BYTES)
                 raise ve.ResourceError(
-                    f"The {self.facet}s of {self.spec.title} are too large for float16, and in float32 their {takes} "
-                    f"are over the {most} kept here. Choose a smaller short side."
+                    f"The {FACETS[self.facet]} of {self.spec.title} are too large for float16, and in float32 their "
+                    f"{takes} are over the {most} kept here. Choose a smaller short side."
                 ) from None
             return ve.features(loaded, prepared, facet=self.facet, precision="float32", progress=progress)
 

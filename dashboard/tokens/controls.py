@@ -13,7 +13,7 @@ from dashboard.shell.controls import layer_slider, segments, selectbox
 from dashboard.tokens import second
 from dashboard.tokens.state import ALL_HEADS, ALL_PATCHES, NO_PICTURE, TokensView
 from vit_engine import ModelSpec
-from vit_engine.planning.plan import TOKEN
+from vit_engine.planning.plan import FACETS, TOKEN
 
 _DEPTH = "_token_depth"  # session state: the layers of the model that was drawn last
 _VIEWS = {"pca": "PCA", "similarity": "Similarity", "norms": "Norms"}
@@ -22,7 +22,7 @@ _VIEW_HELP = (
     "have similar colours. Similarity: cosine similarity of every patch to the one that was clicked, 1 for the same "
     "direction. Norms: the Euclidean length of every token, which shows outliers."
 )
-_FACETS = {TOKEN: "Tokens", "query": "Queries", "key": "Keys", "value": "Values"}
+_FACETS = {facet: name.capitalize() for facet, name in FACETS.items()}
 _FACET_HELP = (
     "Tokens: what leaves a layer's block, after the model's final norm. Queries, keys and values: what its attention "
     "makes of the tokens that enter the block; keys often tell parts of objects apart best."

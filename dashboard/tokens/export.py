@@ -17,6 +17,7 @@ from dashboard.tokens.figures import Patch
 from dashboard.tokens.maps import Maps
 from dashboard.tokens.state import TokensView
 from vit_engine import AttentionMap, PcaMap, TokenNorms
+from vit_engine.planning.plan import FACETS
 from vit_engine.report.bundle import as_npz
 from vit_engine.report.token_arrays import token_arrays
 from vit_engine.report.token_sheets import token_sheet
@@ -47,7 +48,9 @@ class Shown:
     def name(self) -> str:
         """Of its files, without an ending."""
         view, head = self.view, "" if self.view.one_head is None else f"-head-{self.view.one_head}"
-        return file_name(f"{view.view}-{view.facet}s-layer-{self.layer}{head}-{self.parts[0][1].features.spec.name}")
+        return file_name(
+            f"{view.view}-{FACETS[view.facet]}-layer-{self.layer}{head}-{self.parts[0][1].features.spec.name}"
+        )
 
     def file(self, kind: str) -> bytes:
         """kind: "png" or "svg", a sheet; or "npz", its arrays."""

@@ -3,6 +3,7 @@
 from dashboard.tokens.pair_figures import Mark
 from dashboard.tokens.texts import patch_name, similarity
 from vit_engine import Correspondences
+from vit_engine.planning.plan import FACETS
 
 
 def matches_line(clear: Correspondences, drawn: int, ratio: float) -> str:
@@ -23,7 +24,7 @@ def no_matches(clear: Correspondences, ratio: float, facet: str) -> str:
     """Where none is clear, what to change. facet: what was compared."""
     of = "The one pair" if clear.candidates == 1 else f"None of {clear.candidates:,} pairs"
     missed = "is not clear" if clear.candidates == 1 else "is clear"
-    others = "" if facet == "key" else f"keys instead of {'queries' if facet == 'query' else f'{facet}s'}, "
+    others = "" if facet == "key" else f"keys instead of {FACETS[facet]}, "
     advice = (
         f"Allow a larger ratio, or choose another layer, {others}or a larger size; pictures of unlike things may have "
         "no clear pair."

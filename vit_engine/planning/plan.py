@@ -12,8 +12,8 @@ from vit_engine.model.streaming import AttentionPlan
 from vit_engine.spec import ModelSpec, TokenGrid
 
 TOKEN = "token"
-# What features() reads of a layer, by the name of the facet (Amir et al. 2021, arXiv 2112.05814).
-FACETS = {TOKEN: "the tokens that leave the block", **{name: f"its attention's {name}" for name in PROJECTIONS}}
+# What features() reads of a layer (Amir et al. 2021, arXiv 2112.05814), and what several of it are called.
+FACETS = {TOKEN: "tokens", **dict(zip(PROJECTIONS, ("queries", "keys", "values"), strict=True))}
 Layers = str | int | Sequence[int]
 # What is found out about every query of a traced layer, by what attend() calls it: options of an AttentionPlan.
 PRECISIONS = {"float16": torch.float16, "float32": torch.float32}  # of features that are kept

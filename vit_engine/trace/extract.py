@@ -12,7 +12,7 @@ from vit_engine.errors import NumericalError
 from vit_engine.image import Picture, PreparedImage
 from vit_engine.model import Block
 from vit_engine.planning.estimates import check_memory
-from vit_engine.planning.plan import TOKEN, RunPlan, check_facet
+from vit_engine.planning.plan import FACETS, TOKEN, RunPlan, check_facet
 from vit_engine.progress import Progress
 from vit_engine.trace.checks import Overflow, check_fit, memory_errors
 from vit_engine.trace.features import Features, FinalNorm
@@ -80,8 +80,8 @@ def _run(
     for layer, values in store.items():
         if not values.isfinite().all():  # by narrowing: the run has been found finite
             raise NumericalError(
-                f"the {run.facet}s of layer {layer} of {loaded.spec.name!r} are too large for float16, which ends at "
-                "65,504; keep them with precision float32."
+                f"the {FACETS[run.facet]} of layer {layer} of {loaded.spec.name!r} are too large for float16, which "
+                "ends at 65,504; keep them with precision float32."
             )
     return {layer: values.cpu().numpy() for layer, values in store.items()}
 

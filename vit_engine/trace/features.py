@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from vit_engine.errors import SpecError
-from vit_engine.planning.plan import TOKEN, check_facet
+from vit_engine.planning.plan import FACETS, TOKEN, check_facet
 from vit_engine.spec import ModelSpec, TokenGrid
 
 
@@ -58,7 +58,7 @@ class Features:
                 )
             if not np.isfinite(values).all():
                 raise SpecError(
-                    f"the {self.facet}s of layer {number} must be finite numbers; some are NaN or infinite."
+                    f"the {FACETS[self.facet]} of layer {number} must be finite numbers; some are NaN or infinite."
                 )
         if (self.final_norm is None) == (self.facet == TOKEN):
             raise SpecError("the final norm goes with the facet 'token', and with no other.")
@@ -127,7 +127,7 @@ class Features:
     def label(self, layer: int, head: int | None = None) -> str:
         """What is looked at, in words: "keys of layer 9 · head 3"."""
         of_head = "" if head is None else f" · head {head}"
-        return f"{self.facet}s of layer {self.layer_number(layer)}{of_head}"
+        return f"{FACETS[self.facet]} of layer {self.layer_number(layer)}{of_head}"
 
 
 def head_columns(spec: ModelSpec, facet: str, head: int | None) -> slice:

@@ -14,15 +14,15 @@ def cosine(patches: np.ndarray, token: np.ndarray) -> np.ndarray:
     return patches @ token / np.linalg.norm(patches, axis=1) / np.linalg.norm(token)
 
 
-@pytest.mark.parametrize("facet", ["token", "key"])
-def test_a_patch_against_all_patches_of_its_picture(facet: str) -> None:
+@pytest.mark.parametrize(("facet", "several"), [("token", "tokens"), ("key", "keys"), ("query", "queries")])
+def test_a_patch_against_all_patches_of_its_picture(facet: str, several: str) -> None:
     features = features_of({0: noise(0, SHAPE, 8)}, shape=SHAPE, facet=facet)
     patches = features.patches()
     similar = ve.similarity_map(features, (2, 3))
     np.testing.assert_allclose(similar.values.ravel(), cosine(patches, patches[2 * 5 + 3]), atol=1e-6)
     assert similar.values[2, 3] == pytest.approx(1)
     assert similar.unit == "cosine similarity"
-    assert similar.label == f"similarity to patch 2, 3 · {facet}s of layer 0"
+    assert similar.label == f"similarity to patch 2, 3 · {several} of layer 0"
 
 
 def test_a_patch_against_another_picture_of_another_size() -> None:
