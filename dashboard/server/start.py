@@ -10,6 +10,7 @@ from streamlit.web.server.server_util import get_url
 
 from dashboard.server.hosts import VARIABLE, is_open, listen_address, own_names
 
+_ALLOWED_HOSTS = "server.allowedHosts"
 _EVERYWHERE = {"", "0.0.0.0", "::"}
 
 
@@ -37,9 +38,10 @@ def announce() -> None:
 @contextmanager
 def one_host_check() -> Iterator[None]:
     """Leave the check of Host headers to the middleware, which knows more kinds of names than Streamlit's own check."""
+    before = config.get_option(_ALLOWED_HOSTS)
 
     def pass_all() -> None:
-        config.set_option("server.allowedHosts", ["*"])
+        config.set_option(_ALLOWED_HOSTS, ["*"])
 
     pass_all()
     disconnect = config.on_config_parsed(pass_all, force_connect=True)  # a file of settings that changes is read again
@@ -47,3 +49,4 @@ def one_host_check() -> Iterator[None]:
         yield
     finally:
         disconnect()
+        config.set_option(_ALLOWED_HOSTS, before)

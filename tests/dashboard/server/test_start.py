@@ -74,12 +74,17 @@ def test_it_warns_where_others_reach_it_and_nobody_signs_in(
 
 
 def test_streamlits_own_check_of_hosts_passes_all_as_long_as_the_server_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    hosts, parsed = [], []
-    monkeypatch.setattr(config, "set_option", lambda name, value: hosts.append((name, value)))
+    """And is as it was afterwards: a server that has ended leaves nothing in its process."""
+    name, parsed = "server.allowedHosts", []
+    before = config.get_option(name)
+    assert before != ["*"]
     monkeypatch.setattr(config, "on_config_parsed", lambda call, **_: parsed.append(call) or parsed.clear)
     with one_host_check():
+        assert config.get_option(name) == ["*"]
+        config.set_option(name, before)
         parsed[0]()
-    assert hosts == [("server.allowedHosts", ["*"])] * 2
+        assert config.get_option(name) == ["*"]
+    assert config.get_option(name) == before
     assert parsed == []
 
 
