@@ -1,6 +1,7 @@
 """The widgets of the sidebar and of Explore, and the Selection that they make."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import fields, replace
 
@@ -151,7 +152,8 @@ def _look_controls(*, scale: bool, over: bool) -> None:
     """scale: with that of heads. over: with what attention over a picture has, its opacity and where its scale ends."""
     with st.expander("Look", expanded=True, key="look", type="compact"):
         if over:
-            st.slider("Opacity", 0, 100, key=keys.OPACITY, format="%d %%", persist_state="session")
+            with _slider_that_comes_back(keys.OPACITY):
+                st.slider("Opacity", 0, 100, key=keys.OPACITY, format="%d %%", persist_state="session")
         st.selectbox(
             "Colours",
             COLOURS,
@@ -170,12 +172,18 @@ def _look_controls(*, scale: bool, over: bool) -> None:
                 "Own: every head uses the whole scale, its pattern is seen best.",
             )
         if over:
-            select_slider(
-                "Scale ends at percentile",
-                CLIPS,
-                key=keys.CLIP,
-                help="A single hot patch would blacken the rest: values above this percentile get the last colour.",
-            )
+            with _slider_that_comes_back(keys.CLIP):
+                select_slider(
+                    "Scale ends at percentile",
+                    CLIPS,
+                    key=keys.CLIP,
+                    help="A single hot patch would blacken the rest: values above this percentile get the last colour.",
+                )
+
+
+def _slider_that_comes_back(key: str) -> AbstractContextManager[None]:
+    """On another page, where it is made anew, it would start over from its lowest value."""
+    return widgets.holding(key, widgets.value_of(key))
 
 
 def colours() -> str:
