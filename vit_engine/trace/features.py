@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from vit_engine.errors import SpecError
 from vit_engine.planning.plan import FACETS, TOKEN, check_facet
 from vit_engine.spec import ModelSpec, TokenGrid
+from vit_engine.trace.shared import SharedLayers
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class FinalNorm:
 
 
 @dataclass(frozen=True, eq=False)
-class Features:
+class Features(SharedLayers):
     """One facet of the tokens of one picture in one model, of the layers that were asked for. Holds no model.
 
     layers: by number, float16 or float32 (tokens, dim), as the model computes them; heads stand side by side. Arrays
@@ -62,24 +62,16 @@ class Features:
                 )
         if (self.final_norm is None) == (self.facet == TOKEN):
             raise SpecError("the final norm goes with the facet 'token', and with no other.")
-        self._share(self.layers)
+        self._share()
 
-    def _share(self, layers: Mapping[int, np.ndarray]) -> None:
-        """Threads share features: nobody may change a layer, put one in or take one out."""
-        for values in layers.values():
+    def _share(self) -> None:
+        for values in self.layers.values():
             values.setflags(write=False)
-        object.__setattr__(self, "layers", MappingProxyType(dict(layers)))
+        super()._share()
 
     def __repr__(self) -> str:
         size = f"{self.grid.rows}×{self.grid.cols} patches, layers {sorted(self.layers)}"
         return f"Features({self.spec.name!r}, {self.facet!r}, {size}, {self.nbytes / 1e6:.1f} MB)"
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "layers": dict(self.layers)}  # a read-only view cannot be pickled or copied
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self._share(self.layers)
 
     @property
     def nbytes(self) -> int:
@@ -95,7 +87,10 @@ class Features:
         """Counted from 0, of one that may be negative; SpecError for one that was not kept."""
         number = self.spec.layer_number(layer)
         if number not in self.layers:
-            raise SpecError(f"layer {number} was not kept; these features have {sorted(self.layers)}.")
+            raise SpecError(
+                f"layer {number} was not kept; these features have {sorted(self.layers)}. Name it in "
+                "layers= of features()."
+            )
         return number
 
     def tokens(self, layer: int = -1, *, head: int | None = None, final_norm: bool = True) -> np.ndarray:

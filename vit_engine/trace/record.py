@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +11,7 @@ from vit_engine.errors import ResourceError, SpecError
 from vit_engine.model.streaming import explicit_weights
 from vit_engine.spec import ModelSpec, Query, TokenGrid
 from vit_engine.trace.attention_map import AttentionMap, reduce_heads, token_name
+from vit_engine.trace.shared import SharedLayers
 from vit_engine.trace.statistics import HeadStatistics
 
 WEIGHTS_BUDGET = 2 << 30  # bytes of one layer's whole matrices, on request
@@ -87,7 +86,7 @@ class Prediction:
 
 
 @dataclass(frozen=True, eq=False)
-class AttentionTrace:
+class AttentionTrace(SharedLayers):
     """The attention of one picture in one model. Holds no model and no N×N matrix.
 
     layers: LayerTrace by number, of the layers that were asked for; read-only. predictions: all classes, the likeliest
@@ -104,7 +103,7 @@ class AttentionTrace:
     random: bool = False
 
     def __post_init__(self) -> None:
-        self._share(self.layers)
+        self._share()
         expected = (self.spec.heads, self.grid.tokens, self.spec.dim // self.spec.heads)
         for number, layer in self.layers.items():
             if not 0 <= number < self.spec.depth or tuple(layer.queries.shape) != expected:
@@ -124,17 +123,6 @@ class AttentionTrace:
         layers = f"layers {numbers[0]}..{numbers[-1]}" if len(numbers) > 1 else f"layer {numbers[0]}"
         size = f"{self.grid.rows}×{self.grid.cols} patches, {layers}, {self.spec.heads} heads"
         return f"AttentionTrace({self.spec.name!r}, {size}, {self.nbytes / 1e6:.1f} MB, {self.seconds:.2f} s)"
-
-    def _share(self, layers: Mapping[int, LayerTrace]) -> None:
-        """Threads share a trace: nobody may put a layer in or take one out."""
-        object.__setattr__(self, "layers", MappingProxyType(dict(layers)))
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "layers": dict(self.layers)}  # a read-only view cannot be pickled or copied
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self._share(self.layers)
 
     @property
     def statistics(self) -> HeadStatistics:

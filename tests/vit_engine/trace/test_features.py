@@ -129,7 +129,9 @@ def test_what_does_not_exist_is_refused(
 
 def test_layers_and_heads_that_are_not_there_are_named(small: LoadedModel, prepared: PreparedImage) -> None:
     tokens, keys = features(small, prepared, layers=0), features(small, prepared, facet="key")
-    with pytest.raises(SpecError, match=r"layer 1 was not kept; these features have \[0\]"):
+    with pytest.raises(
+        SpecError, match=r"layer 1 was not kept; these features have \[0\]. Name it in layers= of features"
+    ):
         tokens.tokens(1)
     with pytest.raises(SpecError, match="tokens belong to no head"):
         tokens.tokens(0, head=0)
