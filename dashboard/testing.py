@@ -129,8 +129,8 @@ def telling(at: AppTest, chart: str, event: str, value: dict[str, Any]) -> Calla
     """What sends, once it is called, what a chart's component sends, and runs: by private names, for want of others."""
     states = at._tree.get_widget_states()
     trigger = f"$$STREAMLIT_INTERNAL_KEY_{at.get_by_key(keys.events_of(chart)).proto.id}__events"
-    told = json.dumps([{"event": event, "value": value}])
-    states.widgets.append(WidgetState(id=trigger, json_trigger_value=told))
+    events = json.dumps([{"event": event, "value": value}])
+    states.widgets.append(WidgetState(id=trigger, json_trigger_value=events))
     return lambda: at._run(states)
 
 

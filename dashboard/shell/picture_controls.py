@@ -100,7 +100,7 @@ def _forget_removed(key: str, of: PictureKeys) -> None:
 
 
 def take(file: UploadedFile | None, of: PictureKeys) -> Picture | None:
-    """The uploaded picture in use, once a new file is made that; a bad one is told and changes nothing."""
+    """The uploaded picture in use, after a new file has become it; a bad file shows its error and changes nothing."""
     picture = _in_use(of)
     if file is None:
         _offer_removal(picture, of)

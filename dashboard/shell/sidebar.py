@@ -182,7 +182,7 @@ def _look_controls(*, scale: bool, over: bool) -> None:
 
 
 def _slider_that_comes_back(key: str) -> AbstractContextManager[None]:
-    """On another page, where it is made anew, it would start over from its lowest value."""
+    """A slider that another page did not have would start over from its lowest value."""
     return widgets.holding(key, widgets.value_of(key))
 
 

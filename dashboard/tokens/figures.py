@@ -26,7 +26,7 @@ class Layer:
     """What lies over a picture: a colour a patch, or a value a patch with its place in a colour scale.
 
     rgb: uint8 (rows, cols, 3), or (rows, cols, 4) with opacity; None where the values are coloured. values: float32
-    (rows, cols), coloured from low to high. hover: what is told of a patch, as Plotly's template of x, y, z and
+    (rows, cols), coloured from low to high. hover: the text of a patch, as Plotly's template of x, y, z and
     customdata. data: float32 (rows, cols, n), the template's customdata.
     """
 
@@ -104,8 +104,9 @@ def token_figure(
     if layer.rgb is not None:
         images.append(_image(colour_address(layer.rgb), rows, cols, "2"))
     layout = {**BARE, **_axes("", part, stacked), **_axes("2", part, stacked), "images": images}
-    told = {"bgcolor": MARK_EDGE, "bordercolor": MARK_EDGE, "font": {"color": MARK}}  # an unseen cell's own is none
-    return PlainFigure(traces, {**layout, "hoverlabel": told, "dragmode": False if stacked else "zoom"})
+    # By itself the label takes the colour of its cell, and that of an unseen one is clear.
+    label = {"bgcolor": MARK_EDGE, "bordercolor": MARK_EDGE, "font": {"color": MARK}}
+    return PlainFigure(traces, {**layout, "hoverlabel": label, "dragmode": False if stacked else "zoom"})
 
 
 def _told(layer: Layer) -> np.ndarray | None:

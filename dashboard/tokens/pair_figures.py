@@ -17,7 +17,7 @@ GAP = 0.03  # between the pictures, of the first one's width
 OVER = 0.6  # opacity of what lies over a picture: the photograph is seen under its lines
 # Bright ones that colour-blind people tell apart (Okabe and Ito), for lines over pictures.
 LINE_COLOURS = ("#56b4e9", "#e69f00", "#f0e442", "#cc79a7", "#3fd1a4", "#ffffff", "#ff8c61")
-_NEAR = 8  # pixels of the screen from which the end of a line is told, and not the patch under it
+_NEAR = 8  # pixels of the screen within which hover shows the end of a line, and not the patch under it
 _RINGS = (("query", "solid"), ("best match", "dot"))
 _APART = 0.01  # pixels
 _CORNERS = 48  # of a ring
