@@ -13,6 +13,7 @@ loaded = ve.load_model("demo_vit_p8")  # once, for several pictures
 trace = ve.attend(loaded, "cat.jpg", size=224)
 """
 
+from vit_engine.analysis.explain import explain
 from vit_engine.analysis.maps.agreement import Agreement, agreement, difference
 from vit_engine.analysis.maps.mask import mass_mask
 from vit_engine.analysis.methods import METHODS, Method, find_method
@@ -42,7 +43,9 @@ from vit_engine.resources.budget import memory_budget
 from vit_engine.spec import ModelSpec, Preprocessing, TokenGrid
 from vit_engine.trace import AttentionTrace, Features, attend, features
 from vit_engine.trace.attention_map import AttentionMap
+from vit_engine.trace.gradients import Gradients
 from vit_engine.trace.statistics import HeadStatistics
+from vit_engine.trace.targets import Target, find_target
 from vit_engine.weights import Inspection, LoadedModel, LoadReport, inspect_checkpoint, load_model
 
 __version__ = "0.1.0"
@@ -57,6 +60,7 @@ __all__ = [
     "DownloadError",
     "Estimate",
     "Features",
+    "Gradients",
     "HeadSimilarity",
     "HeadStatistics",
     "ImageError",
@@ -75,6 +79,7 @@ __all__ = [
     "Run",
     "Sink",
     "SpecError",
+    "Target",
     "TokenGrid",
     "TokenNorms",
     "VisionTransformer",
@@ -84,8 +89,10 @@ __all__ = [
     "correspondences",
     "difference",
     "estimate",
+    "explain",
     "features",
     "find_method",
+    "find_target",
     "head_similarity",
     "inspect_checkpoint",
     "list_models",

@@ -1,6 +1,7 @@
 """Which device is meant, and whether PyTorch can use it."""
 
 import torch
+from torch import Tensor
 
 from vit_engine.errors import SpecError
 
@@ -36,3 +37,8 @@ def out_of_memory(error: BaseException) -> bool:
         return True
     words = ("can't allocate memory", "not enough memory")
     return isinstance(error, RuntimeError) and any(each in str(error) for each in words)
+
+
+def widened(tensor: Tensor) -> Tensor:
+    """In float64, so that scores of any size keep their differences; on MPS, which has none, in float32."""
+    return tensor.float() if tensor.device.type == "mps" else tensor.double()

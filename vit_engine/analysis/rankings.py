@@ -8,12 +8,13 @@ from itertools import product
 import numpy as np
 from scipy.special import entr
 
-from vit_engine.analysis.methods import RAW, Target
+from vit_engine.analysis.methods import RAW
 from vit_engine.analysis.run import Run, Traced
 from vit_engine.analysis.similarity import Head, HeadSimilarity, comparing_heads, head_similarity
 from vit_engine.errors import SpecError
 from vit_engine.spec import Query
 from vit_engine.trace import AttentionTrace
+from vit_engine.trace.targets import Target
 
 REDUNDANT_BITS = 0.05  # no two heads of a redundant group are further apart
 NAMED = 8  # heads of a group that its reason names
@@ -57,7 +58,7 @@ def rank_heads(
     *,
     query: Query = "cls",
     method: str = RAW,
-    target: Target | None = None,
+    target: Target | int | str | None = None,
     count: int = 5,
     redundant_bits: float = REDUNDANT_BITS,
     similarity: HeadSimilarity | None = None,

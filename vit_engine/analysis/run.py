@@ -8,6 +8,10 @@ from vit_engine.image import PreparedImage
 from vit_engine.planning.plan import TOKEN
 from vit_engine.spec import TokenGrid
 from vit_engine.trace import AttentionTrace, Features, features
+from vit_engine.trace.differentiate import differentiate
+from vit_engine.trace.gradients import Gradients
+from vit_engine.trace.targets import ADVICE as TARGET_ADVICE
+from vit_engine.trace.targets import Target, find_target
 from vit_engine.weights import LoadedModel
 
 
@@ -23,6 +27,7 @@ class Run:
     loaded: LoadedModel | None = None  # None: only methods that read the trace can be asked
     prepared: PreparedImage | None = None  # likewise
     features: Features | None = None  # what the tokens of its layers carry; None: made where a method needs them
+    gradients: Gradients | None = None  # of a target; None, or of another target: made where a method needs them
 
     def __post_init__(self) -> None:
         if self.loaded is not None and self.loaded.spec != self.trace.spec:
@@ -34,6 +39,11 @@ class Run:
             self._check_picture(self.prepared.sha256, self.prepared.grid)
         if self.features is not None:
             self._check_picture(self.features.image_sha256, self.features.grid)
+        if self.gradients is not None:
+            if self.gradients.spec != self.trace.spec:
+                expected, got = self.trace.spec.name, self.gradients.spec.name
+                raise SpecError(f"a run needs gradients in the trace's model, {expected!r}; got {got!r}.")
+            self._check_picture(self.gradients.image_sha256, self.gradients.grid)
 
     def _check_picture(self, sha256: str, grid: TokenGrid) -> None:
         expected = self.trace.image_sha256
@@ -49,6 +59,38 @@ class Run:
         if self.features is not None or self.loaded is None or self.prepared is None:
             return self.features
         return features(self.loaded, self.prepared, layers=tuple(self.trace.layers))
+
+    def target(self, asked: Target | int | str | None) -> Target:
+        """A target as find_target() takes it; None is that of the run's gradients, or else the likeliest class.
+
+        SpecError for one that does not exist, and for None where there is neither.
+        """
+        spec, predictions = self.trace.spec, self.trace.predictions
+        if asked is not None:
+            return find_target(asked, spec)
+        if self.gradients is not None:
+            return self.gradients.target
+        if not predictions:
+            raise SpecError(f"{spec.name!r} has no classifier, so a target must be named. {TARGET_ADVICE}")
+        return find_target(predictions[0].number, spec)
+
+    def differentiated(self, target: Target, *, backward: bool = True) -> Gradients:
+        """The gradients of a target: the run's own, or made of its model and picture, once a target.
+
+        backward: False where readouts suffice. SpecError where they are neither here nor can be made.
+        """
+        for known in (self.gradients, *self._differentiated.values()):
+            if known is not None and known.target == target and (known.layers or not backward):
+                return known
+        if self.loaded is None or self.prepared is None:
+            got = "none" if self.gradients is None else f"those of {self.gradients.target.label!r}"
+            raise SpecError(f"this run needs the gradients of the target {target.label!r}; it has {got}.")
+        made = differentiate(self.loaded, self.prepared, target=target, trace=self.trace, backward=backward)[1]
+        return self._differentiated.setdefault((target, backward), made)
+
+    @cached_property
+    def _differentiated(self) -> dict[tuple[Target, bool], Gradients]:
+        return {}
 
     @classmethod
     def of(cls, traced: "Traced") -> "Run":

@@ -13,10 +13,11 @@ import numpy as np
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
-from vit_engine.analysis.methods import RAW, Method, Target, find_method
+from vit_engine.analysis.methods import RAW, Method, find_method
 from vit_engine.analysis.run import Run, Traced
 from vit_engine.errors import SpecError
 from vit_engine.spec import Query
+from vit_engine.trace.targets import Target
 
 BLOCK_BYTES = 1 << 20  # of one head beside others: two arrays of it stay in a core's cache
 ROUNDING_BITS = 1e-12  # what entropies in float64 leave of two maps that are the same
@@ -118,7 +119,7 @@ def head_similarity(
     layers: str | int | Sequence[int] = "all",
     query: Query = "cls",
     method: str = RAW,
-    target: Target | None = None,
+    target: Target | int | str | None = None,
 ) -> HeadSimilarity:
     """How far apart the maps of all heads are, for one query, over patches renormalised to sum to 1.
 

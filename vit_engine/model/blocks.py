@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vit_engine.devices import widened
 from vit_engine.model.positions import Rotation, rotate
 from vit_engine.model.streaming import AttentionPlan, StreamedAttention, stream_attention
 from vit_engine.spec import ModelSpec
@@ -24,12 +25,14 @@ PROJECTIONS = ("query", "key", "value")  # of a token, in the order of the joint
 
 @dataclass(frozen=True)
 class LayerAttention:
-    """Queries and keys (B, H, N, d), scale, and streamed results. The former are views that keep the values alive."""
+    """Queries, keys and values (B, H, N, d), scale, streamed results, and ‖v W_O‖ of each head's values (B, H, N)."""
 
     queries: Tensor
     keys: Tensor
+    values: Tensor
     scale: float
     streamed: StreamedAttention
+    value_norms: Tensor
 
 
 class Attention(nn.Module):
@@ -66,7 +69,17 @@ class Attention(nn.Module):
     ) -> LayerAttention:
         """The attention of these tokens as the plan asks for it; without dropout, its output not yet projected."""
         q, k, v = self.queries_keys_values(x, rotation)
-        return LayerAttention(q, k, self.scale, stream_attention(q, k, v, scale=self.scale, plan=plan))
+        streamed = stream_attention(q, k, v, scale=self.scale, plan=plan)
+        return LayerAttention(q, k, v, self.scale, streamed, self.value_norms(v))
+
+    def value_norms(self, values: Float[Tensor, "B H N d"]) -> Float[Tensor, "B H N"]:
+        """How long what each value adds to the output is: ‖v W_O‖, with the head's part of the output projection.
+
+        As v (W_O W_Oᵀ) vᵀ in float64, so that it costs no product of dimension D for each token.
+        """
+        parts = rearrange(widened(self.proj.weight), "out (h d) -> h out d", h=self.heads)
+        v = widened(values)
+        return (v @ (parts.mT @ parts) * v).sum(dim=-1).clamp_(min=0).sqrt_()
 
     def project(self, mixed: Float[Tensor, "B H N d"]) -> Float[Tensor, "B N D"]:
         return self.proj_drop(self.proj(rearrange(mixed, "b h n d -> b n (h d)")))

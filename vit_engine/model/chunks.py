@@ -59,15 +59,15 @@ class ChunkShape:
 
 def chunks(q: Tensor, grid: TokenGrid, shape: ChunkShape, *, distance: bool) -> Iterator[Chunk]:
     """All pairs of queries and patch keys; for each query, the keys in order."""
-    for queries in _slices(grid.tokens, shape.queries):
-        for rows in _slices(grid.rows, shape.patch_rows):
+    for queries in slices(grid.tokens, shape.queries):
+        for rows in slices(grid.rows, shape.patch_rows):
             distances = _distances(grid, queries, rows, q.device) if distance else None
             keys = slice(rows.start * grid.cols, rows.stop * grid.cols)
-            for heads in _slices(q.shape[0], shape.heads):
+            for heads in slices(q.shape[0], shape.heads):
                 yield Chunk(heads, queries, keys, distances, first=rows.start == 0)
 
 
-def _slices(length: int, step: int) -> Iterator[slice]:
+def slices(length: int, step: int) -> Iterator[slice]:
     """Slices of nearly one size, at most `step`, that make up the length."""
     count = -(-length // step)
     return (slice(length * i // count, length * (i + 1) // count) for i in range(count))

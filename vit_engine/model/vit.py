@@ -150,16 +150,21 @@ class VisionTransformer(nn.Module):
 
     def classify(self, x: Float[Tensor, "B N D"]) -> Tensor:
         """The last block's tokens to what forward returns."""
-        if self.pooling == "mean_norm":
-            return self.head(self.norm(x[:, self.prefix :].mean(dim=1)))
-        x = self.norm(x)
-        if self.pooling == "mean":
-            return self.head(x[:, self.prefix :].mean(dim=1))
-        if self.pooling == "cls_mean":
-            return self.head(torch.cat([x[:, 0], x[:, self.prefix :].mean(dim=1)], dim=-1))
         if self.head_dist is not None:
+            x = self.norm(x[:, :2])
             return (self.head(x[:, 0]) + self.head_dist(x[:, 1])) / 2
-        return self.head(x[:, 0])
+        return self.head(self.pool(x))
+
+    def pool(self, x: Float[Tensor, "B N D"]) -> Float[Tensor, "B features"]:
+        """The last block's tokens to what the classifier sees of a picture, or would see if there were one."""
+        if self.pooling == "mean_norm":
+            return self.norm(x[:, self.prefix :].mean(dim=1))
+        if self.pooling == "mean":
+            return self.norm(x[:, self.prefix :]).mean(dim=1)
+        if self.pooling == "cls_mean":
+            x = self.norm(x)
+            return torch.cat([x[:, 0], x[:, self.prefix :].mean(dim=1)], dim=-1)
+        return self.norm(x[:, 0])
 
     def record(
         self, images: Float[Tensor, "B C height width"], plans: Mapping[int, AttentionPlan], *, output: bool = True

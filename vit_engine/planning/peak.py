@@ -37,12 +37,12 @@ class _Sizes:
 
 
 def kept_bytes(run: RunPlan, grid: TokenGrid) -> int:
-    """What the trace keeps: queries, keys, log-normalisers and, if asked for, counts; or features, their one facet."""
+    """What the trace keeps: queries, keys, log-normalisers, lengths of values, and counts; or features, one facet."""
     size = _sizes(run, grid)
     if run.facet:
         return len(run.traced) * grid.tokens * run.spec.dim * run.precision.itemsize
     counts = grid.tokens * run.spec.heads * _COUNT if "argmax" in STATISTICS[run.statistics] else 0
-    return len(run.traced) * (2 * size.stream + size.vector + counts)
+    return len(run.traced) * (2 * size.stream + 2 * size.vector + counts)
 
 
 def peak_bytes(run: RunPlan, grid: TokenGrid) -> int:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vit_engine.devices import widened
 from vit_engine.errors import ResourceError, SpecError
 from vit_engine.model.streaming import explicit_weights
 from vit_engine.spec import ModelSpec, Query, TokenGrid
@@ -18,17 +19,14 @@ WEIGHTS_BUDGET = 2 << 30  # bytes of one layer's whole matrices, on request
 ROWS = 256  # of a matrix at a time, in float64
 
 
-def widened(tensor: Tensor) -> Tensor:
-    """In float64, so that scores of any size keep their differences; on MPS, which has none, in float32."""
-    return tensor.float() if tensor.device.type == "mps" else tensor.double()
-
-
 @dataclass(frozen=True, eq=False)
 class LayerTrace:
     """One layer: queries and keys (heads, tokens, head_dim), log-normalisers (heads, tokens), the scores' scale.
 
-    argmax_counts: int32 (heads, tokens), how many queries of a head have their largest weight on a token as a key; None
-    where they were not asked for.
+    value_norms: (heads, tokens), how long what a token's value adds to the output is, ‖v W_O‖ with the head's part of
+    the output projection (Kobayashi et al. 2020, arXiv 2004.10102); None where they are not known. argmax_counts: int32
+    (heads, tokens), how many queries of a head have their largest weight on a token as a key; None where they were not
+    asked for.
     """
 
     queries: Tensor
@@ -36,6 +34,7 @@ class LayerTrace:
     log_normalisers: Tensor
     scale: float
     argmax_counts: Tensor | None = None
+    value_norms: Tensor | None = None
 
     def __post_init__(self) -> None:
         shapes = tuple(self.queries.shape), tuple(self.keys.shape), tuple(self.log_normalisers.shape)
@@ -73,16 +72,17 @@ class LayerTrace:
 
     @property
     def nbytes(self) -> int:
-        kept = self.queries, self.keys, self.log_normalisers, self.argmax_counts
+        kept = self.queries, self.keys, self.log_normalisers, self.argmax_counts, self.value_norms
         return sum(tensor.nbytes for tensor in kept if tensor is not None)
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """A class name and its probability, 0..1."""
+    """A class: its name, its probability 0..1, and its number from 0."""
 
     label: str
     probability: float
+    number: int
 
 
 @dataclass(frozen=True, eq=False)

@@ -56,7 +56,7 @@ def attend(
     with torch.inference_mode(), memory_errors(grid, loaded):
         builder = _run(loaded, prepared, run, progress)
         head_statistics = None if statistics == "none" else builder.statistics()
-        predictions = () if builder.output is None else _predictions(builder.output[0], spec)
+        predictions = () if builder.output is None else predictions_of(builder.output[0], spec)
         if loaded.device.type != "cpu":
             torch.accelerator.synchronize(loaded.device)  # the seconds are those of the work, not of its launch
     return AttentionTrace(
@@ -106,7 +106,8 @@ class _TraceBuilder:
         vectors = partial(empty, shape, dtype=loaded.dtype)
         counts = partial(empty, shape[:2], dtype=torch.int32) if plan.argmax else lambda: None
         self.store = {
-            layer: (vectors(), vectors(), empty(shape[:2], dtype=widened), counts()) for layer in sorted(traced)
+            layer: (vectors(), vectors(), empty(shape[:2], dtype=widened), counts(), empty(shape[:2], dtype=widened))
+            for layer in sorted(traced)
         }
         self.streamed = {
             name: (made, empty(len(traced), spec.heads))
@@ -123,7 +124,7 @@ class _TraceBuilder:
             return
         streamed = attention.streamed
         self.overflow.add(layer, streamed.log_normaliser)
-        queries, keys, log_normalisers, counts = self.store.pop(layer)
+        queries, keys, log_normalisers, counts, norms = self.store.pop(layer)
         for made, values in self.streamed.values():
             values[len(self.layers)] = made.reduce(getattr(streamed, made.quantity)[0])
         if counts is not None and streamed.argmax is not None:
@@ -134,6 +135,7 @@ class _TraceBuilder:
             log_normalisers.copy_(streamed.log_normaliser[0]),
             attention.scale,
             counts,
+            norms.copy_(attention.value_norms[0]),
         )
 
     def statistics(self) -> HeadStatistics:
@@ -150,7 +152,8 @@ class _TraceBuilder:
         return HeadStatistics(tuple(self.layers), self.grid, arrays)
 
 
-def _predictions(output: Tensor, spec: ModelSpec) -> tuple[Prediction, ...]:
-    probabilities = output.float().softmax(dim=-1).cpu().tolist()
-    ranked = sorted(zip(spec.class_names, probabilities, strict=True), key=lambda pair: -pair[1])
-    return tuple(Prediction(*pair) for pair in ranked)
+def predictions_of(output: Tensor, spec: ModelSpec) -> tuple[Prediction, ...]:
+    """All classes, the likeliest first, from the logits (classes,)."""
+    probabilities, numbers = output.float().softmax(dim=-1).sort(descending=True, stable=True)
+    ranked = zip(numbers.tolist(), probabilities.tolist(), strict=True)
+    return tuple(Prediction(spec.class_names[number], probability, number) for number, probability in ranked)

@@ -3,10 +3,11 @@
 import difflib
 
 from vit_engine.analysis.methods import column, pca, raw, similarity
-from vit_engine.analysis.methods.method import RAW, Attribution, Method, Needs, Target
+from vit_engine.analysis.methods.method import RAW, Attribution, Method, Needs
+from vit_engine.analysis.methods.options import Option, Value
 from vit_engine.errors import SpecError
 
-__all__ = ["METHODS", "RAW", "TOKEN_METHODS", "Attribution", "Method", "Needs", "Target", "find_method"]
+__all__ = ["METHODS", "RAW", "TOKEN_METHODS", "Attribution", "Method", "Needs", "Option", "Value", "find_method"]
 
 METHODS: tuple[Method, ...] = (  # in the order in which they are offered; RAW is the first
     raw.METHOD,
@@ -20,12 +21,20 @@ TOKEN_METHODS: tuple[Method, ...] = (
 
 
 def find_method(name: str) -> Method:
-    """The method of this name, of both kinds; SpecError where there is none, naming the nearest if one is near."""
+    """The method of this name or title, of both kinds, whatever its case and punctuation: "Grad-CAM" is "grad_cam".
+
+    SpecError where there is none, naming the nearest if one is near.
+    """
     known = (*METHODS, *TOKEN_METHODS)
     for method in known:
-        if method.name == name:
+        if _plain(name) in {_plain(method.name), _plain(method.title)}:
             return method
     names = [method.name for method in known]
     nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     perhaps = f"; did you mean {nearest[0]!r}?" if nearest else "."
     raise SpecError(f"no method is called {name!r}{perhaps} There are: {', '.join(names)}.")
+
+
+def _plain(name: str) -> str:
+    """Letters and digits alone, in lower case."""
+    return "".join(filter(str.isalnum, name.casefold()))

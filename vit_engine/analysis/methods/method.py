@@ -1,31 +1,39 @@
 """What a method says of itself, and how it is asked: all that a method's own file need not say."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
 
+from vit_engine.analysis.methods.options import Option, Value, read_options
 from vit_engine.analysis.run import Run, Traced
 from vit_engine.analysis.tokens.pca import PcaMap
 from vit_engine.errors import SpecError
 from vit_engine.spec import Query
 from vit_engine.trace.attention_map import WEIGHT, AttentionMap, Quantity, reduce_heads, token_name
+from vit_engine.trace.targets import Target
 
 RAW = "raw"  # the method where none is named
-Target = int  # whose evidence is asked for: a class, by its place in ModelSpec.class_names
 Compute = Callable[..., np.ndarray]
 PER_HEAD = frozenset({"layer", "head"})
 
 
 class Needs(Enum):
-    """What a method must have. Each has what those above it have."""
+    """What a method must have. A run that has its model and the prepared picture makes what is missing itself."""
 
     TRACE = "a trace"
-    TOKENS = "a trace and what its tokens carry"  # which a run makes itself of its model and the prepared picture
-    MODEL = "a trace, its model and the prepared picture"
-    GRADIENTS = "a trace, its model, in float32 or wider, and the prepared picture"  # half precision loses gradients
+    TOKENS = "a trace and what its tokens carry"
+    READOUTS = "a trace and the readouts of a target"  # differentiate(backward=False)
+    GRADIENTS = "a trace and the gradient of a target"  # differentiate()
+    MODEL = "a trace, its model and the prepared picture"  # which it runs again, often
+
+    @property
+    def target(self) -> bool:
+        """Whether it is something of a target."""
+        return self in {Needs.READOUTS, Needs.GRADIENTS}
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +43,8 @@ class Attribution:
     heads: np.ndarray  # float32 (heads, rows, cols), or (1, rows, cols) of a method that does not depend on the head
     map: AttentionMap  # of the head, or of all heads reduced to one
     pca: PcaMap | None = None  # of a method whose maps have colours of their own
+    target: Target | None = None  # whose evidence the map is, of a method that depends on one
+    note: str = ""  # what must be known of this very map, as a sentence: why it is zero everywhere
 
 
 @dataclass(frozen=True)
@@ -42,9 +52,9 @@ class Method:
     """A way from a run to a map.
 
     compute(run, …), shares(run, …) and pca(run, …) get what the method depends on of layer (its number), query, target
-    and fitted_to, by keyword. compute returns the maps of all heads, float32 (heads, rows, cols), or (1, rows, cols)
-    where nothing depends on the head; shares how each of them is shared out among the patches, float64 (heads,
-    patches), rows that sum to 1.
+    (a Target) and fitted_to, and its options, by keyword. compute returns the maps of all heads, float32 (heads, rows,
+    cols), or (1, rows, cols) where nothing depends on the head; shares how each of them is shared out among the
+    patches, float64 (heads, patches), rows that sum to 1.
     """
 
     name: str  # in links, panes and on the command line
@@ -61,6 +71,11 @@ class Method:
     shares: Compute | None = None  # where float32 maps are too coarse for it; None normalises the maps
     quantity: Quantity = Quantity.EXTENSIVE  # what the values are
     pca: Callable[..., PcaMap] | None = None  # of a method whose map is a principal component: all three, with colours
+    options: tuple[Option, ...] = ()  # what else can be chosen
+    formula: str = ""  # as LaTeX, for a method card
+    cost: str = ""  # what it takes, beside a plain forward pass, as a sentence
+    misleads: str = ""  # when not to trust it, as a sentence or two
+    empty: str = ""  # why a map of it may be zero everywhere, as a sentence
 
     def attribute(
         self,
@@ -69,42 +84,54 @@ class Method:
         layer: int = -1,
         head: int | str = "mean",
         query: Query = "cls",
-        target: Target | None = None,
+        target: Target | int | str | None = None,
         fitted_to: Sequence[int] = (),
+        options: Mapping[str, Value] = MappingProxyType({}),
     ) -> Attribution:
         """The maps of all heads, and the one that is asked for; what the method does not depend on changes nothing.
 
         run: or a trace alone. layer: from 0, negative from the last. head: a number from 0, or "mean", "max", "min"
-        over heads, patch by patch. query: "cls" or a patch (row, col). target: None is the likeliest class. fitted_to:
-        layers, counted from 0, that share the axes of principal components; none is the layer alone. Raises SpecError
-        for a layer, head or query that is not here, and where the method needs more than the run has.
+        over heads, patch by patch. query: "cls" or a patch (row, col). target: as find_target() takes it; None is the
+        run's own, or the likeliest class. fitted_to: layers, counted from 0, that share the axes of principal
+        components; none is the layer alone. options: by name, of the method's own. Raises SpecError for a layer, head,
+        query, target or option that is not here, and where the method needs more than the run has.
         """
         run = self._able(Run.of(run))
-        number = run.trace.spec.layer_number(layer)
-        chosen = self._chosen(layer=number, query=query, target=target, fitted_to=fitted_to)
+        spec = run.trace.spec
+        number = spec.layer_number(layer)
+        asked = run.target(target) if "target" in self.depends_on else None
+        places: dict[str, Any] = {"layer": number, "query": query, "target": asked, "fitted_to": fitted_to}
+        chosen = self._chosen(**places) | read_options(self.options, options, spec, self.name)
         heads, pca = self.compute(run, **chosen), self.pca and self.pca(run, **chosen)
-        one = reduce_heads(heads, head, run.trace.spec) if "head" in self.depends_on else heads[0]
-        said = self._chosen(layer=number, head=head, query=query, target=target)
-        shown = AttentionMap(one, run.trace.grid, self._label(said), self.unit, self.quantity)
-        return Attribution(heads, shown, pca)
+        one = reduce_heads(heads, head, spec) if "head" in self.depends_on else heads[0]
+        label = self._label(self._chosen(layer=number, head=head, query=query, target=asked), options)
+        shown = AttentionMap(one, run.trace.grid, label, self.unit, self.quantity)
+        return Attribution(heads, shown, pca, asked, "" if one.any() else self.empty)
 
-    def by_layer(
-        self, run: Traced, *, head: int | str = "mean", query: Query = "cls", target: Target | None = None
-    ) -> dict[int, Attribution]:
+    def by_layer(self, run: Traced, **choices: Any) -> dict[int, Attribution]:
         """attribute() of each traced layer, in order; of a method that does not depend on it once, at the deepest."""
         layers = list(Run.of(run).trace.layers)
         asked = layers if "layer" in self.depends_on else [max(layers)]
-        return {layer: self.attribute(run, layer=layer, head=head, query=query, target=target) for layer in asked}
+        return {layer: self.attribute(run, layer=layer, **choices) for layer in asked}
 
     def distributions(
-        self, run: Traced, *, layer: int, query: Query = "cls", target: Target | None = None
+        self,
+        run: Traced,
+        *,
+        layer: int,
+        query: Query = "cls",
+        target: Target | int | str | None = None,
+        options: Mapping[str, Value] = MappingProxyType({}),
     ) -> np.ndarray:
         """How each head's map is shared out among the patches: float64 (heads, patches), rows that sum to 1.
 
         Of a signed map its positive part; a map without mass is even. Arguments and errors of attribute().
         """
         run = self._able(Run.of(run))
-        chosen = self._chosen(layer=run.trace.spec.layer_number(layer), query=query, target=target)
+        spec = run.trace.spec
+        asked = run.target(target) if "target" in self.depends_on else None
+        chosen = self._chosen(layer=spec.layer_number(layer), query=query, target=asked)
+        chosen |= read_options(self.options, options, spec, self.name)
         if self.shares is not None:
             return self.shares(run, **chosen)
         masses = self.compute(run, **chosen).reshape(-1, run.trace.grid.patches).astype(np.float64).clip(min=0)
@@ -124,24 +151,26 @@ class Method:
     def _able(self, run: Run) -> Run:
         """The run, if it has what the method needs: the one place where that is refused."""
         whole = run.loaded is not None and run.prepared is not None
-        enough = whole or self.needs is Needs.TRACE or (self.needs is Needs.TOKENS and run.features is not None)
-        if not enough:
-            features = " or Run(trace, features=…)" if self.needs is Needs.TOKENS else ""
+        has = {Needs.TRACE: True, Needs.TOKENS: run.features is not None, Needs.MODEL: False}
+        if not (whole or has.get(self.needs, run.gradients is not None)):
+            more = " or Run(trace, features=…)" if self.needs is Needs.TOKENS else ""
+            more = " or Run(trace, gradients=…)" if self.needs.target else more
             raise SpecError(
                 f"the method {self.name!r} needs {self.needs.value}; got a trace alone. "
-                f"Pass Run(trace, loaded, prepared){features}."
+                f"Pass Run(trace, loaded, prepared){more}."
             )
-        if self.needs is Needs.GRADIENTS and run.loaded is not None and run.loaded.dtype.itemsize < 4:
-            raise SpecError(f"the method {self.name!r} needs {self.needs.value}; got {run.loaded.dtype}.")
         return run
 
     def _chosen(self, **choices: Any) -> dict[str, Any]:
         """Of these choices, those that the method depends on: compute has no other arguments."""
         return {name: value for name, value in choices.items() if name in self.depends_on}
 
-    def _label(self, chosen: dict[str, Any]) -> str:
+    def _label(self, chosen: dict[str, Any], options: Mapping[str, Value]) -> str:
         """ "column attention · layer 3 · head mean · key CLS"; raw attention, the usual method, goes without saying."""
         parts = [] if self.name == RAW else [self.phrase]
         for name, what in chosen.items():
-            parts.append(f"{self.role} {token_name(what)}" if name == "query" else f"{name} {what}")
+            words = token_name(what) if name == "query" else what.label if isinstance(what, Target) else what
+            parts.append(f"{self.role if name == 'query' else name} {words}")
+        usual = {option.name: option.default for option in self.options}
+        parts += [f"{name.replace('_', ' ')} {value}" for name, value in options.items() if value != usual.get(name)]
         return " · ".join(parts)

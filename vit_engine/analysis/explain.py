@@ -1,0 +1,62 @@
+"""explain(): a picture in a model to a map by any method, in one call."""
+
+from typing import Any
+
+from vit_engine.analysis.methods import Method, Needs, Value, find_method
+from vit_engine.analysis.run import Run
+from vit_engine.image import Picture, PreparedImage
+from vit_engine.progress import Progress
+from vit_engine.spec import Query
+from vit_engine.trace import attend
+from vit_engine.trace.attention_map import AttentionMap
+from vit_engine.trace.differentiate import differentiate
+from vit_engine.trace.inputs import Size, ready
+from vit_engine.trace.targets import Target
+from vit_engine.weights import LoadedModel
+from vit_engine.weights.sources import Source
+
+
+def explain(
+    loaded: LoadedModel | Source,
+    prepared: PreparedImage | Picture,
+    *,
+    method: str,
+    layer: int = -1,
+    head: int | str = "mean",
+    query: Query = "cls",
+    target: Target | int | str | None = None,
+    size: Size | None = None,
+    progress: Progress | None = None,
+    **options: Value,
+) -> AttentionMap:
+    """A map of one picture in one model by a method of METHODS: exact, in memory linear in the tokens.
+
+    loaded, prepared, size, progress: as in attend(). method: its name. layer, head, query, target: as in
+    Method.attribute(); what the method does not depend on changes nothing. options: the method's own, with the papers'
+    defaults; find_method(method).options lists them. For several maps of one picture, make a Run once and ask
+    find_method(name).attribute(run, …).
+
+    Raises SpecError for a method, option, layer, head, query or target that does not exist, and for a target that is
+    missing where the model has no classifier; and what attend() raises.
+    """
+    chosen = find_method(method)
+    loaded, prepared = ready(loaded, prepared, size=size, progress=progress)
+    choices: dict[str, Any] = {"layer": layer, "head": head, "query": query, "options": options}
+    run = _run(chosen, loaded, prepared, target, progress)
+    return chosen.attribute(run, target=target if run.gradients is None else None, **choices).map
+
+
+def _run(
+    method: Method,
+    loaded: LoadedModel,
+    prepared: PreparedImage,
+    target: Target | int | str | None,
+    progress: Progress | None,
+) -> Run:
+    """What the method needs, from as few passes as it takes."""
+    if not method.needs.target:
+        return Run(attend(loaded, prepared, statistics="none", progress=progress), loaded, prepared)
+    backward = method.needs is Needs.GRADIENTS
+    passes: dict[str, Any] = {"backward": backward, "readouts": not backward, "progress": progress}
+    trace, gradients = differentiate(loaded, prepared, target=target, **passes)
+    return Run(trace, loaded, prepared, gradients=gradients)

@@ -1,0 +1,67 @@
+"""What can be chosen of a method beside layer, head, query and target: its options, checked in one place."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+from vit_engine.errors import SpecError
+from vit_engine.spec import ModelSpec
+
+Value = str | int | float
+
+
+@dataclass(frozen=True)
+class Option:
+    """One choice. Of words: choices. Of a number: low..high. Of a layer: layer=True, whose range is the model's."""
+
+    name: str  # of compute's keyword, in links and on the command line
+    title: str  # beside its control
+    default: Value
+    help: str  # what it does, in a sentence
+    choices: tuple[str, ...] = ()
+    low: float = 0.0
+    high: float = 1.0
+    step: float = 0.05  # of a slider; 1 for whole numbers
+    layer: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is a whole number."""
+        return self.layer or (not self.choices and self.step == 1)
+
+    def bounds(self, spec: ModelSpec) -> tuple[float, float]:
+        """The least and the largest number, in this model."""
+        return (0, spec.depth - 1) if self.layer else (self.low, self.high)
+
+    def check(self, value: Any, spec: ModelSpec) -> Value:
+        """The value; SpecError where it cannot be."""
+        if self.choices:
+            if value not in self.choices:
+                raise SpecError(f"{self.name} must be one of {', '.join(map(repr, self.choices))}; got {value!r}.")
+            return str(value)
+        low, high = self.bounds(spec)
+        number = isinstance(value, Real) and not isinstance(value, bool)
+        if not number or not low <= value <= high or (self.whole and value != int(value)):
+            kind, of = ("a whole number" if self.whole else "a number"), f" for {spec.name!r}" if self.layer else ""
+            raise SpecError(f"{self.name} must be {kind} in {low:g}..{high:g}{of}; got {value!r}.")
+        return int(value) if self.whole else float(value)
+
+    def parse(self, text: str) -> Value:
+        """The value that a text writes, not yet checked against a model; SpecError where it is no number."""
+        if self.choices:
+            return text
+        try:
+            return int(text) if self.whole else float(text)
+        except ValueError:
+            raise SpecError(f"{self.name} must be a number; got {text!r}.") from None
+
+
+def read_options(options: Sequence[Option], asked: Mapping[str, Any], spec: ModelSpec, method: str) -> dict[str, Value]:
+    """All options with their values: the defaults where nothing is asked. SpecError for what is none, or cannot be."""
+    known = {option.name: option for option in options}
+    for name in asked:
+        if name not in known:
+            there = f"it has {', '.join(known)}" if known else "it has none"
+            raise SpecError(f"the method {method!r} has no option {name!r}; {there}.")
+    return {name: option.check(asked.get(name, option.default), spec) for name, option in known.items()}

@@ -1,0 +1,264 @@
+"""differentiate(): one forward and one backward pass for a target, shared by all gradient methods and all layers.
+
+The forward pass keeps each layer's input, queries, keys, values and mixed values: linear in the tokens. The backward
+pass goes from the top down and computes one block at a time again, so that only one block's graph lives at once;
+attention's own gradient is streamed. What has no gradient is left out: under a classifier that reads the CLS token, the
+last block has one row.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import cast
+
+import numpy as np
+import torch
+from einops import reduce
+from torch import Tensor
+
+from vit_engine.errors import SpecError
+from vit_engine.image import PreparedImage
+from vit_engine.model import Block, VisionTransformer
+from vit_engine.model.backward import attention_backward
+from vit_engine.model.chunks import chunk_bytes
+from vit_engine.model.fused import fused_attention
+from vit_engine.model.positions import Rotation
+from vit_engine.progress import Progress
+from vit_engine.spec import TokenGrid
+from vit_engine.trace.checks import Overflow, check_fit, memory_errors
+from vit_engine.trace.gradients import Gradients, LayerGradients
+from vit_engine.trace.record import AttentionTrace, LayerTrace
+from vit_engine.trace.run import predictions_of
+from vit_engine.trace.targets import ADVICE, Target, find_target
+from vit_engine.weights import LoadedModel
+
+
+def differentiate(
+    loaded: LoadedModel,
+    prepared: PreparedImage,
+    *,
+    target: Target | int | str | None = None,
+    trace: AttentionTrace | None = None,
+    backward: bool = True,
+    readouts: bool = True,
+    progress: Progress | None = None,
+) -> tuple[AttentionTrace, Gradients]:
+    """The gradient of a target, and the attention that it belongs to: exact, in memory linear in the tokens.
+
+    target: as find_target() takes it; None is the likeliest class. trace: of all layers of this picture in this model,
+    where there is one: returned as it is, and its queries and keys are used; otherwise one without statistics is made.
+    backward: False leaves the gradient out: readouts alone need no backward pass. readouts: whether they are made.
+    progress(fraction, message) is called after each layer, forward and backward.
+
+    Raises SpecError for a target that does not exist, and for a model in half precision; NumericalError where the
+    gradient is not finite; and what attend() raises.
+    """
+    check_fit(prepared.grid, loaded.spec)
+    if loaded.dtype.itemsize < 4:
+        raise SpecError(f"gradients need a model in float32 or wider: half precision loses them; got {loaded.dtype}.")
+    with memory_errors(prepared.grid, loaded), torch.no_grad():
+        run = _Pass(loaded, prepared, trace, progress or (lambda fraction, message: None))
+        run.forward()
+        run.bind(target)
+        run.backward(gradients=backward, readouts=readouts)
+        return run.trace(), run.gradients()
+
+
+@dataclass
+class _Kept:
+    """One layer of the forward pass: what its block reads (N, D); its heads' outputs (H, N, d), log-normalisers (H, N).
+
+    All have their memory before the run begins, as in attend(); on the way back the first two give it to V and G.
+    """
+
+    tokens: Tensor
+    mixed: Tensor
+    log_normalisers: Tensor
+
+
+class _Pass:
+    """The two passes; what they leave is in its attributes. Call without gradients enabled."""
+
+    def __init__(
+        self, loaded: LoadedModel, prepared: PreparedImage, trace: AttentionTrace | None, progress: Progress
+    ) -> None:
+        self.started = time.perf_counter()
+        self.loaded, self.prepared, self.given, self.progress = loaded, prepared, trace, progress
+        self.model: VisionTransformer = loaded.model
+        self.grid: TokenGrid = prepared.grid
+        self.blocks = cast(Sequence[Block], self.model.blocks)
+        self.layers: dict[int, LayerGradients] = {}
+        self.traced: dict[int, LayerTrace] = {}
+        self.readouts: dict[int, np.ndarray] = {}
+        self.activations: dict[int, np.ndarray] = {}
+        self.pixels: np.ndarray | None = None
+        self.images = prepared.tensor.unsqueeze(0).to(loaded.device, loaded.dtype)
+        self.rotation: Rotation | None = self.model.rotation(self.images)
+        self.overflow = Overflow(loaded)
+        heads, tokens, dim = loaded.spec.heads, prepared.grid.tokens, loaded.spec.dim
+        empty = partial(torch.empty, dtype=loaded.dtype, device=loaded.device)
+        shapes = (tokens, dim), (heads, tokens, dim // heads), (heads, tokens)
+        self.kept = [_Kept(*map(empty, shapes)) for _ in self.blocks]
+
+    def forward(self) -> None:
+        """Run the model and keep of every layer what the way back needs; NumericalError where activations overflow."""
+        self.stream = self.model.embed(self.images)
+        for layer, (block, kept) in enumerate(zip(self.blocks, self.kept, strict=True)):
+            q, k, v = block.attn.queries_keys_values(block.norm1(self.stream), self.rotation)
+            mixed, log_normalisers = fused_attention(q, k, v, scale=block.attn.scale, grid=self.grid)
+            kept.tokens.copy_(self.stream[0])
+            kept.mixed.copy_(mixed[0])
+            kept.log_normalisers.copy_(log_normalisers[0])
+            self.overflow.add(layer, kept.log_normalisers)
+            del q, k, v
+            self.stream = block.add(self.stream, block.attn.project(mixed))
+            self.progress(0.4 * (layer + 1) / len(self.blocks), f"layer {layer + 1} of {len(self.blocks)}")
+        self.output = self.model.classify(self.stream)
+        self.overflow.require_none(self.output, self.loaded)
+
+    def bind(self, target: Target | int | str | None) -> Target:
+        """What is asked, fixed by what it takes from this picture; its value is the score."""
+        spec = self.loaded.spec
+        if target is None:
+            if not spec.class_names:
+                raise SpecError(f"{spec.name!r} has no classifier, so a target must be named. {ADVICE}")
+            target = int(self.output[0].argmax())
+        self.target = find_target(target, spec)
+        self.fixed = self.target.bound(self.model, self.stream, self.grid)
+        self.score = float(self.fixed.score(self.model, self.stream)[0])
+        return self.fixed
+
+    def backward(self, *, gradients: bool, readouts: bool) -> None:
+        """From the top down: the target's readout of each layer, and its gradient through it."""
+        rise = self._of_score(self.stream) if gradients else None  # ∂y/∂x by the tokens that leave the layer
+        above = self.stream  # these tokens
+        for layer in reversed(range(len(self.blocks))):
+            block, kept = self.blocks[layer], self.kept[layer]
+            tokens = kept.tokens[None].clone()
+            normed, vectors = self._project(block, tokens, differentiable=gradients)
+            if readouts:
+                self.readouts[layer] = self._readout(block, kept, vectors[2], above)
+            if self.given is None:
+                self.traced[layer] = self._layer_trace(block, kept, vectors)
+            if rise is not None:
+                rise = self._through(layer, tokens, normed, vectors, rise)
+            above = tokens
+            self.progress(1 - 0.6 * layer / len(self.blocks), f"gradients of layer {layer}")
+        if rise is not None:
+            self.pixels = self._pixels(rise)
+
+    def _project(self, block: Block, tokens: Tensor, *, differentiable: bool) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The normalised tokens, and their queries, keys and values (1, H, N, d), again."""
+        with torch.set_grad_enabled(differentiable):
+            normed = block.norm1(tokens.requires_grad_(differentiable))
+            return normed, block.attn.queries_keys_values(normed, self.rotation)
+
+    def _layer_trace(self, block: Block, kept: _Kept, vectors: tuple[Tensor, ...]) -> LayerTrace:
+        queries, keys, values = (each.detach() for each in vectors)
+        norms = block.attn.value_norms(values)[0].to(kept.log_normalisers.dtype)
+        contiguous = queries[0].contiguous(), keys[0].contiguous()
+        return LayerTrace(*contiguous, kept.log_normalisers, block.attn.scale, value_norms=norms)
+
+    def _of_score(self, tokens: Tensor) -> Tensor:
+        """∂s/∂x (1, N, D) of the target, read from these tokens."""
+        with torch.enable_grad():
+            tokens = tokens.detach().requires_grad_()
+            return torch.autograd.grad(self.fixed.score(self.model, tokens).sum(), tokens)[0]
+
+    def _through(self, layer: int, tokens: Tensor, normed: Tensor, vectors: tuple[Tensor, ...], rise: Tensor) -> Tensor:
+        """∂y/∂x by what the block reads, from that by what it leaves; keeps the layer's gradients."""
+        block, kept = self.blocks[layer], self.kept[layer]
+        residual, of_mixed, rows = self._after_attention(block, kept, rise)
+        of_vectors = attention_backward(
+            *(each.detach()[0] for each in vectors),
+            log_normalisers=kept.log_normalisers,
+            output=kept.mixed,
+            gradient=of_mixed,
+            scale=block.attn.scale,
+            rows=rows,
+        )
+        values = kept.tokens.view(kept.mixed.shape).copy_(vectors[2].detach()[0])
+        self.layers[layer] = LayerGradients(values, kept.mixed.copy_(of_mixed), rows)
+        of_normed = torch.autograd.grad(vectors, normed, [each[None] for each in of_vectors], retain_graph=True)[0]
+        of_tokens = torch.autograd.grad(normed, tokens, of_normed)[0]
+        self.activations[layer] = self._weighted(normed.detach()[0], of_normed[0])
+        return of_tokens.add_(residual)
+
+    def _after_attention(self, block: Block, kept: _Kept, rise: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """∂y by the block's input past attention (1, N, D), and by the mixed values (H, N, d); the rows of the latter.
+
+        Each token has its own projection and MLP: those without a gradient are left out.
+        """
+        rows = torch.nonzero(rise[0].abs().amax(dim=-1)).flatten()
+        chosen = slice(None) if len(rows) == rise.shape[1] else rows
+        with torch.enable_grad():
+            mixed = kept.mixed[None, :, chosen].detach().requires_grad_()
+            tokens = kept.tokens[None, chosen].detach().requires_grad_()
+            after = block.add(tokens, block.attn.project(mixed))
+            of_tokens, of_mixed = torch.autograd.grad(after, (tokens, mixed), rise[:, chosen])
+        if isinstance(chosen, slice):
+            return of_tokens, of_mixed[0], None
+        residual = torch.zeros_like(rise).index_copy_(1, rows, of_tokens)
+        return residual, torch.zeros_like(kept.mixed).index_copy_(1, rows, of_mixed[0]), rows
+
+    def _readout(self, block: Block, kept: _Kept, values: Tensor, left: Tensor) -> np.ndarray:
+        """The mean over all queries of ReLU(∂s/∂A) of each head, where s is read from what this layer has left."""
+        _, of_mixed, rows = self._after_attention(block, kept, self._of_score(left))
+        of_mixed = of_mixed if rows is None else of_mixed[:, rows]
+        return self._map(relu_row_sum(of_mixed, values.detach()[0]) / self.grid.tokens)
+
+    def _weighted(self, normed: Tensor, gradient: Tensor) -> np.ndarray:
+        patches = slice(self.grid.prefix, None)
+        return self._map((normed @ gradient[patches].mean(dim=0))[None])[0]
+
+    def _pixels(self, rise: Tensor) -> np.ndarray:
+        """Input × gradient, summed over the channels and pixels of each patch."""
+        with torch.enable_grad():
+            images = self.images.detach().requires_grad_()
+            gradient = torch.autograd.grad(self.model.embed(images), images, rise)[0]
+        side = self.grid.patch_size
+        product = (gradient * images.detach())[0].sum(dim=0)
+        return reduce(product, "(r p) (c q) -> r c", "sum", p=side, q=side).float().cpu().numpy()
+
+    def _map(self, tokens: Tensor) -> np.ndarray:
+        """Of values (heads, tokens), those of the patches: float32 (heads, rows, cols)."""
+        return tokens[:, self.grid.prefix :].float().unflatten(1, self.grid.shape).cpu().numpy()
+
+    def trace(self) -> AttentionTrace:
+        """Of all layers, without statistics."""
+        if self.given is not None:
+            return self.given
+        spec, layers = self.loaded.spec, dict(sorted(self.traced.items()))
+        predictions = predictions_of(self.output[0], spec) if spec.class_names else ()
+        sha256, random = self.prepared.sha256, self.loaded.report.random
+        return AttentionTrace(spec, self.grid, sha256, layers, None, predictions, self.seconds(), random)
+
+    def gradients(self) -> Gradients:
+        return Gradients(
+            spec=self.loaded.spec,
+            grid=self.grid,
+            image_sha256=self.prepared.sha256,
+            target=self.target,
+            score=self.score,
+            layers=self.layers,
+            readouts=self.readouts,
+            activations=self.activations,
+            pixels=self.pixels,
+            seconds=self.seconds(),
+            random=self.loaded.report.random,
+        )
+
+    def seconds(self) -> float:
+        """Since the beginning."""
+        return time.perf_counter() - self.started
+
+
+def relu_row_sum(gradients: Tensor, values: Tensor) -> Tensor:
+    """Σ_i ReLU(G_i · V_j) of each head and key j: (heads, tokens), from G (heads, rows, d) and V (heads, tokens, d)."""
+    total = values.new_zeros(values.shape[:2])
+    step = max(1, chunk_bytes(values.device) // (values.element_size() * values.shape[1]))
+    for head, (g, v) in enumerate(zip(gradients, values, strict=True)):
+        for rows in g.split(step):
+            total[head] += (rows @ v.mT).relu_().sum(dim=0)
+    return total

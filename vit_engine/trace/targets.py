@@ -1,0 +1,214 @@
+"""What a model is asked about a picture: the scalar whose gradient, or whose change, a map explains."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from vit_engine.errors import SpecError
+from vit_engine.model import VisionTransformer
+from vit_engine.spec import ModelSpec, TokenGrid
+
+NORM = "norm"
+LIKELIEST = "likeliest"
+
+
+class Target(ABC):
+    """A scalar of what leaves a model's last block, or of any layer's tokens in their place."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """As in links, on the command line and in records."""
+
+    @property
+    @abstractmethod
+    def label(self) -> str:
+        """In words, beside a map."""
+
+    @abstractmethod
+    def score(self, model: VisionTransformer, tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "B"]:
+        """The scalar of each picture, from tokens that have not passed the final norm."""
+
+    def bound(self, model: VisionTransformer, tokens: Float[Tensor, "1 N D"], grid: TokenGrid) -> "Target":  # noqa: ARG002
+        """The target with what it takes from the picture itself, given its last tokens: all that stays fixed."""
+        return self
+
+
+@dataclass(frozen=True)
+class ClassTarget(Target):
+    """The logit of a class."""
+
+    number: int  # from 0
+    class_name: str
+
+    @property
+    def name(self) -> str:
+        return str(self.number)
+
+    @property
+    def label(self) -> str:
+        return f"class {self.number}, {self.class_name}"
+
+    def score(self, model: VisionTransformer, tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "B"]:
+        return model.classify(tokens)[:, self.number]
+
+
+@dataclass(frozen=True)
+class NormTarget(Target):
+    """The length of what a classifier would see of the picture: of the CLS token after the final norm, mostly."""
+
+    @property
+    def name(self) -> str:
+        return NORM
+
+    @property
+    def label(self) -> str:
+        return "norm of the image embedding"
+
+    def score(self, model: VisionTransformer, tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "B"]:
+        return torch.linalg.vector_norm(model.pool(tokens), dim=-1)
+
+
+@dataclass(frozen=True, eq=False)
+class VectorTarget(Target):
+    """The cosine similarity of the image embedding to a vector: of another picture, or of a text.
+
+    vector: float32 (features,), of any length but 0. projection: (shared, features), through which the image embedding
+    passes first, as CLIP's does; None compares them as they are. Equal by name: the name says what the vector is of.
+    """
+
+    vector: np.ndarray
+    of: str  # in words: "similarity to cup.jpg"
+    written: str  # as in links: "picture:…", "text:a cat"
+    projection: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if self.vector.ndim != 1 or not np.isfinite(self.vector).all() or not self.vector.any():
+            raise SpecError("a target's vector must be (features,), finite and not all zeros.")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, VectorTarget) and self._known_by == other._known_by
+
+    def __hash__(self) -> int:
+        return hash(self._known_by)
+
+    @cached_property
+    def _known_by(self) -> tuple[str, bytes]:
+        return self.written, self.vector.astype(np.float32).tobytes()
+
+    @property
+    def name(self) -> str:
+        return self.written
+
+    @property
+    def label(self) -> str:
+        return self.of
+
+    def score(self, model: VisionTransformer, tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "B"]:
+        features = model.pool(tokens)
+        if self.projection is not None:
+            features = features @ torch.from_numpy(self.projection).to(features).mT
+        vector = torch.from_numpy(self.vector).to(features)
+        if features.shape[-1] != len(vector):
+            raise SpecError(
+                f"a target of this model needs a vector of {features.shape[-1]} numbers; got {len(vector)}."
+            )
+        return functional.cosine_similarity(features, vector[None], dim=-1)
+
+
+@dataclass(frozen=True)
+class PatchTarget(Target):
+    """The cosine similarity of the CLS token to one patch's token, which is held fixed; both after the final norm."""
+
+    row: int
+    col: int
+
+    @property
+    def name(self) -> str:
+        return f"patch:{self.row},{self.col}"
+
+    @property
+    def label(self) -> str:
+        return f"similarity of CLS to patch {self.row}, {self.col}"
+
+    def score(self, model: VisionTransformer, tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "B"]:  # noqa: ARG002
+        raise SpecError("the target 'patch' must be bound to a picture first: Target.bound().")
+
+    def bound(self, model: VisionTransformer, tokens: Float[Tensor, "1 N D"], grid: TokenGrid) -> Target:
+        vector = model.norm(tokens[0, grid.token((self.row, self.col))]).float().cpu().numpy()
+        return _ClsTarget(vector, self.label, self.name)
+
+
+class _ClsTarget(VectorTarget):
+    """To the CLS token itself, whatever the classifier reads."""
+
+    def score(self, model: VisionTransformer, tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "B"]:
+        vector = torch.from_numpy(self.vector).to(tokens)
+        return functional.cosine_similarity(model.norm(tokens[:, 0]), vector[None], dim=-1)
+
+
+def find_target(asked: "Target | int | str", spec: ModelSpec) -> Target:
+    """A class by its number or its name, "norm", or "patch:ROW,COL"; a Target as it is.
+
+    A name may leave out what tells it from no other class, whatever the case: "tabby" for "tabby, tabby cat". Raises
+    SpecError for a class that there is not, and for a name that several have.
+    """
+    if isinstance(asked, Target):
+        return _checked(asked, spec)
+    if isinstance(asked, str) and not asked.strip().lstrip("-").isdecimal():
+        return _by_name(asked.strip(), spec)
+    return _class(int(asked), spec)
+
+
+def _checked(target: Target, spec: ModelSpec) -> Target:
+    return _class(target.number, spec) if isinstance(target, ClassTarget) else target
+
+
+def _class(number: int, spec: ModelSpec) -> ClassTarget:
+    if not spec.class_names:
+        raise SpecError(f"{spec.name!r} has no classifier, so no class can be its target. {ADVICE}")
+    if not 0 <= number < len(spec.class_names):
+        raise SpecError(f"a class of {spec.name!r} must be in 0..{len(spec.class_names) - 1}; got {number}.")
+    return ClassTarget(number, spec.class_names[number])
+
+
+ADVICE = (
+    "Use 'norm' (the norm of the image embedding), 'patch:ROW,COL' (the similarity of CLS to a patch), or the "
+    "similarity to another picture: picture_target()."
+)
+
+
+def _by_name(name: str, spec: ModelSpec) -> Target:
+    if name == NORM:
+        return NormTarget()
+    if name.startswith("patch:"):
+        return _patch(name)
+    if not spec.class_names:
+        raise SpecError(f"no target of {spec.name!r} is called {name!r}: it has no classifier. {ADVICE}")
+    folded = [each.casefold() for each in spec.class_names]
+    wanted = name.casefold()
+    exact = [number for number, each in enumerate(folded) if each == wanted]
+    parts = [number for number, each in enumerate(folded) if wanted in each]
+    found = exact or parts
+    if len(found) == 1:
+        return _class(found[0], spec)
+    if not found:
+        raise SpecError(
+            f"no class of {spec.name!r} is called {name!r}; name one of its {len(folded)} by number or name."
+        )
+    listed = ", ".join(f"{number} {spec.class_names[number]!r}" for number in found[:5])
+    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+    raise SpecError(f"{name!r} may be several classes of {spec.name!r}: {listed}{more}. Use a number or a longer name.")
+
+
+def _patch(name: str) -> PatchTarget:
+    row, comma, col = name.removeprefix("patch:").partition(",")
+    if not (comma and row.strip().isdecimal() and col.strip().isdecimal()):
+        raise SpecError(f"a patch as a target is 'patch:ROW,COL', counted from 0; got {name!r}.")
+    return PatchTarget(int(row), int(col))
