@@ -91,7 +91,7 @@ class Method:
         """The maps of all heads, and the one that is asked for; what the method does not depend on changes nothing.
 
         run: or a trace alone. layer: from 0, negative from the last. head: a number from 0, or "mean", "max", "min"
-        over heads, patch by patch. query: "cls" or a patch (row, col). target: as find_target() takes it; None is the
+        over heads, patch by patch. query: as in AttentionTrace.rows(). target: as find_target() takes it; None is the
         run's own, or the likeliest class. fitted_to: layers, counted from 0, that share the axes of principal
         components; none is the layer alone. options: by name, of the method's own. Raises SpecError for a layer, head,
         query, target or option that is not here, and where the method needs more than the run has.
