@@ -1,7 +1,7 @@
 """What methods make of an analysis, kept for all sessions; what takes long is made in the background, once for all."""
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -80,10 +80,10 @@ class MapRequest:
 
     def _in_a_job(self, report: Progress) -> Maps:
         report(0.0, f"{self.method.phrase}: reading the attention of all layers")
-        return self._make()
+        return self._make(report)
 
-    def _make(self) -> Maps:
-        run = self.analysis.run(self.method, gradients=self.gradients)
+    def _make(self, report: Progress | None = None) -> Maps:
+        run = replace(self.analysis.run(self.method, gradients=self.gradients), progress=report)
         chosen: dict[str, Any] = {"head": self.head, "query": self.query, "options": dict(self.options)}
         if "target" in self.method.depends_on and self.gradients is None:
             assert run.loaded is not None, self.method
