@@ -61,6 +61,11 @@ def head_number(head: int | str, spec: ModelSpec) -> int | None:
     return int(head)
 
 
+def is_share(unit: str) -> bool:
+    """Whether values of this unit are shares of a whole, which are written in per cent."""
+    return unit == WEIGHT or bool({"share", "shares"} & set(unit.split()))
+
+
 def token_name(query: Query) -> str:
     """A chosen token in words: "CLS", or "patch 3, 5"."""
     return "CLS" if isinstance(query, str) else f"patch {query[0]}, {query[1]}"

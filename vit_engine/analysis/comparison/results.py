@@ -38,6 +38,12 @@ class PaneResult:
     score: float | None = None  # the target's value, where the run knows it
     note: str = ""  # why the map is zero everywhere, as a sentence
 
+    @property
+    def diverging(self) -> bool:
+        """Whether the map's values are for and against a target, so that colours are centred on zero."""
+        method = find_method(self.pane.method)
+        return method.signed and "target" in method.depends_on
+
     def __post_init__(self) -> None:
         grid = self.trace.grid
         if self.map.grid != grid or self.pixels.shape != (grid.height, grid.width, 3):
