@@ -88,11 +88,11 @@ def test_what_a_run_refuses_has_no_estimate(wrong: dict[str, Any], message: str)
 @pytest.mark.parametrize(
     ("layers", "dtype", "expected"),
     [
-        # 380 tokens · (2 · 22 dimensions · itemsize + 11 heads · 4 bytes, and 4 bytes of counts) a layer
-        (2, torch.float32, 380 * (176 + 44 + 44)),
-        ("all", torch.float32, 5 * 380 * (176 + 44 + 44)),
-        ([0, -1], torch.float16, 2 * 380 * (88 + 44 + 44)),
-        (2, torch.float64, 380 * (352 + 88 + 44)),
+        # 380 tokens · (2 · 22 dimensions · itemsize + 11 heads · 4 bytes twice, and 4 bytes of counts) a layer
+        (2, torch.float32, 380 * (176 + 2 * 44 + 44)),
+        ("all", torch.float32, 5 * 380 * (176 + 2 * 44 + 44)),
+        ([0, -1], torch.float16, 2 * 380 * (88 + 2 * 44 + 44)),
+        (2, torch.float64, 380 * (352 + 2 * 88 + 44)),
     ],
 )
 def test_kept_bytes_by_hand(layers: Any, dtype: torch.dtype, expected: int) -> None:
@@ -149,7 +149,7 @@ def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_the_peak_by_hand(spec: ve.ModelSpec, asked: dict[str, Any], layers: int, at_work: int, holes: int) -> None:
-    of_layers = layers * (2 * STREAM + VECTOR + COUNTS * ("statistics" not in asked))
+    of_layers = layers * (2 * STREAM + 2 * VECTOR + COUNTS * ("statistics" not in asked))
     assert ve.estimate(spec, GRID, **CPU, **asked).peak_bytes == of_layers + at_work + holes + LIBRARIES
 
 
@@ -165,7 +165,7 @@ def test_rotated_queries_and_keys_are_copies_made_of_two_more() -> None:
 def test_in_half_precision_sums_and_what_they_are_of_are_wide() -> None:
     picture = 3 * 91 * 203 * 2  # a copy, since pictures are prepared in float32
     at_work = 5 * STREAM // 2 + 5 * STREAM + VECTORS + CHUNKS
-    of_a_layer = STREAM + VECTOR + COUNTS
+    of_a_layer = STREAM + 2 * VECTOR + COUNTS
     half: dict[str, Any] = {"dtype": torch.float16, **CPU}
     assert ve.estimate(SPEC, GRID, layers=0, **half).peak_bytes == picture + of_a_layer + at_work + LIBRARIES
     wide_mlp = (5 + 8000) * STREAM // 2
@@ -184,7 +184,7 @@ def test_every_thread_has_its_part_of_a_chunk_and_small_pictures_need_less(monke
 
 def test_on_a_gpu_the_picture_is_a_copy_and_chunks_are_large() -> None:
     chunks = 5 * 380 * 11 * 377 * 4  # all pairs of all heads
-    of_a_layer = 2 * STREAM + VECTOR + COUNTS
+    of_a_layer = 2 * STREAM + 2 * VECTOR + COUNTS
     expected = 3 * 91 * 203 * 4 + of_a_layer + 7 * STREAM + VECTORS + chunks + LIBRARIES
     assert ve.estimate(SPEC, GRID, device="cuda", layers=0).peak_bytes == expected
     assert ve.estimate(SPEC, 1400, device="cuda").peak_bytes > 5 * GPU_CHUNK_BYTES

@@ -10,7 +10,7 @@ import pytest
 
 from vit_engine.analysis import methods
 from vit_engine.analysis.comparison import Pane, evaluate_pane
-from vit_engine.analysis.methods import METHODS, TOKEN_METHODS, Method, Needs, find_method
+from vit_engine.analysis.methods import METHODS, TOKEN_METHODS, Method, Needs, Option, find_method
 from vit_engine.analysis.rankings import rank_heads
 from vit_engine.analysis.run import Run
 from vit_engine.analysis.similarity import head_similarity, jensen_shannon
@@ -18,6 +18,7 @@ from vit_engine.errors import SpecError
 from vit_engine.image import PreparedImage
 from vit_engine.spec import Query
 from vit_engine.trace import REDUCTIONS, AttentionTrace, attend
+from vit_engine.trace.targets import ClassTarget
 from vit_engine.weights import LoadedModel
 
 
@@ -63,8 +64,9 @@ def test_methods_have_names_of_their_own_that_no_other_part_of_a_pane_has() -> N
 @pytest.mark.parametrize("method", ALL, ids=lambda method: method.name)
 def test_a_method_takes_what_it_depends_on_and_nothing_else(method: Method) -> None:
     choices = {"layer", "query", "target", "fitted_to"}
+    options = {option.name for option in method.options}
     for function in filter(None, (method.compute, method.shares, method.pca)):
-        assert set(inspect.signature(function).parameters) == {"run", *(method.depends_on & choices)}
+        assert set(inspect.signature(function).parameters) == {"run", *(method.depends_on & choices), *options}
 
 
 @pytest.mark.parametrize("method", ALL, ids=lambda method: method.name)
@@ -112,8 +114,9 @@ def test_a_method_that_there_is_not_is_refused_with_the_nearest(name: str, messa
 def test_another_row_is_found_and_named(counted: Method) -> None:
     assert find_method("count_2") is counted
     assert find_method("raw") is METHODS[0]
+    assert find_method("Count-2") is find_method("counted") is counted
     with pytest.raises(SpecError, match=r"did you mean 'count_2'\? There are: raw, column, count_2, pca, similarity"):
-        find_method("count2")
+        find_method("cound_2")
 
 
 @pytest.mark.usefixtures("counted")
@@ -163,13 +166,14 @@ def test_heads_are_reduced_once_for_all_methods(counted: Method, run: Run) -> No
 
 
 def test_a_method_without_layer_and_head_gives_one_map_and_says_only_what_it_is_of(run: Run) -> None:
-    def last(run: Run, *, target: int | None) -> np.ndarray:
-        return np.full((1, *run.trace.grid.shape), -1 if target is None else target, dtype=np.float32)
+    def last(run: Run, *, target: ClassTarget) -> np.ndarray:
+        return np.full((1, *run.trace.grid.shape), target.number, dtype=np.float32)
 
     method = Method("last", "Of the last", "One.", "nowhere", "-", last, signed=True, depends_on=frozenset({"target"}))
-    found = method.attribute(run, layer=0, head=2, query=(1, 1), target=7)
-    assert (found.heads.shape, found.map.values[0, 0], found.map.label) == ((1, 5, 7), 7, "of the last · target 7")
-    assert method.attribute(run).map.values[0, 0] == -1
+    found = method.attribute(run, layer=0, head=2, query=(1, 1), target="Dog")
+    assert (found.heads.shape, found.map.values[0, 0]) == ((1, 5, 7), 3)
+    assert (found.map.label, found.target) == ("of the last · target class 3, dog", ClassTarget(3, "dog"))
+    assert method.attribute(run).target == ClassTarget(run.trace.predictions[0].number, run.trace.predictions[0].label)
     assert not method.per_head
 
 
@@ -177,7 +181,7 @@ def test_a_method_without_layer_and_head_gives_one_map_and_says_only_what_it_is_
     ("needs", "message"),
     [
         (Needs.MODEL, "the method 'count_2' needs a trace, its model and the prepared picture; got a trace alone."),
-        (Needs.GRADIENTS, "the method 'count_2' needs a trace, its model, in float32 or wider, and the prepared"),
+        (Needs.GRADIENTS, "the method 'count_2' needs a trace and the gradient of a target; got a trace alone."),
     ],
 )
 def test_a_method_that_lacks_what_it_needs_is_refused(
@@ -195,9 +199,52 @@ def test_gradients_are_not_taken_in_half_precision(
     trace: AttentionTrace, small: LoadedModel, prepared: PreparedImage
 ) -> None:
     half = replace(small, model=copy.deepcopy(small.model).bfloat16())
-    assert replace(COUNTED, needs=Needs.MODEL).attribute(Run(trace, half, prepared)).heads.any()
-    with pytest.raises(SpecError, match=r"needs .* in float32 or wider.*; got torch\.bfloat16"):
-        replace(COUNTED, needs=Needs.GRADIENTS).attribute(Run(trace, half, prepared))
+    with pytest.raises(SpecError, match=r"in float32 or wider.*; got torch\.bfloat16"):
+        Run(trace, half, prepared).differentiated(ClassTarget(0, "ant"))
+
+
+def test_gradients_are_made_once_a_target(run: Run) -> None:
+    first = run.differentiated(ClassTarget(0, "ant"))
+    assert run.differentiated(ClassTarget(0, "ant"), backward=False) is first
+    assert run.differentiated(ClassTarget(1, "bee")).score != first.score
+    kept = Run(run.trace, gradients=first)
+    assert (kept.target(None), kept.differentiated(kept.target(0))) == (ClassTarget(0, "ant"), first)
+    with pytest.raises(
+        SpecError, match="needs the gradients of the target 'class 1, bee'; it has those of 'class 0, ant'"
+    ):
+        kept.differentiated(kept.target("bee"))
+
+
+class Asked:
+    """A method that takes options."""
+
+    def __call__(self, run: Run, *, fuse: str, start: int, share: float) -> np.ndarray:
+        self.asked = fuse, start, share
+        return np.zeros((1, *run.trace.grid.shape), np.float32)
+
+
+def test_options_are_checked_and_named_and_a_map_of_zeros_says_why(run: Run) -> None:
+    options = (
+        Option("fuse", "Fuse", "mean", "How.", choices=("mean", "max")),
+        Option("start", "Start", 0, "Where.", layer=True),
+        Option("share", "Share", 0.5, "How much."),
+    )
+    asked = Asked()
+    method = replace(COUNTED, compute=asked, depends_on=frozenset(), options=options, empty="Nothing was asked.")
+    shown = method.attribute(run)
+    assert (asked.asked, shown.map.label, shown.note) == (("mean", 0, 0.5), "counted", "Nothing was asked.")
+    shown = method.attribute(run, options={"start": 1, "fuse": "max", "share": 0.5})
+    assert (asked.asked, shown.map.label) == (("max", 1, 0.5), "counted · start 1 · fuse max")
+    for name, value, message in (
+        ("start", 2, "start must be a whole number in 0..1 for 'small'; got 2."),
+        ("start", 0.5, "start must be a whole number in 0..1 for 'small'; got 0.5."),
+        ("share", 1.5, "share must be a number in 0..1; got 1.5."),
+        ("share", float("nan"), "share must be a number in 0..1; got nan."),
+        ("fuse", "sum", "fuse must be one of 'mean', 'max'; got 'sum'."),
+        ("depth", 1, "the method 'count_2' has no option 'depth'; it has fuse, start, share."),
+    ):
+        with pytest.raises(SpecError, match=f"^{re.escape(message)}$"):
+            method.attribute(run, options={name: value})
 
 
 def test_a_run_of_another_model_or_picture_is_refused(
