@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> None:
             picture = ve.open_image(arguments.image)
             loaded = load_model(arguments, progress)
             prepared = ve.prepare_image(picture, loaded.spec, size=arguments.size)
-            prepared.grid.token(arguments.query)  # a query that is not there fails before the long run
+            prepared.grid.query_tokens(arguments.query)  # a query that is not there fails before the long run
             trace = ve.attend(loaded, prepared, layers=arguments.layers, progress=progress)
         record = _record(arguments, loaded, trace)
         found = ve.find_method(arguments.method).by_layer(ve.Run(trace, loaded, prepared), query=arguments.query)

@@ -16,7 +16,7 @@ from vit_engine.report.colours import MARK, MARK_EDGE
 from vit_engine.report.jpegs import jpeg_address, png_address
 from vit_engine.report.panels import Panel
 from vit_engine.report.style import Zoom
-from vit_engine.spec import TokenGrid
+from vit_engine.spec import Patches, TokenGrid
 from vit_engine.trace.attention_map import Quantity, is_share
 
 Plain = dict[str, Any]
@@ -190,13 +190,12 @@ def _outline(panel: Panel, axis: str) -> list[Plain]:
     return [{**common, "line": line, "name": f"outline {panel.name}"} for line in lines]
 
 
-def _query(patch: tuple[int, ...], grid: TokenGrid, axis: str) -> tuple[Plain, Plain]:
-    """The mark in the middle of a patch, or of a box of patches, and the edge around it."""
-    (top, left, bottom, right), size = (*patch, *patch)[:4], grid.patch_size
-    x0, x1, y0, y1 = left * size, (right + 1) * size, top * size, (bottom + 1) * size
-    corners = {"x0": x0, "x1": x1, "y0": y0, "y1": y1}
+def _query(patches: Patches, grid: TokenGrid, axis: str) -> tuple[Plain, Plain]:
+    """The mark in the middle of a patch or a region, and the edge around it."""
+    top, left, bottom, right = grid.box(patches)
+    y, x = (top + bottom) / 2, (left + right) / 2
+    corners = {"x0": left, "x1": right, "y0": top, "y1": bottom}
     edge = {"type": "rect", "xref": f"x{axis}", "yref": f"y{axis}", **corners, "line": {"width": 1.2, "color": MARK}}
-    x, y = (x0 + x1) / 2, (y0 + y1) / 2
     return {**QUERY_MARK, "x": [x, x], "y": [y, y]}, edge
 
 

@@ -19,7 +19,7 @@ from vit_engine.report.colours import Stops, colour_stops, diverging_stops, limi
 from vit_engine.report.scales import Ends, density, shared_ends
 from vit_engine.report.style import Style
 from vit_engine.report.titles import title
-from vit_engine.spec import TokenGrid
+from vit_engine.spec import Patches, TokenGrid
 from vit_engine.trace.attention_map import AttentionMap, Quantity, is_share
 
 DECADES = 3  # of a logarithmic scale
@@ -54,8 +54,7 @@ class Panel:
     high: float = 1.0  # where they end
     limit: float = 1.0  # the value of the last colour, in `unit`
     unit: str = ""
-    # The query in `patches`: (row, col), or (top, left, bottom, right), the last ones included; None for the CLS token
-    patch: tuple[int, int] | tuple[int, int, int, int] | None = None
+    patch: Patches | None = None  # of the query in `patches`, or a region of them; None for the CLS token
     outlines: tuple[np.ndarray, ...] = ()  # float32 (points, 2), (y, x) in pixels
     stops: Stops = field(default_factory=list)
     difference: bool = False  # whether the values are differences
@@ -112,7 +111,7 @@ def _own_maps(comparison: Comparison, results: Sequence[PaneResult], style: Styl
     for one in results:
         ends = shared[one.name] if style.scale != "own" else shared_ends([one], style.clip)[one.name]
         panel = _own_map(one, ends, comparison, style)
-        drawn[one.name] = replace(panel, note=f"zero everywhere: {one.note}") if one.note else panel
+        drawn[one.name] = replace(panel, note=f"zero everywhere. {one.note}") if one.note else panel
     return drawn
 
 

@@ -25,7 +25,7 @@ from vit_engine.model.fused import fused_attention, fused_backward
 from vit_engine.model.positions import Rotation
 from vit_engine.progress import Progress
 from vit_engine.spec import TokenGrid
-from vit_engine.trace.checks import Overflow, check_fit, memory_errors
+from vit_engine.trace.checks import Overflow, check_fit, memory_errors, require_wide
 from vit_engine.trace.gradients import Gradients, LayerGradients
 from vit_engine.trace.record import AttentionTrace, LayerTrace
 from vit_engine.trace.run import predictions_of
@@ -54,8 +54,7 @@ def differentiate(
     gradient is not finite; and what attend() raises.
     """
     check_fit(prepared.grid, loaded.spec)
-    if loaded.dtype.itemsize < 4:
-        raise SpecError(f"gradients need a model in float32 or wider: half precision loses them; got {loaded.dtype}.")
+    require_wide(loaded)
     with memory_errors(prepared.grid, loaded), torch.no_grad():
         run = _Pass(loaded, prepared, trace, progress or (lambda fraction, message: None))
         run.forward()

@@ -1,6 +1,7 @@
 """Where a query is in a picture, as fractions of it: a point or a region, and the patches of both."""
 
 import re
+from typing import overload
 
 from vit_engine.errors import SpecError
 from vit_engine.spec import Query, TokenGrid
@@ -48,6 +49,12 @@ def checked(query: str | Place) -> str | Place:
     return top, left, bottom, right
 
 
+@overload
+def query_patch(
+    query: str | Point, point: Point | None, grid: TokenGrid, frame: tuple[int, int]
+) -> str | tuple[int, int]: ...
+@overload
+def query_patch(query: str | Place, point: Place | None, grid: TokenGrid, frame: tuple[int, int]) -> Query: ...
 def query_patch(query: str | Place, point: Place | None, grid: TokenGrid, frame: tuple[int, int]) -> Query:
     """The query of a pane in its own grid: "cls", a patch (row, col), or a box of patches (top, left, bottom, right).
 
