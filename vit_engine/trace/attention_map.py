@@ -65,4 +65,4 @@ def head_number(head: int | str, spec: ModelSpec) -> int | None:
 
 def is_share(unit: str) -> bool:
     """Whether values of this unit are shares of a whole, which are written in per cent."""
-    return unit == WEIGHT or bool({"share", "shares"} & set(unit.split()))
+    return unit.endswith((" weight", " share", " shares"))
