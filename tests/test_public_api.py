@@ -35,6 +35,7 @@ CLASSES = (
     "RankedHead",
     "Ranking",
     "Run",
+    "SanityCheck",
     "Sink",
     "Target",
     "TokenGrid",
@@ -75,8 +76,11 @@ FUNCTIONS = (
     "picture_target",
     "pointing",
     "prepare_image",
+    "randomised",
+    "randomised_map",
     "rank_heads",
     "rank_pointing",
+    "sanity",
     "similarity_map",
     "sinks",
     "token_norms",
@@ -144,6 +148,17 @@ def test_the_public_names_are_these() -> None:
         (
             "rank_pointing",
             "(run, mask, *, methods=('raw',), layers='all', target=None, query='cls', options=mappingproxy({}))",
+        ),
+        ("randomised", "(loaded, seed=0, *, top=None)"),
+        (
+            "randomised_map",
+            "(run, method, *, layer=-1, head='mean', query='cls', target=None, options=mappingproxy({}), seed=0, "
+            "top=None)",
+        ),
+        (
+            "sanity",
+            "(run, method, *, layer=-1, head='mean', query='cls', target=None, options=mappingproxy({}), seeds=3, "
+            "top=None, progress=None)",
         ),
         ("open_mask", "(source, shape, spec, *, size=None)"),
         ("fit_mask", "(mask, spec, *, size=None)"),

@@ -28,6 +28,7 @@ from vit_engine.analysis.tokens.pca import PcaMap, pca_map
 from vit_engine.analysis.worth.faithfulness import Faithfulness, estimate_faithfulness, faithfulness
 from vit_engine.analysis.worth.masks import fit_mask, open_mask
 from vit_engine.analysis.worth.pointing import Pointing, pointing, rank_pointing
+from vit_engine.analysis.worth.sanity import SanityCheck, randomised, randomised_map, sanity
 from vit_engine.errors import (
     CheckpointError,
     DownloadError,
@@ -83,6 +84,7 @@ __all__ = [
     "Ranking",
     "ResourceError",
     "Run",
+    "SanityCheck",
     "Sink",
     "SpecError",
     "Target",
@@ -114,8 +116,11 @@ __all__ = [
     "picture_target",
     "pointing",
     "prepare_image",
+    "randomised",
+    "randomised_map",
     "rank_heads",
     "rank_pointing",
+    "sanity",
     "similarity_map",
     "sinks",
     "token_norms",
