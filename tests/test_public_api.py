@@ -71,6 +71,7 @@ FUNCTIONS = (
     "rank_heads",
     "similarity_map",
     "sinks",
+    "text_target",
     "token_norms",
     "vit_base",
     "vit_small",
@@ -117,6 +118,7 @@ def test_the_public_names_are_these() -> None:
         ("AttentionTrace.rows", "(self, layer=-1, query='cls')"),
         ("AttentionTrace.head_maps", "(self, layer=-1, query='cls')"),
         ("picture_target", "(loaded, picture, *, size=None, name=None)"),
+        ("text_target", "(loaded, text)"),
         ("find_method", "(name)"),
         (
             "explain",
