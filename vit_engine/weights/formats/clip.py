@@ -15,7 +15,7 @@ from vit_engine.weights.formats import hf_clip
 from vit_engine.weights.formats.common import published
 from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar, is_whole, named
 from vit_engine.weights.formats.common.hf_config import Config, read_preprocessing
-from vit_engine.weights.formats.common.text import NO_TEXT, WHY_VISUAL, TextTower, take_projection
+from vit_engine.weights.formats.common.text import WHY_VISUAL, TextTower, no_text_tower, take_projection
 from vit_engine.weights.formats.common.text_config import END, check_text_agreement, read_text_config
 from vit_engine.weights.reading.listing import represent
 
@@ -86,7 +86,7 @@ def _drop_numbers(conversion: Conversion) -> None:
 def _text(conversion: Conversion, sidecar: Sidecar) -> TextTower:
     conversion.rename([(r"text\.(.*)", r"\1")])  # where open_clip has it as a module of its own
     if "visual.conv1.weight" not in conversion or "token_embedding.weight" not in conversion:
-        raise CheckpointError(NO_TEXT)
+        raise no_text_tower()
     _drop_numbers(conversion)
     conversion.drop(r"attn_mask", "the causal mask")
     projection = take_projection(conversion, "visual.proj").mT

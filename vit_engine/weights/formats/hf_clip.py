@@ -6,7 +6,7 @@ from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar, named
 from vit_engine.weights.formats.common.hf_config import BASE, Config, read_config, read_preprocessing
 from vit_engine.weights.formats.common.hf_names import LAYER, join_parts
-from vit_engine.weights.formats.common.text import NO_TEXT, WHY_VISUAL, TextTower, layer_numbers, take_projection
+from vit_engine.weights.formats.common.text import WHY_VISUAL, TextTower, layer_numbers, no_text_tower, take_projection
 from vit_engine.weights.formats.common.text_config import check_text_agreement, read_text_config
 
 PREPROCESSING = Preprocessing(mean=(0.48145466, 0.4578275, 0.40821073), std=(0.26862954, 0.26130258, 0.27577711))
@@ -75,7 +75,7 @@ def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
 
 def _text(conversion: Conversion, sidecar: Sidecar) -> TextTower:
     if f"{_TEXT_TOWER}embeddings.token_embedding.weight" not in conversion:
-        raise CheckpointError(NO_TEXT)
+        raise no_text_tower()
     conversion.drop(r"vision_model\..*", WHY_VISUAL)
     conversion.drop(r"logit_scale", WHY_SCALE)
     conversion.drop(r"text_model\.embeddings\.position_ids", "the numbers 0, 1, 2, …")

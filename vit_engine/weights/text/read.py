@@ -5,18 +5,13 @@ from torch import nn
 from vit_engine.errors import CheckpointError
 from vit_engine.weights.convert import recognise, taking_for_granted
 from vit_engine.weights.formats import FORMATS
-from vit_engine.weights.formats.common.text import NO_TEXT, TextTower
+from vit_engine.weights.formats.common.text import VISUAL_ALONE, TextTower, no_text_tower
 from vit_engine.weights.formats.hf_clip import WHY_TEXT
 from vit_engine.weights.live.module import CONTAINER, read_module, read_whole_clip
 from vit_engine.weights.live.text import settle_text
 from vit_engine.weights.reading.listing import naming_file
 from vit_engine.weights.reading.read import CheckpointFile, read_checkpoint
 from vit_engine.weights.report import LoadedModel
-
-_WHAT_HAS_ONE = (
-    "Whole CLIPs have one: OpenAI's files, open_clip's files and folders, Hugging Face's CLIPModel, and such modules "
-    "in memory."
-)
 
 
 def may_have_text(loaded: LoadedModel) -> bool:
@@ -25,16 +20,15 @@ def may_have_text(loaded: LoadedModel) -> bool:
     False is certain; of modules in memory, True only says that it is a CLIP.
     """
     report = loaded.report
-    known = any(each.name == report.format and each.text is not None for each in FORMATS)
     dropped = any(why == WHY_TEXT for _, why in report.dropped)
-    return known and report.container != "onnx" and (dropped or report.container == CONTAINER)
+    return _has_texts(report.format) and report.container != "onnx" and (dropped or report.container == CONTAINER)
 
 
 def require_text(loaded: LoadedModel) -> None:
     """CheckpointError, saying why, where there is no text tower for certain."""
     if not may_have_text(loaded):
         with naming_file(loaded.report.source):
-            raise CheckpointError(_no_text_tower(_why_not(loaded)))
+            raise no_text_tower(_why_not(loaded))
 
 
 def read_text_tower(loaded: LoadedModel) -> tuple[TextTower, nn.Module | None]:
@@ -49,39 +43,40 @@ def read_text_tower(loaded: LoadedModel) -> tuple[TextTower, nn.Module | None]:
     with naming_file(file.source), taking_for_granted("its text tower has not the shapes of CLIP's"):
         read = recognised.format.text
         if read is None:
-            raise CheckpointError(_no_text_tower(NO_TEXT))
+            raise no_text_tower()
         tower = read(recognised.conversion, recognised.sidecar)
         if file.module is not None and not file.config:
             tower = settle_text(tower, file.module, loaded.spec.mlp)
         return tower, file.module
 
 
-def _no_text_tower(why: str) -> str:
-    return f"it has no text tower: {why}. {_WHAT_HAS_ONE}"
+def _has_texts(format_name: str) -> bool:
+    return any(each.name == format_name and each.text is not None for each in FORMATS)
 
 
 def _why_not(loaded: LoadedModel) -> str:
     report = loaded.report
     if report.random:
         return "its weights are random"
-    known = any(each.name == report.format and each.text is not None for each in FORMATS)
-    if known:
-        return "texts are not read from ONNX files" if report.container == "onnx" else NO_TEXT
+    if _has_texts(report.format):
+        return "texts are not read from ONNX files" if report.container == "onnx" else VISUAL_ALONE
     return f"its format, {report.format}, is of pictures alone"
 
 
 def _read_again(loaded: LoadedModel) -> CheckpointFile:
     """CheckpointError unless it is what the model was loaded from, unchanged."""
     origin, expected = loaded.origin, loaded.report.sha256
-    if origin is not None and origin.path is not None:
+    if origin is None:
+        raise CheckpointError("it does not say where its text tower is. Use the model as load_model() returns it.")
+    if origin.path is not None:
         file = read_checkpoint(origin.path)
         _check_unchanged(file.sha256, expected)
         return file
-    module = None if origin is None or origin.module is None else origin.module()
+    module = None if origin.module is None else origin.module()
     if module is None:
         raise CheckpointError(
-            "the module that it was loaded from, which has its text tower, is gone. Keep a reference to the module as "
-            "long as texts are asked for, and load it again."
+            "the module that it was loaded from is gone, and its texts are read from there. Keep a reference to the "
+            "module as long as texts are asked for, and load it again."
         )
     _check_unchanged(read_module(module).sha256, expected)
     return read_whole_clip(module)

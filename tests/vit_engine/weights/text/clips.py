@@ -22,18 +22,18 @@ TEXT = {"hidden_size": 12, "num_hidden_layers": 1, "num_attention_heads": 2, "in
 CONTEXT = 11
 
 
-def hugging_face_clip(text: dict[str, Any] | None = None, **both: Any) -> CLIPModel:
-    """text: options of the text tower alone; both: of both towers."""
+def hugging_face_clip(text: dict[str, Any] | None = None, *, seed: int = 0) -> CLIPModel:
+    """text: options of the text tower."""
     config = CLIPConfig(
-        vision_config={**VISION, "image_size": SIDE, "patch_size": 4, **both},
-        text_config={**TEXT, "max_position_embeddings": CONTEXT, **both, **(text or {})},
+        vision_config={**VISION, "image_size": SIDE, "patch_size": 4},
+        text_config={**TEXT, "max_position_embeddings": CONTEXT, **(text or {})},
         projection_dim=SHARED,
     )
-    return randomise(CLIPModel(config))
+    return randomise(CLIPModel(config), seed)
 
 
 def open_clip_config(**changes: Any) -> dict[str, Any]:
-    """Of the same sizes, with 64 dimensions more in the MLPs; changes: of the text tower, but for quick_gelu."""
+    """Of about the same sizes. changes: of the text tower, but for quick_gelu."""
     vision = {"image_size": SIDE, "layers": 2, "width": 24, "patch_size": 4, "head_width": 8}
     text = {"context_length": CONTEXT, "vocab_size": 49408, "width": 12, "heads": 2, "layers": 1}
     quick = changes.pop("quick_gelu", False)

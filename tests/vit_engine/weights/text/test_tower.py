@@ -13,6 +13,7 @@ from transformers import CLIPModel
 import vit_engine as ve
 from tests.vit_engine.weights.formats.hugging_face import as_bin, as_in_memory, as_safetensors
 from tests.vit_engine.weights.formats.support import pictures, prepared
+from tests.vit_engine.weights.formats.test_clip import original_state
 from tests.vit_engine.weights.hub_server import Repo, folder_files, hub_in_use
 from tests.vit_engine.weights.text.clips import (
     CAT,
@@ -78,6 +79,19 @@ def test_of_openais_files(tmp_path: Path) -> None:
     model = hugging_face_clip({"hidden_size": 128, "num_attention_heads": 2})
     loaded = ve.load_model(openai_file(model, tmp_path), heads=3, device="cpu")
     assert similarity(loaded) == pytest.approx(hugging_face_similarity(model, images()), abs=WITHIN)
+
+
+def test_of_the_part_of_a_run_that_was_asked_for(tmp_path: Path) -> None:
+    both = {
+        part: hugging_face_clip({"hidden_size": 64, "num_attention_heads": 1}, seed=seed)
+        for part, seed in (("state_dict", 1), ("ema", 2))
+    }
+    states = {part: original_state(model) for part, model in both.items()}
+    states = {part: {f"module.{name}": each for name, each in state.items()} for part, state in states.items()}
+    torch.save({"epoch": 3, **states}, tmp_path / "run.pt")
+    for part, model in both.items():
+        loaded = ve.load_model(f"{tmp_path / 'run.pt'}#{part}", heads=3, device="cpu")
+        assert similarity(loaded) == pytest.approx(hugging_face_similarity(model, images()), abs=WITHIN)
 
 
 def test_of_openais_file_with_hugging_faces_configuration(whole: CLIPModel, tmp_path: Path) -> None:

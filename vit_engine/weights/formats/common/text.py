@@ -9,7 +9,11 @@ from vit_engine.errors import CheckpointError
 from vit_engine.weights.conversion import Conversion
 
 WHY_VISUAL = "of the visual tower"
-NO_TEXT = "it holds the visual tower alone"
+VISUAL_ALONE = "it holds the visual tower alone"
+_WHAT_HAS_ONE = (
+    "Whole CLIPs have one: OpenAI's files, open_clip's files and folders, Hugging Face's CLIPModel, and such modules "
+    "in memory."
+)
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,10 @@ class TextTower:
     @property
     def layers(self) -> int:
         return len(layer_numbers(self.conversion))
+
+
+def no_text_tower(why: str = VISUAL_ALONE) -> CheckpointError:
+    return CheckpointError(f"it has no text tower: {why}. {_WHAT_HAS_ONE}")
 
 
 def layer_numbers(conversion: Conversion) -> list[int]:
