@@ -16,7 +16,7 @@ from dashboard.links import targets, widgets
 from dashboard.links.selection import Selection
 from dashboard.services.analyses import Analysis, Request
 from dashboard.services.pictures import Picture
-from dashboard.shell import analysis_panel, method_control, opening, page_state, sidebar
+from dashboard.shell import analysis_panel, method_control, opening, page_state, sidebar, target_control
 from dashboard.shell.controls import segments
 
 PREDICTIONS = 3  # classes, the likeliest first
@@ -39,7 +39,8 @@ def page() -> None:
     analysis = analysis_panel.analyse(request, title=title, stage=below)
     if analysis is not None:
         if target is not None:
-            controls.target(target, analysis, request.picture, selection)
+            with target:
+                target_control.show(analysis, request.picture, selection)
         with below:
             _maps(request, analysis, selection)
             head_table.show(analysis, layer=layer_of(analysis, selection))
