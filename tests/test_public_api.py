@@ -66,6 +66,7 @@ FUNCTIONS = (
     "memory_budget",
     "open_image",
     "pca_map",
+    "picture_target",
     "prepare_image",
     "rank_heads",
     "similarity_map",
@@ -115,6 +116,7 @@ def test_the_public_names_are_these() -> None:
         ("AttentionTrace.attention_map", "(self, layer=-1, head='mean', query='cls')"),
         ("AttentionTrace.rows", "(self, layer=-1, query='cls')"),
         ("AttentionTrace.head_maps", "(self, layer=-1, query='cls')"),
+        ("picture_target", "(loaded, picture, *, size=None, name=None)"),
         ("find_method", "(name)"),
         (
             "explain",

@@ -44,6 +44,7 @@ from vit_engine.spec import ModelSpec, Preprocessing, TokenGrid
 from vit_engine.trace import AttentionTrace, Features, attend, features
 from vit_engine.trace.attention_map import AttentionMap
 from vit_engine.trace.gradients import Gradients
+from vit_engine.trace.references import picture_target
 from vit_engine.trace.statistics import HeadStatistics
 from vit_engine.trace.targets import Target, find_target
 from vit_engine.weights import Inspection, LoadedModel, LoadReport, inspect_checkpoint, load_model
@@ -101,6 +102,7 @@ __all__ = [
     "memory_budget",
     "open_image",
     "pca_map",
+    "picture_target",
     "prepare_image",
     "rank_heads",
     "similarity_map",

@@ -82,6 +82,10 @@ class AttentionWeights:
                     weights = torch.bmm(q, k.mT, out=scratch[: math.prod(cells)].view(cells)).exp2_()
                     yield WeightChunk(some_heads, some_queries, some_keys, weights)
 
+    def rows(self, head: int, queries: slice) -> Tensor:
+        """Of one head, some of the queries that were asked for, and all keys: (queries, keys)."""
+        return (self._queries[head, queries] @ self._keys[head].mT).exp2_()
+
 
 def _chunk_shape(heads: int, queries: int, keys: int, cells: int) -> tuple[int, int, int]:
     some_keys = min(keys, KEYS_A_QUERY * max(1, math.isqrt(cells // KEYS_A_QUERY)))

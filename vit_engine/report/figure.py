@@ -16,7 +16,7 @@ from vit_engine.report.colours import MARK, MARK_EDGE
 from vit_engine.report.jpegs import jpeg_address, png_address
 from vit_engine.report.panels import Panel
 from vit_engine.report.style import Zoom
-from vit_engine.spec import TokenGrid
+from vit_engine.spec import Patches, TokenGrid
 from vit_engine.trace.attention_map import Quantity
 
 Plain = dict[str, Any]
@@ -190,11 +190,11 @@ def _outline(panel: Panel, axis: str) -> list[Plain]:
     return [{**common, "line": line, "name": f"outline {panel.name}"} for line in lines]
 
 
-def _query(patch: tuple[int, int], grid: TokenGrid, axis: str) -> tuple[Plain, Plain]:
-    """The mark in the middle of a patch, and the edge around it."""
-    (row, col), size = patch, grid.patch_size
-    y, x = grid.centre(row, col)
-    corners = {"x0": col * size, "x1": (col + 1) * size, "y0": row * size, "y1": (row + 1) * size}
+def _query(patches: Patches, grid: TokenGrid, axis: str) -> tuple[Plain, Plain]:
+    """The mark in the middle of a patch or a region, and the edge around it."""
+    top, left, bottom, right = grid.box(patches)
+    y, x = (top + bottom) / 2, (left + right) / 2
+    corners = {"x0": left, "x1": right, "y0": top, "y1": bottom}
     edge = {"type": "rect", "xref": f"x{axis}", "yref": f"y{axis}", **corners, "line": {"width": 1.2, "color": MARK}}
     return {**QUERY_MARK, "x": [x, x], "y": [y, y]}, edge
 

@@ -17,7 +17,7 @@ from vit_engine.analysis.maps.mask import contours, mass_mask
 from vit_engine.analysis.methods import RAW, find_method
 from vit_engine.report.colours import Stops, colour_stops, diverging_stops, limits, rgb_stops, upper_limit
 from vit_engine.report.style import Style
-from vit_engine.spec import TokenGrid
+from vit_engine.spec import Patches, TokenGrid
 from vit_engine.trace.attention_map import AttentionMap, Quantity, token_name
 
 DECADES = 3  # of a logarithmic scale
@@ -54,7 +54,7 @@ class Panel:
     high: float = 1.0  # where they end
     limit: float = 1.0  # the value of the last colour, in `unit`
     unit: str = ""
-    patch: tuple[int, int] | None = None  # (row, col) of the query in `patches`; None for the CLS token
+    patch: Patches | None = None  # of the query in `patches`, or a region of them; None for the CLS token
     outlines: tuple[np.ndarray, ...] = ()  # float32 (points, 2), (y, x) in pixels
     stops: Stops = field(default_factory=list)
     difference: bool = False  # whether the values are differences

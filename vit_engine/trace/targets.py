@@ -16,6 +16,7 @@ from vit_engine.spec import ModelSpec, TokenGrid
 
 NORM = "norm"
 LIKELIEST = "likeliest"
+PICTURE, TEXT = "picture:", "text:"  # what the names of similarities begin with
 
 
 class Target(ABC):
@@ -189,6 +190,10 @@ def _by_name(name: str, spec: ModelSpec) -> Target:
         return NormTarget()
     if name.startswith("patch:"):
         return _patch(name)
+    if name.startswith((PICTURE, TEXT)):
+        raise SpecError(
+            f"the target {name!r} is a vector: make it with picture_target() or text_target(), and pass it."
+        )
     if not spec.class_names:
         raise SpecError(f"no target of {spec.name!r} is called {name!r}: it has no classifier. {ADVICE}")
     folded = [each.casefold() for each in spec.class_names]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from vit_engine.analysis import methods
 from vit_engine.analysis.methods import RAW
 from vit_engine.errors import SpecError
-from vit_engine.spec import ModelSpec, Query, TokenGrid
+from vit_engine.spec import ModelSpec, TokenGrid
 from vit_engine.trace import REDUCTIONS
 
 MAX_PANES = 8
@@ -113,7 +113,9 @@ def letter(number: int) -> str:
     return chr(ord("A") + number)
 
 
-def query_patch(query: str | Point, point: Point | None, grid: TokenGrid, frame: tuple[int, int]) -> Query:
+def query_patch(
+    query: str | Point, point: Point | None, grid: TokenGrid, frame: tuple[int, int]
+) -> str | tuple[int, int]:
     """The query of a pane in its own grid: "cls", or the patch (row, col) that a point falls in or is nearest to.
 
     point: the shared one, None for the CLS token. frame: the picture (height, width) in pixels, before the crop.

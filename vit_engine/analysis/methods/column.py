@@ -9,7 +9,7 @@ from vit_engine.spec import Query
 
 
 def column_attention(run: Run, *, layer: int, query: Query) -> np.ndarray:
-    """The weight that each patch gives to one key."""
+    """The weight that each patch gives to one key; of a region, the mean of its columns."""
     weights = _log_weights(run, layer, query).exp().float().cpu().numpy()
     return weights.reshape(-1, *run.trace.grid.shape)
 
@@ -20,9 +20,9 @@ def patch_shares(run: Run, *, layer: int, query: Query) -> np.ndarray:
 
 
 def _log_weights(run: Run, layer: int, query: Query) -> Tensor:
-    """ln A[i, j] of each patch i: (heads, patches). Scores are as wide as those of rows."""
+    """ln A[i, j] of each patch i, the mean over a region's j: (heads, patches). Scores are as wide as those of rows."""
     grid = run.trace.grid
-    return run.trace.layer(layer).log_column(grid.token(query))[:, grid.prefix :]
+    return run.trace.layer(layer).log_column(grid.query_tokens(query))[:, grid.prefix :]
 
 
 METHOD = Method(

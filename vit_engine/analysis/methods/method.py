@@ -11,7 +11,7 @@ import numpy as np
 from vit_engine.analysis.methods.options import Option, Value, read_options
 from vit_engine.analysis.run import Run, Traced
 from vit_engine.analysis.tokens.pca import PcaMap
-from vit_engine.errors import SpecError
+from vit_engine.errors import NumericalError, SpecError
 from vit_engine.spec import Query
 from vit_engine.trace.attention_map import WEIGHT, AttentionMap, Quantity, reduce_heads, token_name
 from vit_engine.trace.targets import Target
@@ -91,7 +91,7 @@ class Method:
         """The maps of all heads, and the one that is asked for; what the method does not depend on changes nothing.
 
         run: or a trace alone. layer: from 0, negative from the last. head: a number from 0, or "mean", "max", "min"
-        over heads, patch by patch. query: "cls" or a patch (row, col). target: as find_target() takes it; None is the
+        over heads, patch by patch. query: as in AttentionTrace.rows(). target: as find_target() takes it; None is the
         run's own, or the likeliest class. fitted_to: layers, counted from 0, that share the axes of principal
         components; none is the layer alone. options: by name, of the method's own. Raises SpecError for a layer, head,
         query, target or option that is not here, and where the method needs more than the run has.
@@ -102,7 +102,7 @@ class Method:
         asked = run.target(target) if "target" in self.depends_on else None
         places: dict[str, Any] = {"layer": number, "query": query, "target": asked, "fitted_to": fitted_to}
         chosen = self._chosen(**places) | read_options(self.options, options, spec, self.name)
-        heads, pca = self.compute(run, **chosen), self.pca and self.pca(run, **chosen)
+        heads, pca = self._finite(self.compute(run, **chosen)), self.pca and self.pca(run, **chosen)
         one = reduce_heads(heads, head, spec) if "head" in self.depends_on else heads[0]
         label = self._label(self._chosen(layer=number, head=head, query=query, target=asked), options)
         shown = AttentionMap(one, run.trace.grid, label, self.unit, self.quantity)
@@ -160,6 +160,15 @@ class Method:
                 f"Pass Run(trace, loaded, prepared){more}."
             )
         return run
+
+    def _finite(self, maps: np.ndarray) -> np.ndarray:
+        """The maps; NumericalError where they are no numbers."""
+        if not np.isfinite(maps).all():
+            raise NumericalError(
+                f"the map of the method {self.name!r} overflows: numbers on its way are too large for float32. Use a "
+                "model in float64: loaded.model.double()."
+            )
+        return maps
 
     def _chosen(self, **choices: Any) -> dict[str, Any]:
         """Of these choices, those that the method depends on: compute has no other arguments."""

@@ -8,14 +8,15 @@ from vit_engine.spec import Query
 
 
 def raw_attention(run: Run, *, layer: int, query: Query) -> np.ndarray:
-    """The weights that one query gives to the patches."""
+    """The weights that one query gives to the patches; of a region, the mean of its rows."""
     return run.trace.head_maps(layer, query)
 
 
 def patch_shares(run: Run, *, layer: int, query: Query) -> np.ndarray:
-    """Taken from the scores: exact however little weight the patches have."""
-    scores = run.trace.layer(layer).scores(run.trace.grid.token(query))[:, run.trace.grid.prefix :]
-    return scores.softmax(dim=-1).cpu().numpy().astype(np.float64)
+    """Taken from the logarithms: exact however little weight the patches have."""
+    grid = run.trace.grid
+    logs = run.trace.layer(layer).log_row(grid.query_tokens(query))[:, grid.prefix :]
+    return logs.softmax(dim=-1).cpu().numpy().astype(np.float64)
 
 
 METHOD = Method(
