@@ -1,13 +1,14 @@
 """Pointing: whether a map lies on an object that a mask marks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from vit_engine.analysis.methods import RAW, Method, find_method
+from vit_engine.analysis.methods import RAW, Method, Value, find_method
 from vit_engine.analysis.run import Run, Traced
 from vit_engine.analysis.worth.masks import Mask, mask_coverage
 from vit_engine.errors import SpecError
@@ -53,32 +54,47 @@ def rank_pointing(
     mask: Mask,
     *,
     methods: Sequence[str] = (RAW,),
+    layers: str | int | Sequence[int] = "all",
     target: Target | int | str | None = None,
     query: Query = "cls",
+    options: Mapping[str, Mapping[str, Value]] = MappingProxyType({}),
 ) -> pd.DataFrame:
     """Which head finds this? Every head of every layer by pointing(), the largest share inside first.
 
     run: or a trace alone, which is enough for methods that read attention. methods: names in METHODS; one that has no
-    map of each head has one row, at the last traced layer. target, query: as in Method.attribute(). Columns: method,
+    map of each head has one row, of the deepest of the layers. layers: "all" that were traced, one or several; negative
+    from the last. target, query: as in Method.attribute(). options: of each method, by its name. Columns: method,
     layer, head (missing where the method does not depend on it), and the fields of Pointing. Equal ones stand in the
     order of the methods, by layer and head; a map without mass stands last, with NaN and hit False.
 
-    Raises SpecError for a mask as pointing() does, and for what Method.attribute() does.
+    Raises SpecError for a mask as pointing() does, for options of a method that is not asked for, and for what
+    Method.attribute() does.
     """
     run = Run.of(run)
     coverage = mask_coverage(mask, run.trace.grid).ravel()
     asked = [find_method(name) for name in methods]
-    if not asked:
-        raise SpecError("methods must name at least one method; got none.")
-    rows = [row for method in asked for row in _rows(run, method, coverage, {"query": query, "target": target})]
+    _check_options(options, asked)
+    numbers = sorted(run.trace.layers if layers == "all" else run.trace.spec.layer_numbers(layers))
+    rows: list[dict[str, Any]] = []
+    for method in asked:
+        chosen = {"query": query, "target": target, "options": options.get(method.name, {})}
+        rows.extend(_rows(run, method, coverage, numbers, chosen))
     frame = pd.DataFrame(rows).astype({"layer": "Int64", "head": "Int64"})
-    order = ["share", "iou"]
-    return frame.sort_values(order, ascending=False, kind="stable", na_position="last", ignore_index=True)
+    return frame.sort_values(["share", "iou"], ascending=False, kind="stable", na_position="last", ignore_index=True)
 
 
-def _rows(run: Run, method: Method, coverage: np.ndarray, choices: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    layers = sorted(run.trace.layers) if method.per_head else [max(run.trace.layers)]
-    for layer in layers:
+def _check_options(options: Mapping[str, object], asked: Sequence[Method]) -> None:
+    names = [method.name for method in asked]
+    if not names:
+        raise SpecError("methods must name at least one method; got none.")
+    if unknown := ", ".join(map(repr, options.keys() - set(names))):
+        raise SpecError(f"options must be of the methods that are asked for, {', '.join(names)}; got {unknown}.")
+
+
+def _rows(
+    run: Run, method: Method, coverage: np.ndarray, layers: Sequence[int], choices: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    for layer in layers if method.per_head else layers[-1:]:
         attribution = method.attribute(run, layer=layer, **choices)
         for head, values in enumerate(attribution.heads if method.per_head else [attribution.map.values]):
             where = {"layer": layer, "head": head}

@@ -127,8 +127,22 @@ def test_several_methods_stand_in_one_table_and_the_last_are_those_without_mass(
     assert last.index.tolist() == [6, 7]
     assert last["share"].isna().all()
     assert not last["hit"].any()
+
+
+def test_chosen_layers_and_options_of_a_method(small: ve.LoadedModel, prepared: ve.PreparedImage) -> None:
+    run = ve.Run(ve.attend(small, prepared, statistics="none"), small, prepared)
+    options = {"relevance": {"start": 1}}
+    frame = ve.rank_pointing(run, BOX, methods=("relevance", "grad_cam", "raw"), layers=[0], options=options, target=3)
+    places = frame.sort_values("method")[["method", "layer", "head"]].fillna(-1).to_numpy().tolist()
+    assert places[:2] == [["grad_cam", 0, -1], ["raw", 0, places[1][2]]]
+    assert places[-1] == ["relevance", -1, -1]
+    relevance = ve.find_method("relevance").attribute(run, target=3, options=options["relevance"]).map
+    share = frame.loc[frame["method"] == "relevance", "share"].item()
+    assert share == pytest.approx(ve.pointing(relevance, BOX).share)
+    with pytest.raises(ve.SpecError, match="of the methods that are asked for, raw; got 'relevance'"):
+        ve.rank_pointing(run, BOX, options=options)
     with pytest.raises(ve.SpecError, match="at least one method"):
-        ve.rank_pointing(trace, BOX, methods=())
+        ve.rank_pointing(run, BOX, methods=())
 
 
 def test_the_best_head_of_a_demo_model_finds_the_objects_of_a_scene() -> None:
