@@ -23,7 +23,7 @@ import torch
 
 import vit_engine as ve
 from benchmarks.contenders import CONTENDERS, Pictures
-from benchmarks.methods import METHOD_CONTENDERS, build_rollout_from_trace
+from benchmarks.methods import METHOD_CONTENDERS, build_rollout_from_trace, with_uneven_gains
 
 CLICKS = 600
 FROM_TRACE = "rollout_from_trace"
@@ -41,9 +41,10 @@ def measure(contender: str, model: str, size: int, *, threads: int = 1, pictures
     if contender == FROM_TRACE:
         build_rollout_from_trace(loaded, small)()
         return watch(build_rollout_from_trace(loaded, full))
-    run = (CONTENDERS | METHOD_CONTENDERS)[contender](loaded)
+    attention = contender in CONTENDERS
+    run = CONTENDERS[contender](loaded) if attention else METHOD_CONTENDERS[contender](with_uneven_gains(loaded))
     del loaded  # timm and transformers have copied what they need
-    with torch.inference_mode(mode=contender in CONTENDERS):  # methods take gradients, which it does not allow
+    with torch.inference_mode(mode=attention):  # methods take gradients, which it does not allow
         run(small)
         return watch(lambda: run(full))
 

@@ -21,6 +21,17 @@ from vit_engine.model import Block
 from vit_engine.trace.targets import NORM, find_target
 
 
+def with_uneven_gains(loaded: ve.LoadedModel) -> ve.LoadedModel:
+    """The model with gains of the final norm between ½ and 1½.
+
+    Those of random weights are all 1: every image embedding is then equally long, and gradients are rounding errors.
+    """
+    gains = loaded.model.norm.weight
+    with torch.no_grad():
+        gains.copy_(torch.linspace(0.5, 1.5, len(gains)))
+    return loaded
+
+
 def explaining(method: str) -> Build:
     """explain(), one picture after another; it leaves the maps."""
 

@@ -1,5 +1,6 @@
 """What methods cost: ours and the explicit implementations give the same maps; which runs there are, and the report."""
 
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ import vit_engine as ve
 from benchmarks import measure, plan, report, runner
 from benchmarks.bars import method_bars
 from benchmarks.contenders import Pictures
-from benchmarks.methods import METHOD_CONTENDERS, build_rollout_from_trace
+from benchmarks.methods import METHOD_CONTENDERS, build_rollout_from_trace, with_uneven_gains
 from benchmarks.plan import METHOD_CASES, OURS_AND_EXPLICIT, S8, Job
 from benchmarks.results import Results
 from tests.benchmarks.support import MACHINE, MIB, results_of
@@ -21,6 +22,7 @@ LARGE = METHOD_CASES[-1]
 @pytest.mark.parametrize(("ours", "explicit"), OURS_AND_EXPLICIT.items())
 def test_both_give_the_same_maps_for_each_picture(ours: str, explicit: str, loaded: ve.LoadedModel) -> None:
     pictures = Pictures.of_noise(loaded.spec, size=(32, 80), count=2)
+    loaded = with_uneven_gains(replace(loaded, model=deepcopy(loaded.model)))
     maps = METHOD_CONTENDERS[ours](loaded)(pictures)
     expected = METHOD_CONTENDERS[explicit](loaded)(pictures)
     assert expected.shape == (2, 2, 5)

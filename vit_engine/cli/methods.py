@@ -26,9 +26,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.json:
         console.emit_json([_record(method) for method in ve.METHODS])
         return
-    for number, method in enumerate(ve.METHODS):
-        for line in ("",) * bool(number), *_lines(method):
-            console.emit(line)
+    console.emit("\n\n".join("\n".join(_lines(method)) for method in ve.METHODS))
 
 
 def _record(method: Method) -> dict[str, Any]:
@@ -43,10 +41,11 @@ def _record(method: Method) -> dict[str, Any]:
 
 
 def _option_record(option: Option) -> dict[str, Any]:
-    """Of a layer low and high are null: they are the model's."""
-    limits = {} if option.choices else {"low": option.low, "high": option.high}
-    limits = dict.fromkeys(limits) if option.layer else limits
-    return {"name": option.name, "default": option.default, "help": option.help, "choices": option.choices, **limits}
+    """low and high are null but for numbers; of a layer they are the model's."""
+    number = not (option.choices or option.layer)
+    low, high = (option.low, option.high) if number else (None, None)
+    texts = {name: getattr(option, name) for name in ("name", "default", "help", "choices", "layer")}
+    return {**texts, "low": low, "high": high}
 
 
 def _depends_on(method: Method) -> list[str]:
