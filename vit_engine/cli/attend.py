@@ -60,7 +60,7 @@ def _report(answered: Answer, record: dict[str, Any], files: dict[str, str]) -> 
     for prediction in record["predictions"][:3]:
         console.emit(f"{prediction['probability']:6.1%} {prediction['label']}")
     if answered.target is not None:
-        console.emit(f"target: {answered.target.label}, {answered.score:.4g}")
+        console.emit(f"target: {answered.target.label}, score {answered.score:.4g}")
     if answered.ranking is not None:
         for line in _pointing_lines(answered):
             console.emit(line)

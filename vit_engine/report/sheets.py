@@ -86,7 +86,7 @@ def _map_panel(
     """scaled_to: the values that share its colours."""
     limit = upper_limit(np.abs(scaled_to) if signed else scaled_to, CLIP_PERCENTILE)
     stops, low = (diverging_stops(), -limit) if signed else (colour_stops("inferno"), 0.0)
-    scale: dict[str, Any] = {"low": low, "high": limit, "limit": limit, "stops": stops, "difference": signed}
+    scale: dict[str, Any] = {"low": low, "high": limit, "limit": limit, "stops": stops, "signed": signed}
     map_of: dict[str, Any] = {"grid": shown.grid, "patches": shown.grid, "patch": marked, "coloured": shown.values}
     return Panel("", title, unit=shown.unit, quantity=shown.quantity, **map_of, **scale)
 
