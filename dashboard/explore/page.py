@@ -18,6 +18,7 @@ from dashboard.services.analyses import Analysis, Request
 from dashboard.services.pictures import Picture
 from dashboard.shell import analysis_panel, method_control, opening, page_state, sidebar, target_control
 from dashboard.shell.controls import segments
+from vit_engine.trace.targets import PatchTarget
 
 PREDICTIONS = 3  # classes, the likeliest first
 _VIEW_TITLES = {"over": "Over the picture", "beside": "Beside it"}
@@ -96,7 +97,7 @@ def _overlay(analysis: Analysis, selection: Selection, drawn: Maps) -> None:
         query=drawn.patch if "query" in drawn.method.depends_on else None,
         signed=drawn.method.signed,
         unit=drawn.large.unit,
-        outlined=[(row, col) for row, col in np.argwhere(drawn.aside).tolist()],
+        outlined=[*((row, col) for row, col in np.argwhere(drawn.aside).tolist()), *_of_target(drawn)],
         beside=beside,
     )
     analysis_panel.chart(
@@ -107,6 +108,11 @@ def _overlay(analysis: Analysis, selection: Selection, drawn: Maps) -> None:
         alt=f"{drawn.large.label}, over the picture",
         on_region=partial(choose_region, grid, analysis.frame) if "query" in drawn.method.depends_on else None,
     )
+
+
+def _of_target(drawn: Maps) -> list[tuple[int, int]]:
+    """The patch that the target is about, where there is one."""
+    return [(drawn.target.row, drawn.target.col)] if isinstance(drawn.target, PatchTarget) else []
 
 
 def _asks_for_patch(drawn: Maps, selection: Selection) -> bool:
