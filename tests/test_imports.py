@@ -13,6 +13,7 @@ ROOT = Path(__file__).parent.parent
 # The engine, floor by floor from the ground up: a room imports lower floors and itself; "" is the package's own face.
 ENGINE = (
     ("errors", "progress"),
+    ("grid",),
     ("spec", "devices", "containers"),
     ("resources", "decoding"),
     ("image", "registry", "model"),

@@ -1,109 +1,20 @@
-"""What a model is, how it wants its pictures, and how tokens lie on pixels."""
+"""What a model is, and how it wants its pictures."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Integral
 
-import numpy as np
-
 from vit_engine.errors import SpecError
+from vit_engine.grid import Patches as Patches
+from vit_engine.grid import Query as Query
+from vit_engine.grid import TokenGrid as TokenGrid
+from vit_engine.grid import whole_patches as whole_patches
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 INTERPOLATIONS = ("bicubic", "bilinear", "lanczos", "nearest")
 
-
-@dataclass(frozen=True)
-class TokenGrid:
-    """How a sequence of tokens lies on a picture: prefix tokens first, then patches row by row.
-
-    All arithmetic between tokens and pixels is here. A query is "cls" or a patch (row, col).
-    """
-
-    prefix: int
-    rows: int
-    cols: int
-    patch_size: int
-
-    def __post_init__(self) -> None:
-        if self.prefix < 0 or min(self.rows, self.cols, self.patch_size) < 1:
-            raise SpecError(
-                f"a token grid needs prefix ≥ 0 and rows, cols, patch_size ≥ 1; got prefix {self.prefix}, "
-                f"{self.rows}×{self.cols} patches of {self.patch_size} px."
-            )
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(rows, cols)."""
-        return self.rows, self.cols
-
-    @property
-    def patches(self) -> int:
-        return self.rows * self.cols
-
-    @property
-    def tokens(self) -> int:
-        return self.prefix + self.patches
-
-    @property
-    def height(self) -> int:
-        """Pixels."""
-        return self.rows * self.patch_size
-
-    @property
-    def width(self) -> int:
-        """Pixels."""
-        return self.cols * self.patch_size
-
-    @property
-    def diagonal(self) -> float:
-        """Of the picture, in pixels."""
-        return math.hypot(self.height, self.width)
-
-    def token(self, query: "Query") -> int:
-        """Index of a query among all tokens; SpecError where there is no such token."""
-        if isinstance(query, str):
-            if query == "cls" and self.prefix:
-                return 0
-            raise SpecError(f"query must be 'cls' (with a CLS token present) or (row, col); got {query!r}.")
-        row, col = query
-        if not (0 <= row < self.rows and 0 <= col < self.cols):
-            raise SpecError(
-                f"query patch must have row in 0..{self.rows - 1} and col in 0..{self.cols - 1}; got ({row}, {col})."
-            )
-        return self.prefix + int(row) * self.cols + int(col)
-
-    def patch_at(self, y: float, x: float) -> tuple[int, int]:
-        """The patch (row, col) that holds the point (y, x), in pixels from the top left; clamped to the picture."""
-        row = min(max(int(y // self.patch_size), 0), self.rows - 1)
-        col = min(max(int(x // self.patch_size), 0), self.cols - 1)
-        return row, col
-
-    def centre(self, row: int, col: int) -> tuple[float, float]:
-        """The middle (y, x) of a patch, in pixels from the top left."""
-        return (row + 0.5) * self.patch_size, (col + 0.5) * self.patch_size
-
-    def offsets(self) -> np.ndarray:
-        """Distances in pixels by difference of patch position: float32 (2 * rows - 1, 2 * cols - 1).
-
-        The entry [rows - 1 + Δrow, cols - 1 + Δcol] is the distance between two patches that far apart.
-        """
-        down = np.arange(1 - self.rows, self.rows, dtype=np.float32)
-        across = np.arange(1 - self.cols, self.cols, dtype=np.float32)
-        return np.hypot(down[:, None], across[None, :]) * np.float32(self.patch_size)
-
-
-def whole_patches(height: int, width: int, patch_size: int) -> tuple[int, int]:
-    """Patches (rows, cols) of a picture of this size in pixels; SpecError unless they are whole."""
-    if height < 1 or width < 1 or height % patch_size or width % patch_size:
-        raise SpecError(
-            f"picture sides must be positive multiples of the patch size, {patch_size} px; got {height}×{width}."
-        )
-    return height // patch_size, width // patch_size
-
-
-Query = str | tuple[int, int]
 
 # What models differ in, by name; the equations are those of vit_engine.model.
 MLP_KINDS = ("gelu", "gelu_tanh", "quick_gelu", "swiglu", "geglu")

@@ -16,7 +16,7 @@ from dashboard.shell.controls import reset_button, segments, select_slider
 from vit_engine import ModelSpec
 from vit_engine.analysis.comparison import MAX_PANES, Pane
 from vit_engine.analysis.methods import RAW
-from vit_engine.report.panels import roles
+from vit_engine.report.titles import roles
 
 MODEL = selection.DEFAULT.model  # in the place of one that is gone
 _SHOW_TITLES = {"map": "Maps", "difference": "Difference", "mask": "Mask"}
@@ -120,7 +120,10 @@ def _keep_control() -> None:
 
 def query_line() -> None:
     """Whose attention all panes show, and the ways back to the CLS token and to the whole picture."""
-    query, role = st.session_state.get(keys.QUERY), roles(st.session_state[keys.PANES]).capitalize() or "Mark"
+    query, role = (
+        selection.middle(st.session_state.get(keys.QUERY)),
+        roles(st.session_state[keys.PANES]).capitalize() or "Mark",
+    )
     asks = roles(st.session_state[keys.PANES]) != ""
     with st.container(horizontal=True, vertical_alignment="center", key="compare_query", width="content"):
         if query is None:

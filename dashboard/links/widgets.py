@@ -33,6 +33,8 @@ _AGAIN = "_again"  # session state: set where a run asks for the next one
 
 _NO_WIDGETS = {
     keys.QUERY,
+    keys.OPTIONS,
+    keys.TARGET,
     keys.SINKS,
     keys.UPLOADED,
     keys.SHOWN_MODEL,
@@ -155,6 +157,12 @@ def hold(key: str, value: Any, made_for: Hashable = None) -> None:
 def made(key: str, made_for: Hashable = None) -> None:
     """Note that a widget of hold() was made. Not before it was: a run may end between the two."""
     st.session_state[_MADE][key] = made_for
+
+
+def gone(*keys_: str) -> None:
+    """Note that widgets of hold() are not on the screen: each is made for the first time when it comes back."""
+    for key in keys_:
+        st.session_state[_MADE].pop(key, None)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import vit_engine as ve
+from dashboard.links.selection import Place, middle
 from dashboard.samples import SAMPLES
 from dashboard.services import limits, memory, opening
 from dashboard.services.catalogue import models
@@ -16,7 +17,8 @@ from dashboard.services.pictures import sample_picture, thumbnail
 from dashboard.services.process import once_per_process
 from dashboard.services.requests import PictureRequest
 from vit_engine.analysis.comparison import Pane, PaneResult, Point, evaluate_pane, pca_layers, query_patch
-from vit_engine.analysis.methods import Attribution, Needs, find_method
+from vit_engine.analysis.methods import Needs, find_method
+from vit_engine.grid import Patches
 from vit_engine.image import normalise, with_short_side
 from vit_engine.progress import Progress
 
@@ -35,19 +37,40 @@ class Analysis:
         """What the run left."""
         return self.trace
 
-    def patch(self, point: Point | None) -> tuple[int, int] | None:
-        """The patch (row, col) of a point, in fractions of the frame's height and width; None for the CLS token."""
-        query = query_patch("shared", point, self.trace.grid, self.frame)
+    def patch(self, place: Place | None) -> Patches | None:
+        """The patch of a point, or the region of patches whose middles are in a box; None for the CLS token.
+
+        place: in fractions of the frame's height and width.
+        """
+        if place is None:
+            return None
+        grid, point = self.trace.grid, middle(place)
+        if len(place) == 4 and (region := _patches_in(place, grid, self.frame)):
+            return region
+        query = query_patch("shared", point, grid, self.frame)
         return None if isinstance(query, str) else query
 
-    def run(self, method: ve.Method, features: ve.Features | None = None) -> ve.Run:
+    def run(
+        self, method: ve.Method, features: ve.Features | None = None, gradients: ve.Gradients | None = None
+    ) -> ve.Run:
         """What a method is asked with; model and picture, which no store counts, only where it needs them."""
         trace = self.trace
-        if method.needs in (Needs.TRACE, Needs.TOKENS):
-            return ve.Run(trace, features=features)
+        if method.needs in (Needs.TRACE, Needs.TOKENS) or gradients is not None:
+            return ve.Run(trace, features=features, gradients=gradients)
         loaded = memory.load_model(trace.spec.name, lambda fraction, message: None)
         tensor = normalise(self.pixels, trace.spec.preprocessing)
         return ve.Run(trace, loaded, ve.PreparedImage(self.pixels, tensor, trace.grid, trace.image_sha256))
+
+
+def _patches_in(
+    box: tuple[float, float, float, float], grid: ve.TokenGrid, frame: tuple[int, int]
+) -> tuple[int, int, int, int] | None:
+    """(top, left, bottom, right) of the patches whose middles are in the box; None where there are none."""
+    (top, left, bottom, right), (height, width) = box, frame
+    size = grid.patch_size
+    rows = [row for row in range(grid.rows) if top * height <= (row + 0.5) * size <= bottom * height]
+    cols = [col for col in range(grid.cols) if left * width <= (col + 0.5) * size <= right * width]
+    return (rows[0], cols[0], rows[-1], cols[-1]) if rows and cols else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,14 +97,6 @@ def _opening() -> Request:
     """What a new session opens with."""
     chosen = opening.selection()
     return Request(sample_picture(chosen.picture), models()[chosen.model], chosen.size)
-
-
-def attributions(
-    analysis: Analysis, method: ve.Method, *, head: int | str, point: Point | None
-) -> tuple[tuple[int, int] | None, dict[int, Attribution]]:
-    """The patch of a point, as in Analysis.patch(), and what a method says of it, by layer."""
-    patch = analysis.patch(point)
-    return patch, method.by_layer(analysis.run(method), head=head, query="cls" if patch is None else patch)
 
 
 def evaluate(

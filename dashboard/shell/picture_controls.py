@@ -9,7 +9,8 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from dashboard import keys
 from dashboard.links import widgets
-from dashboard.links.selection import DEFAULT, UPLOAD_PREFIX
+from dashboard.links.pictures import UPLOAD_PREFIX
+from dashboard.links.selection import DEFAULT
 from dashboard.samples import SAMPLES
 from dashboard.services import limits, pictures
 from dashboard.services.pictures import Picture
@@ -57,6 +58,12 @@ def show() -> Picture:
     else:
         uploaded = take(_photograph() if source == "camera" else file_control(FIRST), FIRST)
     return uploaded or pictures.sample_picture(st.session_state.get(keys.SAMPLE) or DEFAULT.picture)
+
+
+def others(picture: Picture) -> dict[str, str]:
+    """Other pictures that there are: by what links call them, their titles. The session's own uploads come first."""
+    held = {UPLOAD_PREFIX + sha256: name for sha256, name in st.session_state.get(_NAMES, {}).items()}
+    return {name: title for name, title in (held | SAMPLE_TITLES).items() if name != picture.name}
 
 
 def file_control(of: PictureKeys) -> UploadedFile | None:

@@ -65,7 +65,7 @@ def rank_heads(
 ) -> tuple[Ranking, ...]:
     """The heads that are most focused, most local, most global, most unlike their layer's, and redundant groups.
 
-    run: or a trace alone. query: "cls" or a patch (row, col); it and method, a name in METHODS, are of all but the
+    run: or a trace alone. query: as in AttentionTrace.rows(); it and method, a name in METHODS, are of all but the
     distances, which are means over all patch queries; without them, local and global have no entries. count: how many
     each ranking names at most. redundant_bits: 0..1. similarity: of all traced heads for this query and method, where
     it is known already. Equal heads stand by layer and number. SpecError for a query, method or number that cannot be.

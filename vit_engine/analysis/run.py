@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from vit_engine.errors import SpecError
 from vit_engine.image import PreparedImage
 from vit_engine.planning.plan import TOKEN
+from vit_engine.progress import Progress
 from vit_engine.spec import TokenGrid
 from vit_engine.trace import AttentionTrace, Features, features
 from vit_engine.trace.differentiate import differentiate
@@ -28,6 +30,7 @@ class Run:
     prepared: PreparedImage | None = None  # likewise
     features: Features | None = None  # what the tokens of its layers carry; None: made where a method needs them
     gradients: Gradients | None = None  # of a target; None, or of another target: made where a method needs them
+    progress: Progress | None = None  # called while a method runs the model again; what it raises stops the run
 
     def __post_init__(self) -> None:
         if self.loaded is not None and self.loaded.spec != self.trace.spec:
@@ -85,7 +88,8 @@ class Run:
         if self.loaded is None or self.prepared is None:
             got = "none" if self.gradients is None else f"those of {self.gradients.target.label!r}"
             raise SpecError(f"this run needs the gradients of the target {target.label!r}; it has {got}.")
-        made = differentiate(self.loaded, self.prepared, target=target, trace=self.trace, backward=backward)[1]
+        options: dict[str, Any] = {"trace": self.trace, "backward": backward, "progress": self.progress}
+        made = differentiate(self.loaded, self.prepared, target=target, **options)[1]
         return self._differentiated.setdefault((target, backward), made)
 
     @cached_property

@@ -124,7 +124,7 @@ def head_similarity(
     """How far apart the maps of all heads are, for one query, over patches renormalised to sum to 1.
 
     run: or a trace alone, which is enough for methods that read attention. layers: "all" that were traced, one or
-    several; negative from the last. query: "cls" or a patch (row, col). method: a name in METHODS. Exact, in float64,
+    several; negative from the last. query: as in AttentionTrace.rows(). method: a name in METHODS. Exact, in float64,
     and linear in the patches. SpecError for a layer or a query that is not here, and for a method that has no map of
     each head or needs more than there is.
     """

@@ -75,7 +75,7 @@ def _found(trace: AttentionTrace, layer: LayerTrace, heads: slice, queries: np.n
     """The sinks of these heads, by token. queries: of each token, the share that have their largest weight on it."""
     grid = trace.grid
     for token in np.flatnonzero(queries >= share).tolist():
-        attention = layer.log_column(token, heads).exp().mean().item()
+        attention = layer.log_column([token], heads).exp().mean().item()
         if attention * grid.tokens >= TIMES_EVEN:
             patch = None if token < grid.prefix else divmod(token - grid.prefix, grid.cols)
             yield Sink(token, patch, _name(token, patch, trace.spec), float(queries[token]), attention)

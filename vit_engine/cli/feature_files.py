@@ -89,7 +89,7 @@ class FeatureRun:
         asked, folder = self.arguments, self.folder / name
         prepared = ve.prepare_image(opened, loaded.spec, size=asked.size)
         if asked.query is not None:
-            prepared.grid.token(asked.query)  # a query that is not there fails before the run
+            prepared.grid.query_tokens(asked.query)  # a query that is not there fails before the run
         options = {option: getattr(asked, option) for option in ("layers", "facet", "precision")}
         features = ve.features(loaded, prepared, **options, progress=progress)
         if asked.joint and not self.done:

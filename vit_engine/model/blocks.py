@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vit_engine.devices import widened
+from vit_engine.model.fused import exact_attention
 from vit_engine.model.positions import Rotation, rotate
-from vit_engine.model.streaming import AttentionPlan, StreamedAttention, stream_attention
+from vit_engine.model.streaming import AttentionPlan, StreamedAttention
 from vit_engine.spec import ModelSpec
 
 PROJECTIONS = ("query", "key", "value")  # of a token, in the order of the joint linear layer
@@ -69,7 +70,7 @@ class Attention(nn.Module):
     ) -> LayerAttention:
         """The attention of these tokens as the plan asks for it; without dropout, its output not yet projected."""
         q, k, v = self.queries_keys_values(x, rotation)
-        streamed = stream_attention(q, k, v, scale=self.scale, plan=plan)
+        streamed = exact_attention(q, k, v, scale=self.scale, plan=plan)
         return LayerAttention(q, k, v, self.scale, streamed, self.value_norms(v))
 
     def value_norms(self, values: Float[Tensor, "B H N d"]) -> Float[Tensor, "B H N"]:
@@ -102,8 +103,16 @@ class Mlp(nn.Module):
         self.fc2 = nn.Linear(hidden, dim)
         self.drop = nn.Dropout(dropout)
 
+    @property
+    def last(self) -> nn.Linear:
+        return self.fc2
+
+    def hidden(self, x: Tensor) -> Tensor:
+        """What the last linear layer reads."""
+        return self.drop(self.act(self.fc1(x)))
+
     def forward(self, x: Tensor) -> Tensor:
-        return self.drop(self.fc2(self.drop(self.act(self.fc1(x)))))
+        return self.drop(self.last(self.hidden(x)))
 
 
 class GatedMlp(nn.Module):
@@ -116,12 +125,20 @@ class GatedMlp(nn.Module):
         self.w3 = nn.Linear(hidden, dim)
         self.drop = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
+    @property
+    def last(self) -> nn.Linear:
+        return self.w3
+
+    def hidden(self, x: Tensor) -> Tensor:
+        """What the last linear layer reads."""
         gate, values = self.w12(x).chunk(2, dim=-1)
-        return self.drop(self.w3(self.act(gate) * values))
+        return self.act(gate) * values
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.drop(self.last(self.hidden(x)))
 
 
-MLPS: dict[str, Callable[..., nn.Module]] = {
+MLPS: dict[str, Callable[..., Mlp | GatedMlp]] = {
     "gelu": Mlp,
     "gelu_tanh": partial(Mlp, act=partial(nn.GELU, approximate="tanh")),
     "quick_gelu": partial(Mlp, act=QuickGelu),
@@ -167,7 +184,7 @@ class Block(nn.Module):
         )
         self.ls1 = LayerScale(dim) if spec.layer_scale else nn.Identity()
         self.norm2 = nn.LayerNorm(dim, eps=eps)
-        self.mlp = MLPS[spec.mlp](dim, hidden=spec.hidden, dropout=dropout)
+        self.mlp: Mlp | GatedMlp = MLPS[spec.mlp](dim, hidden=spec.hidden, dropout=dropout)
         self.ls2 = LayerScale(dim) if spec.layer_scale else nn.Identity()
         self.drop_path = DropPath(drop_path)
 
@@ -186,8 +203,12 @@ class Block(nn.Module):
 
     def add(self, x: Float[Tensor, "B N D"], attended: Float[Tensor, "B N D"]) -> Float[Tensor, "B N D"]:
         """The tokens after the block, once attention is known: both residual branches added (eq. 2, 3)."""
-        x = x + self.drop_path(self.ls1(attended))
+        x = self.middle(x, attended)
         return x + self.drop_path(self.ls2(self.mlp(self.norm2(x))))
+
+    def middle(self, x: Float[Tensor, "B N D"], attended: Float[Tensor, "B N D"]) -> Float[Tensor, "B N D"]:
+        """The tokens between the two residual branches (eq. 2)."""
+        return x + self.drop_path(self.ls1(attended))
 
 
 def initialise_part(part: nn.Module, generator: torch.Generator | None) -> None:

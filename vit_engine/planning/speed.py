@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from vit_engine.errors import ResourceError
 from vit_engine.model import Block
-from vit_engine.model.streaming import stream_attention
+from vit_engine.model.fused import exact_attention
 from vit_engine.planning.plan import STATISTICS, TOKEN, RunPlan, attention_plan
 from vit_engine.spec import GATED_MLPS, ModelSpec, TokenGrid
 from vit_engine.weights import load_model
@@ -111,7 +111,7 @@ def _mlp_seconds(block: Block, grid: TokenGrid, device: torch.device, dtype: tor
 def _attention_seconds(grid: TokenGrid, device: torch.device, dtype: torch.dtype) -> dict[str, float]:
     heads, head_dim = _SAMPLE.heads, _SAMPLE.dim // _SAMPLE.heads
     q, k, v = _noise(3, 1, heads, grid.tokens, head_dim, device=device, dtype=dtype)
-    stream = partial(stream_attention, q, k, v, scale=head_dim**-0.5)
+    stream = partial(exact_attention, q, k, v, scale=head_dim**-0.5)
     calls: dict[str, Callable[[], object]] = {PLAIN: lambda: functional.scaled_dot_product_attention(q, k, v)}
     calls |= {kind: partial(stream, plan=attention_plan(grid, kind)) for kind in STATISTICS}
     return {kind: _seconds(call, device) for kind, call in calls.items()}

@@ -16,8 +16,8 @@ from vit_engine.report.colours import MARK, MARK_EDGE
 from vit_engine.report.jpegs import jpeg_address, png_address
 from vit_engine.report.panels import Panel
 from vit_engine.report.style import Zoom
-from vit_engine.spec import TokenGrid
-from vit_engine.trace.attention_map import Quantity
+from vit_engine.spec import Patches, TokenGrid
+from vit_engine.trace.attention_map import Quantity, is_share
 
 Plain = dict[str, Any]
 
@@ -161,8 +161,8 @@ def _absent(text: str, axis: str) -> tuple[Plain, Plain]:
 def _map(panel: Panel, axis: str, opacity: float) -> Plain:
     assert panel.grid
     size = panel.grid.patch_size
-    digits = "3%" if panel.quantity is Quantity.EXTENSIVE else "3f"
-    value = f"%{{customdata:{'+' if panel.difference else ''}.{digits}}}"
+    digits = "3%" if is_share(panel.unit) else "3g" if panel.quantity is Quantity.EXTENSIVE else "3f"
+    value = f"%{{customdata:{'+' if panel.signed else ''}.{digits}}}"
     place = f"patch of {size} px at x %{{x:.0f}}, y %{{y:.0f}} px"
     centres = {"x0": size / 2, "dx": size, "y0": size / 2, "dy": size}
     opacity = opacity if panel.image is None else 0.0  # an image of its own lies there: this hears hover and clicks
@@ -190,11 +190,11 @@ def _outline(panel: Panel, axis: str) -> list[Plain]:
     return [{**common, "line": line, "name": f"outline {panel.name}"} for line in lines]
 
 
-def _query(patch: tuple[int, int], grid: TokenGrid, axis: str) -> tuple[Plain, Plain]:
-    """The mark in the middle of a patch, and the edge around it."""
-    (row, col), size = patch, grid.patch_size
-    y, x = grid.centre(row, col)
-    corners = {"x0": col * size, "x1": (col + 1) * size, "y0": row * size, "y1": (row + 1) * size}
+def _query(patches: Patches, grid: TokenGrid, axis: str) -> tuple[Plain, Plain]:
+    """The mark in the middle of a patch or a region, and the edge around it."""
+    top, left, bottom, right = grid.box(patches)
+    y, x = (top + bottom) / 2, (left + right) / 2
+    corners = {"x0": left, "x1": right, "y0": top, "y1": bottom}
     edge = {"type": "rect", "xref": f"x{axis}", "yref": f"y{axis}", **corners, "line": {"width": 1.2, "color": MARK}}
     return {**QUERY_MARK, "x": [x, x], "y": [y, y]}, edge
 

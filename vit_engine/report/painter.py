@@ -105,7 +105,7 @@ class Sheet:
         for outline in panel.outlines:
             pane.line(outline)
         if panel.patch is not None and panel.patches is not None:
-            pane.mark(*panel.patch, panel.patches.patch_size)
+            pane.mark(*panel.patches.box(panel.patch))
 
     def link(self, start: tuple[float, float], end: tuple[float, float], *, colour: str) -> None:
         """A line from one point (x, y) to another with a dot at either, seen on light and on dark."""
@@ -159,12 +159,12 @@ class _Pane:
             line = Line2D(self.left + x, self.top + y, color=colour, linewidth=width, zorder=order)
             self.sheet.axes.add_line(line).set_clip_path(self.clip)
 
-    def mark(self, row: int, col: int, size: int) -> None:
-        """The edge of a patch, and in its middle a ring with a dot."""
-        side = size * self.view.scale
-        x, y = self.left + col * side, self.top + row * side
-        self.sheet.edge(x, y, width=side, height=side, line=1.2 * _SCREEN, colour=MARK).set_clip_path(self.clip)
-        middle = (x + side / 2, y + side / 2)
+    def mark(self, top: int, left: int, bottom: int, right: int) -> None:
+        """The edge of these pixels, and in their middle a ring with a dot."""
+        width, height = (right - left) * self.view.scale, (bottom - top) * self.view.scale
+        x, y = self.left + left * self.view.scale, self.top + top * self.view.scale
+        self.sheet.edge(x, y, width=width, height=height, line=1.2 * _SCREEN, colour=MARK).set_clip_path(self.clip)
+        middle = (x + width / 2, y + height / 2)
         circles = [
             Circle(middle, radius * _SCREEN, fill=False, edgecolor=colour, linewidth=width * _SCREEN * _POINT)
             for radius, width, colour in ((9.5, 4.0, MARK_EDGE), (7.5, 2.5, MARK))

@@ -47,7 +47,7 @@ class TokenPicture:
         return f"{self.name} · {grid.height} × {grid.width} px, {grid.rows} × {grid.cols} patches"
 
     def panel(self, title: str, *, query: Query | None = None, dull: bool = False, **options: Any) -> Panel:
-        """A pane of it. query: marked, where it is a patch. dull: grey, under colours that mean something."""
+        """A pane of it. query: marked, but for the CLS token. dull: grey, under colours that mean something."""
         pixels = grey(self.pixels) if dull else self.pixels
         patch = None if isinstance(query, str) else query
         grid = self.features.grid
@@ -102,7 +102,7 @@ class PcaView:
 class SimilarityView:
     """Each picture beside the similarity of its patches to one token of the first picture, on one scale.
 
-    maps: as similarity_map() gives them. query: "cls" or a patch (row, col) of the first picture. low, high: where
+    maps: as similarity_map() gives them. query: of the first picture, as they have it. low, high: where
     colours begin and end; by default the smallest and the largest value.
     """
 

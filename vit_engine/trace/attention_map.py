@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from vit_engine.errors import SpecError
-from vit_engine.spec import ModelSpec, Query, TokenGrid
+from vit_engine.grid import TokenGrid
+from vit_engine.grid import token_name as token_name
+from vit_engine.spec import ModelSpec
 
 REDUCTIONS: dict[str, Callable[..., Tensor]] = {"mean": Tensor.mean, "max": Tensor.amax, "min": Tensor.amin}
 WEIGHT = "attention weight"
@@ -61,6 +63,6 @@ def head_number(head: int | str, spec: ModelSpec) -> int | None:
     return int(head)
 
 
-def token_name(query: Query) -> str:
-    """A chosen token in words: "CLS", or "patch 3, 5"."""
-    return "CLS" if isinstance(query, str) else f"patch {query[0]}, {query[1]}"
+def is_share(unit: str) -> bool:
+    """Whether values of this unit are shares of a whole, which are written in per cent."""
+    return unit.endswith((" weight", " share", " shares"))

@@ -23,6 +23,12 @@ def check_fit(grid: TokenGrid, spec: ModelSpec) -> None:
         )
 
 
+def require_wide(loaded: LoadedModel) -> None:
+    """SpecError for a model in half precision, in which gradients vanish."""
+    if loaded.dtype.itemsize < 4:
+        raise SpecError(f"gradients need a model in float32 or wider: half precision loses them; got {loaded.dtype}.")
+
+
 @contextlib.contextmanager
 def memory_errors(grid: TokenGrid, loaded: LoadedModel) -> Iterator[None]:
     """Running out of memory as a ResourceError; every other error as it is."""

@@ -20,13 +20,12 @@ from torch import Tensor
 from vit_engine.errors import SpecError
 from vit_engine.image import PreparedImage
 from vit_engine.model import Block, VisionTransformer
-from vit_engine.model.backward import attention_backward
 from vit_engine.model.chunks import chunk_bytes
-from vit_engine.model.fused import fused_attention
+from vit_engine.model.fused import fused_attention, fused_backward
 from vit_engine.model.positions import Rotation
 from vit_engine.progress import Progress
 from vit_engine.spec import TokenGrid
-from vit_engine.trace.checks import Overflow, check_fit, memory_errors
+from vit_engine.trace.checks import Overflow, check_fit, memory_errors, require_wide
 from vit_engine.trace.gradients import Gradients, LayerGradients
 from vit_engine.trace.record import AttentionTrace, LayerTrace
 from vit_engine.trace.run import predictions_of
@@ -55,8 +54,7 @@ def differentiate(
     gradient is not finite; and what attend() raises.
     """
     check_fit(prepared.grid, loaded.spec)
-    if loaded.dtype.itemsize < 4:
-        raise SpecError(f"gradients need a model in float32 or wider: half precision loses them; got {loaded.dtype}.")
+    require_wide(loaded)
     with memory_errors(prepared.grid, loaded), torch.no_grad():
         run = _Pass(loaded, prepared, trace, progress or (lambda fraction, message: None))
         run.forward()
@@ -170,7 +168,7 @@ class _Pass:
         """∂y/∂x by what the block reads, from that by what it leaves; keeps the layer's gradients."""
         block, kept = self.blocks[layer], self.kept[layer]
         residual, of_mixed, rows = self._after_attention(block, kept, rise)
-        of_vectors = attention_backward(
+        of_vectors = fused_backward(
             *(each.detach()[0] for each in vectors),
             log_normalisers=kept.log_normalisers,
             output=kept.mixed,
@@ -195,8 +193,11 @@ class _Pass:
         with torch.enable_grad():
             mixed = kept.mixed[None, :, chosen].detach().requires_grad_()
             tokens = kept.tokens[None, chosen].detach().requires_grad_()
-            after = block.add(tokens, block.attn.project(mixed))
-            of_tokens, of_mixed = torch.autograd.grad(after, (tokens, mixed), rise[:, chosen])
+            middle = block.middle(tokens, block.attn.project(mixed))
+            hidden = block.mlp.hidden(block.norm2(middle))
+            left = rise[:, chosen]
+            of_hidden = block.ls2(left) @ block.mlp.last.weight  # nobody reads what the last linear layer would give
+            of_tokens, of_mixed = torch.autograd.grad((middle, hidden), (tokens, mixed), (left, of_hidden))
         if isinstance(chosen, slice):
             return of_tokens, of_mixed[0], None
         residual = torch.zeros_like(rise).index_copy_(1, rows, of_tokens)

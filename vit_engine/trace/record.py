@@ -1,7 +1,9 @@
 """What a run leaves, linear in the tokens: of each layer queries and keys, from which any row follows exactly."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import torch
@@ -17,6 +19,7 @@ from vit_engine.trace.statistics import HeadStatistics
 
 WEIGHTS_BUDGET = 2 << 30  # bytes of one layer's whole matrices, on request
 ROWS = 256  # of a matrix at a time, in float64
+SOME = 64  # tokens of a region at a time, in float64
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,11 +58,24 @@ class LayerTrace:
         products = [widened(k) @ widened(q) for q, k in zip(self.queries[:, token], self.keys, strict=True)]
         return torch.stack(products).mul_(self.scale)
 
-    def log_column(self, token: int, heads: slice = slice(None)) -> Tensor:
-        """ln of the weight that every query gives to this token as a key: (heads, tokens), widened, at most 0."""
-        products = [widened(q) @ widened(k) for q, k in zip(self.queries[heads], self.keys[heads, token], strict=True)]
-        logs = torch.stack(products).mul_(self.scale).sub_(widened(self.log_normalisers[heads]))
-        return logs.clamp_(max=0)  # log-normalisers are kept in float32: no weight is over 1 for that
+    def log_row(self, tokens: Sequence[int] | np.ndarray) -> Tensor:
+        """ln of the mean weight that these tokens, as queries, give to every key: (heads, tokens), widened."""
+        heads = []
+        for q, k in zip(self.queries[:, torch.as_tensor(tokens)], self.keys, strict=True):
+            keys = widened(k)
+            parts = ((part @ keys.mT).mul_(self.scale).log_softmax(dim=-1) for part in widened(q).split(SOME))
+            heads.append(_log_mean(parts, len(tokens)))
+        return torch.stack(heads)
+
+    def log_column(self, tokens: Sequence[int] | np.ndarray, heads: slice = slice(None)) -> Tensor:
+        """ln of the mean weight that every query gives to these tokens as keys: (heads, tokens), widened, at most 0."""
+        columns = []
+        kept = self.queries[heads], self.keys[heads][:, torch.as_tensor(tokens)], self.log_normalisers[heads]
+        for q, k, log_normaliser in zip(*map(widened, kept), strict=True):
+            # Log-normalisers are kept in float32: no weight is over 1 for that.
+            parts = ((part @ q.mT).mul_(self.scale).sub_(log_normaliser).clamp_(max=0) for part in k.split(SOME))
+            columns.append(_log_mean(parts, len(tokens)))
+        return torch.stack(columns)
 
     def weights(self) -> Tensor:
         """The whole matrices: float32 (heads, tokens, tokens), from scores as wide as those of scores()."""
@@ -74,6 +90,12 @@ class LayerTrace:
     def nbytes(self) -> int:
         kept = self.queries, self.keys, self.log_normalisers, self.argmax_counts, self.value_norms
         return sum(tensor.nbytes for tensor in kept if tensor is not None)
+
+
+def _log_mean(parts: Iterable[Tensor], count: int) -> Tensor:
+    """ln of the mean of `count` rows (·, tokens) that are given by their logarithms: (tokens,)."""
+    rows = (part[0] if count == 1 else part.logsumexp(dim=0) for part in parts)
+    return reduce(torch.logaddexp, rows) - math.log(count)
 
 
 @dataclass(frozen=True)
@@ -146,9 +168,10 @@ class AttentionTrace(SharedLayers):
     def rows(self, layer: int = -1, query: Query = "cls") -> np.ndarray:
         """The weights that one query gives to all tokens, in each head: float32 (heads, tokens), rows sum to 1.
 
-        query: "cls" or a patch (row, col). Raises SpecError for a layer or a query that is not here.
+        query: "cls", a patch (row, col), or a region of patches (top, left, bottom, right), the last ones included:
+        the mean of its patches' rows. Raises SpecError for a layer or a query that is not here.
         """
-        return self.layer(layer).scores(self.grid.token(query)).softmax(dim=-1).float().cpu().numpy()
+        return self.layer(layer).log_row(self.grid.query_tokens(query)).exp().float().cpu().numpy()
 
     def head_maps(self, layer: int = -1, query: Query = "cls") -> np.ndarray:
         """The weights that one query gives to the patches, in each head: float32 (heads, rows, cols).
@@ -161,7 +184,7 @@ class AttentionTrace(SharedLayers):
         """The weights that one query gives to the patches, in one head or over all: not renormalised.
 
         layer: from 0; negative from the last. head: a number from 0, or "mean", "max", "min" over heads, patch by
-        patch. query: "cls" or a patch (row, col). Raises SpecError for a layer, head or query that is not here.
+        patch. query: as in rows(). Raises SpecError for a layer, head or query that is not here.
         """
         values = reduce_heads(self.head_maps(layer, query), head, self.spec)
         label = f"layer {self.spec.layer_number(layer)} · head {head} · query {token_name(query)}"

@@ -214,7 +214,7 @@ def test_whole_matrices_over_the_budget_are_refused(trace: AttentionTrace) -> No
         ({"query": (5, 0)}, r"row in 0\.\.4 and col in 0\.\.6; got \(5, 0\)"),
         ({"query": (0, 7)}, r"got \(0, 7\)"),
         ({"query": (-1, 0)}, r"got \(-1, 0\)"),
-        ({"query": "register"}, r"'cls' .* or \(row, col\); got 'register'"),
+        ({"query": "register"}, r"'cls' .*, a patch \(row, col\) or a region .*; got 'register'"),
     ],
 )
 def test_what_is_not_there_is_refused_with_what_is(

@@ -2,7 +2,21 @@
 
 import difflib
 
-from vit_engine.analysis.methods import column, pca, raw, similarity
+from vit_engine.analysis.methods import (
+    attention_gradient,
+    column,
+    grad_cam,
+    gradient_rollout,
+    input_gradient,
+    integrated_gradients,
+    legrad,
+    pca,
+    raw,
+    relevance,
+    rollout,
+    similarity,
+    value_weighted,
+)
 from vit_engine.analysis.methods.method import RAW, Attribution, Method, Needs
 from vit_engine.analysis.methods.options import Option, Value
 from vit_engine.errors import SpecError
@@ -12,6 +26,15 @@ __all__ = ["METHODS", "RAW", "TOKEN_METHODS", "Attribution", "Method", "Needs", 
 METHODS: tuple[Method, ...] = (  # in the order in which they are offered; RAW is the first
     raw.METHOD,
     column.METHOD,
+    value_weighted.METHOD,
+    rollout.METHOD,
+    gradient_rollout.METHOD,
+    relevance.METHOD,
+    attention_gradient.METHOD,
+    legrad.METHOD,
+    grad_cam.METHOD,
+    input_gradient.METHOD,
+    integrated_gradients.METHOD,
 )
 # What tokens carry, not where they attend: for comparisons only.
 TOKEN_METHODS: tuple[Method, ...] = (

@@ -1,7 +1,7 @@
 """What a method says of itself, and how it is asked: all that a method's own file need not say."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from types import MappingProxyType
 from typing import Any, Literal
@@ -11,7 +11,7 @@ import numpy as np
 from vit_engine.analysis.methods.options import Option, Value, read_options
 from vit_engine.analysis.run import Run, Traced
 from vit_engine.analysis.tokens.pca import PcaMap
-from vit_engine.errors import SpecError
+from vit_engine.errors import NumericalError, SpecError
 from vit_engine.spec import Query
 from vit_engine.trace.attention_map import WEIGHT, AttentionMap, Quantity, reduce_heads, token_name
 from vit_engine.trace.targets import Target
@@ -63,6 +63,8 @@ class Method:
     source: str  # the paper or the repository that it is from
     value: str  # what a value is, after "Attention weight: "
     compute: Compute
+    # As compute, of several layers at once, where that is cheaper: gets layers, their numbers, and gives maps by layer.
+    compute_layers: Callable[..., Mapping[int, np.ndarray]] | None = None
     unit: str = WEIGHT  # of the values
     needs: Needs = Needs.TRACE
     signed: bool = False  # whether values may be negative
@@ -91,7 +93,7 @@ class Method:
         """The maps of all heads, and the one that is asked for; what the method does not depend on changes nothing.
 
         run: or a trace alone. layer: from 0, negative from the last. head: a number from 0, or "mean", "max", "min"
-        over heads, patch by patch. query: "cls" or a patch (row, col). target: as find_target() takes it; None is the
+        over heads, patch by patch. query: as in AttentionTrace.rows(). target: as find_target() takes it; None is the
         run's own, or the likeliest class. fitted_to: layers, counted from 0, that share the axes of principal
         components; none is the layer alone. options: by name, of the method's own. Raises SpecError for a layer, head,
         query, target or option that is not here, and where the method needs more than the run has.
@@ -102,17 +104,29 @@ class Method:
         asked = run.target(target) if "target" in self.depends_on else None
         places: dict[str, Any] = {"layer": number, "query": query, "target": asked, "fitted_to": fitted_to}
         chosen = self._chosen(**places) | read_options(self.options, options, spec, self.name)
-        heads, pca = self.compute(run, **chosen), self.pca and self.pca(run, **chosen)
+        heads, pca = self._finite(self.compute(run, **chosen)), self.pca and self.pca(run, **chosen)
         one = reduce_heads(heads, head, spec) if "head" in self.depends_on else heads[0]
         label = self._label(self._chosen(layer=number, head=head, query=query, target=asked), options)
         shown = AttentionMap(one, run.trace.grid, label, self.unit, self.quantity)
         return Attribution(heads, shown, pca, asked, "" if one.any() else self.empty)
 
-    def by_layer(self, run: Traced, **choices: Any) -> dict[int, Attribution]:
-        """attribute() of each traced layer, in order; of a method that does not depend on it once, at the deepest."""
-        layers = list(Run.of(run).trace.layers)
-        asked = layers if "layer" in self.depends_on else [max(layers)]
-        return {layer: self.attribute(run, layer=layer, **choices) for layer in asked}
+    def by_layer(
+        self, run: Traced, *, query: Query = "cls", options: Mapping[str, Value] = MappingProxyType({}), **choices: Any
+    ) -> dict[int, Attribution]:
+        """attribute() of each traced layer, in order; of a method that does not depend on it once, at the deepest.
+
+        Layers below one that an option names as the first that counts are left out.
+        """
+        run = self._able(Run.of(run))
+        asked = read_options(self.options, options, run.trace.spec, self.name)
+        first = max((int(asked[option.name]) for option in self.options if option.layer), default=0)
+        deepest = max(run.trace.layers)
+        counting = [layer for layer in run.trace.layers if layer >= first] if "layer" in self.depends_on else []
+        layers, method = counting or [deepest], self
+        if self.compute_layers is not None:
+            maps = self.compute_layers(run, layers=layers, **self._chosen(query=query), **asked)
+            method = replace(self, compute=lambda _, *, layer, **__: maps[layer])
+        return {layer: method.attribute(run, layer=layer, query=query, options=options, **choices) for layer in layers}
 
     def distributions(
         self,
@@ -145,8 +159,9 @@ class Method:
 
     @property
     def phrase(self) -> str:
-        """The title within a sentence: "column attention", "PCA of tokens"."""
-        return self.title.lower() if self.title[1:2].islower() else self.title
+        """The title within a sentence: "column attention"; "PCA of tokens" and "LeGrad" as they are."""
+        first = self.title.partition(" ")[0]
+        return self.title[:1].lower() + self.title[1:] if first[1:].islower() else self.title
 
     def _able(self, run: Run) -> Run:
         """The run, if it has what the method needs: the one place where that is refused."""
@@ -160,6 +175,15 @@ class Method:
                 f"Pass Run(trace, loaded, prepared){more}."
             )
         return run
+
+    def _finite(self, maps: np.ndarray) -> np.ndarray:
+        """The maps; NumericalError where they are no numbers."""
+        if not np.isfinite(maps).all():
+            raise NumericalError(
+                f"the map of the method {self.name!r} overflows: numbers on its way are too large for float32. Use a "
+                "model in float64: loaded.model.double()."
+            )
+        return maps
 
     def _chosen(self, **choices: Any) -> dict[str, Any]:
         """Of these choices, those that the method depends on: compute has no other arguments."""

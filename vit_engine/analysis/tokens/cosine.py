@@ -22,7 +22,8 @@ def similarity_map(
 ) -> AttentionMap:
     """The cosine similarity of one token to every patch: −1..1, 1 for tokens that point the same way.
 
-    query: "cls" or a patch (row, col) of the first picture. other: another picture's features, or the same picture's at
+    query: "cls", a patch (row, col) of the first picture, or a region of them (top, left, bottom, right): the mean of
+    its patches' similarities. other: another picture's features, or the same picture's at
     another size, whose patches are compared with it; None for the query's own picture. layer: from 0; negative from the
     last. head: of queries, keys or values, one head's; None for all side by side. Computed in float64 (Amir et al.
     2021, arXiv 2112.05814). Raises SpecError for features of two models or facets, a layer, head or query that is not
@@ -52,12 +53,12 @@ def directions(features: Features, *, layer: int = -1, head: int | None = None) 
 
 def similarity(asked: Directions, query: Query, compared: Directions) -> AttentionMap:
     """Of one token to every patch of a picture, its own or another, of one model, facet and layer: similarity_map()."""
-    direction = asked.vectors[asked.grid.token(query)]
-    if not direction.any():
+    directions = asked.vectors[asked.grid.query_tokens(query)]
+    if not directions.any(axis=1).all():
         raise SpecError(
-            f"{token_name(query)} of layer {asked.layer} carries zeros, which have no direction to compare."
+            f"layer {asked.layer} carries zeros at {token_name(query)}, which have no direction to compare."
         )
-    values = compared.vectors[compared.grid.prefix :] @ direction
+    values = compared.vectors[compared.grid.prefix :] @ directions.mean(axis=0)
     label = f"similarity to {token_name(query)} · {compared.label}"
     values = values.reshape(compared.grid.shape).astype(np.float32)
     return AttentionMap(values, compared.grid, label, UNIT, Quantity.INTENSIVE)

@@ -62,11 +62,21 @@ def test_methods_have_names_of_their_own_that_no_other_part_of_a_pane_has() -> N
 
 
 @pytest.mark.parametrize("method", ALL, ids=lambda method: method.name)
+def test_a_method_has_a_card(method: Method) -> None:
+    assert method.formula.count("{") == method.formula.count("}") > 0
+    for text in (method.cost, method.misleads, method.empty):
+        assert text.endswith(".")
+
+
+@pytest.mark.parametrize("method", ALL, ids=lambda method: method.name)
 def test_a_method_takes_what_it_depends_on_and_nothing_else(method: Method) -> None:
     choices = {"layer", "query", "target", "fitted_to"}
     options = {option.name for option in method.options}
     for function in filter(None, (method.compute, method.shares, method.pca)):
         assert set(inspect.signature(function).parameters) == {"run", *(method.depends_on & choices), *options}
+    if method.compute_layers is not None:
+        several = {"run", "layers", *(method.depends_on & choices - {"layer"}), *options}
+        assert set(inspect.signature(method.compute_layers).parameters) == several
 
 
 @pytest.mark.parametrize("method", ALL, ids=lambda method: method.name)
@@ -83,8 +93,8 @@ def test_maps_are_one_a_head_of_the_patches_and_of_the_sign_that_is_told(
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 def test_shares_are_the_maps_normalised(method: Method, run: Run) -> None:
-    maps = method.attribute(run, layer=1, query=(0, 3)).heads.reshape(-1, 35).astype(np.float64)
-    shares = method.distributions(run, layer=1, query=(0, 3))
+    maps = method.attribute(run, layer=0, query=(0, 3)).heads.reshape(-1, 35).astype(np.float64).clip(min=0)
+    shares = method.distributions(run, layer=0, query=(0, 3))
     assert shares.dtype == np.float64
     np.testing.assert_allclose(shares, maps / maps.sum(axis=1, keepdims=True), rtol=1e-5)
 
@@ -115,7 +125,9 @@ def test_another_row_is_found_and_named(counted: Method) -> None:
     assert find_method("count_2") is counted
     assert find_method("raw") is METHODS[0]
     assert find_method("Count-2") is find_method("counted") is counted
-    with pytest.raises(SpecError, match=r"did you mean 'count_2'\? There are: raw, column, count_2, pca, similarity"):
+    with pytest.raises(
+        SpecError, match=r"did you mean 'count_2'\? There are: raw, column, .*, count_2, pca, similarity"
+    ):
         find_method("cound_2")
 
 
@@ -288,3 +300,17 @@ def test_shares_of_a_signed_map_are_of_its_positive_part_and_of_nothing_even(run
     shares = method.distributions(run, layer=0)
     assert shares[0, :3].tolist() == [0.75, 0.25, 0]
     assert shares[1].tolist() == [1 / 35] * 35
+
+
+@pytest.mark.parametrize(
+    ("name", "phrase"),
+    [
+        ("column", "column attention"),
+        ("value_weighted", "value-weighted attention"),
+        ("legrad", "LeGrad"),
+        ("grad_cam", "Grad-CAM"),
+        ("pca", "PCA of tokens"),
+    ],
+)
+def test_names_of_people_and_acronyms_stay_as_they_are_in_a_sentence(name: str, phrase: str) -> None:
+    assert find_method(name).phrase == phrase

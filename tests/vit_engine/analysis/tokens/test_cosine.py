@@ -42,13 +42,23 @@ def test_the_cls_token_as_the_query() -> None:
     )
 
 
+def test_a_region_is_the_mean_of_its_patches_similarities() -> None:
+    features = features_of({0: noise(0, SHAPE, 8)}, shape=SHAPE)
+    each = [ve.similarity_map(features, (row, col)).values for row in (1, 2) for col in (0, 1, 2)]
+    similar = ve.similarity_map(features, (1, 0, 2, 2))
+    np.testing.assert_allclose(similar.values, np.mean(each, axis=0), atol=1e-6)
+    assert similar.label == "similarity to patches 1..2, 0..2 · keys of layer 0"
+
+
 def test_patches_without_direction_are_like_nothing() -> None:
     patches = noise(0, SHAPE, 8)
     patches[7] = 0
     features = features_of({0: patches}, shape=SHAPE)
     assert ve.similarity_map(features, (0, 0)).values[1, 2] == 0
-    with pytest.raises(SpecError, match=r"patch 1, 2 of layer 0 carries zeros"):
+    with pytest.raises(SpecError, match=r"layer 0 carries zeros at patch 1, 2"):
         ve.similarity_map(features, (1, 2))
+    with pytest.raises(SpecError, match=r"layer 0 carries zeros at patches 1\.\.1, 1\.\.3"):
+        ve.similarity_map(features, (1, 1, 1, 3))
 
 
 @pytest.mark.parametrize(
