@@ -22,11 +22,13 @@ def overlay_figure(
     query: tuple[int, int] | None,
     outlined: Sequence[tuple[int, int]] = (),
     beside: bool = False,
+    marks: Sequence[Plain] = (),
 ) -> PlainFigure:
     """Attention over the picture, or beside it; a click on a patch chooses it.
 
     pixels: uint8 (height, width, 3). values: (rows, cols), drawn from 0 to `limit`. opacity: 0..1.
     query: the patch (row, col) to mark, or None for CLS. outlined: patches (row, col) that get a thin outline.
+    marks: traces over all others.
     """
     rows, cols = values.shape
     # Axis, opacity and name of each map: one beside the picture has an unseen twin over it, for hover and clicks.
@@ -42,7 +44,7 @@ def overlay_figure(
         layout |= bare_axes("2", rows=rows, cols=cols, domain=(0.505, 1.0))
     if outlined:
         layout["shapes"] = [edge for axis, *_ in maps for patch in outlined for edge in _outline(patch, axis)]
-    return PlainFigure(traces, {**layout, "images": [_picture(pixels, rows, cols)]})
+    return PlainFigure([*traces, *marks], {**layout, "images": [_picture(pixels, rows, cols)]})
 
 
 _HOVER: Plain = {"showscale": False, "hovertemplate": "row %{y}, col %{x}<br>weight %{z:.3%}<extra></extra>"}

@@ -12,6 +12,7 @@ from dashboard.charts import cell_at
 from dashboard.explore import head_table, mosaics, sinks
 from dashboard.explore.figures import entropy_figure, overlay_figure
 from dashboard.explore.mosaics import Mosaic
+from dashboard.explore.worth import section
 from dashboard.links import widgets
 from dashboard.links.selection import Selection
 from dashboard.services.analyses import Analysis, Request
@@ -52,6 +53,7 @@ def page() -> None:
 class _Maps:
     """What a method says, and where the colours end."""
 
+    asked: MapRequest
     method: Method
     patch: tuple[int, int] | None  # the chosen one, None for the CLS token
     large: AttentionMap  # of the chosen layer and head
@@ -73,6 +75,7 @@ def _maps(request: Request, analysis: Analysis, picture: Picture, selection: Sel
         if sinks.apply_to(maps.method):
             sinks.show(analysis, selection, layer=_layer(analysis, selection))
         _predictions(analysis, picture)
+        section.show(maps.asked, maps.large, selection)
     if maps.method.per_head:
         with left:
             _mosaic(analysis, selection, maps)
@@ -97,7 +100,7 @@ def _attributed(request: Request, analysis: Analysis, selection: Selection) -> _
     limit = _limit(large.values, left_out, selection)
     if selection.scale == "shared" and of_one:
         limit = float(limits[row, one])  # as in the layer's other heads
-    return _Maps(method, patch, large, every, row, limits, limit, left_out)
+    return _Maps(asked, method, patch, large, every, row, limits, limit, left_out)
 
 
 def _layer(analysis: Analysis, selection: Selection) -> int:
@@ -129,10 +132,13 @@ def _overlay(analysis: Analysis, selection: Selection, maps: _Maps) -> None:
         query=maps.patch if "query" in maps.method.depends_on else None,
         outlined=[(row, col) for row, col in np.argwhere(maps.aside).tolist()],
         beside=beside,
+        marks=section.outline(maps.asked.request, analysis, selection, beside=beside),
     )
     aspect = grid.width / grid.height * (2.02 if beside else 1)
     choose = partial(_choose_query, analysis.trace.grid, analysis.frame)
-    analysis_panel.chart(figure, keys.OVERLAY, aspect, choose, alt=f"{maps.large.label}, over the picture")
+    drag = section.drag(analysis, selection, region=False)
+    alt = f"{maps.large.label}, over the picture"
+    analysis_panel.chart(figure, keys.OVERLAY, aspect, choose, alt=alt, on_region=drag)
 
 
 def _choose_query(grid: TokenGrid, frame: tuple[int, int], *, x: float, y: float) -> dict[str, tuple[float, float]]:
