@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboard import keys
 from dashboard.explore.worth import texts
-from dashboard.explore.worth.figures import curve_figure
+from dashboard.explore.worth.figures import curve_figure, legend, score_ends
 from dashboard.links import widgets
 from dashboard.links.selection import Selection
 from dashboard.services.faithfulness import FaithfulnessRequest, Measured
@@ -15,7 +15,6 @@ from dashboard.shell import analysis_panel
 from dashboard.shell.controls import csv_button, segments
 from dashboard.shell.formatting import format_duration, plain
 from vit_engine import AttentionMap
-from vit_engine.trace.targets import ClassTarget
 
 _ASKED = "_measured"  # session state: the key of the measurement that this session asked for last
 _BASELINES = {"blur": "Blurred picture", "mean": "Mean colour"}
@@ -65,9 +64,11 @@ def _button(request: FaithfulnessRequest) -> None:
 def _results(measured: Measured, asked: MapRequest) -> None:
     shown = measured.map
     st.caption(f"Score: {plain(shown.score_label)} · {plain(shown.label)}", help=_HELP)
+    st.html(legend())
+    ends = _ends(measured)
     for column, name in zip(st.columns(2, gap="medium"), ("insertion", "deletion"), strict=True):
         with column:
-            _curve(measured, name)
+            _curve(measured, name, ends)
     csv_button(
         frame(measured),
         f"faithfulness-{asked.spec.name}-{asked.method.name}",
@@ -83,7 +84,14 @@ def frame(measured: Measured) -> Any:
     return measured.map.to_frame().assign(randomised_insertion=other.insertion, randomised_deletion=other.deletion)
 
 
-def _curve(measured: Measured, name: str) -> None:
+def _ends(measured: Measured) -> tuple[float, float]:
+    """Of both charts, so that their curves compare."""
+    shown, other = measured.map, measured.randomised
+    curves = shown.insertion, shown.random_insertion_curves, other.insertion
+    return score_ends(*curves, shown.deletion, shown.random_deletion_curves, other.deletion)
+
+
+def _curve(measured: Measured, name: str, ends: tuple[float, float]) -> None:
     shown, other = measured.map, measured.randomised
     rising = name == "insertion"
     st.markdown(f"**{name.capitalize()}** :small[{'higher' if rising else 'lower'} is better]")
@@ -94,11 +102,11 @@ def _curve(measured: Measured, name: str) -> None:
         randomised=getattr(other, name),
         change="inserted" if rising else "deleted",
         unit=texts.unit(shown),
-        probability=isinstance(shown.target, ClassTarget),
+        ends=ends,
     )
     key = keys.INSERTION if rising else keys.DELETION
     st.plotly_chart(
-        figure, key=key, height=280, config=analysis_panel.CHART, alt=f"Score by the share of patches: {name}"
+        figure, key=key, height=240, config=analysis_panel.CHART, alt=f"Score by the share of patches: {name}"
     )
     areas = getattr(shown, f"{name}_area"), getattr(shown, f"random_{name}"), getattr(other, f"{name}_area")
     st.markdown(f":small[{texts.curve_line(*areas, rising=rising)}]")

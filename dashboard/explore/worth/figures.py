@@ -8,7 +8,8 @@ from vit_engine.report.colours import ACCENT, MARK, MARK_EDGE
 from vit_engine.report.figure import MUTED, Plain, PlainFigure
 
 BAND = "rgba(128, 128, 128, 0.25)"
-_CERTAIN = {"range": [0, 1.02]}  # of probabilities
+COLOURS = {"map": ACCENT, "random orders": MUTED, "randomised weights": HEAD_COLOURS[1]}
+_DASHES = {"map": "solid", "random orders": "dot", "randomised weights": "dash"}
 
 
 def curve_figure(
@@ -19,35 +20,49 @@ def curve_figure(
     randomised: np.ndarray,
     change: str,
     unit: str,
-    probability: bool,
+    ends: tuple[float, float],
 ) -> PlainFigure:
     """A score by the share of patches, beside the range of random orders, their mean, and randomised weights.
 
-    fractions, shown, randomised: (steps + 1,). random: (orders, steps + 1). change: "inserted" or "deleted".
+    fractions, shown, randomised: (steps + 1,). random: (orders, steps + 1). change: "inserted" or "deleted". ends: of
+    the scores' axis.
     """
     low, high = random.min(axis=0), random.max(axis=0)
     band = {"type": "scatter", "mode": "lines", "fill": "toself", "fillcolor": BAND, "line": {"width": 0}}
     edge = {"x": np.concatenate([fractions, fractions[::-1]]), "y": np.concatenate([high, low[::-1]])}
     traces = [
-        {**band, **edge, "name": "range", "hoverinfo": "skip", "showlegend": False},
-        _line(fractions, random.mean(axis=0), "random orders", MUTED, change, dash="dot"),
-        _line(fractions, randomised, "randomised weights", HEAD_COLOURS[1], change, dash="dash"),
-        {**_line(fractions, shown, "map", ACCENT, change), "line": {"width": 3, "color": ACCENT}},
+        {**band, **edge, "name": "range", "hoverinfo": "skip"},
+        _line(fractions, random.mean(axis=0), "random orders", change),
+        _line(fractions, randomised, "randomised weights", change),
+        _line(fractions, shown, "map", change),
     ]
-    scores = {"title": {"text": unit}, "fixedrange": True, **(_CERTAIN if probability else {})}
     layout = {
         "xaxis": {"title": {"text": f"patches {change}"}, "tickformat": ".0%", "range": [0, 1], "fixedrange": True},
-        "yaxis": scores,
-        "margin": {"l": 52, "r": 12, "t": 8, "b": 44},
+        "yaxis": {"title": {"text": unit}, "range": list(ends), "fixedrange": True},
+        "margin": {"l": 52, "r": 16, "t": 8, "b": 44},
         "hovermode": "closest",
-        "legend": {"orientation": "h", "y": -0.28},
+        "showlegend": False,
     }
     return PlainFigure(traces, layout)
 
 
-def _line(x: np.ndarray, y: np.ndarray, name: str, colour: str, change: str, *, dash: str = "solid") -> Plain:
+def score_ends(*curves: np.ndarray) -> tuple[float, float]:
+    """Where an axis of all these scores ends: 0 is on it."""
+    low, high = min(0.0, *(float(curve.min()) for curve in curves)), max(0.0, *(float(curve.max()) for curve in curves))
+    room = 0.05 * (high - low) or 1.0
+    return low - room * (low < 0), high + room
+
+
+def legend() -> str:
+    """What the lines are, as HTML."""
+    swatch = '<span class="swatch" style="background: {}"></span> {}'
+    names = [swatch.format(colour, name) for name, colour in COLOURS.items()]
+    return f'<div class="legend">{"".join(names)}{swatch.format(BAND, "their range")}</div>'
+
+
+def _line(x: np.ndarray, y: np.ndarray, name: str, change: str) -> Plain:
     hover = f"{name}<br>%{{x:.0%}} of patches {change}: %{{y:.3f}}<extra></extra>"
-    style = {"width": 1.5, "color": colour, "dash": dash}
+    style = {"width": 3 if name == "map" else 1.5, "color": COLOURS[name], "dash": _DASHES[name]}
     return {"type": "scatter", "mode": "lines", "x": x, "y": y, "name": name, "line": style, "hovertemplate": hover}
 
 

@@ -108,15 +108,15 @@ def _results(asked: MapRequest, map: AttentionMap, selection: Selection, mask: n
             ranking = rank(asked, mask, name=selection.object, every=selection.ranked == "all")
             csv_button(ranking, f"pointing-{asked.spec.name}", key=keys.DOWNLOAD_POINTING, later=True)
     with title:
-        names = dict.fromkeys(ranking["method"])
-        st.markdown(texts.ranking_title([find_method(name).phrase for name in names]))
+        st.markdown(texts.ranking_title([find_method(name).phrase for name in ranking["method"].unique()]))
     _table(ranking)
 
 
 def _table(ranking: pd.DataFrame) -> None:
-    shown = ranking[["method", "layer", "head", "share", "gain", "hit", "iou"]]
+    several = ["method"] if ranking["method"].nunique() > 1 else []
+    titled = ranking.assign(method=[find_method(name).title for name in ranking["method"]])
     st.dataframe(
-        shown.assign(method=[find_method(name).title for name in ranking["method"]]),
+        titled[[*several, "layer", "head", "share", "gain", "hit", "iou"]],
         key=keys.POINTING_RANKING,
         on_select=partial(widgets.take, _choose_row, ranking),
         selection_mode="single-cell",
@@ -128,6 +128,7 @@ def _table(ranking: pd.DataFrame) -> None:
             "head": st.column_config.NumberColumn("Head", width=60),
             "share": st.column_config.ProgressColumn(
                 "Inside",
+                width=120,
                 help="Of the map's mass, what lies in the object.",
                 format="percent",
                 min_value=0.0,
@@ -136,9 +137,10 @@ def _table(ranking: pd.DataFrame) -> None:
             "gain": st.column_config.NumberColumn(
                 "× even", help="That share in times of the object's part of the picture.", format="%.1f ×"
             ),
-            "hit": st.column_config.CheckboxColumn("Hit", help="Whether the largest value lies inside."),
+            "hit": st.column_config.CheckboxColumn("Hit", width=50, help="Whether the largest value lies inside."),
             "iou": st.column_config.ProgressColumn(
                 "Best IoU",
+                width=120,
                 help="Intersection over union of the object and the patches above a threshold, at the best one.",
                 format="%.2f",
                 min_value=0.0,

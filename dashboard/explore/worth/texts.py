@@ -70,4 +70,5 @@ def finding(gain: float) -> str:
 
 
 def ranking_title(titles: Sequence[str]) -> str:
-    return f"**Which head finds it?** :small[{', '.join(titles)} · a click on a row opens its head]"
+    methods = titles[0] if len(titles) == 1 else f"{len(titles)} methods"
+    return f"**Which head finds it?** :small[{methods} · a click on a row opens its head]"
