@@ -13,6 +13,11 @@ SCENE = "scene"  # the objects of a generated scene
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
+def read_part(text: str, _: Reading) -> Any:
+    """Of a link's text, for codec.parameter(): the part that is open."""
+    return text if text in PARTS else Instead(words="neither part")
+
+
 def read_object(text: str, _: Reading) -> Any:
     """Of a link's text, for codec.parameter(): a box, SCENE, or "sha256:…" of an uploaded mask."""
     if text == SCENE or (text.startswith(UPLOAD_PREFIX) and _SHA256.fullmatch(text.removeprefix(UPLOAD_PREFIX))):
