@@ -38,6 +38,8 @@ def attention_backward(
 
     rows: the queries whose gradient is not zero; None for all.
     """
+    if rows is not None and not len(rows):
+        return AttentionGradients(*(torch.zeros_like(x) for x in (queries, keys, values)))
     weights = AttentionWeights(queries, keys, log_normalisers, scale=scale, rows=rows)
     chosen = slice(None) if rows is None else rows
     q, k, v, o, g = (
