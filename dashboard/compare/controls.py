@@ -16,7 +16,7 @@ from dashboard.shell.controls import reset_button, segments, select_slider
 from vit_engine import ModelSpec
 from vit_engine.analysis.comparison import MAX_PANES, Pane
 from vit_engine.analysis.methods import RAW
-from vit_engine.report.panels import roles
+from vit_engine.report.titles import roles
 
 MODEL = selection.DEFAULT.model  # in the place of one that is gone
 _SHOW_TITLES = {"map": "Maps", "difference": "Difference", "mask": "Mask"}

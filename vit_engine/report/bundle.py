@@ -16,11 +16,12 @@ from vit_engine.analysis.maps.agreement import difference, no_difference
 from vit_engine.errors import SpecError
 from vit_engine.image import as_png, pixels_sha256
 from vit_engine.report.document import document
-from vit_engine.report.panels import Panel, caption, panels
+from vit_engine.report.panels import Panel, panels
 from vit_engine.report.record import Size, record
 from vit_engine.report.sheets import comparison_sheet
 from vit_engine.report.style import Style, Zoom
 from vit_engine.report.tables import as_csv, tables
+from vit_engine.report.titles import caption
 from vit_engine.trace.attention_map import AttentionMap
 
 RECORD = "run.json"

@@ -8,9 +8,10 @@ import pandas as pd
 from vit_engine.analysis.comparison import Comparison
 from vit_engine.report.colours import gradient
 from vit_engine.report.figure import GAP, PlainFigure, compare_figure, figure_aspect
-from vit_engine.report.panels import WARNING, Legend, Panel, caption, subjects
+from vit_engine.report.panels import WARNING, Legend, Panel
 from vit_engine.report.style import Style, Zoom
 from vit_engine.report.tables import agreement_html, heads_html
+from vit_engine.report.titles import caption, subjects
 
 FIGURE = "comparison"  # the figure's id in the page
 PANE_WIDTH = 280  # pixels: narrower panes scroll

@@ -17,7 +17,7 @@ from vit_engine.report.jpegs import jpeg_address, png_address
 from vit_engine.report.panels import Panel
 from vit_engine.report.style import Zoom
 from vit_engine.spec import Patches, TokenGrid
-from vit_engine.trace.attention_map import Quantity
+from vit_engine.trace.attention_map import Quantity, is_share
 
 Plain = dict[str, Any]
 
@@ -161,8 +161,8 @@ def _absent(text: str, axis: str) -> tuple[Plain, Plain]:
 def _map(panel: Panel, axis: str, opacity: float) -> Plain:
     assert panel.grid
     size = panel.grid.patch_size
-    digits = "3%" if panel.quantity is Quantity.EXTENSIVE else "3f"
-    value = f"%{{customdata:{'+' if panel.difference else ''}.{digits}}}"
+    digits = "3%" if is_share(panel.unit) else "3g" if panel.quantity is Quantity.EXTENSIVE else "3f"
+    value = f"%{{customdata:{'+' if panel.signed else ''}.{digits}}}"
     place = f"patch of {size} px at x %{{x:.0f}}, y %{{y:.0f}} px"
     centres = {"x0": size / 2, "dx": size, "y0": size / 2, "dy": size}
     opacity = opacity if panel.image is None else 0.0  # an image of its own lies there: this hears hover and clicks

@@ -3,27 +3,27 @@
 Everything is in pixels of the scaled picture, which all panes share, whatever their patch sizes: so they can
 be zoomed together. A weight is one patch's; the same weight on a patch four times as large is a quarter of the
 density. A scale that is shared is therefore one of density, and ends at another weight in each patch size. A similarity
-is the same on a patch of any size, and so is its scale. Principal components are colours by themselves.
+is the same on a patch of any size, and so is its scale. Principal components are colours by themselves. Panes share a
+scale only where their values have one unit.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from vit_engine.analysis.comparison import Comparison, Pane, PaneResult
+from vit_engine.analysis.comparison import Comparison, PaneResult
 from vit_engine.analysis.maps.agreement import difference, no_difference
 from vit_engine.analysis.maps.mask import contours, mass_mask
-from vit_engine.analysis.methods import RAW, find_method
 from vit_engine.report.colours import Stops, colour_stops, diverging_stops, limits, rgb_stops, upper_limit
+from vit_engine.report.scales import Ends, density, shared_ends
 from vit_engine.report.style import Style
+from vit_engine.report.titles import title
 from vit_engine.spec import Patches, TokenGrid
-from vit_engine.trace.attention_map import AttentionMap, Quantity, token_name
+from vit_engine.trace.attention_map import AttentionMap, Quantity, is_share
 
 DECADES = 3  # of a logarithmic scale
 WARNING = "RANDOM WEIGHTS: this model has not been trained"
-_SCALES = {"shared": "one colour scale for all panes", "own": "each pane its own colour scale"}
-_SCALES["log"] = f"{_SCALES['shared']}, logarithmic"
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ class Panel:
     outlines: tuple[np.ndarray, ...] = ()  # float32 (points, 2), (y, x) in pixels
     stops: Stops = field(default_factory=list)
     difference: bool = False  # whether the values are differences
+    signed: bool = False  # whether the colours are centred on zero, as of differences and of what is for and against
     log: bool = False  # whether coloured, low and high are decimal logarithms
     random: bool = False  # whether the model's weights are
     quantity: Quantity = Quantity.EXTENSIVE  # what the values are
@@ -75,16 +76,18 @@ class Panel:
         unit, limit = self.unit, self.written(self.limit)
         if self.quantity is Quantity.EXTENSIVE:
             unit = f"{unit} of a patch of {self.grid.patch_size} px{', logarithmic' if self.log else ''}"
-        if self.difference:
+        if self.difference or self.signed:
             return Legend(f"-{limit} or less", "0", f"+{limit} or more", unit, self.stops)
         low = f"{self.written(10**self.low if self.log else self.low)} or less"
         begins = self.log or self.quantity is Quantity.INTENSIVE
         return Legend(low if begins else "0", "", f"{limit} or more", unit, self.stops)
 
     def written(self, value: float) -> str:
-        """A value of the colours in words: a share in per cent, any other as finely as the scale's width asks for."""
-        if self.quantity is Quantity.EXTENSIVE:
+        """A value of the colours in words: a share in per cent, a similarity as finely as its scale asks for."""
+        if is_share(self.unit):
             return f"{100 * value:.3g} %"
+        if self.quantity is Quantity.EXTENSIVE:
+            return f"{value:.3g}"
         return f"{value:.{2 if self.high - self.low > 0.05 else 4}f}"
 
 
@@ -92,47 +95,6 @@ def common_legend(drawn: Sequence[Panel]) -> Legend | None:
     """The legend of all panes; None where they differ, as those of other patch sizes do: a weight is one patch's."""
     found = [panel.legend for panel in drawn if panel.legend is not None]
     return found[0] if found and all(legend == found[0] for legend in found) else None
-
-
-def title(one: PaneResult) -> str:
-    """What a pane is of, in words; raw attention, which is the usual method, goes without saying."""
-    method = find_method(one.pane.method)
-    head = f"head {one.pane.head}" if isinstance(one.pane.head, int) else f"{one.pane.head} of heads"
-    words = {"layer": f"layer {one.pane.layer}", "head": head, "query": token_name(one.query)}
-    named = [] if method.name == RAW else [method.title]
-    chosen = [text for choice, text in words.items() if choice in method.depends_on]
-    return " · ".join([one.trace.spec.title, *named, *chosen])
-
-
-def roles(panes: Iterable[Pane]) -> str:
-    """What the chosen token is to their methods: "query", "key", or "query or key"; empty where none depends on it."""
-    methods = (find_method(pane.method) for pane in panes)
-    return " or ".join(dict.fromkeys(method.role for method in methods if "query" in method.depends_on))
-
-
-def subjects(panes: Iterable[Pane]) -> str:
-    """What panes show, in words: "attention", "PCA of tokens", "attention and token similarity"."""
-    methods = (find_method(pane.method) for pane in panes)
-    phrases = ("attention" if method.quantity is Quantity.EXTENSIVE else method.phrase for method in methods)
-    *first, last = dict.fromkeys(phrases)
-    return f"{', '.join(first)} and {last}" if first else last
-
-
-def caption(comparison: Comparison, style: Style) -> str:
-    """What all panes have in common, in words."""
-    panes = [one.pane for one in comparison.results]
-    what = {
-        "map": subjects(panes),
-        "difference": f"differences to {comparison.base.name}",
-        "mask": f"the patches that hold {100 * comparison.keep:g} % of the attention",
-    }[style.show]
-    scale = "shared" if style.show == "difference" and style.scale == "log" else style.scale  # differences are never
-    point = comparison.point
-    query = "the CLS token" if point is None else f"the point at {point[0]:.0%} of the height, {point[1]:.0%} across"
-    height, width = comparison.frame
-    asked = [f"{role}: {query}"] if (role := roles(panes)) else []
-    scales = [] if all(one.pca for one in comparison.results) else [_SCALES[scale]]
-    return " · ".join([f"{what[0].upper()}{what[1:]}", *asked, *scales, f"{height} × {width} px"])
 
 
 def panels(comparison: Comparison, style: Style) -> tuple[Panel, ...]:
@@ -143,34 +105,32 @@ def panels(comparison: Comparison, style: Style) -> tuple[Panel, ...]:
 
 
 def _own_maps(comparison: Comparison, results: Sequence[PaneResult], style: Style) -> dict[str, Panel]:
-    """Maps as they are, by the pane's name; scales are shared by what can be: weights, and similarities."""
-    shared, drawn = _ends(results, style), {}
+    """Maps as they are, by the pane's name; scales are shared by what can be: maps of one quantity and one unit."""
+    shared = shared_ends(results, style.clip)
+    drawn = {}
     for one in results:
-        low, high = shared[one.map.quantity] if style.scale != "own" else _ends([one], style)[one.map.quantity]
-        if one.pca is not None:
-            drawn[one.name] = _pca_panel(one, comparison, style)
-        elif one.map.quantity is Quantity.EXTENSIVE:
-            drawn[one.name] = _attention_panel(one, high / one.map.grid.patches, comparison.keep, style)
-        else:
-            panel = _panel(one, one.map, low, high, colour_stops(style.colours))
-            drawn[one.name] = replace(panel, note=_not_drawn(style, "similarities"))
+        ends = shared[one.name] if style.scale != "own" else shared_ends([one], style.clip)[one.name]
+        panel = _own_map(one, ends, comparison, style)
+        drawn[one.name] = replace(panel, note=f"zero everywhere. {one.note}") if one.note else panel
     return drawn
 
 
-def _ends(shown: Sequence[PaneResult], style: Style) -> dict[Quantity, tuple[float, float]]:
-    """Where colours begin and end, for each kind of map: of attention as density, from 0."""
-    kinds: dict[Quantity, list[np.ndarray]] = {}
-    for one in shown:
-        kinds.setdefault(one.map.quantity, []).append(one.map.values.ravel() * _density(one.map))
-    together = {kind: np.concatenate(values) for kind, values in kinds.items()}
-    return {
-        kind: (0.0, upper_limit(values, style.clip)) if kind is Quantity.EXTENSIVE else limits(values, style.clip)
-        for kind, values in together.items()
-    }
+def _own_map(one: PaneResult, ends: Ends, comparison: Comparison, style: Style) -> Panel:
+    """ends: as density, of what is extensive."""
+    low, high = (end / density(one.map) for end in ends)
+    if one.pca is not None:
+        return _pca_panel(one, comparison, style)
+    if one.diverging:
+        panel = _panel(one, one.map, low, high, diverging_stops())
+        return replace(panel, signed=True, pixels=grey(one.pixels), note=_not_drawn(style, "values for and against"))
+    if one.map.quantity is Quantity.EXTENSIVE:
+        return _attention_panel(one, high, comparison.keep, style)
+    panel = _panel(one, one.map, low, high, colour_stops(style.colours))
+    return replace(panel, note=_not_drawn(style, "similarities"))
 
 
 def _not_drawn(style: Style, values: str) -> str:
-    """Why a map of tokens is drawn as it is, whatever the view; empty where all maps are."""
+    """Why a map is drawn as it is, whatever the view; empty where all maps are."""
     if style.show == "mask":
         return f"no mask: {values} have no mass"
     return f"{values} have no logarithmic scale" if style.scale == "log" and style.show == "map" else ""
@@ -242,7 +202,7 @@ def _differences(comparison: Comparison, style: Style) -> tuple[Panel, ...]:
     others = [one for one in comparison.results if one is not base]
     problems = {one.name: problem for one in others if (problem := no_difference(one.map, base.map))}
     found = {one.name: difference(one.map, base.map) for one in others if one.name not in problems}
-    ends = {name: upper_limit(np.abs(each.values) * _density(each), style.clip) for name, each in found.items()}
+    ends = {name: upper_limit(np.abs(each.values) * density(each), style.clip) for name, each in found.items()}
     if style.scale != "own" and ends:
         ends = dict.fromkeys(ends, max(ends.values()))
     drawn = _own_maps(comparison, [base], replace(style, scale="own"))
@@ -255,16 +215,11 @@ def _differences(comparison: Comparison, style: Style) -> tuple[Panel, ...]:
     return tuple(drawn[one.name] for one in comparison.results)
 
 
-def _density(shown: AttentionMap) -> int:
-    """What makes a map's values comparable across patch sizes."""
-    return shown.grid.patches if shown.quantity is Quantity.EXTENSIVE else 1
-
-
 def _difference_panel(one: PaneResult, found: AttentionMap, end: float) -> Panel:
     """end: of the scale, as density."""
-    limit = end / _density(found)
+    limit = end / density(found)
     panel = _panel(one, found, -limit, limit, diverging_stops())
-    return replace(panel, difference=True, pixels=grey(one.pixels))
+    return replace(panel, difference=True, signed=True, pixels=grey(one.pixels))
 
 
 def grey(pixels: np.ndarray) -> np.ndarray:

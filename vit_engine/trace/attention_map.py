@@ -61,3 +61,8 @@ def head_number(head: int | str, spec: ModelSpec) -> int | None:
             f"head must be in 0..{spec.heads - 1} or one of {', '.join(REDUCTIONS)} for {spec.name!r}; got {head!r}."
         )
     return int(head)
+
+
+def is_share(unit: str) -> bool:
+    """Whether values of this unit are shares of a whole, which are written in per cent."""
+    return unit.endswith((" weight", " share", " shares"))

@@ -10,9 +10,10 @@ from tests.vit_engine.report.builders import FRAME, SMALL, VALUES, pane_pixels, 
 from vit_engine.analysis.comparison import Comparison
 from vit_engine.report.colours import colour_stops
 from vit_engine.report.painter import View, length, printable, wrapped
-from vit_engine.report.panels import WARNING, Panel, caption, common_legend, panels
+from vit_engine.report.panels import WARNING, Panel, common_legend, panels
 from vit_engine.report.sheets import GAP, comparison_sheet
 from vit_engine.report.style import Style, Zoom
+from vit_engine.report.titles import caption
 
 ALARM, EMPTY = (0xB3, 0x26, 0x1E), (0xF1, 0xEF, 0xEB)
 LONG = "a checkpoint of somebody/with_a_name_that_goes_on_and_on_without_any_place_to_break_it_at_all_and_on · layer 11"

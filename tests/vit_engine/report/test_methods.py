@@ -12,8 +12,8 @@ from vit_engine.analysis.comparison import Comparison
 from vit_engine.analysis.methods import METHODS, Method
 from vit_engine.analysis.run import Run
 from vit_engine.report.bundle import files
-from vit_engine.report.panels import caption, title
 from vit_engine.report.style import Style
+from vit_engine.report.titles import caption, title
 from vit_engine.spec import Query
 
 

@@ -14,9 +14,10 @@ from vit_engine.analysis.comparison import Comparison, Pane, PaneResult, evaluat
 from vit_engine.report.bundle import arrays, files
 from vit_engine.report.colours import rgb_stops
 from vit_engine.report.figure import compare_figure
-from vit_engine.report.panels import Panel, caption, common_legend, panels, subjects
+from vit_engine.report.panels import Panel, common_legend, panels
 from vit_engine.report.sheets import comparison_sheet
 from vit_engine.report.style import Style
+from vit_engine.report.titles import caption, subjects
 
 PANES = (
     "demo_vit_p8:3:mean:similarity",

@@ -6,15 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from vit_engine.analysis.comparison.pane import MAX_PANES, Pane, Point, letter, query_patch
+from vit_engine.analysis.comparison.pane import MAX_PANES, Pane, letter
+from vit_engine.analysis.comparison.place import Place, query_patch
+from vit_engine.analysis.comparison.targets import pane_target
 from vit_engine.analysis.maps.mask import check_share
-from vit_engine.analysis.methods import find_method
+from vit_engine.analysis.methods import Needs, find_method
 from vit_engine.analysis.run import Run, Traced
 from vit_engine.analysis.tokens.pca import PcaMap
 from vit_engine.errors import SpecError
 from vit_engine.spec import Query
 from vit_engine.trace import AttentionTrace
 from vit_engine.trace.attention_map import AttentionMap
+from vit_engine.trace.targets import Target
 from vit_engine.weights import LoadReport
 
 
@@ -31,6 +34,15 @@ class PaneResult:
     report: LoadReport  # where the model's weights are from
     heads: np.ndarray  # what the map is made of, as an Attribution has it
     pca: PcaMap | None = None  # its principal components and their colours, of a pane that shows these
+    target: Target | None = None  # what the map is evidence of, where its method depends on one
+    score: float | None = None  # the target's value, where the run knows it
+    note: str = ""  # why the map is zero everywhere, as a sentence
+
+    @property
+    def diverging(self) -> bool:
+        """Whether the map's values are for and against a target, so that colours are centred on zero."""
+        method = find_method(self.pane.method)
+        return method.signed and "target" in method.depends_on
 
     def __post_init__(self) -> None:
         grid = self.trace.grid
@@ -48,7 +60,7 @@ class Comparison:
     results: tuple[PaneResult, ...]  # one that could not be shown is left out, the others keep their names
     frame: tuple[int, int]  # the scaled picture (height, width) in pixels, before the crop to patches
     reference: str = "A"  # the pane that the others are compared with; the first that is shown, where it is not
-    point: Point | None = None  # the shared query; None for the CLS token
+    point: Place | None = None  # the shared query; None for the CLS token
     keep: float = 0.6  # the share of the mass in masks, 0..1
 
     def __post_init__(self) -> None:
@@ -79,16 +91,24 @@ def evaluate_pane(
     report: LoadReport,
     *,
     frame: tuple[int, int],
-    point: Point | None,
+    point: Place | None,
     fitted_to: Sequence[int] = (),
+    target: Target | None = None,
 ) -> PaneResult:
-    """The pane of this number with its map; SpecError for a layer or a head that the model does not have.
+    """The pane of this number with its map; SpecError for a layer, head, option or target that the model does not have.
 
-    fitted_to: pca_layers() of the panes of its model.
+    fitted_to: pca_layers() of the panes of its model. target: where the pane's own needs more than its name to be
+    known, as another picture or a text does.
     """
     run = Run.of(run)
+    method = find_method(pane.method)
     pane = replace(pane, layer=run.trace.spec.layer_number(pane.layer))
     query = query_patch(pane.query, point, run.trace.grid, frame)
     choices: dict[str, Any] = {"layer": pane.layer, "head": pane.head, "query": query, "fitted_to": fitted_to}
-    found = find_method(pane.method).attribute(run, **choices)
-    return PaneResult(letter(number), pane, run.trace, query, found.map, pixels, report, found.heads, found.pca)
+    asked = target or pane_target(pane, run.trace, frame)
+    found = method.attribute(run, target=asked, options=pane.chosen, **choices)
+    score = None
+    if found.target is not None and method.needs.target:
+        score = run.differentiated(found.target, backward=method.needs is Needs.GRADIENTS).score
+    more: dict[str, Any] = {"pca": found.pca, "target": found.target, "score": score, "note": found.note}
+    return PaneResult(letter(number), pane, run.trace, query, found.map, pixels, report, found.heads, **more)

@@ -50,13 +50,13 @@ def _shares(count: int, size: int, onto_count: int, onto_size: int) -> np.ndarra
 def centre_of_mass(shown: AttentionMap) -> tuple[float, float]:
     """The mean position (y, x) of a map's mass in pixels from the top left.
 
-    NaNs without mass or finite values, and of a map that is not extensive, which has no mass.
+    NaNs without mass or finite values, and of a map without a mass: not extensive, or below 0 anywhere.
     """
     if shown.quantity is not Quantity.EXTENSIVE:
         return math.nan, math.nan
     values, size = shown.values.astype(np.float64), shown.grid.patch_size
     total = values.sum()
-    if not 0 < total < math.inf:
+    if not 0 < total < math.inf or values.min() < 0:
         return math.nan, math.nan
     rows, cols = (np.arange(count) + 0.5 for count in shown.grid.shape)
     return float(values.sum(axis=1) @ rows / total * size), float(values.sum(axis=0) @ cols / total * size)

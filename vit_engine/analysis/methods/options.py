@@ -1,6 +1,7 @@
 """What can be chosen of a method beside layer, head, query and target: its options, checked in one place."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -30,12 +31,14 @@ class Option:
         """Whether it is a whole number."""
         return self.layer or (not self.choices and self.step == 1)
 
-    def bounds(self, spec: ModelSpec) -> tuple[float, float]:
-        """The least and the largest number, in this model."""
-        return (0, spec.depth - 1) if self.layer else (self.low, self.high)
+    def bounds(self, spec: ModelSpec | None) -> tuple[float, float]:
+        """The least and the largest number, in this model; None is a model of any depth."""
+        if self.layer:
+            return 0, math.inf if spec is None else spec.depth - 1
+        return self.low, self.high
 
-    def check(self, value: Any, spec: ModelSpec) -> Value:
-        """The value; SpecError where it cannot be."""
+    def check(self, value: Any, spec: ModelSpec | None) -> Value:
+        """The value; SpecError where it cannot be in this model, None in any."""
         if self.choices:
             if value not in self.choices:
                 raise SpecError(f"{self.name} must be one of {', '.join(map(repr, self.choices))}; got {value!r}.")
@@ -43,8 +46,12 @@ class Option:
         low, high = self.bounds(spec)
         number = isinstance(value, Real) and not isinstance(value, bool)
         if not number or not low <= value <= high or (self.whole and value != int(value)):
-            kind, of = ("a whole number" if self.whole else "a number"), f" for {spec.name!r}" if self.layer else ""
-            raise SpecError(f"{self.name} must be {kind} in {low:g}..{high:g}{of}; got {value!r}.")
+            kind, of = (
+                ("a whole number" if self.whole else "a number"),
+                f" for {spec.name!r}" if self.layer and spec else "",
+            )
+            within = f"in {low:g}..{high:g}" if high < math.inf else f"from {low:g}"
+            raise SpecError(f"{self.name} must be {kind} {within}{of}; got {value!r}.")
         return int(value) if self.whole else float(value)
 
     def parse(self, text: str) -> Value:
@@ -59,9 +66,14 @@ class Option:
 
 def read_options(options: Sequence[Option], asked: Mapping[str, Any], spec: ModelSpec, method: str) -> dict[str, Value]:
     """All options with their values: the defaults where nothing is asked. SpecError for what is none, or cannot be."""
-    known = {option.name: option for option in options}
-    for name in asked:
+    check_names(options, asked, method)
+    return {option.name: option.check(asked.get(option.name, option.default), spec) for option in options}
+
+
+def check_names(options: Sequence[Option], names: Iterable[str], method: str) -> None:
+    """SpecError for a name that no option of the method has."""
+    known = [option.name for option in options]
+    for name in names:
         if name not in known:
             there = f"it has {', '.join(known)}" if known else "it has none"
             raise SpecError(f"the method {method!r} has no option {name!r}; {there}.")
-    return {name: option.check(asked.get(name, option.default), spec) for name, option in known.items()}
