@@ -25,12 +25,6 @@ def check_fit(grid: TokenGrid, spec: ModelSpec) -> None:
         )
 
 
-def require_wide(loaded: LoadedModel) -> None:
-    """SpecError for a model in half precision, in which gradients vanish."""
-    if loaded.dtype.itemsize < 4:
-        raise SpecError(f"gradients need a model in float32 or wider: half precision loses them; got {loaded.dtype}.")
-
-
 @contextlib.contextmanager
 def graphs_possible() -> Iterator[None]:
     """Gradients off, but possible within: also for a caller in torch.inference_mode(), where they are not."""

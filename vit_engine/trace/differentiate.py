@@ -23,6 +23,8 @@ from vit_engine.model import Block, VisionTransformer
 from vit_engine.model.chunks import chunk_bytes
 from vit_engine.model.fused import fused_attention, fused_backward
 from vit_engine.model.positions import Rotation
+from vit_engine.planning.estimates import check_memory
+from vit_engine.planning.plan import RunPlan
 from vit_engine.progress import Progress
 from vit_engine.spec import TokenGrid
 from vit_engine.trace.checks import (
@@ -32,7 +34,6 @@ from vit_engine.trace.checks import (
     memory_errors,
     pixels_of,
     require_finite,
-    require_wide,
 )
 from vit_engine.trace.gradients import Gradients, LayerGradients
 from vit_engine.trace.record import AttentionTrace, LayerTrace
@@ -59,16 +60,25 @@ def differentiate(
     progress(fraction, message) is called after each layer, forward and backward.
 
     Raises SpecError for a target that does not exist, and for a model in half precision; NumericalError where the
-    gradient is not finite; and what attend() raises.
+    gradient is not finite; and what attend() raises, ResourceError before anything is run.
     """
     check_fit(prepared.grid, loaded.spec)
-    require_wide(loaded)
+    check_gradient_memory(loaded, prepared.grid, traced=trace is not None)
     with memory_errors(prepared.grid, loaded), graphs_possible():
         run = _Pass(loaded, prepared, trace, progress or (lambda fraction, message: None))
         run.forward()
         run.bind(target)
         run.backward(gradients=backward, readouts=readouts)
         return run.trace(), run.gradients()
+
+
+def check_gradient_memory(loaded: LoadedModel, grid: TokenGrid, *, traced: bool) -> None:
+    """SpecError in half precision; ResourceError, before anything is run, where there is too little memory.
+
+    traced: whether there is a trace; if not, one is made.
+    """
+    asked = partial(RunPlan.asked, loaded.spec, statistics="none", device=loaded.device, dtype=loaded.dtype)
+    check_memory(asked(gradients=True), grid, before=None if traced else asked())
 
 
 @dataclass
