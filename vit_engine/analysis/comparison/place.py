@@ -21,15 +21,12 @@ def written(query: str | Place) -> str:
     return query if isinstance(query, str) else ",".join(f"{part:.{DECIMALS}f}" for part in query)
 
 
-def parse(text: str) -> str | Place:
+def parse(text: str) -> str | tuple[float, ...]:
     """What written() writes, not yet checked: a text that is no place stays one."""
-    if not re.fullmatch(PLACE, text):
-        return text
-    parts = tuple(map(float, text.split(",")))
-    return (parts[0], parts[1]) if len(parts) == 2 else (parts[0], parts[1], parts[2], parts[3])
+    return tuple(map(float, text.split(","))) if re.fullmatch(PLACE, text) else text
 
 
-def checked(query: str | Place) -> str | Place:
+def checked(query: str | tuple[float, ...]) -> str | Place:
     """A pane's query, a place rounded as it is written; SpecError for what is none."""
     if isinstance(query, str):
         if query not in FIXED_QUERIES:
