@@ -28,6 +28,13 @@ WINDOW = "window_events"  # component, not seen: tells whether the window is so 
 # Explore
 LAYER = "layer"  # slider: 0..depth - 1
 METHOD = "method"  # select box, here and on Heads, where there are several: a name in vit_engine.METHODS
+METHOD_CARD = "method_card"  # popover beside it: what the method is, its formula, source, cost, when it misleads
+METHOD_OPTIONS = "method_options"  # popover, where the method has options
+# Widgets of its options, the option's name behind it: "option_fuse". Segmented control or select box where it is one of
+# several words, else a slider.
+OPTION = "option"
+TARGET_CHOICE = "target_choice"  # select box, where the method depends on a target: as TARGET
+TARGET_TEXT = "target_choice_text"  # text input, where the target is a text
 HEAD = "head"  # segmented control: "mean" | "max" | "min" | "0" | "1" | ...
 VIEW = "view"  # segmented control: "over" | "beside"
 RESET_QUERY = "reset_query"  # button: back to the CLS token
@@ -124,7 +131,13 @@ TOKEN_PAIR = "token_pair"
 DOWNLOAD_MATCHES = "download_matches"  # download button: CSV, one row a match
 
 # Session state without a widget
-QUERY = "query"  # None for CLS, or (y, x): the point, as fractions 0..1 of the scaled picture's height and width
+# None for CLS, or (y, x): the point, as fractions 0..1 of the scaled picture's height and width; or (top, left, bottom,
+# right) of a region, as fractions likewise
+QUERY = "query"
+OPTIONS = "options"  # of the method: (name, value) of those that are not at their default
+# "" (automatic: the likeliest class, or "norm" without a classifier), "281" (a class), "norm", "point:Y,X" (fractions
+# as of QUERY), "picture:NAME" or "text:…"
+TARGET = "target"
 SINKS = "sinks"  # "shown" | "aside": whether the colour scales of Explore leave attention sinks out
 UPLOADED = "uploaded"  # sha256 of the uploaded picture in use, or None
 SECOND_UPLOADED = "second_uploaded"  # of Tokens: the same of the second picture

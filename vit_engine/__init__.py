@@ -25,6 +25,9 @@ from vit_engine.analysis.tokens.cosine import similarity_map
 from vit_engine.analysis.tokens.matches import Correspondences, correspondences
 from vit_engine.analysis.tokens.norms import TokenNorms, token_norms
 from vit_engine.analysis.tokens.pca import PcaMap, pca_map
+from vit_engine.analysis.worth.faithfulness import Faithfulness, estimate_faithfulness, faithfulness
+from vit_engine.analysis.worth.masks import fit_mask, open_mask
+from vit_engine.analysis.worth.pointing import Pointing, pointing, rank_pointing
 from vit_engine.errors import (
     CheckpointError,
     DownloadError,
@@ -60,6 +63,7 @@ __all__ = [
     "Correspondences",
     "DownloadError",
     "Estimate",
+    "Faithfulness",
     "Features",
     "Gradients",
     "HeadSimilarity",
@@ -72,6 +76,7 @@ __all__ = [
     "ModelSpec",
     "NumericalError",
     "PcaMap",
+    "Pointing",
     "PreparedImage",
     "Preprocessing",
     "RankedHead",
@@ -90,10 +95,13 @@ __all__ = [
     "correspondences",
     "difference",
     "estimate",
+    "estimate_faithfulness",
     "explain",
+    "faithfulness",
     "features",
     "find_method",
     "find_target",
+    "fit_mask",
     "head_similarity",
     "inspect_checkpoint",
     "list_models",
@@ -101,10 +109,13 @@ __all__ = [
     "mass_mask",
     "memory_budget",
     "open_image",
+    "open_mask",
     "pca_map",
     "picture_target",
+    "pointing",
     "prepare_image",
     "rank_heads",
+    "rank_pointing",
     "similarity_map",
     "sinks",
     "token_norms",

@@ -8,7 +8,7 @@ import hashlib
 import io
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import product
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # no others: Pillow rea
 EXPECTED = "PNG, JPEG, WebP, GIF, BMP or TIFF"
 _STRIP = 256  # rows
 _TILE = 512  # pixels a side
+_Convert = Callable[[Image.Image], Image.Image]
 _EXIF_ORIENTATION = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -45,8 +46,16 @@ class TooManyPixelsError(ImageError):
     """A picture of more pixels than are allowed."""
 
 
-def decode(data: bytes, name: str = "the picture file", *, most_pixels: int = MAX_PIXELS) -> Image.Image:
-    """An upright RGB picture; its info holds the sha256 of the bytes and nothing else.
+def decode(
+    data: bytes,
+    name: str = "the picture file",
+    *,
+    most_pixels: int = MAX_PIXELS,
+    convert: _Convert | None = None,
+) -> Image.Image:
+    """An upright picture; its info holds the sha256 of the bytes and nothing else.
+
+    convert: from the upright picture, of any mode, to what is wanted of it; None is to_rgb().
 
     Made and refused as in open_image(); name: of the file, in errors. Raises ImageError also for what needs more memory
     than there is; TooManyPixelsError for more than `most_pixels`. All but damage is seen before anything is decoded.
@@ -55,33 +64,33 @@ def decode(data: bytes, name: str = "the picture file", *, most_pixels: int = MA
         raise ImageError(f"{name} is empty (0 bytes); expected a {EXPECTED} picture.")
     check_parts(data, name)
     try:
-        result = _decode_whole(data, name, most_pixels)
+        result = _decode_whole(data, name, most_pixels, convert or to_rgb)
     except TooManyPixelsError:
         raise
     except MemoryError as error:
         raise ImageError(f"{name} needs more memory to decode than there is; scale it down first.") from error
     except ImageError:
-        if (plain := _decode_plain(data, most_pixels)) is None:
+        if (plain := _decode_plain(data, most_pixels, convert or to_rgb)) is None:
             raise
         result = plain
     result.info = {"sha256": hashlib.sha256(data).hexdigest()}
     return result
 
 
-def _decode_plain(data: bytes, most_pixels: int) -> Image.Image | None:
+def _decode_plain(data: bytes, most_pixels: int, convert: _Convert) -> Image.Image | None:
     """A picture without the metadata that may be what is malformed; None where it cannot be decoded either."""
     for plainer in without_metadata(data):
         if len(plainer) < len(data):
             with suppress(ImageError):
-                return _decode_whole(plainer, "", most_pixels)
+                return _decode_whole(plainer, "", most_pixels, convert)
     return None
 
 
-def _decode_whole(data: bytes, name: str, most_pixels: int) -> Image.Image:
+def _decode_whole(data: bytes, name: str, most_pixels: int, convert: _Convert) -> Image.Image:
     picture = _open(data, name, most_pixels)
     try:
         picture.load()
-        return _to_upright(picture)
+        return _to_upright(picture, convert)
     except MemoryError:
         raise
     except Exception as error:  # decoders of damaged bytes raise whatever they stumble over
@@ -124,12 +133,12 @@ def reduced(picture: Image.Image, most_pixels: int) -> Image.Image:
     return picture.resize((min(width, most_pixels // height), height), Image.Resampling.LANCZOS)
 
 
-def _to_upright(picture: Image.Image) -> Image.Image:
+def _to_upright(picture: Image.Image, convert: _Convert) -> Image.Image:
     """As EXIF says. ImageOps.exif_transpose writes all of EXIF anew, and fails where a tag is malformed."""
     turn = None
     with suppress(*_MALFORMED, struct.error):
         turn = _UPRIGHT.get(picture.getexif().get(_EXIF_ORIENTATION, 1))
-    result = to_rgb(picture if turn is None else picture.transpose(turn))
+    result = convert(picture if turn is None else picture.transpose(turn))
     return result.copy() if result is picture else result  # a plain picture, without what its decoder holds
 
 

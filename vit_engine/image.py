@@ -55,10 +55,11 @@ def open_image(source: str | Path | bytes) -> Image.Image:
     is malformed. Raises ImageError for what is no picture, is damaged, has more than MAX_PIXELS pixels, or is a
     JPEG of so many scans that it would take minutes (both are refused before anything is decoded).
     """
-    return decode(*_read(source))
+    return decode(*read_file(source))
 
 
-def _read(source: str | Path | bytes) -> tuple[bytes, str]:
+def read_file(source: str | Path | bytes) -> tuple[bytes, str]:
+    """The bytes of a file, or bytes as they are, and what to call them in errors; ImageError for an unreadable path."""
     if isinstance(source, bytes | bytearray | memoryview):
         return bytes(source), "the picture file"
     try:

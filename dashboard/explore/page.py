@@ -14,7 +14,8 @@ from dashboard.explore.figures import entropy_figure, overlay_figure
 from dashboard.explore.mosaics import Mosaic
 from dashboard.links import widgets
 from dashboard.links.selection import Selection
-from dashboard.services.analyses import Analysis, attributions
+from dashboard.services.analyses import Analysis, Request
+from dashboard.services.maps import MapRequest
 from dashboard.services.pictures import Picture
 from dashboard.shell import analysis_panel, method_control, opening, page_state, sidebar
 from dashboard.shell.controls import reset_button, segments
@@ -42,7 +43,7 @@ def page() -> None:
     analysis = analysis_panel.analyse(request, title=title, stage=below)
     if analysis is not None:
         with below:
-            _maps(analysis, request.picture, selection)
+            _maps(request, analysis, request.picture, selection)
             head_table.show(analysis, layer=_layer(analysis, selection))
     page_state.share(selection)
 
@@ -61,8 +62,8 @@ class _Maps:
     aside: np.ndarray  # bool (rows, cols): its patches that the colour scale leaves out
 
 
-def _maps(analysis: Analysis, picture: Picture, selection: Selection) -> None:
-    maps = _attributed(analysis, selection)
+def _maps(request: Request, analysis: Analysis, picture: Picture, selection: Selection) -> None:
+    maps = _attributed(request, analysis, selection)
     over = selection.view == "over"
     whole = st.container()  # a picture and its map side by side need the whole width
     left, right = st.columns([3, 2], gap="medium")
@@ -81,10 +82,13 @@ def _maps(analysis: Analysis, picture: Picture, selection: Selection) -> None:
         _entropy_by_depth(analysis, selection)
 
 
-def _attributed(analysis: Analysis, selection: Selection) -> _Maps:
+def _attributed(request: Request, analysis: Analysis, selection: Selection) -> _Maps:
     method, layer, one = find_method(selection.method), _layer(analysis, selection), selection.one_head
     head = selection.head if one is None else one
-    patch, found = attributions(analysis, method, head=head, point=selection.query)
+    patch = analysis.patch(selection.query)
+    query = "cls" if patch is None else patch
+    asked = MapRequest(request, analysis, method, layer=layer, head=head, query=query)
+    found = asked.analyse(lambda fraction, message: None)
     row, maps = list(found).index(layer) if layer in found else 0, list(found.values())
     every, large = np.stack([each.heads for each in maps]), maps[row].map
     aside = sinks.set_aside(analysis, selection, method, every.shape)

@@ -3,16 +3,18 @@
 Points are kept as fractions of the picture, so that they mean the same in every patch size.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from dashboard import keys
 from dashboard.links.codec import Instead, Reading, between, finite, fractions, layer_number, nearest, option, parameter
-from dashboard.samples import SAMPLES, find_sample
+from dashboard.links.options import read_options, write_options
+from dashboard.links.pictures import picture_or
+from dashboard.links.targets import AUTOMATIC, read_target
+from dashboard.samples import SAMPLES
 from vit_engine.analysis import methods
 from vit_engine.analysis.comparison import FILE_PREFIX
-from vit_engine.analysis.methods import RAW
+from vit_engine.analysis.methods import RAW, Value
 from vit_engine.report.colours import COLOUR_SCALES
 from vit_engine.trace import REDUCTIONS
 from vit_engine.weights.fetching.hub import HUB_PREFIX
@@ -23,29 +25,8 @@ VIEWS = ("over", "beside")
 SCALES = ("shared", "own")
 SINKS = ("shown", "aside")
 COLOURS = ("auto", *COLOUR_SCALES)
-UPLOAD_PREFIX = "sha256:"
 UPLOADED_PREFIX = "upload:"
 OWN_PREFIXES = (FILE_PREFIX, UPLOADED_PREFIX, HUB_PREFIX)  # of models from files, and from the Hugging Face hub
-
-
-def picture_or(otherwise: str, *, used: str | None = None) -> Callable[[str, Reading], Any]:
-    """A picture by name: a sample's, or "sha256:…" of an upload that is held.
-
-    otherwise: what is done where it is an upload that is not, as a sentence. used: what notices call the default.
-    """
-
-    def read(text: str, link: Reading) -> Any:
-        if not text.startswith(UPLOAD_PREFIX):
-            return text if find_sample(text) else Instead(link.default, used)
-        if link.available.find_upload(text.removeprefix(UPLOAD_PREFIX)):
-            return text
-        link.notices.append(
-            f"The uploaded picture of this link ({text[: len(UPLOAD_PREFIX) + 12]}…) is no longer held here: "
-            f"upload it again. {otherwise}"
-        )
-        return link.default
-
-    return read
 
 
 def _model(text: str, link: Reading) -> Any:
@@ -91,6 +72,9 @@ class Selection:
     layer: int | None = parameter(None, key=keys.LAYER, read=layer_number(last=True))  # None: the last one
     head: str = parameter("mean", key=keys.HEAD, read=_head)  # "mean", "max", "min" or a number as text
     method: str = parameter(RAW, key=keys.METHOD, read=_method)  # a name in METHODS
+    # What the method is asked with beside layer, head and query: (name, value) of options that are not at their default
+    options: tuple[tuple[str, Value], ...] = parameter((), key=keys.OPTIONS, read=read_options, write=write_options)
+    target: str = parameter(AUTOMATIC, key=keys.TARGET, read=read_target)  # as dashboard.links.targets has it
     # None for CLS, or the point (y, x) as fractions
     query: tuple[float, float] | None = parameter(None, key=keys.QUERY, read=point, write=fractions)
     view: str = parameter("over", key=keys.VIEW, read=option(VIEWS))

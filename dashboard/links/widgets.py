@@ -33,6 +33,8 @@ _AGAIN = "_again"  # session state: set where a run asks for the next one
 
 _NO_WIDGETS = {
     keys.QUERY,
+    keys.OPTIONS,
+    keys.TARGET,
     keys.SINKS,
     keys.UPLOADED,
     keys.SHOWN_MODEL,

@@ -16,7 +16,7 @@ from dashboard.services.pictures import sample_picture, thumbnail
 from dashboard.services.process import once_per_process
 from dashboard.services.requests import PictureRequest
 from vit_engine.analysis.comparison import Pane, PaneResult, Point, evaluate_pane, pca_layers, query_patch
-from vit_engine.analysis.methods import Attribution, Needs, find_method
+from vit_engine.analysis.methods import Needs, find_method
 from vit_engine.image import normalise, with_short_side
 from vit_engine.progress import Progress
 
@@ -40,11 +40,13 @@ class Analysis:
         query = query_patch("shared", point, self.trace.grid, self.frame)
         return None if isinstance(query, str) else query
 
-    def run(self, method: ve.Method, features: ve.Features | None = None) -> ve.Run:
+    def run(
+        self, method: ve.Method, features: ve.Features | None = None, gradients: ve.Gradients | None = None
+    ) -> ve.Run:
         """What a method is asked with; model and picture, which no store counts, only where it needs them."""
         trace = self.trace
-        if method.needs in (Needs.TRACE, Needs.TOKENS):
-            return ve.Run(trace, features=features)
+        if method.needs in (Needs.TRACE, Needs.TOKENS) or gradients is not None:
+            return ve.Run(trace, features=features, gradients=gradients)
         loaded = memory.load_model(trace.spec.name, lambda fraction, message: None)
         tensor = normalise(self.pixels, trace.spec.preprocessing)
         return ve.Run(trace, loaded, ve.PreparedImage(self.pixels, tensor, trace.grid, trace.image_sha256))
@@ -74,14 +76,6 @@ def _opening() -> Request:
     """What a new session opens with."""
     chosen = opening.selection()
     return Request(sample_picture(chosen.picture), models()[chosen.model], chosen.size)
-
-
-def attributions(
-    analysis: Analysis, method: ve.Method, *, head: int | str, point: Point | None
-) -> tuple[tuple[int, int] | None, dict[int, Attribution]]:
-    """The patch of a point, as in Analysis.patch(), and what a method says of it, by layer."""
-    patch = analysis.patch(point)
-    return patch, method.by_layer(analysis.run(method), head=head, query="cls" if patch is None else patch)
 
 
 def evaluate(

@@ -20,30 +20,44 @@ _similarities = once_per_process(lambda: Store[HeadSimilarity](SIMILARITY_BYTES,
 _rankings = once_per_process(lambda: Store[tuple[Ranking, ...]](RANKINGS, size=lambda _: 1))
 
 
-def _key(analysis: Analysis, query: Query, method: str) -> Hashable:
-    trace = analysis.trace
-    return memory.version(trace.spec.name), trace.image_sha256, trace.grid, analysis.frame, query, method
+def _key(analysis: Analysis, query: Query, method: str, gradients: ve.Gradients | None) -> Hashable:
+    trace, target = analysis.trace, gradients and gradients.target
+    return memory.version(trace.spec.name), trace.image_sha256, trace.grid, analysis.frame, query, method, target
 
 
-def similarity(analysis: Analysis, query: Query, *, method: str = RAW) -> HeadSimilarity:
-    """How far apart the maps of all heads are for one query, kept for all sessions. method: a name in METHODS."""
+def similarity(
+    analysis: Analysis, query: Query, *, method: str = RAW, gradients: ve.Gradients | None = None
+) -> HeadSimilarity:
+    """How far apart the maps of all heads are for one query, kept for all sessions.
+
+    method: a name in METHODS. gradients: of a target, where the method needs them.
+    """
 
     def make() -> HeadSimilarity:
-        return head_similarity(analysis.run(find_method(method)), query=query, method=method)
+        run = analysis.run(find_method(method), gradients=gradients)
+        return head_similarity(run, query=query, method=method)
 
-    return _similarities().get_or_make(_key(analysis, query, method), make)
+    return _similarities().get_or_make(_key(analysis, query, method, gradients), make)
 
 
 def rankings(
-    analysis: Analysis, query: Query, *, method: str = RAW, count: int, redundant_bits: float
+    analysis: Analysis,
+    query: Query,
+    *,
+    method: str = RAW,
+    gradients: ve.Gradients | None = None,
+    count: int,
+    redundant_bits: float,
 ) -> tuple[Ranking, ...]:
-    """Which heads to look at, and why, kept for all sessions."""
+    """Which heads to look at, and why, kept for all sessions. method, gradients: as of similarity()."""
 
     def make() -> tuple[Ranking, ...]:
-        run, alike = analysis.run(find_method(method)), similarity(analysis, query, method=method)
+        run = analysis.run(find_method(method), gradients=gradients)
+        alike = similarity(analysis, query, method=method, gradients=gradients)
         return rank_heads(run, query=query, method=method, count=count, redundant_bits=redundant_bits, similarity=alike)
 
-    return _rankings().get_or_make((_key(analysis, query, method), count, redundant_bits), make)
+    key = _key(analysis, query, method, gradients)
+    return _rankings().get_or_make((key, count, redundant_bits), make)
 
 
 def analyse_too(request: Request, progress: Progress) -> Analysis:

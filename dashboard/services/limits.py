@@ -9,6 +9,8 @@ def _setting(variable: str, default: int) -> int:
 
 TRACE_BYTES = _setting("VIT_DASHBOARD_TRACE_BYTES", 1 << 30)  # analyses in memory
 FEATURE_BYTES = _setting("VIT_DASHBOARD_FEATURE_BYTES", 1 << 29)  # tokens in memory
+GRADIENT_BYTES = _setting("VIT_DASHBOARD_GRADIENT_BYTES", 1 << 30)  # gradients of targets in memory
+MAP_BYTES = 1 << 26  # maps that are made of what is in memory
 MODEL_BYTES = _setting("VIT_DASHBOARD_MODEL_BYTES", 4 << 30)  # models in memory
 CHECKPOINT_BYTES = _setting("VIT_DASHBOARD_CHECKPOINT_BYTES", 4 << 30)  # uploaded checkpoints, on disk
 PICTURE_MEGABYTES = 64  # one picture's file; a checkpoint's is Streamlit's server.maxUploadSize

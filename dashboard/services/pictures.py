@@ -8,7 +8,7 @@ from functools import lru_cache, partial
 import numpy as np
 from PIL import Image, ImageOps
 
-from dashboard.links.selection import UPLOAD_PREFIX
+from dashboard.links.pictures import UPLOAD_PREFIX
 from dashboard.samples import SAMPLES, Sample, find_sample
 from dashboard.services import limits
 from dashboard.services.decoder import LargerPictureError, decode, memory_limit
@@ -128,3 +128,10 @@ def _expected(data: bytes) -> Size:
 def find_upload(sha256: str) -> Picture | None:
     """An uploaded picture that is still held, or None."""
     return _uploads().get(sha256)
+
+
+def find_picture(name: str) -> Picture | None:
+    """A picture by what links call it: a sample, or an upload that is still held; None where there is none."""
+    if name.startswith(UPLOAD_PREFIX):
+        return find_upload(name.removeprefix(UPLOAD_PREFIX))
+    return sample_picture(name) if find_sample(name) else None

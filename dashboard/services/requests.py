@@ -91,7 +91,7 @@ class PictureRequest(ABC, Generic[Result]):
     def cost(self) -> Cost:
         """What analyse() will take; errors of estimate. The first of all measures the machine's speed."""
         estimate = self.estimate
-        known = self.kept is not None or _runs().find(self.key)  # what runs already has its memory
+        known = self.kept is not None or runs().find(self.key)  # what runs already has its memory
         refusal = "" if known else memory.too_large(self.spec) or self._refusal()
         return Cost(estimate.grid, estimate.peak_bytes, estimate.seconds, refusal, estimate.kept_bytes)
 
@@ -103,7 +103,7 @@ class PictureRequest(ABC, Generic[Result]):
         loaded = memory.load_model(self.spec.name, progress)
         expected = Size(self.estimate.seconds, self.estimate.peak_bytes)
         run = partial(self._prepare_and_run, loaded)
-        return _runs().run(self.key, run, progress, store=self.store(), session=process.session(), size=expected)
+        return runs().run(self.key, run, progress, store=self.store(), session=process.session(), size=expected)
 
     @abstractmethod
     def store(self) -> Store[Result]:
@@ -136,7 +136,8 @@ class PictureRequest(ABC, Generic[Result]):
         """Why a result would not fit the store, or would keep the server and the browser busy for minutes; or empty."""
         kept, most = self.estimate.kept_bytes, getattr(limits, self.LIMIT)
         if kept > most:
-            return f"its {self.KEPT} of {format_bytes(kept)} is over the {format_bytes(most)} kept here"
+            verb = "are" if self.KEPT.endswith("s") else "is"
+            return f"its {self.KEPT} of {format_bytes(kept)} {verb} over the {format_bytes(most)} kept here"
         if self.estimate.grid.patches > limits.MAX_PATCHES:
             return f"at most {limits.MAX_PATCHES:,} patches are allowed here"
         return ""
@@ -147,7 +148,7 @@ def _estimate(spec: ve.ModelSpec, picture: Picture, size: int, **options: Any) -
 
 
 @once_per_process
-def _runs() -> Jobs:
+def runs() -> Jobs:
     """One at a time, for a run already uses all cores, and beside it a small one: nobody waits long for little."""
     chosen = opening.selection()
     first = _estimate(models()[chosen.model], sample_picture(chosen.picture), chosen.size)

@@ -13,6 +13,7 @@ from dashboard.shell.formatting import file_name
 # Streamlit's own, but kept.
 selectbox: Callable[..., Any] = partial(st.selectbox, persist_state="session")
 select_slider: Callable[..., Any] = partial(st.select_slider, persist_state="session")
+slider: Callable[..., Any] = partial(st.slider, persist_state="session")
 
 
 def segments(
@@ -25,8 +26,13 @@ def segments(
     collapsed: bool = False,
     width: Literal["content", "stretch"] = "content",
     wrap: bool | None = None,
+    on_change: Callable[..., None] | None = None,
+    args: tuple[Any, ...] = (),
 ) -> str:
-    """One of a few options, side by side. titles: options, and what each is called. collapsed: without the label."""
+    """One of a few options, side by side. titles: options, and what each is called. collapsed: without the label.
+
+    on_change, args: called with these when a person has chosen.
+    """
     chosen = st.segmented_control(
         label,
         tuple(titles),
@@ -38,6 +44,8 @@ def segments(
         label_visibility="collapsed" if collapsed else "visible",
         width=width,
         wrap=wrap,
+        on_change=on_change,
+        args=args,
         persist_state="session",
     )
     return cast(str, chosen)  # never None, because a choice is required

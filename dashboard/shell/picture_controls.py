@@ -9,7 +9,8 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from dashboard import keys
 from dashboard.links import widgets
-from dashboard.links.selection import DEFAULT, UPLOAD_PREFIX
+from dashboard.links.pictures import UPLOAD_PREFIX
+from dashboard.links.selection import DEFAULT
 from dashboard.samples import SAMPLES
 from dashboard.services import limits, pictures
 from dashboard.services.pictures import Picture

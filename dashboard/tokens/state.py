@@ -8,7 +8,8 @@ from typing import Any
 
 from dashboard import keys
 from dashboard.links.codec import Instead, Reading, finite, fractions, layer_number, nearest, option, parameter
-from dashboard.links.selection import SIZES, picture_or, point
+from dashboard.links.pictures import picture_or
+from dashboard.links.selection import SIZES, point
 from dashboard.links.zoom import Zoom, read_zoom
 from vit_engine.analysis.tokens.pca import FOREGROUNDS
 from vit_engine.planning.plan import FACETS, TOKEN

@@ -30,6 +30,11 @@ class Scene:
     def names(self) -> tuple[str, ...]:
         return tuple(CLASSES[label] for label in self.labels)
 
+    @property
+    def objects(self) -> np.ndarray:
+        """Where there is an object: bool (height, width), for pointing() once fit_mask() has scaled it."""
+        return self.mask > 0
+
 
 def draw_scene(seed: int, size: Size = (128, 128)) -> Scene:
     """The scene of this seed: always the same for the same seed and size (height, width) in pixels."""

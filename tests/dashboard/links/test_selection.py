@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboard.links.codec import Available, Notices, from_link, names, to_link
+from dashboard.links.pictures import UPLOAD_PREFIX
 from dashboard.links.selection import (
     CLIPS,
     COLOURS,
@@ -14,7 +15,6 @@ from dashboard.links.selection import (
     SCALES,
     SINKS,
     SIZES,
-    UPLOAD_PREFIX,
     VIEWS,
     Selection,
     clamp_to_model,

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import vit_engine as ve
-from dashboard.links.selection import DEFAULT, UPLOAD_PREFIX
+from dashboard.links.pictures import UPLOAD_PREFIX
+from dashboard.links.selection import DEFAULT
 from dashboard.samples import SAMPLES, Sample
 from dashboard.services import limits, pictures
 from dashboard.services.analyses import warm_up

@@ -1,0 +1,108 @@
+"""What methods make of an analysis, kept for all sessions; what takes long is made in the background, once for all."""
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+import vit_engine as ve
+from dashboard.links.options import Options
+from dashboard.services import limits, memory, process, targets
+from dashboard.services.analyses import Analysis, Request
+from dashboard.services.jobs import Store
+from dashboard.services.lanes import Size
+from dashboard.services.process import once_per_process
+from dashboard.services.requests import runs
+from vit_engine.analysis.methods import Attribution, Needs
+from vit_engine.progress import Progress
+from vit_engine.spec import Query
+
+Maps = Mapping[int, Attribution]  # by layer
+PASSES = 4.0  # times a plain run that a gradient takes, about
+
+
+@dataclass(frozen=True, eq=False)
+class MapRequest:
+    """The maps of one method: of every layer where it has a map of each head, else of the layer alone.
+
+    target: its name, where the method depends on one. gradients: of this target, where the method needs them.
+    """
+
+    request: Request
+    analysis: Analysis
+    method: ve.Method
+    layer: int
+    head: int | str = "mean"
+    query: Query = "cls"
+    target: str = ""
+    options: Options = ()
+    gradients: ve.Gradients | None = None
+
+    @property
+    def spec(self) -> ve.ModelSpec:
+        return self.request.spec
+
+    @cached_property
+    def key(self) -> Hashable:
+        """What tells these maps from all others: nothing that the method does not depend on."""
+        method, trace = self.method, self.analysis.trace
+        places = {"layer": self.layer, "head": self.head, "query": self.query, "target": self.target}
+        known = {name: place for name, place in places.items() if name in method.depends_on}
+        if method.per_head:
+            del known["layer"]
+        picture = memory.version(trace.spec.name), trace.image_sha256, trace.grid, self.analysis.frame
+        return "maps", picture, method, tuple(known.items()), self.options
+
+    @property
+    def kept(self) -> Maps | None:
+        """What analyse() would give, where it is in memory; None where it is not, and nothing is made."""
+        return _maps().get(self.key)
+
+    def analyse(self, progress: Progress) -> Maps:
+        """The maps by layer, made or from the store; SpecError for what the method cannot show."""
+        if (kept := self.kept) is not None:
+            return kept
+        if self.method.per_head and self.method.needs is not Needs.MODEL:  # a row or a column of each head
+            return _maps().get_or_make(self.key, self._make)
+        return runs().run(
+            self.key, self._in_a_job, progress, store=_maps(), session=process.session(), size=self._expected
+        )
+
+    @property
+    def _expected(self) -> Size:
+        """Of reading all weights once; or of so many gradients as the method takes steps."""
+        estimate, passes = self.request.estimate, 1.0
+        if self.method.needs is Needs.MODEL:
+            steps = {option.name: option.default for option in self.method.options} | dict(self.options)
+            passes = PASSES * float(steps.get("steps", 1))
+        return Size(passes * estimate.seconds, estimate.peak_bytes)
+
+    def _in_a_job(self, report: Progress) -> Maps:
+        report(0.0, f"{self.method.phrase}: reading the attention of all layers")
+        return self._make(report)
+
+    def _make(self, report: Progress | None = None) -> Maps:
+        run = replace(self.analysis.run(self.method, gradients=self.gradients), progress=report)
+        chosen: dict[str, Any] = {"head": self.head, "query": self.query, "options": dict(self.options)}
+        if "target" in self.method.depends_on and self.gradients is None:
+            assert run.loaded is not None, self.method
+            chosen["target"] = targets.find(self.target, run.loaded, self.request.size)
+        if self.method.per_head:
+            return _frozen(self.method.by_layer(run, **chosen))
+        return _frozen({self.layer: self.method.attribute(run, layer=self.layer, **chosen)})
+
+
+def _frozen(maps: dict[int, Attribution]) -> Maps:
+    """For all sessions: nobody changes them."""
+    for each in maps.values():
+        each.heads.setflags(write=False)
+        each.map.values.setflags(write=False)
+    return MappingProxyType(maps)
+
+
+def _nbytes(maps: Maps) -> int:
+    return sum(each.heads.nbytes + each.map.values.nbytes for each in maps.values())
+
+
+_maps = once_per_process(lambda: Store[Maps](limits.MAP_BYTES, size=_nbytes))
