@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,8 @@ from dashboard.services.jobs import Store
 from dashboard.services.pictures import sample_picture, thumbnail
 from dashboard.services.process import once_per_process
 from dashboard.services.requests import PictureRequest
-from vit_engine.analysis.comparison import Pane, PaneResult, Point, evaluate_pane, pca_layers, query_patch
-from vit_engine.analysis.methods import Needs, find_method
+from vit_engine.analysis.comparison import Pane, PaneResult, Place, Point, evaluate_pane, pca_layers, query_patch
+from vit_engine.analysis.methods import Attribution, Needs
 from vit_engine.image import normalise, with_short_side
 from vit_engine.progress import Progress
 
@@ -83,22 +84,25 @@ def evaluate(
     analyses: Mapping[int, Analysis],
     features: Mapping[int, ve.Features],
     *,
-    point: Point | None,
-) -> dict[int, PaneResult | ve.SpecError]:
+    point: Place | None,
+    gradients: Mapping[int, ve.Gradients] = MappingProxyType({}),
+    attributions: Mapping[int, Attribution] = MappingProxyType({}),
+) -> dict[int, PaneResult | ve.VitEngineError]:
     """What the panes of these numbers show, or why one cannot: its tokens may be all the same.
 
-    Each from its analysis and, where its method needs them, its features. point: the shared query, None for the CLS
-    token.
+    Each from its analysis and, where its method needs them, its features or the gradients of its target; or from what
+    its method has said already. point: the shared query, None for the CLS token.
     """
-    shown: dict[int, PaneResult | ve.SpecError] = {}
+    shown: dict[int, PaneResult | ve.VitEngineError] = {}
     for number, each in analyses.items():
-        pane, spec = panes[number], each.trace.spec
+        pane, spec, own = panes[number], each.trace.spec, gradients.get(number)
         layers = pca_layers([panes[other] for other in analyses if panes[other].model == pane.model], spec)
-        run = each.run(find_method(pane.method), features.get(number))
         place: dict[str, Any] = {"frame": each.frame, "point": point, "fitted_to": layers}
+        known: dict[str, Any] = {"target": None if own is None else own.target, "attribution": attributions.get(number)}
+        run = ve.Run(each.trace, features=features.get(number), gradients=own)
         try:
-            shown[number] = evaluate_pane(number, pane, run, each.pixels, each.report, **place)
-        except ve.SpecError as error:
+            shown[number] = evaluate_pane(number, pane, run, each.pixels, each.report, **place, **known)
+        except (ve.SpecError, ve.NumericalError) as error:
             shown[number] = error
     return shown
 

@@ -34,6 +34,14 @@ def select(key: str, *, per_head: bool = False, tokens: bool = False) -> None:
     selectbox("Method", list(titles), key=key, format_func=titles.__getitem__, help=described)
 
 
+def scope(method: Method) -> str:
+    """What a method does not depend on, as a sentence: "Relevance is of all layers and heads."; or empty."""
+    everything = {"layer": "layers", "head": "heads", "query": "queries"}
+    *first, last = [""] + [plural for name, plural in everything.items() if name not in method.depends_on]
+    all_of = f"{', '.join(first[1:])} and {last}" if first[1:] else last
+    return f"{method.title} is of all {all_of}." if all_of else ""
+
+
 def meaning(method: Method) -> str:
     """What a value of a map is."""
     return f"{method.unit[0].upper()}{method.unit[1:]}: {method.value}"
