@@ -167,7 +167,8 @@ def _under(panes: Panes, comparison: Comparison | None, drawn: tuple[Panel, ...]
             if number in panes.problems:
                 compare_panes.tell(number, panes)
             elif number in panes.analyses and comparison is not None:
-                st.caption(legend.numbers(comparison, drawn[number], style))
+                own_end = legend.has_own_end(drawn[number], drawn, style)
+                st.caption(legend.numbers(comparison, drawn[number], style, own_end=own_end))
             places.append(st.empty())
     return places
 
