@@ -42,8 +42,8 @@ def _beginning() -> tuple[Pane, ...]:
     method = st.session_state.get(keys.METHOD, RAW)
     target = st.session_state.get(keys.TARGET, "") if "target" in find_method(method).depends_on else ""
     options = fitting(dict(st.session_state.get(keys.OPTIONS, ())), find_method(method), specs[name])
-    chosen = {"options": options, "target": target}
-    pane = Pane(name, -1 if layer is None else layer, int(head) if head.isdecimal() else head, method, **chosen)
+    number = int(head) if head.isdecimal() else head
+    pane = Pane(name, -1 if layer is None else layer, number, method, options=options, target=target)
     offered = presets(fitted(pane, specs[name]), specs, catalogue.ready_models())
     found = {preset.name: preset.panes for preset in offered if preset.panes}
     if name == REAL and "training" in found:
