@@ -11,6 +11,7 @@ import streamlit as st
 from dashboard import keys
 from dashboard.compare.state import LEAST_PANES, fitted, with_method
 from dashboard.links import widgets
+from dashboard.links.selection import middle
 from dashboard.services import catalogue
 from dashboard.services.analyses import Analysis
 from dashboard.services.pictures import Picture
@@ -185,14 +186,13 @@ def _method_controls(number: int, pane: Pane, spec: ModelSpec, analysis: Analysi
         method_control.select(key, tokens=True)
     method_options.options(method, spec, pane.chosen, key=partial(option_key, number))
     if "target" in method.depends_on:
-        shared = st.session_state.get(keys.QUERY)
         method_options.target(
             spec,
             pane.target,
             key=keys.of_pane(keys.PANE_TARGET, number),
             predictions=() if analysis is None else analysis.trace.predictions,
             pictures=picture_controls.others(picture),
-            point=shared if shared is not None and len(shared) == 2 else None,
+            point=middle(st.session_state.get(keys.QUERY)),
         )
 
 

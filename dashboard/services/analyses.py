@@ -16,8 +16,9 @@ from dashboard.services.jobs import Store
 from dashboard.services.pictures import sample_picture, thumbnail
 from dashboard.services.process import once_per_process
 from dashboard.services.requests import PictureRequest
-from vit_engine.analysis.comparison import Pane, PaneResult, Place, Point, evaluate_pane, pca_layers, query_patch
+from vit_engine.analysis.comparison import Pane, PaneResult, Place, evaluate_pane, pca_layers, query_patch
 from vit_engine.analysis.methods import Attribution, Needs
+from vit_engine.grid import Patches
 from vit_engine.image import normalise, with_short_side
 from vit_engine.progress import Progress
 
@@ -36,9 +37,12 @@ class Analysis:
         """What the run left."""
         return self.trace
 
-    def patch(self, point: Point | None) -> tuple[int, int] | None:
-        """The patch (row, col) of a point, in fractions of the frame's height and width; None for the CLS token."""
-        query = query_patch("shared", point, self.trace.grid, self.frame)
+    def patch(self, place: Place | None) -> Patches | None:
+        """The patch of a point, or the region of patches whose middles are in a box; None for the CLS token.
+
+        place: in fractions of the frame's height and width.
+        """
+        query = query_patch("shared", place, self.trace.grid, self.frame)
         return None if isinstance(query, str) else query
 
     def run(

@@ -159,8 +159,9 @@ class Method:
 
     @property
     def phrase(self) -> str:
-        """The title within a sentence: "column attention", "PCA of tokens"."""
-        return self.title.lower() if self.title[1:2].islower() else self.title
+        """The title within a sentence: "column attention"; "PCA of tokens" and "LeGrad" as they are."""
+        first = self.title.partition(" ")[0]
+        return self.title[:1].lower() + self.title[1:] if first[1:].islower() else self.title
 
     def _able(self, run: Run) -> Run:
         """The run, if it has what the method needs: the one place where that is refused."""

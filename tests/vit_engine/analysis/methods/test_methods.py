@@ -300,3 +300,17 @@ def test_shares_of_a_signed_map_are_of_its_positive_part_and_of_nothing_even(run
     shares = method.distributions(run, layer=0)
     assert shares[0, :3].tolist() == [0.75, 0.25, 0]
     assert shares[1].tolist() == [1 / 35] * 35
+
+
+@pytest.mark.parametrize(
+    ("name", "phrase"),
+    [
+        ("column", "column attention"),
+        ("value_weighted", "value-weighted attention"),
+        ("legrad", "LeGrad"),
+        ("grad_cam", "Grad-CAM"),
+        ("pca", "PCA of tokens"),
+    ],
+)
+def test_names_of_people_and_acronyms_stay_as_they_are_in_a_sentence(name: str, phrase: str) -> None:
+    assert find_method(name).phrase == phrase
