@@ -124,8 +124,7 @@ def numbers(comparison: Comparison, panel: Panel, style: Style, *, own_end: bool
     """What a pane's map is in numbers, and where its colours end where they end at its own."""
     one = next(shown for shown in comparison.results if shown.name == panel.name)
     method = find_method(one.pane.method)
-    named = [] if method.name == RAW else [method.title, *settings(one)]
-    texts = [plain(text) for text in named]
+    texts = [] if method.name == RAW else [f"**{method.title}**", *map(plain, settings(one))]
     tokens = method.quantity is not Quantity.EXTENSIVE
     texts += _of_tokens(one, shared=bool(panel.fitted_to)) if tokens else _of_attention(one, comparison)
     if one.pane.query != "shared" and "query" in method.depends_on:
