@@ -161,8 +161,8 @@ PRESET = "preset"
 
 # Compare: of each pane; the number of the pane, from 0, follows: "pane_model_0", as of_pane() says
 PANE_MODEL = "pane_model"  # select box: a model's name
-PANE_LAYER = "pane_layer"  # slider: 0..depth - 1
-PANE_HEAD = "pane_head"  # select box: "mean" | "max" | "min" | "0" | "1" | ...
+PANE_LAYER = "pane_layer"  # slider, where its method depends on the layer: 0..depth - 1
+PANE_HEAD = "pane_head"  # select box, where its method depends on the head: "mean" | "max" | "min" | "0" | "1" | ...
 PANE_METHOD = "pane_method"  # select box: a name in METHODS or TOKEN_METHODS of vit_engine.analysis.methods
 # Segmented control, where its method depends on a query: "shared" | "cls" | "own", what was shared when it was chosen
 PANE_QUERY = "pane_query"

@@ -120,8 +120,11 @@ def _meaning(comparison: Comparison, panel: Panel, *, even: bool) -> str:
     return "; ".join(method_control.meaning(method) for method in used if method.unit == panel.unit)
 
 
-def numbers(comparison: Comparison, panel: Panel, style: Style, *, own_end: bool) -> str:
-    """What a pane's map is in numbers, and where its colours end where they end at its own."""
+def numbers(comparison: Comparison, panel: Panel, style: Style, *, own_end: bool = False) -> str:
+    """What a pane's map is in numbers, and where its colours end.
+
+    own_end: whether no legend says that, as has_own_end() has it.
+    """
     one = next(shown for shown in comparison.results if shown.name == panel.name)
     method = find_method(one.pane.method)
     texts = [] if method.name == RAW else [f"**{method.title}**", *map(plain, settings(one))]
@@ -129,12 +132,12 @@ def numbers(comparison: Comparison, panel: Panel, style: Style, *, own_end: bool
     texts += _of_tokens(one, shared=bool(panel.fitted_to)) if tokens else _of_attention(one, comparison)
     if one.pane.query != "shared" and "query" in method.depends_on:
         texts.append("query CLS" if one.pane.query == "cls" else "query pinned")
-    if own_end and not tokens:
+    if (own_end or style.scale == "own") and not tokens:
         limit = f"{panel.limit:.2%}" if is_share(panel.unit) else f"{panel.written(panel.limit)} {panel.unit}"
         texts.append(f"colours end at {'±' if panel.signed else ''}{limit}")
     elif style.scale == "own" and one.pca is None and not panel.difference:
         texts.append(f"colours {panel.written(panel.low)} to {panel.written(panel.high)}".replace("-", "−"))
-    note = f"  \n:small[{plain(panel.note[0].upper() + panel.note[1:])}]" if panel.note else ""
+    note = f"  \n:small[{panel.note[0].upper()}{panel.note[1:]}]" if panel.note else ""
     return " · ".join(texts) + (RANDOM_BADGE if one.trace.random else "") + note
 
 
