@@ -100,6 +100,8 @@ class _Runs:
     def _target(self, pane: Pane, run: ve.Run, size: Size) -> ve.Target | None:
         if pane.target.startswith(PICTURE):
             return ve.picture_target(self.loaded, pane.target.removeprefix(PICTURE), size=size)
+        if pane.target.startswith(TEXT):
+            return ve.text_target(self.loaded, pane.target.removeprefix(TEXT))
         return pane_target(pane, run.trace, self.frame)
 
     def _evaluated(self, number: int, pane: Pane, run: ve.Run, target: ve.Target | None) -> PaneResult:
