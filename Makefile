@@ -22,7 +22,7 @@ WORKERS ?= auto
 HEADLESS := $(if $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin,$(shell uname)),false,true)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint lock screenshots bench bench-pages bench-tokens bench-load clean
+.PHONY: help run test lint lock screenshots bench bench-pages bench-tokens bench-load sanity clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ bench-tokens: $(VENV)/dev.stamp ## what features() and the views of tokens cost;
 
 bench-load: $(VENV)/dev.stamp ## what an interaction costs the server, and how long 16 users wait; ARGS='--against PATH', ARGS=--quick
 	@$(BIN)/python -m benchmarks.load $(ARGS)
+
+sanity: $(VENV)/dev.stamp $(VENV)/model.stamp ## what every method is worth: sanity check, faithfulness, pointing; ARGS=--quick
+	@$(BIN)/python -m benchmarks.sanity $(ARGS)
 
 clean: ## remove .venv, caches and build products
 	rm -rf $(VENV) build dist *.egg-info test-results .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -35,6 +35,7 @@ CLASSES = (
     "RankedHead",
     "Ranking",
     "Run",
+    "SanityCheck",
     "Sink",
     "Target",
     "TokenGrid",
@@ -75,10 +76,14 @@ FUNCTIONS = (
     "picture_target",
     "pointing",
     "prepare_image",
+    "randomised",
+    "randomised_map",
     "rank_heads",
     "rank_pointing",
+    "sanity",
     "similarity_map",
     "sinks",
+    "text_target",
     "token_norms",
     "vit_base",
     "vit_small",
@@ -125,6 +130,7 @@ def test_the_public_names_are_these() -> None:
         ("AttentionTrace.rows", "(self, layer=-1, query='cls')"),
         ("AttentionTrace.head_maps", "(self, layer=-1, query='cls')"),
         ("picture_target", "(loaded, picture, *, size=None, name=None)"),
+        ("text_target", "(loaded, text)"),
         ("find_method", "(name)"),
         (
             "explain",
@@ -144,6 +150,17 @@ def test_the_public_names_are_these() -> None:
         (
             "rank_pointing",
             "(run, mask, *, methods=('raw',), layers='all', target=None, query='cls', options=mappingproxy({}))",
+        ),
+        ("randomised", "(loaded, seed=0, *, top=None)"),
+        (
+            "randomised_map",
+            "(run, method, *, layer=-1, head='mean', query='cls', target=None, options=mappingproxy({}), seed=0, "
+            "top=None)",
+        ),
+        (
+            "sanity",
+            "(run, method, *, layer=-1, head='mean', query='cls', target=None, options=mappingproxy({}), seeds=3, "
+            "top=None, progress=None)",
         ),
         ("open_mask", "(source, shape, spec, *, size=None)"),
         ("fit_mask", "(mask, spec, *, size=None)"),

@@ -28,6 +28,7 @@ from vit_engine.analysis.tokens.pca import PcaMap, pca_map
 from vit_engine.analysis.worth.faithfulness import Faithfulness, estimate_faithfulness, faithfulness
 from vit_engine.analysis.worth.masks import fit_mask, open_mask
 from vit_engine.analysis.worth.pointing import Pointing, pointing, rank_pointing
+from vit_engine.analysis.worth.sanity import SanityCheck, randomised, randomised_map, sanity
 from vit_engine.errors import (
     CheckpointError,
     DownloadError,
@@ -47,7 +48,7 @@ from vit_engine.spec import ModelSpec, Preprocessing, TokenGrid
 from vit_engine.trace import AttentionTrace, Features, attend, features
 from vit_engine.trace.attention_map import AttentionMap
 from vit_engine.trace.gradients import Gradients
-from vit_engine.trace.references import picture_target
+from vit_engine.trace.references import picture_target, text_target
 from vit_engine.trace.statistics import HeadStatistics
 from vit_engine.trace.targets import Target, find_target
 from vit_engine.weights import Inspection, LoadedModel, LoadReport, inspect_checkpoint, load_model
@@ -83,6 +84,7 @@ __all__ = [
     "Ranking",
     "ResourceError",
     "Run",
+    "SanityCheck",
     "Sink",
     "SpecError",
     "Target",
@@ -114,10 +116,14 @@ __all__ = [
     "picture_target",
     "pointing",
     "prepare_image",
+    "randomised",
+    "randomised_map",
     "rank_heads",
     "rank_pointing",
+    "sanity",
     "similarity_map",
     "sinks",
+    "text_target",
     "token_norms",
     "vit_base",
     "vit_small",

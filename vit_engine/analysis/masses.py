@@ -12,9 +12,9 @@ from vit_engine.trace.record import AttentionTrace, LayerTrace
 
 def mass_of(trace: AttentionTrace, query: Query) -> Tensor:
     """One mass that the query's tokens share evenly: (tokens,), widened, on the trace's device."""
-    tokens = trace.grid.query_tokens(query)
+    tokens = torch.from_numpy(trace.grid.query_tokens(query))
     mass = widened(torch.zeros(trace.grid.tokens, device=next(iter(trace.layers.values())).keys.device))
-    mass[torch.as_tensor(tokens)] = 1 / len(tokens)
+    mass[tokens] = 1 / len(tokens)
     return mass
 
 

@@ -35,5 +35,6 @@ METHOD = Method(
     "do, so weights that are saturated look unimportant. Compare heads of one layer, not layers: gradients differ in "
     "size from layer to layer.",
     empty="The chosen token's attention has no positive gradient in this layer and head. In the last layer only tokens "
-    "that the target is read from have one, usually CLS alone: choose CLS or an earlier layer.",
+    "that the target is read from have one: CLS, or the patches where their mean is read. Choose one of them, or an "
+    "earlier layer.",
 )

