@@ -16,7 +16,7 @@ from vit_engine.cli.method_arguments import Box, read_mask, read_method_options,
 from vit_engine.cli.model import load_model
 from vit_engine.progress import Progress, part_of
 from vit_engine.spec import Query
-from vit_engine.trace.differentiate import differentiate
+from vit_engine.trace.differentiate import check_gradient_memory, differentiate
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +43,8 @@ class Question:
         prepared = ve.prepare_image(picture, spec, size=size)
         grid = prepared.grid
         grid.query_tokens(arguments.query)
+        if method.needs.target:
+            check_gradient_memory(loaded, grid, traced=False)
         options = read_method_options(method, arguments.option, spec)
         layers = tuple(sorted(spec.layer_numbers(arguments.layers)))
         _check_start(method, options, layers)

@@ -234,6 +234,16 @@ def test_what_cannot_be_is_one_line_before_the_run(
     assert not out.exists()
 
 
+@pytest.mark.usefixtures("no_run")
+def test_memory_is_checked_before_the_run(
+    picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("VIT_ENGINE_MEMORY_BUDGET", "4 MB")
+    arguments = [str(picture), "--model", MODEL, "--size", *SIZE, "--out", str(tmp_path / "out"), "--device", "cpu"]
+    assert main(["attend", *arguments, "--method", "relevance"]) == 1
+    assert "must fit the memory budget of 4.00 MB" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("option", "message"),
     [
