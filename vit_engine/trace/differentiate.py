@@ -23,9 +23,18 @@ from vit_engine.model import Block, VisionTransformer
 from vit_engine.model.chunks import chunk_bytes
 from vit_engine.model.fused import fused_attention, fused_backward
 from vit_engine.model.positions import Rotation
+from vit_engine.planning.estimates import check_memory
+from vit_engine.planning.plan import RunPlan
 from vit_engine.progress import Progress
 from vit_engine.spec import TokenGrid
-from vit_engine.trace.checks import Overflow, check_fit, memory_errors, require_wide
+from vit_engine.trace.checks import (
+    Overflow,
+    check_fit,
+    graphs_possible,
+    memory_errors,
+    pixels_of,
+    require_finite,
+)
 from vit_engine.trace.gradients import Gradients, LayerGradients
 from vit_engine.trace.record import AttentionTrace, LayerTrace
 from vit_engine.trace.run import predictions_of
@@ -51,16 +60,25 @@ def differentiate(
     progress(fraction, message) is called after each layer, forward and backward.
 
     Raises SpecError for a target that does not exist, and for a model in half precision; NumericalError where the
-    gradient is not finite; and what attend() raises.
+    gradient is not finite; and what attend() raises, ResourceError before anything is run.
     """
     check_fit(prepared.grid, loaded.spec)
-    require_wide(loaded)
-    with memory_errors(prepared.grid, loaded), torch.no_grad():
+    check_gradient_memory(loaded, prepared.grid, traced=trace is not None)
+    with memory_errors(prepared.grid, loaded), graphs_possible():
         run = _Pass(loaded, prepared, trace, progress or (lambda fraction, message: None))
         run.forward()
         run.bind(target)
         run.backward(gradients=backward, readouts=readouts)
         return run.trace(), run.gradients()
+
+
+def check_gradient_memory(loaded: LoadedModel, grid: TokenGrid, *, traced: bool) -> None:
+    """SpecError in half precision; ResourceError, before anything is run, where there is too little memory.
+
+    traced: whether there is a trace; if not, one is made.
+    """
+    asked = partial(RunPlan.asked, loaded.spec, statistics="none", device=loaded.device, dtype=loaded.dtype)
+    check_memory(asked(gradients=True), grid, before=None if traced else asked())
 
 
 @dataclass
@@ -91,7 +109,7 @@ class _Pass:
         self.readouts: dict[int, np.ndarray] = {}
         self.activations: dict[int, np.ndarray] = {}
         self.pixels: np.ndarray | None = None
-        self.images = prepared.tensor.unsqueeze(0).to(loaded.device, loaded.dtype)
+        self.images = pixels_of(prepared, loaded)
         self.rotation: Rotation | None = self.model.rotation(self.images)
         self.overflow = Overflow(loaded)
         heads, tokens, dim = loaded.spec.heads, prepared.grid.tokens, loaded.spec.dim
@@ -136,7 +154,7 @@ class _Pass:
             tokens = kept.tokens[None].clone()
             normed, vectors = self._project(block, tokens, differentiable=gradients)
             if readouts:
-                self.readouts[layer] = self._readout(block, kept, vectors[2], above)
+                self.readouts[layer] = self._readout(layer, vectors[2], above)
             if self.given is None:
                 self.traced[layer] = self._layer_trace(block, kept, vectors)
             if rise is not None:
@@ -181,7 +199,7 @@ class _Pass:
         of_normed = torch.autograd.grad(vectors, normed, [each[None] for each in of_vectors], retain_graph=True)[0]
         of_tokens = torch.autograd.grad(normed, tokens, of_normed)[0]
         self.activations[layer] = self._weighted(normed.detach()[0], of_normed[0])
-        return of_tokens.add_(residual)
+        return require_finite(of_tokens.add_(residual), self.fixed, layer)
 
     def _after_attention(self, block: Block, kept: _Kept, rise: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """∂y by the block's input past attention (1, N, D), and by the mixed values (H, N, d); the rows of the latter.
@@ -203,11 +221,12 @@ class _Pass:
         residual = torch.zeros_like(rise).index_copy_(1, rows, of_tokens)
         return residual, torch.zeros_like(kept.mixed).index_copy_(1, rows, of_mixed[0]), rows
 
-    def _readout(self, block: Block, kept: _Kept, values: Tensor, left: Tensor) -> np.ndarray:
+    def _readout(self, layer: int, values: Tensor, left: Tensor) -> np.ndarray:
         """The mean over all queries of ReLU(∂s/∂A) of each head, where s is read from what this layer has left."""
-        _, of_mixed, rows = self._after_attention(block, kept, self._of_score(left))
+        _, of_mixed, rows = self._after_attention(self.blocks[layer], self.kept[layer], self._of_score(left))
         of_mixed = of_mixed if rows is None else of_mixed[:, rows]
-        return self._map(relu_row_sum(of_mixed, values.detach()[0]) / self.grid.tokens)
+        sums = relu_row_sum(of_mixed, values.detach()[0])
+        return self._map(require_finite(sums, self.fixed, layer) / self.grid.tokens)
 
     def _weighted(self, normed: Tensor, gradient: Tensor) -> np.ndarray:
         patches = slice(self.grid.prefix, None)
