@@ -137,7 +137,8 @@ def _run(
     further: dict[str, Any] = {"target": question.target, "trace": trace, "progress": part_of(progress, done, end)}
     parts: dict[str, Any] = {"backward": needs is Needs.GRADIENTS, "readouts": needs is Needs.READOUTS}
     _, gradients = differentiate(loaded, prepared, **further, **parts)
-    run = ve.Run(trace, loaded, prepared, gradients=gradients if needs.target else None)
+    kept = gradients if needs.target else None
+    run = ve.Run(trace, loaded, prepared, gradients=kept, progress=further["progress"])
     return run, gradients.target, gradients.score
 
 
