@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import keys
 from dashboard.explore import controls, head_table, line, mosaics, sinks
@@ -12,6 +13,7 @@ from dashboard.explore.choices import choose_head, choose_layer_and_head, choose
 from dashboard.explore.figures import entropy_figure, overlay_figure
 from dashboard.explore.maps import Maps, layer_of, maps
 from dashboard.explore.mosaics import Mosaic
+from dashboard.explore.worth import section
 from dashboard.links import targets, widgets
 from dashboard.links.selection import Selection
 from dashboard.services.analyses import Analysis, Request
@@ -30,7 +32,7 @@ def page() -> None:
     page_state.tell()
     request = sidebar.request()
     header = st.container(key="header", horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute")
-    target = controls.show(request.spec)
+    target = controls.show(request)
     below = st.container(key="stage")
     with header:
         title = st.container(key="title", width="content")
@@ -43,12 +45,16 @@ def page() -> None:
             with target:
                 target_control.show(analysis, request.picture, selection)
         with below:
-            _maps(request, analysis, selection)
+            drawn, under_map = _maps(request, analysis, selection)
             head_table.show(analysis, layer=layer_of(analysis, selection))
     page_state.share(selection)
+    if analysis is not None and drawn is not None:
+        with under_map:  # last, for what is measured may take minutes
+            section.show(drawn.asked, drawn.large, selection)
 
 
-def _maps(request: Request, analysis: Analysis, selection: Selection) -> None:
+def _maps(request: Request, analysis: Analysis, selection: Selection) -> tuple[Maps | None, DeltaGenerator]:
+    """What is drawn, if it can be, and the place under the large map."""
     over = selection.view == "over"
     whole = st.container()  # a picture and its map side by side need the whole width
     left, right = st.columns([3, 2], gap="medium")
@@ -60,14 +66,16 @@ def _maps(request: Request, analysis: Analysis, selection: Selection) -> None:
             if sinks.apply_to(drawn.method):
                 sinks.show(analysis, selection, layer=layer_of(analysis, selection))
             _predictions(analysis, request.picture)
+        under_map = st.container()
     if drawn is not None and drawn.method.per_head:
         with left:
             _mosaic(analysis, selection, drawn)
     if drawn is not None:
         with right:
-            _beside(analysis, selection, drawn)
+            _beside(request, analysis, selection, drawn)
     with left if drawn is not None and _is_short(drawn) else right:
         _entropy_by_depth(analysis, selection)
+    return drawn, under_map
 
 
 def _is_short(drawn: Maps) -> bool:
@@ -75,13 +83,13 @@ def _is_short(drawn: Maps) -> bool:
     return "head" not in drawn.method.depends_on and drawn.large.grid.width > 1.2 * drawn.large.grid.height
 
 
-def _beside(analysis: Analysis, selection: Selection, drawn: Maps) -> None:
+def _beside(request: Request, analysis: Analysis, selection: Selection, drawn: Maps) -> None:
     """The layer's heads; of a method that has none, what it is."""
     if "head" in drawn.method.depends_on:
         _head_grid(analysis, selection, drawn)
     else:
         with st.container(key="method_beside"):
-            method_control.card(drawn.method)
+            method_control.card(drawn.method, target_control.takes(request, drawn.method))
 
 
 def _overlay(analysis: Analysis, selection: Selection, drawn: Maps) -> None:
@@ -99,14 +107,16 @@ def _overlay(analysis: Analysis, selection: Selection, drawn: Maps) -> None:
         unit=drawn.large.unit,
         outlined=[*((row, col) for row, col in np.argwhere(drawn.aside).tolist()), *_of_target(drawn)],
         beside=beside,
+        marks=section.outline(drawn.asked.request, analysis, selection, beside=beside),
     )
+    region = partial(choose_region, grid, analysis.frame) if "query" in drawn.method.depends_on else None
     analysis_panel.chart(
         figure,
         keys.OVERLAY,
         grid.width / grid.height * (2.02 if beside else 1),
         partial(choose_point, grid, analysis.frame, of_target=_asks_for_patch(drawn, selection)),
         alt=f"{drawn.large.label}, over the picture",
-        on_region=partial(choose_region, grid, analysis.frame) if "query" in drawn.method.depends_on else None,
+        on_region=section.drag(analysis, selection, region=region is not None) or region,
     )
 
 

@@ -10,6 +10,7 @@ import vit_engine as ve
 from dashboard.links.options import Options
 from dashboard.services import limits, memory, process, targets
 from dashboard.services.analyses import Analysis, Request
+from dashboard.services.gradients import GradientRequest
 from dashboard.services.jobs import Store
 from dashboard.services.lanes import Size
 from dashboard.services.process import once_per_process
@@ -83,13 +84,21 @@ class MapRequest:
         )
 
     @property
-    def _expected(self) -> Size:
-        """Of reading all weights once; or of so many gradients as the method takes steps."""
-        estimate, passes = self.request.estimate, 1.0
+    def passes(self) -> float:
+        """Times a plain run that the map takes, where nothing is kept, about."""
         if self.method.needs is Needs.MODEL:
             steps = {option.name: option.default for option in self.method.options} | dict(self.options)
-            passes = PASSES * float(steps.get("steps", 1))
-        return Size(passes * estimate.seconds, estimate.peak_bytes)
+            return PASSES * float(steps.get("steps", 1))
+        return 1.0 + PASSES * self.method.needs.target
+
+    @property
+    def _expected(self) -> Size:
+        """Of reading all weights once; or of so many gradients as the method takes steps."""
+        request = self.request
+        if self.method.needs is not Needs.MODEL:
+            return Size(request.estimate.seconds, request.estimate.peak_bytes)
+        once = GradientRequest(request.picture, request.spec, request.size).estimate
+        return Size(self.passes / PASSES * once.seconds, once.peak_bytes)
 
     def _in_a_job(self, report: Progress) -> Maps:
         report(0.0, f"{self.method.phrase}: reading the attention of all layers")

@@ -14,7 +14,8 @@ from dashboard.services.analyses import Analysis, Request
 from dashboard.services.gradients import GradientRequest
 from dashboard.services.pictures import Picture
 from dashboard.shell import analysis_panel, method_options, picture_controls
-from vit_engine import Gradients, Method
+from dashboard.shell.formatting import format_duration
+from vit_engine import Gradients, Method, VitEngineError
 
 
 def show(analysis: Analysis, picture: Picture, selection: Selection) -> None:
@@ -33,6 +34,17 @@ def show(analysis: Analysis, picture: Picture, selection: Selection) -> None:
 
 def _take() -> dict[str, Any]:
     return {keys.TARGET: method_options.chosen_target(keys.TARGET_CHOICE)}
+
+
+def takes(request: Request, method: Method) -> str:
+    """How long the gradient of another target takes here, as a sentence; empty where none is needed, or none can be."""
+    if not method.needs.target:
+        return ""
+    try:
+        seconds = GradientRequest(request.picture, request.spec, request.size).estimate.seconds
+    except VitEngineError:  # the page tells it, in the place of the map
+        return ""
+    return f"Here another target takes about {format_duration(seconds)}."
 
 
 def is_missing(method: Method, selection: Selection) -> bool:

@@ -150,7 +150,9 @@ def test_a_region_is_of_the_patches_whose_middles_are_in_its_box() -> None:
 @pytest.mark.usefixtures("fresh_caches")
 def test_words_are_a_target_where_the_file_has_a_text_tower(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(folder.VARIABLE, str(tmp_path))
-    torch.save(original_state(hugging_face_clip({"hidden_size": 64, "num_attention_heads": 1})), tmp_path / "ViT-tiny.pt")
+    torch.save(
+        original_state(hugging_face_clip({"hidden_size": 64, "num_attention_heads": 1})), tmp_path / "ViT-tiny.pt"
+    )
     spec = user_models.add("file:ViT-tiny.pt@3", ignore)
     request = GradientRequest(pictures.sample_picture(PICTURE), spec, SIZE, "text:a photo of a cat")
     made = request.analyse(ignore)
