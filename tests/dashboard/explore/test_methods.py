@@ -150,7 +150,7 @@ def test_panes_of_another_method_name_it(monkeypatch: pytest.MonkeyPatch) -> Non
     drawn = decode_figure(at, keys.COMPARISON)
     expected = count(ve.Run(small_trace()), layer=5, query="cls").mean(axis=0)
     np.testing.assert_allclose(drawn["attention B"]["customdata"], expected, **DETAILS)
-    assert [text.value.startswith("Counted · ") for text in at.main.caption if "entropy" in text.value[:40]] == [
+    assert [text.value.startswith("**Counted** · ") for text in at.main.caption if "entropy" in text.value[:40]] == [
         False,
         True,
     ]
