@@ -42,6 +42,8 @@ SET_BY_LINKS = (
     keys.LAYER,
     keys.HEAD,
     keys.METHOD,
+    keys.OPTIONS,
+    keys.TARGET,
     keys.VIEW,
     keys.QUERY,
     keys.HEADS_STATISTIC,
