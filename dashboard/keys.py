@@ -177,15 +177,19 @@ COMPARE_KEEP = "compare_keep"  # select slider: per cent of the mass in masks, o
 PANES_SEEN = "panes_seen"  # number input, not seen: how often the panes had been made others when the browser got them
 ADD_PANE = "add_pane"  # button: one more, a copy of the last
 # Buttons preset_training, preset_patches, preset_last, preset_layers, preset_random, preset_supervision, preset_heads,
-# preset_tokens.
+# preset_tokens, preset_methods.
 PRESET = "preset"
 
 # Compare: of each pane; the number of the pane, from 0, follows: "pane_model_0", as of_pane() says
 PANE_MODEL = "pane_model"  # select box: a model's name
-PANE_LAYER = "pane_layer"  # slider: 0..depth - 1
-PANE_HEAD = "pane_head"  # select box: "mean" | "max" | "min" | "0" | "1" | ...
+PANE_LAYER = "pane_layer"  # slider, where its method depends on the layer: 0..depth - 1
+PANE_HEAD = "pane_head"  # select box, where its method depends on the head: "mean" | "max" | "min" | "0" | "1" | ...
 PANE_METHOD = "pane_method"  # select box: a name in METHODS or TOKEN_METHODS of vit_engine.analysis.methods
-PANE_QUERY = "pane_query"  # segmented control: "shared" | "cls" | "own", the point that was shared when it was chosen
+# Segmented control, where its method depends on a query: "shared" | "cls" | "own", what was shared when it was chosen
+PANE_QUERY = "pane_query"
+# Widgets of its method's options, as OPTION: "pane_option_start_0", and of its target, as TARGET_CHOICE
+PANE_OPTION = "pane_option"
+PANE_TARGET = "pane_target"  # select box, where its method depends on a target
 PANE_REFERENCE = "pane_reference"  # button: compare the others with this one
 PANE_DUPLICATE = "pane_duplicate"  # button
 PANE_REMOVE = "pane_remove"  # button

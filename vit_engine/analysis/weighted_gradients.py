@@ -15,21 +15,19 @@ from vit_engine.trace.record import LayerTrace
 
 
 def positive_sums(layer: LayerTrace, gradients: LayerGradients, mass: Tensor) -> Tensor:
-    """Σ_i mass_i (A ⊙ ∇A)⁺_ij of each head and key j: (heads, tokens), from a mass (tokens,) of at least 0 a query."""
+    """Σ_i mass_i (A ⊙ ∇A)⁺_ij of each head and key j: (heads, tokens), from a mass a query (tokens,)."""
     rows = _rows(mass, gradients.rows)
     if not len(rows):
         return torch.zeros_like(layer.log_normalisers)
     weights = weights_of(layer, rows)
-    # The mass is at least 0, so it may enter before the positive part is taken: here it costs nothing.
-    g = (gradients.gradients[:, rows] * mass[rows, None]).to(weights.dtype)
-    v = gradients.values.to(weights.dtype)
-    total = v.new_zeros(v.shape[:2])
-    scratch = v.new_empty(0)
+    g, v = (x.to(weights.dtype) for x in (gradients.gradients[:, rows], gradients.values))
+    shares = mass[rows].to(weights.dtype)
+    total, scratch = v.new_zeros(v.shape[:2]), v.new_empty(0)
     for chunk in weights.chunks():
         scratch = scratch if len(scratch) >= chunk.weights.numel() else v.new_empty(chunk.weights.numel())
-        product = scratch[: chunk.weights.numel()].view(chunk.weights.shape)
-        torch.bmm(g[chunk.at_queries], v[chunk.at_keys].mT, out=product)
-        total[chunk.at_keys] += product.relu_().mul_(chunk.weights).sum(dim=-2)
+        products = scratch[: chunk.weights.numel()].view(chunk.weights.shape)
+        torch.bmm(g[chunk.at_queries], v[chunk.at_keys].mT, out=products)
+        total[chunk.at_keys] += shares[chunk.queries] @ products.relu_().mul_(chunk.weights)
     return total
 
 

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vit_engine.model.weights import AttentionWeights
+from vit_engine.model.weights import AttentionWeights, are_coarse
 
 
 class AttentionGradients(NamedTuple):
@@ -38,6 +38,11 @@ def attention_backward(
 
     rows: the queries whose gradient is not zero; None for all.
     """
+    if rows is not None and not len(rows):
+        return AttentionGradients(*(torch.zeros_like(x) for x in (queries, keys, values)))
+    if len(queries) > 1 and are_coarse(queries, keys, scale):  # in float64: one head at a time, which needs less memory
+        vectors = queries, keys, values, log_normalisers, output, gradient
+        return _by_head(*vectors, scale=scale, rows=rows)
     weights = AttentionWeights(queries, keys, log_normalisers, scale=scale, rows=rows)
     chosen = slice(None) if rows is None else rows
     q, k, v, o, g = (
@@ -54,3 +59,12 @@ def attention_backward(
         of_k[chunk.at_keys].baddbmm_(of_scores.mT, q[chunk.at_queries])
     whole = of_q if rows is None else torch.zeros_like(k).index_copy_(1, rows, of_q)
     return AttentionGradients(*(x.to(queries.dtype) for x in (whole.mul_(scale), of_k.mul_(scale), of_v)))
+
+
+def _by_head(*vectors: Tensor, scale: float, rows: Tensor | None) -> AttentionGradients:
+    names = "queries", "keys", "values", "log_normalisers", "output", "gradient"
+    of_heads = [
+        attention_backward(**dict(zip(names, head, strict=True)), scale=scale, rows=rows)
+        for head in zip(*(each.split(1) for each in vectors), strict=True)
+    ]
+    return AttentionGradients(*(torch.cat(parts) for parts in zip(*of_heads, strict=True)))

@@ -52,8 +52,12 @@ def estimate(
     dtype: torch.dtype = torch.float32,
     facet: str = "",
     precision: str = "float16",
+    gradients: bool = False,
 ) -> Estimate:
     """What attend() will take on a picture of this size, or features() where a facet is named; nothing is run.
+
+    gradients: what the gradient of a target will take in their place, all layers with their readouts, beside a trace
+    that is there. Integrated gradients take as long once a step, and keep nothing.
 
     spec: that of a model, a LoadedModel, or a name from list_models(). size: an int is the side of a square picture in
     pixels, (height, width) is exact, both cropped to whole patches as prepare_image does it; or the grid of a prepared
@@ -62,7 +66,7 @@ def estimate(
     """
     spec = find_model(spec) if isinstance(spec, str) else spec.spec if isinstance(spec, LoadedModel) else spec
     options: dict[str, Any] = {"device": device, "dtype": dtype, "facet": facet, "precision": precision}
-    run = RunPlan.asked(spec, layers=layers, statistics=statistics, **options)
+    run = RunPlan.asked(spec, layers=layers, statistics=statistics, gradients=gradients, **options)
     grid = _grid(spec, size)
     return Estimate(grid, peak_bytes(run, grid), kept_bytes(run, grid), work_of(run, grid))
 

@@ -37,10 +37,15 @@ class _Sizes:
 
 
 def kept_bytes(run: RunPlan, grid: TokenGrid) -> int:
-    """What the trace keeps: queries, keys, log-normalisers, lengths of values, and counts; or features, one facet."""
+    """What the trace keeps: queries, keys, log-normalisers, lengths of values, and counts.
+
+    Or what features keep, one facet, or gradients.
+    """
     size = _sizes(run, grid)
     if run.facet:
         return len(run.traced) * grid.tokens * run.spec.dim * run.precision.itemsize
+    if run.gradients:  # values and their outputs' gradients; readouts of each head, weighted activations
+        return run.spec.depth * (2 * size.stream + (run.spec.heads + 1) * grid.patches * _FLOAT32)
     counts = grid.tokens * run.spec.heads * _COUNT if "argmax" in STATISTICS[run.statistics] else 0
     return len(run.traced) * (2 * size.stream + 2 * size.vector + counts)
 
@@ -48,6 +53,8 @@ def kept_bytes(run: RunPlan, grid: TokenGrid) -> int:
 def peak_bytes(run: RunPlan, grid: TokenGrid) -> int:
     """The most bytes at once, beside the model and the prepared picture: an upper bound that grows with the grid."""
     size = _sizes(run, grid)
+    if run.gradients:
+        return size.picture + kept_bytes(run, grid) + _gradients(size, run, grid) + _LIBRARIES
     attention = _plain_attention(size, run) if run.facet else _attention(size, run)
     at_work = max(attention, _mlp(size, run))
     holes = min(at_work, _HOLE * min(run.whole_layers, _HOLES))
@@ -92,3 +99,20 @@ def _mlp(size: _Sizes, run: RunPlan) -> int:
     # A gated MLP has gates and values side by side, the gates' activation, and the product; CLIP's GELU as many steps.
     hidden = 4 if run.spec.mlp in {*GATED_MLPS, "quick_gelu"} else 2
     return 5 * size.stream + hidden * size.hidden if run.whole_layers else 0
+
+
+def _gradients(size: _Sizes, run: RunPlan, grid: TokenGrid) -> int:
+    """Beside what is kept: log-normalisers of all layers, and one block at work, or the embedding of the pixels.
+
+    A block's tokens that come and go with their gradients, normalised tokens, queries, keys and values; then either
+    attention's gradient, or the MLP with its own: hidden, its activation and the gradients of both.
+    """
+    hidden = 10 if run.spec.mlp in {*GATED_MLPS, "quick_gelu"} else 4
+    rotated = 4 * size.stream if run.spec.positions == "rope" else 0
+    doubled = 20 * size.wide // run.spec.heads  # of one head in float64, where scores are large
+    attention = 20 * size.stream + rotated + max(doubled, _CHUNKS * size.chunk)
+    mlp = 20 * size.stream + rotated + hidden * size.hidden
+    pixels = 3 * 3 * grid.height * grid.width * run.dtype.itemsize + 6 * size.stream
+    at_work = max(attention, mlp, pixels)
+    holes = min(at_work, _HOLE * min(run.spec.depth, _HOLES))
+    return run.spec.depth * size.vector + at_work + holes

@@ -31,6 +31,7 @@ class RunPlan:
     dtype: torch.dtype
     facet: str = ""  # what features() keeps, beside no attention; empty for a run of attend()
     precision: torch.dtype = torch.float16  # in which features() keeps it
+    gradients: bool = False  # a run of differentiate() in place of attend(), beside a trace that is there
 
     @classmethod
     def asked(
@@ -43,16 +44,21 @@ class RunPlan:
         dtype: torch.dtype = torch.float32,
         facet: str = "",
         precision: str = "float16",
+        gradients: bool = False,
     ) -> "RunPlan":
-        """As in attend() and features(); SpecError for layers, statistics, a facet or a device that do not exist."""
+        """As in attend() and features(), or gradients; SpecError for what does not exist, or not together."""
         if statistics not in STATISTICS:
             raise SpecError(f"statistics must be one of {', '.join(map(repr, STATISTICS))}; got {statistics!r}.")
         if facet:
             check_facet(facet)
         if precision not in PRECISIONS:
             raise SpecError(f"precision must be one of {', '.join(map(repr, PRECISIONS))}; got {precision!r}.")
+        if gradients and (facet or spec.layer_numbers(layers) != spec.layer_numbers("all")):
+            raise SpecError("gradients are of all layers, and of no facet: leave layers= and facet= out.")
+        if gradients:
+            require_wide(dtype)
         traced = spec.layer_numbers(layers)
-        return cls(spec, traced, statistics, named_device(device), dtype, facet, PRECISIONS[precision])
+        return cls(spec, traced, statistics, named_device(device), dtype, facet, PRECISIONS[precision], gradients)
 
     @property
     def whole_layers(self) -> int:
@@ -62,7 +68,15 @@ class RunPlan:
         """
         if self.facet:
             return max(self.traced) + (self.facet == TOKEN)
+        if self.gradients:
+            return self.spec.depth
         return self.spec.depth if self.spec.class_names else max(self.traced)
+
+
+def require_wide(dtype: torch.dtype) -> None:
+    """SpecError for a model in half precision, in which gradients vanish."""
+    if dtype.itemsize < 4:
+        raise SpecError(f"gradients need a model in float32 or wider: half precision loses them; got {dtype}.")
 
 
 def check_facet(facet: str) -> None:

@@ -47,6 +47,8 @@ class Rates:
 
 def work_of(run: RunPlan, grid: TokenGrid) -> Work:
     """The work of a run: a multiplication with its addition counts as two operations."""
+    if run.gradients:
+        return _work_of_gradients(run, grid)
     spec, whole = run.spec, run.whole_layers
     started = whole if run.facet else max(whole, max(run.traced) + 1)
     traced = {} if run.facet else {run.statistics: len(run.traced)}
@@ -62,6 +64,26 @@ def work_of(run: RunPlan, grid: TokenGrid) -> Work:
         products=2 * (embedding + started * attention + whole * rest + projected),
         scores={kind: count * pairs for kind, count in layers.items()},
         layers=layers,
+        device=run.device,
+        dtype=run.dtype,
+    )
+
+
+# By the gradient of a layer beside its forward pass: queries, keys, values and projection once more and back; the MLP
+# but for its last product, and back; of attention's scores, weights and their gradients five products for two.
+_TIMES_LINEAR, _TIMES_MLP, _TIMES_ATTENTION = 3, 2.5, 3.5
+
+
+def _work_of_gradients(run: RunPlan, grid: TokenGrid) -> Work:
+    spec, pairs = run.spec, run.spec.heads * grid.tokens**2
+    linear = grid.tokens * 4 * spec.dim**2
+    mlp = grid.tokens * (3 if spec.mlp in GATED_MLPS else 2) * spec.dim * spec.hidden
+    layer = _TIMES_LINEAR * linear + _TIMES_MLP * mlp + _TIMES_ATTENTION * 2 * grid.tokens**2 * spec.dim
+    embedding = 2 * grid.patches * 3 * spec.patch_size**2 * spec.dim
+    return Work(
+        products=int(2 * (embedding + spec.depth * layer)),
+        scores={PLAIN: 3 * spec.depth * pairs},
+        layers={PLAIN: 3 * spec.depth},
         device=run.device,
         dtype=run.dtype,
     )

@@ -8,7 +8,9 @@ from torch import Tensor
 
 from vit_engine.devices import out_of_memory
 from vit_engine.errors import NumericalError, ResourceError, SpecError
+from vit_engine.image import PreparedImage
 from vit_engine.spec import ModelSpec, TokenGrid
+from vit_engine.trace.targets import Target
 from vit_engine.weights import LoadedModel
 
 CLASSIFIER, EMBEDDING = -2, -1  # where there is no layer
@@ -23,10 +25,28 @@ def check_fit(grid: TokenGrid, spec: ModelSpec) -> None:
         )
 
 
-def require_wide(loaded: LoadedModel) -> None:
-    """SpecError for a model in half precision, in which gradients vanish."""
-    if loaded.dtype.itemsize < 4:
-        raise SpecError(f"gradients need a model in float32 or wider: half precision loses them; got {loaded.dtype}.")
+@contextlib.contextmanager
+def graphs_possible() -> Iterator[None]:
+    """Gradients off, but possible within: also for a caller in torch.inference_mode(), where they are not."""
+    with torch.inference_mode(mode=False), torch.no_grad():
+        yield
+
+
+def pixels_of(prepared: PreparedImage, loaded: LoadedModel) -> Tensor:
+    """The normalised pixels (1, 3, height, width) as the model takes them, for gradients."""
+    images = prepared.tensor.unsqueeze(0).to(loaded.device, loaded.dtype)
+    return images.clone() if images.is_inference() else images
+
+
+def require_finite(gradient: Tensor, target: Target, layer: int) -> Tensor:
+    """The gradient; NumericalError where it is none, naming the layer."""
+    if not gradient.isfinite().all():
+        raise NumericalError(
+            f"the gradient of {target.label!r} is not finite in layer {layer}: it is too large for "
+            f"{str(gradient.dtype).removeprefix('torch.')}, or the target has none at this picture. Choose another "
+            "target, or run the model in float64: loaded.model.double()."
+        )
+    return gradient
 
 
 @contextlib.contextmanager

@@ -17,7 +17,8 @@ from vit_engine.errors import NumericalError
 from vit_engine.image import PreparedImage
 from vit_engine.model import Block, VisionTransformer
 from vit_engine.progress import Progress
-from vit_engine.trace.checks import check_fit, memory_errors, require_wide
+from vit_engine.trace.checks import check_fit, graphs_possible, memory_errors, pixels_of
+from vit_engine.trace.differentiate import check_gradient_memory
 from vit_engine.trace.targets import Target
 from vit_engine.weights import LoadedModel
 
@@ -33,11 +34,11 @@ def integrate(
     where memory runs out.
     """
     check_fit(prepared.grid, loaded.spec)
-    require_wide(loaded)
+    check_gradient_memory(loaded, prepared.grid, traced=True)
     model: VisionTransformer = loaded.model
-    images = prepared.tensor.unsqueeze(0).to(loaded.device, loaded.dtype)
-    total = torch.zeros_like(images)
-    with memory_errors(prepared.grid, loaded), torch.no_grad():
+    with memory_errors(prepared.grid, loaded), graphs_possible():
+        images = pixels_of(prepared, loaded)
+        total = torch.zeros_like(images)
         *_, last = model.token_stream(images)
         fixed = target.bound(model, last, prepared.grid)
         for step, (place, weight) in enumerate(zip(*_gauss_legendre(steps), strict=True), start=1):

@@ -22,6 +22,7 @@ from vit_engine.weights.report import Inspection, LoadedModel, LoadReport
 from vit_engine.weights.sources import Source, open_source
 
 
+@torch.inference_mode(mode=False)  # a caller's would go into the weights, of which no gradient could be taken
 def load_model(
     name_or_path: Source,
     *,
