@@ -79,6 +79,7 @@ SET_BY_LINKS = (
     keys.COMPARE_CHART,
     keys.WORTH,
     keys.BASELINE,
+    keys.WORTH_STEPS,
     keys.OBJECT,
     keys.RANKED_METHODS,
 )
