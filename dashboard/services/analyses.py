@@ -52,7 +52,11 @@ class Analysis:
         trace = self.trace
         if method.needs in (Needs.TRACE, Needs.TOKENS) or gradients is not None:
             return ve.Run(trace, features=features, gradients=gradients)
-        loaded = memory.load_model(trace.spec.name, lambda fraction, message: None)
+        return self.whole_run(memory.load_model(trace.spec.name, lambda fraction, message: None))
+
+    def whole_run(self, loaded: ve.LoadedModel) -> ve.Run:
+        """With model and picture, to run it again."""
+        trace = self.trace
         tensor = normalise(self.pixels, trace.spec.preprocessing)
         return ve.Run(trace, loaded, ve.PreparedImage(self.pixels, tensor, trace.grid, trace.image_sha256))
 
