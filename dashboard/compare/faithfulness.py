@@ -9,6 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import keys
 from dashboard.compare.panes import Panes
+from dashboard.compare.tables import dataframe
 from dashboard.links import widgets
 from dashboard.services import catalogue
 from dashboard.services.faithfulness import FaithfulnessRequest
@@ -114,7 +115,7 @@ def _table(frame: pd.DataFrame) -> None:
             f"{mean:.3f} ± {std:.3f}" for mean, std in zip(frame[f"{name}_mean"], spread, strict=True)
         ]
     config = {name: _column(columns[name].title, columns[name].description, name) for name in shown.columns}
-    st.dataframe(shown, key=keys.PANES_FAITHFULNESS, hide_index=True, height="content", column_config=config)
+    dataframe(shown, key=keys.PANES_FAITHFULNESS, config=config, height="content")
 
 
 def _column(title: str, description: str, name: str) -> Any:
