@@ -73,11 +73,12 @@ attention is all there."""
 METHODS_TEXT = """\
 From the model and the picture to a map, by `explain()`, beside what the methods' own code does in plain PyTorch: the
 matrices of all layers, and autograd through them. The target is the norm of the image embedding, since these models
-predict no class. Relevance, LeGrad and Grad-CAM take a forward and a backward pass; a further map of the same target
-takes neither."""
+predict no class; the gains of their final norm are uneven, or all embeddings would be equally long. Relevance and
+Grad-CAM take a forward and a backward pass, LeGrad little more than a forward pass, and further maps of the same target
+neither."""
 README_METHODS_TEXT = """\
-What methods cost in the same unit, {case}, from the model and the picture to a map; beside it plain PyTorch with N×N
-matrices and autograd through them:"""
+What methods cost in the same unit, from the model and the picture to a map ({case}), beside plain PyTorch
+with N×N matrices and autograd through them:"""
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -50,6 +50,23 @@ ENTROPY_BY_DEPTH = "entropy_by_depth"  # plotly chart; a trace "head N" each, an
 HEAD_STATISTICS = "head_statistics"  # data frame: one row a (layer, head); a click on a cell opens its row's head
 DOWNLOAD_STATISTICS = "download_statistics"  # download button: CSV of all columns and layers
 
+# Explore: what the large map is worth
+WORTH = "worth"  # segmented control: None (closed) | "faithfulness" | "pointing"
+BASELINE = "worth_baseline"  # segmented control: what takes the place of patches, a name in BASELINES of the engine
+MEASURE = "measure"  # button, where the curves of this map are not here yet
+# Plotly charts; traces "map", "random orders" (their mean), "range" (of theirs), "randomised weights"
+INSERTION = "insertion"
+DELETION = "deletion"
+DOWNLOAD_CURVES = "download_curves"  # download button: CSV, one row a step
+DRAG_MARKS = "drag_marks"  # segmented control: what a drag on the large map marks, "object" | "query"
+MASK_FILE = "mask_file"  # popover
+MASK_UPLOAD = "mask_upload"  # file uploader
+SCENE_MASK = "scene_mask"  # button, where the picture was generated: its own objects
+REMOVE_OBJECT = "remove_object"  # button, where there is an object
+RANKED_METHODS = "ranked_methods"  # segmented control: "shown" | "all"
+POINTING_RANKING = "pointing_ranking"  # data frame: one row a head, best first; a click on a cell opens its row's head
+DOWNLOAD_POINTING = "download_pointing"  # download button: CSV of all columns
+
 # Tokens
 TOKENS_VIEW = "tokens_view"  # segmented control: "pca" | "similarity" | "norms"
 FACET = "facet"  # select box: "token" | "query" | "key" | "value"
@@ -138,6 +155,9 @@ OPTIONS = "options"  # of the method: (name, value) of those that are not at the
 # "" (automatic: the likeliest class, or "norm" without a classifier), "281" (a class), "norm", "point:Y,X" (fractions
 # as of QUERY), "picture:NAME" or "text:…"
 TARGET = "target"
+# None, or what a map is to find: (top, left, bottom, right) of a box, as fractions of the scaled picture; "scene", the
+# objects of a generated scene; or "sha256:…" of an uploaded mask
+OBJECT = "object"
 SINKS = "sinks"  # "shown" | "aside": whether the colour scales of Explore leave attention sinks out
 UPLOADED = "uploaded"  # sha256 of the uploaded picture in use, or None
 SECOND_UPLOADED = "second_uploaded"  # of Tokens: the same of the second picture
@@ -156,15 +176,19 @@ COMPARE_KEEP = "compare_keep"  # select slider: per cent of the mass in masks, o
 PANES_SEEN = "panes_seen"  # number input, not seen: how often the panes had been made others when the browser got them
 ADD_PANE = "add_pane"  # button: one more, a copy of the last
 # Buttons preset_training, preset_patches, preset_last, preset_layers, preset_random, preset_supervision, preset_heads,
-# preset_tokens.
+# preset_tokens, preset_methods.
 PRESET = "preset"
 
 # Compare: of each pane; the number of the pane, from 0, follows: "pane_model_0", as of_pane() says
 PANE_MODEL = "pane_model"  # select box: a model's name
-PANE_LAYER = "pane_layer"  # slider: 0..depth - 1
-PANE_HEAD = "pane_head"  # select box: "mean" | "max" | "min" | "0" | "1" | ...
+PANE_LAYER = "pane_layer"  # slider, where its method depends on the layer: 0..depth - 1
+PANE_HEAD = "pane_head"  # select box, where its method depends on the head: "mean" | "max" | "min" | "0" | "1" | ...
 PANE_METHOD = "pane_method"  # select box: a name in METHODS or TOKEN_METHODS of vit_engine.analysis.methods
-PANE_QUERY = "pane_query"  # segmented control: "shared" | "cls" | "own", the point that was shared when it was chosen
+# Segmented control, where its method depends on a query: "shared" | "cls" | "own", what was shared when it was chosen
+PANE_QUERY = "pane_query"
+# Widgets of its method's options, as OPTION: "pane_option_start_0", and of its target, as TARGET_CHOICE
+PANE_OPTION = "pane_option"
+PANE_TARGET = "pane_target"  # select box, where its method depends on a target
 PANE_REFERENCE = "pane_reference"  # button: compare the others with this one
 PANE_DUPLICATE = "pane_duplicate"  # button
 PANE_REMOVE = "pane_remove"  # button

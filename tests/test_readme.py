@@ -53,6 +53,23 @@ def test_python_in_ten_lines(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Verified: attention and tokens of all layers" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("here")
+def test_methods() -> None:
+    names: dict[str, Any] = {"ve": ve}
+    for block in blocks("Methods"):
+        exec(compile(block, "README.md", "exec"), names)
+    assert names["relevance"].target.class_name == "fish"
+    assert names["worth"].target == names["relevance"].target
+
+
+def test_the_table_of_methods_has_all_of_them_and_what_they_depend_on() -> None:
+    section = README.read_text(encoding="utf-8").split("\n## Methods\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \|", section, re.MULTILINE)
+    assert [name for name, _ in rows] == [method.name for method in ve.METHODS]
+    for name, depends_on in rows:
+        assert set(depends_on.split(", ")) == ve.find_method(name).depends_on
+
+
 def test_it_begins_with_three_lines_from_nothing_to_a_map() -> None:
     lines = [line.partition("  #")[0] for line in blocks("Python in ten lines")[0].splitlines() if line]
     assert lines[:3] == [

@@ -1,7 +1,7 @@
 """From the bytes of a picture file to an upright RGB picture.
 
 Neither this file nor what it imports needs PyTorch, so that a process of its own starts at once: the dashboard decodes
-there what strangers send, where it can be ended. NumPy is imported for deep greys only.
+there what strangers send, where it can be ended. NumPy is imported for deep greys and masks only.
 """
 
 import hashlib
@@ -28,6 +28,8 @@ _STRIP = 256  # rows
 _TILE = 512  # pixels a side
 _Convert = Callable[[Image.Image], Image.Image]
 _EXIF_ORIENTATION = 0x0112
+# In which black is 0; others, palettes among them, are converted.
+_PLAIN_MODES = {"1", "L", "LA", "RGB", "RGBA", "I", "I;16", "I;16B", "I;16L", "F"}
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -156,6 +158,18 @@ def to_rgb(picture: Image.Image) -> Image.Image:
             source, target = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
             picture = ImageCms.profileToProfile(picture, source, target, outputMode="RGB") or picture
     return picture if picture.mode == "RGB" else picture.convert("RGB")
+
+
+def to_mask(picture: Image.Image) -> Image.Image:
+    """255 where a pixel is neither black nor transparent, else 0; by stored values, so that labels 1, 2, … count."""
+    import numpy as np  # noqa: PLC0415
+
+    if picture.mode not in _PLAIN_MODES or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+    values = np.atleast_3d(np.asarray(picture))
+    bands = len(picture.getbands()) - ("A" in picture.getbands())
+    counts = (values[..., :bands] != 0).any(axis=-1) & (values[..., bands:] > 0).all(axis=-1)
+    return Image.fromarray(counts.astype(np.uint8) * 255)
 
 
 def _on_white(picture: Image.Image) -> Image.Image:

@@ -9,13 +9,15 @@ from typing import Any
 import streamlit as st
 
 from dashboard import keys
-from dashboard.compare.state import LEAST_PANES, fitted
+from dashboard.compare.state import LEAST_PANES, fitted, with_method
 from dashboard.links import widgets
 from dashboard.links.selection import middle
 from dashboard.services import catalogue
-from dashboard.shell import method_control
+from dashboard.services.analyses import Analysis
+from dashboard.services.pictures import Picture
+from dashboard.shell import method_control, method_options, picture_controls
 from dashboard.shell.controls import layer_slider, segments, selectbox
-from vit_engine import ModelSpec, find_method
+from vit_engine import Method, ModelSpec, find_method
 from vit_engine.analysis.comparison import MAX_PANES, Pane, letter
 from vit_engine.trace import REDUCTIONS
 
@@ -27,6 +29,7 @@ _FIELDS = {
     "method": keys.PANE_METHOD,
     "query": keys.PANE_QUERY,
 }  # a field of a pane: the key of its widget
+_PLACES = ("layer", "head", "query")  # fields that a method may not depend on
 _QUERY_TITLES = {"shared": "Shared", "cls": "CLS", "own": "Pin here"}
 _QUERY_HELP = (
     "Shared: a click in any pane moves it. CLS: always the CLS token. Pin here: stays at the point that is shared now."
@@ -73,11 +76,33 @@ def _now() -> list[Pane]:
 
 def _taken(number: int, pane: Pane, specs: Mapping[str, ModelSpec]) -> Pane:
     shown = pane
-    for field, key in _FIELDS.items():
-        value = st.session_state.get(keys.of_pane(key, number))
+    for field in _fields(find_method(shown.method)):
+        value = st.session_state.get(keys.of_pane(_FIELDS[field], number))
         if value is not None and value != _shown(shown, field):
             pane = _changed(pane, field, value, specs)
-    return pane
+    return _with_choices(number, shown, pane, specs)
+
+
+def _fields(method: Method) -> Iterator[str]:
+    """The fields that a pane by this method has widgets of."""
+    return (field for field in _FIELDS if field not in _PLACES or field in method.depends_on)
+
+
+def _with_choices(number: int, shown: Pane, pane: Pane, specs: Mapping[str, ModelSpec]) -> Pane:
+    """The pane with the options and the target that its widgets say; those of the method that was shown."""
+    method, spec = find_method(shown.method), specs.get(pane.model)
+    if pane.method != shown.method or spec is None:
+        return pane
+    there = {option.name: st.session_state.get(option_key(number, option.name)) for option in method.options}
+    usual = {option.name: option.default for option in method.options} | shown.chosen
+    changed = {name: value for name, value in there.items() if value is not None and value != usual[name]}
+    if "target" in method.depends_on and keys.of_pane(keys.PANE_TARGET, number) in st.session_state:
+        pane = replace(pane, target=method_options.chosen_target(keys.of_pane(keys.PANE_TARGET, number)))
+    return fitted(replace(pane, options=tuple((pane.chosen | changed).items())), spec) if changed else pane
+
+
+def option_key(number: int, name: str) -> str:
+    return keys.of_pane(f"{keys.PANE_OPTION}_{name}", number)
 
 
 def _shown(pane: Pane, field: str) -> Any:
@@ -92,17 +117,17 @@ def _changed(pane: Pane, field: str, value: Any, specs: Mapping[str, ModelSpec])
     if field == "head":
         value = int(value) if value.isdecimal() else value
     elif field == "query" and value == "own":
-        value = middle(st.session_state.get(keys.QUERY)) or "cls"
+        value = st.session_state.get(keys.QUERY) or "cls"
     old = specs.get(pane.model)
     if field == "model" and old is not None and pane.layer == old.depth - 1:
         pane = replace(pane, layer=-1)  # the layer stays the last one, where it was
-    pane = replace(pane, **{field: value})
+    pane = with_method(pane, value) if field == "method" else replace(pane, **{field: value})
     spec = specs.get(pane.model)  # models can disappear at any time: the page says so when it is drawn
     return pane if spec is None else fitted(pane, spec)
 
 
-def show(number: int, specs: Mapping[str, ModelSpec]) -> None:
-    """The controls of one pane."""
+def show(number: int, specs: Mapping[str, ModelSpec], analysis: Analysis | None, picture: Picture) -> None:
+    """The controls of one pane. analysis: of its model, where there is one."""
     pane: Pane = st.session_state[keys.PANES][number]
     with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
         reference = number == st.session_state[keys.REFERENCE]
@@ -110,17 +135,23 @@ def show(number: int, specs: Mapping[str, ModelSpec]) -> None:
         mark = f":green-badge[:material/flag: {name}]" if reference else f"**{name}**"
         st.markdown(mark, width="content", help="The others are compared with this one." if reference else None)
         _model_control(number, pane, specs)
-        _menu(number, pane)
-    spec = specs[pane.model]
-    with st.container(horizontal=True, gap="small", wrap=False, key=f"pane_row_{number}"):
-        key = keys.of_pane(keys.PANE_LAYER, number)
-        widgets.hold(key, pane.layer, spec.depth)
-        layer_slider(spec.depth, key=key)
-        with _held(number, pane, "head") as key:
-            method, options = find_method(pane.method), [*REDUCTIONS, *map(str, range(spec.heads))]
-            headless = "head" not in method.depends_on
-            why = f"{method.title} is of all heads." if headless else None
-            selectbox("Head", options, key=key, width=100, disabled=headless, help=why)
+        _menu(number, partial(_method_controls, number, pane, specs[pane.model], analysis, picture))
+    _places(number, pane, specs[pane.model])
+
+
+def _places(number: int, pane: Pane, spec: ModelSpec) -> None:
+    """Layer and head, as far as the method depends on them; what it does not is said."""
+    method, layer = find_method(pane.method), keys.of_pane(keys.PANE_LAYER, number)
+    widgets.gone(*(keys.of_pane(_FIELDS[field], number) for field in _PLACES if field not in method.depends_on))
+    with st.container(horizontal=True, gap="small", wrap=False, vertical_alignment="center", key=f"pane_row_{number}"):
+        if "layer" in method.depends_on:
+            widgets.hold(layer, pane.layer, spec.depth)
+            layer_slider(spec.depth, key=layer)
+        if "head" in method.depends_on:
+            with _held(number, pane, "head") as key:
+                selectbox("Head", [*REDUCTIONS, *map(str, range(spec.heads))], key=key, width=100)
+        elif scope := method_control.scope(method):
+            st.caption(scope)
 
 
 def _model_control(number: int, pane: Pane, specs: Mapping[str, ModelSpec]) -> None:
@@ -145,15 +176,32 @@ def _held(number: int, pane: Pane, field: str) -> Iterator[str]:
         yield key
 
 
-def _menu(number: int, pane: Pane) -> None:
-    """What is done with a pane, and what it seldom changes."""
+def _method_controls(number: int, pane: Pane, spec: ModelSpec, analysis: Analysis | None, picture: Picture) -> None:
+    """The query, the method, its options and its target."""
+    method = find_method(pane.method)
+    if "query" in method.depends_on:
+        with _held(number, pane, "query") as key:
+            segments("Query", _QUERY_TITLES, key=key, help=_QUERY_HELP)
+    with _held(number, pane, "method") as key:
+        method_control.select(key, tokens=True)
+    method_options.options(method, spec, pane.chosen, key=partial(option_key, number))
+    if "target" in method.depends_on:
+        method_options.target(
+            spec,
+            pane.target,
+            key=keys.of_pane(keys.PANE_TARGET, number),
+            predictions=() if analysis is None else analysis.trace.predictions,
+            pictures=picture_controls.others(picture),
+            point=middle(st.session_state.get(keys.QUERY)),
+        )
+
+
+def _menu(number: int, above: Callable[[], None]) -> None:
+    """What is done with a pane, and what it seldom changes. above: draws the controls of its method."""
     count, reference = len(st.session_state[keys.PANES]), st.session_state[keys.REFERENCE]
     refer = {keys.REFERENCE: number}
     with st.popover(":material/more_horiz:", type="tertiary", help="Query, method, order", key=f"pane_menu_{number}"):
-        with _held(number, pane, "query") as key:
-            segments("Query", _QUERY_TITLES, key=key, help=_QUERY_HELP)
-        with _held(number, pane, "method") as key:
-            method_control.select(key, tokens=True)
+        above()
         for title, key, icon, able, act in (
             ("Make it the reference", keys.PANE_REFERENCE, "flag", number != reference, lambda: refer),
             ("Duplicate", keys.PANE_DUPLICATE, "content_copy", count < MAX_PANES, partial(_duplicate, number)),

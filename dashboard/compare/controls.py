@@ -10,11 +10,12 @@ from dashboard.compare import card
 from dashboard.compare.presets import REAL, presets
 from dashboard.compare.state import DEFAULT, KEEPS, Comparing, fitted
 from dashboard.links import selection, widgets
+from dashboard.links.options import fitting
 from dashboard.services import catalogue
 from dashboard.shell import page_state
 from dashboard.shell.controls import reset_button, segments, select_slider
-from vit_engine import ModelSpec
-from vit_engine.analysis.comparison import MAX_PANES, Pane
+from vit_engine import ModelSpec, find_method
+from vit_engine.analysis.comparison import MAX_PANES, Pane, Place
 from vit_engine.analysis.methods import RAW
 from vit_engine.report.titles import roles
 
@@ -39,7 +40,10 @@ def _beginning() -> tuple[Pane, ...]:
     name = name if name in specs else MODEL  # its file may have been deleted since
     layer, head = st.session_state.get(keys.LAYER), st.session_state.get(keys.HEAD, "mean")
     method = st.session_state.get(keys.METHOD, RAW)
-    pane = Pane(name, -1 if layer is None else layer, int(head) if head.isdecimal() else head, method)
+    target = st.session_state.get(keys.TARGET, "") if "target" in find_method(method).depends_on else ""
+    options = fitting(dict(st.session_state.get(keys.OPTIONS, ())), find_method(method), specs[name])
+    number = int(head) if head.isdecimal() else head
+    pane = Pane(name, -1 if layer is None else layer, number, method, options=options, target=target)
     offered = presets(fitted(pane, specs[name]), specs, catalogue.ready_models())
     found = {preset.name: preset.panes for preset in offered if preset.panes}
     if name == REAL and "training" in found:
@@ -91,8 +95,8 @@ def toolbar() -> None:
             _SCALE_TITLES,
             key=keys.COMPARE_SCALE,
             help="Shared: the same colour is the same attention per area in all panes. "
-            "Own: each pane uses the whole scale. Log: shared, over three decades. Similarities share a scale of "
-            "their own.",
+            "Own: each pane uses the whole scale. Log: shared, over three decades. Maps of other units, such as "
+            "relevance or similarity, share scales of their own.",
         )
         _keep_control()
         st.button(
@@ -118,12 +122,16 @@ def _keep_control() -> None:
         )
 
 
+def _place(place: Place) -> str:
+    if len(place) == 2:
+        return f"point {place[0]:.0%} down, {place[1]:.0%} across"
+    top, left, bottom, right = place
+    return f"region {top:.0%}–{bottom:.0%} down, {left:.0%}–{right:.0%} across"
+
+
 def query_line() -> None:
     """Whose attention all panes show, and the ways back to the CLS token and to the whole picture."""
-    query, role = (
-        selection.middle(st.session_state.get(keys.QUERY)),
-        roles(st.session_state[keys.PANES]).capitalize() or "Mark",
-    )
+    query, role = st.session_state.get(keys.QUERY), roles(st.session_state[keys.PANES]).capitalize() or "Mark"
     asks = roles(st.session_state[keys.PANES]) != ""
     with st.container(horizontal=True, vertical_alignment="center", key="compare_query", width="content"):
         if query is None:
@@ -133,7 +141,7 @@ def query_line() -> None:
                 else "Mark: **none** · :small[click a patch to find it in all panes]"
             )
         else:
-            st.markdown(f"{role}: **point {query[0]:.0%} down, {query[1]:.0%} across**")
+            st.markdown(f"{role}: **{_place(query)}**")
             reset_button("Back to CLS" if asks else "No mark", keys.QUERY, key=keys.RESET_QUERY, icon="undo")
         if st.session_state[keys.ZOOM] is not None:
             reset_button("Whole picture", keys.ZOOM, key=keys.RESET_ZOOM, icon="zoom_out_map")

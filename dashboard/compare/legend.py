@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from dashboard.shell import method_control
-from dashboard.shell.formatting import RANDOM_BADGE, colour_legend
+from dashboard.shell.formatting import RANDOM_BADGE, colour_legend, plain
 from vit_engine import find_method
 from vit_engine.analysis.comparison import Comparison, PaneResult
 from vit_engine.analysis.maps.agreement import map_entropy
@@ -13,30 +13,64 @@ from vit_engine.analysis.methods import RAW
 from vit_engine.report.colours import rgb_stops
 from vit_engine.report.panels import Panel
 from vit_engine.report.style import Style
-from vit_engine.trace.attention_map import Quantity
+from vit_engine.report.titles import settings
+from vit_engine.trace.attention_map import WEIGHT, Quantity, is_share
 
 
 def legend(comparison: Comparison, drawn: tuple[Panel, ...], style: Style) -> str:
-    """A colour scale for each kind of map, where it begins and where it ends, as HTML."""
-    kinds: dict[Quantity, list[Panel]] = {}
-    for panel in drawn:
-        if not panel.message:
-            kinds.setdefault(panel.quantity, []).append(panel)
-    legends = [_legend(comparison, panels, style) for panels in kinds.values()]
+    """A colour scale for each kind of map, where it begins and where it ends, as HTML.
+
+    Maps of several units, none of which is a scale of another, have one legend: each pane says where its colours end.
+    """
+    kinds: dict[tuple[Quantity, str, bool], list[Panel]] = {}
+    for panel in _explained(drawn):
+        kinds.setdefault((panel.quantity, panel.unit, panel.signed), []).append(panel)
+    several = [kind for kind in kinds if _is_plain(kind[0], kind[2])]
+    legends = [_legend(comparison, kinds[kind], style) for kind in kinds if len(several) < 2 or kind not in several]
+    if len(several) > 1:
+        legends.insert(0, _units_legend(kinds[several[0]][0], [unit for _, unit, _ in several]))
     return legends[0] if len(legends) == 1 else f'<div class="legends">{"".join(legends)}</div>'
+
+
+def has_own_end(panel: Panel, drawn: tuple[Panel, ...], style: Style) -> bool:
+    """Whether a pane's colours end where no legend says."""
+    if style.scale == "own":
+        return True
+    units = {each.unit for each in _explained(drawn) if _is_plain(each.quantity, each.signed)}
+    return len(units) > 1 and panel.unit in units
+
+
+def _explained(drawn: tuple[Panel, ...]) -> list[Panel]:
+    """Panels with a map; beside differences not the map that they are differences to."""
+    shown = [panel for panel in drawn if not panel.message]
+    subtracted = {panel.quantity for panel in shown if panel.difference}
+    return [panel for panel in shown if panel.difference or panel.quantity not in subtracted]
+
+
+def _is_plain(quantity: Quantity, signed: bool) -> bool:
+    """Whether colours begin at nothing."""
+    return quantity is Quantity.EXTENSIVE and not signed
+
+
+def _units_legend(panel: Panel, units: list[str]) -> str:
+    meaning = f"Values of different units do not compare, so each unit has its own scale: {', '.join(units)}"
+    return colour_legend(panel.stops, "0", "each unit its own end", meaning)
 
 
 def _legend(comparison: Comparison, panels: list[Panel], style: Style) -> str:
     """Of panels that show one kind of map."""
-    compared = [panel for panel in panels if panel.difference] or panels
-    panel = compared[0]
+    panel = panels[0]
     if panel.quantity is Quantity.FITTED:
         return colour_legend(rgb_stops(), "1st", "3rd principal component", _PCA)
     if panel.quantity is Quantity.INTENSIVE:
         return colour_legend(panel.stops, *_similarity_ends(comparison, panel, style), _similarity(comparison, panel))
-    even = len({each.grid.patches for each in compared if each.grid is not None}) > 1
+    if panel.signed and not panel.difference:
+        end = "" if style.scale == "own" else f" {panel.written(panel.limit)}"
+        meaning = _meaning(comparison, panel, even=False)
+        return colour_legend(panel.stops, f"against{end and f' −{end[1:]}'}", f"for{end and f' +{end[1:]}'}", meaning)
+    even = len({each.grid.patches for each in panels if each.grid is not None}) > 1
     low, high = _ends(comparison, panel, style, even=even)
-    return colour_legend(panel.stops, low, high, _meaning(comparison, panel.difference, even=even))
+    return colour_legend(panel.stops, low, high, _meaning(comparison, panel, even=even))
 
 
 _PCA = (
@@ -48,7 +82,10 @@ _PCA = (
 def _ends(comparison: Comparison, panel: Panel, style: Style, *, even: bool) -> tuple[str, str]:
     base = comparison.base.name
     assert panel.grid is not None
-    limit = f"{panel.limit * panel.grid.patches:.1f} × even" if even else f"{panel.limit:.2%}"
+    limit = f"{panel.limit:.2%}" if is_share(panel.unit) else panel.written(panel.limit)
+    if even:
+        share = is_share(panel.unit)
+        limit = f"{panel.limit * panel.grid.patches:{'.1f' if share else '.3g'}} × {'even' if share else 'a patch'}"
     if panel.difference:
         own = style.scale == "own"
         return f"less than {base}{'' if own else f' −{limit}'}", f"{'' if own else f'+{limit} '}more than {base}"
@@ -71,29 +108,33 @@ def _similarity(comparison: Comparison, panel: Panel) -> str:
     return method_control.meaning(find_method("similarity"))
 
 
-def _meaning(comparison: Comparison, difference: bool, *, even: bool) -> str:
-    if difference:
-        return "A cell's share of the attention on all patches, minus its share in the reference, on a common grid"
-    if even:
+def _meaning(comparison: Comparison, panel: Panel, *, even: bool) -> str:
+    if panel.difference:
+        return "A cell's share of the map on all patches, minus its share in the reference, on a common grid"
+    if even and panel.unit == WEIGHT:
         return (
             "Attention per area, as a multiple of even attention: a weight compares only between patches of one size, "
             "so the shared scale is of weight per area"
         )
     used = (find_method(name) for name in dict.fromkeys(one.pane.method for one in comparison.results))
-    return "; ".join(method_control.meaning(method) for method in used if method.quantity is Quantity.EXTENSIVE)
+    return "; ".join(method_control.meaning(method) for method in used if method.unit == panel.unit)
 
 
-def numbers(comparison: Comparison, panel: Panel, style: Style) -> str:
-    """What a pane's map is in numbers, and where its colours end where they end at its own."""
+def numbers(comparison: Comparison, panel: Panel, style: Style, *, own_end: bool = False) -> str:
+    """What a pane's map is in numbers, and where its colours end.
+
+    own_end: whether no legend says that, as has_own_end() has it.
+    """
     one = next(shown for shown in comparison.results if shown.name == panel.name)
     method = find_method(one.pane.method)
-    texts = [] if method.name == RAW else [method.title]
+    texts = [] if method.name == RAW else [f"**{method.title}**", *map(plain, settings(one))]
     tokens = method.quantity is not Quantity.EXTENSIVE
     texts += _of_tokens(one, shared=bool(panel.fitted_to)) if tokens else _of_attention(one, comparison)
     if one.pane.query != "shared" and "query" in method.depends_on:
         texts.append("query CLS" if one.pane.query == "cls" else "query pinned")
-    if style.scale == "own" and method.quantity is Quantity.EXTENSIVE:
-        texts.append(f"colours end at {panel.limit:.2%}")
+    if (own_end or style.scale == "own") and not tokens:
+        limit = f"{panel.limit:.2%}" if is_share(panel.unit) else f"{panel.written(panel.limit)} {panel.unit}"
+        texts.append(f"colours end at {'±' if panel.signed else ''}{limit}")
     elif style.scale == "own" and one.pca is None and not panel.difference:
         texts.append(f"colours {panel.written(panel.low)} to {panel.written(panel.high)}".replace("-", "−"))
     note = f"  \n:small[{panel.note[0].upper()}{panel.note[1:]}]" if panel.note else ""
@@ -101,9 +142,13 @@ def numbers(comparison: Comparison, panel: Panel, style: Style) -> str:
 
 
 def _of_attention(one: PaneResult, comparison: Comparison) -> list[str]:
-    """Its entropy, and how it differs from the reference's."""
+    """Its entropy, and how it differs from the reference's; of what is for and against, how much of each there is."""
+    if one.diverging:
+        values = one.map.values.astype(np.float64)
+        return [f"for +{values.clip(min=0).sum():.3g}", f"against −{-values.clip(max=0).sum():.3g}"]
     bits, share = map_entropy(one.map)
-    texts = ["no attention on patches"] if math.isnan(bits) else [f"entropy {bits:.1f} bits", f"{share:.0%} of even"]
+    nothing = "no attention on patches" if one.map.unit == WEIGHT else "zero everywhere"
+    texts = [nothing] if math.isnan(bits) else [f"entropy {bits:.1f} bits", f"{share:.0%} of even"]
     _, base = map_entropy(comparison.base.map)
     if one is not comparison.base and not math.isnan(share - base):
         texts.append(f"Δ {round(100 * (share - base)):+d} points".replace("-", "−"))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -12,13 +13,13 @@ from dashboard.compare import panes as compare_panes
 from dashboard.compare.panes import Panes
 from dashboard.compare.state import Comparing
 from dashboard.links import widgets
-from dashboard.links.selection import Selection, middle
+from dashboard.links.selection import Selection
 from dashboard.links.zoom import Zoom, zoom_in_pixels, zoom_to
 from dashboard.services import analyses, catalogue
 from dashboard.services.pictures import Picture
 from dashboard.shell import clicks, page_state, sidebar
 from dashboard.shell.analysis_panel import credited
-from vit_engine import ModelSpec, SpecError
+from vit_engine import ModelSpec, VitEngineError
 from vit_engine.analysis.comparison import Comparison, PaneResult, letter
 from vit_engine.image import with_short_side
 from vit_engine.report.figure import GAP, compare_figure, figure_aspect
@@ -41,13 +42,13 @@ def page() -> None:
     corner = _title(picture, frame)
     controls.preset_buttons()
     controls.toolbar()
-    panes = compare_panes.look(choice.panes, picture, size, specs)
+    panes = compare_panes.look(choice.panes, picture, size, specs, selection.query)
     comparison, panes = _comparison(choice, selection, panes)
     style = _style(choice, selection)
     drawn = _drawn(choice, comparison, panes, style)
     _above(comparison, drawn, style)
     with _strip(len(choice.panes), frame):
-        _cards(choice, specs)
+        _cards(choice, specs, panes, picture)
         _figure(drawn, frame, choice, style)
         places = _under(panes, comparison, drawn, style)
     if comparison is not None and len(comparison.results) > 1:
@@ -81,10 +82,11 @@ def _title(picture: Picture, frame: tuple[int, int]) -> DeltaGenerator:
 
 def _comparison(choice: Comparing, selection: Selection, panes: Panes) -> tuple[Comparison | None, Panes]:
     """What can be compared, and the panes with those refused whose maps cannot be made."""
-    asked, point = dict(enumerate(choice.panes)), middle(selection.query)
-    found = analyses.evaluate(asked, panes.analyses, panes.features, point=point)
+    asked, point = dict(enumerate(choice.panes)), selection.query
+    made: dict[str, Any] = {"gradients": panes.gradients, "attributions": panes.attributions}
+    found = analyses.evaluate(asked, panes.analyses, panes.features, point=point, **made)
     results = tuple(one for one in found.values() if isinstance(one, PaneResult))
-    panes = panes.refused({number: one for number, one in found.items() if isinstance(one, SpecError)})
+    panes = panes.refused({number: one for number, one in found.items() if isinstance(one, VitEngineError)})
     if not results:
         return None, panes
     frame, reference = next(iter(panes.analyses.values())).frame, letter(choice.reference)
@@ -128,10 +130,10 @@ def _strip(count: int, frame: tuple[int, int]) -> DeltaGenerator:
     return st.container(key="compare_strip")
 
 
-def _cards(choice: Comparing, specs: Mapping[str, ModelSpec]) -> None:
+def _cards(choice: Comparing, specs: Mapping[str, ModelSpec], panes: Panes, picture: Picture) -> None:
     for number, column in enumerate(st.columns(len(choice.panes), gap="small", wrap=False)):
         with column:
-            card.show(number, specs)
+            card.show(number, specs, panes.analyses.get(number), picture)
     card.mark_panes()
     widgets.mark()
 
@@ -165,7 +167,8 @@ def _under(panes: Panes, comparison: Comparison | None, drawn: tuple[Panel, ...]
             if number in panes.problems:
                 compare_panes.tell(number, panes)
             elif number in panes.analyses and comparison is not None:
-                st.caption(legend.numbers(comparison, drawn[number], style))
+                own_end = legend.has_own_end(drawn[number], drawn, style)
+                st.caption(legend.numbers(comparison, drawn[number], style, own_end=own_end))
             places.append(st.empty())
     return places
 

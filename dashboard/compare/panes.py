@@ -1,29 +1,31 @@
 """The panes of Compare: which can be shown now, why others cannot, and having the missing ones analysed."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import keys
-from dashboard.services import catalogue, downloads, limits, memory
+from dashboard.services import catalogue, downloads, limits, memory, targets
 from dashboard.services.analyses import Analysis, Request
+from dashboard.services.gradients import GradientRequest
+from dashboard.services.maps import MapRequest
 from dashboard.services.pictures import Picture
 from dashboard.services.requests import Cost
 from dashboard.services.tokens import TokenRequest
 from dashboard.shell import download_panel
 from dashboard.shell.formatting import plain, progress_in, sentence
-from vit_engine import Features, ModelSpec, SpecError, VitEngineError, find_method
-from vit_engine.analysis.comparison import MAX_PANES, Pane
-from vit_engine.analysis.methods import Needs
+from vit_engine import Features, Gradients, Method, ModelSpec, VitEngineError, find_method
+from vit_engine.analysis.comparison import MAX_PANES, Pane, Place, query_patch
+from vit_engine.analysis.methods import Attribution, Needs
 from vit_engine.resources.budget import format_bytes
 
-_FAILED = "_failed_panes"  # session state: (picture, model, size, what of it) -> why its analysis failed
+_FAILED = "_failed_panes"  # session state: a request's key -> why its analysis failed
 _IN_A_ROW = "_fills_in_a_row"  # session state: analyses since the page last had all its panes
-AnyRequest = Request | TokenRequest
-_Key = tuple[str, str, int, str]
-MOST_IN_A_ROW = 2 * MAX_PANES  # panes that others' analyses push out of memory again and again are given up
+AnyRequest = Request | TokenRequest | GradientRequest | MapRequest
+MOST_IN_A_ROW = 3 * MAX_PANES  # panes that others' analyses push out of memory again and again are given up
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,13 @@ class Panes:
 
     analyses: Mapping[int, Analysis]
     features: Mapping[int, Features]  # of the panes that show tokens
+    gradients: Mapping[int, Gradients]  # of the panes whose methods read those of a target
+    attributions: Mapping[int, Attribution]  # of the panes whose methods take long
     missing: Mapping[int, AnyRequest]  # what a pane that is not analysed needs next
     problems: Mapping[int, Problem]
     waiting: tuple[int, ...]
 
-    def refused(self, errors: Mapping[int, SpecError]) -> "Panes":
+    def refused(self, errors: Mapping[int, VitEngineError]) -> "Panes":
         """With these panes among those that cannot be shown."""
         analyses = {number: analysis for number, analysis in self.analyses.items() if number not in errors}
         problems = {
@@ -55,38 +59,80 @@ class Panes:
         return replace(self, analyses=analyses, problems={**self.problems, **problems})
 
 
-def look(panes: tuple[Pane, ...], picture: Picture, size: int, specs: Mapping[str, ModelSpec]) -> Panes:
-    """Where each pane stands; runs nothing."""
-    analyses: dict[int, Analysis] = {}
-    features: dict[int, Features] = {}
-    missing: dict[int, AnyRequest] = {}
-    held: dict[tuple[str, str], int] = {}  # bytes by what is kept and the model
-    for number, pane in enumerate(panes):
-        trace = Request(picture, specs[pane.model], size)
-        tokens = TokenRequest(picture, specs[pane.model], size) if _shows_tokens(pane) else None
+@dataclass
+class _Look:
+    """What is found pane by pane."""
+
+    picture: Picture
+    size: int
+    specs: Mapping[str, ModelSpec]
+    point: Place | None
+    analyses: dict[int, Analysis] = field(default_factory=dict)
+    features: dict[int, Features] = field(default_factory=dict)
+    gradients: dict[int, Gradients] = field(default_factory=dict)
+    attributions: dict[int, Attribution] = field(default_factory=dict)
+    held: dict[tuple[str, Hashable], int] = field(default_factory=dict)  # bytes by what is kept and its key
+
+    def missing(self, number: int, pane: Pane) -> AnyRequest | None:
+        """What the pane needs next; None where it has all, which is noted."""
+        spec, method = self.specs[pane.model], find_method(pane.method)
+        trace = Request(self.picture, spec, self.size)
         if (analysis := trace.kept) is None:
-            missing[number] = trace
-            continue
-        held[trace.LIMIT, pane.model] = analysis.trace.nbytes
-        if tokens is not None:
+            return trace
+        self._hold(trace, analysis.trace.nbytes)
+        if method.needs is Needs.TOKENS:
+            tokens = TokenRequest(self.picture, spec, self.size)
             if (carried := tokens.kept) is None:
-                missing[number] = tokens
-                continue
-            held[tokens.LIMIT, pane.model] = carried.features.nbytes
-            features[number] = carried.features
-        analyses[number] = analysis
-    problems = {number: problem for number, request in missing.items() if (problem := _problem(request, held))}
+                return tokens
+            self._hold(tokens, carried.features.nbytes)
+            self.features[number] = carried.features
+        target = targets.name_of(pane.target, analysis) if "target" in method.depends_on else ""
+        if method.needs.target:
+            request = GradientRequest(self.picture, spec, self.size, target)
+            if (made := request.kept) is None:
+                return request
+            self._hold(request, made.gradients.nbytes)
+            self.gradients[number] = made.gradients
+        if takes_long(method):
+            maps = self._maps(trace, analysis, pane, target, self.gradients.get(number))
+            if (known := maps.kept) is None:
+                return maps
+            self.attributions[number] = next(iter(known.values()))
+        self.analyses[number] = analysis
+        return None
+
+    def _maps(
+        self, trace: Request, analysis: Analysis, pane: Pane, target: str, gradients: Gradients | None
+    ) -> MapRequest:
+        query = query_patch(pane.query, self.point, analysis.trace.grid, analysis.frame)
+        places: dict[str, Any] = {"layer": pane.layer, "head": pane.head, "query": query, "target": target}
+        method = find_method(pane.method)
+        return MapRequest(trace, analysis, method, **places, options=pane.options, gradients=gradients)
+
+    def _hold(self, request: Request | TokenRequest | GradientRequest, nbytes: int) -> None:
+        self.held[request.LIMIT, request.key] = nbytes
+
+
+def takes_long(method: Method) -> bool:
+    """Whether a map is made in a job: of all layers' attention, or of further runs of the model."""
+    several = "query" in method.depends_on and not method.per_head and method.needs is not Needs.TOKENS
+    return several or method.needs is Needs.MODEL
+
+
+def look(
+    panes: tuple[Pane, ...], picture: Picture, size: int, specs: Mapping[str, ModelSpec], point: Place | None
+) -> Panes:
+    """Where each pane stands; runs nothing."""
+    found = _Look(picture, size, specs, point)
+    missing = {number: request for number, pane in enumerate(panes) if (request := found.missing(number, pane))}
+    problems = {number: problem for number, request in missing.items() if (problem := _problem(request, found.held))}
     waiting = tuple(number for number in missing if number not in problems)
     if not waiting:
         st.session_state[_IN_A_ROW] = 0
-    return Panes(analyses, features, missing, problems, waiting)
+    return Panes(found.analyses, found.features, found.gradients, found.attributions, missing, problems, waiting)
 
 
-def _shows_tokens(pane: Pane) -> bool:
-    return find_method(pane.method).needs is Needs.TOKENS
-
-
-def _problem(request: AnyRequest, held: Mapping[tuple[str, str], int]) -> Problem | None:
+def _problem(request: AnyRequest, held: Mapping[tuple[str, Hashable], int]) -> Problem | None:
     """What stands against an analysis, without doing it. held: bytes of what the other panes have."""
     spec = request.spec
     if downloads.find_download(spec.name) is not None:
@@ -95,9 +141,11 @@ def _problem(request: AnyRequest, held: Mapping[tuple[str, str], int]) -> Proble
         failure = downloads.download_failure(spec.name)
         size_words = f"{spec.title} is not here yet: about {format_bytes(memory.model_bytes(spec))}."
         return Problem("download", "not downloaded", sentence(f"{failure} {size_words}".strip(), links=True))
-    failed = _failures().get(_key(request))
+    failed = _failures().get(request.key)
     if failed is not None:
         return Problem("failed", "failed", sentence(failed, catalogue.screen_names(spec.name)))
+    if isinstance(request, MapRequest):  # what it is made of is here
+        return None
     try:
         kept = sum(size for (limit, _), size in held.items() if limit == request.LIMIT)
         refusal = _refusal(request, request.cost, kept)
@@ -106,7 +154,7 @@ def _problem(request: AnyRequest, held: Mapping[tuple[str, str], int]) -> Proble
     return Problem("refused", "too large", f"Too large: {plain(refusal)}.") if refusal else None
 
 
-def _refusal(request: AnyRequest, cost: Cost, kept: int) -> str:
+def _refusal(request: Request | TokenRequest | GradientRequest, cost: Cost, kept: int) -> str:
     """Why an analysis will not run, or empty: one that does not fit beside the other panes' would push them out."""
     together, most = kept + cost.kept_bytes, getattr(limits, request.LIMIT)
     if cost.refusal or together <= most:
@@ -116,12 +164,8 @@ def _refusal(request: AnyRequest, cost: Cost, kept: int) -> str:
     return f"{words}, over the {format_bytes(most)} kept here"
 
 
-def _failures() -> dict[_Key, str]:
+def _failures() -> dict[Hashable, str]:
     return st.session_state.setdefault(_FAILED, {})
-
-
-def _key(request: AnyRequest) -> _Key:
-    return request.picture.sha256, request.spec.name, request.size, request.KEPT
 
 
 def tell(number: int, panes: Panes) -> None:
@@ -155,11 +199,11 @@ def tell(number: int, panes: Panes) -> None:
             key=keys.of_pane(keys.PANE_RETRY, number),
             icon=":material/refresh:",
             on_click=_forget,
-            args=(_key(request),),
+            args=(request.key,),
         )
 
 
-def _forget(key: _Key) -> None:
+def _forget(key: Hashable) -> None:
     _failures().pop(key, None)
 
 
@@ -167,9 +211,9 @@ def fill(request: AnyRequest, place: DeltaGenerator) -> None:
     """Have a pane analysed, its progress shown in its place; what is wrong is kept for the next look."""
     st.session_state[_IN_A_ROW] = st.session_state.get(_IN_A_ROW, 0) + 1
     if st.session_state[_IN_A_ROW] > MOST_IN_A_ROW:
-        _failures()[_key(request)] = "other analyses on this server took its place in memory. Try again in a while."
+        _failures()[request.key] = "other analyses on this server took its place in memory. Try again in a while."
         return
     try:
         request.analyse(progress_in(place))
     except VitEngineError as error:
-        _failures()[_key(request)] = str(error)
+        _failures()[request.key] = str(error)

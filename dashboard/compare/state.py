@@ -2,7 +2,7 @@
 
     ?pane=demo_vit_p8:5:mean&pane=demo_vit_p16:5:mean&show=difference
 
-A pane is written as on the command line: MODEL:LAYER:HEAD, and perhaps :METHOD and :QUERY.
+A pane is written as on the command line: MODEL:LAYER:HEAD, and perhaps :METHOD[OPTION=VALUE;target=TARGET] and :QUERY.
 """
 
 from collections.abc import Sequence
@@ -10,10 +10,13 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from dashboard import keys
+from dashboard.links import targets
 from dashboard.links.codec import Instead, Reading, fractions, nearest, option, parameter
+from dashboard.links.options import fitting
 from dashboard.links.zoom import Zoom, read_zoom
-from vit_engine import ModelSpec, SpecError
+from vit_engine import ModelSpec, SpecError, find_method
 from vit_engine.analysis.comparison import MAX_PANES, Pane, letter
+from vit_engine.analysis.methods import Option, Value
 from vit_engine.report.style import SCALES, SHOWS
 from vit_engine.trace.statistics import STATISTICS
 
@@ -26,10 +29,29 @@ DEFAULT_PANES = (Pane("demo_vit_p8", 5), Pane("demo_vit_p16", 5))
 
 
 def fitted(pane: Pane, spec: ModelSpec) -> Pane:
-    """A pane with a layer, counted from 0, and a head that its model has."""
+    """A pane with a layer, counted from 0, a head, options and a target that its model has."""
     layer = pane.layer % spec.depth if -spec.depth <= pane.layer < 0 else min(max(pane.layer, 0), spec.depth - 1)
     head = pane.head if isinstance(pane.head, str) or pane.head < spec.heads else spec.heads - 1
-    return replace(pane, layer=layer, head=head)
+    options = fitting(pane.chosen, find_method(pane.method), spec)
+    target = pane.target if targets.fits(pane.target, spec) else targets.AUTOMATIC
+    return replace(pane, layer=layer, head=head, options=options, target=target)
+
+
+def with_method(pane: Pane, name: str) -> Pane:
+    """The pane by another method, with those of its options, and its target, that this one has too."""
+    method = find_method(name)
+    known = {option.name: option for option in method.options}
+    kept = tuple((option, value) for option, value in pane.options if option in known and _can_be(known[option], value))
+    target = pane.target if "target" in method.depends_on else targets.AUTOMATIC
+    return replace(pane, method=name, options=kept, target=target)
+
+
+def _can_be(option: Option, value: Value) -> bool:
+    try:
+        option.check(value, None)
+    except SpecError:
+        return False
+    return True
 
 
 def _panes(texts: Sequence[str], link: Reading) -> Any:
@@ -51,8 +73,13 @@ def _fitted_or_told(text: str, pane: Pane | str, link: Reading) -> Pane | None:
         return None
     spec = link.find_model(pane.model)
     assert spec is not None, pane
+    target = pane.target and targets.read_target(
+        pane.target, replace(link, values={**link.values, "model": pane.model})
+    )
+    pane = pane if isinstance(target, Instead) else replace(pane, target=target)  # a class by its number
     fit = fitted(pane, spec)
-    if fit.head != pane.head or not -spec.depth <= pane.layer < spec.depth:
+    fit = replace(fit, target=targets.AUTOMATIC) if isinstance(target, Instead) else fit
+    if replace(fit, layer=pane.layer) != pane or not -spec.depth <= pane.layer < spec.depth:
         link.tell("the pane", text, fit)
     return fit
 

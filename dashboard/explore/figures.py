@@ -27,12 +27,13 @@ def overlay_figure(
     unit: str = WEIGHT,
     outlined: Sequence[tuple[int, int]] = (),
     beside: bool = False,
+    marks: Sequence[Plain] = (),
 ) -> PlainFigure:
     """Attention over the picture, or beside it; a click on a patch chooses it.
 
     pixels: uint8 (height, width, 3). values: (rows, cols), in `unit`, drawn from 0 to `limit`, or where they are signed
     as far below 0. opacity: 0..1. query: the patch or the region to mark, or None for CLS. outlined: patches (row, col)
-    that get a thin outline.
+    that get a thin outline. marks: traces over all others.
     """
     rows, cols = values.shape
     # Axis, opacity and name of each map: one beside the picture has an unseen twin over it, for hover and clicks.
@@ -52,7 +53,7 @@ def overlay_figure(
     if boxes:
         layout["shapes"] = [edge for axis, *_ in maps for box in boxes for edge in _outline(box, axis)]
     under = _grey(pixels) if signed and not beside else pixels
-    return PlainFigure(traces, {**layout, "images": [_picture(under, rows, cols)]})
+    return PlainFigure([*traces, *marks], {**layout, "images": [_picture(under, rows, cols)]})
 
 
 def _grey(pixels: np.ndarray) -> np.ndarray:

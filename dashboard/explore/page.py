@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import keys
 from dashboard.explore import controls, head_table, line, mosaics, sinks
@@ -12,6 +13,7 @@ from dashboard.explore.choices import choose_head, choose_layer_and_head, choose
 from dashboard.explore.figures import entropy_figure, overlay_figure
 from dashboard.explore.maps import Maps, layer_of, maps
 from dashboard.explore.mosaics import Mosaic
+from dashboard.explore.worth import section
 from dashboard.links import targets, widgets
 from dashboard.links.selection import Selection
 from dashboard.services.analyses import Analysis, Request
@@ -41,12 +43,16 @@ def page() -> None:
         if target is not None:
             controls.target(target, analysis, request.picture, selection)
         with below:
-            _maps(request, analysis, selection)
+            drawn, under_map = _maps(request, analysis, selection)
             head_table.show(analysis, layer=layer_of(analysis, selection))
     page_state.share(selection)
+    if analysis is not None and drawn is not None:
+        with under_map:  # last, for what is measured may take minutes
+            section.show(drawn.asked, drawn.large, selection)
 
 
-def _maps(request: Request, analysis: Analysis, selection: Selection) -> None:
+def _maps(request: Request, analysis: Analysis, selection: Selection) -> tuple[Maps | None, DeltaGenerator]:
+    """What is drawn, if it can be, and the place under the large map."""
     over = selection.view == "over"
     whole = st.container()  # a picture and its map side by side need the whole width
     left, right = st.columns([3, 2], gap="medium")
@@ -58,6 +64,7 @@ def _maps(request: Request, analysis: Analysis, selection: Selection) -> None:
             if sinks.apply_to(drawn.method):
                 sinks.show(analysis, selection, layer=layer_of(analysis, selection))
             _predictions(analysis, request.picture)
+        under_map = st.container()
     if drawn is not None and drawn.method.per_head:
         with left:
             _mosaic(analysis, selection, drawn)
@@ -66,6 +73,7 @@ def _maps(request: Request, analysis: Analysis, selection: Selection) -> None:
             _beside(analysis, selection, drawn)
     with left if drawn is not None and _is_short(drawn) else right:
         _entropy_by_depth(analysis, selection)
+    return drawn, under_map
 
 
 def _is_short(drawn: Maps) -> bool:
@@ -97,14 +105,16 @@ def _overlay(analysis: Analysis, selection: Selection, drawn: Maps) -> None:
         unit=drawn.large.unit,
         outlined=[(row, col) for row, col in np.argwhere(drawn.aside).tolist()],
         beside=beside,
+        marks=section.outline(drawn.asked.request, analysis, selection, beside=beside),
     )
+    region = partial(choose_region, grid, analysis.frame) if "query" in drawn.method.depends_on else None
     analysis_panel.chart(
         figure,
         keys.OVERLAY,
         grid.width / grid.height * (2.02 if beside else 1),
         partial(choose_point, grid, analysis.frame, of_target=_asks_for_patch(drawn, selection)),
         alt=f"{drawn.large.label}, over the picture",
-        on_region=partial(choose_region, grid, analysis.frame) if "query" in drawn.method.depends_on else None,
+        on_region=section.drag(analysis, selection, region=region is not None) or region,
     )
 
 

@@ -35,6 +35,7 @@ _NO_WIDGETS = {
     keys.QUERY,
     keys.OPTIONS,
     keys.TARGET,
+    keys.OBJECT,
     keys.SINKS,
     keys.UPLOADED,
     keys.SHOWN_MODEL,

@@ -3,12 +3,12 @@
 import gc
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 import vit_engine as ve
-from dashboard.links.selection import Place, middle
 from dashboard.samples import SAMPLES
 from dashboard.services import limits, memory, opening
 from dashboard.services.catalogue import models
@@ -16,8 +16,8 @@ from dashboard.services.jobs import Store
 from dashboard.services.pictures import sample_picture, thumbnail
 from dashboard.services.process import once_per_process
 from dashboard.services.requests import PictureRequest
-from vit_engine.analysis.comparison import Pane, PaneResult, Point, evaluate_pane, pca_layers, query_patch
-from vit_engine.analysis.methods import Needs, find_method
+from vit_engine.analysis.comparison import Pane, PaneResult, Place, evaluate_pane, pca_layers, query_patch
+from vit_engine.analysis.methods import Attribution, Needs
 from vit_engine.grid import Patches
 from vit_engine.image import normalise, with_short_side
 from vit_engine.progress import Progress
@@ -42,12 +42,7 @@ class Analysis:
 
         place: in fractions of the frame's height and width.
         """
-        if place is None:
-            return None
-        grid, point = self.trace.grid, middle(place)
-        if len(place) == 4 and (region := _patches_in(place, grid, self.frame)):
-            return region
-        query = query_patch("shared", point, grid, self.frame)
+        query = query_patch("shared", place, self.trace.grid, self.frame)
         return None if isinstance(query, str) else query
 
     def run(
@@ -57,20 +52,13 @@ class Analysis:
         trace = self.trace
         if method.needs in (Needs.TRACE, Needs.TOKENS) or gradients is not None:
             return ve.Run(trace, features=features, gradients=gradients)
-        loaded = memory.load_model(trace.spec.name, lambda fraction, message: None)
+        return self.whole_run(memory.load_model(trace.spec.name, lambda fraction, message: None))
+
+    def whole_run(self, loaded: ve.LoadedModel) -> ve.Run:
+        """With model and picture, to run it again."""
+        trace = self.trace
         tensor = normalise(self.pixels, trace.spec.preprocessing)
         return ve.Run(trace, loaded, ve.PreparedImage(self.pixels, tensor, trace.grid, trace.image_sha256))
-
-
-def _patches_in(
-    box: tuple[float, float, float, float], grid: ve.TokenGrid, frame: tuple[int, int]
-) -> tuple[int, int, int, int] | None:
-    """(top, left, bottom, right) of the patches whose middles are in the box; None where there are none."""
-    (top, left, bottom, right), (height, width) = box, frame
-    size = grid.patch_size
-    rows = [row for row in range(grid.rows) if top * height <= (row + 0.5) * size <= bottom * height]
-    cols = [col for col in range(grid.cols) if left * width <= (col + 0.5) * size <= right * width]
-    return (rows[0], cols[0], rows[-1], cols[-1]) if rows and cols else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,22 +92,25 @@ def evaluate(
     analyses: Mapping[int, Analysis],
     features: Mapping[int, ve.Features],
     *,
-    point: Point | None,
-) -> dict[int, PaneResult | ve.SpecError]:
+    point: Place | None,
+    gradients: Mapping[int, ve.Gradients] = MappingProxyType({}),
+    attributions: Mapping[int, Attribution] = MappingProxyType({}),
+) -> dict[int, PaneResult | ve.VitEngineError]:
     """What the panes of these numbers show, or why one cannot: its tokens may be all the same.
 
-    Each from its analysis and, where its method needs them, its features. point: the shared query, None for the CLS
-    token.
+    Each from its analysis and, where its method needs them, its features or the gradients of its target; or from what
+    its method has said already. point: the shared query, None for the CLS token.
     """
-    shown: dict[int, PaneResult | ve.SpecError] = {}
+    shown: dict[int, PaneResult | ve.VitEngineError] = {}
     for number, each in analyses.items():
-        pane, spec = panes[number], each.trace.spec
+        pane, spec, own = panes[number], each.trace.spec, gradients.get(number)
         layers = pca_layers([panes[other] for other in analyses if panes[other].model == pane.model], spec)
-        run = each.run(find_method(pane.method), features.get(number))
         place: dict[str, Any] = {"frame": each.frame, "point": point, "fitted_to": layers}
+        known: dict[str, Any] = {"target": None if own is None else own.target, "attribution": attributions.get(number)}
+        run = ve.Run(each.trace, features=features.get(number), gradients=own)
         try:
-            shown[number] = evaluate_pane(number, pane, run, each.pixels, each.report, **place)
-        except ve.SpecError as error:
+            shown[number] = evaluate_pane(number, pane, run, each.pixels, each.report, **place, **known)
+        except (ve.SpecError, ve.NumericalError) as error:
             shown[number] = error
     return shown
 

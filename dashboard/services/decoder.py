@@ -35,13 +35,15 @@ def memory_limit(file_bytes: int, most_pixels: int) -> int:
     return _MEMORY + _OF_FILE * file_bytes + _OF_PIXEL * most_pixels
 
 
-def decode(data: bytes, report: Progress, *, most_pixels: int) -> np.ndarray:
+def decode(data: bytes, report: Progress, *, most_pixels: int, mask: bool = False) -> np.ndarray:
     """uint8 (height, width, 3), read-only: an upright RGB picture, reduced to limits.KEPT_PIXELS at most.
 
+    mask: (height, width, 1) instead, 255 where a pixel is neither black nor transparent, 0 elsewhere; greys between
+    them where it was reduced.
     What report raises ends the process. ImageError for what is no picture or takes more time or memory than is
     allowed, LargerPictureError for more than `most_pixels`.
     """
-    with _start(len(data), most_pixels) as process:
+    with _start(len(data), most_pixels, "mask" if mask else "picture") as process:
         try:
             _feed(process, data)
             output, errors = _watch(process, report)
@@ -52,10 +54,10 @@ def decode(data: bytes, report: Progress, *, most_pixels: int) -> np.ndarray:
     return _pixels(output)
 
 
-def _start(file_bytes: int, most_pixels: int) -> subprocess.Popen[bytes]:
+def _start(file_bytes: int, most_pixels: int, kind: str) -> subprocess.Popen[bytes]:
     """-P: the script's folder is no place to import from."""
     numbers = (most_pixels, limits.KEPT_PIXELS, limits.PICTURE_SECONDS, memory_limit(file_bytes, most_pixels))
-    command = [sys.executable, "-P", str(_SCRIPT), str(Path(ve.__file__).parent), *map(str, numbers)]
+    command = [sys.executable, "-P", str(_SCRIPT), str(Path(ve.__file__).parent), *map(str, numbers), kind]
     environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     environment["OPENBLAS_NUM_THREADS"] = "1"
     pipe = subprocess.PIPE
@@ -112,4 +114,4 @@ def _pixels(output: bytes) -> np.ndarray:
         raise LargerPictureError
     if "problem" in answer:
         raise ve.ImageError(answer["problem"])
-    return np.frombuffer(output, np.uint8, offset=end + 1).reshape(answer["height"], answer["width"], 3)
+    return np.frombuffer(output, np.uint8, offset=end + 1).reshape(answer["height"], answer["width"], -1)

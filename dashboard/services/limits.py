@@ -18,6 +18,7 @@ SESSION_PICTURE_BYTES = 1 << 27  # what one session has uploaded and still holds
 SESSION_FILES = 32  # of each kind
 RECEIVED_BYTES = _setting("VIT_DASHBOARD_RECEIVED_BYTES", 4 << 30)  # uploads that all sessions hold, in memory
 UPLOAD_BYTES = _setting("VIT_DASHBOARD_UPLOAD_BYTES", 1 << 29)  # pixels of uploaded pictures in memory
+MASK_BYTES = 1 << 27  # pixels of uploaded masks in memory
 KEPT_PIXELS = 16_000_000  # of an uploaded picture: a larger one is reduced to so many
 PICTURE_SECONDS = _setting("VIT_DASHBOARD_PICTURE_SECONDS", 10)  # of a processor, to decode an uploaded picture
 PICTURES_AT_ONCE = _setting("VIT_DASHBOARD_PICTURES_AT_ONCE", 4)  # processes that decode: of up to KEPT_PIXELS, and two

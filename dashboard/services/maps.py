@@ -70,12 +70,18 @@ class MapRequest:
         )
 
     @property
-    def _expected(self) -> Size:
-        """Of reading all weights once; or of so many gradients as the method takes steps."""
-        estimate, passes = self.request.estimate, 1.0
+    def passes(self) -> float:
+        """Times a plain run that the map takes, where nothing is kept, about."""
         if self.method.needs is Needs.MODEL:
             steps = {option.name: option.default for option in self.method.options} | dict(self.options)
-            passes = PASSES * float(steps.get("steps", 1))
+            return PASSES * float(steps.get("steps", 1))
+        return 1.0 + PASSES * self.method.needs.target
+
+    @property
+    def _expected(self) -> Size:
+        """Of reading all weights once; or of so many gradients as the method takes steps."""
+        estimate = self.request.estimate
+        passes = self.passes if self.method.needs is Needs.MODEL else 1.0
         return Size(passes * estimate.seconds, estimate.peak_bytes)
 
     def _in_a_job(self, report: Progress) -> Maps:

@@ -1,14 +1,16 @@
-"""A process that decodes one picture and ends: picture_process.py ENGINE MOST_PIXELS KEPT_PIXELS SECONDS BYTES.
+"""A process that decodes one picture and ends: picture_process.py ENGINE MOST_PIXELS KEPT_PIXELS SECONDS BYTES KIND.
 
-stdin: the file. stdout: a line of JSON, {"height", "width"} and then the RGB pixels row by row, {"problem": why there
-are none}, or {"larger": true} where it has more than MOST_PIXELS. ENGINE: the folder of vit_engine. Neither PyTorch nor
-Streamlit is imported here, so that a picture costs a tenth of a second to start.
+stdin: the file. stdout: a line of JSON, {"height", "width"} and then the pixels row by row, {"problem": why there are
+none}, or {"larger": true} where it has more than MOST_PIXELS. ENGINE: the folder of vit_engine. KIND: "picture", whose
+pixels are RGB, or "mask", whose pixels are one byte. Neither PyTorch nor Streamlit is imported here, so that a picture
+costs a tenth of a second to start.
 """
 
 import importlib
 import json
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from types import ModuleType
 
@@ -21,11 +23,12 @@ except ModuleNotFoundError:  # Windows: whoever started this process ends it in 
 def main() -> None:
     """Decode what comes on stdin."""
     decoding = _decoder(sys.argv[1])
-    most_pixels, kept_pixels, seconds, memory = map(int, sys.argv[2:])
+    most_pixels, kept_pixels, seconds, memory = map(int, sys.argv[2:6])
+    convert = decoding.to_mask if sys.argv[6] == "mask" else decoding.to_rgb
     data = sys.stdin.buffer.read()
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # libtiff and others write there from C
     _limit(seconds, memory)
-    answer, pixels = _decoded(decoding, data, most_pixels, kept_pixels)
+    answer, pixels = _decoded(decoding, data, most_pixels, kept_pixels, convert)
     sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")
     sys.stdout.buffer.write(pixels)
 
@@ -45,10 +48,12 @@ def _limit(seconds: int, memory: int) -> None:
             resource.setrlimit(getattr(resource, name), (limit, limit + 1 if name == "RLIMIT_CPU" else limit))
 
 
-def _decoded(decoding: ModuleType, data: bytes, most_pixels: int, kept_pixels: int) -> tuple[dict, bytes]:
+def _decoded(
+    decoding: ModuleType, data: bytes, most_pixels: int, kept_pixels: int, convert: Callable
+) -> tuple[dict, bytes]:
     """What is said of the picture, and its pixels, which are none where there is a problem."""
     try:
-        picture = decoding.decode(data, most_pixels=most_pixels)
+        picture = decoding.decode(data, most_pixels=most_pixels, convert=convert)
         picture = decoding.reduced(picture, kept_pixels)
         return {"height": picture.height, "width": picture.width}, picture.tobytes()
     except decoding.TooManyPixelsError as error:

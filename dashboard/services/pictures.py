@@ -1,9 +1,11 @@
-"""Pictures: samples that are always there, and uploads that are held for a while."""
+"""Pictures: samples that are always there, and uploads that are held for a while; masks of objects in them."""
 
 import hashlib
 import io
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -21,8 +23,11 @@ from vit_engine.demo.scenes import draw_scene
 from vit_engine.image import as_png
 from vit_engine.progress import Progress
 
+MASK_FROM = 127  # of 255, in a mask that was reduced: half of a pixel and more
 SMALL_SECONDS = 1.0  # that a picture is expected to take, at most, to have a place kept free for it
 _PIXELS, _BYTES = 2e7, 1e7  # decoded a second, about, on a slow machine; a progressive JPEG's once for each scan
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +63,20 @@ class Picture:
         return picture
 
 
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """An uploaded mask of an object; of its file nothing else is kept."""
+
+    pixels: np.ndarray  # upright, bool (height, width)
+    sha256: str  # of its file
+
+    @property
+    def name(self) -> str:
+        """What links call it."""
+        return UPLOAD_PREFIX + self.sha256
+
+
+_masks = once_per_process(lambda: Store[Mask](limits.MASK_BYTES, size=lambda mask: mask.pixels.nbytes))
 _uploads = once_per_process(lambda: Store[Picture](limits.UPLOAD_BYTES, size=lambda picture: picture.pixels.nbytes))
 
 
@@ -109,12 +128,36 @@ def keep_upload(data: bytes, progress: Progress) -> Picture:
     def read(most_pixels: int, report: Progress) -> Picture:
         return Picture(decode(data, report, most_pixels=most_pixels), sha256, "Uploaded picture")
 
-    small, size = partial(read, limits.KEPT_PIXELS), _expected(data)
+    return _read(sha256, read, progress, store=_uploads(), size=_expected(data))
+
+
+def keep_mask(data: bytes, progress: Progress) -> Mask:
+    """An uploaded mask file, as keep_upload() keeps a picture: True where it is neither black nor transparent."""
+    sha256 = hashlib.sha256(data).hexdigest()
+
+    def read(most_pixels: int, report: Progress) -> Mask:
+        pixels = decode(data, report, most_pixels=most_pixels, mask=True)[..., 0] > MASK_FROM
+        pixels.setflags(write=False)
+        return Mask(pixels, sha256)
+
+    return _read(("mask", sha256), read, progress, store=_masks(), size=_expected(data))
+
+
+def _read(
+    key: Hashable,
+    read: Callable[[int, Progress], Value],
+    progress: Progress,
+    *,
+    store: Store[Value],
+    size: Size,
+) -> Value:
+    """What read(most pixels, report) makes of a file, in a job; one of many pixels among the large ones."""
+    small = partial(read, limits.KEPT_PIXELS)
     try:
-        return _readers().run(sha256, small, progress, store=_uploads(), session=session(), size=size)
+        return _readers().run(key, small, progress, store=store, session=session(), size=size)
     except LargerPictureError:
         large = partial(read, MAX_PIXELS)
-        return _large_readers().run(sha256, large, progress, store=_uploads(), session=session())
+        return _large_readers().run(key, large, progress, store=store, session=session())
 
 
 def _expected(data: bytes) -> Size:
@@ -123,6 +166,11 @@ def _expected(data: bytes) -> Size:
     if seconds > SMALL_SECONDS or (pixels := decoded_pixels(data)) is None:
         return UNKNOWN
     return Size(seconds + pixels / _PIXELS, memory_limit(len(data), limits.KEPT_PIXELS))
+
+
+def find_mask(sha256: str) -> Mask | None:
+    """An uploaded mask that is still held, or None."""
+    return _masks().get(("mask", sha256))
 
 
 def find_upload(sha256: str) -> Picture | None:

@@ -1,6 +1,7 @@
 """The command: every run, a resumed one, the report alone, and the quick one."""
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from benchmarks import plan, report, runner
 from benchmarks.plan import S8, Case, Job
 from benchmarks.results import Results, describe_machine
 from tests.benchmarks.support import MACHINE, MIB
+
+ALL_FILES = {"README.md", "RESULTS.md", "results.json", "methods.json", "benchmark.svg"}
 
 
 def test_every_run_is_written_at_once_and_a_resumed_benchmark_goes_on(
@@ -46,7 +49,8 @@ def test_another_machines_results_are_not_resumed(tmp_path: Path) -> None:
 def places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A README of its own, and runs that cost nothing."""
     (tmp_path / "README.md").write_text(f"{report.BEGIN}\n{report.END}\n", encoding="utf-8")
-    names = {"RESULTS": "results.json", "REPORT": "RESULTS.md", "PLOT": "benchmark.svg", "README": "README.md"}
+    names = {"RESULTS": "results.json", "METHODS": "methods.json", "REPORT": "RESULTS.md"}
+    names |= {"PLOT": "benchmark.svg", "README": "README.md"}
     for name, file in names.items():
         monkeypatch.setattr(command, name, tmp_path / file)
     monkeypatch.setattr(command, "ROOT", tmp_path)
@@ -69,9 +73,10 @@ def test_the_whole_writes_everything_and_the_report_again_from_its_results(
 ) -> None:
     few = list(plan.turns(Case(S8, 480, ("limit", "ours"), runs=1)))
     monkeypatch.setattr(command, "full", lambda: few)
+    monkeypatch.setattr(command, "methods", lambda: few)
     monkeypatch.setattr(sys, "argv", ["benchmarks"])
     command.main()
-    assert {each.name for each in places.iterdir()} == {"README.md", "RESULTS.md", "results.json", "benchmark.svg"}
+    assert {each.name for each in places.iterdir()} == ALL_FILES
     written = {each.name: each.read_bytes() for each in places.iterdir()}
     assert b"1.00\xc3\x97, 3 MiB" in written["README.md"]
     for name in ("RESULTS.md", "benchmark.svg"):
@@ -80,3 +85,28 @@ def test_the_whole_writes_everything_and_the_report_again_from_its_results(
     monkeypatch.setattr(runner, "run_apart", lambda _: pytest.fail("--report ran something"))
     command.main()
     assert {each.name: each.read_bytes() for each in places.iterdir()} == written
+
+
+def test_methods_alone_keep_what_was_measured_of_attention(monkeypatch: pytest.MonkeyPatch, places: Path) -> None:
+    attention, methods = Job("ours", S8, 480), Job("relevance", S8, 480)
+    Results(MACHINE, [asdict(attention) | {"cpu_seconds": 7.0, "wall_seconds": 7.0, "bytes": 7.0}]).write(
+        places / "results.json"
+    )
+    before = (places / "results.json").read_bytes()
+    monkeypatch.setattr(command, "full", lambda: pytest.fail("attention was measured again"))
+    monkeypatch.setattr(command, "methods", lambda: [methods])
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "--only", "methods"])
+    command.main()
+    assert (places / "results.json").read_bytes() == before
+    assert Results.read(places / "methods.json").done() == {methods}
+    text = (places / "RESULTS.md").read_text(encoding="utf-8")
+    assert "| `attend()` | 7.00 | – |" in text
+    assert "| relevance | 2.00 | – |" in text
+
+
+def test_a_report_of_results_from_before_there_were_methods(monkeypatch: pytest.MonkeyPatch, places: Path) -> None:
+    Results(MACHINE).write(places / "results.json")
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "--report"])
+    command.main()
+    assert "Not measured." in (places / "RESULTS.md").read_text(encoding="utf-8").split("## Methods")[1]
+    assert not (places / "methods.json").exists()

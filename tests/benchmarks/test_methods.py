@@ -98,7 +98,7 @@ def test_a_report_without_methods_says_so(results: Results) -> None:
 
 def test_the_readme_has_ours_beside_explicit_ones(results: Results) -> None:
     block = report.readme_block(results, measured("limit", "rollout", "rollout_explicit", "rollout_from_trace"))
-    assert "ViT-S/8 at 480 px, from the model" in block
+    assert "from the model and the picture to a map (ViT-S/8 at 480 px), beside" in block
     assert "| rollout | 1.50×, 50 MiB | 2.00×, 50 MiB |" in block
     assert "| relevance | – | over 7,123 MiB |" in block
     assert "| rollout, from a trace | 2.50×, 50 MiB | – |" in block

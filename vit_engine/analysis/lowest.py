@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -31,10 +32,11 @@ class Lowest:
         """
         pattern, rest, width = 0, count, 8 * dtype.itemsize
         for shift in range(width - _DIGIT, -1, -_DIGIT):
-            counters = sum(_count(band, pattern, shift, first=shift == width - _DIGIT) for band in bands())
-            sums = torch.as_tensor(counters).cumsum(0)
+            counts = (_count(band, pattern, shift, first=shift == width - _DIGIT) for band in bands())
+            counters = reduce(Tensor.add_, counts)
+            sums = counters.cumsum(0)
             digit = int(torch.searchsorted(sums, rest))
-            rest -= int(sums[digit - 1]) if digit else 0
+            rest -= int(sums[digit] - counters[digit])
             pattern = pattern << _DIGIT | digit
         return cls(pattern, rest)
 

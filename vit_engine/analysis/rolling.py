@@ -33,7 +33,7 @@ class Step:
         Memory is linear in the tokens: a chunk of weights at a time, and where entries are discarded 65,536 counters.
         The mean takes one pass over the weights of the queries that have mass. Discarding takes three over all.
         """
-        if self.residual == 1:
+        if self.residual == 1 or not masses.any():
             return masses
         every = bool(self.discard)  # which entries are the lowest, all rows say
         rows = torch.arange(masses.shape[1]) if every else masses.any(dim=0).nonzero().flatten()

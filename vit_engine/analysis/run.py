@@ -30,7 +30,7 @@ class Run:
     prepared: PreparedImage | None = None  # likewise
     features: Features | None = None  # what the tokens of its layers carry; None: made where a method needs them
     gradients: Gradients | None = None  # of a target; None, or of another target: made where a method needs them
-    progress: Progress | None = None  # called while a method runs the model again; what it raises stops the run
+    progress: Progress | None = None  # called while a method takes long; what it raises stops the run
 
     def __post_init__(self) -> None:
         if self.loaded is not None and self.loaded.spec != self.trace.spec:

@@ -1,6 +1,7 @@
 """One picture in one model by one method: what is checked beforehand, what is run, and what came of it."""
 
 import argparse
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,7 +16,7 @@ from vit_engine.cli.method_arguments import Box, read_mask, read_method_options,
 from vit_engine.cli.model import load_model
 from vit_engine.progress import Progress, part_of
 from vit_engine.spec import Query
-from vit_engine.trace.differentiate import differentiate
+from vit_engine.trace.differentiate import check_gradient_memory, differentiate
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +43,11 @@ class Question:
         prepared = ve.prepare_image(picture, spec, size=size)
         grid = prepared.grid
         grid.query_tokens(arguments.query)
+        if method.needs.target:
+            check_gradient_memory(loaded, grid, traced=False)
         options = read_method_options(method, arguments.option, spec)
         layers = tuple(sorted(spec.layer_numbers(arguments.layers)))
+        _check_start(method, options, layers)
         target = read_target(arguments.target, loaded, grid, size=size) if targeted else None
         mask = None if arguments.mask is None else read_mask(arguments.mask, picture, spec, grid, size=size)
         run = (arguments.query, layers, targeted, target, mask, arguments.faithfulness)
@@ -92,6 +96,16 @@ def is_targeted(arguments: argparse.Namespace, method: Method) -> bool:
     return targeted
 
 
+def _check_start(method: Method, options: Mapping[str, Value], layers: Sequence[int]) -> None:
+    """SpecError where no layer that was asked for is one that counts."""
+    for option in method.options:
+        if option.layer and "layer" in method.depends_on and int(options[option.name]) > layers[-1]:
+            raise ve.SpecError(
+                f"{option.name} must be in 0..{layers[-1]}, the deepest layer that is asked for; got "
+                f"{options[option.name]}."
+            )
+
+
 def answer(arguments: argparse.Namespace, progress: Progress) -> Answer:
     """Check all that can be checked, run the model, and make the maps and what says how good they are."""
     method = ve.find_method(arguments.method)
@@ -123,16 +137,19 @@ def _run(
     further: dict[str, Any] = {"target": question.target, "trace": trace, "progress": part_of(progress, done, end)}
     parts: dict[str, Any] = {"backward": needs is Needs.GRADIENTS, "readouts": needs is Needs.READOUTS}
     _, gradients = differentiate(loaded, prepared, **further, **parts)
-    run = ve.Run(trace, loaded, prepared, gradients=gradients if needs.target else None)
+    kept = gradients if needs.target else None
+    run = ve.Run(trace, loaded, prepared, gradients=kept, progress=further["progress"])
     return run, gradients.target, gradients.score
 
 
 def _attributions(question: Question, run: ve.Run, target: ve.Target | None) -> dict[int, Attribution]:
-    """Of the layers that were asked for."""
-    method = question.method
-    layers = question.layers if "layer" in method.depends_on else question.layers[-1:]
+    """Of the layers that were asked for, but for those below the first that the method counts."""
+    method, deepest = question.method, question.layers[-1]
     choices: dict[str, Any] = {"query": question.query, "target": target, "options": question.options}
-    return {layer: method.attribute(run, layer=layer, **choices) for layer in layers}
+    if "layer" not in method.depends_on:
+        return {deepest: method.attribute(run, **choices)}
+    maps = method.by_layer(run, **choices)
+    return {layer: maps[layer] for layer in question.layers if layer in maps}
 
 
 def _ranking(question: Question, run: ve.Run, target: ve.Target | None) -> pd.DataFrame | None:

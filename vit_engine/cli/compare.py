@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import vit_engine as ve
-from vit_engine.analysis.comparison import MAX_PANES, Comparison, Pane, Point, comparable_columns, letter
+from vit_engine.analysis.comparison import MAX_PANES, Comparison, Pane, Place, comparable_columns, letter, place
 from vit_engine.analysis.methods import METHODS, TOKEN_METHODS
 from vit_engine.cli import console
-from vit_engine.cli import panes as runs
+from vit_engine.cli.pane_runs import compared
+from vit_engine.cli.panes import sources_of
 from vit_engine.report import bundle
 from vit_engine.report.style import Style
 from vit_engine.trace.statistics import STATISTICS
@@ -21,18 +22,21 @@ ARCHIVE = "comparison.zip"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     pane = "MODEL:LAYER[:HEAD[:METHOD[:QUERY]]]"
+    choices = "METHOD may be followed by options and a target in brackets, relevance[start=2;target=281], see `methods`"
     add("image", metavar="IMAGE", help="PNG, JPEG, WebP, GIF, BMP or TIFF")
     examples = "dino_vits8:11:mean, run/last.pth#student:11, hf:org/name@revision:11:mean"
     methods = ", ".join(method.name for method in (*METHODS, *TOKEN_METHODS))
-    parts = f"HEAD a number, mean, max or min; METHOD {methods}; QUERY shared, cls or Y,X, as fractions"
-    add("--pane", action="append", default=[], metavar=pane, help=f"2..{MAX_PANES} of them: {examples}; {parts}")
+    parts = f"HEAD a number, mean, max or min; METHOD {methods}; QUERY shared, cls, Y,X or TOP,LEFT,BOTTOM,RIGHT"
+    several = f"2..{MAX_PANES} of them: {examples}; {parts}, as fractions. {choices}"
+    add("--pane", action="append", default=[], metavar=pane, help=several)
     add("--out", type=Path, required=True, metavar="DIR", help="folder for the results, created if needed")
     add("--zip", action="store_true", help=f"one file {ARCHIVE} instead of single ones")
     stated = "of checkpoints that do not state it"
     add("--heads", type=_heads, action="append", default=[], metavar="[MODEL=]N", help=stated)
     add("--seed", type=console.seed, default=0, metavar="N", help="of random weights; default: 0")
     add("--size", type=console.size, default=224, metavar="N|HEIGHT WIDTH", help="short side, or exact; default: 224")
-    add("--point", type=_point, metavar="Y,X", help="shared query, as fractions of height and width; default: CLS")
+    fractions = "shared query, a point or a region, as fractions of height and width; default: CLS"
+    add("--point", type=_place, metavar="Y,X|TOP,LEFT,BOTTOM,RIGHT", help=fractions)
     add("--reference", default="A", metavar="A", help="the pane that others are compared with; default: A")
     add("--keep", type=_per_cent, default=0.6, metavar="%", help="of the mass in masks; default: 60")
     add("--statistic", default="cls_entropy_normalised", metavar="NAME", help="of heads; default: %(default)s")
@@ -59,11 +63,16 @@ def _per_cent(text: str) -> float:
     return _number(text) / 100
 
 
-def _point(text: str) -> Point:
-    parts = [_number(part) for part in text.split(",")]
-    if len(parts) != 2 or not all(0 <= part <= 1 for part in parts):
-        raise argparse.ArgumentTypeError(f"expected Y,X, two fractions in 0..1, got {text!r}")
-    return parts[0], parts[1]
+def _place(text: str) -> Place:
+    """Argument type: Y,X or TOP,LEFT,BOTTOM,RIGHT, each 0..1."""
+    try:
+        found = place.checked(tuple(_number(part) for part in text.split(",")))
+    except ve.SpecError:
+        found = ""
+    if isinstance(found, str):
+        expected = "Y,X, two fractions in 0..1, or TOP,LEFT,BOTTOM,RIGHT with top < bottom and left < right"
+        raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
+    return found
 
 
 def _heads(text: str) -> tuple[str, int]:
@@ -78,9 +87,9 @@ def run(arguments: argparse.Namespace) -> None:
     with console.staged(arguments.out) as scratch:
         with console.progress_bar() as progress:
             picture = ve.open_image(arguments.image)
-            sources = runs.sources_of(panes, arguments.heads, arguments.seed)
+            sources = sources_of(panes, arguments.heads, arguments.seed)
             asked = {name: getattr(arguments, name) for name in ("size", "point", "reference", "keep", "device")}
-            comparison = runs.compared(dict(enumerate(panes)), sources, picture, **asked, progress=progress)
+            comparison = compared(dict(enumerate(panes)), sources, picture, **asked, progress=progress)
         kept = {"size": arguments.size, "statistic": arguments.statistic, "all_layers": arguments.all_layers}
         contents = bundle.files(comparison, style, picture=picture, **kept)
         record = json.loads(contents[bundle.RECORD])
@@ -113,6 +122,8 @@ def _report(
         return
     for one in comparison.results:
         console.emit(f"{one.name}: {one.pane.model} · {one.map.label}")
+        if one.note:
+            console.note(f"note: the map of pane {one.name} is zero everywhere. {one.note}")
     for row in record["numbers"]["agreement"]:
         console.emit(agreement_in_words(row, comparison.keep))
     for path in files.values():

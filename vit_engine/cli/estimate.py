@@ -1,12 +1,13 @@
 """What memory and time a run will take, before it begins."""
 
 import argparse
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import vit_engine as ve
 from vit_engine.cli import console
 from vit_engine.planning.estimates import largest_size
+from vit_engine.planning.peak import kept_bytes
 from vit_engine.planning.plan import FACETS, PRECISIONS, STATISTICS, RunPlan
 from vit_engine.registry import find_model
 from vit_engine.resources.budget import format_bytes
@@ -22,6 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--layers", type=console.layers, default="all", metavar="all|-1|0,5,11", help="counted from 0; -1 is the last")
     add("--statistics", choices=tuple(STATISTICS), default="all", help="default: all")
     facet = "estimate `features`, which keeps this of each layer, and not `attend`"
+    gradients = "estimate the gradient of a target, which gradient methods share, beside the trace, and not `attend`"
+    add("--gradients", action="store_true", help=gradients)
     add("--facet", choices=tuple(FACETS), default="", help=facet)
     add("--precision", choices=tuple(PRECISIONS), default="float16", help="of what `features` keeps; default: float16")
     add("--device", default="auto", help="auto, cpu, cuda, …; default: auto")
@@ -33,10 +36,12 @@ def run(arguments: argparse.Namespace) -> None:
     name = arguments.model
     spec = _checkpoint_spec(name, arguments.heads) if is_checkpoint(name) else find_model(name)
     kept = ("facet", "precision") if arguments.facet else ("statistics",)
+    kept = ("gradients", *kept) if arguments.gradients else kept
     options = {option: getattr(arguments, option) for option in ("layers", *kept, "device")}
-    expected = ve.estimate(spec, arguments.size or spec.native_size, **options)
+    expected, plan = ve.estimate(spec, arguments.size or spec.native_size, **options), RunPlan.asked(spec, **options)
+    trace = replace(plan, gradients=False) if arguments.gradients else None  # what is in memory before
     budget = ve.memory_budget(arguments.device)
-    largest = largest_size(RunPlan.asked(spec, **options), (expected.grid.height, expected.grid.width), budget)
+    largest = largest_size(plan, (expected.grid.height, expected.grid.width), budget, before=trace)
     record = {
         "model": spec.name,
         "layers": sorted(spec.layer_numbers(arguments.layers)),
@@ -45,6 +50,7 @@ def run(arguments: argparse.Namespace) -> None:
         "grid": asdict(expected.grid),
         "tokens": expected.grid.tokens,
         **{number: getattr(expected, number) for number in ("peak_bytes", "kept_bytes", "seconds")},
+        **({"trace_bytes": kept_bytes(trace, expected.grid)} if trace else {}),
         "budget_bytes": budget,
         "largest_size": largest,
     }
@@ -61,10 +67,12 @@ def _checkpoint_spec(name: str, heads: int | None) -> ve.ModelSpec:
 
 def _report(record: dict[str, Any]) -> None:
     grid, largest = record["grid"], record["largest_size"]
-    enough = "enough" if record["peak_bytes"] <= record["budget_bytes"] else "too little"
+    beside = record.get("trace_bytes", 0)
+    trace = f", beside a trace of {format_bytes(beside)}" if beside else ""
+    enough = "enough" if record["peak_bytes"] + beside <= record["budget_bytes"] else "too little"
     rows = (
         ("tokens", f"{record['tokens']:,} ({grid['rows']} × {grid['cols']} patches of {grid['patch_size']} px)"),
-        ("peak memory", format_bytes(record["peak_bytes"])),
+        ("peak memory", format_bytes(record["peak_bytes"]) + trace),
         ("kept memory", format_bytes(record["kept_bytes"])),
         ("expected time", format_duration(record["seconds"])),
         ("memory budget", f"{format_bytes(record['budget_bytes'])}: {enough}"),

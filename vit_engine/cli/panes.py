@@ -1,22 +1,14 @@
-"""From panes to what they show: one run a model, one model in memory at a time."""
+"""Where the models of panes are from, by what the panes call them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-from PIL import Image
 
 import vit_engine as ve
-from vit_engine.analysis.comparison import FILE_PREFIX, Comparison, Pane, PaneResult, Point, evaluate_pane, pca_layers
-from vit_engine.analysis.methods import Needs
+from vit_engine.analysis.comparison import FILE_PREFIX, Pane
 from vit_engine.cli import console
-from vit_engine.image import target_size
-from vit_engine.planning.estimates import check_memory
-from vit_engine.planning.plan import TOKEN, RunPlan
 from vit_engine.progress import Progress
 from vit_engine.registry import find_model
-from vit_engine.report.record import Size
 from vit_engine.weights.fetching.hub import HubModel, describe_hub_model
 from vit_engine.weights.reading.read import split_part
 from vit_engine.weights.sources import checkpoint_path, hub_source
@@ -94,71 +86,3 @@ def _hub_titles(described: Mapping[str, HubModel]) -> dict[str, str]:
         commit = f"@{model.commit[:7]}" if repos.count(model.name.repo) > 1 else ""
         titles[asked] = f"{model.name.repo}{commit}{f'#{model.name.part}' if model.name.part else ''}"
     return titles
-
-
-def _check_possible(
-    panes: Mapping[int, Pane],
-    sources: Mapping[str, PaneModel],
-    shape: tuple[int, int],
-    *,
-    size: Size,
-    device: str,
-    progress: Progress,
-) -> None:
-    specs = {model: source.spec(progress) for model, source in sources.items()}
-    for pane in panes.values():
-        spec = specs[pane.model]
-        spec.layer_number(pane.layer)
-        if isinstance(pane.head, int) and pane.head >= spec.heads:
-            raise ve.SpecError(f"head must be in 0..{spec.heads - 1} for {spec.name!r}; got {pane.head}.")
-    carried = {pane.model for pane in panes.values() if ve.find_method(pane.method).needs is Needs.TOKENS}
-    for model, spec in specs.items():
-        attention, grid = RunPlan.asked(spec, device=device), spec.cropped_grid(*target_size(shape, spec, size))
-        check_memory(attention, grid)
-        if model in carried:
-            tokens = RunPlan.asked(spec, device=device, statistics="none", facet=TOKEN)
-            check_memory(tokens, grid, before=attention)
-
-
-def compared(
-    panes: Mapping[int, Pane],
-    sources: Mapping[str, PaneModel],
-    picture: Image.Image,
-    *,
-    size: Size,
-    point: Point | None,
-    reference: str,
-    keep: float,
-    device: str,
-    progress: Progress,
-) -> Comparison:
-    """What the panes of these numbers show: each model is loaded, run once and let go before the next one comes.
-
-    SpecError, CheckpointError or ResourceError where a pane cannot be, before anything is run, and before anything but
-    models on the Hugging Face hub is downloaded.
-    """
-    shape, frame = (picture.height, picture.width), (0, 0)
-    _check_possible(panes, sources, shape, size=size, device=device, progress=progress)
-    shown: dict[int, PaneResult] = {}
-    for turn, (model, source) in enumerate(sources.items()):
-        share = _share(progress, turn, len(sources))
-        loaded = source.load(device, share)
-        prepared = ve.prepare_image(picture, loaded.spec, size=size)
-        frame = target_size(shape, loaded.spec, size)
-        run = ve.Run(ve.attend(loaded, prepared, progress=share), loaded, prepared)
-        alike = {number: replace(pane, model=source.name) for number, pane in panes.items() if pane.model == model}
-        together: dict[str, Any] = {
-            "frame": frame,
-            "point": point,
-            "fitted_to": pca_layers(alike.values(), loaded.spec),
-        }
-        for number, pane in alike.items():
-            shown[number] = evaluate_pane(number, pane, run, prepared.pixels, loaded.report, **together)
-        del loaded, run
-    results = tuple(shown[number] for number in sorted(shown))
-    return Comparison(results, frame, reference=reference, point=point, keep=keep)
-
-
-def _share(progress: Progress, turn: int, count: int) -> Progress:
-    """The progress of one model of several."""
-    return lambda fraction, message: progress((turn + fraction) / count, message)

@@ -12,7 +12,8 @@ from PIL import Image
 import vit_engine as ve
 from vit_engine.analysis.comparison import Comparison
 from vit_engine.cli import console
-from vit_engine.cli import panes as runs
+from vit_engine.cli.pane_runs import compared
+from vit_engine.cli.panes import PaneModel
 from vit_engine.image import pixels_sha256
 from vit_engine.report.reproduction.check import check
 from vit_engine.report.reproduction.closeness import Check
@@ -83,13 +84,13 @@ def _another(picture: Image.Image, record: RunRecord) -> str:
 
 
 def _recomputed(arguments: argparse.Namespace, record: RunRecord, picture: Image.Image) -> Comparison:
-    asked = {name: getattr(record, name) for name in ("size", "point", "reference", "keep")}
+    asked = {name: getattr(record, name) for name in ("size", "point", "reference", "keep", "targets")}
     with console.progress_bar() as progress:
         options = {**asked, "device": arguments.device, "progress": progress}
-        return runs.compared(record.panes, _sources(arguments, record), picture, **options)
+        return compared(record.panes, _sources(arguments, record), picture, **options)
 
 
-def _sources(arguments: argparse.Namespace, record: RunRecord) -> dict[str, runs.PaneModel]:
+def _sources(arguments: argparse.Namespace, record: RunRecord) -> dict[str, PaneModel]:
     """Where each pane's model is from: known by name here or on the hub, or a file that --checkpoint names."""
     sources, known = {}, {spec.name for spec in ve.list_models()}
     for name in dict.fromkeys(pane.model for pane in record.panes.values()):
@@ -101,12 +102,12 @@ def _sources(arguments: argparse.Namespace, record: RunRecord) -> dict[str, runs
         path = given[0].removeprefix(f"{name}=") if given else ""
         if path:
             own = split_part(Path(path).expanduser())[1]  # else the recorded part of the file
-            sources[name] = runs.PaneModel(name, f"{path}#{part}" if part and not own else path, heads_of(model))
+            sources[name] = PaneModel(name, f"{path}#{part}" if part and not own else path, heads_of(model))
         elif name in known:
-            sources[name] = runs.PaneModel(name, seed=seed_of(model))
+            sources[name] = PaneModel(name, seed=seed_of(model))
         elif name.startswith(HUB_PREFIX) and (hub := hub_name(_HEADS.sub(r"\1", name))) is not None:
             recorded = hub._replace(part=hub.part or part).text
-            sources[name] = runs.PaneModel(name, recorded, heads_of(model), title=hub.repo)
+            sources[name] = PaneModel(name, recorded, heads_of(model), title=hub.repo)
         else:
             raise ve.CheckpointError(_missing_weights(name, model, sha256))
     return sources

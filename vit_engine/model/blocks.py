@@ -60,6 +60,15 @@ class Attention(nn.Module):
         rows = slice((place := PROJECTIONS.index(part)) * (dim := x.shape[-1]), (place + 1) * dim)
         return functional.linear(x, self.qkv.weight[rows], None if self.qkv.bias is None else self.qkv.bias[rows])
 
+    def project_back(
+        self, of_q: Float[Tensor, "B H N d"], of_k: Tensor, of_v: Tensor, rotation: Rotation | None
+    ) -> Float[Tensor, "B N D"]:
+        """A scalar's gradient by x, from those by the queries, keys and values that queries_keys_values(x) gives."""
+        if rotation is not None:
+            of_q, of_k = rotate(of_q, rotation.reversed), rotate(of_k, rotation.reversed)
+        joint = rearrange([of_q, of_k, of_v], "three b h n d -> b n (three h d)")
+        return joint @ self.qkv.weight
+
     def forward(self, x: Float[Tensor, "B N D"], rotation: Rotation | None = None) -> Float[Tensor, "B N D"]:
         q, k, v = self.queries_keys_values(x, rotation)
         dropout = self.attention_dropout if self.training else 0.0

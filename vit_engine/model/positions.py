@@ -57,6 +57,11 @@ class Rotation:
     cos: Tensor
     sin: Tensor
 
+    @property
+    def reversed(self) -> "Rotation":
+        """The rotation back, which is also how gradients of what was rotated turn."""
+        return Rotation(self.cos, -self.sin)
+
 
 def rope_periods(head_dim: int, *, base: float = 100.0) -> Tensor:
     """Periods (d / 4,) of rotary positions, from 1 up, in pictures of side 2 (facebookresearch/dinov3).

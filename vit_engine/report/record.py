@@ -1,5 +1,6 @@
 """run.json: everything that another person needs to recompute a comparison, and the numbers to check it by."""
 
+import base64
 import math
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -12,9 +13,12 @@ import pandas as pd
 from vit_engine.analysis.comparison import Comparison, PaneResult
 from vit_engine.analysis.maps.agreement import map_entropy
 from vit_engine.analysis.maps.resampling import centre_of_mass
+from vit_engine.analysis.methods import find_method
+from vit_engine.analysis.methods.options import read_options
 from vit_engine.report.style import Style, Zoom
 from vit_engine.report.versions import versions
 from vit_engine.trace.attention_map import AttentionMap, Quantity
+from vit_engine.trace.targets import PICTURE, Target, VectorTarget
 
 FORMAT, VERSION = "vit-comparison", 1
 _OF_WEIGHTS = ("container", "format", "part", "sha256", "heads_from", "assumed")  # from the report of loading them
@@ -63,17 +67,31 @@ def record(
 
 
 def pane_record(one: PaneResult) -> dict[str, Any]:
-    """A pane as text, what it is in words, and the query in its own patches."""
-    grid = one.trace.grid
+    """A pane as text, its method with all options and its target, what it is in words, and the query in its patches."""
+    grid, method = one.trace.grid, find_method(one.pane.method)
     return {
         "name": one.name,
         "pane": str(one.pane),
+        "method": one.pane.method,
+        "options": read_options(method.options, one.pane.chosen, one.trace.spec, method.name),
+        "target": None if one.target is None else target_record(one.target, one.score),
         "map": one.map.label,
         "unit": one.map.unit,
         "query": one.query,
         "size": (grid.height, grid.width),
         "grid": asdict(grid),
     }
+
+
+def target_record(target: Target, score: float | None) -> dict[str, Any]:
+    """A target and its value. Of another picture, which is not in the bundle, what it is to the model.
+
+    vector: float32 in base64, lowest byte first.
+    """
+    known: dict[str, Any] = {"name": target.name, "label": target.label, "score": score}
+    if isinstance(target, VectorTarget) and target.name.startswith(PICTURE):
+        known["vector"] = base64.b64encode(target.vector.astype("<f4").tobytes()).decode("ascii")
+    return known
 
 
 def model_record(one: PaneResult) -> dict[str, Any]:

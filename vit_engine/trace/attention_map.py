@@ -65,4 +65,4 @@ def head_number(head: int | str, spec: ModelSpec) -> int | None:
 
 def is_share(unit: str) -> bool:
     """Whether values of this unit are shares of a whole, which are written in per cent."""
-    return unit.endswith((" weight", " share", " shares"))
+    return unit.endswith((" weight", " shares")) or unit.startswith("share of ")

@@ -14,7 +14,7 @@ from typing import cast
 
 import numpy as np
 import torch
-from einops import reduce
+from einops import rearrange, reduce
 from torch import Tensor
 
 from vit_engine.errors import SpecError
@@ -27,14 +27,7 @@ from vit_engine.planning.estimates import check_memory
 from vit_engine.planning.plan import RunPlan
 from vit_engine.progress import Progress
 from vit_engine.spec import TokenGrid
-from vit_engine.trace.checks import (
-    Overflow,
-    check_fit,
-    graphs_possible,
-    memory_errors,
-    pixels_of,
-    require_finite,
-)
+from vit_engine.trace.checks import Overflow, check_fit, graphs_possible, memory_errors, pixels_of, require_finite
 from vit_engine.trace.gradients import Gradients, LayerGradients
 from vit_engine.trace.record import AttentionTrace, LayerTrace
 from vit_engine.trace.run import predictions_of
@@ -81,15 +74,20 @@ def check_gradient_memory(loaded: LoadedModel, grid: TokenGrid, *, traced: bool)
     check_memory(asked(gradients=True), grid, before=None if traced else asked())
 
 
+_TOKENS = 1024  # whose MLP is computed at a time on the way back
+
+
 @dataclass
 class _Kept:
-    """One layer of the forward pass: what its block reads (N, D); its heads' outputs (H, N, d), log-normalisers (H, N).
+    """One layer of the forward pass: what its block reads (N, D); of its heads (H, N, d) each, log-normalisers (H, N).
 
     All have their memory before the run begins, as in attend(); on the way back the first two give it to V and G.
     """
 
     tokens: Tensor
-    mixed: Tensor
+    mixed: Tensor  # the heads' outputs
+    queries: Tensor
+    keys: Tensor
     log_normalisers: Tensor
 
 
@@ -114,8 +112,18 @@ class _Pass:
         self.overflow = Overflow(loaded)
         heads, tokens, dim = loaded.spec.heads, prepared.grid.tokens, loaded.spec.dim
         empty = partial(torch.empty, dtype=loaded.dtype, device=loaded.device)
-        shapes = (tokens, dim), (heads, tokens, dim // heads), (heads, tokens)
-        self.kept = [_Kept(*map(empty, shapes)) for _ in self.blocks]
+        vectors = heads, tokens, dim // heads
+        self.kept: list[_Kept] = []
+        for layer in range(len(self.blocks)):
+            known, own = self._known(layer), (empty(tokens, dim), empty(vectors))
+            if known is None:
+                self.kept.append(_Kept(*own, empty(vectors), empty(vectors), empty(vectors[:2])))
+            else:
+                self.kept.append(_Kept(*own, known.queries, known.keys, known.log_normalisers))
+
+    def _known(self, layer: int) -> LayerTrace | None:
+        """What the trace that was given has of a layer."""
+        return None if self.given is None else self.given.layers.get(layer)
 
     def forward(self) -> None:
         """Run the model and keep of every layer what the way back needs; NumericalError where activations overflow."""
@@ -125,8 +133,11 @@ class _Pass:
             mixed, log_normalisers = fused_attention(q, k, v, scale=block.attn.scale, grid=self.grid)
             kept.tokens.copy_(self.stream[0])
             kept.mixed.copy_(mixed[0])
-            kept.log_normalisers.copy_(log_normalisers[0])
-            self.overflow.add(layer, kept.log_normalisers)
+            if self._known(layer) is None:
+                kept.queries.copy_(q[0])
+                kept.keys.copy_(k[0])
+                kept.log_normalisers.copy_(log_normalisers[0])
+            self.overflow.add(layer, log_normalisers)
             del q, k, v
             self.stream = block.add(self.stream, block.attn.project(mixed))
             self.progress(0.4 * (layer + 1) / len(self.blocks), f"layer {layer + 1} of {len(self.blocks)}")
@@ -152,29 +163,24 @@ class _Pass:
         for layer in reversed(range(len(self.blocks))):
             block, kept = self.blocks[layer], self.kept[layer]
             tokens = kept.tokens[None].clone()
-            normed, vectors = self._project(block, tokens, differentiable=gradients)
+            values = self._values(block, tokens)
             if readouts:
-                self.readouts[layer] = self._readout(layer, vectors[2], above)
+                self.readouts[layer] = self._readout(layer, values, above)
             if self.given is None:
-                self.traced[layer] = self._layer_trace(block, kept, vectors)
+                norms = block.attn.value_norms(values[None])[0].to(kept.log_normalisers.dtype)
+                known = kept.queries, kept.keys, kept.log_normalisers, block.attn.scale
+                self.traced[layer] = LayerTrace(*known, value_norms=norms)
             if rise is not None:
-                rise = self._through(layer, tokens, normed, vectors, rise)
+                rise = self._through(layer, tokens, values, rise)
             above = tokens
             self.progress(1 - 0.6 * layer / len(self.blocks), f"gradients of layer {layer}")
         if rise is not None:
             self.pixels = self._pixels(rise)
 
-    def _project(self, block: Block, tokens: Tensor, *, differentiable: bool) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """The normalised tokens, and their queries, keys and values (1, H, N, d), again."""
-        with torch.set_grad_enabled(differentiable):
-            normed = block.norm1(tokens.requires_grad_(differentiable))
-            return normed, block.attn.queries_keys_values(normed, self.rotation)
-
-    def _layer_trace(self, block: Block, kept: _Kept, vectors: tuple[Tensor, ...]) -> LayerTrace:
-        queries, keys, values = (each.detach() for each in vectors)
-        norms = block.attn.value_norms(values)[0].to(kept.log_normalisers.dtype)
-        contiguous = queries[0].contiguous(), keys[0].contiguous()
-        return LayerTrace(*contiguous, kept.log_normalisers, block.attn.scale, value_norms=norms)
+    def _values(self, block: Block, tokens: Tensor) -> Tensor:
+        """V of each head, again: (H, N, d)."""
+        values = block.attn.project_to("value", block.norm1(tokens))
+        return rearrange(values[0], "n (h d) -> h n d", h=block.attn.heads)
 
     def _of_score(self, tokens: Tensor) -> Tensor:
         """∂s/∂x (1, N, D) of the target, read from these tokens."""
@@ -182,50 +188,58 @@ class _Pass:
             tokens = tokens.detach().requires_grad_()
             return torch.autograd.grad(self.fixed.score(self.model, tokens).sum(), tokens)[0]
 
-    def _through(self, layer: int, tokens: Tensor, normed: Tensor, vectors: tuple[Tensor, ...], rise: Tensor) -> Tensor:
+    def _through(self, layer: int, tokens: Tensor, values: Tensor, rise: Tensor) -> Tensor:
         """∂y/∂x by what the block reads, from that by what it leaves; keeps the layer's gradients."""
         block, kept = self.blocks[layer], self.kept[layer]
         residual, of_mixed, rows = self._after_attention(block, kept, rise)
         of_vectors = fused_backward(
-            *(each.detach()[0] for each in vectors),
+            kept.queries,
+            kept.keys,
+            values,
             log_normalisers=kept.log_normalisers,
             output=kept.mixed,
             gradient=of_mixed,
             scale=block.attn.scale,
             rows=rows,
         )
-        values = kept.tokens.view(kept.mixed.shape).copy_(vectors[2].detach()[0])
+        values = kept.tokens.view(kept.mixed.shape).copy_(values)
         self.layers[layer] = LayerGradients(values, kept.mixed.copy_(of_mixed), rows)
-        of_normed = torch.autograd.grad(vectors, normed, [each[None] for each in of_vectors], retain_graph=True)[0]
-        of_tokens = torch.autograd.grad(normed, tokens, of_normed)[0]
+        del of_mixed
+        of_queries, of_keys, of_values = (each[None] for each in of_vectors)
+        of_normed = block.attn.project_back(of_queries, of_keys, of_values, self.rotation)
+        del of_vectors, of_queries, of_keys, of_values
+        with torch.enable_grad():
+            normed = block.norm1(tokens.requires_grad_())
+            of_tokens = torch.autograd.grad(normed, tokens, of_normed)[0]
         self.activations[layer] = self._weighted(normed.detach()[0], of_normed[0])
         return require_finite(of_tokens.add_(residual), self.fixed, layer)
 
     def _after_attention(self, block: Block, kept: _Kept, rise: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """∂y by the block's input past attention (1, N, D), and by the mixed values (H, N, d); the rows of the latter.
 
-        Each token has its own projection and MLP: those without a gradient are left out.
+        Each token has its own projection and MLP: they go some at a time, and those without a gradient are left out.
         """
         rows = torch.nonzero(rise[0].abs().amax(dim=-1)).flatten()
-        chosen = slice(None) if len(rows) == rise.shape[1] else rows
-        with torch.enable_grad():
-            mixed = kept.mixed[None, :, chosen].detach().requires_grad_()
-            tokens = kept.tokens[None, chosen].detach().requires_grad_()
-            middle = block.middle(tokens, block.attn.project(mixed))
-            hidden = block.mlp.hidden(block.norm2(middle))
-            left = rise[:, chosen]
-            of_hidden = block.ls2(left) @ block.mlp.last.weight  # nobody reads what the last linear layer would give
-            of_tokens, of_mixed = torch.autograd.grad((middle, hidden), (tokens, mixed), (left, of_hidden))
-        if isinstance(chosen, slice):
-            return of_tokens, of_mixed[0], None
-        residual = torch.zeros_like(rise).index_copy_(1, rows, of_tokens)
-        return residual, torch.zeros_like(kept.mixed).index_copy_(1, rows, of_mixed[0]), rows
+        of_tokens, of_mixed = torch.zeros_like(rise), torch.zeros_like(kept.mixed)
+        for some in rows.split(_TOKENS):
+            with torch.enable_grad():
+                mixed = kept.mixed[None, :, some].requires_grad_()
+                tokens = kept.tokens[None, some].requires_grad_()
+                middle = block.middle(tokens, block.attn.project(mixed))
+                hidden = block.mlp.hidden(block.norm2(middle))
+                left = rise[:, some]
+                of_hidden = (
+                    block.ls2(left) @ block.mlp.last.weight
+                )  # nobody reads what the last linear layer would give
+                parts = torch.autograd.grad((middle, hidden), (tokens, mixed), (left, of_hidden))
+            of_tokens[:, some], of_mixed[:, some] = parts[0], parts[1][0]
+        return of_tokens, of_mixed, None if len(rows) == rise.shape[1] else rows
 
     def _readout(self, layer: int, values: Tensor, left: Tensor) -> np.ndarray:
         """The mean over all queries of ReLU(∂s/∂A) of each head, where s is read from what this layer has left."""
         _, of_mixed, rows = self._after_attention(self.blocks[layer], self.kept[layer], self._of_score(left))
         of_mixed = of_mixed if rows is None else of_mixed[:, rows]
-        sums = relu_row_sum(of_mixed, values.detach()[0])
+        sums = relu_row_sum(of_mixed, values)
         return self._map(require_finite(sums, self.fixed, layer) / self.grid.tokens)
 
     def _weighted(self, normed: Tensor, gradient: Tensor) -> np.ndarray:

@@ -11,7 +11,7 @@ from vit_engine.analysis.comparison import MAX_PANES, Pane
 SPECS = {spec.name: spec for spec in ve.list_models()}
 ALWAYS = {name for name, spec in SPECS.items() if spec.family in {"demo", "random"}}
 ALL = set(SPECS)
-ORDER = ["training", "patches", "last", "layers", "random", "supervision", "heads", "tokens"]
+ORDER = ["training", "patches", "last", "layers", "random", "supervision", "heads", "tokens", "methods"]
 
 
 def preset(name: str, base: str, ready: Collection[str] = ALWAYS) -> Preset:
@@ -35,6 +35,7 @@ def panes(name: str, base: str, ready: Collection[str] = ALWAYS) -> list[str]:
         ("supervision", []),
         ("heads", ["demo_vit_p8:3:0", "demo_vit_p8:3:1", "demo_vit_p8:3:2", "demo_vit_p8:3:3"]),
         ("tokens", [f"demo_vit_p8:{layer}:mean:pca" for layer in (0, 2, 3, 5)]),
+        ("methods", [f"demo_vit_p8:5:mean{each}" for each in ("", ":rollout", ":relevance", ":legrad", ":grad_cam")]),
     ],
 )
 def test_what_there_is_from_a_demo_model(name: str, expected: list[str]) -> None:
@@ -145,3 +146,15 @@ def test_another_model_has_the_panes_layer_and_head_as_far_as_it_has_them() -> N
     }
     (found,) = [one for one in presets(Pane("b", 2, 1), specs, set(specs)) if one.name == "patches"]
     assert list(map(str, found.panes)) == ["a:2:1", "b:2:1"]
+
+
+def test_methods_keep_the_target_and_heads_and_tokens_drop_it() -> None:
+    base = "demo_vit_p8:3:2:relevance[start=2;target=7]:cls"
+    assert panes("methods", base) == [
+        "demo_vit_p8:5:mean:raw:cls",
+        "demo_vit_p8:5:mean:rollout:cls",
+        *(f"demo_vit_p8:5:mean:{method}[target=7]:cls" for method in ("relevance", "legrad", "grad_cam")),
+    ]
+    assert panes("heads", base)[1] == "demo_vit_p8:3:1:raw:cls"
+    assert panes("tokens", base)[0] == "demo_vit_p8:0:mean:pca:cls"
+    assert panes("last", base)[1] == "demo_vit_p8:5:2:relevance[start=2;target=7]:cls"

@@ -16,6 +16,7 @@ from dashboard.compare.state import (
     ROWS,
     Comparing,
     fitted,
+    with_method,
 )
 from dashboard.links.codec import Available, Notices, from_link, names, to_link
 from vit_engine import ModelSpec
@@ -49,7 +50,7 @@ def spec(name: str, *, depth: int, heads: int) -> ModelSpec:
 SPECS = {
     one.name: one
     for one in (
-        spec("demo_vit_p8", depth=6, heads=4),
+        replace(spec("demo_vit_p8", depth=6, heads=4), class_names=tuple(f"{shape}ing" for shape in "abcdefghijkl")),
         spec("demo_vit_p16", depth=6, heads=4),
         spec("tall", depth=13, heads=3),
         spec("file:a:3:7.pth@1", depth=1, heads=1),
@@ -203,9 +204,13 @@ def test_other_ways_to_write_what_exists_need_no_notice(name: str, text: str) ->
         ("demo_vit_p8:-12:mean", "demo_vit_p8:0:mean"),
         ("demo_vit_p8:2:4", "demo_vit_p8:2:3"),
         ("tall:99:99:raw:cls", "tall:12:2:raw:cls"),
+        ("demo_vit_p8:3:2:relevance[start=6;target=3]", "demo_vit_p8:3:2:relevance[target=3]"),
+        ("demo_vit_p8:3:2:relevance[start=2;target=12]", "demo_vit_p8:3:2:relevance[start=2]"),
+        ("tall:3:2:relevance[target=0]", "tall:3:2:relevance"),
+        ("demo_vit_p8:3:2:relevance[target=ing]", "demo_vit_p8:3:2:relevance"),  # several classes
     ],
 )
-def test_layers_and_heads_are_clamped_to_the_panes_own_model(asked: str, used: str) -> None:
+def test_what_a_panes_own_model_does_not_have_is_brought_to_what_it_has(asked: str, used: str) -> None:
     chosen, (notice,) = read(pane=["tall:12:2", asked])
     assert list(map(str, chosen.panes)) == ["tall:12:2", used]
     assert f"{asked!r}" in notice
@@ -218,11 +223,31 @@ def test_layers_from_the_last_and_panes_without_a_head_need_no_notice() -> None:
     assert notices == ()
 
 
+def test_a_class_is_known_by_its_name_and_targets_of_other_kinds_are_kept() -> None:
+    names = ("bing", "norm", "point%3A0.5,0.25", "picture%3Acat")
+    link = [f"demo_vit_p8:3:2:relevance[target={name}]" for name in names]
+    chosen, notices = read(pane=link)
+    assert [pane.target for pane in chosen.panes] == ["1", "norm", "point:0.5000,0.2500", "picture:cat"]
+    assert notices == ()
+
+
+def test_another_method_keeps_the_options_and_the_target_that_it_has_too() -> None:
+    pane = Pane.parse("demo_vit_p8:3:2:gradient_rollout[start=2;residual=0.25;target=7]:cls")
+    written = {name: str(with_method(pane, name)) for name in ("relevance", "rollout", "grad_cam", "raw", "pca")}
+    assert written == {
+        "relevance": "demo_vit_p8:3:2:relevance[start=2;target=7]:cls",
+        "rollout": "demo_vit_p8:3:2:rollout[start=2;residual=0.25]:cls",
+        "grad_cam": "demo_vit_p8:3:2:grad_cam[target=7]:cls",
+        "raw": "demo_vit_p8:3:2:raw:cls",
+        "pca": "demo_vit_p8:3:2:pca:cls",
+    }
+
+
 def test_panes_that_cannot_be_are_left_out_each_with_its_reason_and_the_rest_is_kept() -> None:
-    link = ["tall:1:0", "gone:2:mean", "nonsense", "tall:1:0:rollout", "demo_vit_p8:3:max", "tall:2:mean:raw:2,3"]
+    link = ["tall:1:0", "gone:2:mean", "nonsense", "tall:1:0:sideways", "demo_vit_p8:3:max", "tall:2:mean:raw:2,3"]
     chosen, notices = read(pane=link)
     assert list(map(str, chosen.panes)) == ["tall:1:0", "demo_vit_p8:3:max"]
-    words = ("the model 'gone', which is not here", "'nonsense'", "no method is called 'rollout'", "(2.0, 3.0)")
+    words = ("the model 'gone', which is not here", "'nonsense'", "no method is called 'sideways'", "(2.0, 3.0)")
     assert len(notices) == len(words)
     for notice, word in zip(notices, words, strict=True):
         assert word in notice

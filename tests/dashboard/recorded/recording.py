@@ -75,6 +75,10 @@ SET_BY_LINKS = (
     keys.COMPARE_ROWS,
     keys.COMPARE_ORDER,
     keys.COMPARE_CHART,
+    keys.WORTH,
+    keys.BASELINE,
+    keys.OBJECT,
+    keys.RANKED_METHODS,
 )
 CONTROLS = "controls of the panes"
 OF_PANES = (keys.PANE_MODEL, keys.PANE_LAYER, keys.PANE_HEAD, keys.PANE_METHOD, keys.PANE_QUERY)

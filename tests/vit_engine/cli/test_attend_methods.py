@@ -85,6 +85,15 @@ def test_an_option_reaches_the_method_and_the_record(run: ve.Run, picture: Path,
     assert record["options"] == {"start": 3, "residual": 0.25}
 
 
+def test_layers_below_the_first_that_counts_are_left_out(run: ve.Run, picture: Path, tmp_path: Path):
+    attend(picture, tmp_path, "--method", "rollout", "--option", "start=2", "--layers", "1,2,4")
+    arrays = np.load(tmp_path / "attention.npz")
+    assert arrays["layers"].tolist() == [2, 4]
+    for layer, values in zip((2, 4), arrays["maps"], strict=True):
+        expected = ve.find_method("rollout").attribute(run, layer=layer, options={"start": 2}).map.values
+        np.testing.assert_allclose(values, expected, rtol=1e-4)
+
+
 def test_the_likeliest_class_is_the_target_where_none_is_named(picture: Path, tmp_path: Path):
     record = attend(picture, tmp_path, "--method", "grad_cam", "--layers", "-1")
     assert record["target"]["name"] == str(record["predictions"][0]["number"])
@@ -193,6 +202,7 @@ def no_run(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--method", "relevance", "--option", "start=half"], "start must be a number; got 'half'"),
         (["--method", "gradient_rollout", "--option", "residual=1.5"], "residual must be a number in 0..1"),
         (["--method", "relevance", "--option", "fuse=max"], "has no option 'fuse'; it has start"),
+        (["--method", "rollout", "--option", "start=4", "--layers", "1,3"], "start must be in 0..3, the deepest layer"),
         (["--option", "start=1"], "the method 'raw' has no option 'start'; it has none"),
         (["--query", "1,2,4,3"], "0..3"),
         (["--query", "2,2,1,3"], "query"),
@@ -222,6 +232,16 @@ def test_what_cannot_be_is_one_line_before_the_run(
     assert captured.err.count("\n") == 1
     assert message in captured.err
     assert not out.exists()
+
+
+@pytest.mark.usefixtures("no_run")
+def test_memory_is_checked_before_the_run(
+    picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("VIT_ENGINE_MEMORY_BUDGET", "4 MB")
+    arguments = [str(picture), "--model", MODEL, "--size", *SIZE, "--out", str(tmp_path / "out"), "--device", "cpu"]
+    assert main(["attend", *arguments, "--method", "relevance"]) == 1
+    assert "must fit the memory budget of 4.00 MB" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,32 @@ def test_a_facet_asks_what_features_takes(capsys: pytest.CaptureFixture[str]) ->
     assert f"kept memory    {format_bytes(601 * SPEC.dim * 2)}\n" in capsys.readouterr().out
 
 
+def test_gradients_are_beside_a_trace(capsys: pytest.CaptureFixture[str]) -> None:
+    options = [MODEL, "--size", "160", "--device", "cpu", "--gradients"]
+    assert main(["estimate", *options, "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    expected, trace = ve.estimate(SPEC, 160, device="cpu", gradients=True), ve.estimate(SPEC, 160, device="cpu")
+    assert (record["gradients"], record["trace_bytes"]) == (True, trace.kept_bytes)
+    for name in ("peak_bytes", "kept_bytes", "seconds"):
+        assert record[name] == getattr(expected, name)
+    assert main(["estimate", *options]) == 0
+    peak, beside = format_bytes(expected.peak_bytes), format_bytes(trace.kept_bytes)
+    assert f"peak memory    {peak}, beside a trace of {beside}\n" in capsys.readouterr().out
+
+
+def test_the_largest_size_leaves_room_for_the_trace(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gradients, trace = ve.estimate(SPEC, 320, device="cpu", gradients=True), ve.estimate(SPEC, 320, device="cpu")
+    largest = []
+    for budget in (gradients.peak_bytes + trace.kept_bytes, gradients.peak_bytes + trace.kept_bytes - 1):
+        monkeypatch.setenv(BUDGET_VARIABLE, str(budget))
+        assert main(["estimate", MODEL, "--size", "320", "--device", "cpu", "--gradients"]) == 0
+        text = capsys.readouterr().out
+        largest.append(("enough" in text, f"{320} px on the short side" in text))
+    assert largest == [(True, True), (False, False)]
+
+
 def test_a_checkpoint_has_an_estimate_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "mine.pth"
     torch.save(ve.load_model(MODEL, weights="random", device="cpu").model.state_dict(), path)
@@ -115,6 +141,8 @@ def test_where_nothing_fits_there_is_no_largest_size(
         (["random_vit_tiny_p17"], "1 GB", "did you mean 'random_vit_tiny_p1"),
         ([MODEL, "--layers", "12"], "1 GB", "0..11"),
         ([MODEL, "--size", "8"], "1 GB", "16 px"),
+        ([MODEL, "--gradients", "--layers", "3"], "1 GB", "gradients are of all layers"),
+        ([MODEL, "--gradients", "--facet", "key"], "1 GB", "gradients are of all layers, and of no facet"),
         ([MODEL, "--device", "quantum"], "1 GB", "quantum"),
         ([MODEL], "plenty", "got 'plenty'"),
     ],

@@ -125,9 +125,10 @@ def test_the_query_has_a_bright_dot_in_dark_and_an_edge_around_its_patch() -> No
 
 
 def test_a_region_is_marked_in_its_middle_with_an_edge_around_all_its_patches() -> None:
-    marked = pane_pixels(panel(patch=(0, 1, 1, 2)), View.of(SMALL), 1.0)
-    assert at(marked, 5, 10) == WHITE  # the dot
-    assert at(marked, 1 / SCALE, 14) == at(marked, 9, 5 + 1 / SCALE) == at(marked, 9, 15 - 1 / SCALE) == WHITE
+    marked = pane_pixels(panel(patch=(0, 0, 1, 2)), View.of(SMALL), 1.0)
+    assert at(marked, 5, 7.5) == WHITE  # the dot
+    assert at(marked, 1 / SCALE, 14) == at(marked, 10 - 1 / SCALE, 14) == WHITE
+    assert at(marked, 9, 1 / SCALE) == at(marked, 9, 15 - 1 / SCALE) == WHITE
 
 
 def test_outlines_are_bright_over_dark() -> None:

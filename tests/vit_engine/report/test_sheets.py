@@ -121,3 +121,23 @@ def test_warnings_are_red() -> None:
     values = np.ones((1, 2, 5), dtype=np.float32)
     assert not (sheet_of(values) == ALARM).all(axis=-1).any()
     assert (sheet_of(values, warning="RANDOM WEIGHTS") == ALARM).all(axis=-1).sum() > 100
+
+
+def test_colours_of_a_signed_map_are_centred_on_zero() -> None:
+    """Three patches of 240 px: as far below zero as above it, and zero between, which is the white paper."""
+    values = np.array([[[-2, 0, 2]]], dtype=np.float32)
+    sheet = sheet_of(values, signed=True)
+    less, more = (30, 136, 229), (245, 124, 0)
+    top, left = where(sheet, less)[:2]
+    assert [tuple(sheet[top + 120, left + x]) for x in (120, 360, 600)] == [less, (255, 255, 255), more]
+    half = sheet_of(values / np.array([2, 1, 1], dtype=np.float32), signed=True)
+    assert tuple(half[top + 120, left + 120]) not in {less, (255, 255, 255)}, "both ends are as far from zero"
+
+
+def test_a_region_is_outlined_as_a_whole() -> None:
+    """Rows 0 and 1, columns 1 to 3 of 2×5 patches of 144 px."""
+    values = np.ones((1, 2, 5), dtype=np.float32)
+    plain, marked = sheet_of(values), sheet_of(values, marked=(0, 1, 1, 3))
+    top, left, *_ = where(plain, BRIGHT)
+    changed = where((plain != marked).any(axis=-1)[..., None], (True,))
+    assert changed == (top, left + 144, top + 287, left + 575)

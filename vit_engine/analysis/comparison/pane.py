@@ -84,7 +84,7 @@ class Pane:
             int(found["layer"]),
             int(head) if head.isdecimal() else head,
             method,
-            place.parse(found["query"] or "shared"),
+            place.checked(place.parse(found["query"] or "shared")),
             options,
             target,
         )

@@ -21,15 +21,12 @@ def written(query: str | Place) -> str:
     return query if isinstance(query, str) else ",".join(f"{part:.{DECIMALS}f}" for part in query)
 
 
-def parse(text: str) -> str | Place:
+def parse(text: str) -> str | tuple[float, ...]:
     """What written() writes, not yet checked: a text that is no place stays one."""
-    if not re.fullmatch(PLACE, text):
-        return text
-    parts = tuple(map(float, text.split(",")))
-    return (parts[0], parts[1]) if len(parts) == 2 else (parts[0], parts[1], parts[2], parts[3])
+    return tuple(map(float, text.split(","))) if re.fullmatch(PLACE, text) else text
 
 
-def checked(query: str | Place) -> str | Place:
+def checked(query: str | tuple[float, ...]) -> str | Place:
     """A pane's query, a place rounded as it is written; SpecError for what is none."""
     if isinstance(query, str):
         if query not in FIXED_QUERIES:
@@ -58,21 +55,24 @@ def query_patch(query: str | Place, point: Place | None, grid: TokenGrid, frame:
 def query_patch(query: str | Place, point: Place | None, grid: TokenGrid, frame: tuple[int, int]) -> Query:
     """The query of a pane in its own grid: "cls", a patch (row, col), or a box of patches (top, left, bottom, right).
 
-    A point's patch is the one that it falls in or is nearest to; a region's are all that it has a part of, last ones
-    included. point: the shared query, None for the CLS token. frame: the picture (height, width) in pixels, before the
-    crop.
+    A point's patch is the one that it falls in or is nearest to; a region's are those whose middles are in it, the last
+    ones included, or where there are none that at its own middle. point: the shared query, None for the CLS token.
+    frame: the picture (height, width) in pixels, before the crop.
     """
     chosen = point if query == "shared" else query
     if chosen is None or isinstance(chosen, str):
         return "cls"
+    y, x = chosen if len(chosen) == 2 else ((chosen[0] + chosen[2]) / 2, (chosen[1] + chosen[3]) / 2)
+    if len(chosen) == 4:
+        top, left, bottom, right = chosen
+        rows = _middles(top * frame[0], bottom * frame[0], grid.rows, grid.patch_size)
+        cols = _middles(left * frame[1], right * frame[1], grid.cols, grid.patch_size)
+        if rows and cols:
+            return rows[0], cols[0], rows[-1], cols[-1]
     # Links round; a point on the border of two patches must not fall into the other one for that.
-    pixels = [round(part * frame[number % 2], 1) for number, part in enumerate(chosen)]
-    first = grid.patch_at(pixels[0], pixels[1])
-    if len(pixels) == 2:
-        return first
-    # A region ends where the next patch begins.
-    row, col = grid.patch_at(pixels[2] - _INSIDE, pixels[3] - _INSIDE)
-    return *first, max(row, first[0]), max(col, first[1])
+    return grid.patch_at(round(y * frame[0], 1), round(x * frame[1], 1))
 
 
-_INSIDE = 0.1  # pixels: as finely as places are rounded
+def _middles(begin: float, end: float, count: int, size: int) -> list[int]:
+    """Of so many patches in a row, those whose middles lie between two places in pixels."""
+    return [number for number in range(count) if round(begin, 1) <= (number + 0.5) * size <= round(end, 1)]

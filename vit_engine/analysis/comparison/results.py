@@ -10,7 +10,7 @@ from vit_engine.analysis.comparison.pane import MAX_PANES, Pane, letter
 from vit_engine.analysis.comparison.place import Place, query_patch
 from vit_engine.analysis.comparison.targets import pane_target
 from vit_engine.analysis.maps.mask import check_share
-from vit_engine.analysis.methods import Needs, find_method
+from vit_engine.analysis.methods import Attribution, Needs, find_method
 from vit_engine.analysis.run import Run, Traced
 from vit_engine.analysis.tokens.pca import PcaMap
 from vit_engine.errors import SpecError
@@ -94,20 +94,22 @@ def evaluate_pane(
     point: Place | None,
     fitted_to: Sequence[int] = (),
     target: Target | None = None,
+    attribution: Attribution | None = None,
 ) -> PaneResult:
     """The pane of this number with its map; SpecError for a layer, head, option or target that the model does not have.
 
     fitted_to: pca_layers() of the panes of its model. target: where the pane's own needs more than its name to be
-    known, as another picture or a text does.
+    known, as another picture or a text does. attribution: what the pane's method says, where it was asked before.
     """
     run = Run.of(run)
     method = find_method(pane.method)
     pane = replace(pane, layer=run.trace.spec.layer_number(pane.layer))
     query = query_patch(pane.query, point, run.trace.grid, frame)
-    choices: dict[str, Any] = {"layer": pane.layer, "head": pane.head, "query": query, "fitted_to": fitted_to}
-    asked = target or pane_target(pane, run.trace, frame)
-    found = method.attribute(run, target=asked, options=pane.chosen, **choices)
-    score = None
+    if attribution is None:
+        choices: dict[str, Any] = {"layer": pane.layer, "head": pane.head, "query": query, "fitted_to": fitted_to}
+        choices["target"] = target or pane_target(pane, run.trace, frame)
+        attribution = method.attribute(run, options=pane.chosen, **choices)
+    found, score = attribution, None
     if found.target is not None and method.needs.target:
         score = run.differentiated(found.target, backward=method.needs is Needs.GRADIENTS).score
     more: dict[str, Any] = {"pca": found.pca, "target": found.target, "score": score, "note": found.note}

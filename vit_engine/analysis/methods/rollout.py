@@ -41,6 +41,8 @@ def _rollouts(run: Run, layers: Sequence[int], query: Query, step: Step, start: 
         if layer in order:
             masses = torch.cat([masses, mass[None]])
         masses = step(run.trace.layer(layer), masses)
+        if run.progress is not None:
+            run.progress((order[0] - layer + 1) / (order[0] - start + 1), f"rollout through layer {layer}")
     return {layer: patch_maps(row[None], run.trace.grid) for layer, row in zip(order, masses, strict=True)}
 
 

@@ -7,15 +7,13 @@ import numpy as np
 from jaxtyping import Bool, Float
 from PIL import Image
 
-from vit_engine.decoding import decode
+from vit_engine.decoding import decode, to_mask
 from vit_engine.errors import ImageError, SpecError
 from vit_engine.image import read_file, target_size
 from vit_engine.spec import ModelSpec, TokenGrid
 
 Box = Sequence[float]  # (y0, x0, y1, x1), fractions of the prepared picture's height and width
 Mask = np.ndarray | Box
-# In which black is 0; others, palettes among them, are converted.
-_PLAIN_MODES = {"1", "L", "LA", "RGB", "RGBA", "I", "I;16", "I;16B", "I;16L", "F"}
 
 
 def open_mask(
@@ -30,7 +28,21 @@ def open_mask(
     any other size, and what prepare_image() raises.
     """
     data, name = read_file(source)
-    mask = np.asarray(decode(data, name, convert=_not_black), dtype=bool)
+    return prepare_mask(np.asarray(decode(data, name, convert=to_mask), dtype=bool), shape, spec, size=size, name=name)
+
+
+def prepare_mask(
+    mask: Bool[np.ndarray, "H W"],
+    shape: tuple[int, int],
+    spec: ModelSpec,
+    *,
+    size: int | tuple[int, int] | None = None,
+    name: str = "this one",
+) -> Bool[np.ndarray, "height width"]:
+    """A mask of the size of its picture, or of the prepared one, as pixels of the prepared picture.
+
+    shape, spec, size, errors: as of open_mask(). name: what an error calls the mask.
+    """
     if mask.shape == tuple(shape):
         return fit_mask(mask, spec, size=size)
     grid = spec.cropped_grid(*target_size(shape, spec, size))
@@ -40,16 +52,6 @@ def open_mask(
         f"a mask must have the size of its picture, {shape[0]}×{shape[1]} px (height×width), or of the prepared "
         f"picture, {grid.height}×{grid.width} px; {name} has {mask.shape[0]}×{mask.shape[1]} px."
     )
-
-
-def _not_black(picture: Image.Image) -> Image.Image:
-    """255 where a pixel counts, else 0; from the stored values, so that small labels of 16 bits are not lost."""
-    if picture.mode not in _PLAIN_MODES or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-    values = np.atleast_3d(np.asarray(picture))
-    bands = len(picture.getbands()) - ("A" in picture.getbands())
-    counts = (values[..., :bands] != 0).any(axis=-1) & (values[..., bands:] > 0).all(axis=-1)
-    return Image.fromarray(counts.astype(np.uint8) * 255)
 
 
 def fit_mask(

@@ -27,13 +27,14 @@ from vit_engine.report.reproduction.closeness import Check, array_check, frame_c
 from vit_engine.report.reproduction.reading import Bundle, read_arrays, read_table
 from vit_engine.report.reproduction.recorded import RunRecord, was_in_memory
 from vit_engine.report.tables import tables
-from vit_engine.trace.attention_map import AttentionMap, Quantity
+from vit_engine.trace.attention_map import AttentionMap, Quantity, is_share
 from vit_engine.trace.statistics import STATISTICS
 
 ON_CPUS, WITH_GPU = 1e-4, 5e-3
 WITHIN = 1e-6  # of what a bundle says twice
 _DRAWS = 16
 _COLOURS = 10  # times what a component may be off, as a share of its largest value
+_LATER = ("method", "options", "target")  # keys of a pane that version 1 of the record had not at first
 _COUNTED = [name for name, statistic in STATISTICS.items() if statistic.counted]
 
 
@@ -96,25 +97,35 @@ def _panes(record: RunRecord, comparison: Comparison, allowed: float) -> list[Ch
     recorded = {row.get("pane"): row for row in record.maps}
     checks = []
     for one in comparison.results:
-        entry = _as_json(pane_record(one))
-        others = [key for key, value in entry.items() if record.entries[one.name].get(key) != value]
-        recomputed = pane_numbers(one)
-        limits = _map_limits(one, recomputed, allowed)
-        found = row_check(f"pane {one.name}, map", recorded.get(one.name, {}), recomputed, limits)
+        entry, before = _as_json(pane_record(one)), record.entries[one.name]
+        # What records did not have at first may be missing.
+        expected = {key: value for key, value in entry.items() if key in before or key not in _LATER}
+        others = [key for key, value in expected.items() if _unscored(before.get(key)) != _unscored(value)]
+        limits = _map_limits(one, allowed)
+        found = row_check(f"pane {one.name}, map", recorded.get(one.name, {}), pane_numbers(one), limits)
         checks.append(replace(found, problem=f"recorded otherwise: {', '.join(others)}") if others else found)
+        if one.score is not None:
+            then, now = ({"score": _inner(each, "target").get("score")} for each in (before, entry))
+            limit = {"score": allowed * max(abs(one.score), 1.0)}
+            checks.append(row_check(f"pane {one.name}, target", then, now, limit))
     if comparison.frame != record.frame:
         checks.append(Check("picture", problem=f"is scaled to {comparison.frame}, recorded is {record.frame}"))
     return checks
 
 
-def _map_limits(one: PaneResult, recomputed: Mapping[str, Any], allowed: float) -> dict[str, float]:
+def _unscored(value: Any) -> Any:
+    """Of a target all but its value, which may be off a little."""
+    return {name: part for name, part in value.items() if name != "score"} if isinstance(value, dict) else value
+
+
+def _map_limits(one: PaneResult, allowed: float) -> dict[str, float]:
     diagonal = one.trace.grid.diagonal
     if one.map.quantity is not Quantity.EXTENSIVE:
         off = (turned(one.pca, allowed)[0] if one.pca else allowed) * _largest(one.map)
         return {"mean": off, "minimum": off, "maximum": off, "explained": allowed}
     return {
-        "sum": allowed * (recomputed["sum"] or 1.0),
-        "maximum": allowed * (recomputed["maximum"] or 1.0),
+        "sum": allowed * (float(np.abs(one.map.values).sum(dtype=np.float64)) or 1.0),
+        "maximum": allowed * (_largest(one.map) or 1.0),
         "entropy_bits": allowed * max(math.log2(one.trace.grid.patches), 1.0),
         "centre_y_px": allowed * diagonal,
         "centre_x_px": allowed * diagonal,
@@ -153,8 +164,9 @@ def agreement_limits(comparison: Comparison, recomputed: pd.DataFrame, allowed: 
 
 def _moved(one: PaneResult, allowed: float, noise: np.random.Generator) -> PaneResult:
     errors = allowed * noise.uniform(-1, 1, one.map.values.shape)
-    extensive = one.map.quantity is Quantity.EXTENSIVE  # a small similarity is as far off as a large one
-    values = one.map.values + errors * (one.map.values if extensive else _largest(one.map))
+    # A small weight is off by as little; a small similarity, or what gradients add up to, by as much as a large one.
+    weights = one.map.quantity is Quantity.EXTENSIVE and is_share(one.map.unit)
+    values = one.map.values + errors * (one.map.values if weights else _largest(one.map))
     return _with_values(one, values.astype(np.float32))
 
 

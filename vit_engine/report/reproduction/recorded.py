@@ -1,15 +1,20 @@
 """What a run.json says, read and checked: the settings to repeat, and the numbers to compare with."""
 
+import base64
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from vit_engine.analysis.comparison import MAX_PANES, Pane, Point, letter
+import numpy as np
+
+from vit_engine.analysis.comparison import MAX_PANES, Pane, Place, letter
+from vit_engine.analysis.comparison.place import checked
 from vit_engine.errors import SpecError
 from vit_engine.report.record import FORMAT, VERSION, Size
 from vit_engine.trace.statistics import STATISTICS
+from vit_engine.trace.targets import Target, VectorTarget
 
 _ROWS = 100_000  # of a table
 _SIDE = 100_000  # pixels
@@ -28,8 +33,9 @@ class RunRecord:
     frame: tuple[int, int]
     panes: dict[int, Pane]  # by their number
     entries: dict[str, Row]  # of the panes by their name, as they stand in the file; so do the other rows
+    targets: dict[int, Target]  # by the pane's number, of panes whose target is another picture
     reference: str
-    point: Point | None
+    point: Place | None
     keep: float
     statistic: str
     all_layers: bool
@@ -57,6 +63,7 @@ def read_record(data: bytes) -> RunRecord:
         size=_size(picture),
         frame=picture.pair("frame"),
         panes={number: Pane.parse(part.text("pane")) for number, part in entries.items()},
+        targets={number: target for number, part in entries.items() if (target := _other_picture(part)) is not None},
         entries={part.value["name"]: part.value for part in entries.values()},
         reference=whole.text("reference", re.compile("[A-Z]")),
         point=_point(whole),
@@ -93,6 +100,19 @@ def _pane_parts(whole: "_Part") -> dict[int, "_Part"]:
     return {letters.index(name): part for name, part in zip(names, parts, strict=True)}
 
 
+def _other_picture(pane: "_Part") -> Target | None:
+    """The pane's target, where it is a picture that the bundle does not hold: what it was to the model is recorded."""
+    if not isinstance(pane.value.get("target"), dict) or "vector" not in pane.value["target"]:
+        return None
+    target = pane.part("target")
+    try:
+        data = base64.b64decode(target.of("vector", str, "a text"), validate=True)
+        vector = np.frombuffer(data, "<f4").astype(np.float32)
+        return VectorTarget(vector, of=target.text("label"), written=target.text("name"))
+    except ValueError as error:
+        raise SpecError(f"vector of {target.where} must be float32 numbers in base64: {error}.") from error
+
+
 def _size(picture: "_Part") -> Size:
     return picture.pair("size") if isinstance(picture.value.get("size"), list) else picture.whole("size", 1, _SIDE)
 
@@ -104,13 +124,18 @@ def _statistic(whole: "_Part") -> str:
     return name
 
 
-def _point(whole: "_Part") -> Point | None:
+def _point(whole: "_Part") -> Place | None:
     if whole.value.get("point") is None:
         return None
-    y, x = whole.of("point", list, "two fractions", length=2)
-    if not all(_is_number(part) and 0 <= part <= 1 for part in (y, x)):
-        whole.fail("point", "two fractions in 0..1")
-    return float(y), float(x)
+    expected = "two fractions in 0..1, or four of a region"
+    parts = whole.of("point", list, expected)
+    if not all(map(_is_number, parts)):
+        whole.fail("point", expected)
+    try:
+        place = checked(tuple(map(float, parts)))
+    except SpecError:
+        whole.fail("point", expected)
+    return None if isinstance(place, str) else place
 
 
 @dataclass(frozen=True)

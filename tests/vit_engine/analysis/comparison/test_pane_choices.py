@@ -130,11 +130,12 @@ GRID = TokenGrid(prefix=3, rows=3, cols=5, patch_size=14)  # 42×70 px of a fram
     [
         ((0.0, 0.0, 1.0, 1.0), (0, 0, 2, 4)),
         ((14 / 53, 28 / 77, 28 / 53, 56 / 77), (1, 2, 1, 3)),  # from border to border
-        ((13 / 53, 27 / 77, 29 / 53, 57 / 77), (0, 1, 2, 4)),
-        ((0.3, 0.4, 0.3005, 0.4005), (1, 2, 1, 2)),  # within a patch
-        ((0.9, 0.95, 1.0, 1.0), (2, 4, 2, 4)),  # beyond the crop
+        ((7 / 53, 21 / 77, 35 / 53, 63 / 77), (0, 1, 2, 4)),  # from middle to middle
+        ((8 / 53, 22 / 77, 34 / 53, 62 / 77), (1, 2, 1, 3)),
+        ((0.3, 0.4, 0.3005, 0.4005), (1, 2)),  # within a patch: its own middle's
+        ((0.9, 0.95, 1.0, 1.0), (2, 4)),  # beyond the crop
     ],
 )
-def test_a_region_is_all_patches_that_it_has_a_part_of(region: Any, box: tuple[int, int, int, int]) -> None:
+def test_a_region_is_the_patches_whose_middles_are_in_it(region: Any, box: tuple[int, ...]) -> None:
     assert query_patch("shared", region, GRID, (53, 77)) == box
     assert query_patch(Pane("m", query=region).query, None, GRID, (53, 77)) == box

@@ -11,6 +11,7 @@ import torch
 from tests.vit_engine.analysis.methods.matrices import random_trace, rolled_out
 from tests.vit_engine.model.streams import LargestStorage
 from vit_engine.analysis.methods import find_method
+from vit_engine.analysis.run import Run
 from vit_engine.errors import SpecError
 from vit_engine.image import PreparedImage
 from vit_engine.model import chunks
@@ -71,6 +72,13 @@ def test_large_scores_are_exact(dtype: torch.dtype, spread: float, options: dict
     check(random_trace(GRID, spread=spread, dtype=dtype), "cls", **options)
 
 
+def test_a_token_that_all_attention_is_lost_of_has_an_empty_map() -> None:
+    """Each key is too unlikely in one of three heads, in most layers."""
+    trace = random_trace(GRID, spread=1e5)
+    found = METHOD.attribute(trace, options={"fuse": "min", "residual": 0.0})
+    assert (found.map.values.any(), found.note) == (False, METHOD.empty)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("spread", [1.0, 300.0])
 def test_discarding_finds_the_lowest_of_any_scores(dtype: torch.dtype, spread: float) -> None:
@@ -109,6 +117,13 @@ def test_several_layers_read_each_layer_once(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(AttentionTrace, "layer", lambda trace, number: read.append(number) or layer(trace, number))
     METHOD.by_layer(random_trace(GRID), query=(1, 1))
     assert read == [3, 2, 1, 0]
+
+
+def test_it_says_how_far_it_is() -> None:
+    reports: list[tuple[float, str]] = []
+    run = Run(random_trace(GRID), progress=lambda fraction, message: reports.append((fraction, message)))
+    METHOD.attribute(run, layer=3, options={"start": 2})
+    assert reports == [(0.5, "rollout through layer 3"), (1.0, "rollout through layer 2")]
 
 
 def test_rows_of_a_models_rollout_sum_to_one(small: LoadedModel, prepared: PreparedImage) -> None:

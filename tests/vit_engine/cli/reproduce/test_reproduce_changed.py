@@ -11,7 +11,8 @@ import pytest
 import vit_engine as ve
 from tests.vit_engine.cli.reproduce.support import PANES, change, larger, told
 from vit_engine.analysis.comparison import Comparison, Pane
-from vit_engine.cli.panes import PaneModel, compared
+from vit_engine.cli.pane_runs import compared
+from vit_engine.cli.panes import PaneModel
 from vit_engine.report import record
 from vit_engine.report.bundle import as_npz
 from vit_engine.report.reproduction import check

@@ -95,7 +95,7 @@ def test_exact_sizes_and_the_cls_token_are_read(run: dict[str, Any]) -> None:
         (("panes", 0, "pane"), "m" * 5000, "a short text"),
         (("point",), [0.5, 1.5], "two fractions in 0..1"),
         (("point",), [0.5, "x"], "two fractions in 0..1"),
-        (("point",), [0.5], "two fractions"),
+        (("point",), [0.5], "two fractions in 0..1, or four of a region"),
         (("keep",), None, "keep of run.json must be a number"),
         (("keep",), "0.6", "keep of run.json must be a number"),
         (("reference",), "AB", "reference of run.json"),

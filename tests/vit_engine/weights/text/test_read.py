@@ -252,14 +252,15 @@ def test_another_vocabulary_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_another_now_or_gone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded = load(folder)
+    monkeypatch.chdir(folder.parent)
+    loaded = load(Path(folder.name))
     monkeypatch.chdir(folder)  # wherever one is
     assert ve.text_target(loaded, CAT)
     as_safetensors(randomise(hugging_face_clip(), seed=3), folder)
     with pytest.raises(CheckpointError, match="has changed since the model was loaded from it"):
         ve.text_target(loaded, CAT)
     (folder / "model.safetensors").unlink()
-    with pytest.raises(CheckpointError, match="clip holds no weights"):
+    with pytest.raises(CheckpointError, match=r"clip holds no weights"):
         ve.text_target(loaded, CAT)
 
 

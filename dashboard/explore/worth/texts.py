@@ -1,0 +1,74 @@
+"""What the measures say, in words."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dashboard.links.worth import SCENE, Box
+from dashboard.shell.formatting import format_share
+from vit_engine import Faithfulness, Pointing
+from vit_engine.trace.targets import ClassTarget
+
+ON, OFF = 1.5, 1 / 1.5  # times an even map's share: a map lies on an object from here on, or keeps away from it
+CLEARLY = 2  # standard deviations of random orders
+
+
+def curve_line(area: float, random: np.ndarray, other: float, *, rising: bool) -> str:
+    """The area of a curve beside those of random orders and of randomised weights, and whether it is better.
+
+    rising: whether a large area is good, as that of insertion is.
+    """
+    chance = f"{random.mean():.3f} ± {random.std():.3f}"
+    numbers = f"Area **{area:.3f}** · random orders {chance} · randomised weights {other:.3f}"
+    return f"{numbers}  \n{verdict(area, random, rising=rising)}"
+
+
+def verdict(area: float, random: np.ndarray, *, rising: bool) -> str:
+    """Whether an area is better than chance: beyond all random orders, and by more than their spread."""
+    count, sign = len(random), 1 if rising else -1
+    gains = sign * (area - random)
+    beyond = CLEARLY * random.std()
+    if gains.min() > 0 and gains.mean() > beyond:
+        side = "above" if rising else "below"
+        return f":material/check: Better than chance: {side} all {count} random orders."
+    if gains.max() < 0 and -gains.mean() > beyond:
+        return f":material/close: Worse than chance: all {count} random orders do better."
+    return f":material/drag_handle: No better than chance: among {count} random orders."
+
+
+def unit(measured: Faithfulness) -> str:
+    """Of the axis of scores."""
+    return "probability" if isinstance(measured.target, ClassTarget) else "score"
+
+
+def object_name(chosen: Box | str) -> str:
+    """What an object is called within a sentence."""
+    if not isinstance(chosen, str):
+        return "the box"
+    return "the scene's objects" if chosen == SCENE else "the mask"
+
+
+def pointing_line(result: Pointing, name: str, *, signed: bool) -> str:
+    """How the map lies on the object."""
+    part = "the map's positive part" if signed else "the map"
+    share, area = format_share(result.share), format_share(result.area)
+    lies = f"**{share}** of {part} lies in {name}, {area} of the picture: **{result.gain:.1f} ×** an even map's share."
+    inside = "inside" if result.hit else "outside"
+    kept = format_share(result.kept)
+    overlap = (
+        f"at best its strongest patches, with {kept} of its mass, have an IoU of **{result.iou:.2f}** with the object."
+    )
+    return f"{finding(result.gain)} {lies} Its largest value is {inside}; {overlap}"
+
+
+def finding(gain: float) -> str:
+    if gain >= ON:
+        return ":material/check: It lies on the object:"
+    if gain <= OFF:
+        return ":material/close: It keeps away from the object:"
+    return ":material/drag_handle: It does not tell the object from the rest:"
+
+
+def ranking_title(titles: Sequence[str]) -> str:
+    methods = titles[0] if len(titles) == 1 else f"{len(titles)} methods"
+    return f"**Which head finds it?** :small[{methods} · a click on a row opens its head]"

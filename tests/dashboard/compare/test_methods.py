@@ -1,0 +1,67 @@
+"""Panes of methods that explain a target: their controls, what they show and say, and their links."""
+
+import numpy as np
+from streamlit.testing.v1 import AppTest
+
+import vit_engine as ve
+from dashboard import keys
+from dashboard.compare.card import option_key
+from dashboard.keys import of_pane
+from dashboard.testing import click_pane
+from tests.dashboard.compare.fixtures_compare import PICTURE, SIZE, assert_works, figure_of, opened, press
+from vit_engine.report.colours import diverging_stops
+from vit_engine.trace.targets import ClassTarget
+
+RELEVANCE = "demo_vit_p16:5:mean:relevance[start=2;target=3]"
+PIXELS = "demo_vit_p16:5:mean:input_gradient[target=3]"
+
+
+def captions(at: AppTest) -> str:
+    return "\n".join(caption.value for caption in at.caption)
+
+
+def assert_shows(at: AppTest, letter: str, method: str, **asked: object) -> None:
+    expected = ve.explain("demo_vit_p16", ve.open_image(PICTURE), method=method, size=SIZE, **asked).values
+    drawn = figure_of(at)[f"attention {letter}"]["customdata"]
+    np.testing.assert_allclose(drawn, expected, atol=1e-4 * np.abs(expected).max())
+
+
+def has(at: AppTest, key: str, number: int) -> bool:
+    return any(each.key == of_pane(key, number) for each in (*at.slider, *at.selectbox))
+
+
+def test_a_pane_shows_its_method_with_its_options_and_its_target() -> None:
+    at = opened(RELEVANCE, PIXELS)
+    assert_shows(at, "A", "relevance", target=3, start=2)
+    assert_shows(at, "B", "input_gradient", target=3)
+    signed = figure_of(at)["attention B"]
+    assert signed["zmin"] == -signed["zmax"]
+    assert [tuple(stop) for stop in signed["colorscale"]] == diverging_stops()
+    label = ClassTarget(3, "triangle").label
+    assert f"**Relevance** · from layer 2 · target\\: {label}" in captions(at)
+    assert "Relevance is of all layers and heads." in captions(at)
+    assert not any(has(at, key, number) for key in (keys.PANE_LAYER, keys.PANE_HEAD) for number in (0, 1))
+
+    click_pane(at, y=43, x=75)
+    assert_works(at)
+    assert_shows(at, "A", "relevance", target=3, start=2, query=(2, 4))
+    at.slider(key=option_key(0, "start")).set_value(4).run()
+    at.selectbox(key=of_pane(keys.PANE_TARGET, 0)).set_value("1").run()
+    assert_works(at)
+    assert at.query_params["pane"][0] == "demo_vit_p16:5:mean:relevance[start=4;target=1]"
+    assert_shows(at, "A", "relevance", target=1, start=4, query=(2, 4))
+    at.selectbox(key=of_pane(keys.PANE_METHOD, 0)).set_value("raw").run()
+    assert at.query_params["pane"][0] == "demo_vit_p16:5:mean"
+    assert has(at, keys.PANE_LAYER, 0)
+
+
+def test_the_preset_shows_five_methods_each_with_its_own_scale_and_unit() -> None:
+    at = opened("demo_vit_p16:2:mean", "demo_vit_p8:2:mean")
+    press(at, f"{keys.PRESET}_methods")
+    assert_works(at)
+    methods = ("raw", "rollout", "relevance", "legrad", "grad_cam")
+    assert [pane.method for pane in at.session_state[keys.PANES]] == list(methods)
+    for letter, method in zip("ABCDE", methods, strict=True):
+        assert_shows(at, letter, method)
+    assert len({figure_of(at)[f"attention {letter}"]["zmax"] for letter in "ABCDE"}) == 5
+    assert captions(at).count("colours end at") == 5
