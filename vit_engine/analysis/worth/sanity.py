@@ -149,10 +149,16 @@ def sanity(
     correlations = np.empty((2, seeds))
     for seed in range(seeds):
         other = randomised_map(run, method, seed=seed, top=top, **choices)
-        correlations[:, seed] = agreement(shown, other).spearman, agreement(_absolute(shown), _absolute(other)).spearman
+        correlations[:, seed] = rank_correlations(shown, other)
         if progress is not None:
             progress((seed + 1) / seeds, f"random weights {seed + 1} of {seeds}")
     return SanityCheck(find_method(method).name, shown.label, correlations[0], correlations[1], top)
+
+
+def rank_correlations(first: AttentionMap, second: AttentionMap) -> tuple[float, float]:
+    """Spearman's of values and of absolute values over the patches, −1..1; NaN where a map is even or has no mass."""
+    absolute = agreement(_absolute(first), _absolute(second))
+    return agreement(first, second).spearman, absolute.spearman
 
 
 def _absolute(shown: AttentionMap) -> AttentionMap:
