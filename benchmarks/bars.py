@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from benchmarks.plan import CLICK, S8, S16, Job, label, tokens
+from benchmarks.plan import CLICK, METHOD_CASES, S8, S16, Job, label, tokens
 from benchmarks.results import Results
 from vit_engine.registry import find_model
 
@@ -43,10 +43,12 @@ TIME_BARS = (
 SPARE_BYTES = 32e6
 LARGE, LARGE_BYTES = Job("ours", S8, 800), 1.5e9
 CLICK_SECONDS = 0.010
+METHOD_TIMES = (("rollout_from_trace", 1.0), ("relevance", 4.0), ("legrad", 2.2))  # × a plain forward pass
+METHOD_CONTENDERS, METHOD_BYTES = ("rollout", "relevance", "legrad", "grad_cam"), 500e6
 
 
 def bars(results: Results) -> list[Bar]:
-    """All bars whose runs are there."""
+    """All bars of attention whose runs are there."""
     return [*_time_bars(results), *_memory_bars(results), *_click_bar(results)]
 
 
@@ -74,6 +76,19 @@ def _click_bar(results: Results) -> Iterator[Bar]:
     seconds = results.median("wall_seconds", Job("click", CLICK.model, CLICK.size))
     if seconds is not None:
         yield Bar("a click", _where(CLICK.model, CLICK.size), seconds * 1e3, CLICK_SECONDS * 1e3, "ms")
+
+
+def method_bars(results: Results) -> Iterator[Bar]:
+    """All bars of methods whose runs are there."""
+    model, size = METHOD_CASES[-1].model, METHOD_CASES[-1].size
+    for name, bound in METHOD_TIMES:
+        ratio = results.ratio("cpu_seconds", Job(name, model, size), Job("limit", model, size))
+        if ratio is not None:
+            yield Bar(f"{name} / limit, CPU time", _where(model, size), ratio, bound, "×")
+    for name in METHOD_CONTENDERS:
+        extra = results.median("bytes", Job(name, model, size))
+        if extra is not None:
+            yield Bar(f"{name}, extra peak memory", _where(model, size), extra / MIB, METHOD_BYTES / MIB, "MiB")
 
 
 def kept_bytes(model: str, size: int) -> int:

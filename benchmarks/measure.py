@@ -5,7 +5,7 @@ prepared pictures, by the kernel's high-water mark, which is set back before the
 comes first, so that one-time costs are not counted. Weights are random, pictures are noise.
 
 The contender "click" is no run of a model: its seconds are the median of one read of a query's rows, all heads of a
-layer, from a trace.
+layer, from a trace. Neither is "rollout_from_trace".
 """
 
 import argparse
@@ -23,8 +23,10 @@ import torch
 
 import vit_engine as ve
 from benchmarks.contenders import CONTENDERS, Pictures
+from benchmarks.methods import METHOD_CONTENDERS, build_rollout_from_trace, with_uneven_gains
 
 CLICKS = 600
+FROM_TRACE = "rollout_from_trace"
 Measurement = dict[str, float]
 
 
@@ -36,9 +38,13 @@ def measure(contender: str, model: str, size: int, *, threads: int = 1, pictures
     if contender == "click":
         return measure_clicks(loaded, full)
     small = Pictures.of_noise(loaded.spec, size=(32, 32), count=pictures)
-    run = CONTENDERS[contender](loaded)
+    if contender == FROM_TRACE:
+        build_rollout_from_trace(loaded, small)()
+        return watch(build_rollout_from_trace(loaded, full))
+    attention = contender in CONTENDERS
+    run = CONTENDERS[contender](loaded) if attention else METHOD_CONTENDERS[contender](with_uneven_gains(loaded))
     del loaded  # timm and transformers have copied what they need
-    with torch.inference_mode():
+    with torch.inference_mode(mode=attention):  # methods take gradients, which it does not allow
         run(small)
         return watch(lambda: run(full))
 
@@ -82,7 +88,7 @@ def peak_bytes() -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("contender", choices=(*CONTENDERS, "click"))
+    parser.add_argument("contender", choices=(*CONTENDERS, *METHOD_CONTENDERS, FROM_TRACE, "click"))
     parser.add_argument("model", help="a name of the registry")
     parser.add_argument("size", type=int, help="the side of the pictures, in pixels")
     parser.add_argument("--threads", type=int, default=1)

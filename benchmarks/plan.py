@@ -57,6 +57,12 @@ QUICK = (Case(S16, 224, ALL, runs=3), Case(S8, 224, ALL, runs=3), Case(S8, 480, 
 TWO_THREADS = CASES[:3]  # where the bars are
 BATCH, BATCH_PICTURES = Case(S16, 224, ("limit", "ours", "entropy"), runs=5), 8
 CLICK = Case(S8, 480, ("click",), runs=5)
+# From a model and a picture to a map: ours, and with N×N matrices.
+OURS_AND_EXPLICIT = {name: f"{name}_explicit" for name in ("rollout", "relevance", "legrad", "grad_cam")}
+METHODS = ("limit", *OURS_AND_EXPLICIT, "rollout_from_trace", *OURS_AND_EXPLICIT.values())
+METHOD_CASES = (Case(S16, 224, METHODS, runs=5), Case(S8, 480, METHODS, runs=3))
+# How many N×N matrices explicit implementations hold at once, of each head of each layer: A, or A and ∇A.
+MATRICES = {"rollout_explicit": 1, "relevance_explicit": 2, "legrad_explicit": 1}
 # 14, 20, 28, 40, 60, 80 and 100 patches a side. The matrices of 6,401 tokens would be 12 GB.
 GROWTH = ("limit", "ours", "explicit")
 GROWTH_SIZES, GROWTH_EXPLICIT = (112, 160, 224, 320, 480, 640, 800), 480
@@ -82,9 +88,26 @@ def full() -> list[Job]:
     return list(dict.fromkeys(jobs))  # some runs serve two tables
 
 
+def methods() -> list[Job]:
+    """Every run of the benchmark of methods, once."""
+    return [job for case in METHOD_CASES for job in turns(case)]
+
+
 def quick() -> list[Job]:
-    """Only what the bars need, in few runs."""
+    """Only what the bars of attention need, in few runs."""
     return [job for case in (*QUICK, replace(CLICK, runs=1)) for job in turns(case)]
+
+
+def quick_methods() -> list[Job]:
+    """Only what the bars of methods need, in few runs."""
+    ours = tuple(name for name in METHODS if name not in OURS_AND_EXPLICIT.values())
+    return list(turns(replace(METHOD_CASES[-1], contenders=ours, runs=1)))
+
+
+def matrix_bytes(contender: str, model: str, size: int) -> int:
+    """What an explicit implementation holds at least, in matrices of float32; 0 for contenders without them."""
+    spec = find_model(model)
+    return MATRICES.get(contender, 0) * spec.depth * spec.heads * tokens(model, size) ** 2 * 4
 
 
 def turns(case: Case, *, threads: Sequence[int] = (1,), pictures: int = 1) -> Iterator[Job]:

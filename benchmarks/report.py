@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from benchmarks.bars import MIB, Bar, bars
+from benchmarks.bars import MIB, Bar, bars, method_bars
 from benchmarks.plan import (
     B16,
     BATCH,
@@ -11,14 +11,19 @@ from benchmarks.plan import (
     CLICK,
     GROWTH,
     GROWTH_SIZES,
+    MATRICES,
+    METHOD_CASES,
+    OURS_AND_EXPLICIT,
     S8,
     S16,
     Case,
     Job,
     label,
+    matrix_bytes,
     tokens,
 )
 from benchmarks.results import Results, Spread
+from vit_engine.registry import find_model
 
 BEGIN, END = "<!-- benchmark:begin -->", "<!-- benchmark:end -->"
 MISSING = "–"
@@ -32,6 +37,15 @@ TITLES = {
     "last": "DINO's `get_last_selfattention`, last layer only",
     "timm": "timm `AttentionExtract`, matrices only",
     "transformers": "transformers `output_attentions`, matrices only",
+    "rollout": "rollout",
+    "rollout_from_trace": "rollout, from a trace",
+    "relevance": "relevance",
+    "legrad": "LeGrad",
+    "grad_cam": "Grad-CAM",
+    "rollout_explicit": "rollout, matrices kept and multiplied",
+    "relevance_explicit": "relevance, matrices and autograd through them",
+    "legrad_explicit": "LeGrad, matrices and autograd through them",
+    "grad_cam_explicit": "Grad-CAM, by autograd",
 }
 PLOT_TEXT = "Seconds and memory against the number of tokens: attend(), a plain forward pass, and all matrices kept"
 CPU, WALL, BYTES = "cpu_seconds", "wall_seconds", "bytes"
@@ -56,6 +70,15 @@ These models predict no class, so `attend()` ends in the attention of the last l
 run that layer to its end. In a model of 12 layers this is worth some 5 % of the plain forward pass. What is kept of the
 attention is all there."""
 
+METHODS_TEXT = """\
+From the model and the picture to a map, by `explain()`, beside what the methods' own code does in plain PyTorch: the
+matrices of all layers, and autograd through them. The target is the norm of the image embedding, since these models
+predict no class. Relevance, LeGrad and Grad-CAM take a forward and a backward pass; a further map of the same target
+takes neither."""
+README_METHODS_TEXT = """\
+What methods cost in the same unit, {case}, from the model and the picture to a map; beside it plain PyTorch with N×N
+matrices and autograd through them:"""
+
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Markdown; all columns but the first are aligned to the right."""
@@ -63,15 +86,17 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in (header, marks, *rows))
 
 
-def full_report(results: Results) -> str:
+def full_report(results: Results, methods: Results | None = None) -> str:
     """The whole of RESULTS.md. What was not measured is left out or is a dash."""
-    parts = [INTRODUCTION, machine_line(results), "## Bars", bars_table(bars(results))]
+    bar_rows = [*bars(results), *(method_bars(methods) if methods else ())]
+    parts = [INTRODUCTION, machine_line(results), "## Bars", bars_table(bar_rows)]
     for case in CASES:
         if _measured(results, case):
             parts += [f"## {case}, {case.tokens:,} tokens", case_table(results, case)]
     if _measured(results, BATCH, pictures=BATCH_PICTURES):
         title = f"## {BATCH_PICTURES} pictures, {BATCH}: one after another beside the plain forward pass of the batch"
         parts += [title, case_table(results, BATCH, pictures=BATCH_PICTURES)]
+    parts += methods_parts(methods)
     parts += [
         "## A click",
         click_line(results),
@@ -80,6 +105,28 @@ def full_report(results: Results) -> str:
         growth_table(results),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def methods_parts(methods: Results | None) -> list[str]:
+    """What methods cost, by case, and where the matrices did not fit how large they are."""
+    if methods is None or not methods.runs:
+        return ["## Methods", METHODS_TEXT, "Not measured."]
+    parts = ["## Methods", METHODS_TEXT, machine_line(methods)]
+    for case in METHOD_CASES:
+        title = f"### {case}, {case.tokens:,} tokens"
+        parts += [title, case_table(methods, case), *(without_room(methods, name, case) for name in MATRICES)]
+    return parts
+
+
+def without_room(results: Results, contender: str, case: Case) -> str:
+    """How large the matrices of an explicit implementation are that was not run; empty where it was."""
+    if results.spread(CPU, Job(contender, case.model, case.size)):
+        return ""
+    spec, matrices = find_model(case.model), MATRICES[contender]
+    formula = f"{matrices} × {spec.depth} layers × {spec.heads} heads × {case.tokens:,}² × 4 bytes"
+    held = "A and ∇A" if matrices > 1 else "A"
+    size = matrix_bytes(contender, case.model, case.size) / MIB
+    return f"Not measured: {TITLES[contender]}. {held} alone would take {formula}, {size:,.0f} MiB."
 
 
 def machine_line(results: Results) -> str:
@@ -163,15 +210,36 @@ def growth_table(results: Results) -> str:
     return table(header, rows)
 
 
-def readme_block(results: Results) -> str:
-    """A row a contender, a column a case: time as a multiple of the limit's, and memory."""
+def readme_block(results: Results, methods: Results | None = None) -> str:
+    """A row a contender, a column a case: time as a multiple of the limit's, and memory; then the same of methods."""
     header = ["", *(f"{label(model)}, {size} px" for model, size in README_CASES)]
     rows = [
         [TITLES[contender], *(_readme_cell(results, contender, model, size) for model, size in README_CASES)]
         for contender in README_CONTENDERS
     ]
-    caption = f"Measured {machine_line(results)}"
-    return "\n\n".join([README_TEXT, table(header, rows), caption, f"![{PLOT_TEXT}](docs/benchmark.svg)"])
+    caption, plot = f"Measured {machine_line(results)}", f"![{PLOT_TEXT}](docs/benchmark.svg)"
+    return "\n\n".join([README_TEXT, table(header, rows), caption, *_readme_methods(methods), plot])
+
+
+def _readme_methods(methods: Results | None) -> list[str]:
+    """Ours beside explicit ones, in the largest case; nothing where nothing was measured."""
+    if methods is None:
+        return []
+    case = METHOD_CASES[-1]
+    rows = []
+    for ours in (*OURS_AND_EXPLICIT, "rollout_from_trace"):
+        explicit = OURS_AND_EXPLICIT.get(ours, "")
+        ours_cell = _readme_cell(methods, ours, case.model, case.size)
+        rows.append((TITLES[ours], ours_cell, _explicit_cell(methods, explicit, case)))
+    text = README_METHODS_TEXT.format(case=f"{label(case.model)} at {case.size} px")
+    return [text, table(("", "`explain()`", "explicit"), rows)]
+
+
+def _explicit_cell(methods: Results, contender: str, case: Case) -> str:
+    """As _readme_cell(); where it was not run, how large its matrices would be."""
+    cell = _readme_cell(methods, contender, case.model, case.size)
+    needed = matrix_bytes(contender, case.model, case.size)
+    return f"over {needed / MIB:,.0f} MiB" if cell == MISSING and needed else cell
 
 
 def _readme_cell(results: Results, contender: str, model: str, size: int) -> str:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+import vit_engine as ve
 from benchmarks.measure import Measurement, measure
-from benchmarks.plan import Job
+from benchmarks.plan import Job, matrix_bytes
 from benchmarks.results import Results
 
 ROOT = Path(__file__).parent.parent
@@ -21,14 +22,14 @@ ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}  # no lib
 
 
 def run_all(jobs: Sequence[Job], results: Results, *, path: Path | None) -> None:
-    """Adds every job that the results do not have yet. path: where they are written after each run; None: nowhere.
+    """Adds every job that the results do not have yet and whose matrices fit into memory.
 
-    Raises SystemExit, naming the job, where a run fails.
+    path: where they are written after each run; None: nowhere. Raises SystemExit, naming the job, where a run fails.
     """
     done = results.done()
     with tqdm(jobs, unit="run", dynamic_ncols=True) as progress:
         for job in _showing(progress):
-            if job in done:
+            if job in done or not fits(job):
                 continue
             results.add(job, run_apart(job))
             if path is not None:
@@ -39,6 +40,11 @@ def _showing(progress: "tqdm[Job]") -> Iterator[Job]:
     for job in progress:
         progress.set_postfix_str(str(job))
         yield job
+
+
+def fits(job: Job) -> bool:
+    """Whether the matrices take no more than a run may take of the memory that is free; True for runs without them."""
+    return matrix_bytes(job.contender, job.model, job.size) <= ve.memory_budget("cpu")
 
 
 def run_apart(job: Job) -> Measurement:

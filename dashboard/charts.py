@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from vit_engine.report.colours import colour_stops
+from vit_engine.report.colours import Stops, colour_stops
 from vit_engine.report.figure import Plain
 
 AUTO = {"dark": "inferno", "light": "viridis"}
@@ -43,13 +43,16 @@ BARE: Plain = {
 }
 
 
-def heatmap(values: np.ndarray, colours: str, *, low: float = 0.0, high: float, name: str = "attention") -> Plain:
+def heatmap(
+    values: np.ndarray, colours: str | Stops, *, low: float = 0.0, high: float, name: str = "attention"
+) -> Plain:
+    """colours: the name of a scale, or its stops."""
     return {
         "type": "heatmap",
         "z": values.astype(np.float32),
         "zmin": low,
         "zmax": high,
-        "colorscale": colour_stops(colours),
+        "colorscale": colour_stops(colours) if isinstance(colours, str) else colours,
         "name": name,
     }
 

@@ -20,14 +20,14 @@ def read(name: str) -> list[Requirement]:
 
 
 def test_requirements_are_those_of_the_project() -> None:
-    project = {str(Requirement(line)) for line in [*PROJECT["dependencies"], *EXTRAS["dashboard"]]}
+    project = {str(Requirement(line)) for line in [*PROJECT["dependencies"], *EXTRAS["dashboard"], *EXTRAS["text"]]}
     assert {str(requirement) for requirement in read("requirements.txt")} == project
 
 
 @pytest.mark.parametrize(
     ("wanted", "locks"),
     [
-        ([*PROJECT["dependencies"], *EXTRAS["dashboard"]], ["requirements.lock"]),
+        ([*PROJECT["dependencies"], *EXTRAS["dashboard"], *EXTRAS["text"]], ["requirements.lock"]),
         (EXTRAS["dev"], ["requirements.lock", "requirements-dev.lock"]),
     ],
 )

@@ -83,6 +83,7 @@ FUNCTIONS = (
     "sanity",
     "similarity_map",
     "sinks",
+    "text_target",
     "token_norms",
     "vit_base",
     "vit_small",
@@ -129,6 +130,7 @@ def test_the_public_names_are_these() -> None:
         ("AttentionTrace.rows", "(self, layer=-1, query='cls')"),
         ("AttentionTrace.head_maps", "(self, layer=-1, query='cls')"),
         ("picture_target", "(loaded, picture, *, size=None, name=None)"),
+        ("text_target", "(loaded, text)"),
         ("find_method", "(name)"),
         (
             "explain",

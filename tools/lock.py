@@ -21,7 +21,7 @@ def main() -> None:
     """Pass pip's options, such as `-c FILE` to hold versions back."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    run_requirements = [*project["dependencies"], *extras["dashboard"]]
+    run_requirements = [*project["dependencies"], *extras["dashboard"], *extras["text"]]
     run = resolve(run_requirements, options=sys.argv[1:])
     write(RUN, run, what="all that runs")
     dev = resolve([*run_requirements, *extras["dev"]], options=[*sys.argv[1:], "-c", str(RUN)])

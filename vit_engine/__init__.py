@@ -48,7 +48,7 @@ from vit_engine.spec import ModelSpec, Preprocessing, TokenGrid
 from vit_engine.trace import AttentionTrace, Features, attend, features
 from vit_engine.trace.attention_map import AttentionMap
 from vit_engine.trace.gradients import Gradients
-from vit_engine.trace.references import picture_target
+from vit_engine.trace.references import picture_target, text_target
 from vit_engine.trace.statistics import HeadStatistics
 from vit_engine.trace.targets import Target, find_target
 from vit_engine.weights import Inspection, LoadedModel, LoadReport, inspect_checkpoint, load_model
@@ -123,6 +123,7 @@ __all__ = [
     "sanity",
     "similarity_map",
     "sinks",
+    "text_target",
     "token_norms",
     "vit_base",
     "vit_small",

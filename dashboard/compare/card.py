@@ -11,6 +11,7 @@ import streamlit as st
 from dashboard import keys
 from dashboard.compare.state import LEAST_PANES, fitted
 from dashboard.links import widgets
+from dashboard.links.selection import middle
 from dashboard.services import catalogue
 from dashboard.shell import method_control
 from dashboard.shell.controls import layer_slider, segments, selectbox
@@ -91,7 +92,7 @@ def _changed(pane: Pane, field: str, value: Any, specs: Mapping[str, ModelSpec])
     if field == "head":
         value = int(value) if value.isdecimal() else value
     elif field == "query" and value == "own":
-        value = st.session_state.get(keys.QUERY) or "cls"
+        value = middle(st.session_state.get(keys.QUERY)) or "cls"
     old = specs.get(pane.model)
     if field == "model" and old is not None and pane.layer == old.depth - 1:
         pane = replace(pane, layer=-1)  # the layer stays the last one, where it was

@@ -120,7 +120,10 @@ def _keep_control() -> None:
 
 def query_line() -> None:
     """Whose attention all panes show, and the ways back to the CLS token and to the whole picture."""
-    query, role = st.session_state.get(keys.QUERY), roles(st.session_state[keys.PANES]).capitalize() or "Mark"
+    query, role = (
+        selection.middle(st.session_state.get(keys.QUERY)),
+        roles(st.session_state[keys.PANES]).capitalize() or "Mark",
+    )
     asks = roles(st.session_state[keys.PANES]) != ""
     with st.container(horizontal=True, vertical_alignment="center", key="compare_query", width="content"):
         if query is None:

@@ -12,7 +12,7 @@ from dashboard.compare import panes as compare_panes
 from dashboard.compare.panes import Panes
 from dashboard.compare.state import Comparing
 from dashboard.links import widgets
-from dashboard.links.selection import Selection
+from dashboard.links.selection import Selection, middle
 from dashboard.links.zoom import Zoom, zoom_in_pixels, zoom_to
 from dashboard.services import analyses, catalogue
 from dashboard.services.pictures import Picture
@@ -81,7 +81,7 @@ def _title(picture: Picture, frame: tuple[int, int]) -> DeltaGenerator:
 
 def _comparison(choice: Comparing, selection: Selection, panes: Panes) -> tuple[Comparison | None, Panes]:
     """What can be compared, and the panes with those refused whose maps cannot be made."""
-    asked, point = dict(enumerate(choice.panes)), selection.query
+    asked, point = dict(enumerate(choice.panes)), middle(selection.query)
     found = analyses.evaluate(asked, panes.analyses, panes.features, point=point)
     results = tuple(one for one in found.values() if isinstance(one, PaneResult))
     panes = panes.refused({number: one for number, one in found.items() if isinstance(one, SpecError)})

@@ -5,11 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from dashboard.charts import BARE, bare_axes, by_layer, head_colour, heatmap
-from vit_engine.report.colours import ACCENT, MARK, MARK_EDGE
+from vit_engine.grid import Patches
+from vit_engine.report.colours import ACCENT, MARK, MARK_EDGE, Stops
 from vit_engine.report.figure import MUTED, QUERY_MARK, Plain, PlainFigure
 from vit_engine.report.jpegs import jpeg_address
+from vit_engine.trace.attention_map import WEIGHT
 
 JPEG_QUALITY = 88
+LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 
 
 def overlay_figure(
@@ -17,22 +20,26 @@ def overlay_figure(
     values: np.ndarray,
     *,
     limit: float,
-    colours: str,
+    colours: str | Stops,
     opacity: float,
-    query: tuple[int, int] | None,
+    query: Patches | None,
+    signed: bool = False,
+    unit: str = WEIGHT,
     outlined: Sequence[tuple[int, int]] = (),
     beside: bool = False,
 ) -> PlainFigure:
     """Attention over the picture, or beside it; a click on a patch chooses it.
 
-    pixels: uint8 (height, width, 3). values: (rows, cols), drawn from 0 to `limit`. opacity: 0..1.
-    query: the patch (row, col) to mark, or None for CLS. outlined: patches (row, col) that get a thin outline.
+    pixels: uint8 (height, width, 3). values: (rows, cols), in `unit`, drawn from 0 to `limit`, or where they are signed
+    as far below 0. opacity: 0..1. query: the patch or the region to mark, or None for CLS. outlined: patches (row, col)
+    that get a thin outline.
     """
     rows, cols = values.shape
     # Axis, opacity and name of each map: one beside the picture has an unseen twin over it, for hover and clicks.
     maps = (("2", 1.0, "attention"), ("", 0.0, "patches")) if beside else (("", opacity, "attention"),)
+    ends = {"low": -limit if signed else 0.0, "high": limit}
     traces = [
-        {**heatmap(values, colours, high=limit, name=name), **_HOVER, **_axes(axis), "opacity": opaque}
+        {**heatmap(values, colours, **ends, name=name), **_hover(unit), **_axes(axis), "opacity": opaque}
         for axis, opaque, name in maps
     ]
     if query is not None:
@@ -40,12 +47,22 @@ def overlay_figure(
     layout = {**BARE, **bare_axes("", rows=rows, cols=cols, domain=(0.0, 0.495) if beside else (0.0, 1.0))}
     if beside:
         layout |= bare_axes("2", rows=rows, cols=cols, domain=(0.505, 1.0))
-    if outlined:
-        layout["shapes"] = [edge for axis, *_ in maps for patch in outlined for edge in _outline(patch, axis)]
-    return PlainFigure(traces, {**layout, "images": [_picture(pixels, rows, cols)]})
+    boxes = [(row, col, row, col) for row, col in outlined]
+    boxes += [query] if query is not None and len(query) == 4 else []
+    if boxes:
+        layout["shapes"] = [edge for axis, *_ in maps for box in boxes for edge in _outline(box, axis)]
+    under = _grey(pixels) if signed and not beside else pixels
+    return PlainFigure(traces, {**layout, "images": [_picture(under, rows, cols)]})
 
 
-_HOVER: Plain = {"showscale": False, "hovertemplate": "row %{y}, col %{x}<br>weight %{z:.3%}<extra></extra>"}
+def _grey(pixels: np.ndarray) -> np.ndarray:
+    """A picture without colours: under two of them, orange on red would say nothing."""
+    return np.repeat((pixels @ LUMA).round().astype(np.uint8)[..., None], 3, axis=-1)
+
+
+def _hover(unit: str) -> Plain:
+    value = "weight %{z:.3%}" if unit == WEIGHT else f"{unit} %{{z:.3g}}"
+    return {"showscale": False, "hovertemplate": f"row %{{y}}, col %{{x}}<br>{value}<extra></extra>"}
 
 
 def _axes(axis: str) -> Plain:
@@ -92,19 +109,20 @@ def _entropy_layout(layer: int, unit: str, most: float) -> Plain:
     return {**by_layer(unit, {"range": [0, most * 1.08]}), "shapes": shapes, "annotations": [note]}
 
 
-def _query_mark(query: tuple[int, int], axis: str) -> Plain:
-    row, col = query
+def _query_mark(query: Patches, axis: str) -> Plain:
+    """On a patch, or in the middle of a region."""
+    row, col = query if len(query) == 2 else ((query[0] + query[2]) / 2, (query[1] + query[3]) / 2)
     return {**QUERY_MARK, **_axes(axis), "x": [col, col], "y": [row, row], "name": "query"}
 
 
-def _outline(patch: tuple[int, int], axis: str) -> list[Plain]:
-    """Around a patch, seen on light and on dark: thin and bright over wide and dark."""
-    row, col = patch
+def _outline(box: tuple[int, int, int, int], axis: str) -> list[Plain]:
+    """Around patches (top, left, bottom, right), seen on light and on dark: thin and bright over wide and dark."""
+    top, left, bottom, right = box
     corners = {
-        "x0": col - 0.5,
-        "x1": col + 0.5,
-        "y0": row - 0.5,
-        "y1": row + 0.5,
+        "x0": left - 0.5,
+        "x1": right + 0.5,
+        "y0": top - 0.5,
+        "y1": bottom + 0.5,
         "xref": f"x{axis}",
         "yref": f"y{axis}",
     }

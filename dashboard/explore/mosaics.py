@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dashboard.charts import BARE, bare_axes, cell_at, heatmap, ticks
-from vit_engine.report.colours import ACCENT
+from vit_engine.report.colours import ACCENT, Stops
 from vit_engine.report.figure import Plain, PlainFigure
 
 GUTTER = 0.07  # of a cell, between the cells of a mosaic
@@ -62,18 +62,25 @@ def head_mosaic(heads: int, rows: int, cols: int) -> Mosaic:
 
 
 def head_grid_figure(
-    maps: np.ndarray, *, limits: np.ndarray, colours: str, labels: Sequence[str], selected: int | None
+    maps: np.ndarray,
+    *,
+    limits: np.ndarray,
+    colours: str | Stops,
+    labels: Sequence[str],
+    selected: int | None,
+    signed: bool = False,
 ) -> PlainFigure:
     """All heads of a layer in a grid; a click on a cell chooses its head.
 
-    maps: (heads, rows, cols), each drawn from 0 to its entry of `limits` (heads,). labels: a head each.
+    maps: (heads, rows, cols), each drawn from 0 to its entry of `limits` (heads,), or where they are signed as far
+    below 0. labels: a head each.
     """
     heads, rows, cols = maps.shape
     grid = head_mosaic(*maps.shape)
     cells = np.full((grid.down * grid.across, rows, cols), np.nan, dtype=np.float32)
     cells[:heads] = maps / limits[:, None, None]
     texts = [*labels, *[""] * (len(cells) - heads)]
-    traces, layout = _mosaic(grid, cells.reshape(grid.down, grid.across, rows, cols), colours, texts)
+    traces, layout = _mosaic(grid, cells.reshape(grid.down, grid.across, rows, cols), colours, texts, signed=signed)
     places = [divmod(head, grid.across) for head in range(heads)]
     layout["annotations"] = [_number(head, grid, *place) for head, place in enumerate(places)]
     if selected is not None:
@@ -92,19 +99,21 @@ def mosaic_figure(
     maps: np.ndarray,
     *,
     limits: np.ndarray,
-    colours: str,
+    colours: str | Stops,
     labels: Sequence[Sequence[str]],
     layers: Sequence[int],
     selected: tuple[int, int | None],
+    signed: bool = False,
 ) -> PlainFigure:
     """All heads of all layers in one heatmap; a click on a cell opens that layer and head.
 
-    maps: (layers, heads, rows, cols), each drawn from 0 to its entry of `limits` (layers, heads).
+    maps: (layers, heads, rows, cols), each drawn from 0 to its entry of `limits` (layers, heads), or where they are
+    signed as far below 0.
     labels: a text a cell. selected: (index of the layer, head or None for the whole row).
     """
     grid = Mosaic(*maps.shape)
     scaled = (maps / limits[..., None, None]).astype(np.float32)
-    traces, layout = _mosaic(grid, scaled, colours, [text for row in labels for text in row])
+    traces, layout = _mosaic(grid, scaled, colours, [text for row in labels for text in row], signed=signed)
     down = [grid.middle(row, 0)[1] for row in range(grid.down)]
     across = [grid.middle(0, col)[0] for col in range(grid.across)]
     for axis, title, places, names in (("yaxis", "layer", down, layers), ("xaxis", "head", across, range(grid.across))):
@@ -138,12 +147,18 @@ def _frame(grid: Mosaic, top: int, left: int, bottom: int, right: int) -> Plain:
     return {"type": "rect", **edge, "line": {"width": 2.5, "color": ACCENT}}
 
 
-def _mosaic(grid: Mosaic, cells: np.ndarray, colours: str, labels: Sequence[str]) -> tuple[list[Plain], Plain]:
-    """Traces and layout: cells (down, across, rows, cols) of 0..1 in one heatmap, and an unseen one that has labels."""
+def _mosaic(
+    grid: Mosaic, cells: np.ndarray, colours: str | Stops, labels: Sequence[str], *, signed: bool
+) -> tuple[list[Plain], Plain]:
+    """Traces and layout: cells (down, across, rows, cols) of 0..1 in one heatmap, and an unseen one that has labels.
+
+    signed: cells of -1..1.
+    """
     high, wide = grid.steps
     canvas = np.full((grid.down * high, grid.across * wide), np.nan, dtype=np.float32)
     canvas.reshape(grid.down, high, grid.across, wide)[:, : grid.rows, :, : grid.cols] = cells.transpose(0, 2, 1, 3)
-    drawn = {**heatmap(canvas[: -grid.gutter, : -grid.gutter], colours, high=1.0), "opacity": 1.0, "hoverinfo": "skip"}
+    whole = canvas[: -grid.gutter, : -grid.gutter]
+    drawn = {**heatmap(whole, colours, low=-1.0 if signed else 0.0, high=1.0), "opacity": 1.0, "hoverinfo": "skip"}
     texts, (x, y) = np.reshape(labels, (grid.down, grid.across)), grid.middle(0, 0)
     unseen = {**heatmap(np.where(texts == "", np.nan, 0), colours, high=1.0, name="cells"), "opacity": 0}
     unseen |= {"x0": x, "dx": wide, "y0": y, "dy": high, "text": texts.tolist(), "hoverongaps": False}

@@ -26,6 +26,7 @@ SCALES = ("shared", "own")
 SINKS = ("shown", "aside")
 COLOURS = ("auto", *COLOUR_SCALES)
 UPLOADED_PREFIX = "upload:"
+Place = tuple[float, float] | tuple[float, float, float, float]  # a point, or a region: (top, left, bottom, right)
 OWN_PREFIXES = (FILE_PREFIX, UPLOADED_PREFIX, HUB_PREFIX)  # of models from files, and from the Hugging Face hub
 
 
@@ -57,6 +58,26 @@ def point(text: str, _: Reading) -> Any:
     return clamped if clamped == (y, x) else Instead(clamped, f"{clamped[0]:.2f},{clamped[1]:.2f}")
 
 
+def _place(text: str, link: Reading) -> Any:
+    """A point, or the box (top, left, bottom, right) of a region, as fractions of a picture; None for the CLS token."""
+    if text.count(",") != 3:
+        return point(text, link)
+    top, left, bottom, right = (-1.0 if (side := finite(part)) is None else side for part in text.split(","))
+    return (
+        (top, left, bottom, right)
+        if 0 <= top < bottom <= 1 and 0 <= left < right <= 1
+        else Instead(words="the CLS token")
+    )
+
+
+def middle(place: Place | None) -> tuple[float, float] | None:
+    """The point (y, x) in the middle of a region; a point as it is."""
+    if place is None or len(place) == 2:
+        return place
+    top, left, bottom, right = place
+    return (top + bottom) / 2, (left + right) / 2
+
+
 def _clamp(fraction: float) -> float:
     return min(max(fraction, 0.0), 1.0) if fraction == fraction else 0.5
 
@@ -75,8 +96,8 @@ class Selection:
     # What the method is asked with beside layer, head and query: (name, value) of options that are not at their default
     options: tuple[tuple[str, Value], ...] = parameter((), key=keys.OPTIONS, read=read_options, write=write_options)
     target: str = parameter(AUTOMATIC, key=keys.TARGET, read=read_target)  # as dashboard.links.targets has it
-    # None for CLS, or the point (y, x) as fractions
-    query: tuple[float, float] | None = parameter(None, key=keys.QUERY, read=point, write=fractions)
+    # None for CLS, or the point (y, x), or the region (top, left, bottom, right), as fractions
+    query: Place | None = parameter(None, key=keys.QUERY, read=_place, write=fractions)
     view: str = parameter("over", key=keys.VIEW, read=option(VIEWS))
     opacity: int = parameter(65, key=keys.OPACITY, read=between(0, 100))  # per cent
     colours: str = parameter("auto", key=keys.COLOURS, read=option(COLOURS))

@@ -4,7 +4,7 @@ from typing import Any
 
 from dashboard.links.codec import Instead, Reading, finite, fractions
 from dashboard.links.pictures import picture_or
-from vit_engine import SpecError, find_target
+from vit_engine import ModelSpec, SpecError, find_target
 from vit_engine.trace.targets import ClassTarget, NormTarget
 
 AUTOMATIC = ""  # the likeliest class, or the norm of the image embedding where there is no classifier
@@ -41,6 +41,11 @@ def _point(text: str) -> Any:
 def write_point(y: float, x: float) -> str:
     """The patch at a point, in fractions of the picture's height and width, as a target."""
     return POINT + fractions((y, x))
+
+
+def fits(text: str, spec: ModelSpec) -> bool:
+    """Whether a model can have this target: a class may be another model's."""
+    return not text.isdecimal() or int(text) < len(spec.class_names)
 
 
 def is_point(text: str) -> bool:

@@ -159,6 +159,12 @@ def made(key: str, made_for: Hashable = None) -> None:
     st.session_state[_MADE][key] = made_for
 
 
+def gone(*keys_: str) -> None:
+    """Note that widgets of hold() are not on the screen: each is made for the first time when it comes back."""
+    for key in keys_:
+        st.session_state[_MADE].pop(key, None)
+
+
 @contextmanager
 def holding(key: str, value: Any, made_for: Hashable = None) -> Iterator[None]:
     """hold() and made() around what makes the widget."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import vit_engine as ve
+from dashboard.links.selection import Place, middle
 from dashboard.samples import SAMPLES
 from dashboard.services import limits, memory, opening
 from dashboard.services.catalogue import models
@@ -17,6 +18,7 @@ from dashboard.services.process import once_per_process
 from dashboard.services.requests import PictureRequest
 from vit_engine.analysis.comparison import Pane, PaneResult, Point, evaluate_pane, pca_layers, query_patch
 from vit_engine.analysis.methods import Needs, find_method
+from vit_engine.grid import Patches
 from vit_engine.image import normalise, with_short_side
 from vit_engine.progress import Progress
 
@@ -35,9 +37,17 @@ class Analysis:
         """What the run left."""
         return self.trace
 
-    def patch(self, point: Point | None) -> tuple[int, int] | None:
-        """The patch (row, col) of a point, in fractions of the frame's height and width; None for the CLS token."""
-        query = query_patch("shared", point, self.trace.grid, self.frame)
+    def patch(self, place: Place | None) -> Patches | None:
+        """The patch of a point, or the region of patches whose middles are in a box; None for the CLS token.
+
+        place: in fractions of the frame's height and width.
+        """
+        if place is None:
+            return None
+        grid, point = self.trace.grid, middle(place)
+        if len(place) == 4 and (region := _patches_in(place, grid, self.frame)):
+            return region
+        query = query_patch("shared", point, grid, self.frame)
         return None if isinstance(query, str) else query
 
     def run(
@@ -50,6 +60,17 @@ class Analysis:
         loaded = memory.load_model(trace.spec.name, lambda fraction, message: None)
         tensor = normalise(self.pixels, trace.spec.preprocessing)
         return ve.Run(trace, loaded, ve.PreparedImage(self.pixels, tensor, trace.grid, trace.image_sha256))
+
+
+def _patches_in(
+    box: tuple[float, float, float, float], grid: ve.TokenGrid, frame: tuple[int, int]
+) -> tuple[int, int, int, int] | None:
+    """(top, left, bottom, right) of the patches whose middles are in the box; None where there are none."""
+    (top, left, bottom, right), (height, width) = box, frame
+    size = grid.patch_size
+    rows = [row for row in range(grid.rows) if top * height <= (row + 0.5) * size <= bottom * height]
+    cols = [col for col in range(grid.cols) if left * width <= (col + 0.5) * size <= right * width]
+    return (rows[0], cols[0], rows[-1], cols[-1]) if rows and cols else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,7 +24,7 @@ PASSES = 4.0  # times a plain run that a gradient takes, about
 
 @dataclass(frozen=True, eq=False)
 class MapRequest:
-    """The maps of one method: of every layer where it has a map of each head, else of the layer alone.
+    """The maps of one method: of every layer where it has a map of each head, else of the layer alone, or the last.
 
     target: its name, where the method depends on one. gradients: of this target, where the method needs them.
     """
@@ -90,7 +90,8 @@ class MapRequest:
             chosen["target"] = targets.find(self.target, run.loaded, self.request.size)
         if self.method.per_head:
             return _frozen(self.method.by_layer(run, **chosen))
-        return _frozen({self.layer: self.method.attribute(run, layer=self.layer, **chosen)})
+        layer = self.layer if "layer" in self.method.depends_on else max(self.analysis.trace.layers)
+        return _frozen({layer: self.method.attribute(run, layer=layer, **chosen)})
 
 
 def _frozen(maps: dict[int, Attribution]) -> Maps:

@@ -18,7 +18,7 @@ def name_of(text: str, analysis: Analysis) -> str:
     if not text.startswith(POINT):
         return text
     y, x = (float(part) for part in text.removeprefix(POINT).split(","))
-    row, col = analysis.patch((y, x)) or (0, 0)
+    row, col = analysis.trace.grid.patch_at(round(y * analysis.frame[0], 1), round(x * analysis.frame[1], 1))
     return f"patch:{row},{col}"
 
 

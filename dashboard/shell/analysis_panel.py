@@ -1,6 +1,7 @@
 """What the pages of one picture in one model share: its analysis, its title, clickable charts."""
 
 from collections.abc import Callable
+from typing import Protocol, TypeVar
 
 import streamlit as st
 from plotly.graph_objects import Figure
@@ -12,10 +13,22 @@ from dashboard.services.requests import PictureRequest, PictureResult, Result
 from dashboard.shell import clicks, download_panel
 from dashboard.shell.clicks import Change
 from dashboard.shell.formatting import RANDOM_BADGE, capitalised, format_elapsed, plain, progress_bar
-from vit_engine import VitEngineError
+from vit_engine import ModelSpec, VitEngineError
+from vit_engine.progress import Progress
 from vit_engine.resources.budget import format_bytes
 
 CHART = {"displayModeBar": False, "scrollZoom": False, "doubleClick": False, "showSendToCloud": False}
+
+
+Answer = TypeVar("Answer", covariant=True)
+
+
+class Asked(Protocol[Answer]):
+    """What takes a while, of one model."""
+
+    @property
+    def spec(self) -> ModelSpec: ...
+    def analyse(self, progress: Progress) -> Answer: ...
 
 
 def analyse(request: PictureRequest[Result], *, title: DeltaGenerator, stage: DeltaGenerator) -> Result | None:
@@ -31,7 +44,7 @@ def analyse(request: PictureRequest[Result], *, title: DeltaGenerator, stage: De
     return analysis
 
 
-def run(request: PictureRequest[Result]) -> Result | None:
+def run(request: Asked[Answer]) -> Answer | None:
     """The analysis that is asked for, its progress shown in the next place of the page while it runs; None as above."""
     spec = request.spec
     model = None if catalogue.is_ready(spec) else catalogue.find_row(spec.name)
@@ -83,12 +96,13 @@ def chart(
     *,
     alt: str,
     on_zoom: Callable[..., Change] = clicks.no_change,
+    on_region: Callable[..., Change] | None = None,
 ) -> None:
     """A chart in a box that keeps its aspect (width over height) at every width.
 
-    on_click, on_zoom: as of clicks.listen().
+    on_click, on_zoom, on_region: as of clicks.listen().
     """
     st.html(f"<style>.st-key-{key}_box {{ aspect-ratio: {aspect:.4f}; }}</style>")
     with st.container(key=f"{key}_box"):
         st.plotly_chart(figure, key=key, height="stretch", config=CHART, alt=alt)
-        clicks.listen(key, on_click, on_zoom)
+        clicks.listen(key, on_click, on_zoom, on_region)

@@ -29,9 +29,9 @@ def plain(text: str, *, links: bool = False) -> str:
     return _MARKUP.sub(r"\\\1", text)
 
 
-def colour_legend(stops: Stops, low: str, high: str, meaning: str) -> str:
-    """A colour scale between what it begins and ends with, as HTML. meaning: of the colours, on hover."""
-    bar = f'<span class="scale" style="background: {gradient(stops)}"></span>'
+def colour_legend(stops: Stops, low: str, high: str, meaning: str, *, middle: str = "") -> str:
+    """A colour scale between its ends, with a word in its middle, as HTML. meaning: of the colours, on hover."""
+    bar = f'<span class="scale" style="background: {gradient(stops)}">{middle}</span>'
     return f'<div class="legend" title="{meaning}">{low} {bar} {high}</div>'
 
 

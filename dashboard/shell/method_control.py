@@ -1,22 +1,37 @@
-"""The choice of a method, and what its maps are of in words."""
+"""The choice of a method, what it is and takes, and what its maps are of in words."""
+
+import streamlit as st
 
 from dashboard import keys
-from dashboard.links import widgets
+from dashboard.links import targets, widgets
+from dashboard.links.options import fitting
 from dashboard.shell.controls import selectbox
-from vit_engine import Method
+from vit_engine import Method, ModelSpec, find_method
 from vit_engine.analysis import methods
+from vit_engine.analysis.methods import Needs
+from vit_engine.grid import Patches
+from vit_engine.trace.attention_map import WEIGHT
 
 _HINTS = {"query": "where *it* attends", "key": "what attends to *it*"}  # by what the chosen token is
 
 
-def settle(*, per_head: bool = False) -> None:
-    """Keep to a method that there is. per_head: one with a map of each head, so that heads can be compared."""
+def settle(spec: ModelSpec, *, per_head: bool = False) -> None:
+    """Keep to a method that there is, and to options and a target that it can have in this model.
+
+    per_head: to one with a map of each head, so that heads can be compared.
+    """
     if widgets.value_of(keys.METHOD) not in _names(per_head=per_head):
         widgets.give(keys.METHOD, methods.RAW)
+    method = find_method(widgets.value_of(keys.METHOD))
+    widgets.give(keys.OPTIONS, fitting(dict(widgets.value_of(keys.OPTIONS)), method, spec))
+    if not targets.fits(widgets.value_of(keys.TARGET), spec):
+        widgets.give(keys.TARGET, targets.AUTOMATIC)
 
 
 def _names(*, per_head: bool) -> list[str]:
-    return [method.name for method in methods.METHODS if method.per_head or not per_head]
+    """per_head: neither methods that run the model again for each map."""
+    compared = [method for method in methods.METHODS if method.per_head and method.needs is not Needs.MODEL]
+    return [method.name for method in (compared if per_head else methods.METHODS)]
 
 
 def show(*, per_head: bool = False) -> None:
@@ -30,8 +45,26 @@ def select(key: str, *, per_head: bool = False, tokens: bool = False) -> None:
     offered = [method for method in methods.METHODS if method.name in _names(per_head=per_head)]
     offered += methods.TOKEN_METHODS if tokens else ()
     titles = {each.name: each.title for each in offered}
-    described = "\n\n".join(f"**{each.title}**: {each.description} :small[{each.source}]" for each in offered)
-    selectbox("Method", list(titles), key=key, format_func=titles.__getitem__, help=described)
+    selectbox("Method", list(titles), key=key, format_func=titles.__getitem__)
+
+
+def card(method: Method) -> None:
+    """What a method shows, its formula and its source, what it takes, and when not to trust it."""
+    st.markdown(f"**{method.title}**  \n{method.description}")
+    if method.formula:
+        lines = method.formula.replace(r",\quad", r",\\")  # one below the other: they would not fit side by side
+        st.latex(rf"\begin{{gathered}}{lines}\end{{gathered}}")
+    facts = {"Source": method.source, "Cost": method.cost, "Misleads": method.misleads}
+    rows = "".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in facts.items() if text)
+    st.html(f'<dl class="facts">{rows}</dl>')
+
+
+def scope(method: Method) -> str:
+    """What a method does not depend on, as a sentence: "Relevance is of all layers and heads."; or empty."""
+    everything = {"layer": "layers", "head": "heads", "query": "queries"}
+    *first, last = [""] + [plural for name, plural in everything.items() if name not in method.depends_on]
+    all_of = f"{', '.join(first[1:])} and {last}" if first[1:] else last
+    return f"{method.title} is of all {all_of}." if all_of else ""
 
 
 def meaning(method: Method) -> str:
@@ -39,14 +72,23 @@ def meaning(method: Method) -> str:
     return f"{method.unit[0].upper()}{method.unit[1:]}: {method.value}"
 
 
-def token(method: Method, patch: tuple[int, int] | None, *, bold: str = "") -> str:
+def token(method: Method, patch: Patches | None, *, bold: str = "") -> str:
     """Which token was chosen, and as what: "Query: CLS token"; empty where a method depends on none."""
     if "query" not in method.depends_on:
         return ""
-    name = "CLS token" if patch is None else f"patch row {patch[0]}, col {patch[1]}"
-    return f"{method.role.capitalize()}: {bold}{name}{bold}"
+    return f"{method.role.capitalize()}: {bold}{_named(patch)}{bold}"
+
+
+def _named(patch: Patches | None) -> str:
+    if patch is None:
+        return "CLS token"
+    if len(patch) == 2:
+        return f"patch row {patch[0]}, col {patch[1]}"
+    top, left, bottom, right = patch
+    return f"region of rows {top}–{bottom}, cols {left}–{right}"
 
 
 def hint(method: Method) -> str:
     """What a click on a patch shows."""
-    return f"click a patch to see {_HINTS[method.role]}"
+    shows = _HINTS[method.role] if method.unit == WEIGHT else "*its* map"
+    return f"click a patch to see {shows}"

@@ -54,7 +54,7 @@ def _control(option: Option, spec: ModelSpec, **widget: Any) -> None:
         return
     kind = int if option.whole else float
     low, high = map(kind, option.bounds(spec))
-    ends = {"min_value": low, "max_value": max(high, low + kind(1)), "step": kind(option.step if high > low else 1)}
+    ends = {"min_value": low, "max_value": max(high, low + kind(1)), "step": 1 if option.whole else option.step}
     whole = {} if option.whole else {"format": "%.2f"}
     slider(option.title, **ends, **whole, help=option.help, disabled=low == high, **widget)
 

@@ -60,6 +60,12 @@ def show() -> Picture:
     return uploaded or pictures.sample_picture(st.session_state.get(keys.SAMPLE) or DEFAULT.picture)
 
 
+def others(picture: Picture) -> dict[str, str]:
+    """Other pictures that there are: by what links call them, their titles. The session's own uploads come first."""
+    held = {UPLOAD_PREFIX + sha256: name for sha256, name in st.session_state.get(_NAMES, {}).items()}
+    return {name: title for name, title in (held | SAMPLE_TITLES).items() if name != picture.name}
+
+
 def file_control(of: PictureKeys) -> UploadedFile | None:
     """What takes a picture file, for take()."""
     return st.file_uploader(

@@ -18,11 +18,9 @@ from dashboard.services.pictures import Picture
 from dashboard.services.requests import PictureRequest
 from dashboard.services.tokens import TokenRequest
 from dashboard.shell import method_control, page_state, picture_controls
-from dashboard.shell.controls import layer_slider, segments, select_slider, selectbox
+from dashboard.shell.controls import segments, select_slider, selectbox
 from dashboard.shell.formatting import format_duration, plain
 from vit_engine import ModelSpec, VitEngineError
-from vit_engine.analysis import methods
-from vit_engine.trace import REDUCTIONS
 
 _DEPTH = "_depth"  # session state: the layers of the model that was drawn last
 # Of the run of the script in this thread, and gone with it: in the session's state they would keep pixels in memory.
@@ -199,33 +197,13 @@ def settle(spec: ModelSpec, *, per_head: bool = False) -> None:
     """
     state = st.session_state
     page_state.defaults(Selection, "view", "method", "sinks")
-    method_control.settle(per_head=per_head)
+    method_control.settle(spec, per_head=per_head)
     wanted = widgets.value_of(keys.LAYER), widgets.value_of(keys.HEAD)
     was_last = state.get(_DEPTH) not in (None, spec.depth) and wanted[0] == state[_DEPTH] - 1
     layer, head = clamp_to_model(None if was_last else wanted[0], wanted[1], depth=spec.depth, heads=spec.heads)
     widgets.hold(keys.LAYER, layer, spec.depth)
     widgets.give(keys.HEAD, head)
     state[_DEPTH] = spec.depth
-
-
-def layer_and_head(spec: ModelSpec) -> None:
-    """The controls that walk through a model, and the method; keeps them within what it has."""
-    settle(spec)
-    several = len(methods.METHODS) > 1
-    left, right, *last = st.columns([2, 3, 1][: 2 + several], gap="medium", vertical_alignment="top")
-    for column in last:
-        with column:
-            method_control.show()
-    with left:
-        layer_slider(spec.depth, key=keys.LAYER, help="Counted from 0.")
-    with right:
-        segments(
-            "Head",
-            {name: name for name in (*REDUCTIONS, *map(str, range(spec.heads)))},
-            key=keys.HEAD,
-            wrap=True,
-            help="One head, or the mean, maximum or minimum over all heads, patch by patch.",
-        )
 
 
 def selection(spec: ModelSpec) -> Selection:

@@ -11,6 +11,7 @@ from streamlit.delta_generator import DeltaGenerator
 from dashboard import keys
 from dashboard.charts import cell_at
 from dashboard.links import widgets
+from dashboard.links.selection import middle
 from dashboard.links.zoom import Zoom, zoom_in_pixels, zoom_to
 from dashboard.services import token_maps
 from dashboard.services.pictures import Picture
@@ -61,7 +62,7 @@ def page() -> None:
             compared = second.analyse(request, other, view)
         if other is not None and compared is not None:
             parts.append((other, compared))
-        _draw(parts, view, selection.query, narrow=narrow, places=places)
+        _draw(parts, view, middle(selection.query), narrow=narrow, places=places)
     page_state.share(selection, view)
     if widgets.differed() and controls.chosen(spec, other) != view:
         widgets.again()

@@ -97,12 +97,12 @@ def small_trace(*, picture: str = SMALL["picture"], model: str = SMALL["model"],
     return engine_trace(pictures.sample_picture(picture).data, model, size)
 
 
-def assert_works(at: AppTest) -> None:
-    """No exception, and the sidebar and the controls of Explore are there."""
+def assert_works(at: AppTest, *, walk: tuple[str, ...] = (keys.LAYER, keys.HEAD)) -> None:
+    """No exception, and the sidebar and the controls of Explore are there. walk: those that the method depends on."""
     assert not at.exception
     for key in (keys.SOURCE, keys.MODEL, keys.SIZE, keys.OPACITY, keys.COLOURS, keys.SCALE, keys.CLIP):
         assert at.sidebar.get_by_key(key).key == key
-    for key in (keys.LAYER, keys.HEAD, keys.VIEW):
+    for key in (*walk, keys.VIEW):
         assert at.main.get_by_key(key).key == key
 
 

@@ -4,29 +4,14 @@
 that count and have a gradient are read.
 """
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from vit_engine.devices import widened
+from vit_engine.analysis.masses import weights_of
 from vit_engine.model.chunks import chunk_bytes, slices
 from vit_engine.model.weights import AttentionWeights
-from vit_engine.spec import Query, TokenGrid
 from vit_engine.trace.gradients import LayerGradients
-from vit_engine.trace.record import AttentionTrace, LayerTrace
-
-
-def mass_of(trace: AttentionTrace, query: Query) -> Tensor:
-    """One mass that the query's tokens share evenly: (tokens,), widened, on the trace's device."""
-    tokens = [trace.grid.token(query)]
-    mass = widened(torch.zeros(trace.grid.tokens, device=next(iter(trace.layers.values())).keys.device))
-    mass[tokens] = 1 / len(tokens)
-    return mass
-
-
-def patch_maps(tokens: Tensor, grid: TokenGrid) -> np.ndarray:
-    """Of values (maps, tokens), those of the patches: float32 (maps, rows, cols)."""
-    return tokens[:, grid.prefix :].float().unflatten(1, grid.shape).cpu().numpy()
+from vit_engine.trace.record import LayerTrace
 
 
 def positive_sums(layer: LayerTrace, gradients: LayerGradients, mass: Tensor) -> Tensor:
@@ -34,7 +19,7 @@ def positive_sums(layer: LayerTrace, gradients: LayerGradients, mass: Tensor) ->
     rows = _rows(mass, gradients.rows)
     if not len(rows):
         return torch.zeros_like(layer.log_normalisers)
-    weights = _weights(layer, rows)
+    weights = weights_of(layer, rows)
     # The mass is at least 0, so it may enter before the positive part is taken: here it costs nothing.
     g = (gradients.gradients[:, rows] * mass[rows, None]).to(weights.dtype)
     v = gradients.values.to(weights.dtype)
@@ -58,7 +43,7 @@ def fused_step(layer: LayerTrace, gradients: LayerGradients, mass: Tensor, *, re
     if not len(rows) or residual == 1:
         return kept
     kept[rows] = 0
-    weights = _weights(layer, rows)
+    weights = weights_of(layer, rows)
     g, v = (x.to(weights.dtype) for x in (gradients.gradients[:, rows], gradients.values))
     for some in slices(len(rows), _band(v)):
         fused = _fused(weights, g, v, some)
@@ -80,12 +65,6 @@ def _fused(weights: AttentionWeights, g: Tensor, v: Tensor, queries: slice) -> T
 def _band(v: Tensor) -> int:
     """How many queries at a time, against all keys, fit a core's cache."""
     return max(1, chunk_bytes(v.device) // (v.element_size() * v.shape[1]))
-
-
-def _weights(layer: LayerTrace, rows: Tensor) -> AttentionWeights:
-    every = len(rows) == layer.queries.shape[1]
-    vectors = layer.queries, layer.keys, layer.log_normalisers
-    return AttentionWeights(*vectors, scale=layer.scale, rows=None if every else rows)
 
 
 def _rows(mass: Tensor, with_gradient: Tensor | None) -> Tensor:

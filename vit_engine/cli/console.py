@@ -189,10 +189,12 @@ def layers(text: str) -> str | tuple[int, ...]:
 def query(text: str) -> Query:
     if text == "cls":
         return text
-    patch = numbers(text)
-    if len(patch) != 2:
-        raise argparse.ArgumentTypeError(f"expected cls or ROW,COL, got {text!r}")
-    return patch[0], patch[1]
+    patches = numbers(text)
+    if len(patches) == 2:
+        return patches[0], patches[1]
+    if len(patches) == 4:
+        return patches[0], patches[1], patches[2], patches[3]
+    raise argparse.ArgumentTypeError(f"expected cls, ROW,COL or TOP,LEFT,BOTTOM,RIGHT, got {text!r}")
 
 
 def checkpoint_spec(path: str, heads: int | None, *, option: str, progress: Progress) -> ve.ModelSpec:

@@ -6,8 +6,9 @@ float64, with log-normalisers of their own, on a CPU.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -16,6 +17,8 @@ from torch import Tensor
 from vit_engine.model.chunks import chunk_bytes, slices
 from vit_engine.model.streaming import COARSE_SCORE, LOG2_E
 
+Fusion = Literal["mean", "max", "min"]
+_FUSE: dict[Fusion, Callable[..., Tensor]] = {"mean": torch.add, "max": torch.maximum, "min": torch.minimum}
 KEYS_A_QUERY = 4  # measured: chunks with four times as many keys as queries are the fastest
 
 
@@ -69,6 +72,15 @@ class AttentionWeights:
     def dtype(self) -> torch.dtype:
         return self._queries.dtype
 
+    @property
+    def heads(self) -> int:
+        return len(self._keys)
+
+    @property
+    def tokens(self) -> int:
+        """Keys."""
+        return self._keys.shape[1]
+
     def chunks(self) -> Iterator[WeightChunk]:
         """All weights, each once; for each query, the keys in order."""
         heads, queries, keys = len(self._queries), self._queries.shape[1], self._keys.shape[1]
@@ -85,6 +97,25 @@ class AttentionWeights:
     def rows(self, head: int, queries: slice) -> Tensor:
         """Of one head, some of the queries that were asked for, and all keys: (queries, keys)."""
         return (self._queries[head, queries] @ self._keys[head].mT).exp2_()
+
+    def fused(self, fuse: Fusion) -> Iterator[tuple[slice, Float[Tensor, "queries keys"]]]:
+        """Rows of one matrix that all heads are fused to, entry by entry, in order: some queries, and all keys.
+
+        They are overwritten by the next. Each pass yields the same numbers.
+        """
+        queries, keys = self._queries.shape[1], self._keys.shape[1]
+        size = max(1, chunk_bytes(self._queries.device) // (self._queries.element_size() * keys))
+        scratch = [self._queries.new_empty(min(size, queries), keys) for _ in range(2)]
+        for some in slices(queries, size):
+            fused, own = (buffer[: some.stop - some.start] for buffer in scratch)
+            for head, (q, k) in enumerate(zip(self._queries[:, some], self._keys, strict=True)):
+                torch.mm(q, k.mT, out=own if head else fused)
+                if fuse == "mean":
+                    (own if head else fused).exp2_()
+                if head:
+                    _FUSE[fuse](fused, own, out=fused)
+            # The largest exponent is that of the largest weight.
+            yield some, fused.div_(len(self._queries)) if fuse == "mean" else fused.exp2_()
 
 
 def _chunk_shape(heads: int, queries: int, keys: int, cells: int) -> tuple[int, int, int]:

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from vit_engine.report.colours import ACCENT, colour_stops, upper_limit
+from vit_engine.report.colours import ACCENT, colour_stops, diverging_stops, upper_limit
 from vit_engine.report.painter import PAPER, TEXT, Sheet, View, own_settings, wrapped
 from vit_engine.report.panels import WARNING, Legend, Panel, common_legend, grey
 from vit_engine.report.style import Zoom
-from vit_engine.spec import TokenGrid
+from vit_engine.spec import Patches, TokenGrid
 from vit_engine.trace.attention_map import AttentionMap
 
 INK, QUIET, ALARM, EMPTY = "#1f2430", "#5b6270", "#b3261e", "#f1efeb"
@@ -22,7 +22,6 @@ MOST_IN_A_ROW = 4
 CLIP_PERCENTILE = 99.0  # where the colours of a run's maps end: a single hot patch would blacken all the others
 
 Line = tuple[str, str]  # a text and its ink
-Patch = tuple[int, int]
 
 
 def comparison_sheet(
@@ -45,33 +44,51 @@ def comparison_sheet(
 
 
 def overlay(
-    pixels: np.ndarray, shown: AttentionMap, *, caption: str, warning: str = "", marked: Patch | None = None
+    pixels: np.ndarray,
+    shown: AttentionMap,
+    *,
+    caption: str,
+    warning: str = "",
+    marked: Patches | None = None,
+    signed: bool = False,
 ) -> bytes:
-    """A picture, uint8 (height, width, 3), beside itself under its attention: a PNG.
+    """A picture, uint8 (height, width, 3), beside itself under its map: a PNG.
 
-    caption is printed above, warning too and in red. marked: the query patch (row, col), None for the CLS token.
+    caption is printed above, warning too and in red. marked: the query, a patch or a region; None for the CLS token.
+    signed: whether values may be negative; colours are then centred on zero.
     """
-    attention = _map_panel("attention", shown, upper_limit(shown.values, CLIP_PERCENTILE), marked)
+    attention = _map_panel("map", shown, shown.values, marked, signed=signed)
     picture = Panel("", "picture", pixels=pixels, patches=shown.grid, patch=marked)
     return _run_sheet([picture, replace(attention, pixels=grey(pixels))], shown.grid, 0.7, caption, warning)
 
 
 def head_sheet(
-    maps: np.ndarray, shown: AttentionMap, *, caption: str, warning: str = "", marked: Patch | None = None
+    maps: np.ndarray,
+    shown: AttentionMap,
+    *,
+    caption: str,
+    warning: str = "",
+    marked: Patches | None = None,
+    signed: bool = False,
 ) -> bytes:
     """One map a head, maps (heads, rows, cols), on one colour scale, so that heads compare by eye: a PNG.
 
-    shown: of the same grid and unit. caption, warning and marked are those of `overlay`.
+    shown: of the same grid and unit. caption, warning, marked and signed are those of `overlay`.
     """
-    limit = upper_limit(maps, CLIP_PERCENTILE)
     heads = [(f"head {head} · peak {values.max():.3g}", values) for head, values in enumerate(maps)]
-    panels = [_map_panel(title, replace(shown, values=values), limit, marked) for title, values in heads]
+    panels = [_map_panel(title, replace(shown, values=values), maps, marked, signed=signed) for title, values in heads]
     return _run_sheet(panels, shown.grid, 1.0, caption, warning)
 
 
-def _map_panel(title: str, shown: AttentionMap, limit: float, marked: Patch | None) -> Panel:
-    scale: dict[str, Any] = {"high": limit, "limit": limit, "unit": shown.unit, "stops": colour_stops("inferno")}
-    return Panel("", title, grid=shown.grid, patches=shown.grid, patch=marked, coloured=shown.values, **scale)
+def _map_panel(
+    title: str, shown: AttentionMap, scaled_to: np.ndarray, marked: Patches | None, *, signed: bool
+) -> Panel:
+    """scaled_to: the values that share its colours."""
+    limit = upper_limit(np.abs(scaled_to) if signed else scaled_to, CLIP_PERCENTILE)
+    stops, low = (diverging_stops(), -limit) if signed else (colour_stops("inferno"), 0.0)
+    scale: dict[str, Any] = {"low": low, "high": limit, "limit": limit, "stops": stops, "signed": signed}
+    map_of: dict[str, Any] = {"grid": shown.grid, "patches": shown.grid, "patch": marked, "coloured": shown.values}
+    return Panel("", title, unit=shown.unit, quantity=shown.quantity, **map_of, **scale)
 
 
 def _run_sheet(panels: Sequence[Panel], grid: TokenGrid, opacity: float, caption: str, warning: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Targets that are similarities: to another picture."""
+"""Targets that are similarities: to another picture, or to a text."""
 
 from pathlib import Path
 
@@ -11,9 +11,10 @@ from vit_engine.planning.estimates import check_memory
 from vit_engine.planning.plan import TOKEN, RunPlan
 from vit_engine.trace.checks import EMBEDDING, Overflow, check_fit, memory_errors
 from vit_engine.trace.inputs import Size, ready
-from vit_engine.trace.targets import PICTURE, VectorTarget
+from vit_engine.trace.targets import PICTURE, TEXT, VectorTarget
 from vit_engine.weights import LoadedModel
 from vit_engine.weights.sources import Source
+from vit_engine.weights.text.tower import embed_text
 
 
 def picture_target(
@@ -32,6 +33,22 @@ def picture_target(
     loaded, prepared = ready(loaded, picture, size=size, progress=None)
     name = name or f"sha256:{prepared.sha256}"
     return VectorTarget(_embedding(loaded, prepared), of=f"similarity to {name}", written=f"{PICTURE}{name}")
+
+
+def text_target(loaded: LoadedModel, text: str) -> VectorTarget:
+    """The cosine similarity of a picture to a text, as a CLIP computes it (Radford et al. 2021, arXiv 2103.00020).
+
+    loaded: from the file, the folder, the name on the hub or the module of a whole CLIP, which must still be there: its
+    text tower is read when this is called, and dropped afterwards. text: "a photo of a cat"; its case does not matter.
+    The extra `text` must be installed.
+
+    Raises SpecError for a text that is empty or too long for the model, CheckpointError where there is no text tower,
+    or one that cannot be read whole, VitEngineError where the extra is missing.
+    """
+    embedding = embed_text(loaded, text)
+    return VectorTarget(
+        embedding.vector, of=f'similarity to "{text}"', written=f"{TEXT}{text}", projection=embedding.projection
+    )
 
 
 def _name(picture: PreparedImage | Picture) -> str | None:

@@ -62,7 +62,10 @@ class ClassTarget(Target):
 
 @dataclass(frozen=True)
 class NormTarget(Target):
-    """The length of what a classifier would see of the picture: of the CLS token after the final norm, mostly."""
+    """The length of what a classifier would see of the picture: of the CLS token after the final norm, mostly.
+
+    SpecError where the final norm has equal gains and no bias, as that of random weights: all lengths are equal then.
+    """
 
     @property
     def name(self) -> str:
@@ -74,6 +77,15 @@ class NormTarget(Target):
 
     def score(self, model: VisionTransformer, tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "B"]:
         return torch.linalg.vector_norm(model.pool(tokens), dim=-1)
+
+    def bound(self, model: VisionTransformer, tokens: Float[Tensor, "1 N D"], grid: TokenGrid) -> Target:  # noqa: ARG002
+        gains, bias = model.norm.weight, model.norm.bias
+        if (gains == gains[0]).all() and not bias.any() and model.pooling not in {"mean", "cls_mean"}:
+            raise SpecError(
+                "the final norm of this model makes all embeddings equally long, as random weights do, so the target "
+                "'norm' has no gradient. Use 'patch:ROW,COL', or the similarity to another picture."
+            )
+        return self
 
 
 @dataclass(frozen=True, eq=False)

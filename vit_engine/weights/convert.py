@@ -30,6 +30,17 @@ _MOST_WRAPPERS = 4  # that nobody knows, one in another
 
 
 @dataclass(frozen=True)
+class Recognised:
+    """A file, what was taken of it, its format, its tensors without wrappers' names, and what came with them."""
+
+    file: CheckpointFile
+    state: StateDict
+    format: Format
+    conversion: Conversion
+    sidecar: Sidecar
+
+
+@dataclass(frozen=True)
 class Converted:
     """A file, what was taken of it, its format, its tensors under their names here, and what they do not show."""
 
@@ -98,6 +109,15 @@ class Converted:
 
 def convert(file: CheckpointFile) -> Converted:
     """CheckpointError, naming the file, where it is of no format that is known here."""
+    recognised = recognise(file)
+    kind, conversion = recognised.format, recognised.conversion
+    with naming_file(file.source):
+        metadata = _settled(file, kind, conversion, recognised.sidecar)
+    return Converted(file, recognised.state, kind, conversion, metadata)
+
+
+def recognise(file: CheckpointFile) -> Recognised:
+    """Whose tensors still have their format's names; CheckpointError as convert() raises it."""
     with naming_file(file.source):
         state = find_state_dict(file.content, file.part)
         if state.part and file.module is not None:
@@ -107,7 +127,7 @@ def convert(file: CheckpointFile) -> Converted:
         check_tensors_within_limit(state.tensors)
         conversion, sidecar = Conversion(state.tensors), _sidecar(file, state)
         if file.graph is not None:
-            with _taking_for_granted(_ODD_GRAPH):
+            with taking_for_granted(_ODD_GRAPH):
                 name_tensors(conversion, file.graph)
             check_names(conversion.tensors)
             check_tensors_within_limit(conversion.tensors)  # one of the file may be several
@@ -119,7 +139,7 @@ def convert(file: CheckpointFile) -> Converted:
             raise CheckpointError(
                 diagnosis(state.tensors, [each.name for each in FORMATS if each.of_files], file.other_part)
             )
-        return Converted(file, state, kind, conversion, _settled(file, kind, conversion, sidecar))
+        return Recognised(file, state, kind, conversion, sidecar)
 
 
 def _sidecar(file: CheckpointFile, state: StateDict) -> Sidecar:
@@ -134,7 +154,7 @@ def _settled(file: CheckpointFile, kind: Format, conversion: Conversion, sidecar
         return with_facts(metadata, file.module, conversion)
     if file.graph is None:
         return metadata
-    with _taking_for_granted(_ODD_GRAPH):
+    with taking_for_granted(_ODD_GRAPH):
         return settle(metadata, conversion, file.graph, configured=bool(sidecar.config))
 
 
@@ -143,12 +163,12 @@ def _format_of(conversion: Conversion, sidecar: Sidecar) -> Format | None:
 
 
 def _metadata(kind: Format, conversion: Conversion, sidecar: Sidecar) -> Metadata:
-    with _taking_for_granted(f"it has the names of {kind.name} and not its shapes"):
+    with taking_for_granted(f"it has the names of {kind.name} and not its shapes"):
         return kind.convert(conversion, sidecar)
 
 
 @contextlib.contextmanager
-def _taking_for_granted(otherwise: str) -> Iterator[None]:
+def taking_for_granted(otherwise: str) -> Iterator[None]:
     """Converters take shapes for granted, and so does what reads a graph; files come from strangers."""
     try:
         yield
@@ -159,13 +179,19 @@ def _taking_for_granted(otherwise: str) -> Iterator[None]:
 
 
 def _check_fit(file: CheckpointFile, spec: ModelSpec, expected: Mapping[str, Shape], got: Mapping[str, Shape]) -> None:
+    if misfit := misfit_of(expected, got):
+        raise CheckpointError(
+            f"{file.source} does not fit {spec.name!r}, and nothing was loaded. {misfit} Take the "
+            f"Vision Transformer alone, or {file.other_part}."
+        )
+
+
+def misfit_of(expected: Mapping[str, Shape], got: Mapping[str, Shape]) -> str:
+    """What is missing, unexpected or of another shape, in words; empty where all fits."""
     missing = sorted(expected.keys() - got.keys())
     unexpected = sorted(got.keys() - expected.keys())
     wrong = [name for name in expected if name in got and got[name] != expected[name]]
     shapes = [f"{name}: {expected[name]} expected, {got[name]} got" for name in wrong]
-    if missing or unexpected or shapes:
-        raise CheckpointError(
-            f"{file.source} does not fit {spec.name!r}, and nothing was loaded. Missing: {quoted(missing, 20)}. "
-            f"Unexpected: {quoted(unexpected, 20)}. Wrong shape: {quoted(shapes, 20)}. Take the "
-            f"Vision Transformer alone, or {file.other_part}."
-        )
+    if not (missing or unexpected or shapes):
+        return ""
+    return f"Missing: {quoted(missing, 20)}. Unexpected: {quoted(unexpected, 20)}. Wrong shape: {quoted(shapes, 20)}."

@@ -95,7 +95,7 @@ def _assembled(converted: Converted, spec: ModelSpec, heads_from: str, device: t
         model = converted.assemble(spec).eval().requires_grad_(False)
         if file.module is not None:
             report = _compared(converted, model, file.module, report)
-        return LoadedModel(spec, model.to(device), report)
+        return LoadedModel(spec, model.to(device), report, file.origin)
 
 
 def _compared(converted: Converted, model: VisionTransformer, module: nn.Module, report: LoadReport) -> LoadReport:

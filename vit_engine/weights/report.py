@@ -6,6 +6,7 @@ import torch
 
 from vit_engine.model import VisionTransformer
 from vit_engine.spec import ModelSpec
+from vit_engine.weights.origin import Origin
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ class LoadedModel:
     spec: ModelSpec
     model: VisionTransformer = field(repr=False)
     report: LoadReport
+    origin: Origin | None = field(default=None, repr=False, compare=False)  # None for random weights
 
     def __repr__(self) -> str:
         spec, size = self.spec, f"{self.parameter_count / 1e6:.1f} M parameters"

@@ -52,10 +52,11 @@ def test_another_method_is_offered_with_its_source_drawn_and_linked(monkeypatch:
     at = open_small(query="0.4,0.7", layer="2")
     box = at.selectbox(key=keys.METHOD)
     assert (box.value, box.options) == ("raw", ["Raw attention", "Counted"])
-    assert "**Counted**: Counts. :small[nobody]" in box.help
     assert "method" not in at.query_params
     box.set_value("count_2").run()
     assert_works(at)
+    assert "**Counted**  \nCounts." in texts(at)
+    assert any("<dt>Source</dt><dd>nobody</dd>" in html.proto.body for html in at.get("html"))
     expected = count(ve.Run(small_trace()), layer=2, query=(2, 5))
     drawn = decode_figure(at, keys.OVERLAY)
     np.testing.assert_allclose(drawn["attention"]["z"], expected.mean(axis=0), **DETAILS)
@@ -74,7 +75,7 @@ def test_a_link_opens_a_method_and_says_what_its_values_are(monkeypatch: pytest.
     expected = count(ve.Run(small_trace()), layer=0, query="cls")[1]
     np.testing.assert_allclose(decode_figure(at, keys.OVERLAY)["attention"]["z"], expected, **DETAILS)
     assert any("Things: a number of the chosen token" in html.proto.body for html in at.get("html"))
-    assert "Key: **CLS token** · :small[click a patch to see what attends to *it*]" in texts(at)
+    assert "Key: **CLS token** · :small[click a patch to see *its* map, or drag a box]" in texts(at)
 
 
 def test_a_link_to_a_method_that_there_is_not_opens_raw_attention_and_says_so() -> None:
@@ -129,10 +130,11 @@ def test_a_method_without_layer_and_head_has_one_map_and_heads_stay_raw(monkeypa
 
     planted(monkeypatch, replace(COUNTED, compute=whole, depends_on=frozenset({"query"})))
     at = open_small(method="count_2", layer="1", head="2")
-    assert_works(at)
+    assert_works(at, walk=())
+    assert "Counted is of all layers and heads." in texts(at)
     expected = count(ve.Run(small_trace()), layer=4, query="cls")[0]
     np.testing.assert_allclose(decode_figure(at, keys.OVERLAY)["attention"]["z"], expected, **DETAILS)
-    for key in (keys.MOSAIC, keys.HEAD_GRID):
+    for key in (keys.MOSAIC, keys.HEAD_GRID, keys.LAYER, keys.HEAD):
         with pytest.raises(KeyError):
             at.get_by_key(key)
     at.switch_page("views/heads.py").run()

@@ -188,5 +188,5 @@ def test_other_maps_of_attention_leave_sinks_out_and_maps_of_other_things_know_n
     counted = ve.Method("count_2", "Counted", "Counts.", "nobody", "a number", count, depends_on=frozenset())
     monkeypatch.setattr(methods, "METHODS", (*ve.METHODS, counted))
     at = open_small(layer="3", head="2", sinks="aside", method="count_2")
-    assert_works(at)
+    assert_works(at, walk=())
     assert (line(at), has_switch(at), outlined(at)) == ("", False, [])

@@ -98,10 +98,10 @@ def ask(method: ve.Method, **choices: Any) -> dict[int, int]:
 @pytest.mark.usefixtures("fresh_caches")
 def test_what_a_method_does_not_depend_on_makes_no_other_map() -> None:
     method, asked = made(depends_on=frozenset({"query"}))
-    assert ask(method) == {3: 1}
-    assert ask(method, head=2, target="3") == {3: 1}
-    assert ask(method, query=(1, 2)) == {3: 2}
-    assert ask(method, options=(("steps", 3),)) == {3: 3}
+    assert ask(method) == {5: 1}
+    assert ask(method, layer=1, head=2, target="3") == {5: 1}
+    assert ask(method, query=(1, 2)) == {5: 2}
+    assert ask(method, options=(("steps", 3),)) == {5: 3}
     assert [each["query"] for each in asked] == ["cls", (1, 2), "cls"]
     assert asked[-1]["steps"] == 3
 
@@ -120,14 +120,14 @@ def test_maps_of_heads_are_made_of_all_layers_and_others_of_one() -> None:
 @pytest.mark.usefixtures("fresh_caches")
 def test_a_method_that_runs_the_model_gets_it_and_its_target() -> None:
     method, asked = made(needs=Needs.MODEL, depends_on=frozenset({"target"}))
-    assert ask(method, target="4") == {3: 1}
+    assert ask(method, target="4") == {5: 1}
     assert asked[0]["target"].name == "4"
 
 
 @pytest.mark.usefixtures("fresh_caches")
 def test_maps_are_nobodys_to_change() -> None:
     request, analysis = analysed()
-    kept = MapRequest(request, analysis, made(depends_on=frozenset({"query"}))[0], layer=0).analyse(ignore)[0]
+    kept = MapRequest(request, analysis, made(depends_on=frozenset({"query"}))[0], layer=0).analyse(ignore)[5]
     with pytest.raises(ValueError, match="read-only"):
         kept.map.values[0, 0] = 1
     assert maps._maps().size == kept.heads.nbytes + kept.map.values.nbytes

@@ -53,25 +53,6 @@ def test_maps_are_those_of_the_api(run: Path, trace: ve.AttentionTrace):
     assert arrays["grid"].tolist() == [1, 4, 6, 16]
 
 
-@pytest.mark.parametrize("method", ve.METHODS, ids=lambda method: method.name)
-def test_any_method_can_be_asked_for(
-    method: ve.Method, trace: ve.AttentionTrace, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    captions = []
-    overlay = sheets.overlay
-    monkeypatch.setattr(
-        sheets, "overlay", lambda *maps, **options: captions.append(options["caption"]) or overlay(*maps, **options)
-    )
-    options = ["--size", "64", "96", "--layers", "-3,-1", "--query", "2,3", "--seed", "7", "--method", method.name]
-    assert main(["attend", str(picture), "--model", MODEL, *options, "--out", str(tmp_path)]) == 0
-    expected = method.by_layer(trace, query=(2, 3))
-    arrays = np.load(tmp_path / "attention.npz")
-    np.testing.assert_allclose(arrays["maps"], np.stack([each.heads for each in expected.values()]), rtol=1e-5)
-    assert arrays["layers"].tolist() == list(expected)
-    assert json.loads((tmp_path / "run.json").read_text())["method"] == method.name
-    assert captions == [f"{MODEL} · {expected[11].map.label}"]
-
-
 def test_a_method_that_there_is_not_is_wrong_usage(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["attend", str(picture), "--model", MODEL, "--method", "rew", "--out", str(tmp_path)]) == 2
     assert "invalid choice: 'rew' (choose from raw" in capsys.readouterr().err.replace("'raw'", "raw")
@@ -95,6 +76,7 @@ def test_run_json_says_how_to_repeat_the_run(run: Path, picture: Path):
     assert record["versions"]["vit_engine"] == ve.__version__
     assert set(record["versions"]) == {"vit_engine", "torch", "numpy", "pillow", "python"}
     assert record["seconds"] > 0
+    assert (record["options"], record["target"], record["pointing"], record["faithfulness"]) == ({}, None, None, None)
 
 
 def test_pictures_are_large_and_say_that_the_weights_are_random(run: Path):

@@ -7,9 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from tests.vit_engine.model.streams import draw, scored, stream
+from tests.vit_engine.model.streams import LargestStorage, draw, scored, stream
 from vit_engine.model.streaming import StreamedAttention, _PatchSums, explicit_weights
 from vit_engine.spec import TokenGrid
 
@@ -260,19 +259,6 @@ def test_a_grid_of_other_tokens_is_refused() -> None:
     x = torch.ones(1, 1, 8, 2)
     with pytest.raises(ValueError, match="grid has 7 tokens; got 8"):
         stream(x, x, x, TokenGrid(1, 2, 3, 16))
-
-
-class LargestStorage(TorchDispatchMode):
-    """Notes the bytes of the largest tensor that any operation makes."""
-
-    nbytes = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        result = func(*args, **(kwargs or {}))
-        for tensor in result if isinstance(result, tuple | list) else [result]:
-            if isinstance(tensor, Tensor):
-                self.nbytes = max(self.nbytes, tensor.untyped_storage().nbytes())
-        return result
 
 
 @pytest.mark.parametrize("shape", [(11, 13), (1, 151), (151, 1)])

@@ -13,7 +13,9 @@ from vit_engine.analysis.methods import (
     pca,
     raw,
     relevance,
+    rollout,
     similarity,
+    value_weighted,
 )
 from vit_engine.analysis.methods.method import RAW, Attribution, Method, Needs
 from vit_engine.analysis.methods.options import Option, Value
@@ -24,6 +26,8 @@ __all__ = ["METHODS", "RAW", "TOKEN_METHODS", "Attribution", "Method", "Needs", 
 METHODS: tuple[Method, ...] = (  # in the order in which they are offered; RAW is the first
     raw.METHOD,
     column.METHOD,
+    value_weighted.METHOD,
+    rollout.METHOD,
     gradient_rollout.METHOD,
     relevance.METHOD,
     attention_gradient.METHOD,

@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from vit_engine.analysis.masses import mass_of, patch_maps
 from vit_engine.analysis.methods.method import PER_HEAD, Method, Needs
 from vit_engine.analysis.run import Run
-from vit_engine.analysis.weighted_gradients import mass_of, patch_maps, positive_sums
+from vit_engine.analysis.weighted_gradients import positive_sums
 from vit_engine.spec import Query
 from vit_engine.trace.targets import Target
 
@@ -34,5 +35,6 @@ METHOD = Method(
     "do, so weights that are saturated look unimportant. Compare heads of one layer, not layers: gradients differ in "
     "size from layer to layer.",
     empty="The chosen token's attention has no positive gradient in this layer and head. In the last layer only tokens "
-    "that the target is read from have one, usually CLS alone: choose CLS or an earlier layer.",
+    "that the target is read from have one: CLS, or the patches where their mean is read. Choose one of them, or an "
+    "earlier layer.",
 )

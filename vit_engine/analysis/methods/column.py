@@ -34,4 +34,11 @@ METHOD = Method(
     compute=column_attention,
     role="key",
     shares=patch_shares,
+    formula=r"A_{ij} = \exp\bigl(q_i \cdot k_j / \sqrt{d} - \ln Z_i\bigr) \ \text{for one key}\ j,"
+    r"\quad Z_i = \sum_{j'} \exp(q_i \cdot k_{j'} / \sqrt{d})",
+    cost="Next to nothing after the run: one column of scores a head.",
+    misleads="A token that many look at need not matter: attention sinks are looked at by nearly all patches and pass "
+    "on little. Each patch has the same attention to give, but a column has no fixed sum: compare where columns are "
+    "large rather than how large they are.",
+    empty="No patch looks at the chosen token: all weights are too small for float32.",
 )

@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from vit_engine.analysis.masses import mass_of, patch_maps
 from vit_engine.analysis.methods.method import Method, Needs
 from vit_engine.analysis.methods.options import Option
 from vit_engine.analysis.run import Run
-from vit_engine.analysis.weighted_gradients import fused_step, mass_of, patch_maps
+from vit_engine.analysis.weighted_gradients import fused_step
 from vit_engine.spec import Query
 from vit_engine.trace.targets import Target
 
@@ -27,7 +28,7 @@ METHOD = Method(
     source="jacobgil/vit-explain; Abnar & Zuidema 2020, arXiv 2005.00928",
     value="the share of the chosen token that comes from the patch, along attention that raises the target",
     compute=gradient_rollout,
-    unit="share of the rollout",
+    unit="rollout weight",
     needs=Needs.GRADIENTS,
     depends_on=frozenset({"query", "target"}),
     options=(

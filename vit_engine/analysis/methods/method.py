@@ -1,7 +1,7 @@
 """What a method says of itself, and how it is asked: all that a method's own file need not say."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from types import MappingProxyType
 from typing import Any, Literal
@@ -63,6 +63,8 @@ class Method:
     source: str  # the paper or the repository that it is from
     value: str  # what a value is, after "Attention weight: "
     compute: Compute
+    # As compute, of several layers at once, where that is cheaper: gets layers, their numbers, and gives maps by layer.
+    compute_layers: Callable[..., Mapping[int, np.ndarray]] | None = None
     unit: str = WEIGHT  # of the values
     needs: Needs = Needs.TRACE
     signed: bool = False  # whether values may be negative
@@ -108,11 +110,23 @@ class Method:
         shown = AttentionMap(one, run.trace.grid, label, self.unit, self.quantity)
         return Attribution(heads, shown, pca, asked, "" if one.any() else self.empty)
 
-    def by_layer(self, run: Traced, **choices: Any) -> dict[int, Attribution]:
-        """attribute() of each traced layer, in order; of a method that does not depend on it once, at the deepest."""
-        layers = list(Run.of(run).trace.layers)
-        asked = layers if "layer" in self.depends_on else [max(layers)]
-        return {layer: self.attribute(run, layer=layer, **choices) for layer in asked}
+    def by_layer(
+        self, run: Traced, *, query: Query = "cls", options: Mapping[str, Value] = MappingProxyType({}), **choices: Any
+    ) -> dict[int, Attribution]:
+        """attribute() of each traced layer, in order; of a method that does not depend on it once, at the deepest.
+
+        Layers below one that an option names as the first that counts are left out.
+        """
+        run = self._able(Run.of(run))
+        asked = read_options(self.options, options, run.trace.spec, self.name)
+        first = max((int(asked[option.name]) for option in self.options if option.layer), default=0)
+        deepest = max(run.trace.layers)
+        counting = [layer for layer in run.trace.layers if layer >= first] if "layer" in self.depends_on else []
+        layers, method = counting or [deepest], self
+        if self.compute_layers is not None:
+            maps = self.compute_layers(run, layers=layers, **self._chosen(query=query), **asked)
+            method = replace(self, compute=lambda _, *, layer, **__: maps[layer])
+        return {layer: method.attribute(run, layer=layer, query=query, options=options, **choices) for layer in layers}
 
     def distributions(
         self,
@@ -145,8 +159,9 @@ class Method:
 
     @property
     def phrase(self) -> str:
-        """The title within a sentence: "column attention", "PCA of tokens"."""
-        return self.title.lower() if self.title[1:2].islower() else self.title
+        """The title within a sentence: "column attention"; "PCA of tokens" and "LeGrad" as they are."""
+        first = self.title.partition(" ")[0]
+        return self.title[:1].lower() + self.title[1:] if first[1:].islower() else self.title
 
     def _able(self, run: Run) -> Run:
         """The run, if it has what the method needs: the one place where that is refused."""

@@ -38,4 +38,10 @@ METHOD = Method(
     depends_on=frozenset({"layer", "fitted_to"}),
     quantity=Quantity.FITTED,
     pca=pca,
+    formula=r"z_i = W^\top (x_i - \bar{x}),\quad W:\ \text{the three directions of largest variance}",
+    cost="One more run of the model, which all views of its tokens share; then next to nothing.",
+    misleads="Colours mean nothing by themselves: they are fitted to the picture and the layer, so the same colour in "
+    "two maps is the same thing only where these are fitted together. What differs most may be position, brightness "
+    "or a few outlier tokens, and three components may be a small part of all variance.",
+    empty="All patches carry the same.",
 )

@@ -27,4 +27,10 @@ METHOD = Method(
     value="the share that the query gives to a patch",
     compute=raw_attention,
     shares=patch_shares,
+    formula=r"A_{ij} = \frac{\exp(q_i \cdot k_j / \sqrt{d})}{\sum_{j'} \exp(q_i \cdot k_{j'} / \sqrt{d})}",
+    cost="Next to nothing after the run: one row of scores a head.",
+    misleads="It is where a head looks in one layer, not what reaches the output: the value behind a large weight may "
+    "be short, and other heads, MLPs and later layers change what was taken. Large weights on patches without content "
+    "are often attention sinks. The mean over heads hides that heads look at different things.",
+    empty="All of the query's attention goes to the CLS token and the other prefix tokens.",
 )

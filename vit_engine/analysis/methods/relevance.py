@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from vit_engine.analysis.masses import mass_of, patch_maps
 from vit_engine.analysis.methods.method import Method, Needs
 from vit_engine.analysis.methods.options import Option
 from vit_engine.analysis.run import Run
-from vit_engine.analysis.weighted_gradients import mass_of, patch_maps, positive_sums
+from vit_engine.analysis.weighted_gradients import positive_sums
 from vit_engine.spec import Query
 from vit_engine.trace.targets import Target
 

@@ -27,4 +27,10 @@ METHOD = Method(
     signed=True,
     depends_on=frozenset({"layer", "query"}),
     quantity=Quantity.INTENSIVE,
+    formula=r"\cos(x_i, x_j) = \frac{x_i \cdot x_j}{\lVert x_i \rVert\, \lVert x_j \rVert}",
+    cost="One more run of the model, which all views of its tokens share; then next to nothing.",
+    misleads="Tokens of one layer have much in common whatever they are of, so high values alone say little: look at "
+    "what is higher than the rest. A few large dimensions can decide the cosine. Tokens that are alike need not "
+    "attend to one another.",
+    empty="No patch has anything in common with the chosen token.",
 )

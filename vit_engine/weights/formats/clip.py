@@ -15,10 +15,18 @@ from vit_engine.weights.formats import hf_clip
 from vit_engine.weights.formats.common import published
 from vit_engine.weights.formats.common.format import Format, Metadata, Sidecar, is_whole, named
 from vit_engine.weights.formats.common.hf_config import Config, read_preprocessing
+from vit_engine.weights.formats.common.text import WHY_VISUAL, TextTower, no_text_tower, take_projection
+from vit_engine.weights.formats.common.text_config import END, check_text_agreement, read_text_config
+from vit_engine.weights.reading.listing import represent
 
 _OTHERS = ((1280, 32), (1408, 40), (1664, 48))  # H, g and bigG of open_clip: (dim, depth)
 _CONFIG = "open_clip_config.json"
 _OPEN_CLIP = {"layers": 12, "width": 768, "head_width": 64, "patch_size": 16, "image_size": 224}  # CLIPVisionCfg
+_OPEN_CLIP_TEXT = {"context_length": 77, "vocab_size": 49408, "width": 512, "heads": 8, "layers": 12}  # CLIPTextCfg
+# What else a text tower of open_clip's is by default, and must be here; and what makes no difference to it.
+_PLAIN_TEXT = {"pool_type": "argmax", "proj_type": "linear"}
+_NEUTRAL_TEXT = ("mlp_ratio", "act_kwargs", "norm_kwargs", "pad_id", "eos_id", "output_tokens", "hf_model_pretrained")
+_TEXT_HEAD_WIDTH = 64  # of all of OpenAI's
 _FILTERS = {"bilinear": 2, "bicubic": 3}  # by Pillow's numbers
 _LAYER = r"transformer\.resblocks\.(\d+)\."
 _RULES = (
@@ -45,8 +53,7 @@ def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
         # What a whole model has beside its visual part, of names that visual transformers have too.
         conversion.drop(r"(transformer|token_embedding|ln_final|text)\..*", hf_clip.WHY_TEXT)
         conversion.drop(r"positional_embedding|text_projection|attn_mask", hf_clip.WHY_TEXT)
-        conversion.drop(r"logit_(scale|bias)", hf_clip.WHY_SCALE)
-        conversion.drop(r"input_resolution|context_length|vocab_size", "a size, which the tensors show")
+        _drop_numbers(conversion)
         conversion.strip("visual.")
     conversion.drop(r"proj", hf_clip.WHY_PROJECTION)
     conversion.rename(_RULES)
@@ -69,6 +76,65 @@ def _convert(conversion: Conversion, sidecar: Sidecar) -> Metadata:
         published=published.CLIP,
         assumed_equations=config.assumed(*_ASSUMED),
     )
+
+
+def _drop_numbers(conversion: Conversion) -> None:
+    conversion.drop(r"logit_(scale|bias)", hf_clip.WHY_SCALE)
+    conversion.drop(r"input_resolution|context_length|vocab_size", "a size, which the tensors show")
+
+
+def _text(conversion: Conversion, sidecar: Sidecar) -> TextTower:
+    conversion.rename([(r"text\.(.*)", r"\1")])  # where open_clip has it as a module of its own
+    if "visual.conv1.weight" not in conversion or "token_embedding.weight" not in conversion:
+        raise no_text_tower()
+    _drop_numbers(conversion)
+    conversion.drop(r"attn_mask", "the causal mask")
+    projection = take_projection(conversion, "visual.proj").mT
+    conversion.drop(r"visual\..*", WHY_VISUAL)
+    config = _text_config(sidecar)
+    check_text_agreement(config, conversion)
+    width = conversion["token_embedding.weight"].shape[1]
+    heads = config.heads if config.given or width % _TEXT_HEAD_WIDTH else width // _TEXT_HEAD_WIDTH
+    return TextTower(conversion, projection, heads, config.mlp, config.norm_eps)
+
+
+def _text_config(sidecar: Sidecar) -> Config:
+    kind = str(sidecar.config.get("model_type", ""))
+    if kind == "open_clip":
+        return read_text_config(_text_in_hugging_faces_words(sidecar.config["model_cfg"]))
+    return read_text_config(sidecar if kind.startswith("clip") else Sidecar())
+
+
+def _text_in_hugging_faces_words(model: Mapping[str, Any]) -> Sidecar:
+    """CheckpointError where open_clip's configuration has a text tower that OpenAI's CLIP could not have."""
+    given = model.get("text_cfg")
+    if not isinstance(given, Mapping):
+        raise CheckpointError(
+            f"its {_CONFIG} has no text_cfg with names and values. Put the one that came with it there."
+        )
+    text = {**_OPEN_CLIP_TEXT, **given}
+    known = {*_OPEN_CLIP_TEXT, *_NEUTRAL_TEXT}
+    other = {key: value for key, value in text.items() if key not in known and value and value != _PLAIN_TEXT.get(key)}
+    if other:
+        raise CheckpointError(f"its {_CONFIG} has a text tower with {represent(other)}, which is not known here.")
+    return Sidecar(
+        {
+            "model_type": "clip_text_model",
+            "hidden_size": text["width"],
+            "num_hidden_layers": text["layers"],
+            "num_attention_heads": text["heads"],
+            "max_position_embeddings": text["context_length"],
+            "vocab_size": text["vocab_size"],
+            "hidden_act": _activation(model, text),
+            "layer_norm_eps": (text.get("norm_kwargs") or {}).get("eps", 1e-5),
+            "eos_token_id": END,
+        }
+    )
+
+
+def _activation(model: Mapping[str, Any], tower: Mapping[str, Any]) -> str:
+    smooth = (tower.get("act_kwargs") or {}).get("approximate") == "tanh"
+    return "quick_gelu" if model.get("quick_gelu") else "gelu_new" if smooth else "gelu"
 
 
 def _check_known_activation(conversion: Conversion, config: Config) -> None:
@@ -99,7 +165,6 @@ def _architecture(model: Mapping[str, Any], vision: Mapping[str, Any]) -> dict[s
             f"its {_CONFIG} must be of a Vision Transformer whose width is a multiple of its head_width; got "
             f"{vision['layers']!r:.40} layers, width {width!r:.40}, head_width {head_width!r:.40}."
         )
-    smooth = (vision.get("act_kwargs") or {}).get("approximate") == "tanh"
     return {
         "model_type": "clip_vision_model",
         "hidden_size": width,
@@ -107,7 +172,7 @@ def _architecture(model: Mapping[str, Any], vision: Mapping[str, Any]) -> dict[s
         "num_attention_heads": width // head_width,
         "image_size": vision["image_size"],
         "patch_size": vision["patch_size"],
-        "hidden_act": "quick_gelu" if model.get("quick_gelu") else "gelu_new" if smooth else "gelu",
+        "hidden_act": _activation(model, vision),
         "layer_norm_eps": (vision.get("norm_kwargs") or {}).get("eps", 1e-5),
     }
 
@@ -123,4 +188,5 @@ FORMAT = Format(
     "OpenAI CLIP",
     named("class_embedding", "conv1.weight", "ln_pre.weight", prefixes=("", "visual.")),
     _convert,
+    text=_text,
 )

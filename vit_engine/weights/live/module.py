@@ -1,5 +1,6 @@
 """A torch.nn.Module in memory as a checkpoint: its tensors copied, and what its library would save beside them."""
 
+import weakref
 from collections import Counter
 
 from torch import nn
@@ -9,6 +10,7 @@ from vit_engine.weights.diagnosis import check_plain
 from vit_engine.weights.live.configuration import configuration_of
 from vit_engine.weights.live.owner import Owner, find_owner
 from vit_engine.weights.live.tensors import LeftOut, copied, read_tensors, sha256_of
+from vit_engine.weights.origin import Origin
 from vit_engine.weights.reading.limits import check_names, check_tensors_within_limit
 from vit_engine.weights.reading.listing import naming_file
 from vit_engine.weights.reading.parts import counted
@@ -25,6 +27,20 @@ def read_module(module: nn.Module) -> CheckpointFile:
     """
     with naming_file(_source(module)):
         owner = find_owner(module)
+    return _read(module, owner)
+
+
+def read_whole_clip(module: nn.Module) -> CheckpointFile:
+    """The same of the CLIP that a module's Vision Transformer is the visual part of, its text tower and all."""
+    with naming_file(_source(module)):
+        owner = find_owner(module)
+        outside, _, name = owner.path.rpartition(".")
+        if name == "visual":  # as OpenAI's CLIP and open_clip's call it
+            owner = Owner(module.get_submodule(outside), outside, "")
+    return _read(module, owner)
+
+
+def _read(module: nn.Module, owner: Owner) -> CheckpointFile:
     source = _source(owner.module)
     with naming_file(source):
         tensors, left_out = read_tensors(owner.module)
@@ -46,6 +62,7 @@ def read_module(module: nn.Module) -> CheckpointFile:
         module=owner.module,
         left_out=(*left_out, *_beside(module, owner)),
         other_part="pass the part of the module that is the Vision Transformer (module.backbone, say)",
+        origin=Origin(module=weakref.ref(module)),
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from vit_engine.errors import CheckpointError
+from vit_engine.weights.origin import Origin
 from vit_engine.weights.reading.folder import NAMES, CheckpointFiles, find_files
 from vit_engine.weights.reading.limits import check_within_limit, check_within_memory
 from vit_engine.weights.reading.listing import naming_file, quoted, shorten
@@ -38,6 +39,7 @@ class CheckpointFile:
     module: nn.Module | None = field(default=None, repr=False)  # that it is the state of; it is never changed
     left_out: tuple[tuple[str, str], ...] = ()  # (what, why) of what is beside the content
     other_part: str = "name it after a '#': PATH#NAME"  # how to pass less of it, for messages
+    origin: Origin | None = None
 
 
 def split_part(path: Path) -> tuple[Path, str]:
@@ -55,6 +57,7 @@ def read_checkpoint(path: Path) -> CheckpointFile:
     The content keeps nothing of the files open or mapped: they may change or go. CheckpointError where it cannot
     be read whole and safely.
     """
+    origin = Origin(path.absolute())
     path, part = split_part(path)
     with naming_file(path):
         checkpoint = find_files(path)
@@ -79,6 +82,7 @@ def read_checkpoint(path: Path) -> CheckpointFile:
         preprocessor=checkpoint.preprocessor,
         part=part,
         graph=graph,
+        origin=origin,
     )
 
 

@@ -62,11 +62,21 @@ def test_methods_have_names_of_their_own_that_no_other_part_of_a_pane_has() -> N
 
 
 @pytest.mark.parametrize("method", ALL, ids=lambda method: method.name)
+def test_a_method_has_a_card(method: Method) -> None:
+    assert method.formula.count("{") == method.formula.count("}") > 0
+    for text in (method.cost, method.misleads, method.empty):
+        assert text.endswith(".")
+
+
+@pytest.mark.parametrize("method", ALL, ids=lambda method: method.name)
 def test_a_method_takes_what_it_depends_on_and_nothing_else(method: Method) -> None:
     choices = {"layer", "query", "target", "fitted_to"}
     options = {option.name for option in method.options}
     for function in filter(None, (method.compute, method.shares, method.pca)):
         assert set(inspect.signature(function).parameters) == {"run", *(method.depends_on & choices), *options}
+    if method.compute_layers is not None:
+        several = {"run", "layers", *(method.depends_on & choices - {"layer"}), *options}
+        assert set(inspect.signature(method.compute_layers).parameters) == several
 
 
 @pytest.mark.parametrize("method", ALL, ids=lambda method: method.name)
@@ -290,3 +300,17 @@ def test_shares_of_a_signed_map_are_of_its_positive_part_and_of_nothing_even(run
     shares = method.distributions(run, layer=0)
     assert shares[0, :3].tolist() == [0.75, 0.25, 0]
     assert shares[1].tolist() == [1 / 35] * 35
+
+
+@pytest.mark.parametrize(
+    ("name", "phrase"),
+    [
+        ("column", "column attention"),
+        ("value_weighted", "value-weighted attention"),
+        ("legrad", "LeGrad"),
+        ("grad_cam", "Grad-CAM"),
+        ("pca", "PCA of tokens"),
+    ],
+)
+def test_names_of_people_and_acronyms_stay_as_they_are_in_a_sentence(name: str, phrase: str) -> None:
+    assert find_method(name).phrase == phrase

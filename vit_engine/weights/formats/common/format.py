@@ -7,6 +7,7 @@ from typing import Any
 from vit_engine.spec import Preprocessing
 from vit_engine.weights.conversion import Conversion
 from vit_engine.weights.formats.common.published import Published
+from vit_engine.weights.formats.common.text import TextTower
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,9 @@ class Format:
     config_file: str = ""  # that comes with the weights and says how many heads they have
     model_types: tuple[str, ...] = ()  # of a config.json of transformers, that this format converts
     of_files: bool = True  # and not of modules in memory alone
+    # The text tower of a whole model, where this format's models can have one; raises CheckpointError as convert does,
+    # and where there is none.
+    text: Callable[[Conversion, Sidecar], TextTower] | None = None
 
 
 def named(*names: str, prefixes: Sequence[str] = ("",)) -> Callable[[Conversion, Sidecar], bool]:

@@ -114,6 +114,10 @@ class Config:
             "num_hidden_layers": len(conversion.layers()),
         }
         self._demand("patch_size", self["patch_size"], self.pair("patch_size") == kernel, f"kernels of {kernel}")
+        self.check(**found)
+
+    def check(self, **found: object) -> None:
+        """CheckpointError where it says anything else than what was found in tensors, by key."""
         for key, value in found.items():
             same = type(self[key]) is type(value) and self[key] == value  # 1 is not true, and 12.0 is no count
             self._demand(key, self[key], same, repr(value))
@@ -136,13 +140,11 @@ class Config:
             )
 
 
-def read_config(sidecar: Sidecar, defaults: Defaults) -> Config:
+def read_config(sidecar: Sidecar, defaults: Defaults, *, part: str = "vision_config") -> Config:
     """A config.json, or a CLIP's part about pictures; without one, the first defaults. CheckpointError for others."""
-    config = sidecar.config.get("vision_config", sidecar.config)
+    config = sidecar.config.get(part, sidecar.config)
     if not isinstance(config, Mapping):
-        raise CheckpointError(
-            f"its config.json's vision_config must have names and values; got {shorten(repr(config))}."
-        )
+        raise CheckpointError(f"its config.json's {part} must have names and values; got {shorten(repr(config))}.")
     first = next(iter(defaults))
     kind = config.get("model_type", sidecar.config.get("model_type", first))
     if not isinstance(kind, str) or kind not in defaults:

@@ -1,0 +1,51 @@
+"""What the large map of Explore is of: under it, its colours, query, target and options, and the ways back."""
+
+import streamlit as st
+
+from dashboard import keys
+from dashboard.explore.maps import Maps
+from dashboard.links.options import Options
+from dashboard.shell import method_control
+from dashboard.shell.controls import reset_button
+from dashboard.shell.formatting import colour_legend, plain
+from vit_engine.trace.attention_map import WEIGHT
+
+_DRAG = "or drag a box"
+
+
+def show(maps: Maps, options: Options) -> None:
+    """The line, and below it what the map is asked with beside its query."""
+    with st.container(horizontal=True, vertical_alignment="center", key="query_line"):
+        st.html(legend(maps), width="content")
+        token = method_control.token(maps.method, maps.patch, bold="**")
+        if maps.patch is None:
+            st.markdown(f"{token} · :small[{method_control.hint(maps.method)}, {_DRAG}]" if token else "")
+        elif token:
+            st.markdown(token)
+            reset_button("Back to CLS", keys.QUERY, key=keys.RESET_QUERY, icon="undo")
+    if asked := [*target_words(maps), *option_words(maps, options)]:
+        st.markdown(" · ".join(asked))
+
+
+def legend(maps: Maps) -> str:
+    """The colours, and where they end, as HTML."""
+    meaning = method_control.meaning(maps.method)
+    if maps.large.unit == WEIGHT:
+        return colour_legend(maps.stops, "0", f"≥ {maps.limit:.2%}", meaning)
+    end, unit = f"{maps.limit:.3g}", maps.large.unit
+    if maps.method.signed:
+        return colour_legend(maps.stops, f"≤ −{end}", f"≥ +{end} {unit}", meaning, middle="0")
+    return colour_legend(maps.stops, "0", f"≥ {end} {unit}", meaning)
+
+
+def target_words(maps: Maps) -> list[str]:
+    return [] if maps.target is None else [f"Target: **{plain(maps.target.label)}**"]
+
+
+def option_words(maps: Maps, options: Options) -> list[str]:
+    """Those that are not at their default: "From layer 4"."""
+    titles = {option.name: option.title for option in maps.method.options}
+    return [
+        f"{titles[name]} **{plain(f'{value:g}' if isinstance(value, float) else str(value))}**"
+        for name, value in options
+    ]
