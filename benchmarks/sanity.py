@@ -254,7 +254,8 @@ def markdown(lines: list[list[str]]) -> str:
 INTRODUCTION = f"""# What the methods are worth
 
 Written by `make sanity`. Each method with its defaults (but integrated gradients in 8 steps), at the last layer, the
-mean of all heads, the query CLS. Figures are means over the pictures of a table: few pictures, so small differences mean nothing.
+mean of all heads, the query CLS. Figures are means over the pictures of a table: few pictures, so small differences
+mean nothing.
 
 - **Random weights**: Spearman's rank correlation ρ over the patches between a map and the map of the same model with
   fresh weights, mean over {SEEDS} seeds (Adebayo et al. 2018, arXiv 1810.03292), of absolute values and of values. Near
