@@ -230,11 +230,13 @@ def head_table(heads: pd.DataFrame) -> str:
 
 
 def hardly(means: pd.DataFrame) -> str:
-    """Which methods hardly change where the weights are random: what the table is for."""
-    names = means.index[means["sanity"] >= HARDLY].tolist()
-    if not names:
-        return f"No method's map is alike with random weights (mean ρ of absolute values of {HARDLY:g} or more)."
-    return f"Hardly change with random weights (mean ρ of absolute values of {HARDLY:g} or more): {', '.join(names)}."
+    """Which methods hardly change where weights are random: what the table is for."""
+    places = {"sanity": "all weights", "half": "the last half of the layers", "last": "the last layer"}
+    lines = [f"Hardly change (mean ρ of absolute values of {HARDLY:g} or more) where what is random is"]
+    for column, place in places.items():
+        names = means.index[means[column] >= HARDLY].tolist()
+        lines.append(f"- {place}: {', '.join(names) or 'none'}.")
+    return "\n".join([lines[0] + ":", "", *lines[1:]])
 
 
 def mean(values: list[float]) -> float:
