@@ -10,16 +10,17 @@ from dashboard.shell.controls import reset_button
 from dashboard.shell.formatting import colour_legend, plain
 from vit_engine.trace.attention_map import is_share
 
-_DRAG = "or drag a box"
+_DRAGS = {"query": "or drag a box", "object": "a drag marks the object"}  # by what it marks
 
 
-def show(maps: Maps, options: Options) -> None:
-    """The line, and below it what the map is asked with beside its query."""
+def show(maps: Maps, options: Options, *, drag: str = "query") -> None:
+    """The line, and below it what the map is asked with beside its query. drag: what one marks, "query" or "object"."""
     with st.container(horizontal=True, vertical_alignment="center", key="query_line"):
-        st.html(legend(maps), width="content")
+        if not maps.note:  # a map of zeros has no colours
+            st.html(legend(maps), width="content")
         token = method_control.token(maps.method, maps.patch, bold="**")
         if maps.patch is None:
-            st.markdown(f"{token} · :small[{method_control.hint(maps.method)}, {_DRAG}]" if token else "")
+            st.markdown(f"{token} · :small[{method_control.hint(maps.method)}, {_DRAGS[drag]}]" if token else "")
         elif token:
             st.markdown(token)
             reset_button("Back to CLS", keys.QUERY, key=keys.RESET_QUERY, icon="undo")

@@ -21,7 +21,7 @@ from dashboard.shell.picture_controls import UPLOAD_TYPES
 from vit_engine import AttentionMap, ImageError, SpecError, find_method, pointing
 
 DRAGS = {"object": "the object", "query": "the query"}
-_RANKED = {"shown": "This method", "all": "All at hand"}
+_RANKED = {"shown": "This method", "all": "All available"}
 _TAKEN = "_mask_taken"  # session state: (file id, what was wrong with it or None) of the last uploaded mask
 _DRAG_HELP = "A drag of mouse or pen over the large map; a click still chooses the query."
 _MASK_HELP = (
