@@ -138,13 +138,10 @@ def _table(ranking: pd.DataFrame) -> None:
                 "× even", help="That share in times of the object's part of the picture.", format="%.1f ×"
             ),
             "hit": st.column_config.CheckboxColumn("Hit", width=50, help="Whether the largest value lies inside."),
-            "iou": st.column_config.ProgressColumn(
+            "iou": st.column_config.NumberColumn(
                 "Best IoU",
-                width=120,
                 help="Intersection over union of the object and the patches above a threshold, at the best one.",
                 format="%.2f",
-                min_value=0.0,
-                max_value=1.0,
             ),
         },
     )
