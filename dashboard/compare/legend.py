@@ -13,7 +13,7 @@ from vit_engine.analysis.methods import RAW
 from vit_engine.report.colours import rgb_stops
 from vit_engine.report.panels import Panel
 from vit_engine.report.style import Style
-from vit_engine.report.titles import settings
+from vit_engine.report.titles import names_raw, settings
 from vit_engine.trace.attention_map import WEIGHT, Quantity, is_share
 
 
@@ -127,7 +127,8 @@ def numbers(comparison: Comparison, panel: Panel, style: Style, *, own_end: bool
     """
     one = next(shown for shown in comparison.results if shown.name == panel.name)
     method = find_method(one.pane.method)
-    texts = [] if method.name == RAW else [f"**{method.title}**", *map(plain, settings(one))]
+    named = method.name != RAW or names_raw(comparison)
+    texts = [f"**{method.title}**", *map(plain, settings(one))] if named else []
     tokens = method.quantity is not Quantity.EXTENSIVE
     texts += _of_tokens(one, shared=bool(panel.fitted_to)) if tokens else _of_attention(one, comparison)
     if one.pane.query != "shared" and "query" in method.depends_on:

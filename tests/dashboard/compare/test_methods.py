@@ -69,6 +69,7 @@ def test_the_preset_shows_five_methods_each_with_its_own_scale_and_unit() -> Non
         assert_shows(at, letter, method)
     assert len({figure_of(at)[f"attention {letter}"]["zmax"] for letter in "ABCDE"}) == 5
     assert captions(at).count("colours end at") == 5
+    assert "**Raw attention** · entropy" in captions(at)
 
 
 def test_faithfulness_is_measured_on_a_button_and_exported(monkeypatch: pytest.MonkeyPatch) -> None:
