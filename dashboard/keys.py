@@ -53,6 +53,7 @@ DOWNLOAD_STATISTICS = "download_statistics"  # download button: CSV of all colum
 # Explore: what the large map is worth
 WORTH = "worth"  # segmented control: None (closed) | "faithfulness" | "pointing"
 BASELINE = "worth_baseline"  # segmented control: what takes the place of patches, a name in BASELINES of the engine
+WORTH_STEPS = "worth_steps"  # segmented control: "8" | "16" | "32"
 MEASURE = "measure"  # button, where the curves of this map are not here yet
 # Plotly charts; traces "map", "random orders" (their mean), "range" (of theirs), "randomised weights"
 INSERTION = "insertion"

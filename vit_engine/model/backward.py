@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vit_engine.model.chunks import chunk_bytes
 from vit_engine.model.weights import AttentionWeights, are_coarse
 
 
@@ -68,3 +69,13 @@ def _by_head(*vectors: Tensor, scale: float, rows: Tensor | None) -> AttentionGr
         for head in zip(*(each.split(1) for each in vectors), strict=True)
     ]
     return AttentionGradients(*(torch.cat(parts) for parts in zip(*of_heads, strict=True)))
+
+
+def relu_row_sum(gradients: Tensor, values: Tensor) -> Tensor:
+    """Σ_i ReLU(G_i · V_j) of each head and key j: (heads, tokens), from G (heads, rows, d) and V (heads, tokens, d)."""
+    total = values.new_zeros(values.shape[:2])
+    step = max(1, chunk_bytes(values.device) // (values.element_size() * values.shape[1]))
+    for head, (g, v) in enumerate(zip(gradients, values, strict=True)):
+        for rows in g.split(step):
+            total[head] += (rows @ v.mT).relu_().sum(dim=0)
+    return total

@@ -10,6 +10,7 @@ from vit_engine.devices import out_of_memory
 from vit_engine.errors import NumericalError, ResourceError, SpecError
 from vit_engine.image import PreparedImage
 from vit_engine.spec import ModelSpec, TokenGrid
+from vit_engine.trace.record import AttentionTrace
 from vit_engine.trace.targets import Target
 from vit_engine.weights import LoadedModel
 
@@ -22,6 +23,23 @@ def check_fit(grid: TokenGrid, spec: ModelSpec) -> None:
         raise SpecError(
             f"the image was prepared for patches of {grid.patch_size} px and {grid.prefix} prefix tokens; "
             f"{spec.name!r} has {spec.patch_size} px and {spec.prefix}: prepare it with this model's spec."
+        )
+
+
+def check_trace(trace: AttentionTrace | None, prepared: PreparedImage, loaded: LoadedModel) -> None:
+    """SpecError for a trace of another model, precision or picture: its queries and keys would be wrong."""
+    if trace is None:
+        return
+    kept = {layer.queries.dtype for layer in trace.layers.values()}
+    if (trace.spec, kept) != (loaded.spec, {loaded.dtype}):
+        raise SpecError(
+            f"a trace must be of the model that is differentiated, {loaded.spec.name!r} in {loaded.dtype}; got "
+            f"{trace.spec.name!r} in {', '.join(map(str, kept))}."
+        )
+    if (trace.image_sha256, trace.grid) != (prepared.sha256, prepared.grid):
+        raise SpecError(
+            f"a trace must be of the picture that is differentiated, sha256 {prepared.sha256[:12]}… on "
+            f"{prepared.grid}; got {trace.image_sha256[:12]}… on {trace.grid}."
         )
 
 

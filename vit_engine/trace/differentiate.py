@@ -20,14 +20,22 @@ from torch import Tensor
 from vit_engine.errors import SpecError
 from vit_engine.image import PreparedImage
 from vit_engine.model import Block, VisionTransformer
-from vit_engine.model.chunks import chunk_bytes
+from vit_engine.model.backward import relu_row_sum
 from vit_engine.model.fused import fused_attention, fused_backward
 from vit_engine.model.positions import Rotation
 from vit_engine.planning.estimates import check_memory
 from vit_engine.planning.plan import RunPlan
 from vit_engine.progress import Progress
 from vit_engine.spec import TokenGrid
-from vit_engine.trace.checks import Overflow, check_fit, graphs_possible, memory_errors, pixels_of, require_finite
+from vit_engine.trace.checks import (
+    Overflow,
+    check_fit,
+    check_trace,
+    graphs_possible,
+    memory_errors,
+    pixels_of,
+    require_finite,
+)
 from vit_engine.trace.gradients import Gradients, LayerGradients
 from vit_engine.trace.record import AttentionTrace, LayerTrace
 from vit_engine.trace.run import predictions_of
@@ -53,12 +61,14 @@ def differentiate(
     progress(fraction, message) is called after each layer, forward and backward.
 
     Raises SpecError for a target that does not exist, and for a model in half precision; NumericalError where the
-    gradient is not finite; and what attend() raises, ResourceError before anything is run.
+    gradient is not finite; and what attend() raises, ResourceError before anything is run. SpecError also for a trace
+    of another model, precision or picture.
     """
     check_fit(prepared.grid, loaded.spec)
     check_gradient_memory(loaded, prepared.grid, traced=trace is not None)
+    check_trace(trace, prepared, loaded)
     with memory_errors(prepared.grid, loaded), graphs_possible():
-        run = _Pass(loaded, prepared, trace, progress or (lambda fraction, message: None))
+        run = GradientPass(loaded, prepared, trace, progress or (lambda fraction, message: None))
         run.forward()
         run.bind(target)
         run.backward(gradients=backward, readouts=readouts)
@@ -91,7 +101,7 @@ class _Kept:
     log_normalisers: Tensor
 
 
-class _Pass:
+class GradientPass:
     """The two passes; what they leave is in its attributes. Call without gradients enabled."""
 
     def __init__(
@@ -228,9 +238,7 @@ class _Pass:
                 middle = block.middle(tokens, block.attn.project(mixed))
                 hidden = block.mlp.hidden(block.norm2(middle))
                 left = rise[:, some]
-                of_hidden = (
-                    block.ls2(left) @ block.mlp.last.weight
-                )  # nobody reads what the last linear layer would give
+                of_hidden = block.ls2(left) @ block.mlp.last.weight  # nobody reads what the last product would give
                 parts = torch.autograd.grad((middle, hidden), (tokens, mixed), (left, of_hidden))
             of_tokens[:, some], of_mixed[:, some] = parts[0], parts[1][0]
         return of_tokens, of_mixed, None if len(rows) == rise.shape[1] else rows
@@ -286,13 +294,3 @@ class _Pass:
     def seconds(self) -> float:
         """Since the beginning."""
         return time.perf_counter() - self.started
-
-
-def relu_row_sum(gradients: Tensor, values: Tensor) -> Tensor:
-    """Σ_i ReLU(G_i · V_j) of each head and key j: (heads, tokens), from G (heads, rows, d) and V (heads, tokens, d)."""
-    total = values.new_zeros(values.shape[:2])
-    step = max(1, chunk_bytes(values.device) // (values.element_size() * values.shape[1]))
-    for head, (g, v) in enumerate(zip(gradients, values, strict=True)):
-        for rows in g.split(step):
-            total[head] += (rows @ v.mT).relu_().sum(dim=0)
-    return total

@@ -18,6 +18,7 @@ from vit_engine.model.chunks import CPU_CHUNK_BYTES, GPU_CHUNK_BYTES
 from vit_engine.planning.estimates import check_memory, largest_size
 from vit_engine.planning.plan import RunPlan
 from vit_engine.resources.budget import BUDGET_VARIABLE, format_bytes
+from vit_engine.trace.differentiate import differentiate
 from vit_engine.weights import LoadedModel
 
 SPEC = ve.ModelSpec(
@@ -72,6 +73,9 @@ def test_a_size_that_cannot_be_prepared_is_refused(size: Any, message: str) -> N
         ({"layers": 5}, "layer must be in 0..4"),
         ({"statistics": "some"}, "statistics must be one of 'all', 'entropy', 'none'; got 'some'"),
         ({"device": "quantum"}, "'quantum'"),
+        ({"gradients": True, "layers": 2}, "gradients are of all layers, and of no facet: leave layers="),
+        ({"gradients": True, "facet": "key"}, "gradients are of all layers, and of no facet: leave layers="),
+        ({"gradients": True, "dtype": torch.bfloat16}, "gradients need a model in float32 or wider"),
     ],
 )
 def test_what_a_run_refuses_has_no_estimate(wrong: dict[str, Any], message: str) -> None:
@@ -107,6 +111,30 @@ def test_kept_bytes_are_those_of_the_trace(
     asked: dict[str, Any] = {"layers": layers, "statistics": statistics}
     trace = ve.attend(small, prepared, **asked)
     assert ve.estimate(small.spec, prepared.grid, **asked, **CPU).kept_bytes == trace.nbytes
+
+
+def test_kept_bytes_of_gradients_are_those_of_the_gradients(small: LoadedModel, prepared: ve.PreparedImage) -> None:
+    # 5 layers of 380 tokens with 22 values and 22 gradients, and of 13·29 patches in 11 heads' readouts and one map
+    assert ve.estimate(SPEC, GRID, gradients=True, **CPU).kept_bytes == 5 * 4 * (380 * 2 * 22 + 13 * 29 * 12)
+    _, gradients = differentiate(small, prepared, target=0)
+    assert ve.estimate(small.spec, prepared.grid, gradients=True, **CPU).kept_bytes == gradients.nbytes
+
+
+def test_gradients_beyond_the_budget_are_refused_before_anything_is_run(
+    small: LoadedModel, prepared: ve.PreparedImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trace = ve.attend(small, prepared, statistics="none")
+    needed = ve.estimate(small, prepared.grid, gradients=True, **CPU).peak_bytes
+    monkeypatch.setenv(BUDGET_VARIABLE, str(needed))
+    differentiate(small, prepared, target=0, trace=trace)
+    run = ve.Run(trace, small, prepared)
+    monkeypatch.setattr(type(small.model), "embed", None)  # the first that would be run
+    with pytest.raises(ve.ResourceError, match=f"needs {format_bytes(needed + trace.nbytes)}"):
+        differentiate(small, prepared, target=0)
+    monkeypatch.setenv(BUDGET_VARIABLE, str(needed - 1))
+    for name in ("relevance", "integrated_gradients"):
+        with pytest.raises(ve.ResourceError, match="a run must fit the memory budget"):
+            ve.find_method(name).attribute(run, target=0)
 
 
 # Bytes by hand for 380 tokens of 22 dimensions, 11 heads, 13×29 patches.

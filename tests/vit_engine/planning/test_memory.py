@@ -19,6 +19,7 @@ import json, sys, torch
 import numpy as np
 import vit_engine as ve
 from benchmarks.measure import watch
+from vit_engine.trace.differentiate import differentiate
 from PIL import Image
 
 torch.set_num_threads(1)
@@ -28,6 +29,9 @@ loaded.model.to(getattr(torch, dtype))
 noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8))
 small, prepared = (ve.prepare_image(noise, loaded.spec, size=each) for each in ([32, 48], size))
 run = ve.features if "facet" in asked else ve.attend
+if "gradients" in asked:
+    traces = {id(each): ve.attend(loaded, each, statistics="none") for each in (small, prepared)}
+    run = lambda *given, gradients: differentiate(*given, target="patch:1,2", trace=traces[id(given[1])])
 run(loaded, small, **asked)
 print(watch(lambda: run(loaded, prepared, **asked))["bytes"])
 """
@@ -42,6 +46,8 @@ print(watch(lambda: run(loaded, prepared, **asked))["bytes"])
         ("random_vit_tiny_p8", (232, 376), "float32", {"facet": "token"}),
         ("random_vit_tiny_p8", (232, 376), "float32", {"facet": "key", "precision": "float32"}),
         ("demo_vit_p8", (600, 360), "bfloat16", {"layers": [2], "facet": "value"}),
+        ("random_vit_tiny_p8", (232, 376), "float32", {"gradients": True}),
+        ("demo_vit_p8", (600, 360), "float64", {"gradients": True}),
     ],
 )
 def test_a_run_takes_no_more_than_its_estimate_and_not_much_less(

@@ -71,6 +71,21 @@ def test_the_work_of_features_by_hand(facet: str, whole: int, projections: int) 
     )
 
 
+@pytest.mark.parametrize(("mlp", "products"), [("gelu", 2), ("swiglu", 3)])
+def test_the_work_of_gradients_by_hand(mlp: str, products: int) -> None:
+    """Forward, once more, and back; of attention two products and five; of the MLP half of it once more."""
+    spec = replace(SPEC, mlp=mlp)
+    linear, attention, hidden = 4 * 18 * 22 * 22, 18 * 18 * 22, products * 18 * 22 * 88
+    layer = 3 * linear + 7 * attention + 2.5 * hidden
+    assert ve.estimate(spec, GRID, gradients=True, device="cpu").work == Work(
+        products=2 * int(2 * EMBEDDING + 5 * layer),
+        scores={"plain": 3 * 5 * 11 * 18 * 18},
+        layers={"plain": 15},
+        device=CPU,
+        dtype=torch.float32,
+    )
+
+
 def test_a_gated_mlp_has_half_as_many_products_again() -> None:
     plain, gated = (ve.estimate(replace(SPEC, mlp=mlp), GRID, device="cpu").work for mlp in ("gelu", "swiglu"))
     assert gated.products - plain.products == 2 * 4 * 18 * 22 * 88  # in the four layers that run to their end

@@ -1,5 +1,7 @@
 """differentiate() against autograd through whole attention matrices, in float64, for every architecture."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -114,7 +116,20 @@ def test_a_trace_that_is_there_is_returned_and_changes_nothing() -> None:
     trace, gradients = differentiate(loaded, prepared, target=1, trace=given)
     assert trace is given
     assert gradients.pixels is not None
-    np.testing.assert_array_equal(gradients.pixels, differentiate(loaded, prepared, target=1)[1].pixels)
+    close(gradients.pixels, _pixels(loaded, prepared, target=1))
+
+
+def test_a_trace_of_another_model_precision_or_picture_is_refused() -> None:
+    loaded, other = architecture("plain"), architecture("two registers, LayerScale")
+    prepared = noise(loaded.spec)
+    given = attend(loaded, prepared)
+    with pytest.raises(SpecError, match=r"of the model that is differentiated, 'made' in torch\.float32"):
+        differentiate(other, noise(other.spec), target=0, trace=given)
+    with pytest.raises(SpecError, match=r"'made' in torch\.float64; got 'made' in torch\.float32"):
+        differentiate(in_dtype(loaded, torch.float64), prepared, target=0, trace=given)
+    for picture in (replace(prepared, sha256="0" * 64), noise(loaded.spec, (28, 20))):
+        with pytest.raises(SpecError, match="a trace must be of the picture that is differentiated"):
+            differentiate(loaded, picture, target=0, trace=given)
 
 
 def test_readouts_and_gradients_can_be_left_out() -> None:
@@ -197,8 +212,8 @@ def test_it_works_in_inference_mode_and_where_gradients_are_off() -> None:
             np.testing.assert_array_equal(_pixels(loaded, noise(loaded.spec)), expected)
 
 
-def _pixels(loaded: LoadedModel, prepared: PreparedImage) -> np.ndarray:
-    found = differentiate(loaded, prepared, target=0)[1].pixels
+def _pixels(loaded: LoadedModel, prepared: PreparedImage, target: int = 0) -> np.ndarray:
+    found = differentiate(loaded, prepared, target=target)[1].pixels
     assert found is not None
     return found
 

@@ -88,14 +88,15 @@ def difference(shown: AttentionMap, reference: AttentionMap) -> AttentionMap:
     """Where a map has more than the reference, and where less, on their common grid.
 
     Distributions are normalised to sum 1 over the patches first, so a value is a difference of shares, −1..1, and their
-    sum is 0; all are NaN where either has no mass, or values that are not finite. Of intensive maps of one unit it is
-    the plain difference, NaN where only one has patches. SpecError for other maps, as no_difference() has it.
+    sum is 0; all are NaN where either has no mass, or values that are not finite. Of maps of one unit with values below
+    0 it is the plain difference of what lies on each patch; of intensive maps of one unit too, NaN where only one has
+    patches. SpecError for other maps, as no_difference() has it.
     """
     if problem := no_difference(shown, reference):
         raise SpecError(f"{shown.label!r} and {reference.label!r} have no difference: {problem}.")
     grid = common_grid(shown.grid, reference.grid)
-    values = _resampled(shown, grid) - _resampled(reference, grid)
-    shares = shown.quantity is Quantity.EXTENSIVE
+    shares = _is_distribution(shown) and _is_distribution(reference)
+    values = _resampled(shown, grid, shares=shares) - _resampled(reference, grid, shares=shares)
     unit = "difference of shares" if shares else f"difference of {shown.unit}"
     return AttentionMap(values.astype(np.float32), grid, f"{shown.label} − {reference.label}", unit, shown.quantity)
 
@@ -109,7 +110,7 @@ def no_difference(shown: AttentionMap, reference: AttentionMap) -> str:
         shown.quantity is Quantity.INTENSIVE and shown.unit != reference.unit
     ):
         return f"{shown.unit} and {reference.unit} are different quantities"
-    if shown.quantity is Quantity.EXTENSIVE and any((one.values < 0).any() for one in pair):
+    if shown.unit != reference.unit and any((one.values < 0).any() for one in pair):
         return "maps are subtracted as distributions, which have no values below 0"
     return ""
 
@@ -123,14 +124,14 @@ def _usable(values: np.ndarray) -> bool:
     return not np.isnan(values).all()
 
 
-def _resampled(shown: AttentionMap, grid: TokenGrid) -> np.ndarray:
+def _resampled(shown: AttentionMap, grid: TokenGrid, *, shares: bool = True) -> np.ndarray:
     """A map on a grid: float64. All NaN where a value is not finite, or where a distribution has no mass.
 
-    Of an extensive map mass is shared out by area: normalised to sum 1, or, with values below 0, as it is. Of any other
-    each value is the mean over the area that has patches; NaN where none has.
+    Of an extensive map mass is shared out by area: normalised to sum 1, or, with values below 0 or where no shares are
+    wanted, as it is. Of any other each value is the mean over the area that has patches; NaN where none has.
     """
     values = shown.values.astype(np.float64)
-    total = values.sum() if _is_distribution(shown) else 1.0
+    total = values.sum() if shares and _is_distribution(shown) else 1.0
     if not (np.isfinite(values).all() and 0 < total < math.inf):
         return np.full(grid.shape, math.nan)
     if shown.quantity is Quantity.EXTENSIVE:

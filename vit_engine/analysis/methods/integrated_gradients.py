@@ -6,7 +6,7 @@ from vit_engine.analysis.methods.input_gradient import UNIT
 from vit_engine.analysis.methods.method import Method, Needs
 from vit_engine.analysis.methods.options import Option
 from vit_engine.analysis.run import Run
-from vit_engine.trace.pixel_gradients import integrate
+from vit_engine.trace.integrate import integrate
 from vit_engine.trace.targets import Target
 
 

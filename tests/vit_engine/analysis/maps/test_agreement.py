@@ -161,13 +161,22 @@ def test_a_share_that_cannot_be_is_refused_whatever_the_maps(first: str) -> None
 
 
 def test_a_map_with_negative_values_correlates_and_is_no_distribution() -> None:
-    signed, usual = made_map([[1, -2, 1]], 5), made_map([[1, 2, 3]], 5)
+    signed, usual = replace(made_map([[1, -2, 1]], 5), unit="attribution"), made_map([[1, 2, 3]], 5)
     for pair in ((signed, usual), (usual, signed)):
         found = agreement(*pair)
         assert (found.pearson, found.spearman) == pytest.approx((0, 0), abs=1e-12)
         assert all(map(math.isnan, (found.jsd_bits, found.iou, found.shift_px)))
         with pytest.raises(SpecError, match="have no difference: maps are subtracted as distributions, which have no"):
             difference(*pair)
+
+
+def test_signed_sums_of_one_unit_are_subtracted_as_they_are() -> None:
+    """A patch of 4 px has as much as its four quarters together."""
+    coarse, fine = made_map([[4, -8]], 4), made_map([[1, 2, 3, 4], [5, 6, 7, 8]], 2)
+    found = difference(coarse, fine)
+    assert found.unit == "difference of attention weight"
+    assert found.values.tolist() == [[0, -1, -5, -6], [-4, -5, -9, -10]]
+    assert difference(fine, coarse).values.tolist() == (-found.values).tolist()
 
 
 def intensive(values: object, patch_size: int = 2, unit: str = "cosine similarity") -> AttentionMap:

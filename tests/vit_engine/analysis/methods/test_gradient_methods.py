@@ -1,6 +1,7 @@
 """Each gradient method is what the plain N×N matrices give, in float64, for every architecture."""
 
 import copy
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -9,11 +10,17 @@ import pytest
 import torch
 
 from tests.vit_engine.explicit import ARCHITECTURES, Explicit, architecture, by_patch, close, explicit, in_dtype, noise
-from vit_engine.analysis.methods import find_method
+from tests.vit_engine.trace.test_differentiate import Steep
+from vit_engine.analysis.masses import mass_of
+from vit_engine.analysis.methods import METHODS, find_method
 from vit_engine.analysis.run import Run
+from vit_engine.analysis.weighted_gradients import fused_step, positive_sums
+from vit_engine.errors import NumericalError, SpecError
 from vit_engine.model.streaming import explicit_weights
+from vit_engine.model.weights import are_coarse
 from vit_engine.spec import Query
 from vit_engine.trace import attend
+from vit_engine.trace.differentiate import differentiate
 
 QUERIES: tuple[Query, ...] = ("cls", (3, 5), (1, 2, 3, 2))
 
@@ -133,3 +140,98 @@ def test_integrated_gradients_add_up_to_the_difference_to_the_mean_colour() -> N
     at_picture, at_mean = (float(loaded.model(x * prepared.tensor[None])[0, 1]) for x in (1, 0))
     found = ask(run, "integrated_gradients", target=1, options={"steps": 64})
     assert found.sum() == pytest.approx(at_picture - at_mean, rel=1e-4)
+
+
+GRADIENT_METHODS = [method.name for method in METHODS if "target" in method.depends_on]
+
+
+@pytest.mark.parametrize("name", GRADIENT_METHODS)
+def test_a_map_without_any_gradient_says_why(name: str) -> None:
+    loaded = architecture("plain")
+    loaded.model.head.weight[3] = 0
+    prepared = noise(loaded.spec)
+    run, method = Run(attend(loaded, prepared), loaded, prepared), find_method(name)
+    options = {"residual": 0.0} if name == "gradient_rollout" else {}
+    found = method.attribute(run, target=3, options=options)
+    assert not found.map.values.any()
+    assert found.note == method.empty
+    assert method.attribute(run, target=2, options=options).note == ""
+
+
+def test_a_query_without_a_gradient_in_the_last_layer_says_why() -> None:
+    loaded = architecture("plain")
+    prepared = noise(loaded.spec)
+    run = Run(attend(loaded, prepared), loaded, prepared)
+    for name, choices in (("attention_gradient", {"layer": -1}), ("relevance", {"options": {"start": 2}})):
+        method = find_method(name)
+        asked: dict[str, Any] = {"query": (0, 0), "target": 1, **choices}
+        assert method.attribute(run, **asked).note == method.empty
+        assert method.attribute(run, **{**asked, "query": "cls"}).note == ""
+
+
+@pytest.mark.parametrize("name", GRADIENT_METHODS)
+def test_a_map_that_is_not_finite_is_refused(name: str) -> None:
+    loaded = architecture("plain")
+    prepared = noise(loaded.spec)
+    run = Run(attend(loaded, prepared), loaded, prepared)
+    with pytest.raises(NumericalError, match=r"steep|overflows"):
+        find_method(name).attribute(run, target=Steep())
+
+
+@pytest.mark.parametrize("name", ["relevance", "gradient_rollout", "attention_gradient"])
+@pytest.mark.parametrize("query", QUERIES)
+def test_scores_too_large_for_float32(name: str, query: Query) -> None:
+    """The trace's own float32 queries and keys, taken in float64 by the plain matrices too."""
+    loaded = architecture("mean of all patches")
+    for block in loaded.model.blocks:
+        block.attn.qkv.weight[: 2 * loaded.spec.dim] *= 12
+    prepared = noise(loaded.spec)
+    trace, gradients = differentiate(loaded, prepared, target=2)
+    layer, kept = trace.layer(1), gradients.layer(1)
+    assert are_coarse(layer.queries, layer.keys, layer.scale)
+    weights = explicit_weights(layer.queries.double(), layer.keys.double(), scale=layer.scale)
+    products = weights * (kept.gradients.double() @ kept.values.double().mT)
+    rows, own = trace.grid.query_tokens(query), torch.eye(trace.grid.tokens, dtype=torch.float64)
+    if name == "gradient_rollout":
+        fused = own + products.mean(dim=0).clamp(min=0)
+        expected = (fused / fused.sum(dim=-1, keepdim=True))[rows].mean(dim=0)[None]
+        found = fused_step(layer, kept, mass_of(trace, query), residual=0.5)[None]
+    else:
+        expected = products.clamp(min=0)[:, rows].mean(dim=1)
+        found = positive_sums(layer, kept, mass_of(trace, query))
+    close(found.double().numpy(), expected.numpy(), 1e-6)
+
+
+@pytest.mark.parametrize("name", GRADIENT_METHODS)
+def test_a_method_says_all_that_its_card_shows(name: str) -> None:
+    method = find_method(name)
+    for text in (method.description, method.cost, method.misleads, method.empty):
+        assert text.endswith(".")
+        assert "  " not in text
+    assert method.formula
+    assert method.formula.count("{") == method.formula.count("}")
+
+
+def test_progress_is_told_after_each_step_of_integrated_gradients() -> None:
+    loaded = architecture("plain")
+    prepared = noise(loaded.spec)
+    heard: list[tuple[float, str]] = []
+    run = Run(attend(loaded, prepared), loaded, prepared, progress=lambda *said: heard.append(said))
+    ask(run, "integrated_gradients", options={"steps": 3})
+    assert heard == [(pytest.approx(step / 3), f"step {step} of 3") for step in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("relevance", {"start": 3}, "start must be a whole number in 0..2 for 'made'; got 3"),
+        ("gradient_rollout", {"residual": 1.5}, "residual must be a number in 0..1; got 1.5"),
+        ("integrated_gradients", {"steps": 0}, "steps must be a whole number in 1..512; got 0"),
+        ("legrad", {"steps": 1}, "the method 'legrad' has no option 'steps'; it has start"),
+    ],
+)
+def test_options_that_there_are_not_are_refused(name: str, options: dict[str, Any], message: str) -> None:
+    loaded = architecture("plain")
+    prepared = noise(loaded.spec)
+    with pytest.raises(SpecError, match=re.escape(message)):
+        find_method(name).attribute(Run(attend(loaded, prepared), loaded, prepared), target=0, options=options)
