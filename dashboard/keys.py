@@ -53,6 +53,7 @@ DOWNLOAD_STATISTICS = "download_statistics"  # download button: CSV of all colum
 # Explore: what the large map is worth
 WORTH = "worth"  # segmented control: None (closed) | "faithfulness" | "pointing"
 BASELINE = "worth_baseline"  # segmented control: what takes the place of patches, a name in BASELINES of the engine
+WORTH_STEPS = "worth_steps"  # segmented control: "8" | "16" | "32"
 MEASURE = "measure"  # button, where the curves of this map are not here yet
 # Plotly charts; traces "map", "random orders" (their mean), "range" (of theirs), "randomised weights"
 INSERTION = "insertion"
@@ -202,6 +203,9 @@ COMPARISON = "comparison"  # plotly chart; for pane A the traces "attention A" (
 COMPARISON_EVENTS = "comparison_events"  # component, not seen: tells clicks and zooms of the chart, as events_of() says
 RESET_ZOOM = "reset_zoom"  # button, where it is zoomed
 AGREEMENT = "agreement"  # data frame: one row a pair of panes
+MEASURE_PANES = "measure_panes"  # button: measure the faithfulness of all panes, in the background
+PANES_FAITHFULNESS = "panes_faithfulness"  # data frame, where it was measured: one row a pane
+DOWNLOAD_PANES_FAITHFULNESS = "download_panes_faithfulness"  # download button: CSV
 DOWNLOAD_AGREEMENT = "download_agreement"  # download button: CSV
 STATISTIC = "statistic"  # select box: a name in vit_engine.trace.statistics.STATISTICS that means the same in all panes
 COMPARE_ROWS = "compare_rows"  # segmented control: "layer" | "all"

@@ -109,7 +109,7 @@ def test_the_public_names_are_these() -> None:
         (
             "estimate",
             "(spec, size, *, layers='all', statistics='all', device='auto', dtype=torch.float32, facet='', "
-            "precision='float16')",
+            "precision='float16', gradients=False)",
         ),
         (
             "features",

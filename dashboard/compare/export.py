@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
+import pandas as pd
 import streamlit as st
 
 from dashboard import keys
@@ -22,10 +23,18 @@ HELP = (
 
 
 def button(
-    comparison: Comparison, style: Style, drawn: tuple[Panel, ...], *, choice: Comparing, picture: Picture, size: int
+    comparison: Comparison,
+    style: Style,
+    drawn: tuple[Panel, ...],
+    *,
+    choice: Comparing,
+    picture: Picture,
+    size: int,
+    faithfulness: pd.DataFrame | None,
 ) -> None:
-    """Makes the zip once it is clicked."""
+    """Makes the zip once it is clicked. faithfulness: of the panes, where it was measured."""
     view: dict[str, Any] = {"size": size, "zoom": zoom_in_pixels(choice.zoom, comparison.frame), "drawn": drawn}
+    view["faithfulness"] = faithfulness
     heads: dict[str, Any] = {"statistic": choice.statistic, "all_layers": choice.rows == "all"}
     export = partial(_zip, comparison, style, picture, link=_link(), **view, **heads)
     options: dict[str, Any] = {"key": keys.DOWNLOAD_BUNDLE, "icon": ":material/archive:", "on_click": "ignore"}

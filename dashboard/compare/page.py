@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import keys
-from dashboard.compare import card, controls, export, legend, tables
+from dashboard.compare import card, controls, export, faithfulness, legend, tables
 from dashboard.compare import panes as compare_panes
 from dashboard.compare.panes import Panes
 from dashboard.compare.state import Comparing
@@ -51,17 +51,28 @@ def page() -> None:
         _cards(choice, specs, panes, picture)
         _figure(drawn, frame, choice, style)
         places = _under(panes, comparison, drawn, style)
-    if comparison is not None and len(comparison.results) > 1:
-        tables.agreement(comparison)
-        tables.heads(comparison, choice)
+    asked = faithfulness.requests(panes, comparison)
+    measuring = _tables(comparison, choice, asked)
     if widgets.differed() and (controls.chosen() != choice or card.take_widgets()):
         widgets.again()
     page_state.share(selection, controls.chosen())
     if comparison is not None:
         with corner:
             now = controls.chosen()  # the tables' controls settle on a statistic that all panes have
-            export.button(comparison, style, drawn, choice=now, picture=picture, size=size)
+            more: dict[str, Any] = {"picture": picture, "size": size, "faithfulness": faithfulness.table(asked)}
+            export.button(comparison, style, drawn, choice=now, **more)
     _fill(panes, places)
+    _measure(asked, measuring)
+
+
+def _tables(comparison: Comparison | None, choice: Comparing, asked: faithfulness.Requests) -> DeltaGenerator | None:
+    """The numbers between panes; the place for the progress of what is measured of them."""
+    if comparison is None or len(comparison.results) < 2:
+        return None
+    tables.agreement(comparison)
+    place = faithfulness.show(asked) if asked else None
+    tables.heads(comparison, choice)
+    return place
 
 
 def _tell_notices() -> None:
@@ -179,5 +190,14 @@ def _fill(panes: Panes, places: list[DeltaGenerator]) -> None:
         places[number].progress(0.0, text="Waiting")
     for number in panes.waiting[:1]:
         compare_panes.fill(panes.missing[number], places[number])
+        st.session_state[_FILLING] = True
+        widgets.again()
+
+
+def _measure(asked: faithfulness.Requests, place: DeltaGenerator | None) -> None:
+    """Have the next pane's faithfulness measured, where that was asked for, and rerun the page."""
+    request = faithfulness.waiting(asked)
+    if place is not None and request is not None:
+        faithfulness.measure(request, place)
         st.session_state[_FILLING] = True
         widgets.again()

@@ -45,6 +45,7 @@ class Panes:
     features: Mapping[int, Features]  # of the panes that show tokens
     gradients: Mapping[int, Gradients]  # of the panes whose methods read those of a target
     attributions: Mapping[int, Attribution]  # of the panes whose methods take long
+    asked: Mapping[int, MapRequest]  # what the maps are made of, but for those of tokens
     missing: Mapping[int, AnyRequest]  # what a pane that is not analysed needs next
     problems: Mapping[int, Problem]
     waiting: tuple[int, ...]
@@ -71,6 +72,7 @@ class _Look:
     features: dict[int, Features] = field(default_factory=dict)
     gradients: dict[int, Gradients] = field(default_factory=dict)
     attributions: dict[int, Attribution] = field(default_factory=dict)
+    asked: dict[int, MapRequest] = field(default_factory=dict)
     held: dict[tuple[str, Hashable], int] = field(default_factory=dict)  # bytes by what is kept and its key
 
     def missing(self, number: int, pane: Pane) -> AnyRequest | None:
@@ -86,19 +88,29 @@ class _Look:
                 return tokens
             self._hold(tokens, carried.features.nbytes)
             self.features[number] = carried.features
+        elif (more := self._of_attention(number, pane, trace, analysis)) is not None:
+            return more
+        self.analyses[number] = analysis
+        return None
+
+    def _of_attention(
+        self, number: int, pane: Pane, trace: Request, analysis: Analysis
+    ) -> GradientRequest | MapRequest | None:
+        """What a pane that shows no tokens needs beside its trace."""
+        method = find_method(pane.method)
         target = targets.name_of(pane.target, analysis) if "target" in method.depends_on else ""
         if method.needs.target:
-            request = GradientRequest(self.picture, spec, self.size, target)
+            request = GradientRequest(self.picture, self.specs[pane.model], self.size, target)
             if (made := request.kept) is None:
                 return request
             self._hold(request, made.gradients.nbytes)
             self.gradients[number] = made.gradients
+        maps = self._maps(trace, analysis, pane, target, self.gradients.get(number))
         if takes_long(method):
-            maps = self._maps(trace, analysis, pane, target, self.gradients.get(number))
             if (known := maps.kept) is None:
                 return maps
             self.attributions[number] = next(iter(known.values()))
-        self.analyses[number] = analysis
+        self.asked[number] = maps
         return None
 
     def _maps(
@@ -129,7 +141,8 @@ def look(
     waiting = tuple(number for number in missing if number not in problems)
     if not waiting:
         st.session_state[_IN_A_ROW] = 0
-    return Panes(found.analyses, found.features, found.gradients, found.attributions, missing, problems, waiting)
+    kept = found.analyses, found.features, found.gradients, found.attributions, found.asked
+    return Panes(*kept, missing, problems, waiting)
 
 
 def _problem(request: AnyRequest, held: Mapping[tuple[str, Hashable], int]) -> Problem | None:

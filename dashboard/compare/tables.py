@@ -49,7 +49,7 @@ def agreement(comparison: Comparison) -> None:
         column.name: _agreement_column(column, comparison.frame, bars=not missing[column.name])
         for column in AGREEMENT_COLUMNS
     }
-    _dataframe(frame, key=keys.AGREEMENT, config=config, height="content")
+    dataframe(frame, key=keys.AGREEMENT, config=config, height="content")
     st.caption(
         "**Pearson** follows the strongest patches, **Spearman** the order of all; **JSD** is 0 for the same "
         "distribution and 1 bit for nothing in common; **IoU** compares the masks; **centre shift** is how far the "
@@ -65,7 +65,7 @@ def _without_numbers(comparison: Comparison) -> str:
     return (similarity if Quantity.INTENSIVE in kinds else "") + (pca if Quantity.FITTED in kinds else "")
 
 
-def _dataframe(frame: pd.DataFrame, *, key: str, config: Mapping[Any, Any], height: int | Literal["content"]) -> None:
+def dataframe(frame: pd.DataFrame, *, key: str, config: Mapping[Any, Any], height: int | Literal["content"]) -> None:
     """A table whose cells can be copied."""
     options: dict[str, Any] = {"on_select": "rerun", "selection_mode": "multi-cell", "column_config": config}
     options["placeholder"] = "–"
@@ -127,7 +127,7 @@ def _table(comparison: Comparison, column: Column, choice: Comparing, titles: Ma
         differences = frame[[name for name in frame if "−" in str(name)]].abs().max(axis=1)
         frame = frame.loc[differences.sort_values(ascending=False, kind="stable").index]
     grouped, config = _grouped(frame, comparison, column, titles), _table_config(frame, comparison, column)
-    _dataframe(grouped, key=keys.COMPARE_HEADS, config=config, height="content" if len(frame) <= 12 else 460)
+    dataframe(grouped, key=keys.COMPARE_HEADS, config=config, height="content" if len(frame) <= 12 else 460)
     csv_button(frame, f"heads-{column.name}", key=keys.DOWNLOAD_COMPARE_HEADS)
 
 

@@ -8,10 +8,8 @@ from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import keys
 from dashboard.links import widgets
-from dashboard.links.selection import Selection, middle
-from dashboard.services.analyses import Analysis
-from dashboard.services.pictures import Picture
-from dashboard.shell import method_control, method_options, picture_controls, sidebar
+from dashboard.services.analyses import Request
+from dashboard.shell import method_control, method_options, sidebar, target_control
 from dashboard.shell.controls import layer_slider, segments
 from vit_engine import Method, ModelSpec, find_method
 from vit_engine.analysis import methods
@@ -20,8 +18,9 @@ from vit_engine.trace import REDUCTIONS
 _WIDTHS = {"layer": 2.4, "head": 4.2, "target": 2.8, "scope": 3.4, "method": 2.8}
 
 
-def show(spec: ModelSpec) -> DeltaGenerator | None:
-    """The controls, kept within what the model has; the place of the target's, for target(), or None without one."""
+def show(request: Request) -> DeltaGenerator | None:
+    """The controls, kept within what the model has; the place of the target's, or None without one."""
+    spec = request.spec
     sidebar.settle(spec)
     method = find_method(widgets.value_of(keys.METHOD))
     parts = _parts(method)
@@ -39,7 +38,7 @@ def show(spec: ModelSpec) -> DeltaGenerator | None:
             st.caption(method_control.scope(method))
     if "method" in places:
         with places["method"]:
-            _method_control(method, spec)
+            _method_control(method, request)
     return places.get("target")
 
 
@@ -60,16 +59,16 @@ def _head_control(spec: ModelSpec) -> None:
     )
 
 
-def _method_control(method: Method, spec: ModelSpec) -> None:
+def _method_control(method: Method, request: Request) -> None:
     """The choice, what the method is, and its options."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall", wrap=False, key="method_row"):
         method_control.show()
         with st.popover(
             ":material/info:", type="tertiary", help="What it is, what it takes", key=keys.METHOD_CARD, width="content"
         ):
-            method_control.card(method)
+            method_control.card(method, target_control.takes(request, method))
         if method.options:
-            _options(method, spec)
+            _options(method, request.spec)
 
 
 def _options(method: Method, spec: ModelSpec) -> None:
@@ -88,21 +87,3 @@ def _take_option(name: str) -> dict[str, Any]:
     """For a callback; what is at its default is left out when the controls are drawn."""
     state = st.session_state
     return {keys.OPTIONS: tuple((dict(state[keys.OPTIONS]) | {name: state[_option_key(name)]}).items())}
-
-
-def target(place: DeltaGenerator, analysis: Analysis, picture: Picture, selection: Selection) -> None:
-    """The choice of a target, of classes the likeliest first, in its place."""
-    with place:
-        method_options.target(
-            analysis.trace.spec,
-            selection.target,
-            key=keys.TARGET_CHOICE,
-            predictions=analysis.trace.predictions,
-            pictures=picture_controls.others(picture),
-            point=middle(selection.query),
-            on_change=partial(widgets.take, _take_target),
-        )
-
-
-def _take_target() -> dict[str, Any]:
-    return {keys.TARGET: method_options.chosen_target(keys.TARGET_CHOICE)}

@@ -9,7 +9,7 @@ from vit_engine.grid import Patches
 from vit_engine.report.colours import ACCENT, MARK, MARK_EDGE, Stops
 from vit_engine.report.figure import MUTED, QUERY_MARK, Plain, PlainFigure
 from vit_engine.report.jpegs import jpeg_address
-from vit_engine.trace.attention_map import WEIGHT
+from vit_engine.trace.attention_map import WEIGHT, is_share
 
 JPEG_QUALITY = 88
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
@@ -62,7 +62,8 @@ def _grey(pixels: np.ndarray) -> np.ndarray:
 
 
 def _hover(unit: str) -> Plain:
-    value = "weight %{z:.3%}" if unit == WEIGHT else f"{unit} %{{z:.3g}}"
+    name = "weight" if unit == WEIGHT else unit
+    value = f"{name} %{{z:.3%}}" if is_share(unit) else f"{name} %{{z:.3g}}"
     return {"showscale": False, "hovertemplate": f"row %{{y}}, col %{{x}}<br>{value}<extra></extra>"}
 
 

@@ -8,7 +8,7 @@ from dashboard.links.options import Options
 from dashboard.shell import method_control
 from dashboard.shell.controls import reset_button
 from dashboard.shell.formatting import colour_legend, plain
-from vit_engine.trace.attention_map import WEIGHT
+from vit_engine.trace.attention_map import is_share
 
 _DRAG = "or drag a box"
 
@@ -30,7 +30,7 @@ def show(maps: Maps, options: Options) -> None:
 def legend(maps: Maps) -> str:
     """The colours, and where they end, as HTML."""
     meaning = method_control.meaning(maps.method)
-    if maps.large.unit == WEIGHT:
+    if is_share(maps.large.unit):
         return colour_legend(maps.stops, "0", f"≥ {maps.limit:.2%}", meaning)
     end, unit = f"{maps.limit:.3g}", maps.large.unit
     if maps.method.signed:

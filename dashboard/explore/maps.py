@@ -8,10 +8,9 @@ from dashboard.explore import sinks
 from dashboard.links.selection import Selection
 from dashboard.services import targets
 from dashboard.services.analyses import Analysis, Request
-from dashboard.services.gradients import GradientRequest
 from dashboard.services.maps import MapRequest
-from dashboard.shell import analysis_panel, sidebar
-from vit_engine import AttentionMap, Gradients, Method, Target, find_method
+from dashboard.shell import analysis_panel, sidebar, target_control
+from vit_engine import AttentionMap, Method, Target, find_method
 from vit_engine.grid import Patches
 from vit_engine.report.colours import Stops, colour_stops, diverging_stops, upper_limit
 
@@ -47,8 +46,9 @@ def maps(request: Request, analysis: Analysis, selection: Selection) -> Maps | N
     """The maps that are asked for, progress shown while the model is run; None, with the reason shown, if it fails."""
     method, layer, one = find_method(selection.method), layer_of(analysis, selection), selection.one_head
     patch, gradients = analysis.patch(selection.query), None
-    target = targets.name_of(selection.target, analysis) if "target" in method.depends_on else ""
-    if method.needs.target and (gradients := _gradients(request, target)) is None:
+    if target_control.is_missing(method, selection):
+        return None
+    if method.needs.target and (gradients := target_control.gradients(request, analysis, selection)) is None:
         return None
     asked = MapRequest(
         request,
@@ -57,7 +57,7 @@ def maps(request: Request, analysis: Analysis, selection: Selection) -> Maps | N
         layer=layer,
         head=selection.head if one is None else one,
         query="cls" if patch is None else patch,
-        target=target,
+        target=targets.name_of(selection.target, analysis) if "target" in method.depends_on else "",
         options=selection.options,
         gradients=gradients,
     )
@@ -72,11 +72,6 @@ def maps(request: Request, analysis: Analysis, selection: Selection) -> Maps | N
         asked, method, patch, chosen.target, chosen.note, chosen.map, every, row, limits, 0.0, aside[row].any(axis=0)
     )
     return _with_limit(drawn, aside, selection)
-
-
-def _gradients(request: Request, target: str) -> Gradients | None:
-    made = analysis_panel.run(GradientRequest(request.picture, request.spec, request.size, target))
-    return None if made is None else made.gradients
 
 
 def _with_limit(drawn: Maps, aside: np.ndarray, selection: Selection) -> Maps:

@@ -18,8 +18,9 @@ from dashboard.links import targets, widgets
 from dashboard.links.selection import Selection
 from dashboard.services.analyses import Analysis, Request
 from dashboard.services.pictures import Picture
-from dashboard.shell import analysis_panel, method_control, opening, page_state, sidebar
+from dashboard.shell import analysis_panel, method_control, opening, page_state, sidebar, target_control
 from dashboard.shell.controls import segments
+from vit_engine.trace.targets import PatchTarget
 
 PREDICTIONS = 3  # classes, the likeliest first
 _VIEW_TITLES = {"over": "Over the picture", "beside": "Beside it"}
@@ -31,7 +32,7 @@ def page() -> None:
     page_state.tell()
     request = sidebar.request()
     header = st.container(key="header", horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute")
-    target = controls.show(request.spec)
+    target = controls.show(request)
     below = st.container(key="stage")
     with header:
         title = st.container(key="title", width="content")
@@ -41,7 +42,8 @@ def page() -> None:
     analysis = analysis_panel.analyse(request, title=title, stage=below)
     if analysis is not None:
         if target is not None:
-            controls.target(target, analysis, request.picture, selection)
+            with target:
+                target_control.show(analysis, request.picture, selection)
         with below:
             drawn, under_map = _maps(request, analysis, selection)
             head_table.show(analysis, layer=layer_of(analysis, selection))
@@ -70,7 +72,7 @@ def _maps(request: Request, analysis: Analysis, selection: Selection) -> tuple[M
             _mosaic(analysis, selection, drawn)
     if drawn is not None:
         with right:
-            _beside(analysis, selection, drawn)
+            _beside(request, analysis, selection, drawn)
     with left if drawn is not None and _is_short(drawn) else right:
         _entropy_by_depth(analysis, selection)
     return drawn, under_map
@@ -81,13 +83,13 @@ def _is_short(drawn: Maps) -> bool:
     return "head" not in drawn.method.depends_on and drawn.large.grid.width > 1.2 * drawn.large.grid.height
 
 
-def _beside(analysis: Analysis, selection: Selection, drawn: Maps) -> None:
+def _beside(request: Request, analysis: Analysis, selection: Selection, drawn: Maps) -> None:
     """The layer's heads; of a method that has none, what it is."""
     if "head" in drawn.method.depends_on:
         _head_grid(analysis, selection, drawn)
     else:
         with st.container(key="method_beside"):
-            method_control.card(drawn.method)
+            method_control.card(drawn.method, target_control.takes(request, drawn.method))
 
 
 def _overlay(analysis: Analysis, selection: Selection, drawn: Maps) -> None:
@@ -103,7 +105,7 @@ def _overlay(analysis: Analysis, selection: Selection, drawn: Maps) -> None:
         query=drawn.patch if "query" in drawn.method.depends_on else None,
         signed=drawn.method.signed,
         unit=drawn.large.unit,
-        outlined=[(row, col) for row, col in np.argwhere(drawn.aside).tolist()],
+        outlined=[*((row, col) for row, col in np.argwhere(drawn.aside).tolist()), *_of_target(drawn)],
         beside=beside,
         marks=section.outline(drawn.asked.request, analysis, selection, beside=beside),
     )
@@ -116,6 +118,11 @@ def _overlay(analysis: Analysis, selection: Selection, drawn: Maps) -> None:
         alt=f"{drawn.large.label}, over the picture",
         on_region=section.drag(analysis, selection, region=region is not None) or region,
     )
+
+
+def _of_target(drawn: Maps) -> list[tuple[int, int]]:
+    """The patch that the target is about, where there is one."""
+    return [(drawn.target.row, drawn.target.col)] if isinstance(drawn.target, PatchTarget) else []
 
 
 def _asks_for_patch(drawn: Maps, selection: Selection) -> bool:

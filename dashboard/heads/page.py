@@ -6,6 +6,7 @@ import streamlit as st
 
 from dashboard import keys
 from dashboard.heads import rankings, similarity, statistics
+from dashboard.heads.asked import ask
 from dashboard.heads.state import HeadsView, fitting
 from dashboard.links import widgets
 from dashboard.links.selection import Selection
@@ -52,13 +53,15 @@ def _view(spec: ModelSpec) -> HeadsView:
 
 def _parts(request: Request, analysis: Analysis, selection: Selection, view: HeadsView) -> None:
     """Two by two; what may have to wait for other models comes last, in its place."""
+    asked = ask(request, analysis, selection)
     left, right = st.columns(2, gap="large")
     with left:
         statistics.show_map(analysis, selection)
     below_left, below_right = st.columns([2, 3], gap="large")
     with below_left:
-        rankings.show(analysis, selection, view)
-    with below_right:
-        similarity.show(analysis, selection, view)
+        rankings.show(request, analysis, selection, view, asked)
+    if asked is not None:
+        with below_right:
+            similarity.show(analysis, view, asked)
     with right:
         statistics.show_profile(request, analysis, view)

@@ -8,12 +8,13 @@ import streamlit as st
 
 from dashboard import keys
 from dashboard.heads import figures
+from dashboard.heads.asked import Asked
 from dashboard.heads.state import RANKINGS, HeadsView
 from dashboard.links import widgets
 from dashboard.links.selection import Selection
 from dashboard.services import heads
-from dashboard.services.analyses import Analysis
-from dashboard.shell import controls, method_control, opening, sidebar
+from dashboard.services.analyses import Analysis, Request
+from dashboard.shell import controls, method_control, opening, sidebar, target_control
 from vit_engine import find_method
 from vit_engine.analysis.rankings import RankedHead, Ranking
 from vit_engine.report.colours import upper_limit
@@ -28,24 +29,35 @@ _NONE = {
 }
 
 
-def show(analysis: Analysis, selection: Selection, view: HeadsView) -> None:
-    """The chosen ranking: of each head a small map, the reason, and a button that opens it in Explore."""
+def show(request: Request, analysis: Analysis, selection: Selection, view: HeadsView, asked: Asked | None) -> None:
+    """The chosen ranking: of each head a small map, the reason, and a button that opens it in Explore.
+
+    asked: None where the method cannot be asked, and there is nothing to rank.
+    """
     st.markdown("**Which head should I look at?**")
     method_control.show(per_head=True)
+    if "target" in find_method(selection.method).depends_on:
+        target_control.show(analysis, request.picture, selection)
     titles = {name: name.capitalize() for name in RANKINGS}
     controls.segments("Ranking", titles, key=keys.HEADS_RANKING, collapsed=True, wrap=True)
-    method = find_method(selection.method)
-    patch = analysis.patch(selection.query)
-    query = "cls" if patch is None else patch
-    rankings = heads.rankings(analysis, query, method=method.name, count=COUNT, redundant_bits=view.redundant)
+    if asked is None:
+        return
+    rankings = heads.rankings(
+        analysis,
+        asked.query,
+        method=asked.method.name,
+        gradients=asked.gradients,
+        count=COUNT,
+        redundant_bits=view.redundant,
+    )
     chosen = next(ranking for ranking in rankings if ranking.name == view.ranking)
-    of_query = "" if chosen.name in ("local", "global") else f" {method_control.token(method, patch)}."
+    of_query = "" if chosen.name in ("local", "global") else f" {asked.words}"
     st.caption(f"{chosen.meaning}{of_query}")
     if not chosen.entries:
         st.info(_NONE[chosen.name], icon=":material/filter_list_off:")
-    run = analysis.run(method)
+    run = analysis.run(asked.method, gradients=asked.gradients)
     for place, entry in enumerate(chosen.entries):
-        small = method.attribute(run, layer=entry.layer, head=entry.head, query=query).map.values
+        small = asked.method.attribute(run, layer=entry.layer, head=entry.head, query=asked.query).map.values
         _entry(place, entry, analysis.pixels, small, selection)
     name = f"rankings-{analysis.trace.spec.name}"
     controls.csv_button(_table(rankings), name, key=keys.DOWNLOAD_RANKINGS, help="All five rankings.", later=True)

@@ -8,26 +8,23 @@ import streamlit as st
 
 from dashboard import keys
 from dashboard.charts import cell_at
+from dashboard.heads.asked import Asked
 from dashboard.heads.figures import similarity_figure
 from dashboard.heads.state import THRESHOLDS, HeadsView
-from dashboard.links.selection import Selection
 from dashboard.services.analyses import Analysis
 from dashboard.services.heads import similarity
-from dashboard.shell import analysis_panel, controls, method_control, opening, sidebar
-from vit_engine import find_method
+from dashboard.shell import analysis_panel, controls, opening, sidebar
 from vit_engine.analysis.similarity import Head, HeadSimilarity
 
 _SCOPE_TITLES = {"layer": "One layer", "all": "All layers"}
 _ORDER_TITLES = {"cluster": "By likeness", "number": "By number"}
 
 
-def show(analysis: Analysis, selection: Selection, view: HeadsView) -> None:
+def show(analysis: Analysis, view: HeadsView, asked: Asked) -> None:
     """The matrix of divergences, its order and redundant groups; a click opens the row's head in Explore."""
     st.markdown("**Head similarity** :small[click to open the row's head in Explore]")
     _controls(analysis.trace.spec.depth)
-    patch = analysis.patch(selection.query)
-    method = find_method(selection.method)
-    found = similarity(analysis, "cls" if patch is None else patch, method=method.name)
+    found = similarity(analysis, asked.query, method=asked.method.name, gradients=asked.gradients)
     if view.scope == "layer":
         found = found.of_layer(max(analysis.trace.layers) if view.layer is None else view.layer)
     groups = found.groups(view.redundant)
@@ -37,7 +34,7 @@ def show(analysis: Analysis, selection: Selection, view: HeadsView) -> None:
     figure = similarity_figure(divergence, heads=heads, groups=groups, colours=sidebar.colours())
     st.caption(
         f"Jensen-Shannon divergence of their maps over patches, in bits: 0 is the same map, 1 no patch in common. "
-        f"{method_control.token(method, patch)}. {_groups_in_words(groups)}"
+        f"{asked.words} {_groups_in_words(groups)}"
     )
     analysis_panel.chart(figure, keys.SIMILARITY, 1.08, partial(_open, heads), alt="Divergence of every two heads")
     name = f"similarity-{analysis.trace.spec.name}"

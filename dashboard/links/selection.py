@@ -11,7 +11,7 @@ from dashboard.links.codec import Instead, Reading, between, finite, fractions, 
 from dashboard.links.options import read_options, write_options
 from dashboard.links.pictures import picture_or
 from dashboard.links.targets import AUTOMATIC, read_target
-from dashboard.links.worth import RANKED, Box, read_object, read_part, write_object
+from dashboard.links.worth import RANKED, STEPS, Box, read_object, read_part, write_object
 from dashboard.samples import SAMPLES
 from vit_engine.analysis import methods
 from vit_engine.analysis.comparison import FILE_PREFIX
@@ -107,9 +107,10 @@ class Selection:
     clip: float = parameter(99.5, key=keys.CLIP, read=nearest(CLIPS))  # per cent
     sinks: str = parameter("shown", key=keys.SINKS, read=option(SINKS))  # whether colour scales leave them out
     # What the large map is worth: the part that is open, what takes the place of patches, the object that a map is to
-    # find (as dashboard.links.worth has it), whose heads are ranked by it
+    # find, as dashboard.links.worth has it, and whose heads are ranked by it
     worth: str | None = parameter(None, key=keys.WORTH, read=read_part)
     baseline: str = parameter(BLUR, key=keys.BASELINE, read=option(BASELINES))
+    steps: str = parameter(STEPS[0], key=keys.WORTH_STEPS, read=option(STEPS))  # of curves
     object: Box | str | None = parameter(None, key=keys.OBJECT, read=read_object, write=write_object)
     ranked: str = parameter("shown", key=keys.RANKED_METHODS, read=option(RANKED))
 

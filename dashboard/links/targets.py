@@ -1,4 +1,4 @@
-"""A target in a link: "" (automatic), "281" (a class), "norm", "point:Y,X", "picture:NAME" or "text:…"."""
+"""A target in a link: "" (automatic), "281" (a class), "norm", "point:Y,X", "picture:NAME" or "text:WORDS"."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def read_target(text: str, link: Reading) -> Any:
         return PICTURE + name if isinstance(name, str) and name else Instead(AUTOMATIC, USED) if name else AUTOMATIC
     if text.startswith(TEXT):
         words = text.removeprefix(TEXT).strip()
-        return TEXT + words if 0 < len(words) <= MOST_CHARACTERS and words.isprintable() else Instead(AUTOMATIC, USED)
+        return TEXT + words if len(words) <= MOST_CHARACTERS and words.isprintable() else Instead(AUTOMATIC, USED)
     try:
         target = find_target(text, link.model)
     except SpecError as error:

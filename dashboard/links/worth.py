@@ -9,6 +9,7 @@ from dashboard.links.pictures import UPLOAD_PREFIX
 Box = tuple[float, float, float, float]  # (top, left, bottom, right), fractions of the scaled picture
 PARTS = ("faithfulness", "pointing")
 RANKED = ("shown", "all")  # methods whose heads are ranked
+STEPS = ("8", "16", "32")  # of curves
 SCENE = "scene"  # the objects of a generated scene
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 

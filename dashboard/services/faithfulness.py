@@ -12,6 +12,7 @@ from dashboard.services.lanes import Size
 from dashboard.services.maps import MapRequest
 from dashboard.services.process import once_per_process
 from dashboard.services.requests import runs
+from vit_engine.analysis.worth.faithfulness import ORDERS, STEPS
 from vit_engine.analysis.worth.perturbation import BLUR
 from vit_engine.progress import Progress
 from vit_engine.trace.targets import NORM
@@ -30,11 +31,12 @@ class Measured:
 
 @dataclass(frozen=True, eq=False)
 class FaithfulnessRequest:
-    """Insertion and deletion of one map. asked: what made the map. baseline: a name of BASELINES."""
+    """Insertion and deletion of one map. asked: what made the map. baseline: a name of BASELINES. steps: of curves."""
 
     asked: MapRequest
     map: ve.AttentionMap
     baseline: str = BLUR
+    steps: int = STEPS
 
     @property
     def spec(self) -> ve.ModelSpec:
@@ -56,32 +58,29 @@ class FaithfulnessRequest:
         """What tells this measurement from all others."""
         asked = self.asked
         place = asked.layer if "layer" in asked.method.depends_on else None
-        return "faithfulness", asked.key, place, self.score, self.baseline
+        return "faithfulness", asked.key, place, self.score, self.baseline, self.steps
 
     @property
     def kept(self) -> Measured | None:
         """What analyse() would give, where it is in memory; None where it is not, and nothing is run."""
         return _measured().get(self.key)
 
-    @property
-    def under_way(self) -> bool:
-        """Whether it is being measured now, for any session."""
-        return runs().find(self.key) is not None
-
     @cached_property
     def expected(self) -> Size:
         """Seconds and bytes of analyse(); VitEngineError where they cannot be known."""
         map, curves, other = self._parts
         run = self.asked.request.estimate
-        peak = max(run.peak_bytes, ve.estimate_faithfulness(self.spec, run.grid).peak_bytes)
+        peak = max(run.peak_bytes, self._estimate().peak_bytes)
         return Size(map + curves + other, peak + memory.model_bytes(self.spec))
 
     @property
     def _parts(self) -> tuple[float, float, float]:
         """Seconds of the curves, of the map on randomised weights, and of its curves."""
-        grid, run = self.asked.analysis.trace.grid, self.asked.request.estimate
-        curves, others = ve.estimate_faithfulness(self.spec, grid), ve.estimate_faithfulness(self.spec, grid, orders=0)
-        return curves.seconds, self.asked.passes * run.seconds, others.seconds
+        map = self.asked.passes * self.asked.request.estimate.seconds
+        return self._estimate().seconds, map, self._estimate(orders=0).seconds
+
+    def _estimate(self, *, orders: int = ORDERS) -> ve.Estimate:
+        return ve.estimate_faithfulness(self.spec, self.asked.analysis.trace.grid, steps=self.steps, orders=orders)
 
     def analyse(self, progress: Progress) -> Measured:
         """The curves, measured in a job or from the store; VitEngineError where they cannot be."""
@@ -95,7 +94,7 @@ class FaithfulnessRequest:
         curves, randomised, others = self._parts
         whole = curves + randomised + others
         run, target = self.asked.analysis.whole_run(loaded), self._target(loaded)
-        measure = partial(ve.faithfulness, run, target=target, baseline=self.baseline)
+        measure = partial(ve.faithfulness, run, target=target, baseline=self.baseline, steps=self.steps)
         shown = measure(self.map, progress=_part(report, 0.0, curves / whole))
         report(curves / whole, "making the same map on randomised weights")
         other = self._randomised_map(run)

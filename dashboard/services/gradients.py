@@ -44,7 +44,7 @@ class GradientRequest(PictureRequest[GradientAnalysis]):
         return _gradients()
 
     def options(self) -> dict[str, Any]:
-        return {}
+        return {"gradients": True}
 
     def run(self, loaded: ve.LoadedModel, prepared: ve.PreparedImage, report: Progress) -> GradientAnalysis:
         analysed = Request(self.picture, self.spec, self.size).kept

@@ -10,6 +10,7 @@ import vit_engine as ve
 from dashboard.links.options import Options
 from dashboard.services import limits, memory, process, targets
 from dashboard.services.analyses import Analysis, Request
+from dashboard.services.gradients import GradientRequest
 from dashboard.services.jobs import Store
 from dashboard.services.lanes import Size
 from dashboard.services.process import once_per_process
@@ -24,7 +25,7 @@ PASSES = 4.0  # times a plain run that a gradient takes, about
 
 @dataclass(frozen=True, eq=False)
 class MapRequest:
-    """The maps of one method: of every layer where it has a map of each head, else of the layer alone, or the last.
+    """The maps of one method: of every layer where that costs no more, else of the layer alone, or the last.
 
     target: its name, where the method depends on one. gradients: of this target, where the method needs them.
     """
@@ -49,10 +50,14 @@ class MapRequest:
         method, trace = self.method, self.analysis.trace
         places = {"layer": self.layer, "head": self.head, "query": self.query, "target": self.target}
         known = {name: place for name, place in places.items() if name in method.depends_on}
-        if method.per_head:
-            del known["layer"]
+        if self._of_all_layers:
+            known.pop("layer", None)
         picture = memory.version(trace.spec.name), trace.image_sha256, trace.grid, self.analysis.frame
         return "maps", picture, method, tuple(known.items()), self.options
+
+    @property
+    def _of_all_layers(self) -> bool:
+        return self.method.per_head or self.method.compute_layers is not None
 
     @property
     def kept(self) -> Maps | None:
@@ -61,6 +66,15 @@ class MapRequest:
 
     def analyse(self, progress: Progress) -> Maps:
         """The maps by layer, made or from the store; SpecError for what the method cannot show."""
+        maps = self._maps(progress)
+        if "layer" in self.method.depends_on and self.layer not in maps:
+            raise ve.SpecError(
+                f"{self.method.title} counts from layer {min(maps)} up here, and has no map of layer {self.layer}: "
+                "choose a later layer, or let it begin at an earlier one."
+            )
+        return maps
+
+    def _maps(self, progress: Progress) -> Maps:
         if (kept := self.kept) is not None:
             return kept
         if self.method.per_head and self.method.needs is not Needs.MODEL:  # a row or a column of each head
@@ -80,9 +94,11 @@ class MapRequest:
     @property
     def _expected(self) -> Size:
         """Of reading all weights once; or of so many gradients as the method takes steps."""
-        estimate = self.request.estimate
-        passes = self.passes if self.method.needs is Needs.MODEL else 1.0
-        return Size(passes * estimate.seconds, estimate.peak_bytes)
+        request = self.request
+        if self.method.needs is not Needs.MODEL:
+            return Size(request.estimate.seconds, request.estimate.peak_bytes)
+        once = GradientRequest(request.picture, request.spec, request.size).estimate
+        return Size(self.passes / PASSES * once.seconds, once.peak_bytes)
 
     def _in_a_job(self, report: Progress) -> Maps:
         report(0.0, f"{self.method.phrase}: reading the attention of all layers")
@@ -94,7 +110,7 @@ class MapRequest:
         if "target" in self.method.depends_on and self.gradients is None:
             assert run.loaded is not None, self.method
             chosen["target"] = targets.find(self.target, run.loaded, self.request.size)
-        if self.method.per_head:
+        if self._of_all_layers:
             return _frozen(self.method.by_layer(run, **chosen))
         layer = self.layer if "layer" in self.method.depends_on else max(self.analysis.trace.layers)
         return _frozen({layer: self.method.attribute(run, layer=layer, **chosen)})

@@ -4,10 +4,13 @@ How links write them is in dashboard.links.targets.
 """
 
 import vit_engine as ve
-from dashboard.links.targets import AUTOMATIC, PICTURE, POINT
+from dashboard.links.targets import AUTOMATIC, PICTURE, POINT, TEXT
 from dashboard.services.analyses import Analysis
+from dashboard.services.checkpoints import user_models
+from dashboard.services.checkpoints.paths import errors_naming, errors_without_paths
 from dashboard.services.pictures import find_picture
 from vit_engine.trace.targets import NORM
+from vit_engine.weights.text import read
 
 
 def name_of(text: str, analysis: Analysis) -> str:
@@ -22,14 +25,33 @@ def name_of(text: str, analysis: Analysis) -> str:
     return f"patch:{row},{col}"
 
 
-def find(name: str, loaded: ve.LoadedModel, size: int) -> ve.Target:
-    """The target of this name, for a job: another picture is run through the model, at this short side.
+def why_no_text(report: ve.LoadReport) -> str:
+    """Why no text can be a target of a model that was loaded so; empty where one may. Reads nothing."""
+    return read.why_no_text(report)
 
-    SpecError for one that this model cannot have, ImageError for a picture that is no longer held.
+
+def find(name: str, loaded: ve.LoadedModel, size: int) -> ve.Target:
+    """The target of this name, for a job: another picture is run through the model, at this short side, a text read.
+
+    SpecError for one that this model cannot have, ImageError for a picture that is no longer held, CheckpointError
+    where the text tower cannot be read.
     """
+    if name.startswith(TEXT):
+        return _similar_to_text(name.removeprefix(TEXT), loaded)
     if not name.startswith(PICTURE):
         return ve.find_target(name, loaded.spec)
     picture = find_picture(name.removeprefix(PICTURE))
     if picture is None:
         raise ve.ImageError(f"the picture of the target {name!r} is no longer held here: upload it again.")
     return ve.picture_target(loaded, picture.open(), size=size, name=picture.name)
+
+
+def _similar_to_text(words: str, loaded: ve.LoadedModel) -> ve.Target:
+    """The text tower is read from where the model was."""
+    name = loaded.spec.name
+    added = user_models.find(name)
+    if added is None:
+        with errors_without_paths():
+            return ve.text_target(loaded, words)
+    with user_models.opened(name, added.display_name) as path, errors_naming(path, added.spec.title):
+        return ve.text_target(loaded, words)

@@ -48,13 +48,16 @@ def select(key: str, *, per_head: bool = False, tokens: bool = False) -> None:
     selectbox("Method", list(titles), key=key, format_func=titles.__getitem__)
 
 
-def card(method: Method) -> None:
-    """What a method shows, its formula and its source, what it takes, and when not to trust it."""
+def card(method: Method, takes: str = "") -> None:
+    """What a method shows, its formula and its source, what it takes, and when not to trust it.
+
+    takes: how long it takes here, as a sentence.
+    """
     st.markdown(f"**{method.title}**  \n{method.description}")
     if method.formula:
         lines = method.formula.replace(r",\quad", r",\\")  # one below the other: they would not fit side by side
         st.latex(rf"\begin{{gathered}}{lines}\end{{gathered}}")
-    facts = {"Source": method.source, "Cost": method.cost, "Misleads": method.misleads}
+    facts = {"Source": method.source, "Cost": f"{method.cost} {takes}".strip(), "Misleads": method.misleads}
     rows = "".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in facts.items() if text)
     st.html(f'<dl class="facts">{rows}</dl>')
 

@@ -67,21 +67,20 @@ def target(
     predictions: Sequence[Prediction] = (),
     pictures: Mapping[str, str] = MappingProxyType({}),
     point: tuple[float, float] | None = None,
-    texts: bool = False,
+    no_text: str | None = None,
     on_change: Callable[..., None] | None = None,
 ) -> None:
     """The choice of a target under `key`, and of its words under text_key(key); chosen_target() says which it is.
 
     value: the one that is chosen, as dashboard.links.targets writes it. predictions: of the picture, the likeliest
     first. pictures: others to be similar to, by what links call them, and their titles. point: of the patch that is
-    offered, None for the middle. texts: whether the model reads words.
+    offered, None for the middle. no_text: why the model reads no words, empty where it may; None offers no words.
     """
-    titles = target_titles(spec, value, predictions=predictions, pictures=pictures, point=point, texts=texts)
+    titles = target_titles(spec, value, predictions=predictions, pictures=pictures, point=point, texts=no_text == "")
     known = TEXT if value.startswith(TEXT) else value
     with widgets.holding(key, known, tuple(titles)):
-        selectbox(
-            "Target", list(titles), key=key, format_func=titles.__getitem__, help=_TARGET_HELP, on_change=on_change
-        )
+        help = f"{_TARGET_HELP} No text can be the target here: {no_text}." if no_text else _TARGET_HELP
+        selectbox("Target", list(titles), key=key, format_func=titles.__getitem__, help=help, on_change=on_change)
     if known == TEXT:
         words = value.removeprefix(TEXT)
         with widgets.holding(text_key(key), words):
@@ -121,13 +120,13 @@ def target_titles(
     classes = {str(each.number): _predicted(each) for each in predictions[:_PREDICTED]}
     classes |= {number: name for number, name in _class_titles(spec).items() if number not in classes}
     titles = {AUTOMATIC: f"Likeliest class{likeliest and f': {likeliest}'}" if spec.class_names else NORM_TITLE}
-    titles |= {TEXT: "Similarity to a text"} if texts else {}
+    titles |= {TEXT: "Similarity to a text"} if texts or value.startswith(TEXT) else {}
     titles |= classes
     titles |= {NORM: NORM_TITLE} if spec.class_names else {}
     titles[value if value.startswith(POINT) else write_point(*(point or (0.5, 0.5)))] = "Similarity to a patch"
     titles |= {PICTURE + name: f"Similarity to {title}" for name, title in pictures.items()}
     if not value.startswith(TEXT):
-        titles.setdefault(value, NORM_TITLE if value == NORM else value)
+        titles.setdefault(value, NORM_TITLE if value == NORM else "Similarity to this picture")
     return titles
 
 

@@ -42,7 +42,7 @@ def sidebar(*, panes: bool = False, tokens: bool = False) -> None:
     keep = [field.name for field in fields(Selection) if field.name not in _SHARED] if panes else ()
     page_state.restore(Selection, lambda selection: picture_controls.FIRST.opened(selection.picture), keep=keep)
     page_state.defaults(Selection, "model", "size", "opacity", "colours", "scale", "clip", "options", "target")
-    page_state.defaults(Selection, "worth", "baseline", "object", "ranked")
+    page_state.defaults(Selection, "worth", "baseline", "steps", "object", "ranked")
     with st.sidebar:
         _picture.set(picture_controls.show())
         if panes:

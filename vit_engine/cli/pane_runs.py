@@ -140,6 +140,8 @@ def _check_possible(
         if Needs.TOKENS in needs:
             tokens = RunPlan.asked(spec, device=device, statistics="none", facet=TOKEN)
             check_memory(tokens, grid, before=attention)
+        if needs & {Needs.GRADIENTS, Needs.READOUTS, Needs.MODEL}:
+            check_memory(RunPlan.asked(spec, device=device, statistics="none", gradients=True), grid, before=attention)
 
 
 def _check_pane(pane: Pane, spec: ve.ModelSpec) -> None:

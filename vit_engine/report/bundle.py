@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 from vit_engine.analysis.comparison import Comparison, PaneResult
@@ -58,14 +59,15 @@ def files(
     link: str = "",
     zoom: Zoom | None = None,
     drawn: Sequence[Panel] | None = None,
+    faithfulness: pd.DataFrame | None = None,
 ) -> dict[str, bytes]:
     """What a bundle holds, by name.
 
     picture: as open_image() returns it; its pixels are written, and nothing else that its file says, such as where
     it was taken and by whom. size: the working size that was asked for, a short side or (height, width).
     statistic, all_layers: as in head_table(). link: what reopens the view. zoom: the part that is shown. drawn: the
-    panes as they are shown, those without a map among them; by default those of the comparison. SpecError where the
-    picture is not the comparison's.
+    panes as they are shown, those without a map among them; by default those of the comparison. faithfulness: a
+    faithfulness_table(), where it was measured. SpecError where the picture is not the comparison's.
     """
     found, expected = picture.info.get("sha256"), comparison.results[0].trace.image_sha256
     if found != expected:
@@ -75,6 +77,8 @@ def files(
     # The first is of the bundle's own file, which no other has. The second is of any file of the same pixels.
     sha256 = {"sha256": hashlib.sha256(png).hexdigest(), "pixels_sha256": pixels_sha256(pixels)}
     written = tables(comparison, statistic=statistic, all_layers=all_layers)
+    if faithfulness is not None:
+        written["faithfulness.csv"] = faithfulness
     asked: dict[str, Any] = {"statistic": statistic, "link": link, "zoom": zoom, "tables": written}
     run = record(comparison, style, picture={"file": PICTURE, **sha256, "size": size}, all_layers=all_layers, **asked)
     drawn = panels(comparison, style) if drawn is None else drawn

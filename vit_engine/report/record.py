@@ -62,6 +62,7 @@ def record(
             "maps": [pane_numbers(one) for one in shown],
             "agreement": rows_of(tables["agreement.csv"]),
             "side_by_side": rows_of(tables["side_by_side.csv"]),
+            **({"faithfulness": rows_of(tables["faithfulness.csv"])} if "faithfulness.csv" in tables else {}),
         },
     }
 

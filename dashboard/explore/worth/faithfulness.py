@@ -9,6 +9,7 @@ from dashboard.explore.worth import texts
 from dashboard.explore.worth.figures import curve_figure, legend, score_ends
 from dashboard.links import widgets
 from dashboard.links.selection import Selection
+from dashboard.links.worth import STEPS
 from dashboard.services.faithfulness import FaithfulnessRequest, Measured
 from dashboard.services.maps import MapRequest
 from dashboard.shell import analysis_panel
@@ -22,6 +23,7 @@ _BASELINE_HELP = (
     "What takes the place of patches: the picture under a blur of a sixteenth of its short side, or its mean colour. A "
     "curve says as much of the baseline as of the map, so look at both."
 )
+_STEPS_HELP = "Of each curve, of equal shares of the patches. Twice as many take twice as long."
 _HELP = (
     "Patches are put into the baseline, or taken out of the picture, from the map's largest value to its smallest "
     "(RISE, Petsiuk et al. 2018, arXiv 1806.07421); an area is the mean height of its curve. The same is done in five "
@@ -32,10 +34,12 @@ _HELP = (
 
 def show(asked: MapRequest, map: AttentionMap, selection: Selection) -> None:
     """The choice of a baseline, and the curves, measured where a person asks for them."""
-    request = FaithfulnessRequest(asked, map, selection.baseline)
+    request = FaithfulnessRequest(asked, map, selection.baseline, int(selection.steps))
     with st.container(horizontal=True, vertical_alignment="bottom", key="faithfulness_controls"):
         with widgets.holding(keys.BASELINE, selection.baseline):
             segments("Without a patch there is its", _BASELINES, key=keys.BASELINE, help=_BASELINE_HELP)
+        with widgets.holding(keys.WORTH_STEPS, selection.steps):
+            segments("Steps", {steps: steps for steps in STEPS}, key=keys.WORTH_STEPS, help=_STEPS_HELP)
         place = st.empty()
     if not map.values.any():
         st.info("This map is zero everywhere: it puts no patch before another.", icon=":material/visibility_off:")

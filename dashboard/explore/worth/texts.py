@@ -33,7 +33,7 @@ def verdict(area: float, random: np.ndarray, *, rising: bool) -> str:
         return f":material/check: Better than chance: {side} all {count} random orders."
     if gains.max() < 0 and -gains.mean() > beyond:
         return f":material/close: Worse than chance: all {count} random orders do better."
-    return f":material/drag_handle: No better than chance: among {count} random orders."
+    return f":material/drag_handle: Not clearly better than chance: within the spread of {count} random orders."
 
 
 def unit(measured: Faithfulness) -> str:

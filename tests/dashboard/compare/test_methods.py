@@ -1,10 +1,14 @@
 """Panes of methods that explain a target: their controls, what they show and say, and their links."""
 
+from typing import Any
+
 import numpy as np
+import pytest
 from streamlit.testing.v1 import AppTest
 
 import vit_engine as ve
 from dashboard import keys
+from dashboard.compare import export
 from dashboard.compare.card import option_key
 from dashboard.keys import of_pane
 from dashboard.testing import click_pane
@@ -65,3 +69,25 @@ def test_the_preset_shows_five_methods_each_with_its_own_scale_and_unit() -> Non
         assert_shows(at, letter, method)
     assert len({figure_of(at)[f"attention {letter}"]["zmax"] for letter in "ABCDE"}) == 5
     assert captions(at).count("colours end at") == 5
+
+
+def test_faithfulness_is_measured_on_a_button_and_exported(monkeypatch: pytest.MonkeyPatch) -> None:
+    zips: list[dict[str, Any]] = []
+    monkeypatch.setattr(export, "partial", lambda *_, **options: zips.append(options) or bytes)
+    at = opened("demo_vit_p16:5:mean", RELEVANCE)
+    assert keys.PANES_FAITHFULNESS not in [each.key for each in at.dataframe]
+    press(at, keys.MEASURE_PANES)
+    assert_works(at)
+    frame = at.dataframe(key=keys.PANES_FAITHFULNESS).value
+    assert frame["pane"].tolist() == ["A", "B"]
+    assert frame["score"][1] == "probability of class 3, triangle"
+    loaded = ve.load_model("demo_vit_p16")
+    prepared = ve.prepare_image(ve.open_image(PICTURE), loaded.spec, size=SIZE)
+    map = ve.explain(loaded, prepared, method="relevance", target=3, start=2)
+    expected = ve.faithfulness(ve.Run(ve.attend(loaded, prepared), loaded, prepared), map, 3)
+    np.testing.assert_allclose(frame["insertion"][1], expected.insertion_area, rtol=1e-4)
+    random = expected.random_deletion
+    assert frame["random_deletion_mean"][1] == f"{random.mean():.3f} ± {random.std():.3f}"
+    exported = zips[-1]["faithfulness"]
+    assert exported["insertion"].tolist() == frame["insertion"].tolist()
+    np.testing.assert_allclose(exported["random_deletion_std"][1], random.std(), rtol=1e-4)

@@ -1,10 +1,13 @@
 """Figures of Explore draw the numbers that they are given, on the patches where they belong."""
 
+import base64
+import io
 import math
 
 import numpy as np
 import plotly.graph_objects as go
 import pytest
+from PIL import Image
 
 from dashboard.explore.figures import entropy_figure, overlay_figure
 from tests.dashboard.support import hover_texts
@@ -113,3 +116,19 @@ def test_more_heads_than_colours_still_each_have_a_line() -> None:
     figure = entropy_figure(np.ones((2, 16)), layers=(0, 1), layer=0, unit="bits", most=5.0)
     assert len(figure.data) == 17
     assert all(trace.line.color for trace in figure.data)
+
+
+def test_signed_maps_lie_over_a_grey_picture_and_regions_have_one_outline() -> None:
+    red = np.zeros((ROWS * 8, COLS * 8, 3), dtype=np.uint8)
+    red[..., 0] = 200
+    stops = [(0.0, "rgb(1, 2, 3)"), (1.0, "rgb(4, 5, 6)")]
+    figure = overlay_figure(
+        red, VALUES - 0.05, limit=0.07, colours=stops, opacity=1.0, query=(0, 1, 2, 3), signed=True, unit="things"
+    )
+    heatmap, mark = figure.data[0], figure.data[1]
+    assert (heatmap.zmin, heatmap.zmax) == (-0.07, 0.07)
+    assert hover_texts(heatmap.to_plotly_json())[0, 0] == "row 0, col 0<br>things -0.05"
+    assert (set(mark.y), set(mark.x)) == ({1.0}, {2.0})
+    assert {(edge.y0, edge.x0, edge.y1, edge.x1) for edge in figure.layout.shapes} == {(-0.5, 0.5, 2.5, 3.5)}
+    jpeg = base64.b64decode(figure.layout.images[0].source.partition(",")[2])
+    np.testing.assert_allclose(np.asarray(Image.open(io.BytesIO(jpeg))), 60, atol=2)

@@ -143,14 +143,14 @@ def test_a_method_without_layer_and_head_has_one_map_and_heads_stay_raw(monkeypa
 
 
 def test_panes_of_another_method_name_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    planted(monkeypatch, COUNTED)
+    planted(monkeypatch, *ve.METHODS[1:], COUNTED)
     panes = ["demo_vit_p16:5:mean", "demo_vit_p16:5:mean:count_2"]
     at = open_app(**SMALL, pane=panes).switch_page("views/compare.py").run()
     assert not at.exception
     drawn = decode_figure(at, keys.COMPARISON)
     expected = count(ve.Run(small_trace()), layer=5, query="cls").mean(axis=0)
     np.testing.assert_allclose(drawn["attention B"]["customdata"], expected, **DETAILS)
-    assert [text.value.startswith("Counted · ") for text in at.main.caption if "entropy" in text.value[:40]] == [
+    assert [text.value.startswith("**Counted** · ") for text in at.main.caption if "entropy" in text.value[:40]] == [
         False,
         True,
     ]

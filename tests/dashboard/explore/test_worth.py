@@ -101,8 +101,8 @@ def test_a_mask_that_cannot_be_pointed_at_says_why(shape: tuple[int, int], messa
     [
         (0.7, True, "Better"),
         (0.3, True, "Worse"),
-        (0.51, True, "No better"),
-        (0.46, True, "No better"),
+        (0.51, True, "Not clearly better"),
+        (0.46, True, "Not clearly better"),
         (0.3, False, "Better"),
         (0.7, False, "Worse"),
     ],

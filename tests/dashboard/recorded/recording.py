@@ -42,6 +42,8 @@ SET_BY_LINKS = (
     keys.LAYER,
     keys.HEAD,
     keys.METHOD,
+    keys.OPTIONS,
+    keys.TARGET,
     keys.VIEW,
     keys.QUERY,
     keys.HEADS_STATISTIC,
@@ -77,6 +79,7 @@ SET_BY_LINKS = (
     keys.COMPARE_CHART,
     keys.WORTH,
     keys.BASELINE,
+    keys.WORTH_STEPS,
     keys.OBJECT,
     keys.RANKED_METHODS,
 )

@@ -52,7 +52,14 @@ def prepared(loaded: ve.LoadedModel) -> ve.PreparedImage:
 
 
 def test_every_choice_that_changes_the_curves_is_another_measurement() -> None:
-    choices = [asked(), asked(layer=2), asked(head=2), asked(query=(1, 2)), replace(asked(), baseline="mean")]
+    choices = [
+        asked(),
+        asked(layer=2),
+        asked(head=2),
+        asked(query=(1, 2)),
+        replace(asked(), baseline="mean"),
+        replace(asked(), steps=8),
+    ]
     assert len({each.key for each in choices}) == len(choices)
     gradient = asked("legrad", target="3")
     assert gradient.key == asked("legrad", target="3", layer=2, head=0).key  # it depends on neither
@@ -77,5 +84,6 @@ def test_what_it_takes_counts_the_passes_of_all_curves() -> None:
     request = asked()
     single = ve.estimate(MODEL, request.asked.analysis.trace.grid).seconds
     assert 60 * single < request.expected.seconds < 400 * single
+    assert replace(request, steps=8).expected.seconds < 0.6 * request.expected.seconds
     slow = asked("integrated_gradients", target="3")
     assert slow.expected.seconds > request.expected.seconds + 30 * single

@@ -2,17 +2,22 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import vit_engine as ve
 from dashboard.services import catalogue, gradients, limits, maps, pictures, targets
 from dashboard.services.analyses import Analysis, Request
+from dashboard.services.checkpoints import folder, user_models
 from dashboard.services.gradients import GradientRequest
 from dashboard.services.maps import MapRequest
 from tests.dashboard.support import ignore
+from tests.vit_engine.weights.formats.test_clip import original_state
+from tests.vit_engine.weights.text.clips import hugging_face_clip
 from vit_engine.analysis.methods import Needs, Option
 from vit_engine.trace.differentiate import differentiate
 
@@ -131,3 +136,37 @@ def test_maps_are_nobodys_to_change() -> None:
     with pytest.raises(ValueError, match="read-only"):
         kept.map.values[0, 0] = 1
     assert maps._maps().size == kept.heads.nbytes + kept.map.values.nbytes
+
+
+def test_a_region_is_of_the_patches_whose_middles_are_in_its_box() -> None:
+    _, analysis = analysed()
+    height, width = analysis.frame
+    edges = 16 / height, 32 / width, 80 / height, 96 / width
+    for moved in (-1e-4, 1e-4):  # links round
+        assert analysis.patch(tuple(edge + moved for edge in edges)) == (1, 2, 4, 5)
+    assert analysis.patch((17 / height, 33 / width, 18 / height, 34 / width)) == (1, 2)  # no middle is in it
+
+
+@pytest.mark.usefixtures("fresh_caches")
+def test_words_are_a_target_where_the_file_has_a_text_tower(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(folder.VARIABLE, str(tmp_path))
+    torch.save(
+        original_state(hugging_face_clip({"hidden_size": 64, "num_attention_heads": 1})), tmp_path / "ViT-tiny.pt"
+    )
+    spec = user_models.add("file:ViT-tiny.pt@3", ignore)
+    request = GradientRequest(pictures.sample_picture(PICTURE), spec, SIZE, "text:a photo of a cat")
+    made = request.analyse(ignore)
+    assert made.gradients.target.label == 'similarity to "a photo of a cat"'
+    assert targets.why_no_text(made.report) == ""
+    _, analysis = analysed()
+    assert targets.why_no_text(analysis.report).endswith("is of pictures alone")
+    with pytest.raises(ve.CheckpointError, match="pictures alone"):
+        gradient("text:a cat")
+
+
+@pytest.mark.usefixtures("fresh_caches")
+def test_another_picture_is_a_target_as_long_as_it_is_held() -> None:
+    made = gradient("picture:scene_2")
+    assert made.target.name == "picture:scene_2"
+    with pytest.raises(ve.ImageError, match="no longer held here"):
+        gradient("picture:sha256:00")

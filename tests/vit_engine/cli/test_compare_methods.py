@@ -11,6 +11,7 @@ from PIL import Image
 import vit_engine as ve
 from tests.vit_engine.cli.reproduce.support import change, told
 from vit_engine.cli import main, pane_runs
+from vit_engine.planning import estimates
 
 PANES = (
     "demo_vit_p16:5:mean",
@@ -59,7 +60,7 @@ def record(run: Recorded) -> dict[str, Any]:
 
 def test_maps_are_those_of_the_api(run: Recorded, record: dict[str, Any], picture: Path) -> None:
     asked: dict[str, Any] = {"size": (64, 80), "query": tuple(record["panes"][0]["query"])}
-    assert asked["query"] == (0, 1, 2, 4)  # 6.4..38.4 px down, 16..72 px across, of patches of 16 px
+    assert asked["query"] == (0, 1, 1, 4)  # 6.4..38.4 px down, 16..72 px across: the middles of patches of 16 px
     expected = {
         "A": ve.explain("demo_vit_p16", str(picture), method="raw", layer=5, **asked),
         "B": ve.explain("demo_vit_p16", str(picture), method="relevance", target=1, **asked),
@@ -138,3 +139,14 @@ def test_what_cannot_be_is_refused(
 ) -> None:
     assert main(["compare", str(picture), *arguments(PANES[0], pane), "--out", str(tmp_path / "out")]) != 0
     assert message in capsys.readouterr().err
+
+
+def test_gradients_must_fit_the_memory_beside_the_trace(
+    picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fixed = ["compare", str(picture), "--size", "1024", "--out", str(tmp_path / "out")]
+    needed = ve.estimate("demo_vit_p16", (1024, 1024)).peak_bytes
+    monkeypatch.setattr(estimates, "memory_budget", lambda device: needed)
+    monkeypatch.setattr(ve, "attend", None)
+    assert main([*fixed, *arguments(PANES[0], PANES[1])]) == 1
+    assert "a run must fit the memory budget" in capsys.readouterr().err

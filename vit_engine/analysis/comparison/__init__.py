@@ -1,5 +1,6 @@
 """Several maps of one picture, side by side: panes, what they show, and the numbers between them."""
 
+from vit_engine.analysis.comparison.faithful import FAITHFULNESS_COLUMNS, faithfulness_table
 from vit_engine.analysis.comparison.pane import FILE_PREFIX, MAX_PANES, Pane, letter, pca_layers
 from vit_engine.analysis.comparison.place import Place, Point, Region, query_patch
 from vit_engine.analysis.comparison.results import Comparison, PaneResult, evaluate_pane
@@ -8,6 +9,7 @@ from vit_engine.analysis.comparison.targets import POINT, pane_target
 
 __all__ = [
     "AGREEMENT_COLUMNS",
+    "FAITHFULNESS_COLUMNS",
     "FILE_PREFIX",
     "MAX_PANES",
     "POINT",
@@ -20,6 +22,7 @@ __all__ = [
     "agreement_table",
     "comparable_columns",
     "evaluate_pane",
+    "faithfulness_table",
     "head_table",
     "letter",
     "pane_target",

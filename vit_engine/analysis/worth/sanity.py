@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import torch
 
 from vit_engine.analysis.explain import explain
 from vit_engine.analysis.maps.agreement import agreement
@@ -78,23 +79,30 @@ class SanityCheck:
 def randomised(loaded: LoadedModel, seed: int = 0, *, top: int | None = None) -> LoadedModel:
     """The same model with fresh weights of a seed, on its device and in its precision; `loaded` stays as it is.
 
-    top: randomises only so many of the last layers, and what follows them: the cascading randomisation of Adebayo et
-    al. 2018. Its report says that it is random. SpecError for a number of layers that there is not.
+    The final norm has its own gains and biases in a random order instead: fresh ones, all 1 and 0, would make the norm
+    of every image embedding the same. top: randomises only so many of the last layers, and what follows them: the
+    cascading randomisation of Adebayo et al. 2018. Its report says that it is random. SpecError for a number of layers
+    that there is not.
     """
     depth = loaded.spec.depth
     if top is not None and not 1 <= top <= depth:
         raise SpecError(f"top must be in 1..{depth}, the layers of {loaded.spec.name!r}, or None; got {top}.")
     fresh = load_model(loaded.spec, weights="random", device=loaded.device, seed=seed)
     fresh.model.to(loaded.dtype)
-    if top is None:
-        return fresh
-    random = ("norm.", "head.", "head_dist.", *(f"blocks.{layer}." for layer in range(depth - top, depth)))
-    trained = loaded.model.state_dict()
-    for name, values in fresh.model.state_dict().items():
-        if not name.startswith(random):
+    order = torch.randperm(loaded.spec.dim, generator=torch.Generator().manual_seed(seed)).to(loaded.device)
+    trained, random = loaded.model.state_dict(), fresh.model.state_dict()
+    for name, values in random.items():
+        if name.startswith("norm."):
+            values.copy_(trained[name][order])
+        elif top is not None and not name.startswith(_last_layers(depth, top)):
             values.copy_(trained[name])
-    source = f"{fresh.report.source} in the last {top} of {depth} layers"
+    source = fresh.report.source if top is None else f"{fresh.report.source} in the last {top} of {depth} layers"
     return replace(fresh, report=replace(fresh.report, source=source))
+
+
+def _last_layers(depth: int, top: int) -> tuple[str, ...]:
+    """What names of parameters of so many layers, and of what follows them, begin with."""
+    return ("norm.", "head.", "head_dist.", *(f"blocks.{layer}." for layer in range(depth - top, depth)))
 
 
 def randomised_map(
@@ -149,10 +157,16 @@ def sanity(
     correlations = np.empty((2, seeds))
     for seed in range(seeds):
         other = randomised_map(run, method, seed=seed, top=top, **choices)
-        correlations[:, seed] = agreement(shown, other).spearman, agreement(_absolute(shown), _absolute(other)).spearman
+        correlations[:, seed] = rank_correlations(shown, other)
         if progress is not None:
             progress((seed + 1) / seeds, f"random weights {seed + 1} of {seeds}")
     return SanityCheck(find_method(method).name, shown.label, correlations[0], correlations[1], top)
+
+
+def rank_correlations(first: AttentionMap, second: AttentionMap) -> tuple[float, float]:
+    """Spearman's of values and of absolute values over the patches, −1..1; NaN where a map is even or has no mass."""
+    absolute = agreement(_absolute(first), _absolute(second))
+    return agreement(first, second).spearman, absolute.spearman
 
 
 def _absolute(shown: AttentionMap) -> AttentionMap:

@@ -11,7 +11,7 @@ from vit_engine.weights.live.module import CONTAINER, read_module, read_whole_cl
 from vit_engine.weights.live.text import settle_text
 from vit_engine.weights.reading.listing import naming_file
 from vit_engine.weights.reading.read import CheckpointFile, read_checkpoint
-from vit_engine.weights.report import LoadedModel
+from vit_engine.weights.report import LoadedModel, LoadReport
 
 
 def may_have_text(loaded: LoadedModel) -> bool:
@@ -19,16 +19,26 @@ def may_have_text(loaded: LoadedModel) -> bool:
 
     False is certain; of modules in memory, True only says that it is a CLIP.
     """
-    report = loaded.report
+    return not why_no_text(loaded.report)
+
+
+def why_no_text(report: LoadReport) -> str:
+    """Why there is no text tower where a model came from, in few words; empty where there may be one. Reads nothing."""
+    if report.random:
+        return "its weights are random"
+    if not _has_texts(report.format):
+        return f"its format, {report.format}, is of pictures alone"
+    if report.container == "onnx":
+        return "texts are not read from ONNX files"
     dropped = any(why == WHY_TEXT for _, why in report.dropped)
-    return _has_texts(report.format) and report.container != "onnx" and (dropped or report.container == CONTAINER)
+    return "" if dropped or report.container == CONTAINER else VISUAL_ALONE
 
 
 def require_text(loaded: LoadedModel) -> None:
     """CheckpointError, saying why, where there is no text tower for certain."""
-    if not may_have_text(loaded):
+    if why := why_no_text(loaded.report):
         with naming_file(loaded.report.source):
-            raise no_text_tower(_why_not(loaded))
+            raise no_text_tower(why)
 
 
 def read_text_tower(loaded: LoadedModel) -> tuple[TextTower, nn.Module | None]:
@@ -52,15 +62,6 @@ def read_text_tower(loaded: LoadedModel) -> tuple[TextTower, nn.Module | None]:
 
 def _has_texts(format_name: str) -> bool:
     return any(each.name == format_name and each.text is not None for each in FORMATS)
-
-
-def _why_not(loaded: LoadedModel) -> str:
-    report = loaded.report
-    if report.random:
-        return "its weights are random"
-    if _has_texts(report.format):
-        return "texts are not read from ONNX files" if report.container == "onnx" else VISUAL_ALONE
-    return f"its format, {report.format}, is of pictures alone"
 
 
 def _read_again(loaded: LoadedModel) -> CheckpointFile:

@@ -23,9 +23,16 @@ def saved(picture: Image.Image, **options: object) -> bytes:
 
 
 def palette() -> Image.Image:
-    picture = Image.fromarray(TRUTH.astype(np.uint8))
-    picture.putpalette([0, 0, 0, 128, 0, 0])
+    """Black is its colour 1."""
+    picture = Image.fromarray(np.where(TRUTH, 0, 1).astype(np.uint8))
+    picture.putpalette([128, 0, 0, 0, 0, 0])
     return picture
+
+
+def colour_key() -> Image.Image:
+    """A file of three channels whose grey is declared transparent."""
+    picture = Image.fromarray(np.where(TRUTH[..., None], 200, 9).repeat(3, axis=2).astype(np.uint8))
+    return Image.open(io.BytesIO(saved(picture, transparency=(9, 9, 9))))
 
 
 def on_transparency() -> Image.Image:
@@ -41,6 +48,7 @@ MODES = {
     "label 300 of 16 bits": Image.fromarray(np.where(TRUTH, 300, 0).astype(np.uint16)),
     "blue": Image.fromarray((TRUTH[..., None] * np.array([0, 0, 1])).astype(np.uint8)),
     "palette": palette(),
+    "colour key": colour_key(),
     "transparent ground": on_transparency(),
 }
 

@@ -132,10 +132,12 @@ def test_several_methods_stand_in_one_table_and_the_last_are_those_without_mass(
 def test_chosen_layers_and_options_of_a_method(small: ve.LoadedModel, prepared: ve.PreparedImage) -> None:
     run = ve.Run(ve.attend(small, prepared, statistics="none"), small, prepared)
     options = {"relevance": {"start": 1}}
-    frame = ve.rank_pointing(run, BOX, methods=("relevance", "grad_cam", "raw"), layers=[0], options=options, target=3)
-    places = frame.sort_values("method")[["method", "layer", "head"]].fillna(-1).to_numpy().tolist()
-    assert places[:2] == [["grad_cam", 0, -1], ["raw", 0, places[1][2]]]
-    assert places[-1] == ["relevance", -1, -1]
+    methods = "relevance", "grad_cam", "raw"
+    frame = ve.rank_pointing(run, BOX, methods=methods, layers=[1, 0], options=options, target=3)
+    places = sorted(map(tuple, frame[["method", "layer", "head"]].fillna(-1).to_numpy().tolist()))
+    heads = [("raw", layer, head) for layer in (0, 1) for head in (0, 1, 2)]
+    assert places == [("grad_cam", 1, -1), *heads, ("relevance", -1, -1)]
+    assert set(ve.rank_pointing(run, BOX, layers=0)["layer"]) == {0}
     relevance = ve.find_method("relevance").attribute(run, target=3, options=options["relevance"]).map
     share = frame.loc[frame["method"] == "relevance", "share"].item()
     assert share == pytest.approx(ve.pointing(relevance, BOX).share)

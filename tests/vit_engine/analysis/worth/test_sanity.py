@@ -24,10 +24,20 @@ def test_all_weights_are_fresh_of_the_seed_and_the_model_stays_as_it_is(small: v
     before = {name: values.clone() for name, values in small.model.state_dict().items()}
     fresh = ve.randomised(small, 1)
     assert not any(same(fresh, small).values())
-    assert all(same(fresh, ve.load_model(small.spec, weights="random", device="cpu", seed=1)).values())
+    untrained = ve.load_model(small.spec, weights="random", device="cpu", seed=1)
+    assert {name for name, equal in same(fresh, untrained).items() if not equal} == {"norm.weight", "norm.bias"}
     assert not all(same(fresh, ve.randomised(small, 2)).values())
     assert (fresh.spec, fresh.report.random) == (small.spec, True)
     assert all(torch.equal(values, before[name]) for name, values in small.model.state_dict().items())
+
+
+def test_the_final_norm_is_shuffled_so_that_not_every_embedding_is_as_long(run: ve.Run) -> None:
+    fresh = ve.randomised(run.loaded, 1).model.norm
+    own = run.loaded.model.norm
+    order = [own.weight.tolist().index(gain) for gain in fresh.weight.tolist()]
+    assert sorted(order) == list(range(12)) != order
+    assert own.bias[order].tolist() == fresh.bias.tolist()
+    assert np.ptp(ve.randomised_map(run, "input_gradient", target="norm").values) > 0
 
 
 def test_the_last_layers_and_what_follows_them_are_fresh(small: ve.LoadedModel) -> None:
@@ -49,7 +59,7 @@ def test_correlations_are_those_of_maps_of_both_models(run: ve.Run, method: str)
     found = ve.sanity(run, method, seeds=2, **choices)
     own = ve.find_method(method).attribute(run, **choices).map.values.ravel()
     for seed in range(2):
-        fresh = ve.load_model(run.loaded.spec, weights="random", device="cpu", seed=seed)
+        fresh = ve.randomised(run.loaded, seed)
         other = ve.Run(ve.attend(fresh, run.prepared), fresh, run.prepared)
         values = ve.find_method(method).attribute(other, **choices).map.values.ravel()
         assert found.correlations[seed] == pytest.approx(spearmanr(own, values).statistic, abs=1e-4)

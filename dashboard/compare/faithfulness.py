@@ -1,0 +1,127 @@
+"""Whether models need what the panes show: insertion and deletion of each, measured once they are asked for."""
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from dashboard import keys
+from dashboard.compare.panes import Panes
+from dashboard.compare.tables import dataframe
+from dashboard.links import widgets
+from dashboard.services import catalogue
+from dashboard.services.faithfulness import FaithfulnessRequest
+from dashboard.shell.controls import csv_button
+from dashboard.shell.formatting import format_duration, progress_in, sentence
+from vit_engine import VitEngineError
+from vit_engine.analysis.comparison import FAITHFULNESS_COLUMNS, Comparison, faithfulness_table, letter
+
+_ASKED = "_measured_panes"  # session state: keys of the measurements that this session asked for
+_FAILED = "_failed_measurements"  # session state: a measurement's key -> why it failed
+_HELP = (
+    "Patches are put into a blurred picture, or taken out of the picture, from each map's largest value to its "
+    "smallest (RISE, Petsiuk et al. 2018, arXiv 1806.07421); an area is the mean score on the way. Beside it five "
+    "random orders, and the same method's map of a model whose weights are random (Adebayo et al. 2018, arXiv "
+    "1810.03292)."
+)
+Requests = Mapping[str, FaithfulnessRequest]  # by the pane's name
+
+
+def requests(panes: Panes, comparison: Comparison | None) -> Requests:
+    """Of all panes whose maps put patches before others; those of tokens show no evidence."""
+    if comparison is None:
+        return {}
+    numbers = {letter(number): asked for number, asked in panes.asked.items()}
+    shown = [one for one in comparison.results if one.name in numbers and one.map.values.any()]
+    return {one.name: FaithfulnessRequest(numbers[one.name], one.map) for one in shown}
+
+
+def table(asked: Requests) -> pd.DataFrame | None:
+    """What is measured; None where nothing is."""
+    kept = {name: measured for name, request in asked.items() if (measured := request.kept) is not None}
+    return faithfulness_table({name: (one.map, one.randomised) for name, one in kept.items()}) if kept else None
+
+
+def show(asked: Requests) -> DeltaGenerator:
+    """The table, or the button; returns the place for progress."""
+    frame = table(asked)
+    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
+        st.markdown("**Faithfulness** :small[does the model need what the map shows?]", width="content", help=_HELP)
+        if frame is not None:
+            csv_button(frame, "faithfulness", key=keys.DOWNLOAD_PANES_FAITHFULNESS)
+        elif waiting(asked) is None:
+            _button(asked)
+    if frame is not None:
+        _table(frame)
+        if frame["pane"].size < len(asked) and waiting(asked) is None:
+            _button(asked)
+    for name, request in asked.items():
+        if (problem := _failures().get(request.key)) is not None:
+            st.error(f"{name}: {sentence(problem, catalogue.screen_names(request.spec.name))}", icon=":material/error:")
+    return st.empty()
+
+
+def _button(asked: Requests) -> None:
+    missing = [request for request in asked.values() if request.kept is None]
+    try:
+        seconds = sum(request.expected.seconds for request in missing)
+    except VitEngineError as error:
+        st.caption(sentence(str(error)))
+        return
+    st.button(
+        f"Measure faithfulness · about {format_duration(seconds)}",
+        key=keys.MEASURE_PANES,
+        icon=":material/play_arrow:",
+        on_click=widgets.take,
+        args=(_ask, [request.key for request in missing]),
+        help=_HELP,
+    )
+
+
+def _ask(measurements: list[Hashable]) -> dict[str, Any]:
+    for key in measurements:
+        _failures().pop(key, None)
+    return {_ASKED: frozenset(measurements)}
+
+
+def _failures() -> dict[Hashable, str]:
+    return st.session_state.setdefault(_FAILED, {})
+
+
+def waiting(asked: Requests) -> FaithfulnessRequest | None:
+    """The next one that was asked for and is not measured; None where there is none."""
+    wanted: frozenset[Hashable] = st.session_state.get(_ASKED, frozenset())
+    missing = (each for each in asked.values() if each.key in wanted and each.key not in _failures())
+    return next((each for each in missing if each.kept is None), None)
+
+
+def measure(request: FaithfulnessRequest, place: DeltaGenerator) -> None:
+    """With its progress shown in its place; what is wrong is kept for the next look."""
+    try:
+        request.analyse(progress_in(place))
+    except VitEngineError as error:
+        _failures()[request.key] = str(error)
+
+
+def _table(frame: pd.DataFrame) -> None:
+    """Means of random orders with their spreads in one column."""
+    columns = {column.name: column for column in FAITHFULNESS_COLUMNS}
+    shown = frame.copy()
+    for name in ("random_insertion", "random_deletion"):
+        spread = shown.pop(f"{name}_std")
+        shown[f"{name}_mean"] = [
+            f"{mean:.3f} ± {std:.3f}" for mean, std in zip(frame[f"{name}_mean"], spread, strict=True)
+        ]
+    config = {name: _column(columns[name].title, columns[name].description, name) for name in shown.columns}
+    dataframe(shown, key=keys.PANES_FAITHFULNESS, config=config, height="content")
+
+
+def _column(title: str, description: str, name: str) -> Any:
+    if name in ("pane", "score"):
+        return st.column_config.TextColumn(title, help=description, width=60 if name == "pane" else None)
+    of = f" ({name.removesuffix('_mean').rpartition('_')[2]})" if name.startswith("random") else " (area)"
+    if name.endswith("_mean"):
+        return st.column_config.TextColumn(title + of, help=description)
+    return st.column_config.NumberColumn(title + of, help=description, format="%.3f")
