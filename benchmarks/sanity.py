@@ -269,8 +269,8 @@ mean nothing.
   same, on the trained model, of the map that the method makes with random weights (one seed). How far these columns
   are from 0 is how far chance goes: a gain of that size says nothing.
 - **Pointing**: the share of the map's mass (of a signed map its positive part) that lies on the object, over the
-  object's share of the picture: 1 is chance. Hits: the share of the pictures, 0 to 1, in which the largest value lies on
-  it. Best IoU: over all thresholds. A dash: no map has any mass."""
+  object's share of the picture: 1 is chance. Hits: the share of the pictures, 0 to 1, in which the largest value lies
+  on it. Best IoU: over all thresholds. A dash: no map has any mass."""
 
 
 def main() -> None:
