@@ -12,8 +12,7 @@ from vit_engine.spec import TokenGrid
 from vit_engine.trace import AttentionTrace, Features, features
 from vit_engine.trace.differentiate import differentiate
 from vit_engine.trace.gradients import Gradients
-from vit_engine.trace.targets import ADVICE as TARGET_ADVICE
-from vit_engine.trace.targets import Target, find_target
+from vit_engine.trace.targets import Target, check_target, find_target
 from vit_engine.weights import LoadedModel
 
 
@@ -33,8 +32,8 @@ class Run:
     progress: Progress | None = None  # called while a method takes long; what it raises stops the run
 
     def __post_init__(self) -> None:
-        if self.loaded is not None and self.loaded.spec != self.trace.spec:
-            raise SpecError(f"a run needs the trace's model, {self.trace.spec.name!r}; got {self.loaded.spec.name!r}.")
+        if self.loaded is not None:
+            self._check_model(self.loaded)
         if self.features is not None and (self.features.spec, self.features.facet) != (self.trace.spec, TOKEN):
             got = f"{self.features.facet!r} of {self.features.spec.name!r}"
             raise SpecError(f"a run needs features 'token' of the trace's model, {self.trace.spec.name!r}; got {got}.")
@@ -47,6 +46,15 @@ class Run:
                 expected, got = self.trace.spec.name, self.gradients.spec.name
                 raise SpecError(f"a run needs gradients in the trace's model, {expected!r}; got {got!r}.")
             self._check_picture(self.gradients.image_sha256, self.gradients.grid)
+
+    def _check_model(self, loaded: LoadedModel) -> None:
+        expected = self.trace.spec.name
+        if loaded.spec != self.trace.spec:
+            raise SpecError(f"a run needs the trace's model, {expected!r}; got {loaded.spec.name!r}.")
+        if loaded.report.random != self.trace.random:
+            kinds = {True: "random weights", False: "trained ones"}
+            wanted, got = kinds[self.trace.random], kinds[loaded.report.random]
+            raise SpecError(f"a run needs the trace's model, {expected!r} with {wanted}; got it with {got}.")
 
     def _check_picture(self, sha256: str, grid: TokenGrid) -> None:
         expected = self.trace.image_sha256
@@ -68,14 +76,10 @@ class Run:
 
         SpecError for one that does not exist, and for None where there is neither.
         """
-        spec, predictions = self.trace.spec, self.trace.predictions
-        if asked is not None:
-            return find_target(asked, spec)
-        if self.gradients is not None:
+        if asked is None and self.gradients is not None:
             return self.gradients.target
-        if not predictions:
-            raise SpecError(f"{spec.name!r} has no classifier, so a target must be named. {TARGET_ADVICE}")
-        return find_target(predictions[0].number, spec)
+        spec, predictions = self.trace.spec, self.trace.predictions
+        return check_target(asked, spec, self.trace.grid) or find_target(predictions[0].number, spec)
 
     def differentiated(self, target: Target, *, backward: bool = True) -> Gradients:
         """The gradients of a target: the run's own, or made of its model and picture, once a target.

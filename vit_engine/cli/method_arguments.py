@@ -14,7 +14,7 @@ from vit_engine.analysis.methods import RAW, Method, Value
 from vit_engine.analysis.methods.options import read_options
 from vit_engine.analysis.worth.masks import mask_coverage
 from vit_engine.cli import console
-from vit_engine.trace.targets import PICTURE, TEXT, PatchTarget
+from vit_engine.trace.targets import PICTURE, TEXT, check_target
 
 Box = tuple[float, float, float, float]  # (y0, x0, y1, x1), fractions of height and width
 
@@ -86,10 +86,7 @@ def read_target(
         return ve.picture_target(loaded, asked.removeprefix(PICTURE), size=size)
     if asked.startswith(TEXT):
         return ve.text_target(loaded, asked.removeprefix(TEXT))
-    target = ve.find_target(asked, spec)
-    if isinstance(target, PatchTarget):
-        grid.token((target.row, target.col))
-    return target
+    return check_target(asked, spec, grid)
 
 
 def read_mask(

@@ -10,8 +10,8 @@ from vit_engine.devices import out_of_memory
 from vit_engine.errors import NumericalError, ResourceError, SpecError
 from vit_engine.image import PreparedImage
 from vit_engine.spec import ModelSpec, TokenGrid
-from vit_engine.trace.record import AttentionTrace
-from vit_engine.trace.targets import Target
+from vit_engine.trace.record import AttentionTrace, LayerTrace
+from vit_engine.trace.targets import Target, VectorTarget
 from vit_engine.weights import LoadedModel
 
 CLASSIFIER, EMBEDDING = -2, -1  # where there is no layer
@@ -43,6 +43,19 @@ def check_trace(trace: AttentionTrace | None, prepared: PreparedImage, loaded: L
         )
 
 
+_OTHER_WEIGHTS = 1e-2  # rounding leaves about 1e-6 of the queries' length
+
+
+def check_weights(known: LayerTrace, queries: Tensor, layer: int) -> None:
+    """SpecError where a trace's queries are not those of this run, whose weights are other ones then."""
+    kept = known.queries.to(queries)
+    if (kept - queries).norm() > _OTHER_WEIGHTS * queries.norm():
+        raise SpecError(
+            f"the trace is of other weights than those of the model: its queries differ in layer {layer}. Make it with "
+            "attend() and this model."
+        )
+
+
 @contextlib.contextmanager
 def graphs_possible() -> Iterator[None]:
     """Gradients off, but possible within: also for a caller in torch.inference_mode(), where they are not."""
@@ -65,6 +78,18 @@ def require_finite(gradient: Tensor, target: Target, layer: int) -> Tensor:
             "target, or run the model in float64: loaded.model.double()."
         )
     return gradient
+
+
+_MAXIMUM = 1 - 1e-6  # a cosine that float32 does not tell from 1
+
+
+def require_slope(target: Target, score: float) -> None:
+    """SpecError for a similarity at its maximum, where it has no gradient and maps would be of rounding errors."""
+    if isinstance(target, VectorTarget) and score > _MAXIMUM:
+        raise SpecError(
+            f"the {target.label} is 1, its maximum, where it has no gradient: a picture is as alike itself as can be. "
+            "Choose another picture, or the method 'legrad' or 'integrated_gradients'."
+        )
 
 
 @contextlib.contextmanager

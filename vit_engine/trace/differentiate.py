@@ -17,7 +17,6 @@ import torch
 from einops import rearrange, reduce
 from torch import Tensor
 
-from vit_engine.errors import SpecError
 from vit_engine.image import PreparedImage
 from vit_engine.model import Block, VisionTransformer
 from vit_engine.model.backward import relu_row_sum
@@ -31,15 +30,17 @@ from vit_engine.trace.checks import (
     Overflow,
     check_fit,
     check_trace,
+    check_weights,
     graphs_possible,
     memory_errors,
     pixels_of,
     require_finite,
+    require_slope,
 )
 from vit_engine.trace.gradients import Gradients, LayerGradients
 from vit_engine.trace.record import AttentionTrace, LayerTrace
 from vit_engine.trace.run import predictions_of
-from vit_engine.trace.targets import ADVICE, Target, find_target
+from vit_engine.trace.targets import Target, check_target, find_target
 from vit_engine.weights import LoadedModel
 
 
@@ -62,15 +63,18 @@ def differentiate(
 
     Raises SpecError for a target that does not exist, and for a model in half precision; NumericalError where the
     gradient is not finite; and what attend() raises, ResourceError before anything is run. SpecError also for a trace
-    of another model, precision or picture.
+    of another model, other weights, precision or picture, and for the gradient of a picture's similarity to itself.
     """
     check_fit(prepared.grid, loaded.spec)
+    target = check_target(target, loaded.spec, prepared.grid)
     check_gradient_memory(loaded, prepared.grid, traced=trace is not None)
     check_trace(trace, prepared, loaded)
     with memory_errors(prepared.grid, loaded), graphs_possible():
         run = GradientPass(loaded, prepared, trace, progress or (lambda fraction, message: None))
         run.forward()
-        run.bind(target)
+        fixed = run.bind(target)
+        if backward:
+            require_slope(fixed, run.score)
         run.backward(gradients=backward, readouts=readouts)
         return run.trace(), run.gradients()
 
@@ -143,7 +147,9 @@ class GradientPass:
             mixed, log_normalisers = fused_attention(q, k, v, scale=block.attn.scale, grid=self.grid)
             kept.tokens.copy_(self.stream[0])
             kept.mixed.copy_(mixed[0])
-            if self._known(layer) is None:
+            if (known := self._known(layer)) is not None:
+                check_weights(known, q[0], layer)
+            else:
                 kept.queries.copy_(q[0])
                 kept.keys.copy_(k[0])
                 kept.log_normalisers.copy_(log_normalisers[0])
@@ -154,14 +160,9 @@ class GradientPass:
         self.output = self.model.classify(self.stream)
         self.overflow.require_none(self.output, self.loaded)
 
-    def bind(self, target: Target | int | str | None) -> Target:
-        """What is asked, fixed by what it takes from this picture; its value is the score."""
-        spec = self.loaded.spec
-        if target is None:
-            if not spec.class_names:
-                raise SpecError(f"{spec.name!r} has no classifier, so a target must be named. {ADVICE}")
-            target = int(self.output[0].argmax())
-        self.target = find_target(target, spec)
+    def bind(self, target: Target | None) -> Target:
+        """What is asked, None the likeliest class; fixed by what it takes from this picture. Its value is the score."""
+        self.target = target or find_target(int(self.output[0].argmax()), self.loaded.spec)
         self.fixed = self.target.bound(self.model, self.stream, self.grid)
         self.score = float(self.fixed.score(self.model, self.stream)[0])
         return self.fixed

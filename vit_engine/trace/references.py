@@ -32,7 +32,8 @@ def picture_target(
         raise SpecError("the name of a picture must not be empty; leave name= out for its file's or its sha256.")
     loaded, prepared = ready(loaded, picture, size=size, progress=None)
     name = name or f"sha256:{prepared.sha256}"
-    return VectorTarget(_embedding(loaded, prepared), of=f"similarity to {name}", written=f"{PICTURE}{name}")
+    label, written = f"similarity to {name}", f"{PICTURE}{name}"
+    return VectorTarget(_embedding(loaded, prepared), label, written, model=loaded.spec.name)
 
 
 def text_target(loaded: LoadedModel, text: str) -> VectorTarget:
@@ -47,7 +48,11 @@ def text_target(loaded: LoadedModel, text: str) -> VectorTarget:
     """
     embedding = embed_text(loaded, text)
     return VectorTarget(
-        embedding.vector, of=f'similarity to "{text}"', written=f"{TEXT}{text}", projection=embedding.projection
+        embedding.vector,
+        of=f'similarity to "{text}"',
+        written=f"{TEXT}{text}",
+        projection=embedding.projection,
+        model=loaded.spec.name,
     )
 
 

@@ -1,8 +1,9 @@
 """What a model is asked about a picture: the scalar whose gradient, or whose change, a map explains."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from vit_engine.spec import ModelSpec, TokenGrid
 
 NORM = "norm"
 LIKELIEST = "likeliest"
+CLS, EMBEDDING = "CLS", "the image embedding"
 PICTURE, TEXT = "picture:", "text:"  # what the names of similarities begin with
 
 
@@ -93,13 +95,15 @@ class VectorTarget(Target):
     """The cosine similarity of the image embedding to a vector: of another picture, or of a text.
 
     vector: float32 (features,), of any length but 0. projection: (shared, features), through which the image embedding
-    passes first, as CLIP's does; None compares them as they are. Equal by name: the name says what the vector is of.
+    passes first, as CLIP's does; None compares them as they are. model: the name of the model whose embeddings they
+    are, the only one that has this target; None is any. Equal where name, numbers and model are.
     """
 
     vector: np.ndarray
     of: str  # in words: "similarity to cup.jpg"
     written: str  # as in links: "picture:…", "text:a cat"
     projection: np.ndarray | None = None
+    model: str | None = None
 
     def __post_init__(self) -> None:
         if self.vector.ndim != 1 or not np.isfinite(self.vector).all() or not self.vector.any():
@@ -112,8 +116,9 @@ class VectorTarget(Target):
         return hash(self._known_by)
 
     @cached_property
-    def _known_by(self) -> tuple[str, bytes]:
-        return self.written, self.vector.astype(np.float32).tobytes()
+    def _known_by(self) -> tuple[str, str | None, bytes, bytes]:
+        projection = b"" if self.projection is None else self.projection.astype(np.float32).tobytes()
+        return self.written, self.model, self.vector.astype(np.float32).tobytes(), projection
 
     @property
     def name(self) -> str:
@@ -137,10 +142,15 @@ class VectorTarget(Target):
 
 @dataclass(frozen=True)
 class PatchTarget(Target):
-    """The cosine similarity of the CLS token to one patch's token, which is held fixed; both after the final norm."""
+    """The cosine similarity of the CLS token to one patch's token, which is held fixed; both after the final norm.
+
+    Where a model is read from the mean of its patches alone, its CLS token means nothing: find_target() says `read`
+    "the image embedding" there, which is then compared instead.
+    """
 
     row: int
     col: int
+    read: str = CLS  # what is compared with the patch, in words
 
     @property
     def name(self) -> str:
@@ -148,14 +158,24 @@ class PatchTarget(Target):
 
     @property
     def label(self) -> str:
-        return f"similarity of CLS to patch {self.row}, {self.col}"
+        return f"similarity of {self.read} to patch {self.row}, {self.col}"
 
     def score(self, model: VisionTransformer, tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "B"]:  # noqa: ARG002
         raise SpecError("the target 'patch' must be bound to a picture first: Target.bound().")
 
     def bound(self, model: VisionTransformer, tokens: Float[Tensor, "1 N D"], grid: TokenGrid) -> Target:
+        self.check(grid)
         vector = model.norm(tokens[0, grid.token((self.row, self.col))]).float().cpu().numpy()
-        return _ClsTarget(vector, self.label, self.name)
+        kind = _ClsTarget if self.read == CLS else VectorTarget
+        return kind(vector, self.label, self.name)
+
+    def check(self, grid: TokenGrid) -> None:
+        """SpecError for a patch that is not on the grid."""
+        if not (0 <= self.row < grid.rows and 0 <= self.col < grid.cols):
+            raise SpecError(
+                f"the target's patch must have row in 0..{grid.rows - 1} and col in 0..{grid.cols - 1}; got "
+                f"{self.row}, {self.col}."
+            )
 
 
 class _ClsTarget(VectorTarget):
@@ -170,17 +190,43 @@ def find_target(asked: "Target | int | str", spec: ModelSpec) -> Target:
     """A class by its number or its name, "norm", or "patch:ROW,COL"; a Target as it is.
 
     A name may leave out what tells it from no other class, whatever the case: "tabby" for "tabby, tabby cat". Raises
-    SpecError for a class that there is not, and for a name that several have.
+    SpecError for a class that there is not, for a name that several have, and for a target of another model.
     """
     if isinstance(asked, Target):
         return _checked(asked, spec)
-    if isinstance(asked, str) and not asked.strip().lstrip("-").isdecimal():
+    if isinstance(asked, str) and not asked.strip().removeprefix("-").isdecimal():
         return _by_name(asked.strip(), spec)
+    if isinstance(asked, bool) or not isinstance(asked, str | Integral):
+        raise SpecError(f"a target must be a class by number or name, or one of Target; got {asked!r}. {ADVICE}")
     return _class(int(asked), spec)
 
 
+def check_target(asked: "Target | int | str | None", spec: ModelSpec, grid: TokenGrid) -> Target | None:
+    """find_target(), for a picture on this grid; None, the likeliest class, where the model has classes.
+
+    SpecError also for a patch off the grid, and for None where there is no classifier: before anything is run.
+    """
+    if asked is None:
+        if not spec.class_names:
+            raise SpecError(f"{spec.name!r} has no classifier, so a target must be named. {ADVICE}")
+        return None
+    target = find_target(asked, spec)
+    if isinstance(target, PatchTarget):
+        target.check(grid)
+    return target
+
+
 def _checked(target: Target, spec: ModelSpec) -> Target:
-    return _class(target.number, spec) if isinstance(target, ClassTarget) else target
+    if isinstance(target, ClassTarget):
+        return _class(target.number, spec)
+    if isinstance(target, PatchTarget):
+        return replace(target, read=EMBEDDING if spec.pooling in {"mean", "mean_norm"} else CLS)
+    if isinstance(target, VectorTarget) and target.model not in {None, spec.name}:
+        raise SpecError(
+            f"the target {target.name!r} was made with {target.model!r}, whose embeddings mean nothing to "
+            f"{spec.name!r}: make it with this model."
+        )
+    return target
 
 
 def _class(number: int, spec: ModelSpec) -> ClassTarget:
@@ -198,10 +244,12 @@ ADVICE = (
 
 
 def _by_name(name: str, spec: ModelSpec) -> Target:
+    if not name:
+        raise SpecError(f"a target must not be empty: name a class of {spec.name!r}, or leave the target out. {ADVICE}")
     if name == NORM:
         return NormTarget()
     if name.startswith("patch:"):
-        return _patch(name)
+        return _checked(_patch(name), spec)
     if name.startswith((PICTURE, TEXT)):
         raise SpecError(
             f"the target {name!r} is a vector: make it with picture_target() or text_target(), and pass it."

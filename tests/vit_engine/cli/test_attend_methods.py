@@ -108,7 +108,7 @@ def test_the_likeliest_class_is_the_target_where_none_is_named(picture: Path, tm
     ],
 )
 def test_targets_that_are_no_class(target: str, name: str, label: str, picture: Path, tmp_path: Path):
-    record = attend(picture, tmp_path, "--method", "relevance", "--target", target.format(picture=picture))
+    record = attend(picture, tmp_path, "--method", "legrad", "--target", target.format(picture=picture))
     assert (record["target"]["name"], record["target"]["label"]) == (name, label)
     if target.startswith("picture:"):
         assert record["target"]["score"] == pytest.approx(1, abs=1e-5), "of the picture to itself, at the same size"
@@ -199,7 +199,7 @@ def no_run(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--faithfulness", "--model", "random_vit_tiny_p16"], "has no classifier, so a target must be named"),
         (["--target", "4"], "the method 'raw' depends on no target: leave --target out"),
         (["--method", "relevance", "--option", "start=6"], "start must be a whole number in 0..5"),
-        (["--method", "relevance", "--option", "start=half"], "start must be a number; got 'half'"),
+        (["--method", "relevance", "--option", "start=half"], "start must be a whole number; got 'half'"),
         (["--method", "gradient_rollout", "--option", "residual=1.5"], "residual must be a number in 0..1"),
         (["--method", "relevance", "--option", "fuse=max"], "has no option 'fuse'; it has start"),
         (["--method", "rollout", "--option", "start=4", "--layers", "1,3"], "start must be in 0..3, the deepest layer"),

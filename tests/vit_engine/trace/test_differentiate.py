@@ -132,6 +132,15 @@ def test_a_trace_of_another_model_precision_or_picture_is_refused() -> None:
             differentiate(loaded, picture, target=0, trace=given)
 
 
+@pytest.mark.parametrize("layer", [0, 2])
+def test_a_trace_of_other_weights_is_refused(layer: int) -> None:
+    loaded, tuned = architecture("plain"), architecture("plain")
+    prepared = noise(loaded.spec)
+    tuned.model.blocks[layer].attn.qkv.weight *= 1.1
+    with pytest.raises(SpecError, match=f"other weights than those of the model: its queries differ in layer {layer}"):
+        differentiate(tuned, prepared, target=0, trace=attend(loaded, prepared))
+
+
 def test_readouts_and_gradients_can_be_left_out() -> None:
     loaded = architecture("plain")
     prepared = noise(loaded.spec)

@@ -41,8 +41,11 @@ def test_a_pictures_score_is_the_cosine_of_both_embeddings(
 
 def test_a_picture_resembles_itself(small: LoadedModel, prepared: PreparedImage) -> None:
     """Of a model with classes, the embedding is what they are read from."""
-    _, gradients = differentiate(small, prepared, target=ve.picture_target(small, prepared))
+    target = ve.picture_target(small, prepared, name="itself")
+    _, gradients = differentiate(small, prepared, target=target, backward=False)
     assert gradients.score == pytest.approx(1, abs=1e-6)
+    with pytest.raises(SpecError, match="the similarity to itself is 1, its maximum, where it has no gradient"):
+        differentiate(small, prepared, target=target)
 
 
 def test_its_name_is_the_files_the_one_given_or_the_sha256(

@@ -1,9 +1,11 @@
 """What can be asked of a picture, by number and by name, and what cannot."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from tests.vit_engine.explicit import architecture, noise
 from vit_engine.errors import SpecError
@@ -54,7 +56,12 @@ def test_targets_that_need_no_classifier() -> None:
         (ClassTarget(9, "x"), SPEC, "a class of 'm' must be in 0..5; got 9."),
         ("cat", SPEC, "'cat' may be several classes of 'm': 0 'tabby, tabby cat', 1 'tiger cat', 2 'Egyptian cat'."),
         ("dog", SPEC, "no class of 'm' is called 'dog'; name one of its 6 by number or name."),
-        ("", SPEC, "several classes of 'm': 0 'tabby, tabby cat', 1 'tiger cat', 2 'Egyptian cat', 3 'tiger', 4 'gold"),
+        (" ", SPEC, "a target must not be empty: name a class of 'm', or leave the target out."),
+        ("--5", SPEC, "no class of 'm' is called '--5'"),
+        (1.5, SPEC, "a target must be a class by number or name, or one of Target; got 1.5."),
+        (True, SPEC, "a target must be a class by number or name, or one of Target; got True."),
+        ([1], SPEC, "a target must be a class by number or name, or one of Target; got [1]."),
+        ("t", SPEC, "several classes of 'm': 0 'tabby, tabby cat', 1 'tiger cat', 2 'Egyptian cat', 3 'tiger'."),
         (0, BARE, "'bare' has no classifier, so no class can be its target. Use 'norm'"),
         ("cat", BARE, "no target of 'bare' is called 'cat': it has no classifier. Use 'norm'"),
         ("patch:3", SPEC, "a patch as a target is 'patch:ROW,COL', counted from 0; got 'patch:3'."),
@@ -78,8 +85,38 @@ def test_a_vector_of_another_model_and_a_patch_off_the_grid_are_refused() -> Non
     other = VectorTarget(np.ones(7, np.float32), "similarity", "picture:x")
     with pytest.raises(SpecError, match="needs a vector of 12 numbers; got 7"):
         differentiate(loaded, prepared, target=other)
-    with pytest.raises(SpecError, match=r"patch must have row in 0\.\.4 and col in 0\.\.6"):
+    with pytest.raises(SpecError, match=r"the target's patch must have row in 0\.\.4 and col in 0\.\.6; got 5, 0\."):
         differentiate(loaded, prepared, target="patch:5,0")
+
+
+def test_a_vector_of_a_model_is_refused_by_another_one_of_the_same_dimensions() -> None:
+    vector = VectorTarget(np.ones(12, np.float32), "similarity", "picture:x", model="m")
+    assert find_target(vector, SPEC) is vector
+    with pytest.raises(SpecError, match=r"'picture:x' was made with 'm', whose embeddings mean nothing to 'bare'"):
+        find_target(vector, BARE)
+
+
+@pytest.mark.parametrize("target", [7, "patch:9,9", None])
+def test_what_there_is_not_is_refused_before_anything_is_run(target: int | str | None) -> None:
+    loaded = architecture("plain", class_names=())
+    heard: list[float] = []
+    with pytest.raises(SpecError):
+        differentiate(loaded, noise(loaded.spec), target=target, progress=lambda fraction, _: heard.append(fraction))
+    assert not heard
+
+
+@pytest.mark.parametrize("name", ["mean of all patches", "norm of their mean"])
+def test_where_no_classifier_reads_cls_the_mean_is_compared_with_the_patch(name: str) -> None:
+    loaded = architecture(name)
+    prepared = noise(loaded.spec)
+    gradients = differentiate(loaded, prepared, target="patch:1,4")[1]
+    *_, last = loaded.model.token_stream(prepared.tensor[None])
+    patch = loaded.model.norm(last[:, loaded.spec.prefix + 1 * 7 + 4])
+    assert gradients.score == pytest.approx(float(torch.cosine_similarity(loaded.model.pool(last), patch)), rel=1e-5)
+    assert gradients.target.label == "similarity of the image embedding to patch 1, 4"
+    rows = gradients.layer(-1).rows
+    assert rows is not None
+    assert rows.tolist() == list(range(loaded.spec.prefix, loaded.spec.prefix + 35))
 
 
 def test_vectors_are_equal_by_what_they_are_of() -> None:
@@ -90,3 +127,5 @@ def test_vectors_are_equal_by_what_they_are_of() -> None:
     assert first == same
     assert hash(first) == hash(same)
     assert first != other
+    assert first != replace(first, projection=np.eye(2, dtype=np.float32))
+    assert first != replace(first, model="m")

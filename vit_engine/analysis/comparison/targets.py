@@ -31,4 +31,4 @@ def pane_target(pane: Pane, trace: AttentionTrace, frame: tuple[int, int]) -> Ta
             f"a point as a target is '{POINT}Y,X', two fractions 0..1 of height and width; got {pane.target!r}."
         )
     query = place.query_patch((point[0], point[1]), None, trace.grid, frame)
-    return PatchTarget(int(query[0]), int(query[1]))
+    return find_target(PatchTarget(int(query[0]), int(query[1])), spec)

@@ -61,7 +61,8 @@ class Option:
         try:
             return int(text) if self.whole else float(text)
         except ValueError:
-            raise SpecError(f"{self.name} must be a number; got {text!r}.") from None
+            kind = "a whole number" if self.whole else "a number"
+            raise SpecError(f"{self.name} must be {kind}; got {text!r}.") from None
 
 
 def read_options(options: Sequence[Option], asked: Mapping[str, Any], spec: ModelSpec, method: str) -> dict[str, Value]:

@@ -5,13 +5,14 @@ little: how high it is depends on the model, the picture and the baseline. So th
 """
 
 from dataclasses import dataclass, replace
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Bool
 
-from vit_engine.analysis.run import Run
+from vit_engine.analysis.run import Run, Traced
 from vit_engine.analysis.worth.perturbation import (
     BLUR,
     Perturbed,
@@ -113,7 +114,7 @@ class Faithfulness:
 
 
 def faithfulness(
-    run: Run,
+    run: Traced,
     map: AttentionMap,
     target: Target | int | str | None = None,
     *,
@@ -137,6 +138,7 @@ def faithfulness(
     of values that are not finite or of a principal component, and for steps, orders or a baseline that cannot be;
     ResourceError where not even one picture fits; NumericalError for scores that are no numbers.
     """
+    run = Run.of(run)
     if run.loaded is None or run.prepared is None:
         raise SpecError("faithfulness runs the model again; got a trace alone. Pass Run(trace, loaded, prepared).")
     _check_map(map, run.trace.grid)
@@ -212,8 +214,8 @@ def _check_map(shown: AttentionMap, grid: TokenGrid) -> None:
 
 def _check_counts(steps: int, orders: int) -> None:
     for name, value, least in (("steps", steps, 1), ("orders", orders, 0)):
-        if value < least:
-            raise SpecError(f"{name} must be at least {least}; got {value}.")
+        if not isinstance(value, Integral) or value < least:
+            raise SpecError(f"{name} must be a whole number of at least {least}; got {value!r}.")
 
 
 def _mean(areas: np.ndarray) -> float:

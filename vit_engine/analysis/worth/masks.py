@@ -94,8 +94,11 @@ def _of_pixels(mask: np.ndarray, grid: TokenGrid) -> np.ndarray:
 
 
 def _of_box(box: Box | np.ndarray, grid: TokenGrid) -> np.ndarray:
-    edges = np.asarray(box, dtype=np.float64)
-    got = repr(box) if edges.shape == (4,) else f"shape {edges.shape}"
+    try:
+        edges = np.asarray(box, dtype=np.float64)
+    except (TypeError, ValueError):  # text, or lists of different lengths
+        edges = np.empty(0)
+    got = f"shape {edges.shape}" if isinstance(box, np.ndarray) else repr(box)
     if edges.shape != (4,) or not ((edges >= 0) & (edges <= 1)).all() or (edges[:2] >= edges[2:]).any():
         raise SpecError(
             "a mask must be bool (height, width), or a box (y0, x0, y1, x1) of fractions 0..1 with y0 < y1 and "

@@ -98,7 +98,7 @@ def test_other_ways_to_write_it_are_read(text: str, pane: Pane) -> None:
         ("m:5:mean:raw[start=2]", "the method 'raw' has no option 'start'; it has none"),
         ("m:5:mean:raw[target=2]", "the method 'raw' depends on no target; got '2'"),
         ("m:5:mean:rollout[start=-1]", "start must be a whole number from 0; got -1"),
-        ("m:5:mean:rollout[start=x]", "start must be a number; got 'x'"),
+        ("m:5:mean:rollout[start=x]", "start must be a whole number; got 'x'"),
         ("m:5:mean:rollout[discard=1]", "discard must be a number in 0..0.99; got 1.0"),
         ("m:5:mean:rollout[residual=nan]", "residual must be a number in 0..1; got nan"),
         ("m:5:mean:rollout[fuse=sum]", "fuse must be one of 'mean', 'max', 'min'; got 'sum'"),

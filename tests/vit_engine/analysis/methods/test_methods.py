@@ -264,6 +264,11 @@ def test_a_run_of_another_model_or_picture_is_refused(
 ) -> None:
     with pytest.raises(SpecError, match="needs the trace's model, 'small'; got 'other'"):
         Run(trace, replace(small, spec=replace(small.spec, name="other")))
+    trained = replace(small, report=replace(small.report, format="dino"))
+    with pytest.raises(
+        SpecError, match="needs the trace's model, 'small' with random weights; got it with trained ones"
+    ):
+        Run(trace, trained)
     with pytest.raises(SpecError, match="needs the trace's picture, sha256"):
         Run(trace, prepared=replace(prepared, sha256="0" * 64))
 

@@ -170,8 +170,9 @@ def test_memory_is_asked_for_and_estimated_batch_by_batch(run: ve.Run, monkeypat
         (replace(SHOWN, grid=TokenGrid(1, 5, 7, 4)), {}, "must be on the run's grid"),
         (replace(SHOWN, values=np.full((5, 7), np.nan, np.float32)), {}, "must be finite"),
         (replace(SHOWN, quantity=Quantity.FITTED), {}, "principal component"),
-        (SHOWN, {"steps": 0}, "steps must be at least 1; got 0"),
-        (SHOWN, {"orders": -1}, "orders must be at least 0; got -1"),
+        (SHOWN, {"steps": 0}, "steps must be a whole number of at least 1; got 0"),
+        (SHOWN, {"steps": 2.5}, r"steps must be a whole number of at least 1; got 2\.5"),
+        (SHOWN, {"orders": -1}, "orders must be a whole number of at least 0; got -1"),
         (SHOWN, {"baseline": "grey"}, "baseline must be one of 'blur', 'mean'; got 'grey'"),
         (SHOWN, {"target": 5}, r"must be in 0\.\.4; got 5"),
     ],
@@ -183,7 +184,7 @@ def test_what_cannot_be_is_refused(run: ve.Run, shown: ve.AttentionMap, options:
 
 def test_a_trace_alone_is_not_enough(run: ve.Run) -> None:
     with pytest.raises(ve.SpecError, match=r"Pass Run\(trace, loaded, prepared\)"):
-        faithfulness(ve.Run(run.trace), SHOWN)
+        faithfulness(run.trace, SHOWN)
 
 
 class Overflowing(NormTarget):

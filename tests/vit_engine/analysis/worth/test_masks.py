@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 import vit_engine as ve
+from vit_engine.analysis.worth.masks import mask_coverage
 from vit_engine.spec import ModelSpec
 
 SHAPE = (23, 31)  # of the picture; a short side of 46 makes it 46×62, of which 44×60 are whole patches
@@ -89,3 +90,9 @@ def test_no_picture_and_no_mask_are_refused(small_spec: ModelSpec) -> None:
         ve.open_mask(b"mask", SHAPE, small_spec)
     with pytest.raises(ve.SpecError, match="must be bool"):
         ve.fit_mask(TRUTH.astype(np.uint8), small_spec)
+
+
+@pytest.mark.parametrize("mask", ["mask.png", None, (0, 0, 1), np.zeros(4), [[True], [True, False]]])
+def test_what_is_neither_pixels_nor_a_box_is_refused(mask: object) -> None:
+    with pytest.raises(ve.SpecError, match=r"must be bool \(height, width\), or a box \(y0, x0, y1, x1\)"):
+        mask_coverage(mask, ve.TokenGrid(1, 5, 7, 4))  # type: ignore[arg-type]
