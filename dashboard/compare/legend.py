@@ -13,7 +13,7 @@ from vit_engine.analysis.methods import RAW
 from vit_engine.report.colours import rgb_stops
 from vit_engine.report.panels import Panel
 from vit_engine.report.style import Style
-from vit_engine.report.titles import settings
+from vit_engine.report.titles import names_raw, settings
 from vit_engine.trace.attention_map import WEIGHT, Quantity, is_share
 
 
@@ -127,18 +127,26 @@ def numbers(comparison: Comparison, panel: Panel, style: Style, *, own_end: bool
     """
     one = next(shown for shown in comparison.results if shown.name == panel.name)
     method = find_method(one.pane.method)
-    texts = [] if method.name == RAW else [f"**{method.title}**", *map(plain, settings(one))]
+    named = method.name != RAW or names_raw(comparison)
+    texts = [f"**{method.title}**", *map(plain, settings(one))] if named else []
     tokens = method.quantity is not Quantity.EXTENSIVE
     texts += _of_tokens(one, shared=bool(panel.fitted_to)) if tokens else _of_attention(one, comparison)
     if one.pane.query != "shared" and "query" in method.depends_on:
         texts.append("query CLS" if one.pane.query == "cls" else "query pinned")
-    if (own_end or style.scale == "own") and not tokens:
-        limit = f"{panel.limit:.2%}" if is_share(panel.unit) else f"{panel.written(panel.limit)} {panel.unit}"
-        texts.append(f"colours end at {'±' if panel.signed else ''}{limit}")
-    elif style.scale == "own" and one.pca is None and not panel.difference:
-        texts.append(f"colours {panel.written(panel.low)} to {panel.written(panel.high)}".replace("-", "−"))
+    if not one.note:  # a map of zeros has no colours
+        texts += _own_ends(one, panel, own_end=own_end, own=style.scale == "own")
     note = f"  \n:small[{panel.note[0].upper()}{panel.note[1:]}]" if panel.note else ""
     return " · ".join(texts) + (RANDOM_BADGE if one.trace.random else "") + note
+
+
+def _own_ends(one: PaneResult, panel: Panel, *, own_end: bool, own: bool) -> list[str]:
+    """Where a pane's colours begin and end, where no legend says that. own: whether each pane has its own scale."""
+    if find_method(one.pane.method).quantity is Quantity.EXTENSIVE:
+        limit = f"{panel.limit:.2%}" if is_share(panel.unit) else f"{panel.written(panel.limit)} {panel.unit}"
+        return [f"colours end at {'±' if panel.signed else ''}{limit}"] if own_end or own else []
+    if own and one.pca is None and not panel.difference:
+        return [f"colours {panel.written(panel.low)} to {panel.written(panel.high)}".replace("-", "−")]
+    return []
 
 
 def _of_attention(one: PaneResult, comparison: Comparison) -> list[str]:
@@ -146,6 +154,8 @@ def _of_attention(one: PaneResult, comparison: Comparison) -> list[str]:
     if one.diverging:
         values = one.map.values.astype(np.float64)
         return [f"for +{values.clip(min=0).sum():.3g}", f"against −{-values.clip(max=0).sum():.3g}"]
+    if one.note:  # it says so, and why
+        return []
     bits, share = map_entropy(one.map)
     nothing = "no attention on patches" if one.map.unit == WEIGHT else "zero everywhere"
     texts = [nothing] if math.isnan(bits) else [f"entropy {bits:.1f} bits", f"{share:.0%} of even"]

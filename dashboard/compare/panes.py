@@ -109,7 +109,9 @@ class _Look:
         if takes_long(method):
             if (known := maps.kept) is None:
                 return maps
-            self.attributions[number] = known.get(pane.layer) or next(iter(known.values()))
+            layer = pane.layer if "layer" in method.depends_on else next(iter(known))
+            if layer in known:  # else the engine says why there is none, before it does anything
+                self.attributions[number] = known[layer]
         self.asked[number] = maps
         return None
 

@@ -39,7 +39,7 @@ def agreement(comparison: Comparison) -> None:
     frame = agreement_table(comparison)
     with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
         st.markdown(
-            f"**Agreement** :small[on a common grid, attention normalised · IoU of the patches that hold "
+            f"**Agreement** :small[on a common grid, each map normalised · IoU of the patches that hold "
             f"{comparison.keep:.0%}]",
             width="content",
         )

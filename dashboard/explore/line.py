@@ -10,8 +10,6 @@ from dashboard.shell.controls import reset_button
 from dashboard.shell.formatting import colour_legend, plain
 from vit_engine.trace.attention_map import is_share
 
-_DRAGS = {"query": "or drag a box", "object": "a drag marks the object"}  # by what it marks
-
 
 def show(maps: Maps, options: Options, *, drag: str, of_target: bool) -> None:
     """The line, and below it what the map is asked with beside its query.
@@ -23,7 +21,9 @@ def show(maps: Maps, options: Options, *, drag: str, of_target: bool) -> None:
             st.html(legend(maps), width="content")
         token = method_control.token(maps.method, maps.patch, bold="**")
         if maps.patch is None and token and not of_target:
-            st.markdown(f"{token} · :small[{method_control.hint(maps.method)}, {_DRAGS[drag]}]")
+            query = f"{method_control.hint(maps.method)}, or drag a box"
+            hint = query if drag == "query" else "a click chooses a patch, a drag marks the object"
+            st.markdown(f"{token} · :small[{hint}]")
         elif maps.patch is None:
             st.markdown(token)
         elif token:

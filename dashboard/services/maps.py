@@ -101,8 +101,12 @@ class MapRequest:
         return Size(self.passes / PASSES * once.seconds, once.peak_bytes)
 
     def _in_a_job(self, report: Progress) -> Maps:
-        report(0.0, f"{self.method.phrase}: reading the attention of all layers")
-        return self._make(report)
+        def progress(fraction: float, message: str) -> None:
+            report(fraction, f"{self.method.phrase}: {message}")
+
+        runs_model = self.method.needs is Needs.MODEL
+        progress(0.0, "running the model" if runs_model else "reading the attention of all layers")
+        return self._make(progress)
 
     def _make(self, report: Progress | None = None) -> Maps:
         run = replace(self.analysis.run(self.method, gradients=self.gradients), progress=report)

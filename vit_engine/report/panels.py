@@ -18,7 +18,7 @@ from vit_engine.analysis.maps.mask import contours, mass_mask
 from vit_engine.report.colours import Stops, colour_stops, diverging_stops, limits, rgb_stops, upper_limit
 from vit_engine.report.scales import Ends, density, shared_ends
 from vit_engine.report.style import Style
-from vit_engine.report.titles import title
+from vit_engine.report.titles import names_raw, title
 from vit_engine.spec import Patches, TokenGrid
 from vit_engine.trace.attention_map import AttentionMap, Quantity, is_share
 
@@ -100,8 +100,13 @@ def common_legend(drawn: Sequence[Panel]) -> Legend | None:
 def panels(comparison: Comparison, style: Style) -> tuple[Panel, ...]:
     """What is drawn of each pane, in order."""
     if style.show == "difference":
-        return _differences(comparison, style)
-    return tuple(_own_maps(comparison, comparison.results, style).values())
+        drawn = _differences(comparison, style)
+    else:
+        drawn = tuple(_own_maps(comparison, comparison.results, style).values())
+    if not names_raw(comparison):
+        return drawn
+    pairs = zip(comparison.results, drawn, strict=True)
+    return tuple(replace(panel, title=title(one, named=True)) for one, panel in pairs)
 
 
 def _own_maps(comparison: Comparison, results: Sequence[PaneResult], style: Style) -> dict[str, Panel]:

@@ -12,14 +12,20 @@ _ALL = "one colour scale for all panes"
 _SCALES = {"shared": _ALL, "own": _OWN, "log": f"{_ALL}, logarithmic"}
 
 
-def title(one: PaneResult) -> str:
-    """What a pane is of; raw attention, which is the usual method, goes without saying."""
+def names_raw(comparison: Comparison) -> bool:
+    """Whether raw attention is named, since it is the method of some panes only."""
+    methods = {one.pane.method for one in comparison.results}
+    return RAW in methods and len(methods) > 1
+
+
+def title(one: PaneResult, *, named: bool = False) -> str:
+    """What a pane is of. named: also where it is raw attention, which goes without saying among its like."""
     method = find_method(one.pane.method)
     head = f"head {one.pane.head}" if isinstance(one.pane.head, int) else f"{one.pane.head} of heads"
     words = {"layer": f"layer {one.pane.layer}", "head": head, "query": token_name(one.query)}
-    named = [] if method.name == RAW else [method.title]
+    of_method = [method.title] if named or method.name != RAW else []
     chosen = [text for choice, text in words.items() if choice in method.depends_on]
-    return " · ".join([one.trace.spec.title, *named, *chosen, *settings(one)])
+    return " · ".join([one.trace.spec.title, *of_method, *chosen, *settings(one)])
 
 
 def settings(one: PaneResult) -> list[str]:

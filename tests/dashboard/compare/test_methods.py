@@ -69,6 +69,17 @@ def test_the_preset_shows_five_methods_each_with_its_own_scale_and_unit() -> Non
         assert_shows(at, letter, method)
     assert len({figure_of(at)[f"attention {letter}"]["zmax"] for letter in "ABCDE"}) == 5
     assert captions(at).count("colours end at") == 5
+    assert "**Raw attention** · entropy" in captions(at)
+
+
+def test_a_rollout_is_of_the_panes_layer_and_a_map_of_zeros_says_so_once() -> None:
+    silent = "demo_vit_p16:5:mean:attention_gradient:0.5,0.5"
+    at = opened("demo_vit_p16:3:mean:rollout", "demo_vit_p16:2:mean:rollout[start=4]", silent)
+    assert_shows(at, "A", "rollout", layer=3)
+    assert "Start must be at most the layer that the rollout ends in, 2" in at.error[0].value
+    shown = next(text for text in captions(at).splitlines() if "Attention × gradient" in text)
+    assert "colours end" not in shown
+    assert captions(at).lower().count("zero everywhere") == 1
 
 
 def test_faithfulness_is_measured_on_a_button_and_exported(monkeypatch: pytest.MonkeyPatch) -> None:

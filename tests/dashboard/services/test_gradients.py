@@ -133,6 +133,17 @@ def test_a_method_that_runs_the_model_gets_it_and_its_target() -> None:
 
 
 @pytest.mark.usefixtures("fresh_caches")
+def test_what_takes_long_says_which_method_it_is() -> None:
+    request, analysis = analysed()
+    heard: list[str] = []
+    method = ve.find_method("integrated_gradients")
+    asked = MapRequest(request, analysis, method, layer=5, target="4", options=(("steps", 2),))
+    asked._in_a_job(lambda _, message: heard.append(message))
+    words = ("running the model", "step 1 of 2", "step 2 of 2")
+    assert heard == [f"integrated gradients: {word}" for word in words]
+
+
+@pytest.mark.usefixtures("fresh_caches")
 def test_maps_are_nobodys_to_change() -> None:
     request, analysis = analysed()
     kept = MapRequest(request, analysis, made(depends_on=frozenset({"query"}))[0], layer=0).analyse(ignore)[5]

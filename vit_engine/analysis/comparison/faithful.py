@@ -16,11 +16,11 @@ FAITHFULNESS_COLUMNS: tuple[Column, ...] = (
     Column("insertion", "insertion", "area", "Mean score while patches are put in, the largest first: high is good."),
     Column("random_insertion_mean", "random orders", "area", _RANDOM),
     Column("random_insertion_std", "±", "area", _RANDOM),
-    Column("randomised_insertion", "random weights", "area", _RANDOMISED),
+    Column("randomised_insertion", "randomised weights", "area", _RANDOMISED),
     Column("deletion", "deletion", "area", "Mean score while patches are taken out, the largest first: low is good."),
     Column("random_deletion_mean", "random orders", "area", _RANDOM),
     Column("random_deletion_std", "±", "area", _RANDOM),
-    Column("randomised_deletion", "random weights", "area", _RANDOMISED),
+    Column("randomised_deletion", "randomised weights", "area", _RANDOMISED),
 )
 
 
