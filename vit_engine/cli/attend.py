@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> None:
         record = run_record(arguments, answered)
         write_files(scratch, answered, record)
         names = sorted(file.name for file in scratch.iterdir())
-    _note(answered, record)
+    _note(answered, record, arguments.layers)
     files = {name: str(arguments.out / name) for name in names}
     if arguments.json:
         console.emit_json({**record, "files": files})
@@ -42,10 +42,12 @@ def run(arguments: argparse.Namespace) -> None:
         _report(answered, record, files)
 
 
-def _note(answered: Answer, record: dict[str, Any]) -> None:
-    """What must be known before the maps are believed."""
+def _note(answered: Answer, record: dict[str, Any], layers: str | tuple[int, ...]) -> None:
+    """What must be known before the maps are believed. layers: as they were asked for."""
     note_model(record, "these maps")
     method, query = answered.question.method, answered.question.query
+    if layers != "all" and "layer" not in method.depends_on and answered.ranking is None:  # which ranks their heads
+        console.note(f"note: {method.phrase} depends on no layer: --layers changes nothing.")
     if query != "cls" and "query" not in method.depends_on:
         console.note(f"note: {method.phrase} depends on no query: {token_name(query)} changes nothing.")
     for layer, attribution in answered.attributions.items():

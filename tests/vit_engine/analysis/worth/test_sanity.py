@@ -56,6 +56,7 @@ def test_the_last_layers_and_what_follows_them_are_fresh(small: ve.LoadedModel) 
 @pytest.mark.parametrize("method", ["raw", "input_gradient", "integrated_gradients", "similarity"])
 def test_correlations_are_those_of_maps_of_both_models(run: ve.Run, method: str) -> None:
     choices = {"layer": 0, "head": 2, "query": (1, 3), "target": 4}
+    choices["options"] = {"steps": 2} if method == "integrated_gradients" else {}
     found = ve.sanity(run, method, seeds=2, **choices)
     own = ve.find_method(method).attribute(run, **choices).map.values.ravel()
     for seed in range(2):
