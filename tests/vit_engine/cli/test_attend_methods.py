@@ -132,6 +132,15 @@ def test_layers_that_change_nothing_are_told(
     assert ("LeGrad depends on no layer: --layers changes nothing." in capsys.readouterr().err) is told
 
 
+def test_cls_of_a_model_that_reads_patches_alone_is_told(
+    picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(ve.ModelSpec, "reads_cls", False)
+    for query, told in (("cls", True), ("0,0,1,1", False)):
+        attend(picture, tmp_path, "--method", "relevance", "--target", "1", "--query", query)
+        assert ("so CLS tells nothing of the target; ask for all patches: --query" in capsys.readouterr().err) is told
+
+
 def test_a_query_that_changes_nothing_is_told(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     attend(picture, tmp_path, "--method", "legrad", "--query", "1,2")
     assert capsys.readouterr().err == "vit-engine: note: LeGrad depends on no query: patch 1, 2 changes nothing.\n"

@@ -99,7 +99,7 @@ def test_progress_and_what_cannot_be(run: ve.Run) -> None:
     calls: list[float] = []
     ve.sanity(run, "raw", seeds=3, progress=lambda fraction, message: calls.append(fraction))
     assert [round(after - before, 6) for before, after in pairwise([0, *calls])] == [round(1 / 3, 6)] * 3
-    with pytest.raises(ve.SpecError, match="seeds must be at least 1"):
+    with pytest.raises(ve.SpecError, match="seeds must be a whole number of at least 1; got 0"):
         ve.sanity(run, "raw", seeds=0)
     with pytest.raises(ve.SpecError, match="got a trace alone"):
-        ve.sanity(ve.Run(run.trace), "raw")
+        ve.sanity(run.trace, "raw")
