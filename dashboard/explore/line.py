@@ -10,21 +10,28 @@ from dashboard.shell.controls import reset_button
 from dashboard.shell.formatting import colour_legend, plain
 from vit_engine.trace.attention_map import is_share
 
-_DRAG = "or drag a box"
+_DRAGS = {"query": "or drag a box", "object": "a drag marks the object"}  # by what it marks
 
 
-def show(maps: Maps, options: Options) -> None:
-    """The line, and below it what the map is asked with beside its query."""
+def show(maps: Maps, options: Options, *, drag: str, of_target: bool) -> None:
+    """The line, and below it what the map is asked with beside its query.
+
+    drag: what one marks, "query" or "object". of_target: whether a click chooses the patch of the target.
+    """
     with st.container(horizontal=True, vertical_alignment="center", key="query_line"):
-        st.html(legend(maps), width="content")
+        if not maps.note:  # a map of zeros has no colours
+            st.html(legend(maps), width="content")
         token = method_control.token(maps.method, maps.patch, bold="**")
-        if maps.patch is None:
-            st.markdown(f"{token} · :small[{method_control.hint(maps.method)}, {_DRAG}]" if token else "")
+        if maps.patch is None and token and not of_target:
+            st.markdown(f"{token} · :small[{method_control.hint(maps.method)}, {_DRAGS[drag]}]")
+        elif maps.patch is None:
+            st.markdown(token)
         elif token:
             st.markdown(token)
             reset_button("Back to CLS", keys.QUERY, key=keys.RESET_QUERY, icon="undo")
     if asked := [*target_words(maps), *option_words(maps, options)]:
-        st.markdown(" · ".join(asked))
+        hint = " · :small[click a patch to choose another]" if of_target else ""
+        st.markdown(" · ".join(asked) + hint)
 
 
 def legend(maps: Maps) -> str:

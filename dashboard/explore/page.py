@@ -62,7 +62,8 @@ def _maps(request: Request, analysis: Analysis, selection: Selection) -> tuple[M
         drawn = maps(request, analysis, selection)
         if drawn is not None:
             _overlay(analysis, selection, drawn)
-            line.show(drawn, selection.options)
+            marks, of_target = section.drag_marks(selection), _asks_for_patch(drawn, selection)
+            line.show(drawn, selection.options, drag=marks, of_target=of_target)
             if sinks.apply_to(drawn.method):
                 sinks.show(analysis, selection, layer=layer_of(analysis, selection))
             _predictions(analysis, request.picture)

@@ -96,7 +96,9 @@ class Selection:
     head: str = parameter("mean", key=keys.HEAD, read=_head)  # "mean", "max", "min" or a number as text
     method: str = parameter(RAW, key=keys.METHOD, read=_method)  # a name in METHODS
     # What the method is asked with beside layer, head and query: (name, value) of options that are not at their default
-    options: tuple[tuple[str, Value], ...] = parameter((), key=keys.OPTIONS, read=read_options, write=write_options)
+    options: tuple[tuple[str, Value], ...] = parameter(
+        (), key=keys.OPTIONS, read=read_options, write=write_options, title="option"
+    )
     target: str = parameter(AUTOMATIC, key=keys.TARGET, read=read_target)  # as dashboard.links.targets has it
     # None for CLS, or the point (y, x), or the region (top, left, bottom, right), as fractions
     query: Place | None = parameter(None, key=keys.QUERY, read=_place, write=fractions)

@@ -7,7 +7,9 @@ from dashboard.links.pictures import picture_or
 from vit_engine import ModelSpec, SpecError, find_target
 from vit_engine.trace.targets import ClassTarget, NormTarget
 
-AUTOMATIC = ""  # the likeliest class, or the norm of the image embedding where there is no classifier
+# The likeliest class; without a classifier the norm of the image embedding, or, of random weights, whose embeddings are
+# all equally long, the similarity to the middle patch.
+AUTOMATIC = ""
 POINT, PICTURE, TEXT = "point:", "picture:", "text:"
 MOST_CHARACTERS = 200  # of a text
 USED = "the automatic target"
@@ -46,6 +48,14 @@ def write_point(y: float, x: float) -> str:
 def fits(text: str, spec: ModelSpec) -> bool:
     """Whether a model can have this target: a class may be another model's."""
     return not text.isdecimal() or int(text) < len(spec.class_names)
+
+
+MIDDLE = write_point(0.5, 0.5)
+
+
+def is_untrained(spec: ModelSpec) -> bool:
+    """Whether a model's weights are random, so that the norm of the image embedding is the same for all pictures."""
+    return spec.family == "random"
 
 
 def is_point(text: str) -> bool:

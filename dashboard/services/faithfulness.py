@@ -49,9 +49,10 @@ class FaithfulnessRequest:
         Without either it is the similarity to the picture itself. So it is for the norm of the embedding: a picture
         with nothing on it may have a longer one.
         """
-        own = self.asked.target if "target" in self.asked.method.depends_on else ""
-        name = own or targets.name_of("", self.asked.analysis)
-        return ITSELF if name == NORM else name
+        if "target" in self.asked.method.depends_on:
+            return ITSELF if self.asked.target == NORM else self.asked.target
+        predictions = self.asked.analysis.trace.predictions
+        return str(predictions[0].number) if predictions else ITSELF
 
     @cached_property
     def key(self) -> Hashable:

@@ -4,7 +4,7 @@ How links write them is in dashboard.links.targets.
 """
 
 import vit_engine as ve
-from dashboard.links.targets import AUTOMATIC, PICTURE, POINT, TEXT
+from dashboard.links.targets import AUTOMATIC, MIDDLE, PICTURE, POINT, TEXT, is_untrained
 from dashboard.services.analyses import Analysis
 from dashboard.services.checkpoints import user_models
 from dashboard.services.checkpoints.paths import errors_naming, errors_without_paths
@@ -16,8 +16,11 @@ from vit_engine.weights.text import read
 def name_of(text: str, analysis: Analysis) -> str:
     """What a target is called that a link writes so, the same for all links that mean the same, as find() takes it."""
     if text == AUTOMATIC:
-        predictions = analysis.trace.predictions
-        return str(predictions[0].number) if predictions else NORM
+        if predictions := analysis.trace.predictions:
+            return str(predictions[0].number)
+        if not is_untrained(analysis.trace.spec):
+            return NORM
+        text = MIDDLE
     if not text.startswith(POINT):
         return text
     y, x = (float(part) for part in text.removeprefix(POINT).split(","))

@@ -63,11 +63,11 @@ def card(method: Method, takes: str = "") -> None:
 
 
 def scope(method: Method) -> str:
-    """What a method does not depend on, as a sentence: "Relevance is of all layers and heads."; or empty."""
+    """What a method does not depend on, as a sentence: "Relevance is one map for all layers and heads."; or empty."""
     everything = {"layer": "layers", "head": "heads", "query": "queries"}
     *first, last = [""] + [plural for name, plural in everything.items() if name not in method.depends_on]
     all_of = f"{', '.join(first[1:])} and {last}" if first[1:] else last
-    return f"{method.title} is of all {all_of}." if all_of else ""
+    return f"{method.title} is one map for all {all_of}." if all_of else ""
 
 
 def meaning(method: Method) -> str:

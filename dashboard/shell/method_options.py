@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard.links import widgets
-from dashboard.links.targets import AUTOMATIC, MOST_CHARACTERS, PICTURE, POINT, TEXT, write_point
+from dashboard.links.targets import AUTOMATIC, MOST_CHARACTERS, PICTURE, POINT, TEXT, is_untrained, write_point
 from dashboard.shell.controls import segments, selectbox, slider
 from dashboard.shell.formatting import format_share
 from vit_engine import Method, ModelSpec
@@ -119,15 +119,20 @@ def target_titles(
     likeliest = _predicted(predictions[0]) if predictions else ""
     classes = {str(each.number): _predicted(each) for each in predictions[:_PREDICTED]}
     classes |= {number: name for number, name in _class_titles(spec).items() if number not in classes}
-    titles = {AUTOMATIC: f"Likeliest class{likeliest and f': {likeliest}'}" if spec.class_names else NORM_TITLE}
+    titles = {AUTOMATIC: f"Likeliest class{likeliest and f': {likeliest}'}" if spec.class_names else _automatic(spec)}
     titles |= {TEXT: "Similarity to a text"} if texts or value.startswith(TEXT) else {}
     titles |= classes
     titles |= {NORM: NORM_TITLE} if spec.class_names else {}
     titles[value if value.startswith(POINT) else write_point(*(point or (0.5, 0.5)))] = "Similarity to a patch"
-    titles |= {PICTURE + name: f"Similarity to {title}" for name, title in pictures.items()}
+    titles |= {PICTURE + name: f"Similarity to the picture {title}" for name, title in pictures.items()}
     if not value.startswith(TEXT):
         titles.setdefault(value, NORM_TITLE if value == NORM else "Similarity to this picture")
     return titles
+
+
+def _automatic(spec: ModelSpec) -> str:
+    """What the target is of a model without a classifier."""
+    return "Similarity to the middle patch" if is_untrained(spec) else NORM_TITLE
 
 
 def _predicted(prediction: Prediction) -> str:

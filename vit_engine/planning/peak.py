@@ -21,6 +21,7 @@ _SUMS, _REDUCED, _PER_PREFIX_TOKEN = 6, 14, 3  # numbers a query and head: while
 # always fit what the next one needs. Measured, they take at most as much as a layer at work, and at most 16 MiB for
 # each of the first six layers.
 _HOLE, _HOLES = 16 << 20, 6
+_TOKENS_BACK = 1024  # that differentiate() takes back through an MLP at a time
 _LIBRARIES = 8 << 20  # workspace of matrix products, and what else does not grow with the picture
 
 
@@ -104,15 +105,18 @@ def _mlp(size: _Sizes, run: RunPlan) -> int:
 def _gradients(size: _Sizes, run: RunPlan, grid: TokenGrid) -> int:
     """Beside what is kept: log-normalisers of all layers, and one block at work, or the embedding of the pixels.
 
-    A block's tokens that come and go with their gradients, normalised tokens, queries, keys and values; then either
-    attention's gradient, or the MLP with its own: hidden, its activation and the gradients of both.
+    A block has its tokens and what comes to them from above, values, the gradients of queries, keys and values; then
+    either attention's own, or the MLP's: its hidden layer, forward of all tokens, back of some at a time.
     """
-    hidden = 10 if run.spec.mlp in {*GATED_MLPS, "quick_gelu"} else 4
+    many = run.spec.mlp in {*GATED_MLPS, "quick_gelu"}
     rotated = 4 * size.stream if run.spec.positions == "rope" else 0
-    doubled = 20 * size.wide // run.spec.heads  # of one head in float64, where scores are large
-    attention = 20 * size.stream + rotated + max(doubled, _CHUNKS * size.chunk)
-    mlp = 20 * size.stream + rotated + hidden * size.hidden
+    # Where scores are large, one head is taken in float64; a model in float64 has it already.
+    doubled = 20 * size.wide // run.spec.heads if run.dtype.itemsize < 8 else 0
+    attention = 18 * size.stream + rotated + max(doubled, _CHUNKS * size.chunk)
+    back = 12 * size.stream + (10 if many else 4) * min(
+        size.hidden, _TOKENS_BACK * run.spec.hidden * run.dtype.itemsize
+    )
     pixels = 3 * 3 * grid.height * grid.width * run.dtype.itemsize + 6 * size.stream
-    at_work = max(attention, mlp, pixels)
+    at_work = max(attention, _mlp(size, run), back, pixels)
     holes = min(at_work, _HOLE * min(run.spec.depth, _HOLES))
     return run.spec.depth * size.vector + at_work + holes

@@ -49,12 +49,16 @@ def show(asked: MapRequest, map: AttentionMap, selection: Selection) -> None:
         with place:
             _button(request)
         return
-    measured = measured or analysis_panel.run(request)
+    if measured is None:
+        with place:
+            _button(request, disabled=True)
+        measured = analysis_panel.run(request)
+        place.empty()
     if measured is not None:
         _results(measured, asked)
 
 
-def _button(request: FaithfulnessRequest) -> None:
+def _button(request: FaithfulnessRequest, *, disabled: bool = False) -> None:
     st.button(
         f"Measure · about {format_duration(request.expected.seconds)}",
         key=keys.MEASURE,
@@ -62,6 +66,7 @@ def _button(request: FaithfulnessRequest) -> None:
         args=(dict, {_ASKED: request.key}),
         icon=":material/play_arrow:",
         help=_HELP,
+        disabled=disabled,
     )
 
 

@@ -57,7 +57,8 @@ def legend() -> str:
     """What the lines are, as HTML."""
     swatch = '<span class="swatch" style="background: {}"></span> {}'
     names = [swatch.format(colour, name) for name, colour in COLOURS.items()]
-    return f'<div class="legend">{"".join(names)}{swatch.format(BAND, "their range")}</div>'
+    names.insert(list(COLOURS).index("random orders") + 1, swatch.format(BAND, "their range"))
+    return f'<div class="legend">{"".join(names)}</div>'
 
 
 def _line(x: np.ndarray, y: np.ndarray, name: str, change: str) -> Plain:

@@ -21,7 +21,7 @@ from dashboard.shell.picture_controls import UPLOAD_TYPES
 from vit_engine import AttentionMap, ImageError, SpecError, find_method, pointing
 
 DRAGS = {"object": "the object", "query": "the query"}
-_RANKED = {"shown": "This method", "all": "All at hand"}
+_RANKED = {"shown": "This method", "all": "All available"}
 _TAKEN = "_mask_taken"  # session state: (file id, what was wrong with it or None) of the last uploaded mask
 _DRAG_HELP = "A drag of mouse or pen over the large map; a click still chooses the query."
 _MASK_HELP = (
@@ -138,13 +138,10 @@ def _table(ranking: pd.DataFrame) -> None:
                 "× even", help="That share in times of the object's part of the picture.", format="%.1f ×"
             ),
             "hit": st.column_config.CheckboxColumn("Hit", width=50, help="Whether the largest value lies inside."),
-            "iou": st.column_config.ProgressColumn(
+            "iou": st.column_config.NumberColumn(
                 "Best IoU",
-                width=120,
                 help="Intersection over union of the object and the patches above a threshold, at the best one.",
                 format="%.2f",
-                min_value=0.0,
-                max_value=1.0,
             ),
         },
     )

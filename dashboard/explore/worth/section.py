@@ -51,10 +51,15 @@ def drag(analysis: Analysis, selection: Selection, *, region: bool) -> Callable[
 
     region: whether a drag could mark a region as the query instead.
     """
+    if drag_marks(selection) == "object" or (selection.worth == "pointing" and not region):
+        return partial(_choose_box, analysis)
+    return None
+
+
+def drag_marks(selection: Selection) -> str:
+    """What a drag on the large map marks, of a method that depends on the query: "query" or "object"."""
     marks = st.session_state.get(keys.DRAG_MARKS) or "object"
-    if selection.worth != "pointing" or (region and marks != "object"):
-        return None
-    return partial(_choose_box, analysis)
+    return marks if selection.worth == "pointing" else "query"
 
 
 def _choose_box(analysis: Analysis, *, x: list[float], y: list[float]) -> dict[str, Box]:
@@ -73,8 +78,10 @@ def _fraction(at: float) -> float:
 
 def outline(request: Request, analysis: Analysis, selection: Selection, *, beside: bool) -> list[Plain]:
     """Traces of the object's edge over the large map, while the part that asks for it is open."""
+    if selection.worth != "pointing":
+        return []
     mask = _mask(request, analysis, selection)
-    if selection.worth != "pointing" or mask is None or isinstance(mask, SpecError | ImageError):
+    if mask is None or isinstance(mask, SpecError | ImageError):
         return []
     grid = analysis.trace.grid
     return outline_traces(mask, rows=grid.rows, cols=grid.cols, beside=beside)

@@ -43,7 +43,7 @@ def test_a_pane_shows_its_method_with_its_options_and_its_target() -> None:
     assert [tuple(stop) for stop in signed["colorscale"]] == diverging_stops()
     label = ClassTarget(3, "triangle").label
     assert f"**Relevance** · from layer 2 · target\\: {label}" in captions(at)
-    assert "Relevance is of all layers and heads." in captions(at)
+    assert "Relevance is one map for all layers and heads." in captions(at)
     assert not any(has(at, key, number) for key in (keys.PANE_LAYER, keys.PANE_HEAD) for number in (0, 1))
 
     click_pane(at, y=43, x=75)

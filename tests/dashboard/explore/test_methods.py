@@ -131,7 +131,7 @@ def test_a_method_without_layer_and_head_has_one_map_and_heads_stay_raw(monkeypa
     planted(monkeypatch, replace(COUNTED, compute=whole, depends_on=frozenset({"query"})))
     at = open_small(method="count_2", layer="1", head="2")
     assert_works(at, walk=())
-    assert "Counted is of all layers and heads." in texts(at)
+    assert "Counted is one map for all layers and heads." in texts(at)
     expected = count(ve.Run(small_trace()), layer=4, query="cls")[0]
     np.testing.assert_allclose(decode_figure(at, keys.OVERLAY)["attention"]["z"], expected, **DETAILS)
     for key in (keys.MOSAIC, keys.HEAD_GRID, keys.LAYER, keys.HEAD):

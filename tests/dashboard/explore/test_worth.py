@@ -54,6 +54,7 @@ def test_curves_are_measured_where_they_are_asked_for_and_are_still_there_afterw
 
 def test_a_dragged_box_is_the_object_and_a_row_opens_its_head() -> None:
     at = open_small(worth="pointing")
+    assert any("a drag marks the object" in element.value for element in at.markdown)
     at = telling(at, keys.OVERLAY, "region", {"x": [4.5, 0.5], "y": [0.5, 3.5]})()
     assert_works(at)
     assert at.query_params["object"] == BOX

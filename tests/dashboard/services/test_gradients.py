@@ -77,6 +77,9 @@ def test_a_target_has_one_name_however_a_link_writes_it() -> None:
     assert targets.name_of(f"point:{20 / height},{40 / width}", analysis) == "patch:1,2"
     without = replace(analysis, trace=replace(analysis.trace, predictions=()))
     assert targets.name_of("", without) == "norm"
+    untrained = replace(without.trace, spec=replace(without.trace.spec, family="random"))
+    rows, cols = untrained.grid.shape
+    assert targets.name_of("", replace(without, trace=untrained)) == f"patch:{rows // 2},{cols // 2}"
 
 
 def made(*, needs: Needs = Needs.TRACE, depends_on: frozenset[str]) -> tuple[ve.Method, list[dict[str, Any]]]:

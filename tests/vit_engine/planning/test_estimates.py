@@ -1,5 +1,6 @@
 """What a run will take: counted by hand, refused above the budget, and the largest size that fits."""
 
+import itertools
 import math
 import re
 from dataclasses import FrozenInstanceError, replace
@@ -224,6 +225,16 @@ def test_the_peak_grows_with_the_picture_and_holds_what_is_kept(rows: int, cols:
     taller, wider = replace(grid, rows=rows + 1), replace(grid, cols=cols + 1)
     one, *more = (ve.estimate(SPEC, each, **CPU, **asked) for each in (grid, taller, wider))
     assert one.kept_bytes < one.peak_bytes < min(each.peak_bytes for each in more)
+
+
+@pytest.mark.parametrize("spec", [SPEC, replace(SPEC, mlp="swiglu"), replace(SPEC, dim=44, positions="rope")])
+def test_the_peak_of_gradients_grows_with_the_picture_and_the_precision(spec: ve.ModelSpec) -> None:
+    peaks = [
+        ve.estimate(spec, side, gradients=True, dtype=dtype, **CPU)
+        for side, dtype in ((70, torch.float32), (77, torch.float32), (700, torch.float32), (700, torch.float64))
+    ]
+    for less, more in itertools.pairwise(peaks):
+        assert less.kept_bytes < less.peak_bytes < more.peak_bytes
 
 
 def test_the_peak_grows_with_layers_statistics_and_precision() -> None:

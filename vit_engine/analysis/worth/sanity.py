@@ -20,7 +20,7 @@ from vit_engine.errors import SpecError
 from vit_engine.progress import Progress
 from vit_engine.spec import Query
 from vit_engine.trace.attention_map import AttentionMap
-from vit_engine.trace.targets import Target
+from vit_engine.trace.targets import NormTarget, Target
 from vit_engine.weights import LoadedModel, load_model
 
 SEEDS = 3
@@ -121,7 +121,8 @@ def randomised_map(
     """The method's map of the run's picture where the weights are random: what faithfulness() is to be compared with.
 
     run: with its model and its prepared picture. method, layer, head, query, target, options: as in
-    Method.attribute(); where target is None, it is that of the run with its own weights. seed, top: as in randomised().
+    Method.attribute(); where target is None, it is that of the run with its own weights; of the target 'norm' the final
+    norm keeps its gains. seed, top: as in randomised().
     Raises what Method.attribute() and randomised() raise, and SpecError for a run without its model.
     """
     run = Run.of(run)
@@ -129,6 +130,8 @@ def randomised_map(
         raise SpecError("randomised weights need the model; got a trace alone. Pass Run(trace, loaded, prepared).")
     asked = run.target(target) if "target" in find_method(method).depends_on else None
     fresh = randomised(run.loaded, seed, top=top)
+    if isinstance(asked, NormTarget):  # fresh gains are even: all embeddings would be equally long
+        fresh.model.norm.load_state_dict(run.loaded.model.norm.state_dict())
     choices: dict[str, Any] = {"layer": layer, "head": head, "query": query, "target": asked, **options}
     shown = explain(fresh, run.prepared, method=method, **choices)
     return replace(shown, label=f"{shown.label} · random weights, seed {seed}")

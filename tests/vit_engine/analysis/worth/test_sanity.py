@@ -78,6 +78,12 @@ def test_the_target_is_what_the_model_itself_finds_likeliest(run: ve.Run) -> Non
     assert asked.label.endswith("random weights, seed 0")
 
 
+def test_the_norm_is_a_target_on_randomised_weights_too(run: ve.Run) -> None:
+    shown = ve.randomised_map(run, "input_gradient", target="norm")
+    assert np.abs(shown.values).max() > 1e-6
+    assert not np.allclose(shown.values, ve.find_method("input_gradient").attribute(run, target="norm").map.values)
+
+
 def test_what_lies_below_the_fresh_layers_does_not_change(run: ve.Run) -> None:
     lower, upper = (ve.sanity(run, "raw", layer=layer, top=1, seeds=1) for layer in (0, 1))
     assert lower.absolute_mean == pytest.approx(1)
