@@ -157,6 +157,11 @@ class ModelSpec:
             raise SpecError(f"rotary positions need heads of a multiple of 4 dimensions; got {head_dim}.")
 
     @property
+    def reads_cls(self) -> bool:
+        """Whether the classifier reads the CLS token; if not, it reads the mean of the patches alone."""
+        return self.pooling not in {"mean", "mean_norm"}
+
+    @property
     def prefix(self) -> int:
         """Tokens before the patches: CLS, a distillation token if there is one, registers."""
         return 1 + self.distilled + self.registers

@@ -55,10 +55,11 @@ def _heads(asked: MapRequest, mask: np.ndarray | Box) -> pd.DataFrame:
 
 def _whole(asked: MapRequest, mask: np.ndarray | Box) -> pd.DataFrame:
     """A row of the map itself, of a method that has none of each head; none where the map has no mass."""
-    attribution = next(iter((asked.kept or {}).values()), None)
+    layer = asked.layer if "layer" in asked.method.depends_on else None
+    kept = asked.kept or {}
+    attribution = next(iter(kept.values()), None) if layer is None else kept.get(layer)
     if attribution is None or not (attribution.map.values > 0).any():
         return pd.DataFrame()
-    layer = asked.layer if "layer" in asked.method.depends_on else None
     row = {"method": asked.method.name, "layer": layer, "head": None, **asdict(ve.pointing(attribution.map, mask))}
     return pd.DataFrame([row]).astype({"layer": "Int64", "head": "Int64"})
 

@@ -1,6 +1,7 @@
 """What a model makes of one picture by a method, written to files."""
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,9 @@ def run(arguments: argparse.Namespace) -> None:
         record = run_record(arguments, answered)
         write_files(scratch, answered, record)
         names = sorted(file.name for file in scratch.iterdir())
-    _note(answered, record)
+    note_model(record, "these maps")
+    for note in _notes(answered, arguments.layers):
+        console.note(f"note: {note}")
     files = {name: str(arguments.out / name) for name in names}
     if arguments.json:
         console.emit_json({**record, "files": files})
@@ -42,16 +45,23 @@ def run(arguments: argparse.Namespace) -> None:
         _report(answered, record, files)
 
 
-def _note(answered: Answer, record: dict[str, Any]) -> None:
-    """What must be known before the maps are believed."""
-    note_model(record, "these maps")
-    method, query = answered.question.method, answered.question.query
+def _notes(answered: Answer, layers: str | tuple[int, ...]) -> Iterator[str]:
+    """What must be known before the maps are believed. layers: as they were asked for."""
+    question, method, query = answered.question, answered.question.method, answered.question.query
+    if layers != "all" and "layer" not in method.depends_on and answered.ranking is None:  # which ranks their heads
+        yield f"{method.phrase} depends on no layer: --layers changes nothing."
     if query != "cls" and "query" not in method.depends_on:
-        console.note(f"note: {method.phrase} depends on no query: {token_name(query)} changes nothing.")
+        yield f"{method.phrase} depends on no query: {token_name(query)} changes nothing."
+    if query == "cls" and method.depends_on >= {"query", "target"} and not question.loaded.spec.reads_cls:
+        rows, cols = question.prepared.grid.shape
+        yield (
+            "this model is read from the mean of its patches, so CLS tells nothing of the target; ask for all patches: "
+            f"--query 0,0,{rows - 1},{cols - 1}."
+        )
     for layer, attribution in answered.attributions.items():
         if attribution.note:
             where = f" of layer {layer}" if "layer" in method.depends_on else ""
-            console.note(f"note: the map{where} is zero everywhere: {attribution.note}")
+            yield f"the map{where} is zero everywhere: {attribution.note}"
 
 
 def _report(answered: Answer, record: dict[str, Any], files: dict[str, str]) -> None:

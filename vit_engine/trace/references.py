@@ -31,8 +31,8 @@ def picture_target(
     if name is not None and not name.strip():
         raise SpecError("the name of a picture must not be empty; leave name= out for its file's or its sha256.")
     loaded, prepared = ready(loaded, picture, size=size, progress=None)
-    name = name or f"sha256:{prepared.sha256}"
-    label, written = f"similarity to {name}", f"{PICTURE}{name}"
+    label = f"similarity to {name or f'picture sha256:{prepared.sha256[:12]}…'}"
+    written = f"{PICTURE}{name or f'sha256:{prepared.sha256}'}"
     return VectorTarget(_embedding(loaded, prepared), label, written, model=loaded.spec.name)
 
 

@@ -220,7 +220,7 @@ def _checked(target: Target, spec: ModelSpec) -> Target:
     if isinstance(target, ClassTarget):
         return _class(target.number, spec)
     if isinstance(target, PatchTarget):
-        return replace(target, read=EMBEDDING if spec.pooling in {"mean", "mean_norm"} else CLS)
+        return replace(target, read=CLS if spec.reads_cls else EMBEDDING)
     if isinstance(target, VectorTarget) and target.model not in {None, spec.name}:
         raise SpecError(
             f"the target {target.name!r} was made with {target.model!r}, whose embeddings mean nothing to "

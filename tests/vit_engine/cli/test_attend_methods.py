@@ -121,6 +121,26 @@ def test_a_region_is_a_query(run: ve.Run, picture: Path, tmp_path: Path, caption
     assert captions["marked"] == (1, 2, 3, 2)
 
 
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [(["legrad"], True), (["legrad", "--mask", "0,0,0.5,0.5"], False), (["rollout"], False)],
+)
+def test_layers_that_change_nothing_are_told(
+    asked: list[str], told: bool, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    attend(picture, tmp_path, "--layers", "2", "--method", *asked)
+    assert ("LeGrad depends on no layer: --layers changes nothing." in capsys.readouterr().err) is told
+
+
+def test_cls_of_a_model_that_reads_patches_alone_is_told(
+    picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(ve.ModelSpec, "reads_cls", False)
+    for query, told in (("cls", True), ("0,0,1,1", False)):
+        attend(picture, tmp_path, "--method", "relevance", "--target", "1", "--query", query)
+        assert ("so CLS tells nothing of the target; ask for all patches: --query" in capsys.readouterr().err) is told
+
+
 def test_a_query_that_changes_nothing_is_told(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     attend(picture, tmp_path, "--method", "legrad", "--query", "1,2")
     assert capsys.readouterr().err == "vit-engine: note: LeGrad depends on no query: patch 1, 2 changes nothing.\n"

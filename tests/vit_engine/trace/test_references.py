@@ -55,7 +55,9 @@ def test_its_name_is_the_files_the_one_given_or_the_sha256(
     target = ve.picture_target(small, tmp_path / "cup; of tea.png")
     assert (target.name, target.label) == ("picture:cup; of tea.png", "similarity to cup; of tea.png")
     assert ve.picture_target(small, str(tmp_path / "cup; of tea.png"), name="tea").name == "picture:tea"
-    assert ve.picture_target(small, prepared).name == f"picture:sha256:{prepared.sha256}"
+    unnamed = ve.picture_target(small, prepared)
+    assert unnamed.name == f"picture:sha256:{prepared.sha256}"
+    assert unnamed.label == f"similarity to picture sha256:{prepared.sha256[:12]}…"
 
 
 def test_two_pictures_of_one_name_are_two_targets(

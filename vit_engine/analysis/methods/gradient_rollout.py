@@ -42,7 +42,9 @@ METHOD = Method(
     "pass for each other query.",
     misleads="Gradients of attention are often far smaller than the residual, so that nearly all of a token stays with "
     "itself: from CLS the map is then faint, and from a patch it is that patch. Heads that raise and lower the "
-    "target cancel before negative values are dropped. Lower the residual, or compare with relevance.",
+    "target cancel before negative values are dropped. Lower the residual, or compare with relevance. "
+    "Where a model is read from the mean of its patches, CLS tells nothing of the target: choose a region of all "
+    "patches.",
     empty="Nothing reaches the patches: no query on the way has attention that raises the target, or the residual is "
     "so large that all of the chosen token stays with itself.",
 )

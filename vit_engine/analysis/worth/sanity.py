@@ -5,6 +5,7 @@ Adebayo et al. 2018, arXiv 1810.03292: methods whose maps hardly change show the
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from numbers import Integral
 from types import MappingProxyType
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 from vit_engine.analysis.explain import explain
 from vit_engine.analysis.maps.agreement import agreement
 from vit_engine.analysis.methods import Value, find_method
-from vit_engine.analysis.run import Run
+from vit_engine.analysis.run import Run, Traced
 from vit_engine.errors import SpecError
 from vit_engine.progress import Progress
 from vit_engine.spec import Query
@@ -106,7 +107,7 @@ def _last_layers(depth: int, top: int) -> tuple[str, ...]:
 
 
 def randomised_map(
-    run: Run,
+    run: Traced,
     method: str,
     *,
     layer: int = -1,
@@ -124,6 +125,7 @@ def randomised_map(
     norm keeps its gains. seed, top: as in randomised().
     Raises what Method.attribute() and randomised() raise, and SpecError for a run without its model.
     """
+    run = Run.of(run)
     if run.loaded is None or run.prepared is None:
         raise SpecError("randomised weights need the model; got a trace alone. Pass Run(trace, loaded, prepared).")
     asked = run.target(target) if "target" in find_method(method).depends_on else None
@@ -136,7 +138,7 @@ def randomised_map(
 
 
 def sanity(
-    run: Run,
+    run: Traced,
     method: str,
     *,
     layer: int = -1,
@@ -153,8 +155,8 @@ def sanity(
     seeds: of weights, 0, 1, …, one map each. The other arguments and errors are those of randomised_map().
     progress(fraction, message) is called after each seed. SpecError for fewer than one seed.
     """
-    if seeds < 1:
-        raise SpecError(f"seeds must be at least 1; got {seeds}.")
+    if not isinstance(seeds, Integral) or seeds < 1:
+        raise SpecError(f"seeds must be a whole number of at least 1; got {seeds!r}.")
     choices: dict[str, Any] = {"layer": layer, "head": head, "query": query, "target": target, "options": options}
     shown = find_method(method).attribute(run, **choices).map
     correlations = np.empty((2, seeds))

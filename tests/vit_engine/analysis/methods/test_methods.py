@@ -93,8 +93,10 @@ def test_maps_are_one_a_head_of_the_patches_and_of_the_sign_that_is_told(
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 def test_shares_are_the_maps_normalised(method: Method, run: Run) -> None:
-    maps = method.attribute(run, layer=0, query=(0, 3)).heads.reshape(-1, 35).astype(np.float64).clip(min=0)
-    shares = method.distributions(run, layer=0, query=(0, 3))
+    options = {"steps": 1} if method.name == "integrated_gradients" else {}
+    choices = {"layer": 0, "query": (0, 3), "options": options}
+    maps = method.attribute(run, **choices).heads.reshape(-1, 35).astype(np.float64).clip(min=0)
+    shares = method.distributions(run, **choices)
     assert shares.dtype == np.float64
     np.testing.assert_allclose(shares, maps / maps.sum(axis=1, keepdims=True), rtol=1e-5)
 

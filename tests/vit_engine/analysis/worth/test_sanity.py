@@ -56,6 +56,7 @@ def test_the_last_layers_and_what_follows_them_are_fresh(small: ve.LoadedModel) 
 @pytest.mark.parametrize("method", ["raw", "input_gradient", "integrated_gradients", "similarity"])
 def test_correlations_are_those_of_maps_of_both_models(run: ve.Run, method: str) -> None:
     choices = {"layer": 0, "head": 2, "query": (1, 3), "target": 4}
+    choices["options"] = {"steps": 2} if method == "integrated_gradients" else {}
     found = ve.sanity(run, method, seeds=2, **choices)
     own = ve.find_method(method).attribute(run, **choices).map.values.ravel()
     for seed in range(2):
@@ -104,7 +105,7 @@ def test_progress_and_what_cannot_be(run: ve.Run) -> None:
     calls: list[float] = []
     ve.sanity(run, "raw", seeds=3, progress=lambda fraction, message: calls.append(fraction))
     assert [round(after - before, 6) for before, after in pairwise([0, *calls])] == [round(1 / 3, 6)] * 3
-    with pytest.raises(ve.SpecError, match="seeds must be at least 1"):
+    with pytest.raises(ve.SpecError, match="seeds must be a whole number of at least 1; got 0"):
         ve.sanity(run, "raw", seeds=0)
     with pytest.raises(ve.SpecError, match="got a trace alone"):
-        ve.sanity(ve.Run(run.trace), "raw")
+        ve.sanity(run.trace, "raw")
