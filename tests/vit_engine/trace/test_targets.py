@@ -53,7 +53,16 @@ def test_targets_that_need_no_classifier() -> None:
         ("-1", SPEC, "a class of 'm' must be in 0..5; got -1."),
         (ClassTarget(9, "x"), SPEC, "a class of 'm' must be in 0..5; got 9."),
         ("cat", SPEC, "'cat' may be several classes of 'm': 0 'tabby, tabby cat', 1 'tiger cat', 2 'Egyptian cat'."),
-        ("dog", SPEC, "no class of 'm' is called 'dog'; name one of its 6 by number or name."),
+        (
+            "pug",
+            SPEC,
+            "no class of 'm' is called 'pug'; name one of its 6 by number or name: tabby, tabby cat, tiger cat,",
+        ),
+        (
+            "tigre",
+            SPEC,
+            "no class of 'm' is called 'tigre'; did you mean 'tiger'? Name one of its 6 by number or name: ",
+        ),
         ("", SPEC, "several classes of 'm': 0 'tabby, tabby cat', 1 'tiger cat', 2 'Egyptian cat', 3 'tiger', 4 'gold"),
         (0, BARE, "'bare' has no classifier, so no class can be its target. Use 'norm'"),
         ("cat", BARE, "no target of 'bare' is called 'cat': it has no classifier. Use 'norm'"),
