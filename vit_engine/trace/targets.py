@@ -1,6 +1,7 @@
 """What a model is asked about a picture: the scalar whose gradient, or whose change, a map explains."""
 
 import difflib
+import operator
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
@@ -172,13 +173,17 @@ def find_target(asked: "Target | int | str", spec: ModelSpec) -> Target:
     """A class by its number or its name, "norm", or "patch:ROW,COL"; a Target as it is.
 
     A name may leave out what tells it from no other class, whatever the case: "tabby" for "tabby, tabby cat". Raises
-    SpecError for a class that there is not, and for a name that several have.
+    SpecError for a class that there is not, for a name that several have, and for what is neither number nor name.
     """
     if isinstance(asked, Target):
         return _checked(asked, spec)
-    if isinstance(asked, str) and not asked.strip().lstrip("-").isdecimal():
+    if isinstance(asked, str) and not asked.strip().removeprefix("-").isdecimal():
         return _by_name(asked.strip(), spec)
-    return _class(int(asked), spec)
+    try:
+        number = int(asked) if isinstance(asked, str) else operator.index(asked)
+    except TypeError:
+        raise SpecError(f"a target must be a class by number or name, or a Target; got {asked!r}.") from None
+    return _class(number, spec)
 
 
 def _checked(target: Target, spec: ModelSpec) -> Target:

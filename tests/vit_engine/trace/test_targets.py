@@ -51,6 +51,9 @@ def test_targets_that_need_no_classifier() -> None:
     [
         (6, SPEC, "a class of 'm' must be in 0..5; got 6."),
         ("-1", SPEC, "a class of 'm' must be in 0..5; got -1."),
+        ("--1", SPEC, "no class of 'm' is called '--1'"),
+        (["tiger"], SPEC, "a target must be a class by number or name, or a Target; got ['tiger']."),
+        (1.7, SPEC, "a target must be a class by number or name, or a Target; got 1.7."),
         (ClassTarget(9, "x"), SPEC, "a class of 'm' must be in 0..5; got 9."),
         ("cat", SPEC, "'cat' may be several classes of 'm': 0 'tabby, tabby cat', 1 'tiger cat', 2 'Egyptian cat'."),
         (
