@@ -48,6 +48,9 @@ def _note(answered: Answer, record: dict[str, Any]) -> None:
     method, query = answered.question.method, answered.question.query
     if query != "cls" and "query" not in method.depends_on:
         console.note(f"note: {method.phrase} depends on no query: {token_name(query)} changes nothing.")
+    chosen, depth = answered.question.layers, answered.question.loaded.spec.depth
+    if len(chosen) < depth and "layer" not in method.depends_on:
+        console.note(f"note: {method.phrase} depends on no single layer: --layers does not change the map.")
     for layer, attribution in answered.attributions.items():
         if attribution.note:
             where = f" of layer {layer}" if "layer" in method.depends_on else ""
