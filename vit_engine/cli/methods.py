@@ -55,7 +55,7 @@ def _depends_on(method: Method) -> list[str]:
 def _lines(method: Method) -> list[str]:
     rows = [("needs", _NEEDS[method.needs]), ("depends on", ", ".join(_depends_on(method)))]
     rows += [("option", _option_line(option)) for option in method.options]
-    rows.append(("source", method.source))
+    rows += [("costs", method.cost), ("misleads", method.misleads), ("source", method.source)]
     return [
         f"{method.name}: {method.title}",
         f"  {method.description}",

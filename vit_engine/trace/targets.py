@@ -1,5 +1,6 @@
 """What a model is asked about a picture: the scalar whose gradient, or whose change, a map explains."""
 
+import difflib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,6 +19,7 @@ from vit_engine.spec import ModelSpec, TokenGrid
 NORM = "norm"
 LIKELIEST = "likeliest"
 CLS, EMBEDDING = "CLS", "the image embedding"
+FEW_CLASSES = 20  # so many are listed where a name is none of them
 PICTURE, TEXT = "picture:", "text:"  # what the names of similarities begin with
 
 
@@ -239,7 +241,7 @@ def _class(number: int, spec: ModelSpec) -> ClassTarget:
 
 ADVICE = (
     "Use 'norm' (the norm of the image embedding), 'patch:ROW,COL' (the similarity of CLS to a patch), or the "
-    "similarity to another picture: picture_target()."
+    "similarity to another picture: picture_target(), or picture:PATH on the command line."
 )
 
 
@@ -264,12 +266,18 @@ def _by_name(name: str, spec: ModelSpec) -> Target:
     if len(found) == 1:
         return _class(found[0], spec)
     if not found:
-        raise SpecError(
-            f"no class of {spec.name!r} is called {name!r}; name one of its {len(folded)} by number or name."
-        )
+        raise SpecError(f"no class of {spec.name!r} is called {name!r}; {_advised(name, spec.class_names)}")
     listed = ", ".join(f"{number} {spec.class_names[number]!r}" for number in found[:5])
     more = f" and {len(found) - 5} more" if len(found) > 5 else ""
     raise SpecError(f"{name!r} may be several classes of {spec.name!r}: {listed}{more}. Use a number or a longer name.")
+
+
+def _advised(name: str, classes: tuple[str, ...]) -> str:
+    """Which classes to name instead: the nearest, and all of them where they are few."""
+    nearest = difflib.get_close_matches(name.casefold(), [each.casefold() for each in classes], n=1)
+    perhaps = f"did you mean {nearest[0]!r}? Name" if nearest else "name"
+    few = f": {', '.join(classes)}" if len(classes) <= FEW_CLASSES else ""
+    return f"{perhaps} one of its {len(classes)} by number or name{few}."
 
 
 def _patch(name: str) -> PatchTarget:

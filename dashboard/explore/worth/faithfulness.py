@@ -37,7 +37,7 @@ def show(asked: MapRequest, map: AttentionMap, selection: Selection) -> None:
     request = FaithfulnessRequest(asked, map, selection.baseline, int(selection.steps))
     with st.container(horizontal=True, vertical_alignment="bottom", key="faithfulness_controls"):
         with widgets.holding(keys.BASELINE, selection.baseline):
-            segments("Without a patch there is its", _BASELINES, key=keys.BASELINE, help=_BASELINE_HELP)
+            segments("Missing patches show the", _BASELINES, key=keys.BASELINE, help=_BASELINE_HELP)
         with widgets.holding(keys.WORTH_STEPS, selection.steps):
             segments("Steps", {steps: steps for steps in STEPS}, key=keys.WORTH_STEPS, help=_STEPS_HELP)
         place = st.empty()

@@ -146,6 +146,12 @@ def test_a_query_that_changes_nothing_is_told(picture: Path, tmp_path: Path, cap
     assert capsys.readouterr().err == "vit-engine: note: LeGrad depends on no query: patch 1, 2 changes nothing.\n"
 
 
+def test_layers_that_change_nothing_are_noted(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    attend(picture, tmp_path, "--method", "legrad", "--layers", "2")
+    note = "LeGrad depends on no layer: --layers changes nothing."
+    assert capsys.readouterr().err == f"vit-engine: note: {note}\n"
+
+
 def test_a_map_that_is_zero_everywhere_says_why(
     picture: Path, tmp_path: Path, captions: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ):

@@ -16,6 +16,8 @@ def test_every_method_has_a_paragraph(capsys: pytest.CaptureFixture[str]):
         assert first == f"{method.name}: {method.title}"
         assert description.strip() == method.description
         assert f"source      {method.source}" in paragraph
+        assert f"misleads    {method.misleads}" in paragraph
+        assert f"costs       {method.cost}" in paragraph
         assert paragraph.count("\n  option ") == len(method.options)
 
 

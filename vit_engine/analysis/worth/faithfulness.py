@@ -204,6 +204,8 @@ def _ranks(shown: AttentionMap, orders: int, seed: int) -> np.ndarray:
 
 
 def _check_map(shown: AttentionMap, grid: TokenGrid) -> None:
+    if not isinstance(shown, AttentionMap):
+        raise SpecError(f"the map must be an AttentionMap, as attribute() gives it; got {type(shown).__name__}.")
     if shown.grid != grid:
         raise SpecError(f"the map must be on the run's grid, {grid}; got {shown.label!r} on {shown.grid}.")
     if shown.quantity is Quantity.FITTED:

@@ -53,7 +53,8 @@ def read_record(data: bytes) -> RunRecord:
     if (whole.value.get("format"), whole.value.get("version")) != (FORMAT, VERSION):
         raise SpecError(
             f"run.json must be of a comparison, format {FORMAT!r} version {VERSION}; got "
-            f"{str(whole.value.get('format'))[:40]!r} version {str(whole.value.get('version'))[:10]!r}."
+            f"{str(whole.value.get('format'))[:40]!r} version {str(whole.value.get('version'))[:10]!r}. "
+            "Only what `compare` wrote, or the page Compare exported, can be recomputed."
         )
     picture, numbers, entries = whole.part("picture"), whole.part("numbers"), _pane_parts(whole)
     return RunRecord(

@@ -167,6 +167,7 @@ def test_memory_is_asked_for_and_estimated_batch_by_batch(run: ve.Run, monkeypat
 @pytest.mark.parametrize(
     ("shown", "options", "message"),
     [
+        (VALUES, {}, "must be an AttentionMap, as attribute.. gives it; got ndarray"),
         (replace(SHOWN, grid=TokenGrid(1, 5, 7, 4)), {}, "must be on the run's grid"),
         (replace(SHOWN, values=np.full((5, 7), np.nan, np.float32)), {}, "must be finite"),
         (replace(SHOWN, quantity=Quantity.FITTED), {}, "principal component"),

@@ -74,6 +74,7 @@ def test_exact_sizes_and_the_cls_token_are_read(run: dict[str, Any]) -> None:
     ("path", "value", "message"),
     [
         (("format",), "other", "format 'vit-comparison' version 1"),
+        (("format",), None, "Only what `compare` wrote, or the page Compare exported, can be recomputed."),
         (("version",), 2, "version '2'"),
         (("picture",), ..., "picture of run.json must be an object"),
         (("picture", "file"), "../../etc/passwd", "file of picture of run.json must be like"),
