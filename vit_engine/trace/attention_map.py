@@ -1,7 +1,7 @@
 """A map of attention over a picture's patches, and how the maps of all heads become one."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from numbers import Integral
 
@@ -13,6 +13,7 @@ from vit_engine.errors import SpecError
 from vit_engine.grid import TokenGrid
 from vit_engine.grid import token_name as token_name
 from vit_engine.spec import ModelSpec
+from vit_engine.trace.targets import Target
 
 REDUCTIONS: dict[str, Callable[..., Tensor]] = {"mean": Tensor.mean, "max": Tensor.amax, "min": Tensor.amin}
 WEIGHT = "attention weight"
@@ -30,14 +31,16 @@ class Quantity(Enum):
 class AttentionMap:
     """One value a patch.
 
-    values: float32 (rows, cols). label: what is shown, in words. unit: of the values. quantity: what they are.
+    values: float32 (rows, cols). label: what is shown, in words. unit: of the values. quantity: what they are. target:
+    what it explains, of a method that explains one.
     """
 
-    values: np.ndarray
+    values: np.ndarray = field(repr=False)
     grid: TokenGrid
     label: str
     unit: str = WEIGHT
     quantity: Quantity = Quantity.EXTENSIVE
+    target: Target | None = None
 
     def __post_init__(self) -> None:
         shape, dtype = self.values.shape, self.values.dtype

@@ -107,7 +107,7 @@ class Method:
         heads, pca = self._finite(self.compute(run, **chosen)), self.pca and self.pca(run, **chosen)
         one = reduce_heads(heads, head, spec) if "head" in self.depends_on else heads[0]
         label = self._label(self._chosen(layer=number, head=head, query=query, target=asked), options)
-        shown = AttentionMap(one, run.trace.grid, label, self.unit, self.quantity)
+        shown = AttentionMap(one, run.trace.grid, label, self.unit, self.quantity, asked)
         return Attribution(heads, shown, pca, asked, "" if one.any() else self.empty)
 
     def by_layer(

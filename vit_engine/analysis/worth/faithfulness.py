@@ -128,8 +128,8 @@ def faithfulness(
 
     run: with its model and its prepared picture. map: on the run's grid; patches are taken from the largest value to
     the smallest, of a signed map too, and equal ones in a random order of the seed, so that an even map is no better
-    than chance. target: as find_target() takes it; None is the run's own, or the likeliest class; what it takes from
-    the picture is fixed to the picture as it is. baseline: what takes the place of patches: "blur", the picture under a
+    than chance. target: as find_target() takes it; None is what the map explains, or the likeliest class; what it takes
+    from the picture is fixed to the picture as it is. baseline: what takes the place of patches: "blur", the picture under a
     Gaussian of a sixteenth of its short side, or "mean", its mean colour. steps: of equal shares of the patches, at
     most one a patch. orders: random ones, 0 for none. progress(fraction, message) is called after each batch.
 
@@ -143,7 +143,7 @@ def faithfulness(
         raise SpecError("faithfulness runs the model again; got a trace alone. Pass Run(trace, loaded, prepared).")
     _check_map(map, run.trace.grid)
     _check_counts(steps, orders)
-    asked = run.target(target)
+    asked = run.target(map.target if target is None else target)
     perturbed = Perturbed(run.loaded, run.prepared, baseline_picture(run.prepared.tensor, baseline))
     counts = step_counts(run.trace.grid, steps)
     kept = kept_patches(_ranks(map, orders, seed), counts)

@@ -147,6 +147,15 @@ def test_the_score_is_the_class_s_probability_and_otherwise_the_target_s_own(run
     assert similar.score_label == "similarity to itself"
 
 
+def test_the_target_is_the_maps_own_where_none_is_named(run: ve.Run) -> None:
+    likeliest = run.target(None)
+    explained = ve.find_target(4 if likeliest == ve.find_target(3, run.trace.spec) else 3, run.trace.spec)
+    assert "array" not in repr(replace(SHOWN, target=explained))
+    assert faithfulness(run, replace(SHOWN, target=explained), steps=2, orders=0).target == explained
+    assert faithfulness(run, SHOWN, steps=2, orders=0).target == likeliest
+    assert ve.find_method("legrad").attribute(run, target=explained).map.target == explained
+
+
 def test_progress_counts_pictures_and_may_stop(run: ve.Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(perturbation, "CPU_BATCH_TOKENS", 4 * GRID.tokens)
     calls: list[tuple[float, str]] = []
