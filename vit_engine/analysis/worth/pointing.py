@@ -72,6 +72,8 @@ def rank_pointing(
     """
     run = Run.of(run)
     coverage = mask_coverage(mask, run.trace.grid).ravel()
+    if isinstance(methods, str):
+        raise SpecError(f"methods must be a list of names; got {methods!r} alone. Write [{methods!r}].")
     asked = [find_method(name) for name in methods]
     _check_options(options, asked)
     numbers = sorted(run.trace.layers if layers == "all" else run.trace.spec.layer_numbers(layers))
