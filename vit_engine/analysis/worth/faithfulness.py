@@ -130,8 +130,9 @@ def faithfulness(
     the smallest, of a signed map too, and equal ones in a random order of the seed, so that an even map is no better
     than chance. target: as find_target() takes it; None is what the map explains, or the likeliest class; what it takes
     from the picture is fixed to the picture as it is. baseline: what takes the place of patches: "blur", the picture
-    under a Gaussian of a sixteenth of its short side, or "mean", its colour. steps: of equal shares of the patches,
-    at most one a patch. orders: random ones, 0 for none. progress(fraction, message) is called after each batch.
+    under a Gaussian of a sixteenth of its short side, or "mean", its mean colour. steps: of equal shares of the
+    patches, at most one a patch. orders: random ones, 0 for none. progress(fraction, message) is called after each
+    batch.
 
     Deterministic. 2 · (steps − 1) · (1 + orders) + 3 forward passes, in batches that fit memory_budget();
     estimate_faithfulness() says what that takes. Raises SpecError for a run without its model, a map on another grid,
