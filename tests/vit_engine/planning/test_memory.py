@@ -47,7 +47,6 @@ print(watch(lambda: run(loaded, prepared, **asked))["bytes"])
         ("random_vit_tiny_p8", (232, 376), "float32", {"facet": "key", "precision": "float32"}),
         ("demo_vit_p8", (600, 360), "bfloat16", {"layers": [2], "facet": "value"}),
         ("random_vit_tiny_p8", (232, 376), "float32", {"gradients": True}),
-        ("demo_vit_p8", (600, 360), "float64", {"gradients": True}),
     ],
 )
 def test_a_run_takes_no_more_than_its_estimate_and_not_much_less(
