@@ -48,7 +48,7 @@ def takes(request: Request, method: Method) -> str:
 
 
 def is_missing(method: Method, selection: Selection) -> bool:
-    """Whether the words of the target are yet to come; told in the next place of the page."""
+    """Whether the text of the target is missing, which the next place of the page then says."""
     missing = "target" in method.depends_on and selection.target == TEXT
     if missing:
         st.info("Type what the picture is to be similar to, under Target.", icon=":material/edit:")

@@ -170,7 +170,7 @@ def _line(points: np.ndarray, name: str, line: Plain) -> Plain:
 
 def _ends(matches: Correspondences, order: np.ndarray, points: np.ndarray, colours: list[str]) -> Plain:
     numbers = [matches.first, matches.second, matches.similarity[:, None], matches.ratio[:, None]]
-    told = np.concatenate(numbers, axis=1)[order].astype(np.float32)
+    values = np.concatenate(numbers, axis=1)[order].astype(np.float32)
     y, x = points.T.astype(np.float32)
     return {
         "type": "scatter",
@@ -178,7 +178,7 @@ def _ends(matches: Correspondences, order: np.ndarray, points: np.ndarray, colou
         "name": "ends",
         "x": x,
         "y": y,
-        "customdata": np.concatenate([told, told]),
+        "customdata": np.concatenate([values, values]),
         "marker": {"size": 6, "color": [*colours, *colours], "line": {"width": 1, "color": MARK_EDGE}},
         "hovertemplate": "first picture: row %{customdata[0]}, col %{customdata[1]}<br>"
         "second picture: row %{customdata[2]}, col %{customdata[3]}<br>"

@@ -26,9 +26,9 @@ def profile_figure(norms: Sequence[TokenNorms], *, layer: int, title: str) -> Pl
     layer: the one that is marked. title: of the axis of lengths.
     """
     layers = [each.layer for each in norms]
-    told = np.array([_numbers(each) for each in norms], dtype=np.float32)
-    median, low, high, longest, cls, limit, _ = told.T
-    ends = _ends(told[:, :-1])
+    lengths = np.array([_numbers(each) for each in norms], dtype=np.float32)
+    median, low, high, longest, cls, limit, _ = lengths.T
+    ends = _ends(lengths[:, :-1])
     traces = [
         _line("5th percentile", layers, low, ACCENT, width=0, showlegend=False),
         _line("5th–95th percentile", layers, high, ACCENT, width=0, fill="tonexty", fillcolor="rgba(20,184,166,0.22)"),
@@ -36,7 +36,7 @@ def profile_figure(norms: Sequence[TokenNorms], *, layer: int, title: str) -> Pl
         _line("longest", layers, longest, "#d55e00", width=1.5),
         _line("CLS", layers, cls, "#0072b2", width=1.5, dash="dash"),
         _line(f"{norms[0].factor:g} × the median", layers, limit, MUTED, width=1, dash="dot"),
-        _columns(layers, told, ends),
+        _columns(layers, lengths, ends),
     ]
     return PlainFigure(traces, _layout(layers, layer, title, ends))
 
@@ -61,14 +61,14 @@ def _line(
     return {**common, "x": layers, "y": np.ascontiguousarray(values), "name": name, "line": line, **rest}
 
 
-def _columns(layers: list[int], told: np.ndarray, ends: tuple[float, float]) -> Plain:
+def _columns(layers: list[int], lengths: np.ndarray, ends: tuple[float, float]) -> Plain:
     """An unseen cell a layer over all of its height: what is hovered and clicked."""
     return {
         "type": "heatmap",
         "z": np.zeros((1, len(layers)), np.uint8),
         "x": layers,
         "y": list(ends),
-        "customdata": told[None],
+        "customdata": lengths[None],
         "colorscale": CLEAR,
         "showscale": False,
         "name": "layers",
