@@ -77,6 +77,8 @@ class Pane:
                 f"a pane is MODEL:LAYER, MODEL:LAYER:HEAD, and perhaps :METHOD and :QUERY, as 'dino_vits8:11:mean'; "
                 f"got {text!r}."
             )
+        if open_bracket := re.search(r":(\w+)\[[^\]:]*$", text):
+            raise SpecError(f"the bracket after {open_bracket[1]!r} is not closed: end it with ']'; got {text!r}.")
         head, method = found["head"] or "mean", found["method"] or RAW
         options, target = choices.parse(found["choices"] or "", methods.find_method(method))
         return cls(

@@ -126,6 +126,10 @@ def test_what_is_no_pane_is_refused_with_an_example(text: str) -> None:
         ("C:\\y:3:Mean", "head must be a number from 0 or one of mean, max, min; got 'Mean'"),
         ("m:3:mean:row", "no method is called 'row'; did you mean 'raw'? There are: raw"),
         ("m:3:4:sideways7", "no method is called 'sideways7'. There are: raw"),
+        (
+            "m:3:mean:relevance[target=fish",
+            "the bracket after 'relevance' is not closed: end it with ']'; got 'm:3:mean:",
+        ),
         ("m:3:mean:raw:CLS", r"query must be one of shared, cls, (y, x) or (top, left, bottom, right); got 'CLS'"),
         ("m:3:mean:raw:0.5", r"query must be one of shared, cls, (y, x) or (top, left, bottom, right); got '0.5'"),
         (
