@@ -6,10 +6,7 @@ from dataclasses import dataclass, field, replace
 from numbers import Integral
 
 from vit_engine.errors import SpecError
-from vit_engine.grid import Patches as Patches
-from vit_engine.grid import Query as Query
-from vit_engine.grid import TokenGrid as TokenGrid
-from vit_engine.grid import whole_patches as whole_patches
+from vit_engine.grid import TokenGrid, whole_patches
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

@@ -4,9 +4,9 @@ from typing import Any
 
 from vit_engine.analysis.methods import Method, Needs, Value, find_method
 from vit_engine.analysis.run import Run
+from vit_engine.grid import Query
 from vit_engine.image import Picture, PreparedImage
 from vit_engine.progress import Progress
-from vit_engine.spec import Query
 from vit_engine.trace import attend
 from vit_engine.trace.attention_map import AttentionMap
 from vit_engine.trace.differentiate import differentiate

@@ -14,8 +14,8 @@ import vit_engine as ve
 from vit_engine.analysis.methods import RAW, Attribution, Method, Needs, Value
 from vit_engine.cli.method_arguments import Box, read_mask, read_method_options, read_target
 from vit_engine.cli.model import load_model
+from vit_engine.grid import Query
 from vit_engine.progress import Progress, part_of
-from vit_engine.spec import Query
 from vit_engine.trace.differentiate import check_gradient_memory, differentiate
 
 

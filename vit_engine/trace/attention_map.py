@@ -11,7 +11,6 @@ from torch import Tensor
 
 from vit_engine.errors import SpecError
 from vit_engine.grid import TokenGrid
-from vit_engine.grid import token_name as token_name
 from vit_engine.spec import ModelSpec
 from vit_engine.trace.targets import Target
 

@@ -11,8 +11,9 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from vit_engine.errors import ResourceError, SpecError
+from vit_engine.grid import TokenGrid
 from vit_engine.image import PreparedImage
-from vit_engine.spec import ModelSpec, TokenGrid
+from vit_engine.spec import ModelSpec
 from vit_engine.trace import AttentionTrace, attend
 from vit_engine.weights import LoadedModel, load_model
 
@@ -72,7 +73,7 @@ def test_rows_and_maps_are_rows_of_the_weights(
 def test_a_map_says_what_it_shows(trace: AttentionTrace) -> None:
     shown = trace.attention_map()
     assert (shown.label, shown.unit) == ("layer 1 · head mean · query CLS", "attention weight")
-    assert trace.attention_map(0, np.int64(2), (4, 6)).label == "layer 0 · head 2 · query patch 4, 6"
+    assert trace.attention_map(0, np.int64(2), (4, 6)).label == "layer 0 · head 2 · query patch row 4, col 6"
     assert shown.grid == trace.grid
     assert shown.values.shape == (ROWS, COLS)
 

@@ -14,7 +14,7 @@ from scipy.special import rel_entr
 from vit_engine.analysis.maps.mask import check_share, mass_mask
 from vit_engine.analysis.maps.resampling import centre_of_mass, common_grid, resample
 from vit_engine.errors import SpecError
-from vit_engine.spec import TokenGrid
+from vit_engine.grid import TokenGrid
 from vit_engine.trace.attention_map import AttentionMap, Quantity
 
 # As a share of what is rounded. What resampling leaves of equal values is equal; float32 has no finer differences.

@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from vit_engine.errors import SpecError
-from vit_engine.spec import TokenGrid
+from vit_engine.grid import TokenGrid
 from vit_engine.trace.attention_map import AttentionMap, Quantity
 
 

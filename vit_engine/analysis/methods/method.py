@@ -12,8 +12,8 @@ from vit_engine.analysis.methods.options import Option, Value, read_options
 from vit_engine.analysis.run import Run, Traced
 from vit_engine.analysis.tokens.pca import PcaMap
 from vit_engine.errors import NumericalError, SpecError
-from vit_engine.spec import Query
-from vit_engine.trace.attention_map import WEIGHT, AttentionMap, Quantity, reduce_heads, token_name
+from vit_engine.grid import Query, token_name
+from vit_engine.trace.attention_map import WEIGHT, AttentionMap, Quantity, reduce_heads
 from vit_engine.trace.targets import Target
 
 RAW = "raw"  # the method where none is named

@@ -12,7 +12,7 @@ from vit_engine.analysis.methods import RAW, Method, Value, find_method
 from vit_engine.analysis.run import Run, Traced
 from vit_engine.analysis.worth.masks import Mask, mask_coverage
 from vit_engine.errors import SpecError
-from vit_engine.spec import Query
+from vit_engine.grid import Query
 from vit_engine.trace.attention_map import AttentionMap, Quantity
 from vit_engine.trace.targets import Target
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from vit_engine.analysis.comparison import Pane, query_patch
 from vit_engine.errors import SpecError
-from vit_engine.spec import TokenGrid
+from vit_engine.grid import TokenGrid
 
 # Out of what panes are written with, so that a target looks like brackets and panes itself; and any others.
 PIECES = (";", "]", "[", "=", ":", "%", "%3B", "target", "start=2", ":3:mean", "text:", "a cat", "ü", "\n")

@@ -14,7 +14,7 @@ from tests.vit_engine.analysis.maps.map_builders import in_pixels, made_map, map
 from vit_engine.analysis.maps.agreement import agreement, difference, map_entropy
 from vit_engine.analysis.maps.resampling import centre_of_mass, common_grid, resample
 from vit_engine.errors import SpecError
-from vit_engine.spec import TokenGrid
+from vit_engine.grid import TokenGrid
 from vit_engine.trace.attention_map import AttentionMap, Quantity
 
 EVEN_COARSE = made_map(np.ones((3, 6)), 13)  # 39×78 px

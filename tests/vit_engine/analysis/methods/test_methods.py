@@ -15,8 +15,8 @@ from vit_engine.analysis.rankings import rank_heads
 from vit_engine.analysis.run import Run
 from vit_engine.analysis.similarity import head_similarity, jensen_shannon
 from vit_engine.errors import SpecError
+from vit_engine.grid import Query
 from vit_engine.image import PreparedImage
-from vit_engine.spec import Query
 from vit_engine.trace import REDUCTIONS, AttentionTrace, attend
 from vit_engine.trace.targets import ClassTarget
 from vit_engine.weights import LoadedModel
@@ -160,7 +160,7 @@ def test_panes_of_another_row_show_what_it_computes(
     pane = Pane("small", -1, "max", "count_2")
     one = evaluate_pane(1, pane, trace, prepared.pixels, small.report, frame=(20, 28), point=(0.5, 0.99))
     assert (one.pane.method, one.pane.layer, one.query) == ("count_2", 1, (2, 6))
-    assert (one.map.label, one.map.unit) == ("counted · layer 1 · head max · query patch 2, 6", "things")
+    assert (one.map.label, one.map.unit) == ("counted · layer 1 · head max · query patch row 2, col 6", "things")
     assert (one.map.values[1, 1], one.map.values[0, 0]) == (2, 100 + len("(2, 6)"))
     assert one.heads[:, 1, 1].tolist() == [0, 1, 2]
 
