@@ -230,6 +230,8 @@ def no_run(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--method", "gradient_rollout", "--option", "residual=1.5"], "residual must be a number in 0..1"),
         (["--method", "relevance", "--option", "fuse=max"], "has no option 'fuse'; it has start"),
         (["--method", "rollout", "--option", "start=4", "--layers", "1,3"], "start must be in 0..3, the deepest layer"),
+        (["--method", "rollout", "--option", "strat=2"], "has no option 'strat'; did you mean 'start'? It has fuse"),
+        (["--method", "rollout", "--option", "start=1", "--option", "start=2"], "--option start=… must be given once"),
         (["--option", "start=1"], "the method 'raw' has no option 'start'; it has none"),
         (["--query", "1,2,4,3"], "0..3"),
         (["--query", "2,2,1,3"], "query"),

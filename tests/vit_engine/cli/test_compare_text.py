@@ -56,13 +56,11 @@ def test_what_was_written_is_recomputed_and_held(folder: Path, clip: Path, capsy
     assert {"pane A, target", "pane B, target"} <= {line.split(": ")[0] for line in lines}
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [("cat " * 10, "at most 11 tokens"), (" ", "must not be empty")],
-)
+@pytest.mark.parametrize("case", [("cat " * 10, "at most 11 tokens"), (" ", "must not be empty")])
 def test_texts_that_the_model_does_not_read_are_one_line(
-    text: str, message: str, clip: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    case: tuple[str, str], clip: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    text, message = case
     panes = (f"{clip}:1", f"{clip}:1:mean:legrad[target=text:{text}]")
     assert compare(picture, tmp_path / "out", *panes) == 1
     captured = capsys.readouterr()

@@ -90,7 +90,10 @@ def _check_options(options: Mapping[str, object], asked: Sequence[Method]) -> No
     if not names:
         raise SpecError("methods must name at least one method; got none.")
     if unknown := ", ".join(map(repr, options.keys() - set(names))):
-        raise SpecError(f"options must be of the methods that are asked for, {', '.join(names)}; got {unknown}.")
+        raise SpecError(
+            f"options must be by method, as {{{names[0]!r}: {{…}}}}, and of the methods that are asked for, "
+            f"{', '.join(names)}; got {unknown}."
+        )
 
 
 def _rows(
