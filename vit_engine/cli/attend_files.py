@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-import vit_engine as ve
 from vit_engine.cli.attend_run import Answer
 from vit_engine.cli.model import model_record
-from vit_engine.report import sheets
+from vit_engine.report import sheets, worth
 from vit_engine.report.panels import WARNING
 
 RECORD = "run.json"
@@ -26,7 +25,8 @@ def write_files(folder: Path, answer: Answer, record: dict[str, Any]) -> None:
     if answer.ranking is not None:
         answer.ranking.to_csv(folder / "pointing.csv", index=False)
     if answer.faithfulness is not None:
-        answer.faithfulness.to_frame().to_csv(folder / "faithfulness.csv", index=False)
+        curves = worth.faithfulness_frame(answer.faithfulness, answer.randomised)
+        curves.to_csv(folder / "faithfulness.csv", index=False)
     _write_pictures(folder, answer)
     (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
@@ -84,7 +84,7 @@ def run_record(arguments: argparse.Namespace, answer: Answer) -> dict[str, Any]:
         "seconds": trace.seconds + (gradients.seconds if gradients else 0.0),
         "predictions": [asdict(prediction) for prediction in trace.predictions],
         "pointing": _pointing_record(arguments, answer),
-        "faithfulness": _faithfulness_record(answer.faithfulness),
+        "faithfulness": answer.faithfulness and worth.faithfulness_record(answer.faithfulness, answer.randomised),
     }
 
 
@@ -98,17 +98,3 @@ def _pointing_record(arguments: argparse.Namespace, answer: Answer) -> dict[str,
     if answer.ranking is None:
         return None
     return {"mask": arguments.mask, "map": asdict(answer.pointing) if answer.pointing else None}
-
-
-def _faithfulness_record(measured: ve.Faithfulness | None) -> dict[str, Any] | None:
-    """Of the map that is drawn."""
-    if measured is None:
-        return None
-    areas = ("insertion_area", "deletion_area", "insertion_gain", "deletion_gain")
-    return {
-        "of": measured.score_label,
-        "baseline": measured.baseline,
-        **{name: getattr(measured, name) for name in areas},
-        "random_insertion_areas": measured.random_insertion.tolist(),
-        "random_deletion_areas": measured.random_deletion.tolist(),
-    }
