@@ -38,6 +38,7 @@ TARGET_TEXT = "target_choice_text"  # text input, where the target is a text
 HEAD = "head"  # segmented control: "mean" | "max" | "min" | "0" | "1" | ...
 VIEW = "view"  # segmented control: "over" | "beside"
 RESET_QUERY = "reset_query"  # button: back to the CLS token
+ALL_PATCHES = "all_patches"  # button, where the model is read from the mean of its patches: a region of all of them
 SET_ASIDE = "set_aside"  # button, where an attention sink is a patch: the other value of SINKS
 TABLE_LAYERS = "table_layers"  # segmented control: "layer" | "all"
 TABLE_KEYS = "table_keys"  # segmented control: "all" | "patches"

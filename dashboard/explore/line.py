@@ -4,11 +4,13 @@ import streamlit as st
 
 from dashboard import keys
 from dashboard.explore.maps import Maps
+from dashboard.links import widgets
 from dashboard.links.options import Options
 from dashboard.shell import method_control
 from dashboard.shell.controls import reset_button
 from dashboard.shell.formatting import colour_legend, plain
 from vit_engine.trace.attention_map import is_share
+from vit_engine.trace.targets import ClassTarget
 
 
 def show(maps: Maps, options: Options, *, drag: str, of_target: bool) -> None:
@@ -32,6 +34,36 @@ def show(maps: Maps, options: Options, *, drag: str, of_target: bool) -> None:
     if asked := [*target_words(maps), *option_words(maps, options)]:
         hint = " · :small[click a patch to choose another]" if of_target else ""
         st.markdown(" · ".join(asked) + hint)
+    if note := pooling_note(maps):
+        _pooling(note, offers_all=maps.patch is None and "query" in maps.method.depends_on)
+
+
+def pooling_note(maps: Maps) -> str:
+    """What the CLS token and the target are in a model that is read from the mean of its patches; empty elsewhere."""
+    method = maps.method
+    if maps.asked.spec.reads_cls:
+        return ""
+    if maps.patch is None and "query" in method.depends_on:
+        says = "CLS says nothing of the target" if "target" in method.depends_on else "no answer is read from CLS"
+        return f"This model is read from the mean of its patches: {says}."
+    if maps.target is None or isinstance(maps.target, ClassTarget):
+        return ""
+    return "This model is read from the mean of its patches: that mean is its image embedding."
+
+
+def _pooling(note: str, *, offers_all: bool) -> None:
+    """The note, and the way to ask for all that is read."""
+    with st.container(horizontal=True, vertical_alignment="center", key="pooling_note"):
+        st.caption(f":material/info: {note}", width="content")
+        if offers_all:
+            st.button(
+                "Ask all patches",
+                key=keys.ALL_PATCHES,
+                type="tertiary",
+                icon=":material/select_all:",
+                on_click=widgets.take,
+                args=(dict, {keys.QUERY: (0.0, 0.0, 1.0, 1.0)}),
+            )
 
 
 def legend(maps: Maps) -> str:

@@ -99,7 +99,9 @@ def test_a_method_without_heads_is_shown_as_raw_attention_and_comes_back_in_expl
     at.query_params.clear()
     at.switch_page(HEADS).run()
     assert at.selectbox(key=keys.METHOD).value == "raw"
-    assert any("Attention rollout has no heads of its own: these are of raw attention." in each.value for each in at.caption)
+    assert any(
+        "Attention rollout has no heads of its own: these are of raw attention." in each.value for each in at.caption
+    )
     at.query_params.clear()
     at.switch_page(EXPLORE).run()
     assert at.selectbox(key=keys.METHOD).value == "rollout"
