@@ -7,7 +7,7 @@ from dashboard.explore.maps import Maps
 from dashboard.links import widgets
 from dashboard.links.options import Options
 from dashboard.shell import method_control
-from dashboard.shell.controls import reset_button
+from dashboard.shell.controls import for_mouse, reset_button
 from dashboard.shell.formatting import colour_legend, plain
 from vit_engine.trace.attention_map import is_share
 from vit_engine.trace.targets import ClassTarget
@@ -23,9 +23,10 @@ def show(maps: Maps, options: Options, *, drag: str, of_target: bool) -> None:
             st.html(legend(maps), width="content")
         token = method_control.token(maps.method, maps.patch, bold="**")
         if maps.patch is None and token and not of_target:
-            query = f"{method_control.hint(maps.method)}, or drag a box"
-            hint = query if drag == "query" else "a click chooses a patch, a drag marks the object"
+            hint = method_control.hint(maps.method) if drag == "query" else "a click chooses a patch"
             st.markdown(f"{token} · :small[{hint}]")
+            with for_mouse("box"):
+                st.markdown(f":small[{'or drag a box' if drag == 'query' else 'a drag marks the object'}]")
         elif maps.patch is None:
             st.markdown(token)
         elif token:

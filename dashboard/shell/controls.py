@@ -6,6 +6,7 @@ from typing import Any, Literal, cast
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard.links import widgets
 from dashboard.shell.formatting import file_name
@@ -49,6 +50,16 @@ def segments(
         persist_state="session",
     )
     return cast(str, chosen)  # never None, because a choice is required
+
+
+def for_mouse(name: str) -> DeltaGenerator:
+    """A container of this name that is shown where a mouse or a pen can drag: a finger scrolls. By the style sheet."""
+    return st.container(key=f"for_mouse_{name}", width="content")
+
+
+def for_finger(name: str) -> DeltaGenerator:
+    """A container of this name that is shown where for_mouse() is not."""
+    return st.container(key=f"for_finger_{name}", width="content")
 
 
 def layer_slider(depth: int, *, key: str, help: str | None = None, disabled: bool = False) -> None:
