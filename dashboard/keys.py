@@ -204,6 +204,7 @@ COMPARISON = "comparison"  # plotly chart; for pane A the traces "attention A" (
 COMPARISON_EVENTS = "comparison_events"  # component, not seen: tells clicks and zooms of the chart, as events_of() says
 RESET_ZOOM = "reset_zoom"  # button, where it is zoomed
 AGREEMENT = "agreement"  # data frame: one row a pair of panes
+COMPARE_STEPS = "compare_steps"  # segmented control: as WORTH_STEPS, of the curves of all panes
 MEASURE_PANES = "measure_panes"  # button: measure the faithfulness of all panes, in the background
 PANES_FAITHFULNESS = "panes_faithfulness"  # data frame, where it was measured: one row a pane
 DOWNLOAD_PANES_FAITHFULNESS = "download_panes_faithfulness"  # download button: CSV

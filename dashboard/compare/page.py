@@ -51,7 +51,7 @@ def page() -> None:
         _cards(choice, specs, panes, picture)
         _figure(drawn, frame, choice, style)
         places = _under(panes, comparison, drawn, style)
-    asked = faithfulness.requests(panes, comparison)
+    asked = faithfulness.requests(panes, comparison, steps=int(choice.steps))
     measuring = _tables(comparison, choice, asked)
     if widgets.differed() and (controls.chosen() != choice or card.take_widgets()):
         widgets.again()
@@ -70,7 +70,7 @@ def _tables(comparison: Comparison | None, choice: Comparing, asked: faithfulnes
     if comparison is None or len(comparison.results) < 2:
         return None
     tables.agreement(comparison)
-    place = faithfulness.show(asked) if asked else None
+    place = faithfulness.show(asked, choice) if asked else None
     tables.heads(comparison, choice)
     return place
 

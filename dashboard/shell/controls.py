@@ -9,7 +9,10 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from dashboard.links import widgets
+from dashboard.links.worth import STEPS
 from dashboard.shell.formatting import file_name
+
+_STEPS_HELP = "Of each curve, of equal shares of the patches. Twice as many take twice as long."
 
 # Streamlit's own, but kept.
 selectbox: Callable[..., Any] = partial(st.selectbox, persist_state="session")
@@ -67,6 +70,12 @@ def layer_slider(depth: int, *, key: str, help: str | None = None, disabled: boo
     disabled = disabled or depth == 1  # a slider has two ends
     st.slider("Layer", 0, max(depth - 1, 1), key=key, help=help, disabled=disabled, persist_state="session")
     widgets.made(key, depth)
+
+
+def steps_control(chosen: str, *, key: str) -> None:
+    """How many steps curves of faithfulness have."""
+    with widgets.holding(key, chosen):
+        segments("Steps", {steps: steps for steps in STEPS}, key=key, help=_STEPS_HELP)
 
 
 def reset_button(label: str, *what: str, key: str, icon: str) -> None:
