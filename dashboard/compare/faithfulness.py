@@ -130,7 +130,8 @@ def _heads(column: Column) -> tuple[str, str]:
 
 def _column(column: Column) -> Any:
     if column.name in ("pane", "score"):
-        return st.column_config.TextColumn(help=column.description, width=50 if column.name == "pane" else 200)
+        return st.column_config.TextColumn(help=column.description, width=50 if column.name == "pane" else 180)
     if column.name.endswith("_mean"):
         return st.column_config.TextColumn(help=column.description, width=110)
-    return st.column_config.NumberColumn(help=column.description, format="%.3f", width=110)
+    width = 130 if column.name.startswith("randomised") else 90
+    return st.column_config.NumberColumn(help=column.description, format="%.3f", width=width)
