@@ -51,6 +51,12 @@ ENTROPY_BY_DEPTH = "entropy_by_depth"  # plotly chart; a trace "head N" each, an
 HEAD_STATISTICS = "head_statistics"  # data frame: one row a (layer, head); a click on a cell opens its row's head
 DOWNLOAD_STATISTICS = "download_statistics"  # download button: CSV of all columns and layers
 
+# Explore: the large map as files
+MAP_FILES = "map_files"  # popover
+DOWNLOAD_MAP_PNG = "download_map_png"  # download button: the map as it is drawn
+DOWNLOAD_MAP_CSV = "download_map_csv"  # download button: one row a patch
+DOWNLOAD_MAP = "download_map"  # download button: a zip of both, the maps of all heads, run.json, and what was measured
+
 # Explore: what the large map is worth
 WORTH = "worth"  # segmented control: None (closed) | "faithfulness" | "pointing"
 BASELINE = "worth_baseline"  # segmented control: what takes the place of patches, a name in BASELINES of the engine
