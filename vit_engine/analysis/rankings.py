@@ -12,7 +12,7 @@ from vit_engine.analysis.methods import RAW, Method
 from vit_engine.analysis.run import Run, Traced
 from vit_engine.analysis.similarity import Head, HeadSimilarity, comparing_heads, head_similarity
 from vit_engine.errors import SpecError
-from vit_engine.spec import Query
+from vit_engine.grid import Query
 from vit_engine.trace import AttentionTrace
 from vit_engine.trace.attention_map import WEIGHT
 from vit_engine.trace.targets import Target

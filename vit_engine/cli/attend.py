@@ -13,7 +13,7 @@ from vit_engine.cli.attend_files import run_record, write_files
 from vit_engine.cli.attend_run import Answer, answer
 from vit_engine.cli.method_arguments import add_method_arguments
 from vit_engine.cli.model import add_model_arguments, add_run_arguments, note_model
-from vit_engine.trace.attention_map import token_name
+from vit_engine.grid import token_name
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

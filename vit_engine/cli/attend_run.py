@@ -1,7 +1,6 @@
 """One picture in one model by one method: what is checked beforehand, what is run, and what came of it."""
 
 import argparse
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,10 +11,11 @@ from PIL import Image
 
 import vit_engine as ve
 from vit_engine.analysis.methods import RAW, Attribution, Method, Needs, Value
+from vit_engine.analysis.methods.options import check_first_layer
 from vit_engine.cli.method_arguments import Box, read_mask, read_method_options, read_target
 from vit_engine.cli.model import load_model
+from vit_engine.grid import Query
 from vit_engine.progress import Progress, part_of
-from vit_engine.spec import Query
 from vit_engine.trace.differentiate import check_gradient_memory, differentiate
 
 
@@ -47,7 +47,8 @@ class Question:
             check_gradient_memory(loaded, grid, traced=False)
         options = read_method_options(method, arguments.option, spec)
         layers = tuple(sorted(spec.layer_numbers(arguments.layers)))
-        _check_start(method, options, layers)
+        if "layer" in method.depends_on:
+            check_first_layer(method.options, options, layers[-1])
         target = read_target(arguments.target, loaded, grid, size=size) if targeted else None
         mask = None if arguments.mask is None else read_mask(arguments.mask, picture, spec, grid, size=size)
         run = (arguments.query, layers, targeted, target, mask, arguments.faithfulness)
@@ -94,16 +95,6 @@ def is_targeted(arguments: argparse.Namespace, method: Method) -> bool:
             f"method that does: {names}."
         )
     return targeted
-
-
-def _check_start(method: Method, options: Mapping[str, Value], layers: Sequence[int]) -> None:
-    """SpecError where no layer that was asked for is one that counts."""
-    for option in method.options:
-        if option.layer and "layer" in method.depends_on and int(options[option.name]) > layers[-1]:
-            raise ve.SpecError(
-                f"{option.name} must be in 0..{layers[-1]}, the deepest layer that is asked for; got "
-                f"{options[option.name]}."
-            )
 
 
 def answer(arguments: argparse.Namespace, progress: Progress) -> Answer:

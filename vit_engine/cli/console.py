@@ -15,8 +15,8 @@ from typing import Any
 from tqdm import tqdm
 
 import vit_engine as ve
+from vit_engine.grid import Query
 from vit_engine.progress import Progress
-from vit_engine.spec import Query
 
 OK, FAILED, INTERRUPTED = 0, 1, 130  # 2 is argparse's, for wrong usage
 

@@ -61,6 +61,9 @@ def mask(text: str) -> str | Box:
 def read_method_options(method: Method, asked: Sequence[tuple[str, str]], spec: ve.ModelSpec) -> dict[str, Value]:
     """All options of the method with their values; SpecError for one that it does not have, or that cannot be."""
     known = {each.name: each for each in method.options}
+    names = [name for name, _ in asked]
+    if repeated := [name for name in known if names.count(name) > 1]:
+        raise ve.SpecError(f"--option {repeated[0]}=… must be given once; got it {names.count(repeated[0])} times.")
     written = {name: known[name].parse(text) if name in known else text for name, text in asked}
     return read_options(method.options, written, spec, method.name)
 

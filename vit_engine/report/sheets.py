@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from vit_engine.grid import Patches, TokenGrid
 from vit_engine.report.colours import ACCENT, Stops, colour_stops, diverging_stops, upper_limit
 from vit_engine.report.painter import PAPER, TEXT, Sheet, View, own_settings, wrapped
 from vit_engine.report.panels import WARNING, Legend, Panel, common_legend, grey
 from vit_engine.report.style import Zoom
-from vit_engine.spec import Patches, TokenGrid
 from vit_engine.trace.attention_map import AttentionMap
 
 INK, QUIET, ALARM, EMPTY = "#1f2430", "#5b6270", "#b3261e", "#f1efeb"

@@ -14,7 +14,7 @@ from dashboard.testing import decode_figure, open_app
 from tests.dashboard.support import DETAILS, SMALL, analyse, assert_works, head_cells, open_small, small_trace
 from vit_engine.analysis import methods
 from vit_engine.analysis.methods import Needs
-from vit_engine.spec import Query
+from vit_engine.grid import Query
 
 HEADS = 4
 

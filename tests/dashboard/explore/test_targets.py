@@ -79,14 +79,14 @@ def test_random_weights_whose_embeddings_are_equally_long_have_a_target_of_their
     at = open_small(model="random_demo_vit_p16", method="grad_cam")
     assert not at.error
     assert at.selectbox(key=keys.TARGET_CHOICE).options[0] == "Similarity to the middle patch"
-    assert "Target: **similarity of CLS to patch 3, 4**" in lines(at)
+    assert "Target: **similarity of CLS to patch row 3, col 4**" in lines(at)
 
 
 def test_a_click_moves_the_patch_that_the_target_is_about_and_not_the_query() -> None:
     at = open_small(method="grad_cam", target="point:0.1,0.1", layer="4")
     click_patch(at, row=3, col=6)
     assert "query" not in at.query_params
-    assert "Target: **similarity of CLS to patch 3, 6** · :small[click a patch to choose another]" in lines(at)
+    assert "Target: **similarity of CLS to patch row 3, col 6** · :small[click a patch to choose another]" in lines(at)
     np.testing.assert_allclose(attention(at)["z"], explained("grad_cam", layer=4, target="patch:3,6"), **DETAILS)
     shapes = decode_figure(at, keys.OVERLAY)["layout"]["shapes"]
     assert [(edge["x0"], edge["y0"]) for edge in shapes] == [(5.5, 2.5)] * 2

@@ -12,8 +12,8 @@ from vit_engine.analysis.rankings import REDUNDANT_BITS, Ranking, rank_heads
 from vit_engine.analysis.run import Run
 from vit_engine.analysis.similarity import head_similarity
 from vit_engine.errors import SpecError
+from vit_engine.grid import TokenGrid
 from vit_engine.image import PreparedImage
-from vit_engine.spec import TokenGrid
 from vit_engine.trace import AttentionTrace, attend
 from vit_engine.trace.statistics import HeadStatistics
 from vit_engine.weights import LoadedModel

@@ -103,7 +103,7 @@ def test_the_likeliest_class_is_the_target_where_none_is_named(picture: Path, tm
     ("target", "name", "label"),
     [
         ("norm", "norm", "norm of the image embedding"),
-        ("patch:1,2", "patch:1,2", "similarity of CLS to patch 1, 2"),
+        ("patch:1,2", "patch:1,2", "similarity of CLS to patch row 1, col 2"),
         ("picture:{picture}", "picture:noise.png", "similarity to noise.png"),
     ],
 )
@@ -143,7 +143,8 @@ def test_cls_of_a_model_that_reads_patches_alone_is_told(
 
 def test_a_query_that_changes_nothing_is_told(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     attend(picture, tmp_path, "--method", "legrad", "--query", "1,2")
-    assert capsys.readouterr().err == "vit-engine: note: LeGrad depends on no query: patch 1, 2 changes nothing.\n"
+    note = "LeGrad depends on no query: patch row 1, col 2 changes nothing."
+    assert capsys.readouterr().err == f"vit-engine: note: {note}\n"
 
 
 def test_layers_that_change_nothing_are_noted(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -229,6 +230,8 @@ def no_run(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--method", "gradient_rollout", "--option", "residual=1.5"], "residual must be a number in 0..1"),
         (["--method", "relevance", "--option", "fuse=max"], "has no option 'fuse'; it has start"),
         (["--method", "rollout", "--option", "start=4", "--layers", "1,3"], "start must be in 0..3, the deepest layer"),
+        (["--method", "rollout", "--option", "strat=2"], "has no option 'strat'; did you mean 'start'? It has fuse"),
+        (["--method", "rollout", "--option", "start=1", "--option", "start=2"], "--option start=… must be given once"),
         (["--option", "start=1"], "the method 'raw' has no option 'start'; it has none"),
         (["--query", "1,2,4,3"], "0..3"),
         (["--query", "2,2,1,3"], "query"),

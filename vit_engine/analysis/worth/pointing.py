@@ -12,7 +12,7 @@ from vit_engine.analysis.methods import RAW, Method, Value, find_method
 from vit_engine.analysis.run import Run, Traced
 from vit_engine.analysis.worth.masks import Mask, mask_coverage
 from vit_engine.errors import SpecError
-from vit_engine.spec import Query
+from vit_engine.grid import Query
 from vit_engine.trace.attention_map import AttentionMap, Quantity
 from vit_engine.trace.targets import Target
 
@@ -90,7 +90,10 @@ def _check_options(options: Mapping[str, object], asked: Sequence[Method]) -> No
     if not names:
         raise SpecError("methods must name at least one method; got none.")
     if unknown := ", ".join(map(repr, options.keys() - set(names))):
-        raise SpecError(f"options must be of the methods that are asked for, {', '.join(names)}; got {unknown}.")
+        raise SpecError(
+            f"options must be by method, as {{{names[0]!r}: {{…}}}}, and of the methods that are asked for, "
+            f"{', '.join(names)}; got {unknown}."
+        )
 
 
 def _rows(

@@ -17,8 +17,8 @@ from vit_engine.analysis.maps.agreement import agreement
 from vit_engine.analysis.methods import Value, find_method
 from vit_engine.analysis.run import Run, Traced
 from vit_engine.errors import SpecError
+from vit_engine.grid import Query
 from vit_engine.progress import Progress
-from vit_engine.spec import Query
 from vit_engine.trace.attention_map import AttentionMap
 from vit_engine.trace.targets import NormTarget, Target
 from vit_engine.weights import LoadedModel, load_model
