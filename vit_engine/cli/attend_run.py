@@ -81,10 +81,10 @@ def _faithfulness(
     measured = ve.faithfulness(run, shown, target, progress=steps[FAITHFULNESS])
     if RANDOMISED not in steps:
         return measured, None
-    steps[RANDOMISED](0.0, "making the same map")
     method = question.method
     choices: dict[str, Any] = {"layer": question.layers[-1], "query": question.query, "options": question.options}
     own = target if "target" in method.depends_on else None
+    choices["progress"] = part_of(steps[RANDOMISED], 0.0, 0.5)
     other = ve.randomised_map(run, method.name, target=own, **choices)
     return measured, ve.faithfulness(run, other, target, orders=0, progress=part_of(steps[RANDOMISED], 0.5, 1.0))
 
