@@ -35,7 +35,9 @@ def add_method_arguments(parser: argparse.ArgumentParser) -> None:
     add("--target", metavar=f"CLASS|norm|patch:ROW,COL|{PICTURE}PATH|{TEXT}TEXT", help=target)
     shape = "a picture file, black outside; or a box, as fractions of height and width"
     add("--mask", type=mask, metavar="FILE|Y0,X0,Y1,X1", help=f"say which map and head lies on this: {shape}")
-    curves = "say whether the model needs what the map shows, by insertion and deletion beside random orders"
+    curves = (
+        "say whether the model needs what the map shows, by insertion and deletion beside random orders and weights"
+    )
     add("--faithfulness", action="store_true", help=curves)
 
 
