@@ -38,6 +38,7 @@ TARGET_TEXT = "target_choice_text"  # text input, where the target is a text
 HEAD = "head"  # segmented control: "mean" | "max" | "min" | "0" | "1" | ...
 VIEW = "view"  # segmented control: "over" | "beside"
 RESET_QUERY = "reset_query"  # button: back to the CLS token
+ALL_PATCHES = "all_patches"  # button, where the model is read from the mean of its patches: a region of all of them
 SET_ASIDE = "set_aside"  # button, where an attention sink is a patch: the other value of SINKS
 TABLE_LAYERS = "table_layers"  # segmented control: "layer" | "all"
 TABLE_KEYS = "table_keys"  # segmented control: "all" | "patches"
@@ -49,6 +50,12 @@ MOSAIC = "mosaic"  # plotly chart; traces "attention", "cells" (click = layer an
 ENTROPY_BY_DEPTH = "entropy_by_depth"  # plotly chart; a trace "head N" each, and "mean"
 HEAD_STATISTICS = "head_statistics"  # data frame: one row a (layer, head); a click on a cell opens its row's head
 DOWNLOAD_STATISTICS = "download_statistics"  # download button: CSV of all columns and layers
+
+# Explore: the large map as files
+MAP_FILES = "map_files"  # popover
+DOWNLOAD_MAP_PNG = "download_map_png"  # download button: the map as it is drawn
+DOWNLOAD_MAP_CSV = "download_map_csv"  # download button: one row a patch
+DOWNLOAD_MAP = "download_map"  # download button: a zip of both, the maps of all heads, run.json, and what was measured
 
 # Explore: what the large map is worth
 WORTH = "worth"  # segmented control: None (closed) | "faithfulness" | "pointing"
@@ -203,6 +210,7 @@ COMPARISON = "comparison"  # plotly chart; for pane A the traces "attention A" (
 COMPARISON_EVENTS = "comparison_events"  # component, not seen: tells clicks and zooms of the chart, as events_of() says
 RESET_ZOOM = "reset_zoom"  # button, where it is zoomed
 AGREEMENT = "agreement"  # data frame: one row a pair of panes
+COMPARE_STEPS = "compare_steps"  # segmented control: as WORTH_STEPS, of the curves of all panes
 MEASURE_PANES = "measure_panes"  # button: measure the faithfulness of all panes, in the background
 PANES_FAITHFULNESS = "panes_faithfulness"  # data frame, where it was measured: one row a pane
 DOWNLOAD_PANES_FAITHFULNESS = "download_panes_faithfulness"  # download button: CSV

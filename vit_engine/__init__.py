@@ -38,13 +38,14 @@ from vit_engine.errors import (
     SpecError,
     VitEngineError,
 )
+from vit_engine.grid import TokenGrid
 from vit_engine.image import PreparedImage, open_image, prepare_image
 from vit_engine.model import VisionTransformer
 from vit_engine.model.vit import vit_base, vit_small, vit_tiny
 from vit_engine.planning.estimates import Estimate, estimate
 from vit_engine.registry import list_models
 from vit_engine.resources.budget import memory_budget
-from vit_engine.spec import ModelSpec, Preprocessing, TokenGrid
+from vit_engine.spec import ModelSpec, Preprocessing
 from vit_engine.trace import AttentionTrace, Features, attend, features
 from vit_engine.trace.attention_map import AttentionMap
 from vit_engine.trace.gradients import Gradients

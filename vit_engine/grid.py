@@ -127,10 +127,10 @@ def whole_patches(height: int, width: int, patch_size: int) -> tuple[int, int]:
 
 
 def token_name(query: Query) -> str:
-    """The chosen token or tokens in words: "CLS", "patch 3, 5", or "patches 2..5, 3..7" for a region's rows, cols."""
+    """The chosen tokens in words: "CLS", "patch row 3, col 5", or "region of rows 2–5, cols 3–7", the last included."""
     if isinstance(query, str):
         return "CLS"
     if len(query) == 2:
-        return f"patch {query[0]}, {query[1]}"
+        return f"patch row {query[0]}, col {query[1]}"
     top, left, bottom, right = query
-    return f"patches {top}..{bottom}, {left}..{right}"
+    return f"region of rows {top}–{bottom}, cols {left}–{right}"

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from vit_engine.decoding import MAX_PIXELS, decode, to_rgb
 from vit_engine.errors import ImageError, SpecError
-from vit_engine.spec import INTERPOLATIONS, ModelSpec, Preprocessing, TokenGrid
+from vit_engine.grid import TokenGrid
+from vit_engine.spec import INTERPOLATIONS, ModelSpec, Preprocessing
 
 Picture = str | Path | bytes | Image.Image | np.ndarray
 

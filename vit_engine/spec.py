@@ -6,10 +6,7 @@ from dataclasses import dataclass, field, replace
 from numbers import Integral
 
 from vit_engine.errors import SpecError
-from vit_engine.grid import Patches as Patches
-from vit_engine.grid import Query as Query
-from vit_engine.grid import TokenGrid as TokenGrid
-from vit_engine.grid import whole_patches as whole_patches
+from vit_engine.grid import TokenGrid, whole_patches
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -196,8 +193,8 @@ class ModelSpec:
 
     def layer_number(self, layer: int) -> int:
         """A layer counted from 0, or negative from the last, as counted from 0; SpecError where there is none."""
-        if not -self.depth <= layer < self.depth:
-            raise SpecError(f"layer must be in 0..{self.depth - 1} for {self.name!r}; got {layer}.")
+        if not isinstance(layer, Integral) or not -self.depth <= layer < self.depth:
+            raise SpecError(f"layer must be in 0..{self.depth - 1} for {self.name!r}; got {layer!r}.")
         return int(layer) % self.depth
 
     def layer_numbers(self, layers: str | int | Sequence[int]) -> frozenset[int]:

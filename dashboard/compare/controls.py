@@ -13,7 +13,7 @@ from dashboard.links import selection, widgets
 from dashboard.links.options import fitting
 from dashboard.services import catalogue
 from dashboard.shell import page_state
-from dashboard.shell.controls import reset_button, segments, select_slider
+from dashboard.shell.controls import for_mouse, reset_button, segments, select_slider
 from vit_engine import ModelSpec, find_method
 from vit_engine.analysis.comparison import MAX_PANES, Pane, Place
 from vit_engine.analysis.methods import RAW
@@ -146,4 +146,5 @@ def query_line() -> None:
         if st.session_state[keys.ZOOM] is not None:
             reset_button("Whole picture", keys.ZOOM, key=keys.RESET_ZOOM, icon="zoom_out_map")
         else:
-            st.markdown(":small[drag a box to zoom all panes]")
+            with for_mouse("zoom"):
+                st.markdown(":small[drag a box to zoom all panes]")

@@ -2,13 +2,13 @@
 
 from functools import partial
 from typing import Any
-from urllib.parse import urlencode
 
 import pandas as pd
 import streamlit as st
 
 from dashboard import keys
 from dashboard.compare.state import Comparing
+from dashboard.links import address
 from dashboard.links.zoom import zoom_in_pixels
 from dashboard.services.pictures import Picture
 from vit_engine.analysis.comparison import Comparison
@@ -36,16 +36,10 @@ def button(
     view: dict[str, Any] = {"size": size, "zoom": zoom_in_pixels(choice.zoom, comparison.frame), "drawn": drawn}
     view["faithfulness"] = faithfulness
     heads: dict[str, Any] = {"statistic": choice.statistic, "all_layers": choice.rows == "all"}
-    export = partial(_zip, comparison, style, picture, link=_link(), **view, **heads)
+    export = partial(_zip, comparison, style, picture, link=address.whole(), **view, **heads)
     options: dict[str, Any] = {"key": keys.DOWNLOAD_BUNDLE, "icon": ":material/archive:", "on_click": "ignore"}
     st.download_button("Export", export, "comparison.zip", "application/zip", help=HELP, **options)
 
 
 def _zip(comparison: Comparison, style: Style, picture: Picture, **asked: Any) -> bytes:
     return as_zip(files(comparison, style, picture=picture.open(), **asked))
-
-
-def _link() -> str:
-    """The page's address with all that it shows, as it stands in the browser."""
-    parameters = [(name, value) for name in st.query_params for value in st.query_params.get_all(name)]
-    return f"{(st.context.url or '').partition('?')[0]}?{urlencode(parameters)}"

@@ -46,12 +46,13 @@ def page() -> None:
     comparison, panes = _comparison(choice, selection, panes)
     style = _style(choice, selection)
     drawn = _drawn(choice, comparison, panes, style)
-    _above(comparison, drawn, style)
-    with _strip(len(choice.panes), frame):
-        _cards(choice, specs, panes, picture)
-        _figure(drawn, frame, choice, style)
-        places = _under(panes, comparison, drawn, style)
-    asked = faithfulness.requests(panes, comparison)
+    with st.container(key="compare_panes"):
+        _above(comparison, drawn, style)
+        with _strip(len(choice.panes), frame):
+            _cards(choice, specs, panes, picture)
+            _figure(drawn, frame, choice, style)
+            places = _under(panes, comparison, drawn, style)
+    asked = faithfulness.requests(panes, comparison, steps=int(choice.steps))
     measuring = _tables(comparison, choice, asked)
     if widgets.differed() and (controls.chosen() != choice or card.take_widgets()):
         widgets.again()
@@ -70,7 +71,7 @@ def _tables(comparison: Comparison | None, choice: Comparing, asked: faithfulnes
     if comparison is None or len(comparison.results) < 2:
         return None
     tables.agreement(comparison)
-    place = faithfulness.show(asked) if asked else None
+    place = faithfulness.show(asked, choice) if asked else None
     tables.heads(comparison, choice)
     return place
 
@@ -126,17 +127,24 @@ def _above(comparison: Comparison | None, drawn: tuple[Panel, ...], style: Style
     """Whose attention this is, and what the colours mean."""
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key="above"):
         controls.query_line()
+        with st.container(key="panes_cue", width="content"):
+            st.markdown(f":small[{len(drawn)} panes, scroll sideways :material/arrow_forward:]")
         if comparison is not None:
             st.html(legend.legend(comparison, drawn, style), width="content")
 
 
 def _strip(count: int, frame: tuple[int, int]) -> DeltaGenerator:
-    """The panes with what stands above and below each: as wide as fits, scrolled sideways where that is not enough."""
+    """The panes with what stands above and below each: as wide as fits, scrolled sideways where that is not enough.
+
+    Where it is not, the line above says so.
+    """
     aspect, gap = figure_aspect(count, frame), 100 * GAP / (count + GAP * (count - 1))
-    wide = f"min-width: {count * PANE_WIDTH}px; max-width: {HIGHEST * aspect:.0f}px"
+    least = count * PANE_WIDTH
+    wide = f"min-width: {least}px; max-width: {HIGHEST * aspect:.0f}px"
     st.html(
         f"<style>.st-key-compare_strip > div {{ {wide}; }} .st-key-comparison_box {{ aspect-ratio: {aspect:.4f}; }} "
-        f".st-key-compare_strip > div > [data-testid=stHorizontalBlock] {{ gap: {gap:.3f}%; }}</style>"
+        f".st-key-compare_strip > div > [data-testid=stHorizontalBlock] {{ gap: {gap:.3f}%; }} "
+        f"@container compare_panes (min-width: {least}px) {{ .st-key-panes_cue {{ display: none; }} }}</style>"
     )
     return st.container(key="compare_strip")
 

@@ -13,6 +13,7 @@ from dashboard import keys
 from dashboard.links import targets
 from dashboard.links.codec import Instead, Reading, fractions, nearest, option, parameter
 from dashboard.links.options import fitting
+from dashboard.links.worth import STEPS
 from dashboard.links.zoom import Zoom, read_zoom
 from vit_engine import ModelSpec, SpecError, find_method
 from vit_engine.analysis.comparison import MAX_PANES, Pane, letter
@@ -124,6 +125,8 @@ class Comparing:
     # The number of the pane that the others are compared with.
     reference: int = parameter(0, key=keys.REFERENCE, read=_reference, write=letter)
     keep: int = parameter(60, key=keys.COMPARE_KEEP, read=nearest(KEEPS))  # per cent of the mass in masks
+    # Of the curves of faithfulness, each of so many equal shares of the patches.
+    steps: str = parameter(STEPS[0], key=keys.COMPARE_STEPS, read=option(STEPS), name="pane_steps")
     # The part that is shown; None for all.
     zoom: Zoom | None = parameter(None, key=keys.ZOOM, read=read_zoom, write=fractions)
 

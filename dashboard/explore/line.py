@@ -4,11 +4,13 @@ import streamlit as st
 
 from dashboard import keys
 from dashboard.explore.maps import Maps
+from dashboard.links import widgets
 from dashboard.links.options import Options
 from dashboard.shell import method_control
-from dashboard.shell.controls import reset_button
+from dashboard.shell.controls import for_mouse, reset_button
 from dashboard.shell.formatting import colour_legend, plain
 from vit_engine.trace.attention_map import is_share
+from vit_engine.trace.targets import ClassTarget
 
 
 def show(maps: Maps, options: Options, *, drag: str, of_target: bool) -> None:
@@ -21,9 +23,10 @@ def show(maps: Maps, options: Options, *, drag: str, of_target: bool) -> None:
             st.html(legend(maps), width="content")
         token = method_control.token(maps.method, maps.patch, bold="**")
         if maps.patch is None and token and not of_target:
-            query = f"{method_control.hint(maps.method)}, or drag a box"
-            hint = query if drag == "query" else "a click chooses a patch, a drag marks the object"
+            hint = method_control.hint(maps.method) if drag == "query" else "a click chooses a patch"
             st.markdown(f"{token} · :small[{hint}]")
+            with for_mouse("box"):
+                st.markdown(f":small[{'or drag a box' if drag == 'query' else 'a drag marks the object'}]")
         elif maps.patch is None:
             st.markdown(token)
         elif token:
@@ -32,6 +35,36 @@ def show(maps: Maps, options: Options, *, drag: str, of_target: bool) -> None:
     if asked := [*target_words(maps), *option_words(maps, options)]:
         hint = " · :small[click a patch to choose another]" if of_target else ""
         st.markdown(" · ".join(asked) + hint)
+    if note := pooling_note(maps):
+        _pooling(note, offers_all=maps.patch is None and "query" in maps.method.depends_on)
+
+
+def pooling_note(maps: Maps) -> str:
+    """What the CLS token and the target are in a model that is read from the mean of its patches; empty elsewhere."""
+    method = maps.method
+    if maps.asked.spec.reads_cls:
+        return ""
+    if maps.patch is None and "query" in method.depends_on:
+        says = "CLS says nothing of the target" if "target" in method.depends_on else "no answer is read from CLS"
+        return f"This model is read from the mean of its patches: {says}."
+    if maps.target is None or isinstance(maps.target, ClassTarget):
+        return ""
+    return "This model is read from the mean of its patches: that mean is its image embedding."
+
+
+def _pooling(note: str, *, offers_all: bool) -> None:
+    """The note, and the way to ask for all that is read."""
+    with st.container(horizontal=True, vertical_alignment="center", key="pooling_note"):
+        st.caption(f":material/info: {note}", width="content")
+        if offers_all:
+            st.button(
+                "Ask all patches",
+                key=keys.ALL_PATCHES,
+                type="tertiary",
+                icon=":material/select_all:",
+                on_click=widgets.take,
+                args=(dict, {keys.QUERY: (0.0, 0.0, 1.0, 1.0)}),
+            )
 
 
 def legend(maps: Maps) -> str:

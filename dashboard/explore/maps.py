@@ -1,5 +1,6 @@
 """What a method says on Explore, and where the colours of its maps end."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from dashboard.services.analyses import Analysis, Request
 from dashboard.services.maps import MapRequest
 from dashboard.shell import analysis_panel, sidebar, target_control
 from vit_engine import AttentionMap, Method, Target, find_method
+from vit_engine.analysis.methods import Attribution
 from vit_engine.grid import Patches
 from vit_engine.report.colours import Stops, colour_stops, diverging_stops, upper_limit
 
@@ -25,6 +27,7 @@ class Maps:
     target: Target | None  # of a method that depends on one
     note: str  # why the large map is zero everywhere
     large: AttentionMap  # of the chosen layer and head
+    attributions: Mapping[int, Attribution]  # by layer, of which the large map is one
     every: np.ndarray  # (layers, heads, rows, cols), one layer or head where the method has no map of each head
     row: int  # the chosen layer's place in it
     limits: np.ndarray  # (layers, heads)
@@ -69,7 +72,18 @@ def maps(request: Request, analysis: Analysis, selection: Selection) -> Maps | N
     aside = sinks.set_aside(analysis, selection, method, every.shape)
     limits = _limits(every, aside, selection)
     drawn = Maps(
-        asked, method, patch, chosen.target, chosen.note, chosen.map, every, row, limits, 0.0, aside[row].any(axis=0)
+        asked,
+        method,
+        patch,
+        chosen.target,
+        chosen.note,
+        chosen.map,
+        found,
+        every,
+        row,
+        limits,
+        0.0,
+        aside[row].any(axis=0),
     )
     return _with_limit(drawn, aside, selection)
 

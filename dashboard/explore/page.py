@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import keys
-from dashboard.explore import controls, head_table, line, mosaics, sinks
+from dashboard.explore import controls, download, head_table, line, mosaics, sinks
 from dashboard.explore.choices import choose_head, choose_layer_and_head, choose_point, choose_region
 from dashboard.explore.figures import entropy_figure, overlay_figure
 from dashboard.explore.maps import Maps, layer_of, maps
@@ -36,7 +36,9 @@ def page() -> None:
     below = st.container(key="stage")
     with header:
         title = st.container(key="title", width="content")
-        segments("View", _VIEW_TITLES, key=keys.VIEW, collapsed=True)
+        with st.container(horizontal=True, vertical_alignment="center", width="content", key="map_controls"):
+            files = st.container(width="content")
+            segments("View", _VIEW_TITLES, key=keys.VIEW, collapsed=True)
     widgets.mark()
     selection = sidebar.selection(request.spec)
     analysis = analysis_panel.analyse(request, title=title, stage=below)
@@ -49,6 +51,8 @@ def page() -> None:
             head_table.show(analysis, layer=layer_of(analysis, selection))
     page_state.share(selection)
     if analysis is not None and drawn is not None:
+        with files:
+            download.popover(drawn, selection)
         with under_map:  # last, for what is measured may take minutes
             section.show(drawn.asked, drawn.large, selection)
 

@@ -36,6 +36,9 @@ def show(request: Request, analysis: Analysis, selection: Selection, view: Heads
     """
     st.markdown("**Which head should I look at?**")
     method_control.show(per_head=True)
+    if (other := method_control.set_aside()) is not None:
+        with st.container(key="method_set_aside"):
+            st.caption(f":material/info: {method_control.instead(other)}")
     if "target" in find_method(selection.method).depends_on:
         target_control.show(analysis, request.picture, selection)
     titles = {name: name.capitalize() for name in RANKINGS}

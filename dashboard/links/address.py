@@ -8,6 +8,7 @@ says which it has got.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -26,6 +27,11 @@ _WRITES = "_writes"  # session state: how often another one was written
 def address() -> Parameters:
     """All parameters of the address, with all their values."""
     return {name: st.query_params.get_all(name) for name in st.query_params}
+
+
+def whole() -> str:
+    """The page's address with all that it shows, as it stands in the browser."""
+    return f"{(st.context.url or '').partition('?')[0]}?{urlencode(address(), doseq=True)}"
 
 
 def is_bare() -> bool:

@@ -14,7 +14,7 @@ from dashboard.services.process import once_per_process
 from dashboard.services.requests import runs
 from vit_engine.analysis.worth.faithfulness import ORDERS, STEPS
 from vit_engine.analysis.worth.perturbation import BLUR
-from vit_engine.progress import Progress
+from vit_engine.progress import Progress, part_of
 from vit_engine.trace.targets import NORM
 
 ITSELF = "itself"  # the name of the score that is the similarity to the picture as it is
@@ -96,10 +96,12 @@ class FaithfulnessRequest:
         whole = curves + randomised + others
         run, target = self.asked.analysis.whole_run(loaded), self._target(loaded)
         measure = partial(ve.faithfulness, run, target=target, baseline=self.baseline, steps=self.steps)
-        shown = measure(self.map, progress=_part(report, 0.0, curves / whole))
-        report(curves / whole, "making the same map on randomised weights")
-        other = self._randomised_map(run)
-        return Measured(shown, measure(other, orders=0, progress=_part(report, 1 - others / whole, 1.0)))
+        ends = curves / whole, (curves + randomised) / whole
+        shown = measure(self.map, progress=_part(report, 0.0, ends[0], "without patches"))
+        report(ends[0], "the same map on randomised weights")
+        other = self._randomised_map(run, _part(report, *ends, "the same map on randomised weights"))
+        measured = measure(other, orders=0, progress=_part(report, ends[1], 1.0, "randomised weights, without patches"))
+        return Measured(shown, measured)
 
     def _target(self, loaded: ve.LoadedModel) -> ve.Target:
         if self.score != ITSELF:
@@ -108,19 +110,20 @@ class FaithfulnessRequest:
         assert prepared is not None
         return ve.picture_target(loaded, prepared, name="the picture itself")
 
-    def _randomised_map(self, run: ve.Run) -> ve.AttentionMap:
+    def _randomised_map(self, run: ve.Run, report: Progress) -> ve.AttentionMap:
         asked = self.asked
         target = None
         if "target" in asked.method.depends_on:
             assert run.loaded is not None
             target = targets.find(asked.target, run.loaded, asked.request.size)
         places: dict[str, Any] = {"layer": asked.layer, "head": asked.head, "query": asked.query, "target": target}
-        return ve.randomised_map(run, asked.method.name, **places, options=dict(asked.options))
+        return ve.randomised_map(run, asked.method.name, **places, options=dict(asked.options), progress=report)
 
 
-def _part(report: Progress, start: float, stop: float) -> Progress:
-    """What reports a part of a job."""
-    return lambda fraction, message: report(start + (stop - start) * fraction, f"without patches: {message}")
+def _part(report: Progress, start: float, stop: float, step: str) -> Progress:
+    """What reports a part of a job, whose step goes before each message."""
+    within = part_of(report, start, stop)
+    return lambda fraction, message: within(fraction, f"{step}: {message}")
 
 
 _measured = once_per_process(lambda: Store[Measured](KEPT, size=lambda _: 1))

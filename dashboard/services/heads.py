@@ -11,8 +11,8 @@ from dashboard.services.process import once_per_process
 from vit_engine.analysis.methods import RAW, find_method
 from vit_engine.analysis.rankings import Ranking, rank_heads
 from vit_engine.analysis.similarity import HeadSimilarity, head_similarity
+from vit_engine.grid import Query
 from vit_engine.progress import Progress
-from vit_engine.spec import Query
 
 SIMILARITY_BYTES = 1 << 26
 RANKINGS = 500  # sets of them that are kept

@@ -16,8 +16,8 @@ from dashboard.services.lanes import Size
 from dashboard.services.process import once_per_process
 from dashboard.services.requests import runs
 from vit_engine.analysis.methods import Attribution, Needs
+from vit_engine.grid import Query
 from vit_engine.progress import Progress
-from vit_engine.spec import Query
 
 Maps = Mapping[int, Attribution]  # by layer
 PASSES = 4.0  # times a plain run that a gradient takes, about

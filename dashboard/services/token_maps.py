@@ -9,7 +9,7 @@ from dashboard.services.process import once_per_process
 from dashboard.services.tokens import TokenAnalysis
 from vit_engine.analysis.tokens import cosine
 from vit_engine.analysis.tokens.cosine import Directions
-from vit_engine.spec import Query
+from vit_engine.grid import Query
 
 PCA_BYTES, DIRECTION_BYTES, NORM_BYTES = 1 << 26, 1 << 27, 1 << 25
 _pcas = once_per_process(lambda: Store[tuple[ve.PcaMap, ...]](PCA_BYTES, size=_pca_bytes))

@@ -6,9 +6,13 @@ from typing import Any, Literal, cast
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard.links import widgets
+from dashboard.links.worth import STEPS
 from dashboard.shell.formatting import file_name
+
+_STEPS_HELP = "Of each curve, of equal shares of the patches. Twice as many take twice as long."
 
 # Streamlit's own, but kept.
 selectbox: Callable[..., Any] = partial(st.selectbox, persist_state="session")
@@ -53,6 +57,16 @@ def segments(
     return cast(str, chosen)  # never None, because a choice is required
 
 
+def for_mouse(name: str) -> DeltaGenerator:
+    """A container of this name that is shown where a mouse or a pen can drag: a finger scrolls. By the style sheet."""
+    return st.container(key=f"for_mouse_{name}", width="content")
+
+
+def for_finger(name: str) -> DeltaGenerator:
+    """A container of this name that is shown where for_mouse() is not."""
+    return st.container(key=f"for_finger_{name}", width="content")
+
+
 def layer_slider(depth: int, *, key: str, help: str | None = None, disabled: bool = False) -> None:
     """One of so many layers. Before it widgets.hold(key, layer, depth) says which, or it keeps the last one."""
     disabled = disabled or depth == 1  # a slider has two ends
@@ -75,6 +89,12 @@ def _press(key: str, on_click: Callable[..., None] | None, args: tuple[Any, ...]
     st.session_state[_PRESSED + key] = True
     if on_click is not None:
         on_click(*args)
+
+
+def steps_control(chosen: str, *, key: str) -> None:
+    """How many steps curves of faithfulness have."""
+    with widgets.holding(key, chosen):
+        segments("Steps", {steps: steps for steps in STEPS}, key=key, help=_STEPS_HELP)
 
 
 def reset_button(label: str, *what: str, key: str, icon: str) -> None:

@@ -1,5 +1,7 @@
 """The choice of a method, what it is and takes, and what its maps are of in words."""
 
+from typing import Any
+
 import streamlit as st
 
 from dashboard import keys
@@ -12,20 +14,51 @@ from vit_engine.analysis.methods import Needs
 from vit_engine.grid import Patches
 from vit_engine.trace.attention_map import WEIGHT
 
+_SET_ASIDE = "_method_set_aside"  # session state: (name, options) of a method that a page of heads cannot show, or None
 _HINTS = {"query": "where *it* attends", "key": "what attends to *it*"}  # by what the chosen token is
 
 
 def settle(spec: ModelSpec, *, per_head: bool = False) -> None:
     """Keep to a method that there is, and to options and a target that it can have in this model.
 
-    per_head: to one with a map of each head, so that heads can be compared.
+    per_head: to one with a map of each head, so that heads can be compared; another is set aside, and comes back on
+    the next page that can show it, unless a person has chosen a method meanwhile.
     """
-    if widgets.value_of(keys.METHOD) not in _names(per_head=per_head):
+    if not per_head:
+        _put_back()
+    if (name := widgets.value_of(keys.METHOD)) not in _names(per_head=per_head):
+        st.session_state[_SET_ASIDE] = (
+            (name, widgets.value_of(keys.OPTIONS)) if name in _names(per_head=False) else None
+        )
         widgets.give(keys.METHOD, methods.RAW)
     method = find_method(widgets.value_of(keys.METHOD))
     widgets.give(keys.OPTIONS, fitting(dict(widgets.value_of(keys.OPTIONS)), method, spec))
     if not targets.fits(widgets.value_of(keys.TARGET), spec):
         widgets.give(keys.TARGET, targets.AUTOMATIC)
+
+
+def _put_back() -> None:
+    if (method := set_aside()) is not None:
+        widgets.give(keys.OPTIONS, st.session_state[_SET_ASIDE][1])
+        widgets.give(keys.METHOD, method.name)
+    st.session_state[_SET_ASIDE] = None
+
+
+def set_aside() -> Method | None:
+    """The method in whose place raw attention is shown; None where nothing is shown in another's place."""
+    aside = st.session_state.get(_SET_ASIDE)
+    return find_method(aside[0]) if aside is not None and widgets.value_of(keys.METHOD) == methods.RAW else None
+
+
+def forget_set_aside() -> dict[str, Any]:
+    """For a callback or a link: what makes the method that is shown the one that all pages show."""
+    return {_SET_ASIDE: None}
+
+
+def instead(method: Method) -> str:
+    """Why raw attention is shown in the place of a method, as a sentence."""
+    why = "would run the model again for each head" if method.per_head else "has no heads of its own"
+    return f"{method.title} {why}: these are of raw attention. Explore keeps {method.phrase}."
 
 
 def _names(*, per_head: bool) -> list[str]:

@@ -3,15 +3,19 @@
 import streamlit as st
 
 from dashboard import keys
-from dashboard.shell import page_state
+from dashboard.shell import method_control, page_state
 
 EXPLORE, TOKENS = "views/explore.py", "views/tokens.py"
 _WANTED = "_open_page"  # session state: the page that a callback of this run asked for
 
 
 def choose(layer: int, head: int) -> dict[str, object]:
-    """For a callback: what makes this head of the model in use the one that Explore shows, and asks for Explore."""
-    return {keys.LAYER: int(layer), keys.HEAD: str(int(head)), _WANTED: EXPLORE}
+    """For a callback: what makes this head of the model in use the one that Explore shows, and asks for Explore.
+
+    By the method that is shown here: one without heads, which Explore showed before, has no map of it.
+    """
+    shown = method_control.forget_set_aside()
+    return {keys.LAYER: int(layer), keys.HEAD: str(int(head)), **shown, _WANTED: EXPLORE}
 
 
 def choose_keys(layer: int, head: int) -> dict[str, object]:

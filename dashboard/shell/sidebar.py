@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import fields, replace
+from typing import Any
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -40,7 +41,7 @@ def sidebar(*, panes: bool = False, tokens: bool = False) -> None:
     the page by picture() and request().
     """
     keep = [field.name for field in fields(Selection) if field.name not in _SHARED] if panes else ()
-    page_state.restore(Selection, lambda selection: picture_controls.FIRST.opened(selection.picture), keep=keep)
+    page_state.restore(Selection, _opened, keep=keep)
     page_state.defaults(Selection, "model", "size", "opacity", "colours", "scale", "clip", "options", "target")
     page_state.defaults(Selection, "worth", "baseline", "steps", "object", "ranked")
     with st.sidebar:
@@ -53,6 +54,11 @@ def sidebar(*, panes: bool = False, tokens: bool = False) -> None:
             if not tokens:
                 _cost(request())
         _look_controls(scale=not panes and not tokens, over=not tokens)
+
+
+def _opened(selection: Selection) -> Mapping[str, Any]:
+    """What a link sets beside its own fields."""
+    return {**picture_controls.FIRST.opened(selection.picture), **method_control.forget_set_aside()}
 
 
 def picture() -> Picture:

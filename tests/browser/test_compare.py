@@ -16,7 +16,7 @@ from dashboard.services import pictures
 from tests.browser.server import Server, running_dashboard
 from tests.browser.support import TIMEOUT, chart, drawn, nothing_amiss, settled
 from vit_engine.analysis.comparison import Pane
-from vit_engine.spec import Query
+from vit_engine.grid import Query
 
 P8, P16 = "demo_vit_p8:5:mean", "demo_vit_p16:2:1"
 LINK = {"picture": "scene_1", "size": "96", "pane": [P8, P16]}

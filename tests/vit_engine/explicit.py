@@ -10,9 +10,10 @@ from PIL import Image
 from torch import Tensor
 
 import vit_engine as ve
+from vit_engine.grid import TokenGrid
 from vit_engine.image import PreparedImage
 from vit_engine.model.streaming import explicit_weights
-from vit_engine.spec import ModelSpec, TokenGrid
+from vit_engine.spec import ModelSpec
 from vit_engine.weights import LoadedModel
 
 CLASSES = ("ant", "bee", "cat", "dog")

@@ -8,9 +8,10 @@ import torch
 
 from tests.vit_engine.weights.formats.support import randomise
 from tests.vit_engine.weights.live.lookalikes import Dino
+from vit_engine.grid import TokenGrid
 from vit_engine.image import PreparedImage
 from vit_engine.model.streaming import AttentionPlan, stream_attention
-from vit_engine.spec import ModelSpec, TokenGrid
+from vit_engine.spec import ModelSpec
 from vit_engine.trace import attend
 from vit_engine.weights import load_model
 

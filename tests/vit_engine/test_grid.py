@@ -47,7 +47,7 @@ def test_a_query_off_the_grid_or_upside_down_is_refused(query: Query, message: s
 
 def test_a_region_of_several_patches_is_no_one_token() -> None:
     assert GRID.token((1, 2, 1, 2)) == 12
-    with pytest.raises(SpecError, match=re.escape("one patch (row, col) here; got patches 1..2, 2..4.")):
+    with pytest.raises(SpecError, match=re.escape("one patch (row, col) here; got region of rows 1–2, cols 2–4.")):
         GRID.token((1, 2, 2, 4))
 
 
@@ -57,4 +57,8 @@ def test_a_patch_and_a_region_have_edges_in_pixels() -> None:
 
 
 def test_queries_in_words() -> None:
-    assert [token_name(query) for query in ("cls", (3, 5), (2, 3, 5, 7))] == ["CLS", "patch 3, 5", "patches 2..5, 3..7"]
+    assert [token_name(query) for query in ("cls", (3, 5), (2, 3, 5, 7))] == [
+        "CLS",
+        "patch row 3, col 5",
+        "region of rows 2–5, cols 3–7",
+    ]

@@ -9,8 +9,9 @@ import torch
 from PIL import Image
 
 from vit_engine.errors import ImageError, SpecError
+from vit_engine.grid import TokenGrid
 from vit_engine.image import PreparedImage, prepare_image
-from vit_engine.spec import INTERPOLATIONS, ModelSpec, Preprocessing, TokenGrid
+from vit_engine.spec import INTERPOLATIONS, ModelSpec, Preprocessing
 
 
 def spec(**options: Any) -> ModelSpec:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from vit_engine.errors import SpecError
-from vit_engine.spec import ModelSpec, Preprocessing, TokenGrid, Weights
+from vit_engine.grid import TokenGrid
+from vit_engine.spec import ModelSpec, Preprocessing, Weights
 
 GRID = TokenGrid(prefix=3, rows=5, cols=7, patch_size=4)
 

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from vit_engine.spec import ModelSpec, TokenGrid
+from vit_engine.grid import TokenGrid
+from vit_engine.spec import ModelSpec
 from vit_engine.trace import AttentionTrace
 from vit_engine.trace.record import LayerTrace
 from vit_engine.trace.statistics import HeadStatistics

@@ -1,19 +1,24 @@
 """explain(): a picture in a model to a map by any method, in one call."""
 
+from dataclasses import replace
 from typing import Any
 
 from vit_engine.analysis.methods import Method, Needs, Value, find_method
+from vit_engine.analysis.methods.options import check_names
 from vit_engine.analysis.run import Run
+from vit_engine.grid import Query
 from vit_engine.image import Picture, PreparedImage
-from vit_engine.progress import Progress
-from vit_engine.spec import Query
+from vit_engine.progress import Progress, part_of
 from vit_engine.trace import attend
 from vit_engine.trace.attention_map import AttentionMap
 from vit_engine.trace.differentiate import differentiate
 from vit_engine.trace.inputs import Size, ready
-from vit_engine.trace.targets import Target
+from vit_engine.trace.targets import Target, check_target
 from vit_engine.weights import LoadedModel
 from vit_engine.weights.sources import Source
+
+# How much of the time the passes take that leave what a method reads, about; its map takes the rest.
+_OF_PASSES = {need: 0.1 if need is Needs.MODEL else 0.7 for need in Needs}
 
 
 def explain(
@@ -31,18 +36,25 @@ def explain(
 ) -> AttentionMap:
     """A map of one picture in one model by a method of METHODS: exact, in memory linear in the tokens.
 
-    loaded, prepared, size, progress: as in attend(). method: its name. layer, head, query, target: as in
-    Method.attribute(); what the method does not depend on changes nothing. options: the method's own, with the papers'
-    defaults; find_method(method).options lists them. For several maps of one picture, make a Run once and ask
-    find_method(name).attribute(run, …).
+    loaded, prepared, size, progress: as in attend(), and progress goes on while the map is made. method: its name.
+    layer, head, query, target: as in Method.attribute(); what the method does not depend on changes nothing. options:
+    the method's own, each by its name, as start=2, with the papers' defaults; find_method(method).options lists them,
+    and Method.attribute() takes the same as options={"start": 2}. For several maps of one picture, make a Run once and
+    ask find_method(name).attribute(run).
 
-    Raises SpecError for a method, option, layer, head, query or target that does not exist, and for a target that is
-    missing where the model has no classifier; and what attend() raises.
+    Raises SpecError, before the model is run, for a method, option, layer, head, query or target that does not exist,
+    for a value that an option does not take, and for a target that is missing where the model has no classifier; and
+    what attend() raises.
     """
     chosen = find_method(method)
+    check_names(chosen.options, options, chosen.name)  # before weights are loaded or even downloaded
     loaded, prepared = ready(loaded, prepared, size=size, progress=progress)
     choices: dict[str, Any] = {"layer": layer, "head": head, "query": query, "options": options}
-    run = _run(chosen, loaded, prepared, target, progress)
+    chosen.check(loaded.spec, prepared.grid, **choices)
+    if "target" in chosen.depends_on:
+        check_target(target, loaded.spec, prepared.grid)
+    run = _run(chosen, loaded, prepared, target, progress and part_of(progress, 0.0, _OF_PASSES[chosen.needs]))
+    run = replace(run, progress=progress and part_of(progress, _OF_PASSES[chosen.needs], 1.0))
     return chosen.attribute(run, target=target if run.gradients is None else None, **choices).map
 
 

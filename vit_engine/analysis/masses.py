@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from vit_engine.devices import widened
+from vit_engine.grid import Query, TokenGrid
 from vit_engine.model.weights import AttentionWeights
-from vit_engine.spec import Query, TokenGrid
 from vit_engine.trace.record import AttentionTrace, LayerTrace
 
 

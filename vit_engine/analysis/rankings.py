@@ -8,21 +8,23 @@ from itertools import product
 import numpy as np
 from scipy.special import entr
 
-from vit_engine.analysis.methods import RAW
+from vit_engine.analysis.methods import RAW, Method
 from vit_engine.analysis.run import Run, Traced
 from vit_engine.analysis.similarity import Head, HeadSimilarity, comparing_heads, head_similarity
 from vit_engine.errors import SpecError
-from vit_engine.spec import Query
+from vit_engine.grid import Query
 from vit_engine.trace import AttentionTrace
+from vit_engine.trace.attention_map import WEIGHT
 from vit_engine.trace.targets import Target
 
 REDUNDANT_BITS = 0.05  # no two heads of a redundant group are further apart
 NAMED = 8  # heads of a group that its reason names
-# By what the chosen token is: which heads are focused, and what is said of one.
+# Of attention, by what the chosen token is: which heads are focused, and what is said of one.
 _FOCUS = {
     "query": ("The query's attention is shared by the fewest patches", "Shares its attention among"),
     "key": ("The key's attention comes from the fewest patches", "Draws its attention from"),
 }
+_FOCUS_OF_MAPS = ("The map lies on the fewest patches", "Lies on")  # of methods whose values are no attention weights
 
 
 @dataclass(frozen=True)
@@ -81,25 +83,31 @@ def rank_heads(
     maps = (asked.distributions(run, layer=layer, query=query, target=target) for layer in layers)
     nats = np.stack([entr(each).sum(axis=-1) for each in maps])
     entries = (
-        _focused(run.trace, nats, count, asked.role),
+        _focused(run.trace, nats, count, _focus(asked)),
         _by_distance(run.trace, count, sign=1),
         _by_distance(run.trace, count, sign=-1),
         _unlike(similarity, count),
         _redundant(similarity, count, redundant_bits),
     )
-    titles = _titles(asked.role, redundant_bits)
+    titles = _titles(asked, redundant_bits)
     return tuple(Ranking(*title, tuple(ranked)) for title, ranked in zip(titles, entries, strict=True))
 
 
-def _titles(role: str, redundant_bits: float) -> tuple[tuple[str, str, str], ...]:
+def _focus(method: Method) -> tuple[str, str]:
+    """Which of this method's heads are focused, and what is said of one."""
+    return _FOCUS[method.role] if method.unit == WEIGHT else _FOCUS_OF_MAPS
+
+
+def _titles(method: Method, redundant_bits: float) -> tuple[tuple[str, str, str], ...]:
     return (
-        ("focused", "Most focused", f"{_FOCUS[role][0]}: lowest entropy over patches, over its largest."),
+        ("focused", "Most focused", f"{_focus(method)[0]}: lowest entropy over patches, over its largest."),
         ("local", "Most local", "Patches attend to what is near them: smallest mean attention distance."),
         ("global", "Most global", "Patches attend to what is far from them: largest mean attention distance."),
         (
             "unlike",
             "Most unlike its neighbours",
-            f"The {role}'s map differs most from those of the layer's other heads: mean Jensen-Shannon divergence.",
+            f"The {method.role}'s map differs most from those of the layer's other heads: mean Jensen-Shannon "
+            "divergence.",
         ),
         (
             "redundant",
@@ -109,7 +117,7 @@ def _titles(role: str, redundant_bits: float) -> tuple[tuple[str, str, str], ...
     )
 
 
-def _focused(trace: AttentionTrace, nats: np.ndarray, count: int, role: str) -> Iterator[RankedHead]:
+def _focused(trace: AttentionTrace, nats: np.ndarray, count: int, focus: tuple[str, str]) -> Iterator[RankedHead]:
     layers, patches = sorted(trace.layers), trace.grid.patches
     if patches == 1:
         return  # nothing to share out
@@ -117,7 +125,7 @@ def _focused(trace: AttentionTrace, nats: np.ndarray, count: int, role: str) -> 
     for row, head in _first(shares, count):
         shared, mean = math.exp(nats[row, head]), shares[row].mean()
         reason = (
-            f"{_FOCUS[role][1]} {shared:.1f} of {patches:,} patches in effect, {_percent(shares[row, head])} "
+            f"{focus[1]} {shared:.1f} of {patches:,} patches in effect, {_percent(shares[row, head])} "
             f"of the largest entropy; the layer's mean is {_percent(mean)}."
         )
         yield RankedHead(layers[row], head, float(shares[row, head]), "0..1", reason)

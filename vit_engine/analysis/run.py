@@ -5,10 +5,10 @@ from functools import cached_property
 from typing import Any
 
 from vit_engine.errors import SpecError
+from vit_engine.grid import TokenGrid
 from vit_engine.image import PreparedImage
 from vit_engine.planning.plan import TOKEN
 from vit_engine.progress import Progress
-from vit_engine.spec import TokenGrid
 from vit_engine.trace import AttentionTrace, Features, features
 from vit_engine.trace.differentiate import differentiate
 from vit_engine.trace.gradients import Gradients

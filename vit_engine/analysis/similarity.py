@@ -16,7 +16,7 @@ from scipy.spatial.distance import squareform
 from vit_engine.analysis.methods import RAW, Method, find_method
 from vit_engine.analysis.run import Run, Traced
 from vit_engine.errors import SpecError
-from vit_engine.spec import Query
+from vit_engine.grid import Query
 from vit_engine.trace.targets import Target
 
 BLOCK_BYTES = 1 << 20  # of one head beside others: two arrays of it stay in a core's cache

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vit_engine.errors import SpecError
+from vit_engine.grid import token_name
 from vit_engine.spec import ModelSpec
 from vit_engine.trace import AttentionTrace, LayerTrace
 from vit_engine.trace.attention_map import head_number
@@ -83,7 +84,7 @@ def _found(trace: AttentionTrace, layer: LayerTrace, heads: slice, queries: np.n
 
 def _name(token: int, patch: tuple[int, int] | None, spec: ModelSpec) -> str:
     if patch is not None:
-        return f"patch row {patch[0]}, col {patch[1]}"
+        return token_name(patch)
     if token == 0:
         return "CLS token"
     register = token - 1 - spec.distilled

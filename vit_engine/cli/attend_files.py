@@ -2,113 +2,73 @@
 
 import argparse
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-import vit_engine as ve
 from vit_engine.cli.attend_run import Answer
 from vit_engine.cli.model import model_record
 from vit_engine.report import sheets
+from vit_engine.report.attribution import MapRun, map_arrays, map_caption, map_record, map_tables
+from vit_engine.report.bundle import RECORD, as_npz, write_bundle
 from vit_engine.report.panels import WARNING
-
-RECORD = "run.json"
+from vit_engine.report.tables import as_csv
 
 
 def write_files(folder: Path, answer: Answer, record: dict[str, Any]) -> None:
     """Everything, into a folder that is there."""
-    _write_arrays(folder / "attention.npz", answer)
-    statistics = answer.run.trace.statistics.to_frame()
-    asked = statistics["layer"].isin(answer.question.layers)
-    statistics[asked].to_csv(folder / "heads.csv", index=False)
-    if answer.ranking is not None:
-        answer.ranking.to_csv(folder / "pointing.csv", index=False)
-    if answer.faithfulness is not None:
-        answer.faithfulness.to_frame().to_csv(folder / "faithfulness.csv", index=False)
-    _write_pictures(folder, answer)
-    (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-
-
-def _write_arrays(path: Path, answer: Answer) -> None:
-    """maps: (layers, heads, rows, cols), without the axes of what the method does not depend on."""
-    grid, depends_on = answer.run.trace.grid, answer.question.method.depends_on
-    maps = np.stack([attribution.heads for attribution in answer.attributions.values()])
-    layers = list(answer.attributions) if "layer" in depends_on else []
-    maps = maps if "head" in depends_on else maps[:, 0]
-    np.savez(
-        path,
-        maps=maps if "layer" in depends_on else maps[0],
-        layers=np.array(layers, dtype=np.int64),
-        grid=np.array([grid.prefix, grid.rows, grid.cols, grid.patch_size]),
-    )
-
-
-def _write_pictures(folder: Path, answer: Answer) -> None:
-    """Of the deepest layer that was asked for."""
-    question, trace, deepest = answer.question, answer.run.trace, answer.deepest
-    query, depends_on = question.query, question.method.depends_on
-    marked = None if isinstance(query, str) or "query" not in depends_on else query
-    options: dict[str, Any] = {
-        "warning": WARNING if trace.random else "",
-        "marked": marked,
-        "signed": question.method.signed,
+    run = _map_run(answer)
+    statistics = run.trace.statistics.to_frame()
+    tables = {"heads.csv": statistics[statistics["layer"].isin(answer.question.layers)], **map_tables(run)}
+    contents = {
+        "attention.npz": as_npz(map_arrays(run)),
+        **{name: as_csv(table) for name, table in tables.items()},
+        **_pictures(run, answer),
+        RECORD: (json.dumps(record, indent=2) + "\n").encode(),
     }
-    caption = f"{trace.spec.name} · {deepest.map.label}"
-    why = f" · zero everywhere: {deepest.note}" if deepest.note else ""
-    overlay = sheets.overlay(question.prepared.pixels, deepest.map, caption=caption + why, **options)
-    (folder / "overlay.png").write_bytes(overlay)
-    if "head" in depends_on:
-        caption = caption.replace("head mean", "all heads")
-        heads = sheets.head_sheet(deepest.heads, deepest.map, caption=caption, **options)
-        (folder / "heads.png").write_bytes(heads)
+    write_bundle(folder, contents)
 
 
 def run_record(arguments: argparse.Namespace, answer: Answer) -> dict[str, Any]:
     """Everything that another person needs to repeat the run, and what came of it."""
-    question, trace = answer.question, answer.run.trace
-    gradients = answer.run.gradients
+    question = answer.question
+    places: dict[str, Any] = {"layers": question.layers, "device": str(question.loaded.device), "mask": arguments.mask}
     return {
         **model_record(question.loaded, arguments.seed),
-        "image": {"path": arguments.image, "sha256": trace.image_sha256},
-        "size": {"asked": arguments.size, "height": trace.grid.height, "width": trace.grid.width},
-        "grid": asdict(trace.grid),
-        "method": question.method.name,
-        "options": question.options,
-        "query": question.query,
-        "target": _target_record(answer),
-        "note": answer.deepest.note,
-        "layers": list(question.layers),
-        "device": str(question.loaded.device),
-        "seconds": trace.seconds + (gradients.seconds if gradients else 0.0),
-        "predictions": [asdict(prediction) for prediction in trace.predictions],
-        "pointing": _pointing_record(arguments, answer),
-        "faithfulness": _faithfulness_record(answer.faithfulness),
+        **map_record(_map_run(answer), image={"path": arguments.image}, size=arguments.size, **places),
     }
 
 
-def _target_record(answer: Answer) -> dict[str, Any] | None:
-    target = answer.target
-    return None if target is None else {"name": target.name, "label": target.label, "score": answer.score}
+def _map_run(answer: Answer) -> MapRun:
+    question, gradients = answer.question, answer.run.gradients
+    return MapRun(
+        trace=answer.run.trace,
+        method=question.method,
+        options=question.options,
+        query=question.query,
+        attributions=answer.attributions,
+        layer=max(answer.attributions),
+        target=answer.target,
+        score=answer.score,
+        seconds=gradients.seconds if gradients else 0.0,
+        ranking=answer.ranking,
+        pointing=answer.pointing,
+        faithfulness=answer.faithfulness,
+        randomised=answer.randomised,
+    )
 
 
-def _pointing_record(arguments: argparse.Namespace, answer: Answer) -> dict[str, Any] | None:
-    """Of the map that is drawn; null for the numbers of one without mass."""
-    if answer.ranking is None:
-        return None
-    return {"mask": arguments.mask, "map": asdict(answer.pointing) if answer.pointing else None}
-
-
-def _faithfulness_record(measured: ve.Faithfulness | None) -> dict[str, Any] | None:
-    """Of the map that is drawn."""
-    if measured is None:
-        return None
-    areas = ("insertion_area", "deletion_area", "insertion_gain", "deletion_gain")
-    return {
-        "of": measured.score_label,
-        "baseline": measured.baseline,
-        **{name: getattr(measured, name) for name in areas},
-        "random_insertion_areas": measured.random_insertion.tolist(),
-        "random_deletion_areas": measured.random_deletion.tolist(),
+def _pictures(run: MapRun, answer: Answer) -> dict[str, bytes]:
+    """Of the deepest layer that was asked for."""
+    query, depends_on = run.query, run.method.depends_on
+    marked = None if isinstance(query, str) or "query" not in depends_on else query
+    options: dict[str, Any] = {
+        "warning": WARNING if run.trace.random else "",
+        "marked": marked,
+        "signed": run.method.signed,
     }
+    drawn, caption = run.drawn, map_caption(run)
+    pictures = {"overlay.png": sheets.overlay(answer.question.prepared.pixels, drawn.map, caption=caption, **options)}
+    if "head" in depends_on:
+        caption = f"{run.trace.spec.name} · {drawn.map.label}".replace("head mean", "all heads")
+        pictures["heads.png"] = sheets.head_sheet(drawn.heads, drawn.map, caption=caption, **options)
+    return pictures

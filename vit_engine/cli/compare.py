@@ -22,7 +22,7 @@ ARCHIVE = "comparison.zip"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     pane = "MODEL:LAYER[:HEAD[:METHOD[:QUERY]]]"
-    choices = "METHOD may be followed by options and a target in brackets, relevance[start=2;target=281], see `methods`"
+    choices = "METHOD may have options and a target in brackets, with ';' between: relevance[start=2;target=281]"
     add("image", metavar="IMAGE", help="PNG, JPEG, WebP, GIF, BMP or TIFF")
     examples = "dino_vits8:11:mean, run/last.pth#student:11, hf:org/name@revision:11:mean"
     methods = ", ".join(method.name for method in (*METHODS, *TOKEN_METHODS))

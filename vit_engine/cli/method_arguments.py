@@ -35,7 +35,9 @@ def add_method_arguments(parser: argparse.ArgumentParser) -> None:
     add("--target", metavar=f"CLASS|norm|patch:ROW,COL|{PICTURE}PATH|{TEXT}TEXT", help=target)
     shape = "a picture file, black outside; or a box, as fractions of height and width"
     add("--mask", type=mask, metavar="FILE|Y0,X0,Y1,X1", help=f"say which map and head lies on this: {shape}")
-    curves = "say whether the model needs what the map shows, by insertion and deletion beside random orders"
+    curves = (
+        "say whether the model needs what the map shows, by insertion and deletion beside random orders and weights"
+    )
     add("--faithfulness", action="store_true", help=curves)
 
 
@@ -61,6 +63,9 @@ def mask(text: str) -> str | Box:
 def read_method_options(method: Method, asked: Sequence[tuple[str, str]], spec: ve.ModelSpec) -> dict[str, Value]:
     """All options of the method with their values; SpecError for one that it does not have, or that cannot be."""
     known = {each.name: each for each in method.options}
+    names = [name for name, _ in asked]
+    if repeated := [name for name in known if names.count(name) > 1]:
+        raise ve.SpecError(f"--option {repeated[0]}=… must be given once; got it {names.count(repeated[0])} times.")
     written = {name: known[name].parse(text) if name in known else text for name, text in asked}
     return read_options(method.options, written, spec, method.name)
 

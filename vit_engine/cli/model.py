@@ -1,13 +1,12 @@
 """The model that a command runs: its arguments, loading it, and what is recorded of it."""
 
 import argparse
-from dataclasses import asdict
 from typing import Any
 
 import vit_engine as ve
 from vit_engine.cli import console
 from vit_engine.progress import Progress
-from vit_engine.report.versions import versions
+from vit_engine.report import attribution
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,16 +37,7 @@ def load_model(arguments: argparse.Namespace, progress: Progress) -> ve.LoadedMo
 
 def model_record(loaded: ve.LoadedModel, seed: int) -> dict[str, Any]:
     """What another person needs to have the same model."""
-    spec, report = asdict(loaded.spec), loaded.report
-    return {
-        "versions": versions(),
-        "model": loaded.spec.name,
-        "preprocessing": spec.pop("preprocessing"),
-        "spec": spec,
-        "weights": {name: getattr(report, name) for name in ("source", "sha256", "format", "heads_from", "assumed")},
-        "random": report.random,
-        "seed": seed if report.random else None,
-    }
+    return attribution.model_record(loaded.spec, loaded.report, seed)
 
 
 def note_model(record: dict[str, Any], shown: str) -> None:

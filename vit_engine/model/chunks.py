@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from vit_engine.spec import TokenGrid
+from vit_engine.grid import TokenGrid
 
 # A chunk of scores and its exponentials stay in a core's caches on a CPU. A GPU has cores to fill instead.
 CPU_CHUNK_BYTES = 1 << 20

@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vit_engine.grid import TokenGrid
 from vit_engine.model.backward import AttentionGradients, attention_backward
 from vit_engine.model.streaming import AttentionPlan, StreamedAttention, stream_attention
 from vit_engine.model.weights import are_coarse
-from vit_engine.spec import TokenGrid
 
 # What scaled_dot_product_attention() calls on a CPU; only this way does it also return the log-normalisers.
 _FORWARD = getattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu", None)

@@ -24,8 +24,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from vit_engine.grid import TokenGrid
 from vit_engine.model.chunks import Chunk, ChunkShape, chunk_bytes, chunks
-from vit_engine.spec import TokenGrid
 
 LOG2_E = math.log2(math.e)
 OUT_OF_REACH = 2.0**100  # the least difference of two scores times this is more than any number of tokens

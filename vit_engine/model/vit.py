@@ -15,10 +15,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vit_engine.errors import SpecError
+from vit_engine.grid import whole_patches
 from vit_engine.model.blocks import Block, LayerAttention, initialise_part
 from vit_engine.model.positions import Rotation, patch_rotation, resample_positions, rope_periods
 from vit_engine.model.streaming import AttentionPlan, explicit_weights
-from vit_engine.spec import ModelSpec, whole_patches
+from vit_engine.spec import ModelSpec
 
 
 class PatchEmbed(nn.Module):

@@ -9,13 +9,14 @@ import torch
 
 from vit_engine.decoding import MAX_PIXELS
 from vit_engine.errors import ResourceError, SpecError
+from vit_engine.grid import TokenGrid
 from vit_engine.image import target_size, with_short_side
 from vit_engine.planning.peak import kept_bytes, peak_bytes
 from vit_engine.planning.plan import Layers, RunPlan
 from vit_engine.planning.speed import Work, rates, work_of
 from vit_engine.registry import find_model
 from vit_engine.resources.budget import BUDGET_VARIABLE, format_bytes, memory_budget
-from vit_engine.spec import ModelSpec, TokenGrid
+from vit_engine.spec import ModelSpec
 from vit_engine.weights import LoadedModel
 
 

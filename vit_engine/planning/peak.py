@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import torch
 
+from vit_engine.grid import TokenGrid
 from vit_engine.model.chunks import chunk_bytes
 from vit_engine.planning.plan import STATISTICS, RunPlan
-from vit_engine.spec import GATED_MLPS, TokenGrid
+from vit_engine.spec import GATED_MLPS
 
 _FLOAT32 = 4  # bytes: what sums run in, whatever the model is in
 _COUNT = 4  # bytes: of queries that have their largest weight on a token

@@ -7,9 +7,10 @@ import torch
 
 from vit_engine.devices import named_device
 from vit_engine.errors import SpecError
+from vit_engine.grid import TokenGrid
 from vit_engine.model.blocks import PROJECTIONS
 from vit_engine.model.streaming import AttentionPlan
-from vit_engine.spec import ModelSpec, TokenGrid
+from vit_engine.spec import ModelSpec
 
 TOKEN = "token"
 # What features() reads of a layer (Amir et al. 2021, arXiv 2112.05814), and what several of it are called.

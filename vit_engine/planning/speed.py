@@ -12,10 +12,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from vit_engine.errors import ResourceError
+from vit_engine.grid import TokenGrid
 from vit_engine.model import Block
 from vit_engine.model.fused import exact_attention
 from vit_engine.planning.plan import STATISTICS, TOKEN, RunPlan, attention_plan
-from vit_engine.spec import GATED_MLPS, ModelSpec, TokenGrid
+from vit_engine.spec import GATED_MLPS, ModelSpec
 from vit_engine.weights import load_model
 
 PLAIN = "plain"  # a layer that is not traced; the others are called by their statistics

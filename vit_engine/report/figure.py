@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from vit_engine.grid import Patches, TokenGrid
 from vit_engine.report.colours import MARK, MARK_EDGE
 from vit_engine.report.jpegs import jpeg_address, png_address
 from vit_engine.report.panels import Panel
 from vit_engine.report.style import Zoom
-from vit_engine.spec import Patches, TokenGrid
 from vit_engine.trace.attention_map import Quantity, is_share
 
 Plain = dict[str, Any]

@@ -15,11 +15,11 @@ import numpy as np
 from vit_engine.analysis.comparison import Comparison, PaneResult
 from vit_engine.analysis.maps.agreement import difference, no_difference
 from vit_engine.analysis.maps.mask import contours, mass_mask
+from vit_engine.grid import Patches, TokenGrid
 from vit_engine.report.colours import Stops, colour_stops, diverging_stops, limits, rgb_stops, upper_limit
 from vit_engine.report.scales import Ends, density, shared_ends
 from vit_engine.report.style import Style
 from vit_engine.report.titles import names_raw, title
-from vit_engine.spec import Patches, TokenGrid
 from vit_engine.trace.attention_map import AttentionMap, Quantity, is_share
 
 DECADES = 3  # of a logarithmic scale

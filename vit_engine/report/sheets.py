@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from vit_engine.report.colours import ACCENT, colour_stops, diverging_stops, upper_limit
+from vit_engine.grid import Patches, TokenGrid
+from vit_engine.report.colours import ACCENT, Stops, colour_stops, diverging_stops, upper_limit
 from vit_engine.report.painter import PAPER, TEXT, Sheet, View, own_settings, wrapped
 from vit_engine.report.panels import WARNING, Legend, Panel, common_legend, grey
 from vit_engine.report.style import Zoom
-from vit_engine.spec import Patches, TokenGrid
 from vit_engine.trace.attention_map import AttentionMap
 
 INK, QUIET, ALARM, EMPTY = "#1f2430", "#5b6270", "#b3261e", "#f1efeb"
@@ -62,6 +62,32 @@ def overlay(
     return _run_sheet([picture, replace(attention, pixels=grey(pixels))], shown.grid, 0.7, caption, warning)
 
 
+def map_sheet(
+    pixels: np.ndarray,
+    shown: AttentionMap,
+    *,
+    limit: float,
+    stops: Stops,
+    opacity: float,
+    beside: bool,
+    caption: str,
+    warning: str = "",
+    marked: Patches | None = None,
+    signed: bool = False,
+) -> bytes:
+    """A map over its picture, or beside it, in colours of one's own choice: a PNG.
+
+    limit, stops: where the colours end, and what they are. opacity: of the map over the picture, 0..1. The others are
+    those of `overlay`.
+    """
+    coloured = _coloured("map", shown, limit, stops, marked, signed=signed)
+    picture = Panel("", "picture", pixels=pixels, patches=shown.grid, patch=marked)
+    if beside:
+        return _run_sheet([picture, coloured], shown.grid, 1.0, caption, warning)
+    under = grey(pixels) if signed else pixels
+    return _run_sheet([replace(coloured, pixels=under)], shown.grid, opacity, caption, warning)
+
+
 def head_sheet(
     maps: np.ndarray,
     shown: AttentionMap,
@@ -85,8 +111,16 @@ def _map_panel(
 ) -> Panel:
     """scaled_to: the values that share its colours."""
     limit = upper_limit(np.abs(scaled_to) if signed else scaled_to, CLIP_PERCENTILE)
-    stops, low = (diverging_stops(), -limit) if signed else (colour_stops("inferno"), 0.0)
-    scale: dict[str, Any] = {"low": low, "high": limit, "limit": limit, "stops": stops, "signed": signed}
+    return _coloured(
+        title, shown, limit, diverging_stops() if signed else colour_stops("inferno"), marked, signed=signed
+    )
+
+
+def _coloured(
+    title: str, shown: AttentionMap, limit: float, stops: Stops, marked: Patches | None, *, signed: bool
+) -> Panel:
+    scale: dict[str, Any] = {"low": -limit if signed else 0.0, "high": limit, "limit": limit}
+    scale |= {"stops": stops, "signed": signed}
     map_of: dict[str, Any] = {"grid": shown.grid, "patches": shown.grid, "patch": marked, "coloured": shown.values}
     return Panel("", title, unit=shown.unit, quantity=shown.quantity, **map_of, **scale)
 

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 from vit_engine.analysis.comparison import Comparison, Pane, PaneResult, Place
 from vit_engine.analysis.methods import RAW, find_method
+from vit_engine.grid import token_name
 from vit_engine.report.style import Style
-from vit_engine.trace.attention_map import WEIGHT, Quantity, token_name
+from vit_engine.trace.attention_map import WEIGHT, Quantity
 
 _OWN = "each pane its own colour scale"
 _ALL = "one colour scale for all panes"

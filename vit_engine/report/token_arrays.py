@@ -5,7 +5,7 @@ import numpy as np
 from vit_engine.analysis.tokens.matches import Correspondences
 from vit_engine.analysis.tokens.norms import TokenNorms
 from vit_engine.analysis.tokens.pca import PcaMap
-from vit_engine.spec import TokenGrid
+from vit_engine.grid import TokenGrid
 from vit_engine.trace.attention_map import AttentionMap
 from vit_engine.trace.features import Features
 

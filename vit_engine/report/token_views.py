@@ -11,11 +11,11 @@ from vit_engine.analysis.tokens.matches import Correspondences
 from vit_engine.analysis.tokens.norms import TokenNorms
 from vit_engine.analysis.tokens.pca import HIGH, LOW, PcaMap
 from vit_engine.errors import SpecError
+from vit_engine.grid import Query, token_name
 from vit_engine.report.colours import colour_stops
 from vit_engine.report.panels import Legend, Panel, grey
 from vit_engine.report.style import Zoom
-from vit_engine.spec import Query
-from vit_engine.trace.attention_map import AttentionMap, token_name
+from vit_engine.trace.attention_map import AttentionMap
 from vit_engine.trace.features import Features
 
 NORM_UNIT = "Euclidean length of a token, before the final norm"

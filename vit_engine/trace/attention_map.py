@@ -11,7 +11,6 @@ from torch import Tensor
 
 from vit_engine.errors import SpecError
 from vit_engine.grid import TokenGrid
-from vit_engine.grid import token_name as token_name
 from vit_engine.spec import ModelSpec
 from vit_engine.trace.targets import Target
 
@@ -32,7 +31,8 @@ class AttentionMap:
     """One value a patch.
 
     values: float32 (rows, cols). label: what is shown, in words. unit: of the values. quantity: what they are. target:
-    what it explains, of a method that explains one.
+    what it explains, of a method that explains one. signed: whether values may be below 0, as those of a method that
+    counts for and against, even where none is here.
     """
 
     values: np.ndarray = field(repr=False)
@@ -41,6 +41,12 @@ class AttentionMap:
     unit: str = WEIGHT
     quantity: Quantity = Quantity.EXTENSIVE
     target: Target | None = None
+    signed: bool = False
+
+    @property
+    def is_distribution(self) -> bool:
+        """Whether its values are shares of a mass: of an extensive map that is not signed, and nowhere below 0."""
+        return self.quantity is Quantity.EXTENSIVE and not self.signed and not (self.values < 0).any()
 
     def __post_init__(self) -> None:
         shape, dtype = self.values.shape, self.values.dtype

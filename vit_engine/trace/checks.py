@@ -8,8 +8,9 @@ from torch import Tensor
 
 from vit_engine.devices import out_of_memory
 from vit_engine.errors import NumericalError, ResourceError, SpecError
+from vit_engine.grid import TokenGrid
 from vit_engine.image import PreparedImage
-from vit_engine.spec import ModelSpec, TokenGrid
+from vit_engine.spec import ModelSpec
 from vit_engine.trace.record import AttentionTrace, LayerTrace
 from vit_engine.trace.targets import Target, VectorTarget
 from vit_engine.weights import LoadedModel

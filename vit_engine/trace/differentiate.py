@@ -17,6 +17,7 @@ import torch
 from einops import rearrange, reduce
 from torch import Tensor
 
+from vit_engine.grid import TokenGrid
 from vit_engine.image import PreparedImage
 from vit_engine.model import Block, VisionTransformer
 from vit_engine.model.backward import relu_row_sum
@@ -25,7 +26,6 @@ from vit_engine.model.positions import Rotation
 from vit_engine.planning.estimates import check_memory
 from vit_engine.planning.plan import RunPlan
 from vit_engine.progress import Progress
-from vit_engine.spec import TokenGrid
 from vit_engine.trace.checks import (
     Overflow,
     check_fit,

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from vit_engine.errors import SpecError
+from vit_engine.grid import TokenGrid
 from vit_engine.planning.plan import FACETS, TOKEN, check_facet
-from vit_engine.spec import ModelSpec, TokenGrid
+from vit_engine.spec import ModelSpec
 from vit_engine.trace.shared import SharedLayers
 
 

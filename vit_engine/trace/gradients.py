@@ -7,7 +7,8 @@ import numpy as np
 from torch import Tensor
 
 from vit_engine.errors import SpecError
-from vit_engine.spec import ModelSpec, TokenGrid
+from vit_engine.grid import TokenGrid
+from vit_engine.spec import ModelSpec
 from vit_engine.trace.shared import SharedLayers
 from vit_engine.trace.targets import Target
 

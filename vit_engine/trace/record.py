@@ -11,9 +11,10 @@ from torch import Tensor
 
 from vit_engine.devices import widened
 from vit_engine.errors import ResourceError, SpecError
+from vit_engine.grid import Query, TokenGrid, token_name
 from vit_engine.model.streaming import explicit_weights
-from vit_engine.spec import ModelSpec, Query, TokenGrid
-from vit_engine.trace.attention_map import AttentionMap, reduce_heads, token_name
+from vit_engine.spec import ModelSpec
+from vit_engine.trace.attention_map import AttentionMap, reduce_heads
 from vit_engine.trace.shared import SharedLayers
 from vit_engine.trace.statistics import HeadStatistics
 

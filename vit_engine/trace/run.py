@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vit_engine.grid import TokenGrid
 from vit_engine.image import Picture, PreparedImage
 from vit_engine.model import LayerRecord
 from vit_engine.model.streaming import AttentionPlan
 from vit_engine.planning.estimates import check_memory
 from vit_engine.planning.plan import RunPlan, attention_plan
 from vit_engine.progress import Progress
-from vit_engine.spec import ModelSpec, TokenGrid
+from vit_engine.spec import ModelSpec
 from vit_engine.trace.checks import Overflow, check_fit, memory_errors
 from vit_engine.trace.inputs import Size, ready
 from vit_engine.trace.record import AttentionTrace, LayerTrace, Prediction

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from vit_engine.errors import SpecError
-from vit_engine.spec import TokenGrid
+from vit_engine.grid import TokenGrid
 
 
 @dataclass(frozen=True)

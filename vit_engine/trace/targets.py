@@ -13,8 +13,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from vit_engine.errors import SpecError
+from vit_engine.grid import TokenGrid, token_name
 from vit_engine.model import VisionTransformer
-from vit_engine.spec import ModelSpec, TokenGrid
+from vit_engine.spec import ModelSpec
 
 NORM = "norm"
 LIKELIEST = "likeliest"
@@ -160,7 +161,7 @@ class PatchTarget(Target):
 
     @property
     def label(self) -> str:
-        return f"similarity of {self.read} to patch {self.row}, {self.col}"
+        return f"similarity of {self.read} to {token_name((self.row, self.col))}"
 
     def score(self, model: VisionTransformer, tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "B"]:  # noqa: ARG002
         raise SpecError("the target 'patch' must be bound to a picture first: Target.bound().")

@@ -9,11 +9,10 @@ from dashboard.explore.worth import texts
 from dashboard.explore.worth.figures import curve_figure, legend, score_ends
 from dashboard.links import widgets
 from dashboard.links.selection import Selection
-from dashboard.links.worth import STEPS
 from dashboard.services.faithfulness import FaithfulnessRequest, Measured
 from dashboard.services.maps import MapRequest
 from dashboard.shell import analysis_panel
-from dashboard.shell.controls import csv_button, segments
+from dashboard.shell.controls import csv_button, segments, steps_control
 from dashboard.shell.formatting import format_duration, plain
 from vit_engine import AttentionMap
 
@@ -23,7 +22,6 @@ _BASELINE_HELP = (
     "What takes the place of patches: the picture under a blur of a sixteenth of its short side, or its mean colour. A "
     "curve says as much of the baseline as of the map, so look at both."
 )
-_STEPS_HELP = "Of each curve, of equal shares of the patches. Twice as many take twice as long."
 _HELP = (
     "Patches are put into the baseline, or taken out of the picture, from the map's largest value to its smallest "
     "(RISE, Petsiuk et al. 2018, arXiv 1806.07421); an area is the mean height of its curve. The same is done in five "
@@ -38,8 +36,7 @@ def show(asked: MapRequest, map: AttentionMap, selection: Selection) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", key="faithfulness_controls"):
         with widgets.holding(keys.BASELINE, selection.baseline):
             segments("Missing patches show the", _BASELINES, key=keys.BASELINE, help=_BASELINE_HELP)
-        with widgets.holding(keys.WORTH_STEPS, selection.steps):
-            segments("Steps", {steps: steps for steps in STEPS}, key=keys.WORTH_STEPS, help=_STEPS_HELP)
+        steps_control(selection.steps, key=keys.WORTH_STEPS)
         place = st.empty()
     if not map.values.any():
         st.info("This map is zero everywhere: it puts no patch before another.", icon=":material/visibility_off:")

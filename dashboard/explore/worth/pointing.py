@@ -15,7 +15,7 @@ from dashboard.services import limits, pictures
 from dashboard.services.maps import MapRequest
 from dashboard.services.pointing import rank
 from dashboard.shell import analysis_panel
-from dashboard.shell.controls import csv_button, reset_button, segments
+from dashboard.shell.controls import csv_button, for_finger, for_mouse, reset_button, segments
 from dashboard.shell.formatting import capitalised, plain, progress_bar
 from dashboard.shell.picture_controls import UPLOAD_TYPES
 from vit_engine import AttentionMap, ImageError, SpecError, find_method, pointing
@@ -40,7 +40,10 @@ def show(
     """How an object is marked; how the map lies on it; and all heads in order. mask: or why there is none."""
     _controls(asked, selection)
     if selection.object is None:
-        st.caption("Drag a box around an object on the large map, or upload its mask.")
+        with for_mouse("object"):
+            st.caption("Drag a box around an object on the large map, or upload its mask.")
+        with for_finger("object"):
+            st.caption("Upload the mask of an object: a box is drawn with a mouse or a pen.")
     elif isinstance(mask, SpecError | ImageError):
         st.error(analysis_panel.reason(mask, asked.spec.name), icon=":material/error:")
     elif mask is not None:
@@ -53,7 +56,8 @@ def show(
 def _controls(asked: MapRequest, selection: Selection) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", key="pointing_controls"):
         if "query" in asked.method.depends_on:
-            segments("A drag marks", DRAGS, key=keys.DRAG_MARKS, default="object", help=_DRAG_HELP)
+            with for_mouse("marks"):
+                segments("A drag marks", DRAGS, key=keys.DRAG_MARKS, default="object", help=_DRAG_HELP)
         with st.popover("Mask file", icon=":material/upload:", key=keys.MASK_FILE):
             _upload()
         if asked.request.picture.scene and selection.object != SCENE:

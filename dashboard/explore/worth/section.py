@@ -87,6 +87,11 @@ def outline(request: Request, analysis: Analysis, selection: Selection, *, besid
     return outline_traces(mask, rows=grid.rows, cols=grid.cols, beside=beside)
 
 
+def object_of(asked: MapRequest, selection: Selection) -> np.ndarray | Box | SpecError | ImageError | None:
+    """The object that the map is held to while that part is open; None where none is, or why it cannot be."""
+    return _mask(asked.request, asked.analysis, selection) if selection.worth == "pointing" else None
+
+
 def _mask(
     request: Request, analysis: Analysis, selection: Selection
 ) -> np.ndarray | Box | SpecError | ImageError | None:

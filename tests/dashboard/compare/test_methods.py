@@ -87,15 +87,36 @@ def test_faithfulness_is_measured_on_a_button_and_exported(monkeypatch: pytest.M
     monkeypatch.setattr(export, "partial", lambda *_, **options: zips.append(options) or bytes)
     at = opened("demo_vit_p16:5:mean", RELEVANCE)
     assert keys.PANES_FAITHFULNESS not in [each.key for each in at.dataframe]
+    takes = at.button(key=keys.MEASURE_PANES).label
+    at.segmented_control(key=keys.COMPARE_STEPS).set_value("16").run()
+    assert at.query_params["pane_steps"] == "16"
+    assert takes.startswith("Measure faithfulness · about ")
     press(at, keys.MEASURE_PANES)
     assert_works(at)
     frame = at.dataframe(key=keys.PANES_FAITHFULNESS).value
+    assert frame.columns.get_level_values(0)[2:].tolist() == [
+        *3 * ["area of insertion · high is good"],
+        *3 * ["area of deletion · low is good"],
+    ]
+    frame = frame.set_axis(
+        [
+            "pane",
+            "score",
+            "insertion",
+            "random_insertion_mean",
+            "randomised_insertion",
+            "deletion",
+            "random_deletion_mean",
+            "randomised_deletion",
+        ],
+        axis=1,
+    )
     assert frame["pane"].tolist() == ["A", "B"]
     assert frame["score"][1] == "probability of class 3, triangle"
     loaded = ve.load_model("demo_vit_p16")
     prepared = ve.prepare_image(ve.open_image(PICTURE), loaded.spec, size=SIZE)
     map = ve.explain(loaded, prepared, method="relevance", target=3, start=2)
-    expected = ve.faithfulness(ve.Run(ve.attend(loaded, prepared), loaded, prepared), map, 3)
+    expected = ve.faithfulness(ve.Run(ve.attend(loaded, prepared), loaded, prepared), map, 3, steps=16)
     np.testing.assert_allclose(frame["insertion"][1], expected.insertion_area, rtol=1e-4)
     random = expected.random_deletion
     assert frame["random_deletion_mean"][1] == f"{random.mean():.3f} ± {random.std():.3f}"

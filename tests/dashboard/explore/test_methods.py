@@ -14,7 +14,7 @@ from dashboard.testing import decode_figure, open_app
 from tests.dashboard.support import DETAILS, SMALL, analyse, assert_works, head_cells, open_small, small_trace
 from vit_engine.analysis import methods
 from vit_engine.analysis.methods import Needs
-from vit_engine.spec import Query
+from vit_engine.grid import Query
 
 HEADS = 4
 
@@ -75,7 +75,7 @@ def test_a_link_opens_a_method_and_says_what_its_values_are(monkeypatch: pytest.
     expected = count(ve.Run(small_trace()), layer=0, query="cls")[1]
     np.testing.assert_allclose(decode_figure(at, keys.OVERLAY)["attention"]["z"], expected, **DETAILS)
     assert any("Things: a number of the chosen token" in html.proto.body for html in at.get("html"))
-    assert "Key: **CLS token** · :small[click a patch to see *its* map, or drag a box]" in texts(at)
+    assert "Key: **CLS token** · :small[click a patch to see *its* map]\n:small[or drag a box]" in texts(at)
 
 
 def test_a_link_to_a_method_that_there_is_not_opens_raw_attention_and_says_so() -> None:
@@ -93,7 +93,7 @@ def test_heads_are_ranked_and_compared_by_the_chosen_method(monkeypatch: pytest.
     expected = ve.rank_heads(small_trace(), method="count_2")[0]
     buttons = [at.button(key=f"{keys.RANKED_HEAD}_{place}").label for place in range(5)]
     assert buttons == [f"Layer {entry.layer} · head {entry.head}" for entry in expected.entries]
-    assert "The key's attention comes from the fewest patches" in texts(at)
+    assert "The map lies on the fewest patches" in texts(at)
     assert "Key: CLS token." in texts(at)
     order = ve.head_similarity(small_trace(), method="count_2", layers=5)
     drawn = decode_figure(at, keys.SIMILARITY)["divergence"]["z"]

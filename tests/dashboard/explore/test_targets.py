@@ -79,14 +79,14 @@ def test_random_weights_whose_embeddings_are_equally_long_have_a_target_of_their
     at = open_small(model="random_demo_vit_p16", method="grad_cam")
     assert not at.error
     assert at.selectbox(key=keys.TARGET_CHOICE).options[0] == "Similarity to the middle patch"
-    assert "Target: **similarity of CLS to patch 3, 4**" in lines(at)
+    assert "Target: **similarity of CLS to patch row 3, col 4**" in lines(at)
 
 
 def test_a_click_moves_the_patch_that_the_target_is_about_and_not_the_query() -> None:
     at = open_small(method="grad_cam", target="point:0.1,0.1", layer="4")
     click_patch(at, row=3, col=6)
     assert "query" not in at.query_params
-    assert "Target: **similarity of CLS to patch 3, 6** · :small[click a patch to choose another]" in lines(at)
+    assert "Target: **similarity of CLS to patch row 3, col 6** · :small[click a patch to choose another]" in lines(at)
     np.testing.assert_allclose(attention(at)["z"], explained("grad_cam", layer=4, target="patch:3,6"), **DETAILS)
     shapes = decode_figure(at, keys.OVERLAY)["layout"]["shapes"]
     assert [(edge["x0"], edge["y0"]) for edge in shapes] == [(5.5, 2.5)] * 2
@@ -114,6 +114,20 @@ def test_a_map_of_nothing_is_no_blank_map_but_says_why(monkeypatch: pytest.Monke
     assert [each.value for each in at.info] == ["Nothing has a gradient here."]
     assert attention(at)["opacity"] == 0
     assert "patches" not in decode_figure(at, keys.OVERLAY)
+
+
+def test_what_cls_and_the_embedding_are_in_a_model_of_the_mean_of_patches_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ve.ModelSpec, "reads_cls", False)
+    at = open_small(method="relevance", target="1")
+    assert "the mean of its patches: CLS says nothing of the target." in lines(at)
+    at.button(key=keys.ALL_PATCHES).click().run()
+    assert at.query_params["query"] == "0.0000,0.0000,1.0000,1.0000"
+    assert "Query: **region of rows 0–5, cols 0–7**" in lines(at)
+    assert "the mean of its patches" not in lines(at)
+    at.selectbox(key=keys.TARGET_CHOICE).set_value("norm").run()
+    assert "the mean of its patches: that mean is its image embedding." in lines(at)
 
 
 def test_a_layer_below_the_first_that_counts_has_no_map_and_says_so() -> None:

@@ -12,7 +12,7 @@ from dashboard.services.checkpoints import folder
 from dashboard.testing import decode_figure, open_app
 from tests.dashboard.checkpoints import HEADS as HEADS_THERE
 from tests.dashboard.checkpoints import engine_trace_of, save_checkpoint
-from tests.dashboard.heads.fixtures_heads import CLOSE, EXPLORE, HEADS, open_heads, statistic_of
+from tests.dashboard.heads.fixtures_heads import CLOSE, EXPLORE, HEADS, click_cell, open_heads, statistic_of
 from tests.dashboard.support import SMALL, assert_drawn, open_small, small_trace
 
 CHARTS = (keys.STATISTIC_MAP, keys.PROFILE, keys.SIMILARITY)
@@ -92,6 +92,29 @@ def test_what_explore_chose_is_kept() -> None:
     assert at.query_params == before
     assert before.keys() == SMALL.keys() | {"layer", "head", "query"}
     assert_drawn(at.switch_page(EXPLORE).run(), small_trace(), layer=2, head=1, query=(2, 5))
+
+
+def test_a_method_without_heads_is_shown_as_raw_attention_and_comes_back_in_explore() -> None:
+    at = open_small(method="rollout", options="fuse=max")
+    at.query_params.clear()
+    at.switch_page(HEADS).run()
+    assert at.selectbox(key=keys.METHOD).value == "raw"
+    assert any(
+        "Attention rollout has no heads of its own: these are of raw attention." in each.value for each in at.caption
+    )
+    at.query_params.clear()
+    at.switch_page(EXPLORE).run()
+    assert at.selectbox(key=keys.METHOD).value == "rollout"
+    assert (at.query_params["method"], at.query_params["options"]) == ("rollout", "fuse=max")
+
+
+def test_a_method_that_is_chosen_on_heads_stays_and_so_does_the_raw_attention_of_a_head_that_is_opened() -> None:
+    at = open_heads(method="rollout")
+    at.selectbox(key=keys.METHOD).set_value("column").run()
+    assert not any("no heads of its own" in each.value for each in at.caption)
+    assert at.switch_page(EXPLORE).run().selectbox(key=keys.METHOD).value == "column"
+    opened = click_cell(open_heads(method="rollout"), keys.STATISTIC_MAP, 3, 1)
+    assert_drawn(opened, small_trace(), layer=3, head=1)
 
 
 def test_what_a_link_cannot_have_is_told_once_together_with_the_rest() -> None:

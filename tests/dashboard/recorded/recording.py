@@ -77,6 +77,7 @@ SET_BY_LINKS = (
     keys.COMPARE_ROWS,
     keys.COMPARE_ORDER,
     keys.COMPARE_CHART,
+    keys.COMPARE_STEPS,
     keys.WORTH,
     keys.BASELINE,
     keys.WORTH_STEPS,

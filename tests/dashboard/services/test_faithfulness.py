@@ -47,6 +47,23 @@ def test_curves_are_the_engines_and_are_measured_once(monkeypatch: pytest.Monkey
     np.testing.assert_allclose(measured.randomised.deletion, other.deletion, atol=1e-4)
 
 
+@pytest.mark.usefixtures("fresh_caches")
+@pytest.mark.parametrize("method", ["rollout", "integrated_gradients"])
+def test_progress_goes_on_while_the_map_on_randomised_weights_is_made(method: str) -> None:
+    reports: list[tuple[float, str]] = []
+    request = replace(asked(method, target="3", options=(("steps", 4),) if "int" in method else ()), steps=2)
+    request.analyse(ignore)  # what only the engine's first use takes
+    service._measured().pop(request.key)
+    request._measure(ve.load_model(MODEL), lambda *report: reports.append(report))
+    fractions = [fraction for fraction, _ in reports]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == pytest.approx(1)
+    randomised = [fraction for fraction, message in reports if message.startswith("the same map on randomised weights")]
+    assert len(set(randomised)) > 5
+    last = next(message for fraction, message in reports if fraction > randomised[-1])
+    assert last.startswith("randomised weights, without patches: ")
+
+
 def prepared(loaded: ve.LoadedModel) -> ve.PreparedImage:
     return ve.prepare_image(pictures.sample_picture(PICTURE).open(), loaded.spec, size=SIZE)
 

@@ -8,7 +8,7 @@ from dashboard.services import catalogue, pictures, token_maps
 from dashboard.services.tokens import TokenAnalysis, TokenRequest
 from tests.dashboard.support import ignore
 from vit_engine.analysis.tokens import cosine
-from vit_engine.spec import Query
+from vit_engine.grid import Query
 
 
 def analysis(

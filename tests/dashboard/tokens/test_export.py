@@ -90,7 +90,7 @@ def test_sheets_are_pictures_of_every_view_with_its_words(view: str) -> None:
     assert Image.open(io.BytesIO(drawn.file("png"))).size[0] > 600
     assert drawn.file("svg").startswith(b"<?xml")
     lines = " ".join(drawn._sheet().lines())
-    assert {"pca": "of the variance", "similarity": "similarity to patch 2, 5", "norms": "median"}[view] in lines
+    assert {"pca": "of the variance", "similarity": "to patch row 2, col 5", "norms": "median"}[view] in lines
 
 
 def test_a_sheet_names_the_picture_and_whose_it_is() -> None:

@@ -9,10 +9,11 @@ import pytest
 from tests.vit_engine.trace_builders import made_trace
 from vit_engine.analysis import rankings
 from vit_engine.analysis.rankings import REDUNDANT_BITS, Ranking, rank_heads
+from vit_engine.analysis.run import Run
 from vit_engine.analysis.similarity import head_similarity
 from vit_engine.errors import SpecError
+from vit_engine.grid import TokenGrid
 from vit_engine.image import PreparedImage
-from vit_engine.spec import TokenGrid
 from vit_engine.trace import AttentionTrace, attend
 from vit_engine.trace.statistics import HeadStatistics
 from vit_engine.weights import LoadedModel
@@ -67,6 +68,14 @@ def test_the_most_focused_share_their_attention_among_the_fewest_patches() -> No
     assert found.entries[3].reason == (
         "Shares its attention among 2.0 of 6 patches in effect, 39 % of the largest entropy; the layer's mean is 35 %."
     )
+
+
+def test_heads_of_a_method_of_other_values_share_out_no_attention(small: LoadedModel, prepared: PreparedImage) -> None:
+    run = Run(attend(small, prepared), small, prepared)
+    focused = rank_heads(run, method="value_weighted")[0]
+    assert focused.meaning.startswith("The map lies on the fewest patches:")
+    assert focused.entries[0].reason.startswith("Lies on ")
+    assert rank_heads(run, method="column")[0].entries[0].reason.startswith("Draws its attention from ")
 
 
 def test_the_most_local_and_the_most_global_are_by_mean_attention_distance() -> None:

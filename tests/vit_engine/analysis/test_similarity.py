@@ -11,8 +11,8 @@ from tests.vit_engine.trace_builders import made_trace
 from vit_engine.analysis import similarity
 from vit_engine.analysis.similarity import HeadSimilarity, head_similarity, jensen_shannon
 from vit_engine.errors import SpecError
+from vit_engine.grid import TokenGrid
 from vit_engine.image import PreparedImage
-from vit_engine.spec import TokenGrid
 from vit_engine.trace import AttentionTrace, attend
 from vit_engine.weights import LoadedModel
 

@@ -12,8 +12,9 @@ import torch
 import vit_engine as ve
 from vit_engine.analysis.sinks import sink_patches
 from vit_engine.errors import SpecError
+from vit_engine.grid import TokenGrid
 from vit_engine.image import PreparedImage
-from vit_engine.spec import ModelSpec, TokenGrid
+from vit_engine.spec import ModelSpec
 from vit_engine.trace import AttentionTrace, LayerTrace, attend
 from vit_engine.weights import LoadedModel, load_model
 

@@ -103,7 +103,7 @@ def test_the_likeliest_class_is_the_target_where_none_is_named(picture: Path, tm
     ("target", "name", "label"),
     [
         ("norm", "norm", "norm of the image embedding"),
-        ("patch:1,2", "patch:1,2", "similarity of CLS to patch 1, 2"),
+        ("patch:1,2", "patch:1,2", "similarity of CLS to patch row 1, col 2"),
         ("picture:{picture}", "picture:noise.png", "similarity to noise.png"),
     ],
 )
@@ -143,7 +143,8 @@ def test_cls_of_a_model_that_reads_patches_alone_is_told(
 
 def test_a_query_that_changes_nothing_is_told(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     attend(picture, tmp_path, "--method", "legrad", "--query", "1,2")
-    assert capsys.readouterr().err == "vit-engine: note: LeGrad depends on no query: patch 1, 2 changes nothing.\n"
+    note = "LeGrad depends on no query: patch row 1, col 2 changes nothing."
+    assert capsys.readouterr().err == f"vit-engine: note: {note}\n"
 
 
 def test_layers_that_change_nothing_are_noted(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -196,12 +197,20 @@ def test_faithfulness_is_that_of_the_map_that_is_drawn(
     record = attend(picture, tmp_path, "--layers", "2,4", "--faithfulness", "--target", "star")
     expected = ve.faithfulness(run, run.trace.attention_map(4), STAR)
     table = pd.read_csv(tmp_path / "faithfulness.csv")
-    pd.testing.assert_frame_equal(table, expected.to_frame(), rtol=1e-4)
+    pd.testing.assert_frame_equal(table[list(expected.to_frame())], expected.to_frame(), rtol=1e-4)
+    other = ve.faithfulness(run, ve.randomised_map(run, "raw", layer=4), STAR, orders=0)
+    np.testing.assert_allclose(table["randomised_insertion"], other.insertion, rtol=1e-4)
     measured = record["faithfulness"]
     assert measured["insertion_area"] == pytest.approx(expected.insertion_area, rel=1e-4)
     assert measured["random_deletion_areas"] == pytest.approx(expected.random_deletion.tolist(), rel=1e-4)
     assert (measured["of"], measured["baseline"]) == ("probability of class 4, star", "blur")
-    assert f"insertion {expected.insertion_area:.3f} (random orders " in capsys.readouterr().out
+    assert measured["randomised_insertion_area"] == pytest.approx(other.insertion_area, rel=1e-4)
+    lines = capsys.readouterr().out.splitlines()
+    areas = next(line for line in lines if line.startswith("probability of class 4, star"))
+    assert f"insertion {expected.insertion_area:.3f} (random orders " in areas
+    assert f"randomised weights {other.deletion_area:.3f})" in areas
+    assert f"faithfulness: {measured['verdict']}" in lines
+    assert "the same method's map on randomised weights: insertion is " in measured["verdict"]
 
 
 @pytest.fixture
@@ -229,6 +238,8 @@ def no_run(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--method", "gradient_rollout", "--option", "residual=1.5"], "residual must be a number in 0..1"),
         (["--method", "relevance", "--option", "fuse=max"], "has no option 'fuse'; it has start"),
         (["--method", "rollout", "--option", "start=4", "--layers", "1,3"], "start must be in 0..3, the deepest layer"),
+        (["--method", "rollout", "--option", "strat=2"], "has no option 'strat'; did you mean 'start'? It has fuse"),
+        (["--method", "rollout", "--option", "start=1", "--option", "start=2"], "--option start=… must be given once"),
         (["--option", "start=1"], "the method 'raw' has no option 'start'; it has none"),
         (["--query", "1,2,4,3"], "0..3"),
         (["--query", "2,2,1,3"], "query"),

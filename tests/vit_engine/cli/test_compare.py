@@ -128,8 +128,8 @@ def test_the_numbers_are_told_in_words(picture: Path, tmp_path: Path, capsys: py
     captured = capsys.readouterr()
     row = json.loads((tmp_path / "run.json").read_text())["numbers"]["agreement"][0]
     assert captured.out.splitlines() == [
-        "A: demo_vit_p8 · layer 2 · head 1 · query patch 2, 9",
-        "B: random_vit_tiny_p16 · layer 11 · head mean · query patch 1, 4",
+        "A: demo_vit_p8 · layer 2 · head 1 · query patch row 2, col 9",
+        "B: random_vit_tiny_p16 · layer 11 · head mean · query patch row 1, col 4",
         f"B–A: Pearson {row['pearson']:.3f}, Spearman {row['spearman']:.3f}, JSD {row['jsd_bits']:.3f} bits, "
         f"IoU of 45 % of the mass {row['iou']:.3f}, centre shift {row['shift_px']:.1f} px",
         *(str(tmp_path / name) for name in FILES),

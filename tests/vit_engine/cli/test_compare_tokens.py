@@ -14,11 +14,11 @@ from vit_engine.analysis.methods import METHODS, TOKEN_METHODS
 from vit_engine.analysis.tokens.layers import layers_pca
 from vit_engine.analysis.tokens.pca import PcaMap
 from vit_engine.cli import main, pane_runs
+from vit_engine.grid import TokenGrid
 from vit_engine.image import target_size
 from vit_engine.planning import estimates
 from vit_engine.report.bundle import as_npz
 from vit_engine.report.reproduction.check import turned
-from vit_engine.spec import TokenGrid
 
 TOKENS = ("demo_vit_p8:3:mean:similarity", "demo_vit_p16:3:mean:similarity", "demo_vit_p8:2:mean:pca")
 PANES = (*TOKENS, "demo_vit_p8:5:mean:pca", "demo_vit_p8:3:mean")

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from vit_engine.grid import TokenGrid
 from vit_engine.model.streaming import AttentionPlan, StreamedAttention, stream_attention
-from vit_engine.spec import TokenGrid
 
 
 def stream(

@@ -5,11 +5,11 @@ import torch
 from torch import Tensor
 
 from tests.vit_engine.model.streams import draw
+from vit_engine.grid import TokenGrid
 from vit_engine.model import fused
 from vit_engine.model.backward import AttentionGradients, attention_backward
 from vit_engine.model.fused import fused_attention, fused_backward
 from vit_engine.model.streaming import explicit_weights
-from vit_engine.spec import TokenGrid
 
 SCALE = 0.5
 GRID = TokenGrid(prefix=2, rows=5, cols=7, patch_size=4)

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from tests.vit_engine.model.streams import draw
+from vit_engine.grid import TokenGrid
 from vit_engine.model.fused import exact_attention, fused_attention
 from vit_engine.model.streaming import AttentionPlan, explicit_weights
-from vit_engine.spec import TokenGrid
 
 GRID = TokenGrid(prefix=2, rows=5, cols=7, patch_size=4)
 NO_STATISTICS = {"entropy": False, "distance": False, "argmax": False}

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from tests.vit_engine.model.builders import small_vit
 from vit_engine.errors import SpecError
+from vit_engine.grid import TokenGrid
 from vit_engine.model import Attention, DropPath, Mlp, VisionTransformer
 from vit_engine.model.streaming import AttentionPlan
 from vit_engine.model.vit import vit_base, vit_small, vit_tiny
-from vit_engine.spec import TokenGrid
 
 BLOCK = [
     "norm1.weight",

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.vit_engine.model.streams import LargestStorage, draw, scored, stream
+from vit_engine.grid import TokenGrid
 from vit_engine.model.streaming import StreamedAttention, _PatchSums, explicit_weights
-from vit_engine.spec import TokenGrid
 
 GRIDS = ((1, 1), (1, 7), (5, 1), (2, 3), (3, 5), (7, 5), (3, 11))
 STATISTICS = ("entropy", "patch_entropy", "prefix_mass", "maximum", "distance")

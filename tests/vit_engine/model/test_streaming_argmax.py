@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from tests.vit_engine.model.streams import draw, scored, stream
-from vit_engine.spec import TokenGrid
+from vit_engine.grid import TokenGrid
 
 
 def largest_keys(q: Tensor, k: Tensor) -> Tensor:

@@ -9,10 +9,10 @@ from PIL import Image
 
 import vit_engine as ve
 from vit_engine.analysis.comparison import Comparison, Pane, evaluate_pane
+from vit_engine.grid import TokenGrid
 from vit_engine.image import target_size
 from vit_engine.report.painter import Sheet, View, own_settings
 from vit_engine.report.panels import Panel
-from vit_engine.spec import TokenGrid
 
 SIZE = 96
 FRAME = (96, 136)

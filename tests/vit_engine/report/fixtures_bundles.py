@@ -7,7 +7,7 @@ import numpy as np
 
 from tests.vit_engine.trace_builders import made_trace
 from vit_engine.analysis.comparison import Comparison, Pane, PaneResult, letter
-from vit_engine.spec import Query, TokenGrid
+from vit_engine.grid import Query, TokenGrid
 from vit_engine.trace.attention_map import AttentionMap
 from vit_engine.weights import LoadReport
 

@@ -28,6 +28,7 @@ from vit_engine.analysis.comparison import Comparison, agreement_table, head_tab
 from vit_engine.analysis.maps.agreement import difference
 from vit_engine.analysis.maps.resampling import centre_of_mass
 from vit_engine.errors import SpecError
+from vit_engine.grid import TokenGrid
 from vit_engine.report.bundle import as_zip, files, write_bundle
 from vit_engine.report.painter import View
 from vit_engine.report.panels import Panel, panels
@@ -35,7 +36,6 @@ from vit_engine.report.record import map_numbers
 from vit_engine.report.style import Style
 from vit_engine.report.tables import agreement_html, written
 from vit_engine.report.versions import versions
-from vit_engine.spec import TokenGrid
 from vit_engine.trace.attention_map import AttentionMap
 
 LOOK = Style(show="mask", scale="own", colours="viridis", opacity=0.5, clip=98)

@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 
 from tests.vit_engine.report.fixtures_bundles import FRAME, coarse, comparison, fine, shown
+from vit_engine.grid import TokenGrid
 from vit_engine.report.colours import colour_stops
 from vit_engine.report.figure import GAP, compare_figure, figure_aspect, pane_domain
 from vit_engine.report.panels import Panel, panels
 from vit_engine.report.style import Style
-from vit_engine.spec import TokenGrid
 
 A = fine((1, 2, 20), (4, 10, 5))
 B = coarse((0, 1, 40), (2, 4, 10))

@@ -14,10 +14,10 @@ from vit_engine.analysis.comparison import Comparison, faithfulness_table
 from vit_engine.analysis.methods import METHODS, Method
 from vit_engine.analysis.run import Run
 from vit_engine.analysis.worth.faithfulness import Faithfulness
+from vit_engine.grid import Query
 from vit_engine.report.bundle import files
 from vit_engine.report.style import Style
 from vit_engine.report.titles import caption, title
-from vit_engine.spec import Query
 from vit_engine.trace.targets import NormTarget
 
 

@@ -156,8 +156,8 @@ def test_the_query_is_marked_in_the_panes_own_grid() -> None:
     for show in ("map", "difference", "mask"):
         assert [panel.patch for panel in drawn(comparison(*maps), show=show)] == [(4, 10), (2, 4), None]
     assert [panel.title for panel in drawn(comparison(*maps))] == [
-        "Made · layer 0 · mean of heads · patch 4, 10",
-        "Made · layer 0 · mean of heads · patch 2, 4",
+        "Made · layer 0 · mean of heads · patch row 4, col 10",
+        "Made · layer 0 · mean of heads · patch row 2, col 4",
         "Made · layer 0 · mean of heads · CLS",
     ]
     assert drawn(comparison(shown(0, A, head=0)))[0].title == "Made · layer 0 · head 0 · CLS"

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from tests.vit_engine.report.builders import pixels_of
+from vit_engine.grid import TokenGrid
 from vit_engine.report.colours import colour_stops, coloured
 from vit_engine.report.sheets import GAP, NARROWEST, head_sheet, overlay
-from vit_engine.spec import TokenGrid
 from vit_engine.trace.attention_map import AttentionMap
 
 DARK, BRIGHT = (0x00, 0x00, 0x04), (0xFC, 0xFF, 0xA4)

@@ -143,7 +143,7 @@ def test_masks_are_of_attention_alone_and_logarithms_too(comparison: Comparison)
 
 def test_titles_and_captions_say_what_is_shown(comparison: Comparison) -> None:
     titles = [panel.title for panel in drawn(comparison)]
-    assert titles[A] == "Demo ViT /8 · Token similarity · layer 3 · patch 4, 9"
+    assert titles[A] == "Demo ViT /8 · Token similarity · layer 3 · patch row 4, col 9"
     assert titles[D] == "Demo ViT /8 · PCA of tokens · layer 2"
     words = caption(comparison, Style())
     assert words.startswith("Token similarity, attention and PCA of tokens · query: the point at 40%")

@@ -8,6 +8,7 @@ import pytest
 
 import vit_engine as ve
 from tests.vit_engine.report.builders import pixels_of
+from vit_engine.grid import TokenGrid
 from vit_engine.report.colours import colour_stops, coloured
 from vit_engine.report.panels import WARNING
 from vit_engine.report.sheets import GAP
@@ -22,7 +23,7 @@ from vit_engine.report.token_views import (
     TokenView,
     norms_in_words,
 )
-from vit_engine.spec import ModelSpec, TokenGrid
+from vit_engine.spec import ModelSpec
 from vit_engine.trace.features import FinalNorm
 
 ALARM, MARK, EDGE = (0xB3, 0x26, 0x1E), (255, 255, 255), (0x11, 0x11, 0x11)
@@ -116,7 +117,7 @@ def test_a_second_picture_stands_below_the_first_at_its_own_grid(picture: TokenP
 
 
 def similarity_of(picture: TokenPicture, values: np.ndarray) -> ve.AttentionMap:
-    label = "similarity to patch 1, 3 · tokens of layer 1"
+    label = "similarity to patch row 1, col 3 · tokens of layer 1"
     return ve.AttentionMap(values.astype(np.float32), picture.features.grid, label, "cosine similarity")
 
 
@@ -127,7 +128,7 @@ def test_similarity_lies_over_the_grey_picture_with_the_query_marked_in_the_firs
     values = np.linspace(-0.25, 1, 15).reshape(3, 5)
     maps = similarity_of(picture, values), similarity_of(other, values[:2])
     view = SimilarityView((picture, other), maps, (1, 3))
-    assert view.lines() == ["Small · similarity to patch 1, 3 of the first picture · tokens of layer 1"]
+    assert view.lines() == ["Small · similarity to patch row 1, col 3 of the first picture · tokens of layer 1"]
     panels = view.rows()
     assert [[panel.patch for panel in row] for row in panels] == [[(1, 3), (1, 3)], [None, None]]
     sheet = sheet_of(view)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vit_engine.errors import SpecError
-from vit_engine.spec import TokenGrid
+from vit_engine.grid import TokenGrid
 from vit_engine.trace.attention_map import AttentionMap
 
 GRID = TokenGrid(1, 2, 3, 4)

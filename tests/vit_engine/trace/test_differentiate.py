@@ -9,9 +9,9 @@ from torch import Tensor
 
 from tests.vit_engine.explicit import ARCHITECTURES, architecture, by_patch, close, explicit, in_dtype, noise
 from vit_engine.errors import NumericalError, SpecError
+from vit_engine.grid import TokenGrid
 from vit_engine.image import PreparedImage
 from vit_engine.model import VisionTransformer
-from vit_engine.spec import TokenGrid
 from vit_engine.trace import attend
 from vit_engine.trace.differentiate import differentiate
 from vit_engine.trace.targets import NormTarget, PatchTarget, Target

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from vit_engine.errors import SpecError
-from vit_engine.spec import TokenGrid
+from vit_engine.grid import TokenGrid
 from vit_engine.trace.statistics import COLUMNS, STATISTICS, FromCounts, HeadStatistics, gini, top_mass
 
 GRID = TokenGrid(prefix=3, rows=3, cols=4, patch_size=10)

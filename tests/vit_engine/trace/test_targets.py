@@ -123,7 +123,7 @@ def test_where_no_classifier_reads_cls_the_mean_is_compared_with_the_patch(name:
     *_, last = loaded.model.token_stream(prepared.tensor[None])
     patch = loaded.model.norm(last[:, loaded.spec.prefix + 1 * 7 + 4])
     assert gradients.score == pytest.approx(float(torch.cosine_similarity(loaded.model.pool(last), patch)), rel=1e-5)
-    assert gradients.target.label == "similarity of the image embedding to patch 1, 4"
+    assert gradients.target.label == "similarity of the image embedding to patch row 1, col 4"
     rows = gradients.layer(-1).rows
     assert rows is not None
     assert rows.tolist() == list(range(loaded.spec.prefix, loaded.spec.prefix + 35))

@@ -12,6 +12,8 @@ TARGET = "target"
 Options = tuple[tuple[str, Value], ...]
 # What a pane is put together with; percent-encoded in UTF-8 within its brackets.
 _RESERVED = re.compile(r"[%;=:\[\]]")
+# A comma where a semicolon was meant. Within a value it is followed by no "name=", whose "=" would be encoded.
+_COMMA = re.compile(r",(?=\s*[A-Za-z_]\w*\s*=)")
 
 
 def written(options: Options, target: str) -> str:
@@ -24,6 +26,11 @@ def written(options: Options, target: str) -> str:
 def parse(text: str, method: Method) -> tuple[Options, str]:
     """What stands between the brackets; SpecError for what is no option of the method, and for one named twice."""
     texts: dict[str, str] = {}
+    if _COMMA.search(text):
+        raise SpecError(
+            f"options of a pane are separated by ';', not by ',': write {_COMMA.sub(';', text)!r}; got {text!r}. "
+            "Where '=' belongs to a value, write it as %3D."
+        )
     for part in filter(None, text.split(";")):
         name, equals, value = part.partition("=")
         if not equals:

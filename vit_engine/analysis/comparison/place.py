@@ -4,7 +4,7 @@ import re
 from typing import overload
 
 from vit_engine.errors import SpecError
-from vit_engine.spec import Query, TokenGrid
+from vit_engine.grid import Query, TokenGrid
 
 Point = tuple[float, float]  # (y, x) as fractions of the scaled picture's height and width, before the crop to patches
 Region = tuple[float, float, float, float]  # (top, left, bottom, right), likewise

@@ -14,7 +14,7 @@ from vit_engine.analysis.methods import Attribution, Needs, find_method
 from vit_engine.analysis.run import Run, Traced
 from vit_engine.analysis.tokens.pca import PcaMap
 from vit_engine.errors import SpecError
-from vit_engine.spec import Query
+from vit_engine.grid import Query
 from vit_engine.trace import AttentionTrace
 from vit_engine.trace.attention_map import AttentionMap
 from vit_engine.trace.targets import Target

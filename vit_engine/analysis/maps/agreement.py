@@ -1,8 +1,9 @@
 """Maps in numbers: how spread out one is, how much two agree, and where they differ.
 
-What two maps compare by follows from their Quantity and their sign. Shares of attention are distributions: all numbers
-apply. Of a map that is none, an intensive one or one with values below 0, there are correlations alone. A fitted map
-compares with nothing.
+What two maps compare by follows from what they are, not from the values that they happen to have: from their Quantity,
+and whether they are signed. Shares of attention are distributions: all numbers apply. Of a map that is none, an
+intensive or a signed one, there are correlations alone, also where no value is below 0. A fitted map compares with
+nothing.
 """
 
 import math
@@ -14,7 +15,7 @@ from scipy.special import rel_entr
 from vit_engine.analysis.maps.mask import check_share, mass_mask
 from vit_engine.analysis.maps.resampling import centre_of_mass, common_grid, resample
 from vit_engine.errors import SpecError
-from vit_engine.spec import TokenGrid
+from vit_engine.grid import TokenGrid
 from vit_engine.trace.attention_map import AttentionMap, Quantity
 
 # As a share of what is rounded. What resampling leaves of equal values is equal; float32 has no finer differences.
@@ -26,7 +27,7 @@ class Agreement:
     """How much two maps agree, on their common grid, distributions normalised to sum 1 over the patches.
 
     pearson, spearman: −1..1, over the patches that both pictures cover wholly; NaN where a map is even there, and where
-    one is fitted to itself. The others are of distributions: NaN where a map is intensive or has values below 0.
+    one is fitted to itself. The others are of distributions: NaN where a map is intensive, signed or below 0 somewhere.
     jsd_bits: Jensen-Shannon divergence in bits, 0 (the same) to 1 (nothing in common). iou: intersection over union, by
     area, of each map's own patches that hold the share `keep` of its mass, 0..1; NaN where both keep nothing. shift_px:
     between the centres of mass, in pixels. All are NaN where a map has no mass, or values that are not finite.
@@ -43,14 +44,14 @@ class Agreement:
 def map_entropy(shown: AttentionMap) -> tuple[float, float]:
     """Entropy of a map, normalised to sum 1 over the patches: in bits, and divided by the largest possible, 0..1.
 
-    NaNs where the map has no mass, or a value below 0 or that is not finite; 0 and 0 for a single patch. NaNs also of a
-    map that is not extensive.
+    NaNs where the map has no mass, a value that is not finite, or is no distribution: intensive, fitted, signed or
+    somewhere below 0. 0 and 0 for a single patch.
     """
-    if shown.quantity is not Quantity.EXTENSIVE:
+    if not shown.is_distribution:
         return math.nan, math.nan
     values = shown.values.astype(np.float64).ravel()
     total = values.sum()
-    if not (np.isfinite(total) and total > 0 and values.min() >= 0):
+    if not (np.isfinite(total) and total > 0):
         return math.nan, math.nan
     shares = values[values > 0] / total
     bits = max(0.0, float(-(shares * np.log2(shares)).sum()))
@@ -72,7 +73,7 @@ def agreement(first: AttentionMap, second: AttentionMap, *, keep: float = 0.6) -
     cols = min(first.grid.width, second.grid.width) // grid.patch_size
     both = slice(rows), slice(cols)
     correlations = _correlation(p[both], q[both]), _correlation(_ranks(p[both]), _ranks(q[both]))
-    if not (_is_distribution(first) and _is_distribution(second)):
+    if not (first.is_distribution and second.is_distribution):
         return Agreement(*correlations, math.nan, math.nan, math.nan, keep)
     (y, x), (other_y, other_x) = centre_of_mass(first), centre_of_mass(second)
     return Agreement(
@@ -88,17 +89,18 @@ def difference(shown: AttentionMap, reference: AttentionMap) -> AttentionMap:
     """Where a map has more than the reference, and where less, on their common grid.
 
     Distributions are normalised to sum 1 over the patches first, so a value is a difference of shares, −1..1, and their
-    sum is 0; all are NaN where either has no mass, or values that are not finite. Of maps of one unit with values below
-    0 it is the plain difference of what lies on each patch; of intensive maps of one unit too, NaN where only one has
-    patches. SpecError for other maps, as no_difference() has it.
+    sum is 0; all are NaN where either has no mass, or values that are not finite. Of maps of one unit of which one is
+    signed, or below 0 somewhere, it is the plain difference of what lies on each patch; of intensive maps of one unit
+    too, NaN where only one has patches. SpecError for other maps, as no_difference() has it.
     """
     if problem := no_difference(shown, reference):
         raise SpecError(f"{shown.label!r} and {reference.label!r} have no difference: {problem}.")
     grid = common_grid(shown.grid, reference.grid)
-    shares = _is_distribution(shown) and _is_distribution(reference)
+    shares = shown.is_distribution and reference.is_distribution
     values = _resampled(shown, grid, shares=shares) - _resampled(reference, grid, shares=shares)
     unit = "difference of shares" if shares else f"difference of {shown.unit}"
-    return AttentionMap(values.astype(np.float32), grid, f"{shown.label} − {reference.label}", unit, shown.quantity)
+    label = f"{shown.label} − {reference.label}"
+    return AttentionMap(values.astype(np.float32), grid, label, unit, shown.quantity, signed=True)
 
 
 def no_difference(shown: AttentionMap, reference: AttentionMap) -> str:
@@ -110,13 +112,9 @@ def no_difference(shown: AttentionMap, reference: AttentionMap) -> str:
         shown.quantity is Quantity.INTENSIVE and shown.unit != reference.unit
     ):
         return f"{shown.unit} and {reference.unit} are different quantities"
-    if shown.unit != reference.unit and any((one.values < 0).any() for one in pair):
-        return "maps are subtracted as distributions, which have no values below 0"
+    if shown.unit != reference.unit and not all(one.is_distribution for one in pair):
+        return "maps of two units are subtracted as distributions, and a signed map is none"
     return ""
-
-
-def _is_distribution(shown: AttentionMap) -> bool:
-    return shown.quantity is Quantity.EXTENSIVE and not (shown.values < 0).any()
 
 
 def _usable(values: np.ndarray) -> bool:
@@ -127,11 +125,11 @@ def _usable(values: np.ndarray) -> bool:
 def _resampled(shown: AttentionMap, grid: TokenGrid, *, shares: bool = True) -> np.ndarray:
     """A map on a grid: float64. All NaN where a value is not finite, or where a distribution has no mass.
 
-    Of an extensive map mass is shared out by area: normalised to sum 1, or, with values below 0 or where no shares are
-    wanted, as it is. Of any other each value is the mean over the area that has patches; NaN where none has.
+    Of an extensive map mass is shared out by area: normalised to sum 1, or, where it is no distribution or no
+    shares are wanted, as it is. Of any other each value is the mean over the area that has patches; NaN where none has.
     """
     values = shown.values.astype(np.float64)
-    total = values.sum() if shares and _is_distribution(shown) else 1.0
+    total = values.sum() if shares and shown.is_distribution else 1.0
     if not (np.isfinite(values).all() and 0 < total < math.inf):
         return np.full(grid.shape, math.nan)
     if shown.quantity is Quantity.EXTENSIVE:

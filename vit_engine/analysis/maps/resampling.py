@@ -9,8 +9,8 @@ import math
 import numpy as np
 
 from vit_engine.errors import SpecError
-from vit_engine.spec import TokenGrid
-from vit_engine.trace.attention_map import AttentionMap, Quantity
+from vit_engine.grid import TokenGrid
+from vit_engine.trace.attention_map import AttentionMap
 
 
 def common_grid(*grids: TokenGrid) -> TokenGrid:
@@ -50,13 +50,13 @@ def _shares(count: int, size: int, onto_count: int, onto_size: int) -> np.ndarra
 def centre_of_mass(shown: AttentionMap) -> tuple[float, float]:
     """The mean position (y, x) of a map's mass in pixels from the top left.
 
-    NaNs without mass or finite values, and of a map without a mass: not extensive, or below 0 anywhere.
+    NaNs without mass or finite values, and of what is no distribution: not extensive, signed, or below 0 somewhere.
     """
-    if shown.quantity is not Quantity.EXTENSIVE:
+    if not shown.is_distribution:
         return math.nan, math.nan
     values, size = shown.values.astype(np.float64), shown.grid.patch_size
     total = values.sum()
-    if not 0 < total < math.inf or values.min() < 0:
+    if not 0 < total < math.inf:
         return math.nan, math.nan
     rows, cols = (np.arange(count) + 0.5 for count in shown.grid.shape)
     return float(values.sum(axis=1) @ rows / total * size), float(values.sum(axis=0) @ cols / total * size)

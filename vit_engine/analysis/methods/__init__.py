@@ -49,11 +49,11 @@ def find_method(name: str) -> Method:
     SpecError where there is none, naming the nearest if one is near.
     """
     known = (*METHODS, *TOKEN_METHODS)
-    for method in known:
+    for method in known if isinstance(name, str) else ():
         if _plain(name) in {_plain(method.name), _plain(method.title)}:
             return method
     names = [method.name for method in known]
-    nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    nearest = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
     perhaps = f"; did you mean {nearest[0]!r}?" if nearest else "."
     raise SpecError(f"no method is called {name!r}{perhaps} There are: {', '.join(names)}.")
 

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from vit_engine.analysis.methods.method import Method
 from vit_engine.analysis.run import Run
-from vit_engine.spec import Query
+from vit_engine.grid import Query
 
 
 def column_attention(run: Run, *, layer: int, query: Query) -> np.ndarray:

@@ -7,7 +7,7 @@ from vit_engine.analysis.methods.method import Method, Needs
 from vit_engine.analysis.methods.options import Option
 from vit_engine.analysis.run import Run
 from vit_engine.analysis.weighted_gradients import fused_step
-from vit_engine.spec import Query
+from vit_engine.grid import Query
 from vit_engine.trace.targets import Target
 
 

@@ -8,12 +8,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from vit_engine.analysis.methods.options import Option, Value, read_options
+from vit_engine.analysis.methods.options import Option, Value, check_first_layer, read_options
 from vit_engine.analysis.run import Run, Traced
 from vit_engine.analysis.tokens.pca import PcaMap
 from vit_engine.errors import NumericalError, SpecError
-from vit_engine.spec import Query
-from vit_engine.trace.attention_map import WEIGHT, AttentionMap, Quantity, reduce_heads, token_name
+from vit_engine.grid import Query, TokenGrid, token_name
+from vit_engine.spec import ModelSpec
+from vit_engine.trace.attention_map import WEIGHT, AttentionMap, Quantity, head_number, reduce_heads
 from vit_engine.trace.targets import Target
 
 RAW = "raw"  # the method where none is named
@@ -79,6 +80,26 @@ class Method:
     misleads: str = ""  # when not to trust it, as a sentence or two
     empty: str = ""  # why a map of it may be zero everywhere, as a sentence
 
+    def check(
+        self,
+        spec: ModelSpec,
+        grid: TokenGrid,
+        *,
+        layer: int,
+        head: int | str,
+        query: Query,
+        options: Mapping[str, Value],
+    ) -> None:
+        """SpecError for what attribute() would refuse of these, before anything is run."""
+        number = spec.layer_number(layer)
+        values = read_options(self.options, options, spec, self.name)
+        if "layer" in self.depends_on:
+            check_first_layer(self.options, values, number)
+        if "head" in self.depends_on:
+            head_number(head, spec)
+        if "query" in self.depends_on:
+            grid.query_tokens(query)
+
     def attribute(
         self,
         run: Traced,
@@ -95,8 +116,10 @@ class Method:
         run: or a trace alone. layer: from 0, negative from the last. head: a number from 0, or "mean", "max", "min"
         over heads, patch by patch. query: as in AttentionTrace.rows(). target: as find_target() takes it; None is the
         run's own, or the likeliest class. fitted_to: layers, counted from 0, that share the axes of principal
-        components; none is the layer alone. options: by name, of the method's own. Raises SpecError for a layer, head,
-        query, target or option that is not here, and where the method needs more than the run has.
+        components; none is the layer alone. options: values by name, as {"start": 2}, of the method's own, with the
+        papers' defaults; explain() takes the same by keyword. Raises SpecError for a layer, head, query, target or
+        option that is not here, for a value that an option does not take, and where the method needs more than the run
+        has.
         """
         run = self._able(Run.of(run))
         spec = run.trace.spec
@@ -107,7 +130,7 @@ class Method:
         heads, pca = self._finite(self.compute(run, **chosen)), self.pca and self.pca(run, **chosen)
         one = reduce_heads(heads, head, spec) if "head" in self.depends_on else heads[0]
         label = self._label(self._chosen(layer=number, head=head, query=query, target=asked), options)
-        shown = AttentionMap(one, run.trace.grid, label, self.unit, self.quantity, asked)
+        shown = AttentionMap(one, run.trace.grid, label, self.unit, self.quantity, asked, self.signed)
         return Attribution(heads, shown, pca, asked, "" if one.any() else self.empty)
 
     def by_layer(

@@ -1,5 +1,6 @@
 """What can be chosen of a method beside layer, head, query and target: its options, checked in one place."""
 
+import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from vit_engine.errors import SpecError
 from vit_engine.spec import ModelSpec
 
 Value = str | int | float
+_BESIDE = ("layer", "head", "query", "target")  # what may be misspelt, too, where options stand beside it
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Option:
     def check(self, value: Any, spec: ModelSpec | None) -> Value:
         """The value; SpecError where it cannot be in this model, None in any."""
         if self.choices:
-            if value not in self.choices:
+            if not isinstance(value, str) or value not in self.choices:
                 raise SpecError(f"{self.name} must be one of {', '.join(map(repr, self.choices))}; got {value!r}.")
             return str(value)
         low, high = self.bounds(spec)
@@ -67,14 +69,32 @@ class Option:
 
 def read_options(options: Sequence[Option], asked: Mapping[str, Any], spec: ModelSpec, method: str) -> dict[str, Value]:
     """All options with their values: the defaults where nothing is asked. SpecError for what is none, or cannot be."""
+    if not isinstance(asked, Mapping):
+        raise SpecError(f"options must be values by name, as {{'start': 2}}; got {asked!r}.")
     check_names(options, asked, method)
     return {option.name: option.check(asked.get(option.name, option.default), spec) for option in options}
 
 
 def check_names(options: Sequence[Option], names: Iterable[str], method: str) -> None:
-    """SpecError for a name that no option of the method has."""
+    """SpecError for a name that no option of the method has, with those that it has."""
     known = [option.name for option in options]
     for name in names:
         if name not in known:
-            there = f"it has {', '.join(known)}" if known else "it has none"
-            raise SpecError(f"the method {method!r} has no option {name!r}; {there}.")
+            others = [each for each in _BESIDE if each != name]
+            nearest = difflib.get_close_matches(str(name), others, n=1, cutoff=0.8)
+            nearest = nearest or difflib.get_close_matches(str(name), known, n=1)
+            perhaps = f"did you mean {nearest[0]!r}? It" if nearest else "it"
+            raise SpecError(
+                f"the method {method!r} has no option {name!r}; {perhaps} has {', '.join(known) or 'none'}."
+            )
+
+
+def check_first_layer(options: Sequence[Option], values: Mapping[str, Value], deepest: int) -> None:
+    """SpecError where the first layer that counts lies above the deepest one that is asked for.
+
+    values: of all options, as read_options() gives them.
+    """
+    for option in options:
+        first = values[option.name]
+        if option.layer and int(first) > deepest:
+            raise SpecError(f"{option.name} must be in 0..{deepest}, the deepest layer that is asked for; got {first}.")

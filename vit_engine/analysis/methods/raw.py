@@ -4,7 +4,7 @@ import numpy as np
 
 from vit_engine.analysis.methods.method import RAW, Method
 from vit_engine.analysis.run import Run
-from vit_engine.spec import Query
+from vit_engine.grid import Query
 
 
 def raw_attention(run: Run, *, layer: int, query: Query) -> np.ndarray:

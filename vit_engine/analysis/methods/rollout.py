@@ -11,8 +11,8 @@ from vit_engine.analysis.methods.options import Option
 from vit_engine.analysis.rolling import Step
 from vit_engine.analysis.run import Run
 from vit_engine.errors import SpecError
+from vit_engine.grid import Query
 from vit_engine.model.weights import Fusion
-from vit_engine.spec import Query
 
 
 def rollout(

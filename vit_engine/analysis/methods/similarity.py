@@ -5,7 +5,7 @@ import numpy as np
 from vit_engine.analysis.methods.method import Method, Needs
 from vit_engine.analysis.run import Run
 from vit_engine.analysis.tokens.cosine import UNIT, similarity_map
-from vit_engine.spec import Query
+from vit_engine.grid import Query
 from vit_engine.trace.attention_map import Quantity
 
 

@@ -6,7 +6,7 @@ from torch import Tensor
 from vit_engine.analysis.methods.method import Method
 from vit_engine.analysis.run import Run
 from vit_engine.errors import SpecError
-from vit_engine.spec import Query
+from vit_engine.grid import Query
 
 
 def value_weighted(run: Run, *, layer: int, query: Query) -> np.ndarray:

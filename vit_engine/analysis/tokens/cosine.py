@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from vit_engine.errors import SpecError
-from vit_engine.spec import Query, TokenGrid
-from vit_engine.trace.attention_map import AttentionMap, Quantity, token_name
+from vit_engine.grid import Query, TokenGrid, token_name
+from vit_engine.trace.attention_map import AttentionMap, Quantity
 from vit_engine.trace.features import Features, common_layer
 
 UNIT = "cosine similarity"
@@ -56,7 +56,7 @@ def similarity(asked: Directions, query: Query, compared: Directions) -> Attenti
     directions = asked.vectors[asked.grid.query_tokens(query)]
     if not directions.any(axis=1).all():
         raise SpecError(
-            f"layer {asked.layer} carries zeros at {token_name(query)}, which have no direction to compare."
+            f"{token_name(query)} carries zeros in layer {asked.layer}, which have no direction to compare."
         )
     values = compared.vectors[compared.grid.prefix :] @ directions.mean(axis=0)
     label = f"similarity to {token_name(query)} · {compared.label}"

@@ -9,7 +9,7 @@ import numpy as np
 
 from vit_engine.analysis.tokens.cosine import unit_vectors
 from vit_engine.errors import SpecError
-from vit_engine.spec import TokenGrid
+from vit_engine.grid import TokenGrid
 from vit_engine.trace.features import Features, common_layer
 
 RATIO = 0.8  # Lowe's

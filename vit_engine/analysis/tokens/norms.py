@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vit_engine.errors import SpecError
-from vit_engine.spec import TokenGrid
+from vit_engine.grid import TokenGrid
 from vit_engine.trace.features import Features
 
 FACTOR = 3.0  # times the median: longer is an outlier

@@ -15,7 +15,7 @@ import numpy as np
 import scipy.linalg
 
 from vit_engine.errors import SpecError
-from vit_engine.spec import TokenGrid
+from vit_engine.grid import TokenGrid
 from vit_engine.trace.features import Features, common_layer
 
 COMPONENTS = 3  # a colour's channels

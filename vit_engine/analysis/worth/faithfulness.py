@@ -22,10 +22,11 @@ from vit_engine.analysis.worth.perturbation import (
     picture_bytes,
 )
 from vit_engine.errors import SpecError
+from vit_engine.grid import TokenGrid
 from vit_engine.planning.estimates import Estimate, estimate
 from vit_engine.progress import Progress
 from vit_engine.registry import find_model
-from vit_engine.spec import ModelSpec, TokenGrid
+from vit_engine.spec import ModelSpec
 from vit_engine.trace.attention_map import AttentionMap, Quantity
 from vit_engine.trace.targets import ClassTarget, Target
 from vit_engine.weights import LoadedModel

@@ -9,8 +9,9 @@ from PIL import Image
 
 from vit_engine.decoding import decode, to_mask
 from vit_engine.errors import ImageError, SpecError
+from vit_engine.grid import TokenGrid
 from vit_engine.image import read_file, target_size
-from vit_engine.spec import ModelSpec, TokenGrid
+from vit_engine.spec import ModelSpec
 
 Box = Sequence[float]  # (y0, x0, y1, x1), fractions of the prepared picture's height and width
 Mask = np.ndarray | Box

@@ -10,6 +10,7 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from vit_engine.errors import NumericalError, SpecError
+from vit_engine.grid import TokenGrid
 from vit_engine.image import PreparedImage
 from vit_engine.model import VisionTransformer
 from vit_engine.planning.estimates import check_memory
@@ -17,7 +18,7 @@ from vit_engine.planning.peak import peak_bytes
 from vit_engine.planning.plan import TOKEN, RunPlan
 from vit_engine.progress import Progress
 from vit_engine.resources.budget import memory_budget
-from vit_engine.spec import ModelSpec, TokenGrid
+from vit_engine.spec import ModelSpec
 from vit_engine.trace.checks import check_fit, memory_errors
 from vit_engine.trace.targets import ClassTarget, Target
 from vit_engine.weights import LoadedModel

@@ -12,7 +12,7 @@ from vit_engine.analysis.methods import RAW, Method, Value, find_method
 from vit_engine.analysis.run import Run, Traced
 from vit_engine.analysis.worth.masks import Mask, mask_coverage
 from vit_engine.errors import SpecError
-from vit_engine.spec import Query
+from vit_engine.grid import Query
 from vit_engine.trace.attention_map import AttentionMap, Quantity
 from vit_engine.trace.targets import Target
 
@@ -59,13 +59,17 @@ def rank_pointing(
     query: Query = "cls",
     options: Mapping[str, Mapping[str, Value]] = MappingProxyType({}),
 ) -> pd.DataFrame:
-    """Which head finds this? Every head of every layer by pointing(), the largest share inside first.
+    """Which head finds this? Every head of every layer by pointing(), the largest share of its mass inside first.
+
+    The mask is the same for all, so the order by share is that by gain (share / area, the enrichment), too: gain says
+    how much better than an even map a head is, and is what to compare between masks.
 
     run: or a trace alone, which is enough for methods that read attention. methods: names in METHODS; one that has no
     map of each head has one row, of the deepest of the layers. layers: "all" that were traced, one or several; negative
     from the last. target, query: as in Method.attribute(). options: of each method, by its name. Columns: method,
-    layer, head (missing where the method does not depend on it), and the fields of Pointing. Equal ones stand in the
-    order of the methods, by layer and head; a map without mass stands last, with NaN and hit False.
+    layer, head (missing where the method does not depend on it), and the fields of Pointing. Of equal shares the
+    larger iou stands first, then the order of the methods, layers and heads; a map without mass stands last, with NaN
+    and hit False.
 
     Raises SpecError for a mask as pointing() does, for options of a method that is not asked for, and for what
     Method.attribute() does.
@@ -90,7 +94,10 @@ def _check_options(options: Mapping[str, object], asked: Sequence[Method]) -> No
     if not names:
         raise SpecError("methods must name at least one method; got none.")
     if unknown := ", ".join(map(repr, options.keys() - set(names))):
-        raise SpecError(f"options must be of the methods that are asked for, {', '.join(names)}; got {unknown}.")
+        raise SpecError(
+            f"options must be by method, as {{{names[0]!r}: {{…}}}}, and of the methods that are asked for, "
+            f"{', '.join(names)}; got {unknown}."
+        )
 
 
 def _rows(

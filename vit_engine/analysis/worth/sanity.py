@@ -17,8 +17,8 @@ from vit_engine.analysis.maps.agreement import agreement
 from vit_engine.analysis.methods import Value, find_method
 from vit_engine.analysis.run import Run, Traced
 from vit_engine.errors import SpecError
+from vit_engine.grid import Query
 from vit_engine.progress import Progress
-from vit_engine.spec import Query
 from vit_engine.trace.attention_map import AttentionMap
 from vit_engine.trace.targets import NormTarget, Target
 from vit_engine.weights import LoadedModel, load_model
@@ -117,12 +117,13 @@ def randomised_map(
     options: Mapping[str, Value] = MappingProxyType({}),
     seed: int = 0,
     top: int | None = None,
+    progress: Progress | None = None,
 ) -> AttentionMap:
     """The method's map of the run's picture where the weights are random: what faithfulness() is to be compared with.
 
     run: with its model and its prepared picture. method, layer, head, query, target, options: as in
     Method.attribute(); where target is None, it is that of the run with its own weights; of the target 'norm' the final
-    norm keeps its gains. seed, top: as in randomised().
+    norm keeps its gains. seed, top: as in randomised(). progress: as in explain().
     Raises what Method.attribute() and randomised() raise, and SpecError for a run without its model.
     """
     run = Run.of(run)
@@ -133,7 +134,7 @@ def randomised_map(
     if isinstance(asked, NormTarget):  # fresh gains are even: all embeddings would be equally long
         fresh.model.norm.load_state_dict(run.loaded.model.norm.state_dict())
     choices: dict[str, Any] = {"layer": layer, "head": head, "query": query, "target": asked, **options}
-    shown = explain(fresh, run.prepared, method=method, **choices)
+    shown = explain(fresh, run.prepared, method=method, progress=progress, **choices)
     return replace(shown, label=f"{shown.label} · random weights, seed {seed}")
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from vit_engine.analysis.comparison import Pane, Point, letter, pca_layers, query_patch
 from vit_engine.errors import SpecError
-from vit_engine.spec import ModelSpec, TokenGrid
+from vit_engine.grid import TokenGrid
+from vit_engine.spec import ModelSpec
 
 # Names out of what panes are written with, so that they look like panes themselves; and any others.
 PIECES = (

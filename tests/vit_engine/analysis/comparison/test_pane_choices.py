@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from vit_engine.analysis.comparison import Pane, query_patch
 from vit_engine.errors import SpecError
-from vit_engine.spec import TokenGrid
+from vit_engine.grid import TokenGrid
 
 # Out of what panes are written with, so that a target looks like brackets and panes itself; and any others.
 PIECES = (";", "]", "[", "=", ":", "%", "%3B", "target", "start=2", ":3:mean", "text:", "a cat", "ü", "\n")
@@ -85,6 +85,9 @@ def test_panes_are_written_in_one_way(pane: Pane, text: str) -> None:
             Pane("m", 5, method="relevance", options=(("start", 2),), target="281"),
         ),
         ("m:5:mean:Grad-CAM[target=3]", Pane("m", 5, method="grad_cam", target="3")),
+        ("m:5:mean:legrad[target=text:a cat, sitting]", Pane("m", 5, method="legrad", target="text:a cat, sitting")),
+        ("m:5:mean:legrad[target=picture:a,b%3Dc]", Pane("m", 5, method="legrad", target="picture:a,b=c")),
+        ("m:5:mean:legrad[target=patch:3,7]", Pane("m", 5, method="legrad", target="patch:3,7")),
     ],
 )
 def test_other_ways_to_write_it_are_read(text: str, pane: Pane) -> None:
@@ -106,6 +109,14 @@ def test_other_ways_to_write_it_are_read(text: str, pane: Pane) -> None:
             "m:5:mean:rollout[start]",
             "options of a pane are NAME=VALUE;NAME=VALUE, as 'start=2;target=281'; got 'start'",
         ),
+        (
+            "m:5:mean:relevance[start=2,target=281]",
+            "options of a pane are separated by ';', not by ',': write 'start=2;target=281'; "
+            "got 'start=2,target=281'. Where '=' belongs to a value, write it as %3D.",
+        ),
+        ("m:5:mean:relevance[target=281 , start=2]", "write 'target=281 ; start=2'"),
+        ("m:5:mean:legrad[target=text:a cat, sitting,start=2]", "write 'target=text:a cat, sitting;start=2'"),
+        ("m:5:mean:rollout[fuse=max,strat=2]", "write 'fuse=max;strat=2'"),
         ("m:5:mean:rollout[start=1;start=2]", "'start' of a pane's options must be named once"),
         ("m:5:mean:rolout[start=1]", "no method is called 'rolout'; did you mean 'rollout'?"),
         ("m:5:mean:raw:0.5,0.5,0.4,0.9", "a region must be (top, left, bottom, right), top < bottom and left < right"),

@@ -9,7 +9,7 @@ import pytest
 from tests.vit_engine.analysis.comparison.fixtures_analyses import FRAME, Analysed, analysed
 from vit_engine.analysis.comparison import MAX_PANES, Comparison, Pane, evaluate_pane
 from vit_engine.errors import SpecError
-from vit_engine.spec import Query
+from vit_engine.grid import Query
 from vit_engine.weights import LoadedModel
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from vit_engine.spec import TokenGrid
+from vit_engine.grid import TokenGrid
 from vit_engine.trace.attention_map import AttentionMap
 
 grids = st.builds(TokenGrid, st.integers(0, 3), st.integers(1, 7), st.integers(1, 7), st.integers(1, 13))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vit_engine.analysis.maps.agreement import map_entropy
-from vit_engine.spec import TokenGrid
+from vit_engine.grid import TokenGrid
 from vit_engine.trace.attention_map import AttentionMap
 
 

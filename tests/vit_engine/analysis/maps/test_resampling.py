@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.vit_engine.analysis.maps.map_builders import grids, in_pixels, made_map, maps
 from vit_engine.analysis.maps.resampling import centre_of_mass, common_grid, resample
 from vit_engine.errors import SpecError
-from vit_engine.spec import TokenGrid
+from vit_engine.grid import TokenGrid
 from vit_engine.trace.attention_map import AttentionMap
 
 

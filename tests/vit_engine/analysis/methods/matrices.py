@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vit_engine.spec import ModelSpec, TokenGrid
+from vit_engine.grid import TokenGrid
+from vit_engine.spec import ModelSpec
 from vit_engine.trace import AttentionTrace
 from vit_engine.trace.record import LayerTrace
 

@@ -10,9 +10,10 @@ import torch
 from tests.vit_engine.trace_builders import made_trace
 from vit_engine.analysis.methods import find_method
 from vit_engine.analysis.run import Run
+from vit_engine.grid import Query, TokenGrid
 from vit_engine.image import PreparedImage
 from vit_engine.model.streaming import explicit_weights
-from vit_engine.spec import ModelSpec, Query, TokenGrid
+from vit_engine.spec import ModelSpec
 from vit_engine.trace import AttentionTrace, attend
 from vit_engine.trace.record import LayerTrace
 from vit_engine.weights import LoadedModel
@@ -46,7 +47,10 @@ def test_it_is_a_column_of_the_explicit_matrix(
 def test_it_says_that_the_chosen_token_is_a_key(small: LoadedModel, prepared: PreparedImage) -> None:
     trace = attend(small, prepared)
     found = METHOD.attribute(trace, head="max", query=(2, 3)).map
-    assert (found.label, found.unit) == ("column attention · layer 1 · head max · key patch 2, 3", "attention weight")
+    assert (found.label, found.unit) == (
+        "column attention · layer 1 · head max · key patch row 2, col 3",
+        "attention weight",
+    )
     assert METHOD.attribute(trace, layer=0, query="cls").map.label == "column attention · layer 0 · head mean · key CLS"
 
 

@@ -16,9 +16,9 @@ from vit_engine.analysis.methods import METHODS, find_method
 from vit_engine.analysis.run import Run
 from vit_engine.analysis.weighted_gradients import fused_step, positive_sums
 from vit_engine.errors import NumericalError, SpecError
+from vit_engine.grid import Query
 from vit_engine.model.streaming import explicit_weights
 from vit_engine.model.weights import are_coarse
-from vit_engine.spec import Query
 from vit_engine.trace import attend
 from vit_engine.trace.differentiate import differentiate
 

@@ -8,15 +8,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.vit_engine.analysis.methods.counted import COUNTED
 from vit_engine.analysis import methods
 from vit_engine.analysis.comparison import Pane, evaluate_pane
-from vit_engine.analysis.methods import METHODS, TOKEN_METHODS, Method, Needs, Option, find_method
+from vit_engine.analysis.methods import METHODS, TOKEN_METHODS, Method, Needs, find_method
 from vit_engine.analysis.rankings import rank_heads
 from vit_engine.analysis.run import Run
 from vit_engine.analysis.similarity import head_similarity, jensen_shannon
 from vit_engine.errors import SpecError
+from vit_engine.grid import Query
 from vit_engine.image import PreparedImage
-from vit_engine.spec import Query
 from vit_engine.trace import REDUCTIONS, AttentionTrace, attend
 from vit_engine.trace.targets import ClassTarget
 from vit_engine.weights import LoadedModel
@@ -32,16 +33,8 @@ def run(trace: AttentionTrace, small: LoadedModel, prepared: PreparedImage) -> R
     return Run(trace, small, prepared)
 
 
-def count(run: Run, *, layer: int, query: Query) -> np.ndarray:
-    """A map of the arguments for each head."""
-    maps = np.arange(run.trace.spec.heads, dtype=np.float32)[:, None, None] + np.zeros(run.trace.grid.shape, np.float32)
-    maps[:, 0, 0] = 100 * layer + len(str(query))
-    return maps
-
-
 ALL = (*METHODS, *TOKEN_METHODS)
 NAMES = ", ".join(method.name for method in ALL)
-COUNTED = Method("count_2", "Counted", "Counts.", "nowhere", "a number", count, unit="things")
 
 
 @pytest.fixture
@@ -160,7 +153,7 @@ def test_panes_of_another_row_show_what_it_computes(
     pane = Pane("small", -1, "max", "count_2")
     one = evaluate_pane(1, pane, trace, prepared.pixels, small.report, frame=(20, 28), point=(0.5, 0.99))
     assert (one.pane.method, one.pane.layer, one.query) == ("count_2", 1, (2, 6))
-    assert (one.map.label, one.map.unit) == ("counted · layer 1 · head max · query patch 2, 6", "things")
+    assert (one.map.label, one.map.unit) == ("counted · layer 1 · head max · query patch row 2, col 6", "things")
     assert (one.map.values[1, 1], one.map.values[0, 0]) == (2, 100 + len("(2, 6)"))
     assert one.heads[:, 1, 1].tolist() == [0, 1, 2]
 
@@ -227,38 +220,6 @@ def test_gradients_are_made_once_a_target(run: Run) -> None:
         SpecError, match="needs the gradients of the target 'class 1, bee'; it has those of 'class 0, ant'"
     ):
         kept.differentiated(kept.target("bee"))
-
-
-class Asked:
-    """A method that takes options."""
-
-    def __call__(self, run: Run, *, fuse: str, start: int, share: float) -> np.ndarray:
-        self.asked = fuse, start, share
-        return np.zeros((1, *run.trace.grid.shape), np.float32)
-
-
-def test_options_are_checked_and_named_and_a_map_of_zeros_says_why(run: Run) -> None:
-    options = (
-        Option("fuse", "Fuse", "mean", "How.", choices=("mean", "max")),
-        Option("start", "Start", 0, "Where.", layer=True),
-        Option("share", "Share", 0.5, "How much."),
-    )
-    asked = Asked()
-    method = replace(COUNTED, compute=asked, depends_on=frozenset(), options=options, empty="Nothing was asked.")
-    shown = method.attribute(run)
-    assert (asked.asked, shown.map.label, shown.note) == (("mean", 0, 0.5), "counted", "Nothing was asked.")
-    shown = method.attribute(run, options={"start": 1, "fuse": "max", "share": 0.5})
-    assert (asked.asked, shown.map.label) == (("max", 1, 0.5), "counted · start 1 · fuse max")
-    for name, value, message in (
-        ("start", 2, "start must be a whole number in 0..1 for 'small'; got 2."),
-        ("start", 0.5, "start must be a whole number in 0..1 for 'small'; got 0.5."),
-        ("share", 1.5, "share must be a number in 0..1; got 1.5."),
-        ("share", float("nan"), "share must be a number in 0..1; got nan."),
-        ("fuse", "sum", "fuse must be one of 'mean', 'max'; got 'sum'."),
-        ("depth", 1, "the method 'count_2' has no option 'depth'; it has fuse, start, share."),
-    ):
-        with pytest.raises(SpecError, match=f"^{re.escape(message)}$"):
-            method.attribute(run, options={name: value})
 
 
 def test_a_run_of_another_model_or_picture_is_refused(

@@ -10,9 +10,9 @@ from tests.vit_engine.trace_builders import made_trace
 from vit_engine.analysis.methods import find_method
 from vit_engine.analysis.run import Run
 from vit_engine.analysis.similarity import head_similarity, jensen_shannon
+from vit_engine.grid import Query, TokenGrid
 from vit_engine.image import PreparedImage
 from vit_engine.model.streaming import explicit_weights
-from vit_engine.spec import Query, TokenGrid
 from vit_engine.trace import AttentionTrace, attend, record
 from vit_engine.trace.record import LayerTrace
 from vit_engine.weights import LoadedModel
@@ -52,9 +52,9 @@ def test_maps_and_shares_are_means_of_the_explicit_matrix(
 
 def test_a_region_is_named_by_its_rows_and_columns(trace: AttentionTrace) -> None:
     region = (1, 2, 2, 4)
-    assert trace.attention_map(0, 1, region).label == "layer 0 · head 1 · query patches 1..2, 2..4"
+    assert trace.attention_map(0, 1, region).label == "layer 0 · head 1 · query region of rows 1–2, cols 2–4"
     found = find_method("column").attribute(trace, query=region).map
-    assert found.label == "column attention · layer 1 · head mean · key patches 1..2, 2..4"
+    assert found.label == "column attention · layer 1 · head mean · key region of rows 1–2, cols 2–4"
 
 
 def test_heads_compare_by_a_region(trace: AttentionTrace) -> None:

@@ -13,9 +13,9 @@ from tests.vit_engine.model.streams import LargestStorage
 from vit_engine.analysis.methods import find_method
 from vit_engine.analysis.run import Run
 from vit_engine.errors import SpecError
+from vit_engine.grid import Query, TokenGrid
 from vit_engine.image import PreparedImage
 from vit_engine.model import chunks
-from vit_engine.spec import Query, TokenGrid
 from vit_engine.trace import AttentionTrace, attend
 from vit_engine.trace.record import LayerTrace
 from vit_engine.weights import LoadedModel
@@ -133,7 +133,7 @@ def test_rows_of_a_models_rollout_sum_to_one(small: LoadedModel, prepared: Prepa
     np.testing.assert_allclose(found.heads.ravel(), expected[20, 3:], rtol=1e-5)
     prefix = expected[20, :3].sum()
     assert found.heads.sum() == pytest.approx(1 - prefix, rel=1e-5)
-    assert found.map.label == "attention rollout · layer 1 · query patch 2, 3"
+    assert found.map.label == "attention rollout · layer 1 · query patch row 2, col 3"
     assert (found.heads.shape, found.map.unit) == ((1, 5, 7), "rollout weight")
 
 

@@ -43,7 +43,7 @@ def test_similarity_is_the_cosine_of_tokens_behind_the_final_norm(
     expected = (unit[3:] @ unit[0 if query == "cls" else 3 + 4 * 7 + 6]).reshape(5, 7)
     np.testing.assert_allclose(found.map.values, expected, atol=1e-6)
     assert found.heads.tolist() == [found.map.values.tolist()]
-    name = "CLS" if query == "cls" else "patch 4, 6"
+    name = "CLS" if query == "cls" else "patch row 4, col 6"
     assert found.map.label == f"token similarity · layer 0 · query {name}"
     assert (found.map.unit, found.map.quantity) == ("cosine similarity", Quantity.INTENSIVE)
 

@@ -10,8 +10,8 @@ import torch
 from tests.vit_engine.analysis.methods.matrices import matrices, random_trace
 from vit_engine.analysis.methods import find_method
 from vit_engine.errors import SpecError
+from vit_engine.grid import Query, TokenGrid
 from vit_engine.image import PreparedImage
-from vit_engine.spec import Query, TokenGrid
 from vit_engine.trace import AttentionTrace, attend
 from vit_engine.weights import LoadedModel
 
@@ -58,7 +58,7 @@ def test_any_number_of_prefix_tokens_and_large_scores(prefix: int, dtype: torch.
 
 def test_its_values_are_lengths(small: LoadedModel, prepared: PreparedImage) -> None:
     found = METHOD.attribute(attend(small, prepared), head="max", query=(2, 3)).map
-    assert found.label == "value-weighted attention · layer 1 · head max · query patch 2, 3"
+    assert found.label == "value-weighted attention · layer 1 · head max · query patch row 2, col 3"
     assert found.unit == "length of the weighted value"
 
 

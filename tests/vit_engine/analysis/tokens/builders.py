@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from vit_engine.spec import ModelSpec, TokenGrid
+from vit_engine.grid import TokenGrid
+from vit_engine.spec import ModelSpec
 from vit_engine.trace.features import Features, FinalNorm
 
 

@@ -22,7 +22,7 @@ def test_a_patch_against_all_patches_of_its_picture(facet: str, several: str) ->
     np.testing.assert_allclose(similar.values.ravel(), cosine(patches, patches[2 * 5 + 3]), atol=1e-6)
     assert similar.values[2, 3] == pytest.approx(1)
     assert similar.unit == "cosine similarity"
-    assert similar.label == f"similarity to patch 2, 3 · {several} of layer 0"
+    assert similar.label == f"similarity to patch row 2, col 3 · {several} of layer 0"
 
 
 def test_a_patch_against_another_picture_of_another_size() -> None:
@@ -47,7 +47,7 @@ def test_a_region_is_the_mean_of_its_patches_similarities() -> None:
     each = [ve.similarity_map(features, (row, col)).values for row in (1, 2) for col in (0, 1, 2)]
     similar = ve.similarity_map(features, (1, 0, 2, 2))
     np.testing.assert_allclose(similar.values, np.mean(each, axis=0), atol=1e-6)
-    assert similar.label == "similarity to patches 1..2, 0..2 · keys of layer 0"
+    assert similar.label == "similarity to region of rows 1–2, cols 0–2 · keys of layer 0"
 
 
 def test_patches_without_direction_are_like_nothing() -> None:
@@ -55,9 +55,9 @@ def test_patches_without_direction_are_like_nothing() -> None:
     patches[7] = 0
     features = features_of({0: patches}, shape=SHAPE)
     assert ve.similarity_map(features, (0, 0)).values[1, 2] == 0
-    with pytest.raises(SpecError, match=r"layer 0 carries zeros at patch 1, 2"):
+    with pytest.raises(SpecError, match="patch row 1, col 2 carries zeros in layer 0"):
         ve.similarity_map(features, (1, 2))
-    with pytest.raises(SpecError, match=r"layer 0 carries zeros at patches 1\.\.1, 1\.\.3"):
+    with pytest.raises(SpecError, match="region of rows 1–1, cols 1–3 carries zeros in layer 0"):
         ve.similarity_map(features, (1, 1, 1, 3))
 
 

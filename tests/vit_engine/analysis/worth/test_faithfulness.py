@@ -12,7 +12,7 @@ import vit_engine as ve
 from vit_engine.analysis.worth import perturbation
 from vit_engine.analysis.worth.faithfulness import estimate_faithfulness, faithfulness, kept_patches, step_counts
 from vit_engine.analysis.worth.perturbation import baseline_picture
-from vit_engine.spec import TokenGrid
+from vit_engine.grid import TokenGrid
 from vit_engine.trace.attention_map import Quantity
 from vit_engine.trace.targets import NormTarget, VectorTarget
 

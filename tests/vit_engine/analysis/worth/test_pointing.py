@@ -6,7 +6,7 @@ import pytest
 import vit_engine as ve
 from tests.vit_engine.trace_builders import made_trace
 from vit_engine.demo.scenes import draw_scene
-from vit_engine.spec import TokenGrid
+from vit_engine.grid import TokenGrid
 from vit_engine.trace.attention_map import Quantity
 
 GRID = TokenGrid(1, 2, 3, 4)

@@ -1,0 +1,77 @@
+"""`compare` with texts as targets: a CLIP-like checkpoint with its text tower, and what has none."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import vit_engine as ve
+from tests.vit_engine.cli.reproduce.support import told
+from tests.vit_engine.weights.formats.hugging_face import as_safetensors
+from tests.vit_engine.weights.text.clips import hugging_face_clip
+from vit_engine.cli import main
+
+TEXTS = ("a photo of a cat", "a cat, sitting")
+SIZE = (20, 28)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return as_safetensors(hugging_face_clip(), tmp_path_factory.mktemp("clip"))
+
+
+def compare(picture: Path, out: Path, *panes: str) -> int:
+    options = [part for pane in panes for part in ("--pane", pane)]
+    return main(["compare", str(picture), *options, "--size", *map(str, SIZE), "--device", "cpu", "--out", str(out)])
+
+
+@pytest.fixture(scope="module")
+def folder(clip: Path, picture: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One pane a text, of one model."""
+    out = tmp_path_factory.mktemp("compared")
+    assert compare(picture, out, *(f"{clip}:1:mean:relevance[target=text:{text}]" for text in TEXTS)) == 0
+    return out
+
+
+def test_maps_and_scores_are_those_of_the_api(folder: Path, clip: Path, picture: Path) -> None:
+    loaded = ve.load_model(clip, device="cpu")
+    panes: list[dict[str, Any]] = json.loads((folder / "run.json").read_text(encoding="utf-8"))["panes"]
+    with np.load(folder / "maps.npz") as maps:
+        for name, text, pane in zip("AB", TEXTS, panes, strict=True):
+            target = ve.text_target(loaded, text)
+            expected = ve.explain(loaded, str(picture), method="relevance", target=target, size=SIZE).values
+            np.testing.assert_allclose(maps[name], expected, rtol=1e-4, atol=1e-5 * expected.max())
+            assert (pane["target"]["name"], pane["target"]["label"]) == (f"text:{text}", f'similarity to "{text}"')
+            assert pane["pane"].endswith(f":relevance[target=text%3A{text}]")
+    scores = [pane["target"]["score"] for pane in panes]
+    assert all(-1 <= score <= 1 for score in scores)
+    assert scores[0] != pytest.approx(scores[1], abs=1e-6)
+
+
+def test_what_was_written_is_recomputed_and_held(folder: Path, clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, lines, _ = told(folder, capsys, "--checkpoint", f"file:{clip.name}={clip}")
+    assert code == 0, lines
+    assert {"pane A, target", "pane B, target"} <= {line.split(": ")[0] for line in lines}
+
+
+@pytest.mark.parametrize("case", [("cat " * 10, "at most 11 tokens"), (" ", "must not be empty")])
+def test_texts_that_the_model_does_not_read_are_one_line(
+    case: tuple[str, str], clip: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, message = case
+    panes = (f"{clip}:1", f"{clip}:1:mean:legrad[target=text:{text}]")
+    assert compare(picture, tmp_path / "out", *panes) == 1
+    captured = capsys.readouterr()
+    assert captured.err.startswith("vit-engine: error: ")
+    assert message in captured.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_without_a_text_tower_says_so(
+    picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    panes = ("demo_vit_p16:5", "demo_vit_p16:5:mean:legrad[target=text:a cat]")
+    assert compare(picture, tmp_path / "out", *panes) == 1
+    assert "it has no text tower" in capsys.readouterr().err
