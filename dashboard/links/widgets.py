@@ -97,10 +97,19 @@ def give(key: str, value: Any) -> None:
     elif _STARTED not in state:
         _begin_with(key, value)
     elif key not in state or (now := state[key]) != value:
-        waiting = state.get(_WAITING, {})
+        waiting = _unseen()
         before = waiting[key][2] if key in waiting else None if key not in state else now  # what the browser has
         state[_WAITING] = {**waiting, key: (state.get(_NUMBER, 0) + 1, value, before)}
         _give(key, value, before)
+
+
+def _unseen() -> Mapping[str, tuple[int, Any, Any]]:
+    """What was given and the browser had not seen when it sent its last message."""
+    waiting = st.session_state.get(_WAITING, {})
+    if browser.is_set_since(keys.SEEN):  # by mark(), and no word of the browser's
+        return waiting
+    seen = st.session_state.get(keys.SEEN) or 0
+    return {key: row for key, row in waiting.items() if row[0] > seen}
 
 
 def _begin_with(key: str, value: Any) -> None:

@@ -28,6 +28,7 @@ def page() -> None:
     st.slider("Other", 0, 9, key="other")
     widgets.mark()
     st.button("Two", key="two", on_click=widgets.take, args=(lambda: {"level": 2},))
+    st.button("Three", key="three", on_click=widgets.take, args=(lambda: {"level": 3},))
 
 
 def opened() -> AppTest:
@@ -68,6 +69,15 @@ def test_of_a_given_value_and_a_persons_own_since_the_persons_own_stands() -> No
     stale(at, 4).run()
     assert at.slider(key="level").value == 4
     assert at.get_by_key("level").proto.set_value  # the 2 is still on its way to the browser
+
+
+def test_a_value_that_is_given_with_the_news_that_the_browser_has_the_last_one_is_not_undone() -> None:
+    at = opened()
+    at.button(key="two").click().run()
+    stale(at, 2, seen=1).button(key="three").click().run()
+    assert at.slider(key="level").value == 3
+    stale(at, 2, seen=1).slider(key="other").set_value(7).run()
+    assert (at.slider(key="level").value, at.slider(key="other").value) == (3, 7)
 
 
 def test_once_the_browser_has_the_value_the_one_from_before_can_be_chosen_again() -> None:
