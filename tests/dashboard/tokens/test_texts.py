@@ -94,7 +94,8 @@ def test_components_of_two_pictures_tell_that_they_are_of_both() -> None:
         (((1, 2), (0, 4)), "**2** patches are longer than 3 × the median: patch row 1, col 2; patch row 0, col 4"),
         (
             tuple((2, col) for col in range(5)),
-            "**5** patches are longer than 3 × the median: patch row 2, col 0; patch row 2, col 1; patch row 2, col 2 and 2 more",
+            "**5** patches are longer than 3 × the median: patch row 2, col 0; patch row 2, col 1; patch "
+            "row 2, col 2 and 2 more",
         ),
     ],
 )
