@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:  # Streamlit puts this file's folder there, not the project's
     sys.path.insert(0, str(ROOT))
 
+from dashboard.server.callbacks import uninterrupted_callbacks  # noqa: E402
 from dashboard.server.documents import ServerInPage  # noqa: E402
 from dashboard.server.guard import HostGuard  # noqa: E402
 from dashboard.server.headers import ProtectiveHeaders  # noqa: E402
@@ -47,7 +48,7 @@ async def _lifespan(_: st.App) -> AsyncIterator[None]:
     announce()
     threading.Thread(target=_warm_up, name="warm-up", daemon=True).start()
     sweeping = asyncio.create_task(Sweeper().run(), name="sweeper")
-    with one_host_check():
+    with one_host_check(), uninterrupted_callbacks():
         yield
     sweeping.cancel()
     from dashboard.services.checkpoints.uploads import uploads  # noqa: PLC0415  (by now it is there)

@@ -13,7 +13,7 @@ from dashboard.services.checkpoints import series, user_models
 from dashboard.services.checkpoints.names import with_heads, with_part
 from dashboard.services.checkpoints.series import Series
 from dashboard.services.checkpoints.user_models import Inspected
-from dashboard.shell.controls import selectbox
+from dashboard.shell.controls import button, selectbox
 from dashboard.shell.formatting import plain, progress_bar, sentence
 from vit_engine import VitEngineError
 from vit_engine.analysis.comparison import FILE_PREFIX
@@ -130,7 +130,7 @@ def _buttons(found: Inspected, listed: Sequence[str], *, add: bool) -> None:
 
 
 def _add_button(*, disabled: bool) -> bool:
-    return st.button("Add to models", key=keys.ADD_CHECKPOINT, disabled=disabled, type="primary", icon=":material/add:")
+    return button("Add to models", key=keys.ADD_CHECKPOINT, disabled=disabled, type="primary", icon=":material/add:")
 
 
 def _offer_series(run: Series, found: Inspected) -> None:
@@ -139,7 +139,7 @@ def _offer_series(run: Series, found: Inspected) -> None:
         return
     count = len(names)
     label = f"Add all {count} of {run.run}" if count == len(run.names) else f"Add {count} of {len(run.names)}"
-    if not st.button(
+    if not button(
         plain(label),
         key=keys.ADD_SERIES,
         disabled=found.spec is None,

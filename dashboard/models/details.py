@@ -10,6 +10,7 @@ from dashboard.services import catalogue, memory
 from dashboard.services.catalogue import Model
 from dashboard.services.checkpoints import user_models
 from dashboard.shell import download_panel, opening, page_state
+from dashboard.shell.controls import button
 from dashboard.shell.formatting import plain, sentence
 from vit_engine.resources.budget import format_bytes
 
@@ -63,7 +64,7 @@ def _buttons(model: Model) -> None:
 
 def open_button(name: str, *, key: str) -> None:
     model, icon = {keys.MODEL: name}, ":material/blur_on:"
-    if st.button("Open in Explore", key=key, on_click=widgets.take, args=(dict, model), icon=icon, type="primary"):
+    if button("Open in Explore", key=key, on_click=widgets.take, args=(dict, model), icon=icon, type="primary"):
         page_state.leave_for(opening.EXPLORE)
 
 

@@ -76,12 +76,13 @@ def _forget() -> None:
 
 def _offer(model: HubModel) -> None:
     """What it is and what it costs, and the button that downloads it, or the download under way."""
+    download = downloads.find_download(model.source)  # before its failure: one that fails meanwhile is under way here
     failure = downloads.download_failure(model.source)
     with st.container(border=True, key="hub_card"):
         badge = f" :blue-badge[{plain(model.kind)}]" if model.kind else ""
         gated = " :orange-badge[:material/lock: gated]" if model.gated else ""
         st.markdown(f"##### {plain(model.name.repo)}{badge}{gated}")
-        if downloads.find_download(model.source) is not None:
+        if download is not None:
             download_panel.progress(model.source, cancel=keys.CANCEL_HUB_DOWNLOAD)
         else:
             if failure:

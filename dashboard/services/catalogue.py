@@ -109,6 +109,7 @@ def _model(spec: ve.ModelSpec, held: Held | None) -> Model:
 
 
 def _published(spec: ve.ModelSpec, weights: Weights, held: Held | None) -> Model:
+    download = find_download(spec.name)  # before the file: what ends meanwhile is under way here, or ready
     path = weights_path(spec)
     origin = "packaged" if weights.packaged else "downloaded" if path.exists() else "absent"
     size = path.stat().st_size if path.exists() else download_bytes(spec)
@@ -119,7 +120,7 @@ def _published(spec: ve.ModelSpec, weights: Weights, held: Held | None) -> Model
         origin,
         size,
         held,
-        download=find_download(spec.name),
+        download=download,
         failure=download_failure(spec.name) or problem,
         part_bytes=part_bytes,
         sha256=sha256,

@@ -19,6 +19,8 @@ selectbox: Callable[..., Any] = partial(st.selectbox, persist_state="session")
 select_slider: Callable[..., Any] = partial(st.select_slider, persist_state="session")
 slider: Callable[..., Any] = partial(st.slider, persist_state="session")
 
+_PRESSED = "_pressed_"  # session state: before a button's key, whether it was pressed and the script does not know yet
+
 
 def segments(
     label: str,
@@ -76,6 +78,23 @@ def steps_control(chosen: str, *, key: str) -> None:
     """How many steps curves of faithfulness have."""
     with widgets.holding(key, chosen):
         segments("Steps", {steps: steps for steps in STEPS}, key=key, help=_STEPS_HELP)
+
+
+def button(
+    label: str, *, key: str, on_click: Callable[..., None] | None = None, args: tuple[Any, ...] = (), **options: Any
+) -> bool:
+    """A button, and whether it was pressed: also where a newer input ends that run before the script gets to it.
+
+    on_click, args: called with these before the next run, as by st.button, which takes the other options too.
+    """
+    st.button(label, key=key, on_click=_press, args=(key, on_click, args), **options)
+    return st.session_state.pop(_PRESSED + key, False)
+
+
+def _press(key: str, on_click: Callable[..., None] | None, args: tuple[Any, ...]) -> None:
+    st.session_state[_PRESSED + key] = True
+    if on_click is not None:
+        on_click(*args)
 
 
 def reset_button(label: str, *what: str, key: str, icon: str) -> None:

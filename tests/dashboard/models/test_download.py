@@ -15,6 +15,7 @@ from dashboard.testing import choose_model, open_app, open_models
 from tests.dashboard.downloads import HELD, NAME, PATH, PATIENCE, TITLE, UNDER_WAY, Watched, weights
 from tests.dashboard.support import SMALL, assert_drawn, engine_trace, ignore
 from tests.vit_engine.weights.serving import Server
+from vit_engine.weights import fetch
 
 
 def opened() -> AppTest:
@@ -69,6 +70,15 @@ def test_a_download_is_seen_stopped_by_any_session_and_goes_on_from_where_it_was
     picture = pictures.sample_picture(SMALL["picture"]).data
     assert_drawn(at, engine_trace(picture, NAME, 96), layer=5)
     assert memory.load_report(NAME).format == "DINO"
+
+
+@pytest.mark.usefixtures("fresh_caches", "server")
+def test_a_model_whose_download_ends_while_a_page_asks_for_it_is_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    def find_ended(name: str) -> None:
+        fetch(catalogue.models()[name])
+
+    monkeypatch.setattr(catalogue, "find_download", find_ended)
+    assert catalogue.find_row(NAME).origin == "downloaded"
 
 
 @pytest.mark.usefixtures("fresh_caches")

@@ -145,7 +145,9 @@ def test_what_was_downloaded_here_is_known_by_its_name_without_the_hub(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watched = watch_downloads(monkeypatch, source(hub))
+    hub.held = len(hub.repos[NAME].files["model.safetensors"]) // 2
     looked_up(NAME).button(key=keys.DOWNLOAD_HUB_MODEL).click().run()
+    hub.gate.set()  # only now: the page that asked for it would add it
     assert watched.wait_for_the_end() is None
     hub.status = 503
     at = looked_up(NAME)
