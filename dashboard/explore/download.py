@@ -108,7 +108,7 @@ class MapFiles:
         """With what of the map's worth is on the page."""
         asked, selection = self.maps.asked, self.selection
         curves = FaithfulnessRequest(asked, self.maps.large, selection.baseline, int(selection.steps)).kept
-        run = replace(run, faithfulness=None if curves is None else curves.map)
+        run = run if curves is None else replace(run, faithfulness=curves.map, randomised=curves.randomised)
         if self.mask is None or selection.object is None:
             return run
         mass = (self.maps.large.values > 0).any()

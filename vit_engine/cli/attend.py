@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import vit_engine as ve
 from vit_engine.cli import console
 from vit_engine.cli.attend_files import run_record, write_files
@@ -14,6 +12,7 @@ from vit_engine.cli.attend_run import Answer, answer
 from vit_engine.cli.method_arguments import add_method_arguments
 from vit_engine.cli.model import add_model_arguments, add_run_arguments, note_model
 from vit_engine.grid import token_name
+from vit_engine.report import worth
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,7 +74,8 @@ def _report(answered: Answer, record: dict[str, Any], files: dict[str, str]) -> 
         for line in _pointing_lines(answered):
             console.emit(line)
     if answered.faithfulness is not None:
-        console.emit(_faithfulness_line(answered.faithfulness))
+        for line in _faithfulness_lines(answered.faithfulness, answered.randomised):
+            console.emit(line)
     for path in files.values():
         console.emit(path)
 
@@ -95,9 +95,13 @@ def _pointing_lines(answered: Answer) -> list[str]:
     return [f"pointing: {where}", f"best: {head}, {best['share']:.1%}"]
 
 
-def _faithfulness_line(measured: ve.Faithfulness) -> str:
-    """Both areas, each beside those of random orders."""
-    random = (measured.random_insertion, measured.random_deletion)
-    beside = [f"(random orders {np.mean(areas):.3f} ± {np.std(areas):.3f})" for areas in random]
-    insertion, deletion = f"{measured.insertion_area:.3f}", f"{measured.deletion_area:.3f}"
-    return f"{measured.score_label}: insertion {insertion} {beside[0]}, deletion {deletion} {beside[1]}"
+def _faithfulness_lines(measured: ve.Faithfulness, randomised: ve.Faithfulness | None) -> list[str]:
+    """Both areas, each beside those of random orders and of randomised weights; and what they mean."""
+    parts = []
+    for name in ("insertion", "deletion"):
+        random = getattr(measured, f"random_{name}")
+        beside = f"random orders {random.mean():.3f} ± {random.std():.3f}"
+        beside += "" if randomised is None else f", randomised weights {getattr(randomised, f'{name}_area'):.3f}"
+        parts.append(f"{name} {getattr(measured, f'{name}_area'):.3f} ({beside})")
+    areas = f"{measured.score_label}, mean over the curve: {', '.join(parts)}"
+    return [areas, f"faithfulness: {worth.faithfulness_verdict(measured, randomised)}"]

@@ -53,6 +53,7 @@ def _map_run(answer: Answer) -> MapRun:
         ranking=answer.ranking,
         pointing=answer.pointing,
         faithfulness=answer.faithfulness,
+        randomised=answer.randomised,
     )
 
 

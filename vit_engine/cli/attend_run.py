@@ -1,64 +1,21 @@
-"""One picture in one model by one method: what is checked beforehand, what is run, and what came of it."""
+"""One picture in one model by one method: what is run, and what came of it."""
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from PIL import Image
 
 import vit_engine as ve
-from vit_engine.analysis.methods import RAW, Attribution, Method, Needs, Value
-from vit_engine.analysis.methods.options import check_first_layer
-from vit_engine.cli.method_arguments import Box, read_mask, read_method_options, read_target
+from vit_engine.analysis.methods import RAW, Attribution, Needs
+from vit_engine.cli import console
+from vit_engine.cli.attend_cost import ATTENTION, FAITHFULNESS, MAPS, RANDOMISED, TARGET, costs_of, progress_of
+from vit_engine.cli.attend_question import Question, is_targeted
 from vit_engine.cli.model import load_model
-from vit_engine.grid import Query
 from vit_engine.progress import Progress, part_of
-from vit_engine.trace.differentiate import check_gradient_memory, differentiate
-
-
-@dataclass(frozen=True, eq=False)
-class Question:
-    """What is asked, of a model and a picture that can answer it."""
-
-    loaded: ve.LoadedModel
-    prepared: ve.PreparedImage
-    method: Method
-    options: dict[str, Value]  # all of the method's
-    query: Query
-    layers: tuple[int, ...]  # ascending
-    targeted: bool  # whether the map, or what it is worth, depends on a target
-    target: ve.Target | None  # None: the likeliest class
-    mask: np.ndarray | Box | None
-    faithfulness: bool
-
-    @classmethod
-    def read(
-        cls, arguments: argparse.Namespace, method: Method, picture: Image.Image, loaded: ve.LoadedModel
-    ) -> "Question":
-        """From the command line; VitEngineError for what cannot be answered, before the long run."""
-        spec, size, targeted = loaded.spec, arguments.size, is_targeted(arguments, method)
-        prepared = ve.prepare_image(picture, spec, size=size)
-        grid = prepared.grid
-        grid.query_tokens(arguments.query)
-        if method.needs.target:
-            check_gradient_memory(loaded, grid, traced=False)
-        options = read_method_options(method, arguments.option, spec)
-        layers = tuple(sorted(spec.layer_numbers(arguments.layers)))
-        if "layer" in method.depends_on:
-            check_first_layer(method.options, options, layers[-1])
-        target = read_target(arguments.target, loaded, grid, size=size) if targeted else None
-        mask = None if arguments.mask is None else read_mask(arguments.mask, picture, spec, grid, size=size)
-        run = (arguments.query, layers, targeted, target, mask, arguments.faithfulness)
-        return cls(loaded, prepared, method, options, *run)
-
-    @property
-    def traced(self) -> tuple[int, ...]:
-        """The layers that are read: those that were asked for, or all where a map is made of several."""
-        several = self.method.needs.target or (self.method.needs is Needs.TRACE and not self.method.per_head)
-        return tuple(range(self.loaded.spec.depth)) if several else self.layers
+from vit_engine.trace.differentiate import differentiate
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +29,7 @@ class Answer:
     score: float | None  # of the target in this picture
     ranking: pd.DataFrame | None  # of heads, and of the map, by what of them lies on the mask
     faithfulness: ve.Faithfulness | None
+    randomised: ve.Faithfulness | None  # of the same method's map on randomised weights, without random orders
 
     @property
     def deepest(self) -> Attribution:
@@ -85,52 +43,50 @@ class Answer:
         return None if mask is None or not (shown.values > 0).any() else ve.pointing(shown, mask)
 
 
-def is_targeted(arguments: argparse.Namespace, method: Method) -> bool:
-    """Whether the map, or what it is worth, depends on a target; SpecError for a target that would change nothing."""
-    targeted = "target" in method.depends_on or arguments.faithfulness
-    if arguments.target is not None and not targeted:
-        names = ", ".join(each.name for each in ve.METHODS if "target" in each.depends_on)
-        raise ve.SpecError(
-            f"the method {method.name!r} depends on no target: leave --target out, add --faithfulness, or choose a "
-            f"method that does: {names}."
-        )
-    return targeted
-
-
 def answer(arguments: argparse.Namespace, progress: Progress) -> Answer:
     """Check all that can be checked, run the model, and make the maps and what says how good they are."""
     method = ve.find_method(arguments.method)
     is_targeted(arguments, method)  # before the model is loaded
     picture = ve.open_image(arguments.image)
     question = Question.read(arguments, method, picture, load_model(arguments, progress))
-    steps = (0.4, 0.6) if question.faithfulness else (0.6, 1.0)
-    run, target, score = _run(question, progress, steps)
+    costs = costs_of(question)
+    console.note_long(costs)
+    steps = progress_of(costs, progress)
+    run, target, score = _run(question, steps)
     maps = _attributions(question, run, target)
-    measured = None
-    if question.faithfulness:
-        shown = maps[max(maps)].map
-        measured = ve.faithfulness(run, shown, target, progress=part_of(progress, steps[1], 1.0))
-    return Answer(question, run, maps, target, score, _ranking(question, run, target), measured)
+    measured = (
+        _faithfulness(question, run, maps[max(maps)].map, target, steps) if question.faithfulness else (None, None)
+    )
+    return Answer(question, run, maps, target, score, _ranking(question, run, target), *measured)
 
 
-def _run(
-    question: Question, progress: Progress, steps: tuple[float, float]
-) -> tuple[ve.Run, ve.Target | None, float | None]:
-    """The trace; and where there is a target what the method needs of its gradients, and its value.
-
-    steps: the parts of the progress at which the trace and the gradients are done.
-    """
+def _run(question: Question, steps: Mapping[str, Progress]) -> tuple[ve.Run, ve.Target | None, float | None]:
+    """The trace; and where there is a target what the method needs of its gradients, and its value."""
     loaded, prepared, needs = question.loaded, question.prepared, question.method.needs
-    done, end = steps if question.targeted else (steps[1], steps[1])
-    trace = ve.attend(loaded, prepared, layers=question.traced, progress=part_of(progress, 0.0, done))
+    trace = ve.attend(loaded, prepared, layers=question.traced, progress=steps[ATTENTION])
     if not question.targeted:
-        return ve.Run(trace, loaded, prepared), None, None
-    further: dict[str, Any] = {"target": question.target, "trace": trace, "progress": part_of(progress, done, end)}
+        return ve.Run(trace, loaded, prepared, progress=steps[MAPS]), None, None
     parts: dict[str, Any] = {"backward": needs is Needs.GRADIENTS, "readouts": needs is Needs.READOUTS}
+    further: dict[str, Any] = {"target": question.target, "trace": trace, "progress": steps[TARGET]}
     _, gradients = differentiate(loaded, prepared, **further, **parts)
     kept = gradients if needs.target else None
-    run = ve.Run(trace, loaded, prepared, gradients=kept, progress=further["progress"])
+    run = ve.Run(trace, loaded, prepared, gradients=kept, progress=steps[MAPS])
     return run, gradients.target, gradients.score
+
+
+def _faithfulness(
+    question: Question, run: ve.Run, shown: ve.AttentionMap, target: ve.Target | None, steps: Mapping[str, Progress]
+) -> tuple[ve.Faithfulness, ve.Faithfulness | None]:
+    """Of the map, beside random orders; and of the same method's map on randomised weights, where these are trained."""
+    measured = ve.faithfulness(run, shown, target, progress=steps[FAITHFULNESS])
+    if RANDOMISED not in steps:
+        return measured, None
+    method = question.method
+    choices: dict[str, Any] = {"layer": question.layers[-1], "query": question.query, "options": question.options}
+    own = target if "target" in method.depends_on else None
+    choices["progress"] = part_of(steps[RANDOMISED], 0.0, 0.5)
+    other = ve.randomised_map(run, method.name, target=own, **choices)
+    return measured, ve.faithfulness(run, other, target, orders=0, progress=part_of(steps[RANDOMISED], 0.5, 1.0))
 
 
 def _attributions(question: Question, run: ve.Run, target: ve.Target | None) -> dict[int, Attribution]:

@@ -8,7 +8,8 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from tqdm import tqdm
 import vit_engine as ve
 from vit_engine.grid import Query
 from vit_engine.progress import Progress
+from vit_engine.resources.budget import format_bytes
 
+LONG = 60  # seconds from which on a run says beforehand what it will take
 OK, FAILED, INTERRUPTED = 0, 1, 130  # 2 is argparse's, for wrong usage
 
 
@@ -45,7 +48,37 @@ def guarded(command: Callable[[], None]) -> int:
 
 
 def note(text: str) -> None:
-    sys.stderr.write(f"vit-engine: {_printable(text)}\n")
+    """A line on stderr, above a progress bar."""
+    with tqdm.external_write_mode(file=sys.stderr):
+        sys.stderr.write(f"vit-engine: {_printable(text)}\n")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a step of a run is expected to take."""
+
+    seconds: float
+    peak_bytes: int  # with all that is kept of the steps before it, beside the model
+
+
+def note_long(costs: Mapping[str, Cost]) -> None:
+    """One line before a run that is expected to take longer than LONG. costs: by the names of the steps, in order."""
+    seconds = sum(cost.seconds for cost in costs.values())
+    if seconds <= LONG:
+        return
+    steps = ", ".join(f"{name} {format_duration(cost.seconds)}" for name, cost in costs.items() if cost.seconds)
+    memory = format_bytes(max(cost.peak_bytes for cost in costs.values()))
+    note(
+        f"note: this will take about {format_duration(seconds)} ({steps}) and up to {memory} of memory beside the "
+        "model. A smaller --size is faster; Ctrl-C stops."
+    )
+
+
+def format_duration(seconds: float) -> str:
+    """For people: "0.26 s", "12 min", "21.6 h"."""
+    if seconds < 100:
+        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def fail(error: object) -> int:
@@ -110,7 +143,7 @@ def staged(folder: Path) -> Iterator[Path]:
 @contextlib.contextmanager
 def progress_bar() -> Iterator[Progress]:
     """A callback progress(fraction, message) that draws a bar on stderr, where that is a terminal."""
-    layout = "{desc} {percentage:3.0f} %|{bar}| {elapsed}"
+    layout = "{desc} {percentage:3.0f} %|{bar}| {elapsed}, about {remaining} left"
     with tqdm(total=1.0, bar_format=layout, leave=False, disable=None, file=sys.stderr) as bar:
 
         def report(fraction: float, message: str) -> None:

@@ -5,9 +5,10 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import vit_engine as ve
+from vit_engine.analysis.worth.perturbation import forward_plan
 from vit_engine.cli import console
 from vit_engine.planning.estimates import largest_size
-from vit_engine.planning.peak import kept_bytes
+from vit_engine.planning.peak import kept_bytes, peak_bytes
 from vit_engine.planning.plan import FACETS, PRECISIONS, STATISTICS, RunPlan
 from vit_engine.registry import find_model
 from vit_engine.resources.budget import format_bytes
@@ -26,6 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     gradients = "estimate the gradient of a target, which gradient methods share, beside the trace, and not `attend`"
     add("--gradients", action="store_true", help=gradients)
     add("--facet", choices=tuple(FACETS), default="", help=facet)
+    curves = "estimate `attend --faithfulness` without its map: insertion, deletion and random orders, beside the trace"
+    add("--faithfulness", action="store_true", help=curves)
     add("--precision", choices=tuple(PRECISIONS), default="float16", help="of what `features` keeps; default: float16")
     add("--device", default="auto", help="auto, cpu, cuda, …; default: auto")
     add("--json", action="store_true", help="print one JSON document")
@@ -35,11 +38,9 @@ def run(arguments: argparse.Namespace) -> None:
     """Print tokens, memory, time, and the largest size that fits."""
     name = arguments.model
     spec = _checkpoint_spec(name, arguments.heads) if is_checkpoint(name) else find_model(name)
-    kept = ("facet", "precision") if arguments.facet else ("statistics",)
-    kept = ("gradients", *kept) if arguments.gradients else kept
+    kept = _chosen(arguments)
     options = {option: getattr(arguments, option) for option in ("layers", *kept, "device")}
-    expected, plan = ve.estimate(spec, arguments.size or spec.native_size, **options), RunPlan.asked(spec, **options)
-    trace = replace(plan, gradients=False) if arguments.gradients else None  # what is in memory before
+    expected, plan, trace = _estimated(spec, arguments, options)
     budget = ve.memory_budget(arguments.device)
     largest = largest_size(plan, (expected.grid.height, expected.grid.width), budget, before=trace)
     record = {
@@ -57,7 +58,34 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.json:
         console.emit_json(record)
     else:
-        _report(record)
+        _report(record, peak_bytes(plan, expected.grid))
+
+
+def _chosen(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """The options, beside layers and device, of what is estimated; SpecError for what does not go together."""
+    if arguments.faithfulness:
+        if arguments.gradients or arguments.facet or arguments.layers != "all":
+            raise ve.SpecError(
+                "--faithfulness is of whole forward passes beside a trace of all layers: leave --gradients, --facet "
+                "and --layers out."
+            )
+        return "faithfulness", "statistics"
+    kept = ("facet", "precision") if arguments.facet else ("statistics",)
+    return ("gradients", *kept) if arguments.gradients else kept
+
+
+def _estimated(
+    spec: ve.ModelSpec, arguments: argparse.Namespace, options: dict[str, Any]
+) -> tuple[ve.Estimate, RunPlan, RunPlan | None]:
+    """What is expected, the plan that must fit the memory, and the trace that is in memory before, if there is one."""
+    size, device = arguments.size or spec.native_size, arguments.device
+    if arguments.faithfulness:
+        trace = RunPlan.asked(spec, statistics=arguments.statistics, device=device)
+        plan = forward_plan(spec, device=device, dtype=trace.dtype)
+        return ve.estimate_faithfulness(spec, size, device=device), plan, trace
+    plan = RunPlan.asked(spec, **options)
+    before = replace(plan, gradients=False) if arguments.gradients else None
+    return ve.estimate(spec, size, **options), plan, before
 
 
 def _checkpoint_spec(name: str, heads: int | None) -> ve.ModelSpec:
@@ -65,25 +93,19 @@ def _checkpoint_spec(name: str, heads: int | None) -> ve.ModelSpec:
         return console.checkpoint_spec(name, heads, option="--heads N", progress=progress)
 
 
-def _report(record: dict[str, Any]) -> None:
+def _report(record: dict[str, Any], needed: int) -> None:
+    """needed: bytes that must be free; fewer than the peak where work is done in batches that can be smaller."""
     grid, largest = record["grid"], record["largest_size"]
     beside = record.get("trace_bytes", 0)
     trace = f", beside a trace of {format_bytes(beside)}" if beside else ""
-    enough = "enough" if record["peak_bytes"] + beside <= record["budget_bytes"] else "too little"
+    enough = "enough" if needed + beside <= record["budget_bytes"] else "too little"
     rows = (
         ("tokens", f"{record['tokens']:,} ({grid['rows']} × {grid['cols']} patches of {grid['patch_size']} px)"),
         ("peak memory", format_bytes(record["peak_bytes"]) + trace),
         ("kept memory", format_bytes(record["kept_bytes"])),
-        ("expected time", format_duration(record["seconds"])),
+        ("expected time", console.format_duration(record["seconds"])),
         ("memory budget", f"{format_bytes(record['budget_bytes'])}: {enough}"),
         ("largest size", "none: not even one patch fits" if largest is None else f"{largest} px on the short side"),
     )
     for name, value in rows:
         console.emit(f"{name:<14} {value}")
-
-
-def format_duration(seconds: float) -> str:
-    """For people: "0.26 s", "12 min", "21.6 h"."""
-    if seconds < 100:
-        return f"{seconds:.2f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

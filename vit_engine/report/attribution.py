@@ -12,6 +12,7 @@ from vit_engine.analysis.worth.faithfulness import Faithfulness
 from vit_engine.analysis.worth.pointing import Pointing
 from vit_engine.grid import Query
 from vit_engine.report.versions import versions
+from vit_engine.report.worth import faithfulness_frame, faithfulness_record
 from vit_engine.spec import ModelSpec
 from vit_engine.trace import AttentionTrace
 from vit_engine.trace.attention_map import AttentionMap
@@ -35,6 +36,7 @@ class MapRun:
     ranking: pd.DataFrame | None = None  # of heads, and of the map, by what of them lies on a mask
     pointing: Pointing | None = None  # of the map that is drawn; None without a mask, and without mass
     faithfulness: Faithfulness | None = None  # of the map that is drawn
+    randomised: Faithfulness | None = None  # of the same method's map on randomised weights, where that was measured
 
     @property
     def drawn(self) -> Attribution:
@@ -59,8 +61,10 @@ def map_arrays(run: MapRun) -> dict[str, np.ndarray]:
 
 def map_tables(run: MapRun) -> dict[str, pd.DataFrame]:
     """What was measured, by the tables' files: the ranking of heads by pointing, the curves of faithfulness."""
-    measured = {} if run.faithfulness is None else {"faithfulness.csv": run.faithfulness.to_frame()}
-    return measured if run.ranking is None else {"pointing.csv": run.ranking, **measured}
+    tables = {} if run.ranking is None else {"pointing.csv": run.ranking}
+    if run.faithfulness is None:
+        return tables
+    return {**tables, "faithfulness.csv": faithfulness_frame(run.faithfulness, run.randomised)}
 
 
 def map_frame(shown: AttentionMap) -> pd.DataFrame:
@@ -112,7 +116,7 @@ def map_record(
         "seconds": trace.seconds + run.seconds,
         "predictions": [asdict(prediction) for prediction in trace.predictions],
         "pointing": _pointing_record(run, mask),
-        "faithfulness": _faithfulness_record(run.faithfulness),
+        "faithfulness": run.faithfulness and faithfulness_record(run.faithfulness, run.randomised),
     }
 
 
@@ -126,17 +130,3 @@ def _pointing_record(run: MapRun, mask: Any) -> dict[str, Any] | None:
     if run.ranking is None:
         return None
     return {"mask": mask, "map": asdict(run.pointing) if run.pointing else None}
-
-
-def _faithfulness_record(measured: Faithfulness | None) -> dict[str, Any] | None:
-    """Of the map that is drawn."""
-    if measured is None:
-        return None
-    areas = ("insertion_area", "deletion_area", "insertion_gain", "deletion_gain")
-    return {
-        "of": measured.score_label,
-        "baseline": measured.baseline,
-        **{name: getattr(measured, name) for name in areas},
-        "random_insertion_areas": measured.random_insertion.tolist(),
-        "random_deletion_areas": measured.random_deletion.tolist(),
-    }

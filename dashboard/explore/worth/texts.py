@@ -7,10 +7,11 @@ import numpy as np
 from dashboard.links.worth import SCENE, Box
 from dashboard.shell.formatting import format_share
 from vit_engine import Faithfulness, Pointing
+from vit_engine.report.worth import curve_verdict
 from vit_engine.trace.targets import ClassTarget
 
 ON, OFF = 1.5, 1 / 1.5  # times an even map's share: a map lies on an object from here on, or keeps away from it
-CLEARLY = 2  # standard deviations of random orders
+_ICONS = {1: "check", 0: "drag_handle", -1: "close"}
 
 
 def curve_line(area: float, random: np.ndarray, other: float, *, rising: bool) -> str:
@@ -25,15 +26,8 @@ def curve_line(area: float, random: np.ndarray, other: float, *, rising: bool) -
 
 def verdict(area: float, random: np.ndarray, *, rising: bool) -> str:
     """Whether an area is better than chance: beyond all random orders, and by more than their spread."""
-    count, sign = len(random), 1 if rising else -1
-    gains = sign * (area - random)
-    beyond = CLEARLY * random.std()
-    if gains.min() > 0 and gains.mean() > beyond:
-        side = "above" if rising else "below"
-        return f":material/check: Better than chance: {side} all {count} random orders."
-    if gains.max() < 0 and -gains.mean() > beyond:
-        return f":material/close: Worse than chance: all {count} random orders do better."
-    return f":material/drag_handle: Not clearly better than chance: within the spread of {count} random orders."
+    grade, sentence = curve_verdict(area, random, rising=rising)
+    return f":material/{_ICONS[grade]}: {sentence}"
 
 
 def unit(measured: Faithfulness) -> str:

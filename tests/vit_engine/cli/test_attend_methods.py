@@ -197,12 +197,20 @@ def test_faithfulness_is_that_of_the_map_that_is_drawn(
     record = attend(picture, tmp_path, "--layers", "2,4", "--faithfulness", "--target", "star")
     expected = ve.faithfulness(run, run.trace.attention_map(4), STAR)
     table = pd.read_csv(tmp_path / "faithfulness.csv")
-    pd.testing.assert_frame_equal(table, expected.to_frame(), rtol=1e-4)
+    pd.testing.assert_frame_equal(table[list(expected.to_frame())], expected.to_frame(), rtol=1e-4)
+    other = ve.faithfulness(run, ve.randomised_map(run, "raw", layer=4), STAR, orders=0)
+    np.testing.assert_allclose(table["randomised_insertion"], other.insertion, rtol=1e-4)
     measured = record["faithfulness"]
     assert measured["insertion_area"] == pytest.approx(expected.insertion_area, rel=1e-4)
     assert measured["random_deletion_areas"] == pytest.approx(expected.random_deletion.tolist(), rel=1e-4)
     assert (measured["of"], measured["baseline"]) == ("probability of class 4, star", "blur")
-    assert f"insertion {expected.insertion_area:.3f} (random orders " in capsys.readouterr().out
+    assert measured["randomised_insertion_area"] == pytest.approx(other.insertion_area, rel=1e-4)
+    lines = capsys.readouterr().out.splitlines()
+    areas = next(line for line in lines if line.startswith("probability of class 4, star"))
+    assert f"insertion {expected.insertion_area:.3f} (random orders " in areas
+    assert f"randomised weights {other.deletion_area:.3f})" in areas
+    assert f"faithfulness: {measured['verdict']}" in lines
+    assert "the same method's map on randomised weights: insertion is " in measured["verdict"]
 
 
 @pytest.fixture

@@ -113,6 +113,16 @@ def test_what_was_changed_is_found(
     assert any(line.startswith(message) for line in lines), lines
 
 
+def test_a_record_with_earlier_names_of_patches_matches(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def earlier(label: str) -> str:
+        assert label.endswith("region of rows 0–1, cols 1–4")
+        return label.replace("region of rows 0–1, cols 1–4", "patches 0..1, 1..4")
+
+    change(copied, "panes", 0, "map", value=earlier)
+    code, lines, _ = told(copied, capsys)
+    assert code == 0, lines
+
+
 @pytest.fixture
 def copied(run: Recorded, tmp_path: Path) -> Path:
     """The record and the picture, to change."""

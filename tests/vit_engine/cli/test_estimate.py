@@ -9,7 +9,7 @@ import torch
 
 import vit_engine as ve
 from vit_engine.cli import main
-from vit_engine.cli.estimate import format_duration
+from vit_engine.cli.console import format_duration
 from vit_engine.planning import speed
 from vit_engine.planning.estimates import largest_size
 from vit_engine.planning.plan import RunPlan
@@ -87,6 +87,16 @@ def test_gradients_are_beside_a_trace(capsys: pytest.CaptureFixture[str]) -> Non
     assert f"peak memory    {peak}, beside a trace of {beside}\n" in capsys.readouterr().out
 
 
+def test_faithfulness_is_beside_a_trace(capsys: pytest.CaptureFixture[str]) -> None:
+    options = [MODEL, "--size", "160", "--device", "cpu", "--faithfulness"]
+    assert main(["estimate", *options, "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    expected, trace = ve.estimate_faithfulness(SPEC, 160, device="cpu"), ve.estimate(SPEC, 160, device="cpu")
+    assert (record["faithfulness"], record["trace_bytes"], record["kept_bytes"]) == (True, trace.kept_bytes, 0)
+    assert (record["peak_bytes"], record["seconds"]) == (expected.peak_bytes, expected.seconds)
+    assert record["seconds"] > 50 * trace.seconds
+
+
 def test_the_largest_size_leaves_room_for_the_trace(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -114,7 +124,7 @@ def test_a_checkpoint_has_an_estimate_too(tmp_path: Path, capsys: pytest.Capture
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(0.256, "0.26 s"), (99.9, "99.90 s"), (150.0, "2 min"), (77_768.9, "21.6 h")]
+    ("seconds", "words"), [(0.256, "0.26 s"), (9.9, "9.90 s"), (99.9, "100 s"), (150.0, "2 min"), (77_768.9, "21.6 h")]
 )
 def test_long_times_are_told_in_minutes_and_hours(seconds: float, words: str) -> None:
     assert format_duration(seconds) == words
@@ -143,6 +153,8 @@ def test_where_nothing_fits_there_is_no_largest_size(
         ([MODEL, "--size", "8"], "1 GB", "16 px"),
         ([MODEL, "--gradients", "--layers", "3"], "1 GB", "gradients are of all layers"),
         ([MODEL, "--gradients", "--facet", "key"], "1 GB", "gradients are of all layers, and of no facet"),
+        ([MODEL, "--faithfulness", "--facet", "key"], "1 GB", "leave --gradients, --facet and --layers out"),
+        ([MODEL, "--faithfulness", "--layers", "3"], "1 GB", "leave --gradients, --facet and --layers out"),
         ([MODEL, "--device", "quantum"], "1 GB", "quantum"),
         ([MODEL], "plenty", "got 'plenty'"),
     ],

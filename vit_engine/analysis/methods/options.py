@@ -11,6 +11,7 @@ from vit_engine.errors import SpecError
 from vit_engine.spec import ModelSpec
 
 Value = str | int | float
+_BESIDE = ("layer", "head", "query", "target")  # what may be misspelt, too, where options stand beside it
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,9 @@ def check_names(options: Sequence[Option], names: Iterable[str], method: str) ->
     known = [option.name for option in options]
     for name in names:
         if name not in known:
-            nearest = difflib.get_close_matches(str(name), known, n=1)
+            others = [each for each in _BESIDE if each != name]
+            nearest = difflib.get_close_matches(str(name), others, n=1, cutoff=0.8)
+            nearest = nearest or difflib.get_close_matches(str(name), known, n=1)
             perhaps = f"did you mean {nearest[0]!r}? It" if nearest else "it"
             raise SpecError(
                 f"the method {method!r} has no option {name!r}; {perhaps} has {', '.join(known) or 'none'}."

@@ -59,13 +59,17 @@ def rank_pointing(
     query: Query = "cls",
     options: Mapping[str, Mapping[str, Value]] = MappingProxyType({}),
 ) -> pd.DataFrame:
-    """Which head finds this? Every head of every layer by pointing(), the largest share inside first.
+    """Which head finds this? Every head of every layer by pointing(), the largest share of its mass inside first.
+
+    The mask is the same for all, so the order by share is that by gain (share / area, the enrichment), too: gain says
+    how much better than an even map a head is, and is what to compare between masks.
 
     run: or a trace alone, which is enough for methods that read attention. methods: names in METHODS; one that has no
     map of each head has one row, of the deepest of the layers. layers: "all" that were traced, one or several; negative
     from the last. target, query: as in Method.attribute(). options: of each method, by its name. Columns: method,
-    layer, head (missing where the method does not depend on it), and the fields of Pointing. Equal ones stand in the
-    order of the methods, by layer and head; a map without mass stands last, with NaN and hit False.
+    layer, head (missing where the method does not depend on it), and the fields of Pointing. Of equal shares the
+    larger iou stands first, then the order of the methods, layers and heads; a map without mass stands last, with NaN
+    and hit False.
 
     Raises SpecError for a mask as pointing() does, for options of a method that is not asked for, and for what
     Method.attribute() does.

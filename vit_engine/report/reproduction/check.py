@@ -12,6 +12,7 @@ nearest one, so that is allowed beside the error itself: see turned(). Their sig
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -35,6 +36,8 @@ WITHIN = 1e-6  # of what a bundle says twice
 _DRAWS = 16
 _COLOURS = 10  # times what a component may be off, as a share of its largest value
 _LATER = ("method", "options", "target")  # keys of a pane that version 1 of the record had not at first
+# What the labels of maps and targets called patches at first.
+_PATCH, _REGION = re.compile(r"\bpatch (\d+), (\d+)"), re.compile(r"\bpatches (\d+)\.\.(\d+), (\d+)\.\.(\d+)")
 _COUNTED = [name for name, statistic in STATISTICS.items() if statistic.counted]
 
 
@@ -100,7 +103,7 @@ def _panes(record: RunRecord, comparison: Comparison, allowed: float) -> list[Ch
         entry, before = _as_json(pane_record(one)), record.entries[one.name]
         # What records did not have at first may be missing.
         expected = {key: value for key, value in entry.items() if key in before or key not in _LATER}
-        others = [key for key, value in expected.items() if _unscored(before.get(key)) != _unscored(value)]
+        others = [key for key, value in expected.items() if _comparable(before.get(key)) != _comparable(value)]
         limits = _map_limits(one, allowed)
         found = row_check(f"pane {one.name}, map", recorded.get(one.name, {}), pane_numbers(one), limits)
         checks.append(replace(found, problem=f"recorded otherwise: {', '.join(others)}") if others else found)
@@ -113,9 +116,13 @@ def _panes(record: RunRecord, comparison: Comparison, allowed: float) -> list[Ch
     return checks
 
 
-def _unscored(value: Any) -> Any:
-    """Of a target all but its value, which may be off a little."""
-    return {name: part for name, part in value.items() if name != "score"} if isinstance(value, dict) else value
+def _comparable(value: Any) -> Any:
+    """Of a target all but its value, which may be off a little; patches by the name that they have now."""
+    if isinstance(value, dict):
+        return {name: _comparable(part) for name, part in value.items() if name != "score"}
+    if not isinstance(value, str):
+        return value
+    return _REGION.sub(r"region of rows \1–\2, cols \3–\4", _PATCH.sub(r"patch row \1, col \2", value))
 
 
 def _map_limits(one: PaneResult, allowed: float) -> dict[str, float]:

@@ -100,6 +100,7 @@ def test_explain_refuses_a_misspelt_option_before_the_run_and_names_those_there_
         ({"method": "raw", "layer": 2}, "layer must be in 0..1 for 'small'; got 2"),
         ({"method": "raw", "head": 3}, "head must be in 0..2"),
         ({"method": "raw", "query": (9, 9)}, "row in 0..4"),
+        ({"method": "relevance", "taget": 1}, "has no option 'taget'; did you mean 'target'"),
         ({"method": 3}, "no method is called 3"),
     ],
 )
