@@ -197,6 +197,7 @@ PANE_QUERY = "pane_query"
 # Widgets of its method's options, as OPTION: "pane_option_start_0", and of its target, as TARGET_CHOICE
 PANE_OPTION = "pane_option"
 PANE_TARGET = "pane_target"  # select box, where its method depends on a target
+PANE_TARGET_TEXT = "pane_target_0_text"  # text input of the first pane, where its target is a text; of others likewise
 PANE_REFERENCE = "pane_reference"  # button: compare the others with this one
 PANE_DUPLICATE = "pane_duplicate"  # button
 PANE_REMOVE = "pane_remove"  # button

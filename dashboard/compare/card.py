@@ -12,7 +12,7 @@ from dashboard import keys
 from dashboard.compare.state import LEAST_PANES, fitted, with_method
 from dashboard.links import widgets
 from dashboard.links.selection import middle
-from dashboard.services import catalogue
+from dashboard.services import catalogue, targets
 from dashboard.services.analyses import Analysis
 from dashboard.services.pictures import Picture
 from dashboard.shell import method_control, method_options, picture_controls
@@ -193,6 +193,7 @@ def _method_controls(number: int, pane: Pane, spec: ModelSpec, analysis: Analysi
             predictions=() if analysis is None else analysis.trace.predictions,
             pictures=picture_controls.others(picture),
             point=middle(st.session_state.get(keys.QUERY)),
+            no_text=None if analysis is None else targets.why_no_text(analysis.report),
         )
 
 

@@ -8,6 +8,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import keys
+from dashboard.links.targets import TEXT
 from dashboard.services import catalogue, downloads, limits, memory, targets
 from dashboard.services.analyses import Analysis, Request
 from dashboard.services.gradients import GradientRequest
@@ -30,11 +31,19 @@ MOST_IN_A_ROW = 3 * MAX_PANES  # panes that others' analyses push out of memory 
 
 @dataclass(frozen=True)
 class Problem:
-    """Why a pane has no map: in few words, and in full. kind: "download", "downloading", "refused" or "failed"."""
+    """Why a pane has no map: in few words, and in full.
+
+    kind: "download", "downloading", "refused", "failed", or "words" where those of its target are yet to be typed.
+    """
 
     kind: str
     brief: str
     text: str
+
+
+_NO_WORDS = Problem(
+    "words", "no text yet", "Type what the picture is to be similar to: in the pane's menu, under Target."
+)
 
 
 @dataclass(frozen=True)
@@ -138,8 +147,12 @@ def look(
 ) -> Panes:
     """Where each pane stands; runs nothing."""
     found = _Look(picture, size, specs, point)
-    missing = {number: request for number, pane in enumerate(panes) if (request := found.missing(number, pane))}
-    problems = {number: problem for number, request in missing.items() if (problem := _problem(request, found.held))}
+    without_words = {number: _NO_WORDS for number, pane in enumerate(panes) if pane.target == TEXT}
+    whole = {number: pane for number, pane in enumerate(panes) if number not in without_words}
+    missing = {number: request for number, pane in whole.items() if (request := found.missing(number, pane))}
+    problems = without_words | {
+        number: problem for number, request in missing.items() if (problem := _problem(request, found.held))
+    }
     waiting = tuple(number for number in missing if number not in problems)
     if not waiting:
         st.session_state[_IN_A_ROW] = 0
@@ -186,6 +199,9 @@ def _failures() -> dict[Hashable, str]:
 def tell(number: int, panes: Panes) -> None:
     """A problem in its pane's place, and what can be done about it."""
     problem = panes.problems[number]
+    if problem.kind == "words":
+        st.info(problem.text, icon=":material/edit:")
+        return
     if number not in panes.missing:  # its analysis is here, and cannot be drawn
         st.error(problem.text, icon=":material/error:")
         return

@@ -64,7 +64,7 @@ def _grey(pixels: np.ndarray) -> np.ndarray:
 def _hover(unit: str) -> Plain:
     name = "weight" if unit == WEIGHT else unit
     value = f"{name} %{{z:.3%}}" if is_share(unit) else f"{name} %{{z:.3g}}"
-    return {"showscale": False, "hovertemplate": f"row %{{y}}, col %{{x}}<br>{value}<extra></extra>"}
+    return {"showscale": False, "hovertemplate": f"patch row %{{y}}, col %{{x}}<br>{value}<extra></extra>"}
 
 
 def _axes(axis: str) -> Plain:

@@ -74,6 +74,12 @@ def layer_slider(depth: int, *, key: str, help: str | None = None, disabled: boo
     widgets.made(key, depth)
 
 
+def steps_control(chosen: str, *, key: str) -> None:
+    """How many steps curves of faithfulness have."""
+    with widgets.holding(key, chosen):
+        segments("Steps", {steps: steps for steps in STEPS}, key=key, help=_STEPS_HELP)
+
+
 def button(
     label: str, *, key: str, on_click: Callable[..., None] | None = None, args: tuple[Any, ...] = (), **options: Any
 ) -> bool:
@@ -89,12 +95,6 @@ def _press(key: str, on_click: Callable[..., None] | None, args: tuple[Any, ...]
     st.session_state[_PRESSED + key] = True
     if on_click is not None:
         on_click(*args)
-
-
-def steps_control(chosen: str, *, key: str) -> None:
-    """How many steps curves of faithfulness have."""
-    with widgets.holding(key, chosen):
-        segments("Steps", {steps: steps for steps in STEPS}, key=key, help=_STEPS_HELP)
 
 
 def reset_button(label: str, *what: str, key: str, icon: str) -> None:

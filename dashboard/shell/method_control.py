@@ -11,7 +11,7 @@ from dashboard.shell.controls import selectbox
 from vit_engine import Method, ModelSpec, find_method
 from vit_engine.analysis import methods
 from vit_engine.analysis.methods import Needs
-from vit_engine.grid import Patches
+from vit_engine.grid import Patches, token_name
 from vit_engine.trace.attention_map import WEIGHT
 
 _SET_ASIDE = "_method_set_aside"  # session state: (name, options) of a method that a page of heads cannot show, or None
@@ -112,16 +112,8 @@ def token(method: Method, patch: Patches | None, *, bold: str = "") -> str:
     """Which token was chosen, and as what: "Query: CLS token"; empty where a method depends on none."""
     if "query" not in method.depends_on:
         return ""
-    return f"{method.role.capitalize()}: {bold}{_named(patch)}{bold}"
-
-
-def _named(patch: Patches | None) -> str:
-    if patch is None:
-        return "CLS token"
-    if len(patch) == 2:
-        return f"patch row {patch[0]}, col {patch[1]}"
-    top, left, bottom, right = patch
-    return f"region of rows {top}–{bottom}, cols {left}–{right}"
+    name = "CLS token" if patch is None else token_name(patch)
+    return f"{method.role.capitalize()}: {bold}{name}{bold}"
 
 
 def hint(method: Method) -> str:

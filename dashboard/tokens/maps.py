@@ -58,7 +58,7 @@ def of_layer(norms: Sequence[TokenNorms], layer: int) -> TokenNorms:
     return next(each for each in norms if each.layer == layer)
 
 
-_WHERE = "row %{y}, col %{x}"
+_WHERE = "patch row %{y}, col %{x}"
 
 
 def _pca_layer(pca: PcaMap) -> Layer:

@@ -180,8 +180,8 @@ def _ends(matches: Correspondences, order: np.ndarray, points: np.ndarray, colou
         "y": y,
         "customdata": np.concatenate([values, values]),
         "marker": {"size": 6, "color": [*colours, *colours], "line": {"width": 1, "color": MARK_EDGE}},
-        "hovertemplate": "first picture: row %{customdata[0]}, col %{customdata[1]}<br>"
-        "second picture: row %{customdata[2]}, col %{customdata[3]}<br>"
+        "hovertemplate": "first picture: patch row %{customdata[0]}, col %{customdata[1]}<br>"
+        "second picture: patch row %{customdata[2]}, col %{customdata[3]}<br>"
         "cosine similarity %{customdata[4]:.3f} · ratio %{customdata[5]:.2f}<extra></extra>",
     }
 

@@ -1,8 +1,10 @@
 """What the page Tokens says about two pictures, in one line each."""
 
+from dashboard.shell.formatting import capitalised
 from dashboard.tokens.pair_figures import Mark
-from dashboard.tokens.texts import patch_name, similarity
+from dashboard.tokens.texts import similarity
 from vit_engine import Correspondences
+from vit_engine.grid import token_name
 from vit_engine.planning.plan import FACETS
 
 
@@ -42,5 +44,5 @@ def table_help(clear: Correspondences) -> str:
 
 def best_match_line(query: Mark, best: Mark, value: float) -> str:
     """Which patch of the other picture is most like the query."""
-    names = [f"{patch_name(patch)} of the {('first', 'second')[picture]} picture" for picture, patch in (query, best)]
-    return f"Patch {names[0]} (ring) is most like {names[1]} (dashed): cosine similarity **{similarity(value)}**"
+    names = [f"{token_name(patch)} of the {('first', 'second')[picture]} picture" for picture, patch in (query, best)]
+    return f"{capitalised(names[0])} (ring) is most like {names[1]} (dashed): cosine similarity **{similarity(value)}**"

@@ -8,6 +8,7 @@ from dashboard.shell.formatting import colour_legend
 from dashboard.tokens.figures import Layer, Patch
 from dashboard.tokens.maps import Query
 from vit_engine import AttentionMap, PcaMap, TokenNorms
+from vit_engine.grid import token_name
 from vit_engine.planning.plan import TOKEN
 from vit_engine.report.colours import colour_stops
 
@@ -16,10 +17,6 @@ NAMED = 3  # outliers whose places are told
 OF_SECOND = ("", " of the second picture")
 _CHANNELS = (("red", "1st", "#ff0000"), ("green", "2nd", "#00ff00"), ("blue", "3rd component", "#0000ff"))
 _CLICK = "click a patch to see similar ones"
-
-
-def patch_name(patch: Patch) -> str:
-    return f"row {patch[0]}, col {patch[1]}"
 
 
 def pca_legend() -> str:
@@ -57,11 +54,11 @@ def similarity_legend(layer: Layer) -> str:
 
 def similarity_line(similar: AttentionMap, query: Query, *, hint: str) -> str:
     """Whose similarity it is, and the most similar patch elsewhere in the first picture. hint: of what a click does."""
-    token = "CLS token" if query.patch is None else f"patch {patch_name(query.patch)}{OF_SECOND[query.picture]}"
+    token = "CLS token" if query.patch is None else f"{token_name(query.patch)}{OF_SECOND[query.picture]}"
     own = query.patch if query.picture == 0 else None
     best = _best_elsewhere(similar.values, own)
-    words = "most similar patch" if own is None else "most similar elsewhere"
-    other = "" if best is None else f" · {words}: {patch_name(best)} ({similarity(similar.values[best])})"
+    words = "most similar" if own is None else "most similar elsewhere"
+    other = "" if best is None else f" · {words}: {token_name(best)} ({similarity(similar.values[best])})"
     tail = f" · :small[{hint}]" if query.patch is None else ""
     return f"Query: **{token}**{other}{tail}"
 
@@ -104,14 +101,14 @@ def norm_line(norms: Sequence[TokenNorms], query: Query) -> str:
 def _lengths(lead: str, norms: TokenNorms, query: Patch | None) -> str:
     """lead: what stands before the median."""
     rule = f"longer than {norms.factor:g} × the median"
-    places = "; ".join(patch_name(patch) for patch in norms.outliers[:NAMED])
+    places = "; ".join(token_name(patch) for patch in norms.outliers[:NAMED])
     more = len(norms.outliers) - NAMED
     where = f": {places}{f' and {more} more' if more > 0 else ''}" if places else ""
     count = _counted(len(norms.outliers))
     parts = [f"{lead} **{norms.median:.1f}**", f"largest **{norms.values.max():.1f}**", f"{count} {rule}{where}"]
     if query is not None:
         value = float(norms.values[query])
-        parts.append(f"patch {patch_name(query)}: {value:.1f}{_times(value, norms.median)}")
+        parts.append(f"{token_name(query)}: {value:.1f}{_times(value, norms.median)}")
     return " · ".join(parts)
 
 

@@ -149,7 +149,7 @@ def _assert_overlay(
     told = drawn.get("patches", drawn["attention"])  # beside the map, the picture tells its numbers too
     np.testing.assert_allclose(told["z"], expected, **DETAILS)
     rows, cols = expected.shape
-    assert hover_texts(told)[-1, -1] == f"row {rows - 1}, col {cols - 1}<br>weight {told['z'][-1, -1]:.3%}"
+    assert hover_texts(told)[-1, -1] == f"patch row {rows - 1}, col {cols - 1}<br>weight {told['z'][-1, -1]:.3%}"
     limit = limits[head] if isinstance(head, int) else np.percentile(expected, clip)
     np.testing.assert_allclose(drawn["attention"]["zmax"], limit, **DETAILS)
     mark = drawn.get("query", {"y": [], "x": []})

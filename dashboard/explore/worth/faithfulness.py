@@ -1,6 +1,5 @@
 """Whether the model needs what the map shows: curves of insertion and deletion."""
 
-from typing import Any
 
 import streamlit as st
 
@@ -15,6 +14,7 @@ from dashboard.shell import analysis_panel
 from dashboard.shell.controls import csv_button, segments, steps_control
 from dashboard.shell.formatting import format_duration, plain
 from vit_engine import AttentionMap
+from vit_engine.report.worth import faithfulness_frame
 
 _ASKED = "_measured"  # session state: the key of the measurement that this session asked for last
 _BASELINES = {"blur": "Blurred picture", "mean": "Mean colour"}
@@ -76,18 +76,12 @@ def _results(measured: Measured, asked: MapRequest) -> None:
         with column:
             _curve(measured, name, ends)
     csv_button(
-        frame(measured),
+        faithfulness_frame(measured.map, measured.randomised),
         f"faithfulness-{asked.spec.name}-{asked.method.name}",
         key=keys.DOWNLOAD_CURVES,
         help="The curves, one row a step.",
         later=True,
     )
-
-
-def frame(measured: Measured) -> Any:
-    """One row a step: as Faithfulness has it, and both curves of randomised weights."""
-    other = measured.randomised
-    return measured.map.to_frame().assign(randomised_insertion=other.insertion, randomised_deletion=other.deletion)
 
 
 def _ends(measured: Measured) -> tuple[float, float]:

@@ -49,7 +49,7 @@ def test_every_patch_tells_its_place_and_value_on_hover_also_on_the_picture_besi
     for trace in maps:
         told = hover_texts(trace.to_plotly_json())
         assert told.shape == (ROWS, COLS)
-        assert told[2, 1] == "row 2, col 1<br>weight 11.000%"
+        assert told[2, 1] == "patch row 2, col 1<br>weight 11.000%"
     if beside:
         assert (maps[1].opacity, maps[1].xaxis, maps[1].yaxis) == (0, "x", "y")
 
@@ -127,7 +127,7 @@ def test_signed_maps_lie_over_a_grey_picture_and_regions_have_one_outline() -> N
     )
     heatmap, mark = figure.data[0], figure.data[1]
     assert (heatmap.zmin, heatmap.zmax) == (-0.07, 0.07)
-    assert hover_texts(heatmap.to_plotly_json())[0, 0] == "row 0, col 0<br>things -0.05"
+    assert hover_texts(heatmap.to_plotly_json())[0, 0] == "patch row 0, col 0<br>things -0.05"
     assert (set(mark.y), set(mark.x)) == ({1.0}, {2.0})
     assert {(edge.y0, edge.x0, edge.y1, edge.x1) for edge in figure.layout.shapes} == {(-0.5, 0.5, 2.5, 3.5)}
     jpeg = base64.b64decode(figure.layout.images[0].source.partition(",")[2])

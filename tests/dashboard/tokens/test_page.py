@@ -77,21 +77,23 @@ def test_a_click_in_the_components_asks_for_what_is_like_that_patch() -> None:
     assert figure["tokens"]["zmin"] == pytest.approx(np.percentile(expected, 1), abs=5e-3)
     assert figure["tokens"]["zmax"] == pytest.approx(1, abs=1e-3)
     assert set(zip(figure["query"]["y"], figure["query"]["x"], strict=True)) == {(4, 6)}
-    assert_says(at, "Query: **patch row 4, col 6** · most similar elsewhere: row ")
+    assert_says(at, "Query: **patch row 4, col 6** · most similar elsewhere: patch row ")
     told = hover_texts({**figure["tokens"], "customdata": figure["picture"]["customdata"]})
-    assert told[4, 6] == "row 4, col 6<br>cosine similarity 1.000"
+    assert told[4, 6] == "patch row 4, col 6<br>cosine similarity 1.000"
 
 
 def test_hover_over_the_picture_tells_what_it_tells_over_the_map() -> None:
     picture = drawn(open_small_tokens(tokens="similarity"))["picture"]
-    assert picture["hovertemplate"] == ("row %{y}, col %{x}<br>cosine similarity %{customdata[0]:.3f}<extra></extra>")
+    assert picture["hovertemplate"] == (
+        "patch row %{y}, col %{x}<br>cosine similarity %{customdata[0]:.3f}<extra></extra>"
+    )
 
 
 def test_without_a_click_similarity_is_the_cls_tokens() -> None:
     at = open_small_tokens(tokens="similarity")
     np.testing.assert_allclose(drawn(at)["tokens"]["z"], ve.similarity_map(engine_features(), "cls").values, **CLOSE)
     assert "query" not in drawn(at)
-    assert_says(at, "Query: **CLS token** · most similar patch: row ")
+    assert_says(at, "Query: **CLS token** · most similar: patch row ")
     assert keys.RESET_QUERY not in keys_of(at)
 
 

@@ -44,7 +44,7 @@ def test_where_none_is_clear_it_is_told_what_to_change(candidates: int, words: s
 
 def test_the_best_match_names_both_patches_and_their_pictures() -> None:
     line = pair_texts.best_match_line((1, (2, 3)), (0, (0, 4)), -0.125)
-    ring, dashed = "row 2, col 3 of the second picture (ring)", "row 0, col 4 of the first picture (dashed)"
+    ring, dashed = "row 2, col 3 of the second picture (ring)", "patch row 0, col 4 of the first picture (dashed)"
     assert line == f"Patch {ring} is most like {dashed}: cosine similarity **−0.12**"
 
 

@@ -27,9 +27,9 @@ def test_the_most_similar_patch_is_not_the_query_or_beside_it() -> None:
     values[0, 0], values[1, 1], values[2, 4] = 1.0, 0.9, -0.5
     values[0, 3] = 0.25
     line = texts.similarity_line(similar(values), Query((0, 0)), hint="click")
-    assert line == "Query: **patch row 0, col 0** · most similar elsewhere: row 0, col 3 (0.25)"
+    assert line == "Query: **patch row 0, col 0** · most similar elsewhere: patch row 0, col 3 (0.25)"
     line = texts.similarity_line(similar(values), Query(None), hint="click")
-    assert line == "Query: **CLS token** · most similar patch: row 0, col 0 (1.000) · :small[click]"
+    assert line == "Query: **CLS token** · most similar: patch row 0, col 0 (1.000) · :small[click]"
 
 
 @pytest.mark.parametrize(("value", "words"), [(0.994, "(0.99)"), (0.9961, "(0.996)"), (-0.5, "(−0.50)")])
@@ -43,7 +43,7 @@ def test_a_query_of_the_second_picture_says_so_and_its_own_place_is_no_exception
     values = np.zeros((3, 5))
     values[0, 0] = 1.0
     line = texts.similarity_line(similar(values), Query((0, 0), 1), hint="click")
-    assert line == "Query: **patch row 0, col 0 of the second picture** · most similar patch: row 0, col 0 (1.000)"
+    assert line == "Query: **patch row 0, col 0 of the second picture** · most similar: patch row 0, col 0 (1.000)"
 
 
 def test_where_all_patches_are_beside_the_query_none_is_elsewhere() -> None:
@@ -90,11 +90,12 @@ def test_components_of_two_pictures_tell_that_they_are_of_both() -> None:
     ("outliers", "words"),
     [
         ((), "no patch is longer than 3 × the median"),
-        (((1, 2),), "**1** patch is longer than 3 × the median: row 1, col 2"),
-        (((1, 2), (0, 4)), "**2** patches are longer than 3 × the median: row 1, col 2; row 0, col 4"),
+        (((1, 2),), "**1** patch is longer than 3 × the median: patch row 1, col 2"),
+        (((1, 2), (0, 4)), "**2** patches are longer than 3 × the median: patch row 1, col 2; patch row 0, col 4"),
         (
             tuple((2, col) for col in range(5)),
-            "**5** patches are longer than 3 × the median: row 2, col 0; row 2, col 1; row 2, col 2 and 2 more",
+            "**5** patches are longer than 3 × the median: patch row 2, col 0; patch row 2, col 1; patch "
+            "row 2, col 2 and 2 more",
         ),
     ],
 )
