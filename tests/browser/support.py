@@ -7,15 +7,36 @@ from urllib.parse import urlsplit
 from playwright.sync_api import ConsoleMessage, Locator, Page
 
 QUIET = 300  # milliseconds without a script run
+AFTER_A_RUN = 100  # milliseconds: as much is enough once the run that an input began has come to its end
 TIMEOUT = 60_000  # milliseconds
 
-# A click's script run begins a moment after the click, and charts are drawn after it: one look is not enough.
-_IS_QUIET = """quiet => {
-    const atRest = document.querySelector('[data-testid=stApp][data-test-script-state=notRunning]');
+# A click's script run begins a moment after the click, and charts are drawn after it: one look is not enough. What the
+# page sends begins a run of its own, or replaces one that goes on, whose end then says nothing. A frame counts for
+# at most 50 ms of rest, however long the browser had no time for it.
+_IS_QUIET = """([quiet, afterRun]) => {
+    const state = () => document.querySelector('[data-testid=stApp]')?.dataset.testScriptState;
+    const watch = () => {
+        const settling = {rest: 0, ran: false, replaces: false}, send = WebSocket.prototype.send;
+        const begin = () => Object.assign(settling, {rest: 0, ran: false});
+        for (const input of ['keydown', 'pointerdown', 'pointerup', 'popstate']) addEventListener(input, begin, true);
+        WebSocket.prototype.send = function (...message) {
+            begin().replaces = state() === 'running';
+            return send.apply(this, message);
+        };
+        const look = () => { if (state() === 'running') settling.ran = !settling.replaces; };
+        const options = {subtree: true, attributeFilter: ['data-test-script-state']};
+        new MutationObserver(look).observe(document, options);
+        return settling;
+    };
+    const settling = window.settling ??= watch(), now = performance.now();
+    const passed = Math.min(now - (settling.looked ?? now), 50);
+    settling.looked = now;
     const unfinished = '[data-testid=stSkeleton], [data-stale=true], .stPlotlyChart:not(:has(.main-svg))';
-    if (!atRest || document.querySelector(unfinished)) { window.quietSince = null; return false; }
-    window.quietSince ??= performance.now();
-    return performance.now() - window.quietSince >= quiet;
+    if (state() !== 'notRunning' || document.querySelector(unfinished)) { settling.rest = 0; return false; }
+    settling.rest += passed;
+    if (settling.rest < (settling.ran ? afterRun : quiet)) return false;
+    Object.assign(settling, {rest: 0, ran: false, replaces: false});
+    return true;
 }"""
 
 # Plotly keeps an array that came encoded beside its code; a chart that is being replaced has no data.
@@ -44,10 +65,13 @@ def opened_by(opener: Page) -> Page:
     return popup.value
 
 
-def settled(page: Page, quiet: int = QUIET, timeout: int = TIMEOUT) -> Page:
-    """Wait until the app's script has run, its charts are drawn, and all stays at rest, for `quiet` milliseconds."""
-    page.evaluate("window.quietSince = null")
-    page.wait_for_function(_IS_QUIET, arg=quiet, timeout=timeout)
+def settled(page: Page, quiet: int | None = None, timeout: int = TIMEOUT) -> Page:
+    """Wait until the app's script has run, its charts are drawn, and all stays at rest.
+
+    quiet: milliseconds at rest; None for 300, or 100 after a run that an input has begun.
+    """
+    page.evaluate("window.settling && Object.assign(window.settling, {rest: 0, looked: undefined})")
+    page.wait_for_function(_IS_QUIET, arg=[quiet or QUIET, quiet or AFTER_A_RUN], timeout=timeout)
     return page
 
 

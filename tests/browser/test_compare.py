@@ -1,8 +1,7 @@
-"""Compare in a real browser: linked zoom and pan, one click for all panes, deep links, narrow screens, two themes."""
+"""Compare in a real browser: linked zoom and pan, one click for all panes, narrow screens, two themes."""
 
 import functools
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import numpy as np
@@ -13,7 +12,7 @@ import vit_engine as ve
 from dashboard import keys
 from dashboard.keys import of_pane
 from dashboard.services import pictures
-from tests.browser.server import Server, running_dashboard
+from tests.browser.server import Server
 from tests.browser.support import TIMEOUT, chart, drawn, nothing_amiss, settled
 from vit_engine.analysis.comparison import Pane
 from vit_engine.grid import Query
@@ -31,6 +30,10 @@ _PANES = """chart => {
         return [[left, left + x._length], [y.range[1], x.range[0], y.range[0], x.range[1]]];
     });
 }"""
+# Plotly advises a double click to zoom back out, and here a button does it.
+_WATCH_ADVICE = """() => new MutationObserver(
+    () => window.advice ??= document.querySelector('.plotly-notifier')?.textContent
+).observe(document.body, {childList: true, subtree: true})"""
 _TO_PIXELS = """(chart, [axis, y, x]) => {
     const box = chart.getBoundingClientRect(), layout = chart._fullLayout;
     const [across, down] = [layout['xaxis' + axis], layout['yaxis' + axis]];
@@ -155,27 +158,18 @@ def test_a_box_in_one_pane_zooms_all_alike_and_stays_after_a_change_and_a_reload
     assert part(settled(page)) == pytest.approx(WHOLE)
 
 
-def test_a_zoom_is_not_followed_by_advice_that_does_not_hold(open_page: Callable[..., Page]) -> None:
-    """Plotly advises a double click to zoom back out, and here a button does it."""
-    page = open_page()
-    page.evaluate(
-        """() => new MutationObserver(() => window.advice ??= document.querySelector('.plotly-notifier')?.textContent)
-            .observe(document.body, {childList: true, subtree: true})"""
-    )
-    zoom(page)
-    assert page.evaluate("window.advice") is None
-
-
-def test_a_zoomed_picture_can_be_zoomed_further_and_a_click_in_it_finds_its_patch(
+def test_a_zoomed_picture_can_be_zoomed_further_without_advice_and_a_click_in_it_finds_its_patch(
     open_page: Callable[..., Page],
 ) -> None:
     page = open_page()
+    page.evaluate(_WATCH_ADVICE)
     zoom(page)
     once = part(page)
     zoom(page, axis="", part=(30, 75, 42, 91.75))
     top, left, bottom, right = part(page)
     assert (top, left, bottom, right) == pytest.approx((30, 75, 42, 91.75), abs=1)
     assert bottom - top < once[2] - once[0]
+    assert page.evaluate("window.advice") is None
     click(page, axis="", y=36, x=84)
     assert_shows(page, P8, P16, queries=((4, 10), (2, 5)))
     assert part(page) == pytest.approx((top, left, bottom, right))
@@ -210,41 +204,6 @@ def test_a_click_in_any_pane_asks_all_and_each_marks_its_own_patch(open_page: Ca
         point(page, axis="", y=4, x=30)
         assert_shows(settled(page), P8, P16, queries=queries)
     assert link_of(page) == link
-
-
-def test_a_deep_link_on_a_fresh_server_reopens_exactly_the_comparison(
-    page: Page, open_page: Callable[..., Page], tmp_path: Path
-) -> None:
-    panes = [P8, P16, f"{P16}:raw:0.9000,0.1000"]
-    open_page(
-        pane=panes,
-        reference="B",
-        show="mask",
-        pane_scale="log",
-        keep="85",
-        zoom="0.1000,0.2000,0.6000,0.7000",
-        query="0.4000,0.7000",
-        statistic="distance_px",
-        rows="all",
-        order="difference",
-        chart="violin",
-        opacity="35",
-    )
-    link, before = link_of(page), pictured(page)
-    assert link["pane"] == panes
-    assert len(link) == 14
-    with running_dashboard(tmp_path / "streamlit.log") as fresh:
-        page.goto(f"{fresh.url}/compare?{urlsplit(page.url).query}")
-        settled(page)
-        assert link_of(page) == link
-        assert pictured(page) == before
-        assert not page.get_by_test_id("stAlert").count()
-
-
-def pictured(page: Page) -> dict[str, object]:
-    """All that the figure draws."""
-    names = [f"{what} {pane}" for what in ("attention", "patches", "outline", "query") for pane in "ABC"]
-    return {"part": part(page), **{name: drawn(page, keys.COMPARISON, name) for name in names}}
 
 
 def test_explore_and_back_keeps_the_comparison_and_the_addresses_are_each_pages_own(

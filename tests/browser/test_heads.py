@@ -34,14 +34,7 @@ def test_a_click_in_the_map_opens_that_head_in_explore(page: Page, server: Serve
     assert (found["layer"], found["head"]) == (["3"], ["1"])
 
 
-def test_a_click_in_the_matrix_opens_the_rows_head(page: Page, server: Server) -> None:
-    open_heads(page, server, similar="all", similar_order="number")
-    click_cell(page, chart(page, keys.SIMILARITY), row=6, col=19)  # layer 1, head 2
-    found = opened(page)
-    assert (found["layer"], found["head"]) == (["1"], ["2"])
-
-
-def test_a_pair_is_named_on_hover_wherever_it_stands(page: Page, server: Server) -> None:
+def test_a_pair_is_named_on_hover_and_opens_the_rows_head_wherever_it_stands(page: Page, server: Server) -> None:
     open_heads(page, server, similar="all", similar_order="number", model="random_vit_base_p16")
     matrix = chart(page, keys.SIMILARITY)
     told = hover_cell(page, matrix, row=20, col=100)

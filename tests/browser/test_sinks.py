@@ -47,12 +47,16 @@ def top(page: Page, key: str) -> float:
     return box["y"]
 
 
-def test_the_switch_outlines_the_sink_and_changes_the_limit_and_back_undoes_it(open_page: Callable[..., Page]) -> None:
+def test_the_switch_outlines_the_sink_and_changes_the_limit_back_undoes_it_and_nothing_moves(
+    open_page: Callable[..., Page],
+) -> None:
     page = open_page()
+    place = top(page, keys.MOSAIC)
     values = np.array(drawn(page, keys.OVERLAY, "attention")["z"])
     assert limit(page) == pytest.approx(values[PATCH])
     assert chart(page, keys.OVERLAY).evaluate(_OUTLINES) == []
     switch(page)
+    assert top(page, keys.MOSAIC) == place
     assert limit(page) == pytest.approx(np.sort(values, axis=None)[-2])
     assert np.array(drawn(page, keys.OVERLAY, "attention")["z"])[PATCH] == values[PATCH]
     outlines = chart(page, keys.OVERLAY).evaluate(_OUTLINES)
@@ -62,6 +66,11 @@ def test_the_switch_outlines_the_sink_and_changes_the_limit_and_back_undoes_it(o
     page.wait_for_function("() => !location.search.includes('sinks')")
     settled(page)
     assert limit(page) == pytest.approx(values[PATCH])
+    assert top(page, keys.MOSAIC) == place
+    for head in ("1", "0", "mean"):  # no sink, one that is no patch, two
+        page.locator(f".st-key-{keys.HEAD}").get_by_text(head, exact=True).click()
+        settled(page)
+        assert top(page, keys.MOSAIC) == place
 
 
 def test_an_outlined_patch_tells_its_weight_and_can_be_clicked(open_page: Callable[..., Page]) -> None:
@@ -71,15 +80,3 @@ def test_an_outlined_patch_tells_its_weight_and_can_be_clicked(open_page: Callab
     click_cell(page, chart(page, keys.OVERLAY), *PATCH)
     mark = drawn(page, keys.OVERLAY, "query")
     assert {*zip(mark["y"], mark["x"], strict=True)} == {PATCH}
-
-
-def test_nothing_below_moves_from_head_to_head_or_with_the_switch(open_page: Callable[..., Page]) -> None:
-    page = open_page()
-    before = top(page, keys.MOSAIC)
-    switch(page)
-    assert top(page, keys.MOSAIC) == before
-    switch(page)
-    for head in ("1", "0", "mean"):  # no sink, one that is no patch, two
-        page.locator(f".st-key-{keys.HEAD}").get_by_text(head, exact=True).click()
-        settled(page)
-        assert top(page, keys.MOSAIC) == before

@@ -61,17 +61,24 @@ def panels(page: Page) -> list[dict[str, float]]:
     )
 
 
-@pytest.mark.parametrize("axis", ["", "2"])
-def test_a_click_in_either_panel_asks_for_what_is_like_that_patch(page: Page, server: Server, axis: str) -> None:
+def test_a_click_in_either_panel_asks_for_what_is_like_that_patch_and_back_leads_to_components(
+    page: Page, server: Server
+) -> None:
     with nothing_amiss(page):
         open_tokens(page, server)
-        page.mouse.click(*place(page, axis, 4, 6))
+        for axis, row, col in (("", 4, 6), ("2", 1, 2)):
+            page.mouse.click(*place(page, axis, row, col))
+            settled(page)
+            assert query_of(page) == {(row, col)}
+            assert parameters(page)["tokens"] == ["similarity"]
+            similarity = drawn(page, keys.TOKEN_MAP, "tokens")
+            assert similarity is not None
+            assert similarity["z"][row][col] == pytest.approx(1, abs=1e-3)
+    for _ in range(2):
+        page.go_back()
         settled(page)
-    assert query_of(page) == {(4, 6)}
-    assert parameters(page)["tokens"] == ["similarity"]
-    similarity = drawn(page, keys.TOKEN_MAP, "tokens")
-    assert similarity is not None
-    assert similarity["z"][4][6] == pytest.approx(1, abs=1e-3)
+    expect(page.get_by_text("First three components explain")).to_be_visible()
+    assert query_of(settled(page)) == set()
 
 
 @pytest.mark.parametrize(("width", "close"), [(640, False), (700, False), (768, False), (769, False), (1440, True)])
@@ -104,47 +111,35 @@ def test_the_first_click_moves_nothing_below_the_map(page: Page, server: Server,
     assert slider.bounding_box() == before
 
 
-def test_going_back_leads_to_the_components_again(page: Page, server: Server) -> None:
+def test_the_patch_under_the_pointer_is_outlined_in_both_panels(page: Page, server: Server) -> None:
     open_tokens(page, server)
-    page.mouse.click(*place(page, "", 1, 2))
-    settled(page)
-    page.go_back()
-    expect(page.get_by_text("First three components explain")).to_be_visible()
-    assert query_of(settled(page)) == set()
-
-
-@pytest.mark.parametrize("axis", ["", "2"])
-def test_the_patch_under_the_pointer_is_outlined_in_both_panels(page: Page, server: Server, axis: str) -> None:
-    open_tokens(page, server)
-    page.mouse.move(*place(page, axis, 2.3, 4.3))
     cursors = page.locator(".cell-cursor")
-    expect(cursors).to_have_count(2)
-    for each, cursor in zip(("", "2"), cursors.all(), strict=True):
-        box = cursor.bounding_box()
-        assert box is not None
-        left, top = place(page, each, 1.5, 3.5)
-        right, bottom = place(page, each, 2.5, 4.5)
-        corners = (box["x"], box["y"], box["x"] + box["width"], box["y"] + box["height"])
-        assert corners == pytest.approx((left, top, right, bottom), abs=1.5)
-    page.mouse.move(5, 5)
-    expect(cursors).to_have_count(0)
+    for axis in ("", "2"):
+        page.mouse.move(*place(page, axis, 2.3, 4.3))
+        expect(cursors).to_have_count(2)
+        for each, cursor in zip(("", "2"), cursors.all(), strict=True):
+            box = cursor.bounding_box()
+            assert box is not None
+            left, top = place(page, each, 1.5, 3.5)
+            right, bottom = place(page, each, 2.5, 4.5)
+            corners = (box["x"], box["y"], box["x"] + box["width"], box["y"] + box["height"])
+            assert corners == pytest.approx((left, top, right, bottom), abs=1.5)
+        page.mouse.move(5, 5)
+        expect(cursors).to_have_count(0)
 
 
-def test_the_slider_chooses_the_layer_of_the_map(page: Page, server: Server) -> None:
+def test_the_slider_and_a_click_in_the_profile_choose_the_layer_of_the_map(page: Page, server: Server) -> None:
     open_tokens(page, server, tokens="norms")
     last = drawn(page, keys.TOKEN_MAP, "tokens")
     page.locator(f".st-key-{keys.TOKEN_LAYER}").get_by_role("slider").press("ArrowLeft")
     settled(page)
     assert parameters(page)["token_layer"] == ["4"]
-    assert drawn(page, keys.TOKEN_MAP, "tokens") != last
-
-
-def test_a_click_in_the_profile_chooses_the_layer(page: Page, server: Server) -> None:
-    open_tokens(page, server, tokens="norms")
-    profile = chart(page, keys.TOKEN_PROFILE)
-    page.mouse.click(*_in_profile(profile, 2))
+    before = drawn(page, keys.TOKEN_MAP, "tokens")
+    assert before != last
+    page.mouse.click(*_in_profile(chart(page, keys.TOKEN_PROFILE), 2))
     settled(page)
     assert parameters(page)["token_layer"] == ["2"]
+    assert drawn(page, keys.TOKEN_MAP, "tokens") != before
 
 
 def _in_profile(profile: Locator, layer: int) -> tuple[float, float]:
@@ -178,9 +173,10 @@ def test_a_box_zooms_both_panels_and_stays_for_the_next_layer(page: Page, server
 
 
 def test_panels_keep_their_aspect_and_stand_one_below_the_other_where_it_is_narrow(page: Page, server: Server) -> None:
-    for width, stacked in ((1440, False), (1000, False), (400, True)):
+    page.set_viewport_size({"width": 400, "height": 900})
+    open_tokens(page, server)
+    for width, stacked in ((400, True), (1000, False), (1440, False), (400, True)):
         page.set_viewport_size({"width": width, "height": 900})
-        open_tokens(page, server)
         laid_out(page, stacked=stacked)
         first, second = panels(page)
         assert (second["top"] > first["top"]) == stacked
@@ -188,14 +184,6 @@ def test_panels_keep_their_aspect_and_stand_one_below_the_other_where_it_is_narr
         for panel in (first, second):
             assert panel["width"] / panel["height"] == pytest.approx(8 / 6, rel=0.02)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-
-
-def test_a_window_that_becomes_narrow_is_laid_out_again(page: Page, server: Server) -> None:
-    open_tokens(page, server)
-    page.set_viewport_size({"width": 400, "height": 900})
-    laid_out(page, stacked=True)
-    page.set_viewport_size({"width": 1000, "height": 900})
-    laid_out(page, stacked=False)
 
 
 def test_a_heads_keys_open_from_explore_and_the_way_back_leads_there(page: Page, server: Server) -> None:
