@@ -1,6 +1,5 @@
 """Whether the model needs what the map shows: curves of insertion and deletion."""
 
-
 import streamlit as st
 
 from dashboard import keys
