@@ -12,7 +12,8 @@ from dashboard.links import address
 from dashboard.links.zoom import zoom_in_pixels
 from dashboard.services.pictures import Picture
 from vit_engine.analysis.comparison import Comparison
-from vit_engine.report.bundle import as_zip, files
+from vit_engine.report.archive import as_zip
+from vit_engine.report.bundle import files
 from vit_engine.report.panels import Panel
 from vit_engine.report.style import Style
 

@@ -20,6 +20,7 @@ from dashboard.services.pointing import rank
 from dashboard.shell.formatting import file_name
 from vit_engine import ImageError, SpecError, pointing
 from vit_engine.analysis.methods.options import read_options
+from vit_engine.report.archive import RECORD, as_npz, as_zip
 from vit_engine.report.attribution import (
     MapRun,
     map_arrays,
@@ -29,7 +30,6 @@ from vit_engine.report.attribution import (
     map_tables,
     model_record,
 )
-from vit_engine.report.bundle import RECORD, as_npz, as_zip
 from vit_engine.report.colours import Stops
 from vit_engine.report.panels import WARNING
 from vit_engine.report.sheets import map_sheet

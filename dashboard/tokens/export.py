@@ -18,7 +18,7 @@ from dashboard.tokens.maps import Maps
 from dashboard.tokens.state import TokensView
 from vit_engine import AttentionMap, PcaMap, TokenNorms
 from vit_engine.planning.plan import FACETS
-from vit_engine.report.bundle import as_npz
+from vit_engine.report.archive import as_npz
 from vit_engine.report.token_arrays import token_arrays
 from vit_engine.report.token_sheets import token_sheet
 from vit_engine.report.token_views import NormsView, PcaView, SimilarityView, TokenPicture, TokenView

@@ -8,8 +8,8 @@ from typing import Any
 from vit_engine.cli.attend_run import Answer
 from vit_engine.cli.model import model_record
 from vit_engine.report import sheets
+from vit_engine.report.archive import RECORD, as_npz, write_bundle
 from vit_engine.report.attribution import MapRun, map_arrays, map_caption, map_record, map_tables
-from vit_engine.report.bundle import RECORD, as_npz, write_bundle
 from vit_engine.report.panels import WARNING
 from vit_engine.report.tables import as_csv
 

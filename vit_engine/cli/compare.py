@@ -12,7 +12,7 @@ from vit_engine.analysis.methods import METHODS, TOKEN_METHODS
 from vit_engine.cli import console
 from vit_engine.cli.pane_runs import compared
 from vit_engine.cli.panes import sources_of
-from vit_engine.report import bundle
+from vit_engine.report import archive, bundle
 from vit_engine.report.style import Style
 from vit_engine.trace.statistics import STATISTICS
 
@@ -92,9 +92,9 @@ def run(arguments: argparse.Namespace) -> None:
             comparison = compared(dict(enumerate(panes)), sources, picture, **asked, progress=progress)
         kept = {"size": arguments.size, "statistic": arguments.statistic, "all_layers": arguments.all_layers}
         contents = bundle.files(comparison, style, picture=picture, **kept)
-        record = json.loads(contents[bundle.RECORD])
-        contents = {ARCHIVE: bundle.as_zip(contents)} if arguments.zip else contents
-        bundle.write_bundle(scratch, contents)
+        record = json.loads(contents[archive.RECORD])
+        contents = {ARCHIVE: archive.as_zip(contents)} if arguments.zip else contents
+        archive.write_bundle(scratch, contents)
     _report(arguments, comparison, record, {name: str(arguments.out / name) for name in sorted(contents)})
 
 

@@ -1,11 +1,8 @@
 """The bundle of a comparison: figures, page, tables, maps and record, as a zip or in a folder."""
 
 import hashlib
-import io
 import json
-import zipfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +13,7 @@ from vit_engine.analysis.comparison import Comparison, PaneResult
 from vit_engine.analysis.maps.agreement import difference, no_difference
 from vit_engine.errors import SpecError
 from vit_engine.image import as_png, pixels_sha256
+from vit_engine.report.archive import RECORD, as_npz
 from vit_engine.report.document import document
 from vit_engine.report.panels import Panel, panels
 from vit_engine.report.record import Size, record
@@ -25,27 +23,8 @@ from vit_engine.report.tables import as_csv, tables
 from vit_engine.report.titles import caption
 from vit_engine.trace.attention_map import AttentionMap
 
-RECORD = "run.json"
 PICTURE = "picture.png"
 KINDS = ("png", "pdf", "svg")  # of the sheet: for slides and pages, for papers
-_THEN = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say: the same comparison is the same file
-
-
-def as_zip(contents: dict[str, bytes]) -> bytes:
-    """Files by name in one; the same bytes for the same files."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in sorted(contents):
-            entry = zipfile.ZipInfo(name, _THEN)
-            entry.external_attr = 0o644 << 16
-            archive.writestr(entry, contents[name], zipfile.ZIP_DEFLATED)
-    return buffer.getvalue()
-
-
-def write_bundle(folder: Path, contents: dict[str, bytes]) -> None:
-    """The same files in a folder that exists."""
-    for name, data in contents.items():
-        (folder / name).write_bytes(data)
 
 
 def files(
@@ -120,9 +99,3 @@ def _made_of(one: PaneResult) -> dict[str, np.ndarray]:
 def _map(name: str, shown: AttentionMap) -> dict[str, np.ndarray]:
     grid = shown.grid
     return {name: shown.values, f"{name}_grid": np.array([grid.prefix, grid.rows, grid.cols, grid.patch_size])}
-
-
-def as_npz(found: dict[str, np.ndarray]) -> bytes:
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **found)
-    return buffer.getvalue()

@@ -224,32 +224,54 @@ def test_parts_of_one_file_are_told_apart(tmp_path: Path) -> None:
     ]
 
 
+# Help first, which must import nothing of this; then what needs plotly, which is not there.
+IMPORTS = """
+import contextlib, io, json, sys
+from vit_engine.cli import main
+
+def run(*arguments):
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        code = main(arguments)
+    imported = {"plotly", "matplotlib", "vit_engine.report"} & set(sys.modules)
+    return {"code": code, "out": out.getvalue(), "err": err.getvalue(), "imported": sorted(imported)}
+
+results = {name: run(name, "--help") for name in ("models", "attend")}
+sys.modules["plotly"] = None
+results |= {name: run(name, "a", *more) for name, more in json.loads(sys.argv[1]).items()}
+print(json.dumps(results))
+"""
+
+
+@pytest.fixture(scope="module")
+def imports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What commands do in a process that has imported nothing else, one after another."""
+    out = tmp_path_factory.mktemp("imports") / "out"
+    more = {"compare": [*arguments("demo_vit_p8:0", "demo_vit_p8:1"), "--out", str(out)], "reproduce": []}
+    command_line = [sys.executable, "-c", IMPORTS, json.dumps(more)]
+    done = subprocess.run(command_line, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    return {**json.loads(done.stdout), "written": out.exists()}
+
+
 @pytest.mark.parametrize("command", ["compare", "reproduce"])
-def test_without_plotly_it_is_said_in_one_line(command: str, tmp_path: Path) -> None:
-    code = (
-        "import sys; sys.modules['plotly'] = None; from vit_engine.cli import main; "
-        f"sys.exit(main([{command!r}, 'a', *sys.argv[1:]]))"
-    )
-    options = [*arguments("demo_vit_p8:0", "demo_vit_p8:1"), "--out", str(tmp_path / "out")]
-    command_line = [sys.executable, "-c", code, *(options if command == "compare" else [])]
-    done = subprocess.run(command_line, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == (
+def test_without_plotly_it_is_said_in_one_line(command: str, imports: dict[str, Any]) -> None:
+    result = imports[command]
+    assert (result["code"], result["out"]) == (1, "")
+    assert result["err"] == (
         f"vit-engine: error: {command} needs plotly, which is not installed: install the extra 'dashboard'.\n"
     )
-    assert not (tmp_path / "out").exists()
+    assert not imports["written"]
 
 
 @pytest.mark.parametrize(
     ("command", "absent"), [("models", {"plotly", "matplotlib", "vit_engine.report"}), ("attend", {"plotly"})]
 )
-def test_other_commands_need_no_plotly_and_import_no_more_than_they_need(command: str, absent: set[str]) -> None:
-    code = (
-        "import sys; from vit_engine.cli import main; "
-        f"assert main([{command!r}, '--help']) == 0; print(*{absent!r} & set(sys.modules), file=sys.stderr)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "\n")
+def test_other_commands_need_no_plotly_and_import_no_more_than_they_need(
+    command: str, absent: set[str], imports: dict[str, Any]
+) -> None:
+    result = imports[command]
+    assert (result["code"], result["err"]) == (0, "")
+    assert not absent & set(result["imported"])
 
 
 def test_a_module_that_should_be_there_is_not_called_optional(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,7 +119,7 @@ def test_a_failure_leaves_earlier_results_as_they_were(
         raise OSError(28, "No space left on device", "maps.npz")
 
     (tmp_path / "run.json").write_text("earlier")
-    monkeypatch.setattr("vit_engine.report.bundle.write_bundle", full)
+    monkeypatch.setattr("vit_engine.report.archive.write_bundle", full)
     fixed = [*arguments("demo_vit_p8:0", "demo_vit_p8:1"), "--size", "48", "--out", str(tmp_path)]
     assert main(["compare", str(picture), *fixed]) == 1
     assert capsys.readouterr().err == "vit-engine: error: maps.npz: No space left on device.\n"

@@ -17,7 +17,7 @@ from vit_engine.cli import main, pane_runs
 from vit_engine.grid import TokenGrid
 from vit_engine.image import target_size
 from vit_engine.planning import estimates
-from vit_engine.report.bundle import as_npz
+from vit_engine.report.archive import as_npz
 from vit_engine.report.reproduction.check import turned
 
 TOKENS = ("demo_vit_p8:3:mean:similarity", "demo_vit_p16:3:mean:similarity", "demo_vit_p8:2:mean:pca")

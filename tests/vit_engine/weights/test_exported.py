@@ -12,7 +12,7 @@ import torch
 from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
 from onnxruntime.quantization import quantize_dynamic
 from torch import Tensor, nn
-from torchvision.models import resnet18
+from torchvision.models.resnet import BasicBlock, ResNet
 from transformers import Dinov2Config, Dinov2Model
 
 from tests.vit_engine.weights.formats.exports import change, export
@@ -228,6 +228,13 @@ def test_a_decoder_behind_the_model_is_left_out(exporter: str, tmp_path: Path) -
     torch.testing.assert_close(loaded.model(torch.ones(1, 3, *SIZE)), expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.fixture(scope="module")
+def configured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """In a folder of its own, for a config.json beside it."""
+    model = randomise(Dinov2Model(Dinov2Config(**DINOV2)))
+    return export(model, tmp_path_factory.mktemp("configured") / "model.onnx", "dynamo", SIZE)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -237,20 +244,19 @@ def test_a_decoder_behind_the_model_is_left_out(exporter: str, tmp_path: Path) -
     ],
 )
 def test_a_configuration_that_contradicts_the_graph_is_refused(
-    changes: dict[str, object], message: str, tmp_path: Path
+    changes: dict[str, object], message: str, configured: Path
 ) -> None:
-    model = randomise(Dinov2Model(Dinov2Config(**DINOV2)))
-    path = export(model, tmp_path / "model.onnx", "dynamo", SIZE)
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "dinov2", **DINOV2}))
+    path, config = configured, configured.with_name("config.json")
+    config.write_text(json.dumps({"model_type": "dinov2", **DINOV2}))
     assert load_model(path, device="cpu").report.heads_from == "config.json"
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "dinov2", **DINOV2, **changes}))
+    config.write_text(json.dumps({"model_type": "dinov2", **DINOV2, **changes}))
     with pytest.raises(CheckpointError, match=message):
         load_model(path, device="cpu")
 
 
 @pytest.mark.parametrize("exporter", ["torchscript", "dynamo"])
 def test_a_convolutional_network_is_refused_by_what_it_is(exporter: str, tmp_path: Path) -> None:
-    path = export(resnet18().eval(), tmp_path / "w.onnx", exporter, (32, 32))
+    path = export(ResNet(BasicBlock, [1, 1, 1, 1]).eval(), tmp_path / "w.onnx", exporter, (32, 32))
     with pytest.raises(CheckpointError, match=r"it is a convolutional network \(ResNet"):
         load_model(path, device="cpu")
 

@@ -10,7 +10,7 @@ import vit_engine as ve
 from tests.vit_engine.cli.reproduce.support import CHECKS, change, larger, told
 from tests.vit_engine.weights.fixtures_states import saved, vit_state
 from vit_engine.cli import main
-from vit_engine.report.bundle import as_zip
+from vit_engine.report.archive import as_zip
 
 
 @pytest.mark.parametrize("form", ["folder", "record", "zip"])

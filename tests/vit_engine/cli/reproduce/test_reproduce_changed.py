@@ -14,7 +14,7 @@ from vit_engine.analysis.comparison import Comparison, Pane
 from vit_engine.cli.pane_runs import compared
 from vit_engine.cli.panes import PaneModel
 from vit_engine.report import record
-from vit_engine.report.bundle import as_npz
+from vit_engine.report.archive import as_npz
 from vit_engine.report.reproduction import check
 from vit_engine.report.reproduction.check import ON_CPUS, WITH_GPU, agreement_limits, tolerance
 from vit_engine.report.reproduction.recorded import read_record

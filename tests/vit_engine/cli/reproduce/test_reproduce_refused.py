@@ -10,7 +10,7 @@ import pytest
 import vit_engine as ve
 from tests.vit_engine.cli.reproduce.support import change, told
 from vit_engine.cli import main
-from vit_engine.report.bundle import as_zip
+from vit_engine.report.archive import as_zip
 from vit_engine.weights import weights_path
 
 

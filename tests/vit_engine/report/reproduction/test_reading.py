@@ -16,7 +16,8 @@ from PIL import Image
 from tests.vit_engine.report.builders import SIZE, STATISTIC
 from vit_engine.analysis.comparison import Comparison, Pane
 from vit_engine.errors import SpecError
-from vit_engine.report.bundle import as_npz, as_zip, files
+from vit_engine.report.archive import as_npz, as_zip
+from vit_engine.report.bundle import files
 from vit_engine.report.reproduction import reading
 from vit_engine.report.reproduction.reading import Bundle, read_arrays, read_table
 from vit_engine.report.reproduction.recorded import heads_of, read_record, seed_of, weights_of

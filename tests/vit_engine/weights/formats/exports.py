@@ -1,21 +1,26 @@
 """Models exported as ONNX by PyTorch's two exporters, and what onnxruntime computes with them."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 import onnx
 import onnxruntime
 import torch
 from torch import Tensor, nn
+from torch.onnx._internal.exporter._registration import ONNXRegistry
 
 import vit_engine as ve
 from tests.vit_engine.weights.formats.support import TOLERANCE, assert_relatively_close, pictures, prepared
 from vit_engine.weights import LoadedModel
 
 EXPORTERS = ("torchscript", "dynamo")
+registry_of_opset = cache(ONNXRegistry.from_torchlib)
 
 
 class Computed(NamedTuple):
@@ -25,6 +30,16 @@ class Computed(NamedTuple):
     outputs: Sequence[Tensor]
 
 
+@contextmanager
+def one_registry() -> Iterator[None]:
+    """The newer exporter's table of operators, read from the source of 500 functions: once, not for every export.
+
+    It depends on the version of ONNX alone, and exports without operators of their own leave it as it is.
+    """
+    with patch.object(ONNXRegistry, "from_torchlib", staticmethod(registry_of_opset)):
+        yield
+
+
 def export(
     model: nn.Module, path: Path, exporter: str, size: tuple[int, int], *, opset: int | None = None, half: bool = False
 ) -> Path:
@@ -32,7 +47,7 @@ def export(
     images = pictures(*size).to(torch.float16 if half else torch.float32)
     path.parent.mkdir(parents=True, exist_ok=True)
     older = {"dynamo": False, "opset_version": opset or 17}
-    with warnings.catch_warnings(), torch.no_grad():
+    with warnings.catch_warnings(), torch.no_grad(), one_registry():
         warnings.simplefilter("ignore")  # of tracing, and of what is deprecated
         newer = {"dynamo": True, "verbose": False, **({"opset_version": opset} if opset else {})}
         torch.onnx.export(model, (images,), str(path), **(older if exporter == "torchscript" else newer))
