@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 import vit_engine as ve
 from vit_engine.cli import console
 from vit_engine.cli.attend_files import run_record, write_files
@@ -85,7 +87,7 @@ def _pointing_lines(answered: Answer) -> list[str]:
     assert answered.ranking is not None
     shown = answered.pointing
     best = answered.ranking.iloc[0]
-    place = [f"{name} {best[name]}" for name in ("layer", "head") if best[name] == best[name]]
+    place = [f"{name} {best[name]}" for name in ("layer", "head") if pd.notna(best[name])]
     head = " · ".join([ve.find_method(best["method"]).phrase, *place])
     where = (
         "the map has no mass"
