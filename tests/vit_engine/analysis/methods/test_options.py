@@ -116,3 +116,11 @@ def test_explain_and_attribute_take_the_same_options(small: LoadedModel, prepare
     expected = find_method("rollout").attribute(run, options={"start": 1, "residual": 0.25}).map
     np.testing.assert_allclose(shown.values, expected.values, rtol=1e-5)
     assert shown.label == expected.label
+
+
+@pytest.mark.parametrize("method", ["raw", "legrad", "input_gradient"])
+def test_progress_of_explain_comes_to_its_end(method: str, small: LoadedModel, prepared: PreparedImage) -> None:
+    fractions: list[float] = []
+    ve.explain(small, prepared, method=method, progress=lambda fraction, _: fractions.append(fraction))
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1
