@@ -106,7 +106,8 @@ def _check_options(options: Mapping[str, object], asked: Sequence[Method]) -> No
     names = [method.name for method in asked]
     if not names:
         raise SpecError("methods must name at least one method; got none.")
-    if unknown := ", ".join(map(repr, options.keys() - set(names))):
+    unknown = ", ".join(map(repr, options.keys() - set(names))) if isinstance(options, Mapping) else repr(options)
+    if unknown:
         raise SpecError(
             f"options must be by method, as {{{names[0]!r}: {{…}}}}, and of the methods that are asked for, "
             f"{', '.join(names)}; got {unknown}."
