@@ -102,8 +102,8 @@ def _faithfulness_lines(measured: ve.Faithfulness, randomised: ve.Faithfulness |
     parts = []
     for name in ("insertion", "deletion"):
         random = getattr(measured, f"random_{name}")
-        beside = f"random orders {random.mean():.3f} ± {random.std():.3f}"
-        beside += "" if randomised is None else f", randomised weights {getattr(randomised, f'{name}_area'):.3f}"
-        parts.append(f"{name} {getattr(measured, f'{name}_area'):.3f} ({beside})")
+        beside = f"random orders {random.mean():.3g} ± {random.std():.2g}"
+        beside += "" if randomised is None else f", randomised weights {getattr(randomised, f'{name}_area'):.3g}"
+        parts.append(f"{name} {getattr(measured, f'{name}_area'):.3g} ({beside})")
     areas = f"{measured.score_label}, mean over the curve: {', '.join(parts)}"
     return [areas, f"faithfulness: {worth.faithfulness_verdict(measured, randomised)}"]

@@ -1,11 +1,15 @@
-"""What `attend --mask` says of the maps that lie on a mask best."""
+"""What `attend` prints of the worth of maps: on a mask, and to the model."""
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import vit_engine as ve
 from vit_engine.analysis.worth.pointing import rank_attributions
 from vit_engine.cli import attend_run, main
+from vit_engine.cli.attend import _faithfulness_lines
+from vit_engine.trace.targets import ClassTarget
 
 
 def test_the_best_map_may_be_of_no_layer_and_no_head(
@@ -17,3 +21,12 @@ def test_the_best_map_may_be_of_no_layer_and_no_head(
     options += ["--method", "input_gradient", "--target", "4", "--mask", "0,0,0.5,0.5"]
     assert main(["attend", str(picture), *options]) == 0
     assert "best: input × gradient, " in capsys.readouterr().out
+
+
+def test_areas_of_a_small_probability_are_no_zeros() -> None:
+    random = np.array([[1e-5, 1e-5], [3e-5, 3e-5]])
+    curves = np.full(2, 4.5e-5), np.full(2, 1.25e-6), random, random
+    measured = ve.Faithfulness(np.array([0.0, 1.0]), *curves, ClassTarget(4, "star"), "blur", "a map")
+    areas, _ = _faithfulness_lines(measured, measured)
+    assert "insertion 4.5e-05 (random orders 2e-05 ± 1e-05, randomised weights 4.5e-05)" in areas
+    assert "deletion 1.25e-06 (random orders " in areas
