@@ -11,7 +11,7 @@ if str(ROOT) not in sys.path:  # Streamlit puts this file's folder there, not th
     sys.path.insert(0, str(ROOT))
 
 from dashboard.links import widgets  # noqa: E402
-from dashboard.shell import sidebar  # noqa: E402
+from dashboard.shell import controls, sidebar  # noqa: E402
 
 st.set_page_config(page_title="ViT attention", page_icon=str(ASSETS / "icon.png"), layout="wide")
 st.html(ASSETS / "style.css")
@@ -28,3 +28,4 @@ page = st.navigation(
 widgets.begin(page.url_path)
 sidebar.sidebar(panes=page.url_path == "compare", tokens=page.url_path == "tokens")
 page.run()
+controls.forget_presses()

@@ -1,6 +1,7 @@
 """How tokens lie on pixels, and how the tokens that are asked about are named."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from numbers import Integral
 
@@ -81,7 +82,8 @@ class TokenGrid:
 
     def _corners(self, query: tuple[int, ...]) -> tuple[int, int, int, int]:
         """(top, left, bottom, right) of a patch or a region; SpecError unless it lies on the grid."""
-        if len(query) not in {2, 4} or not all(isinstance(place, Integral) for place in query):
+        places = tuple(query) if isinstance(query, Iterable) else ()
+        if len(places) not in {2, 4} or not all(isinstance(place, Integral) for place in places):
             raise SpecError(f"query must be 'cls', {_PATCHES}, in whole numbers; got {query!r}.")
         top, left, bottom, right = (int(place) for place in (*query, *query)[:4])
         if not all(0 <= row < self.rows and 0 <= col < self.cols for row, col in ((top, left), (bottom, right))):

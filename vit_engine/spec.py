@@ -193,7 +193,7 @@ class ModelSpec:
 
     def layer_number(self, layer: int) -> int:
         """A layer counted from 0, or negative from the last, as counted from 0; SpecError where there is none."""
-        if not isinstance(layer, Integral) or not -self.depth <= layer < self.depth:
+        if isinstance(layer, bool) or not isinstance(layer, Integral) or not -self.depth <= layer < self.depth:
             raise SpecError(f"layer must be in 0..{self.depth - 1} for {self.name!r}; got {layer!r}.")
         return int(layer) % self.depth
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import streamlit as st
 
@@ -119,7 +120,7 @@ def _buttons(found: Inspected, listed: Sequence[str], *, add: bool) -> None:
     with st.container(horizontal=True):
         if user_models.is_added(found):
             open_button(found.name, key=keys.OPEN_CHECKPOINT)
-        elif _add_button(disabled=found.spec is None) or add:
+        elif _add_button(found) or add:
             with _reporting([found.display_name]) as progress:
                 added = user_models.add(found.name, progress)
                 words = f"Added as **{plain(added.title)}**: choose it in the sidebar, in every session of this server."
@@ -129,8 +130,9 @@ def _buttons(found: Inspected, listed: Sequence[str], *, add: bool) -> None:
                 _offer_series(run, found)
 
 
-def _add_button(*, disabled: bool) -> bool:
-    return button("Add to models", key=keys.ADD_CHECKPOINT, disabled=disabled, type="primary", icon=":material/add:")
+def _add_button(found: Inspected) -> bool:
+    looks: dict[str, Any] = {"disabled": found.spec is None, "type": "primary", "icon": ":material/add:"}
+    return button("Add to models", key=keys.ADD_CHECKPOINT, made_for=found.name, **looks)
 
 
 def _offer_series(run: Series, found: Inspected) -> None:
@@ -142,6 +144,7 @@ def _offer_series(run: Series, found: Inspected) -> None:
     if not button(
         plain(label),
         key=keys.ADD_SERIES,
+        made_for=found.name,
         disabled=found.spec is None,
         icon=":material/timeline:",
         help=f"Checkpoints {run.numbers[0]} to {run.numbers[-1]} of one run: a slider steps through them.",

@@ -1,5 +1,7 @@
 """One model in detail, a part of the page Models: what it is, its download, its load report."""
 
+from typing import Any
+
 import streamlit as st
 
 from dashboard import keys
@@ -63,8 +65,8 @@ def _buttons(model: Model) -> None:
 
 
 def open_button(name: str, *, key: str) -> None:
-    model, icon = {keys.MODEL: name}, ":material/blur_on:"
-    if button("Open in Explore", key=key, on_click=widgets.take, args=(dict, model), icon=icon, type="primary"):
+    take: dict[str, Any] = {"on_click": widgets.take, "args": (dict, {keys.MODEL: name})}
+    if button("Open in Explore", key=key, made_for=name, icon=":material/blur_on:", type="primary", **take):
         page_state.leave_for(opening.EXPLORE)
 
 

@@ -2,7 +2,8 @@
 
 Streamlit looks for a newer request at every touch of the session state, from just before a run's callbacks on, and
 gives the run up for it. The press of a button that came with that run is then lost, or its callback ends halfway, where
-another input follows within milliseconds. Here it looks again only once the callbacks are through.
+another input follows within milliseconds. Here it looks again only once the callbacks are through. That needs
+runner.fastReruns = false, as .streamlit/config.toml has it: else the newer run would begin beside these callbacks.
 """
 
 import threading

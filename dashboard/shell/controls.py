@@ -1,6 +1,6 @@
 """Controls that several pages have; they stay as they are when a person looks at another page."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from functools import partial
 from typing import Any, Literal, cast
 
@@ -19,7 +19,8 @@ selectbox: Callable[..., Any] = partial(st.selectbox, persist_state="session")
 select_slider: Callable[..., Any] = partial(st.select_slider, persist_state="session")
 slider: Callable[..., Any] = partial(st.slider, persist_state="session")
 
-_PRESSED = "_pressed_"  # session state: before a button's key, whether it was pressed and the script does not know yet
+_PRESSED = "_pressed_"  # session state: before a button's key, what it was pressed for, until the script knows
+_NOT_PRESSED = object()
 
 
 def segments(
@@ -81,20 +82,33 @@ def steps_control(chosen: str, *, key: str) -> None:
 
 
 def button(
-    label: str, *, key: str, on_click: Callable[..., None] | None = None, args: tuple[Any, ...] = (), **options: Any
+    label: str,
+    *,
+    key: str,
+    made_for: Hashable = None,
+    on_click: Callable[..., None] | None = None,
+    args: tuple[Any, ...] = (),
+    **options: Any,
 ) -> bool:
     """A button, and whether it was pressed: also where a newer input ends that run before the script gets to it.
 
-    on_click, args: called with these before the next run, as by st.button, which takes the other options too.
+    made_for: what it acts on; a press counts for nothing else that a newer input puts in its place. on_click, args:
+    called with these before the next run, as by st.button, which takes the other options too.
     """
-    st.button(label, key=key, on_click=_press, args=(key, on_click, args), **options)
-    return st.session_state.pop(_PRESSED + key, False)
+    st.button(label, key=key, on_click=_press, args=(key, made_for, on_click, args), **options)
+    return bool(st.session_state.pop(_PRESSED + key, _NOT_PRESSED) == made_for)
 
 
-def _press(key: str, on_click: Callable[..., None] | None, args: tuple[Any, ...]) -> None:
-    st.session_state[_PRESSED + key] = True
+def _press(key: str, made_for: Hashable, on_click: Callable[..., None] | None, args: tuple[Any, ...]) -> None:
+    st.session_state[_PRESSED + key] = made_for
     if on_click is not None:
         on_click(*args)
+
+
+def forget_presses() -> None:
+    """At the end of a run: what was pressed on a page that was left at once is not pressed when a person comes back."""
+    for key in [key for key in st.session_state if str(key).startswith(_PRESSED)]:
+        del st.session_state[key]
 
 
 def reset_button(label: str, *what: str, key: str, icon: str) -> None:

@@ -55,7 +55,10 @@ def explain(
         check_target(target, loaded.spec, prepared.grid)
     run = _run(chosen, loaded, prepared, target, progress and part_of(progress, 0.0, _OF_PASSES[chosen.needs]))
     run = replace(run, progress=progress and part_of(progress, _OF_PASSES[chosen.needs], 1.0))
-    return chosen.attribute(run, target=target if run.gradients is None else None, **choices).map
+    shown = chosen.attribute(run, target=target if run.gradients is None else None, **choices).map
+    if progress is not None:
+        progress(1.0, "map")
+    return shown
 
 
 def _run(

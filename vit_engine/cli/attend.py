@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 import vit_engine as ve
 from vit_engine.cli import console
 from vit_engine.cli.attend_files import run_record, write_files
@@ -85,7 +87,7 @@ def _pointing_lines(answered: Answer) -> list[str]:
     assert answered.ranking is not None
     shown = answered.pointing
     best = answered.ranking.iloc[0]
-    place = [f"{name} {best[name]}" for name in ("layer", "head") if best[name] == best[name]]
+    place = [f"{name} {best[name]}" for name in ("layer", "head") if pd.notna(best[name])]
     head = " · ".join([ve.find_method(best["method"]).phrase, *place])
     where = (
         "the map has no mass"
@@ -100,8 +102,8 @@ def _faithfulness_lines(measured: ve.Faithfulness, randomised: ve.Faithfulness |
     parts = []
     for name in ("insertion", "deletion"):
         random = getattr(measured, f"random_{name}")
-        beside = f"random orders {random.mean():.3f} ± {random.std():.3f}"
-        beside += "" if randomised is None else f", randomised weights {getattr(randomised, f'{name}_area'):.3f}"
-        parts.append(f"{name} {getattr(measured, f'{name}_area'):.3f} ({beside})")
+        beside = f"random orders {random.mean():.3g} ± {random.std():.2g}"
+        beside += "" if randomised is None else f", randomised weights {getattr(randomised, f'{name}_area'):.3g}"
+        parts.append(f"{name} {getattr(measured, f'{name}_area'):.3g} ({beside})")
     areas = f"{measured.score_label}, mean over the curve: {', '.join(parts)}"
     return [areas, f"faithfulness: {worth.faithfulness_verdict(measured, randomised)}"]

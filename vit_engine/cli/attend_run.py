@@ -10,6 +10,8 @@ import pandas as pd
 
 import vit_engine as ve
 from vit_engine.analysis.methods import RAW, Attribution, Needs
+from vit_engine.analysis.worth.masks import mask_coverage
+from vit_engine.analysis.worth.pointing import rank_attributions
 from vit_engine.cli import console
 from vit_engine.cli.attend_cost import ATTENTION, FAITHFULNESS, MAPS, RANDOMISED, TARGET, costs_of, progress_of
 from vit_engine.cli.attend_question import Question, is_targeted
@@ -57,7 +59,7 @@ def answer(arguments: argparse.Namespace, progress: Progress) -> Answer:
     measured = (
         _faithfulness(question, run, maps[max(maps)].map, target, steps) if question.faithfulness else (None, None)
     )
-    return Answer(question, run, maps, target, score, _ranking(question, run, target), *measured)
+    return Answer(question, run, maps, target, score, _ranking(question, run, maps), *measured)
 
 
 def _run(question: Question, steps: Mapping[str, Progress]) -> tuple[ve.Run, ve.Target | None, float | None]:
@@ -99,11 +101,12 @@ def _attributions(question: Question, run: ve.Run, target: ve.Target | None) -> 
     return {layer: maps[layer] for layer in question.layers if layer in maps}
 
 
-def _ranking(question: Question, run: ve.Run, target: ve.Target | None) -> pd.DataFrame | None:
-    """Of all heads of the layers that were asked for by raw attention, and of the method's maps."""
+def _ranking(question: Question, run: ve.Run, maps: Mapping[int, Attribution]) -> pd.DataFrame | None:
+    """Of all heads of the layers that were asked for by raw attention, and of the method's maps, which are there."""
     if question.mask is None:
         return None
-    methods = tuple(dict.fromkeys((RAW, question.method.name)))
-    choices: dict[str, Any] = {"target": target, "query": question.query, "layers": question.layers}
-    options = {question.method.name: question.options}
-    return ve.rank_pointing(run, question.mask, methods=methods, options=options, **choices)
+    method, raw = question.method, ve.find_method(RAW)
+    choices: dict[str, Any] = {"query": question.query}
+    heads = [(raw, layer, raw.attribute(run, layer=layer, **choices)) for layer in question.layers if method is not raw]
+    own = [(method, layer, maps[layer]) for layer in (maps if method.per_head else [max(maps)])]
+    return rank_attributions([*heads, *own], mask_coverage(question.mask, run.trace.grid).ravel())

@@ -29,7 +29,7 @@ class MapRun:
     options: Mapping[str, Value]  # all of the method's
     query: Query
     attributions: Mapping[int, Attribution]  # by layer; of a method that does not depend on it, one
-    layer: int  # of these, whose map is drawn and held to model and mask
+    layer: int  # of these, whose map is drawn, measured and scored on the mask
     target: Target | None = None  # of the map, or of its faithfulness
     score: float | None = None  # of the target in this picture
     seconds: float = 0.0  # that the target's gradient took

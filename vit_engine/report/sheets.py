@@ -75,10 +75,10 @@ def map_sheet(
     marked: Patches | None = None,
     signed: bool = False,
 ) -> bytes:
-    """A map over its picture, or beside it, in colours of one's own choice: a PNG.
+    """A map over its picture, or beside it, in chosen colours: a PNG.
 
-    limit, stops: where the colours end, and what they are. opacity: of the map over the picture, 0..1. The others are
-    those of `overlay`.
+    limit: the value at which the colours end, in the map's unit. stops: the colours. opacity: of the map over the
+    picture, 0..1. The others are those of `overlay`.
     """
     coloured = _coloured("map", shown, limit, stops, marked, signed=signed)
     picture = Panel("", "picture", pixels=pixels, patches=shown.grid, patch=marked)

@@ -41,9 +41,9 @@ def curve_verdict(area: float, random: np.ndarray, *, rising: bool) -> tuple[int
 
     "Better than chance: 3.2 standard deviations better than the mean of 5 random orders."
     """
-    found, far = grade(area, random, rising=rising), distance(area, random, rising=rising)
-    than = "as" if far == "as good" else "than"
-    return found, f"{GRADES[found].capitalize()}: {far} {than} the mean of {len(random)} random orders."
+    verdict, gap = grade(area, random, rising=rising), distance(area, random, rising=rising)
+    than = "as" if gap == "as good" else "than"
+    return verdict, f"{GRADES[verdict].capitalize()}: {gap} {than} the mean of {len(random)} random orders."
 
 
 def faithfulness_verdict(measured: Faithfulness, randomised: Faithfulness | None) -> str:
@@ -58,10 +58,10 @@ def faithfulness_verdict(measured: Faithfulness, randomised: Faithfulness | None
     return f"{orders}; the same method's map on randomised weights: {_both(randomised, measured)}."
 
 
-def _both(of: Faithfulness, beside: Faithfulness) -> str:
-    """Both areas of one measurement, beside the random orders of another."""
-    insertion = of.insertion_area, beside.random_insertion
-    deletion = of.deletion_area, beside.random_deletion
+def _both(measured: Faithfulness, reference: Faithfulness) -> str:
+    """Both areas of a measurement, beside the random orders of the reference."""
+    insertion = measured.insertion_area, reference.random_insertion
+    deletion = measured.deletion_area, reference.random_deletion
     parts = [("insertion", *insertion, True), ("deletion", *deletion, False)]
     return ", ".join(
         f"{name} is {GRADES[grade(area, random, rising=rising)]} ({distance(area, random, rising=rising)})"

@@ -65,7 +65,7 @@ def head_number(head: int | str, spec: ModelSpec) -> int | None:
     """The number of one head, None for a reduction of all; SpecError for a head that there is not."""
     if isinstance(head, str) and head in REDUCTIONS:
         return None
-    if not isinstance(head, Integral) or not 0 <= head < spec.heads:
+    if isinstance(head, bool) or not isinstance(head, Integral) or not 0 <= head < spec.heads:
         raise SpecError(
             f"head must be in 0..{spec.heads - 1} or one of {', '.join(REDUCTIONS)} for {spec.name!r}; got {head!r}."
         )

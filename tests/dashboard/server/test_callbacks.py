@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.local_script_runner import LocalScriptRunner
 
 from dashboard.server.callbacks import uninterrupted_callbacks
+from dashboard.testing import APP, TIMEOUT
 
 
 def press_in_a_callback() -> None:
@@ -33,6 +34,17 @@ def press_in_the_script() -> None:
     if button("Press", key="press"):
         st.session_state["presses"] = st.session_state.get("presses", 0) + 1
     st.text(f"presses: {st.session_state.get('presses', 0)}")
+
+
+def press_of_what_changes() -> None:
+    import streamlit as st  # noqa: PLC0415
+
+    from dashboard.shell.controls import button  # noqa: PLC0415
+
+    st.session_state["runs"] = st.session_state.get("runs", 0) + 1
+    st.text("What stands before the button.")
+    pressed = button("Press", key="press", made_for=st.session_state["runs"])
+    st.text(f"pressed: {pressed}")
 
 
 @pytest.fixture
@@ -78,6 +90,25 @@ def test_a_press_counts_where_a_newer_input_comes_before_the_script_gets_to_its_
     with uninterrupted_callbacks():
         at.button(key="press").click().run()
     assert at.text[1].value == "presses: 1"
+
+
+def test_a_press_counts_for_nothing_that_a_newer_input_puts_in_its_place(
+    newer_input: Callable[[ScriptRunnerEvent], None],
+) -> None:
+    at = AppTest.from_function(press_of_what_changes).run()
+    newer_input(ScriptRunnerEvent.ENQUEUE_FORWARD_MSG)
+    with uninterrupted_callbacks():
+        at.button(key="press").click().run()
+    assert at.text[1].value == "pressed: False"
+    assert "_pressed_press" not in at.session_state
+
+
+def test_a_press_on_a_page_that_was_left_at_once_is_forgotten() -> None:
+    at = AppTest.from_file(str(APP), default_timeout=TIMEOUT)
+    at.query_params["size"] = "96"
+    at.session_state["_pressed_open_model"] = "demo_vit_p16"
+    at.run()
+    assert "_pressed_open_model" not in at.session_state
 
 
 def test_what_streamlit_does_is_as_before_where_the_server_has_ended(

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -94,3 +95,20 @@ def test_progress_says_what_is_being_done_in_proportion_to_its_time(
     ends = {step: fraction for fraction, step, _ in steps}
     assert ends["faithfulness"] - ends["target"] > 0.6, "183 forward passes of about 240"
     assert [message for _, step, message in steps if step == "faithfulness"][-1].startswith("picture ")
+
+
+def test_maps_that_a_mask_ranks_are_not_made_again(
+    picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of integrated gradients may take minutes."""
+    names: list[str] = []
+    attribute = ve.Method.attribute
+
+    def counted(method: ve.Method, *arguments: Any, **choices: Any) -> Any:
+        names.append(method.name)
+        return attribute(method, *arguments, **choices)
+
+    monkeypatch.setattr(ve.Method, "attribute", counted)
+    options = ["--method", "integrated_gradients", "--option", "steps=2", "--target", "star", "--mask", "0,0,0.5,0.5"]
+    assert attend(picture, tmp_path, *options) == 0
+    assert sorted(names) == ["integrated_gradients", "raw"]

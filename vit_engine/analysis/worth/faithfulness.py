@@ -144,7 +144,7 @@ def faithfulness(
     if run.loaded is None or run.prepared is None:
         raise SpecError("faithfulness runs the model again; got a trace alone. Pass Run(trace, loaded, prepared).")
     _check_map(map, run.trace.grid)
-    _check_counts(steps, orders)
+    _check_counts(steps, orders, seed)
     asked = run.target(map.target if target is None else target)
     perturbed = Perturbed(run.loaded, run.prepared, baseline_picture(run.prepared.tensor, baseline))
     counts = step_counts(run.trace.grid, steps)
@@ -216,9 +216,9 @@ def _check_map(shown: AttentionMap, grid: TokenGrid) -> None:
         raise SpecError(f"the map must be finite to order patches; {shown.label!r} is not.")
 
 
-def _check_counts(steps: int, orders: int) -> None:
-    for name, value, least in (("steps", steps, 1), ("orders", orders, 0)):
-        if not isinstance(value, Integral) or value < least:
+def _check_counts(steps: int, orders: int, seed: int = 0) -> None:
+    for name, value, least in (("steps", steps, 1), ("orders", orders, 0), ("seed", seed, 0)):
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
             raise SpecError(f"{name} must be a whole number of at least {least}; got {value!r}.")
 
 

@@ -1,14 +1,15 @@
 """Pointing: whether a map lies on an object that a mask marks."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
-from vit_engine.analysis.methods import RAW, Method, Value, find_method
+from vit_engine.analysis.methods import RAW, Attribution, Method, Value, find_method
 from vit_engine.analysis.run import Run, Traced
 from vit_engine.analysis.worth.masks import Mask, mask_coverage
 from vit_engine.errors import SpecError
@@ -81,10 +82,22 @@ def rank_pointing(
     asked = [find_method(name) for name in methods]
     _check_options(options, asked)
     numbers = sorted(run.trace.layers if layers == "all" else run.trace.spec.layer_numbers(layers))
-    rows: list[dict[str, Any]] = []
-    for method in asked:
-        chosen = {"query": query, "target": target, "options": options.get(method.name, {})}
-        rows.extend(_rows(run, method, coverage, numbers, chosen))
+    choices: dict[str, Any] = {"query": query, "target": target}
+    return rank_attributions(
+        (
+            (method, layer, method.attribute(run, layer=layer, **choices, options=options.get(method.name, {})))
+            for method in asked
+            for layer in (numbers if method.per_head else numbers[-1:])
+        ),
+        coverage,
+    )
+
+
+def rank_attributions(
+    attributions: Iterable[tuple[Method, int, Attribution]], coverage: Float[np.ndarray, "patches"]
+) -> pd.DataFrame:
+    """rank_pointing() of maps that are there already, each with its method and layer. coverage: of mask_coverage()."""
+    rows = [row for each in attributions for row in _rows(*each, coverage)]
     frame = pd.DataFrame(rows).astype({"layer": "Int64", "head": "Int64"})
     return frame.sort_values(["share", "iou"], ascending=False, kind="stable", na_position="last", ignore_index=True)
 
@@ -93,22 +106,19 @@ def _check_options(options: Mapping[str, object], asked: Sequence[Method]) -> No
     names = [method.name for method in asked]
     if not names:
         raise SpecError("methods must name at least one method; got none.")
-    if unknown := ", ".join(map(repr, options.keys() - set(names))):
+    unknown = ", ".join(map(repr, options.keys() - set(names))) if isinstance(options, Mapping) else repr(options)
+    if unknown:
         raise SpecError(
             f"options must be by method, as {{{names[0]!r}: {{…}}}}, and of the methods that are asked for, "
             f"{', '.join(names)}; got {unknown}."
         )
 
 
-def _rows(
-    run: Run, method: Method, coverage: np.ndarray, layers: Sequence[int], choices: dict[str, Any]
-) -> Iterator[dict[str, Any]]:
-    for layer in layers if method.per_head else layers[-1:]:
-        attribution = method.attribute(run, layer=layer, **choices)
-        for head, values in enumerate(attribution.heads if method.per_head else [attribution.map.values]):
-            where = {"layer": layer, "head": head}
-            place = {name: number if name in method.depends_on else None for name, number in where.items()}
-            yield {"method": method.name} | place | _fields(values, coverage)
+def _rows(method: Method, layer: int, attribution: Attribution, coverage: np.ndarray) -> Iterator[dict[str, Any]]:
+    for head, values in enumerate(attribution.heads if method.per_head else [attribution.map.values]):
+        where = {"layer": layer, "head": head}
+        place = {name: number if name in method.depends_on else None for name, number in where.items()}
+        yield {"method": method.name} | place | _fields(values, coverage)
 
 
 def _fields(values: np.ndarray, coverage: np.ndarray) -> dict[str, Any]:

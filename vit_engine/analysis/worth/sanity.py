@@ -86,8 +86,8 @@ def randomised(loaded: LoadedModel, seed: int = 0, *, top: int | None = None) ->
     that there is not.
     """
     depth = loaded.spec.depth
-    if top is not None and not 1 <= top <= depth:
-        raise SpecError(f"top must be in 1..{depth}, the layers of {loaded.spec.name!r}, or None; got {top}.")
+    if top is not None and (isinstance(top, bool) or not isinstance(top, Integral) or not 1 <= top <= depth):
+        raise SpecError(f"top must be in 1..{depth}, the layers of {loaded.spec.name!r}, or None; got {top!r}.")
     fresh = load_model(loaded.spec, weights="random", device=loaded.device, seed=seed)
     fresh.model.to(loaded.dtype)
     order = torch.randperm(loaded.spec.dim, generator=torch.Generator().manual_seed(seed)).to(loaded.device)

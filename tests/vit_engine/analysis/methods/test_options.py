@@ -98,8 +98,11 @@ def test_explain_refuses_a_misspelt_option_before_the_run_and_names_those_there_
         ({"method": "integrated_gradients", "target": 5}, "must be in 0..4; got 5"),
         ({"method": "raw", "layer": "last"}, "layer must be in 0..1 for 'small'; got 'last'"),
         ({"method": "raw", "layer": 2}, "layer must be in 0..1 for 'small'; got 2"),
+        ({"method": "raw", "layer": True}, "layer must be in 0..1 for 'small'; got True"),
         ({"method": "raw", "head": 3}, "head must be in 0..2"),
+        ({"method": "raw", "head": True}, "head must be in 0..2 .* got True"),
         ({"method": "raw", "query": (9, 9)}, "row in 0..4"),
+        ({"method": "raw", "query": None}, "query must be 'cls', a patch .* got None"),
         ({"method": "relevance", "taget": 1}, "has no option 'taget'; did you mean 'target'"),
         ({"method": 3}, "no method is called 3"),
     ],
@@ -116,3 +119,11 @@ def test_explain_and_attribute_take_the_same_options(small: LoadedModel, prepare
     expected = find_method("rollout").attribute(run, options={"start": 1, "residual": 0.25}).map
     np.testing.assert_allclose(shown.values, expected.values, rtol=1e-5)
     assert shown.label == expected.label
+
+
+@pytest.mark.parametrize("method", ["raw", "legrad", "input_gradient"])
+def test_progress_of_explain_comes_to_its_end(method: str, small: LoadedModel, prepared: PreparedImage) -> None:
+    fractions: list[float] = []
+    ve.explain(small, prepared, method=method, progress=lambda fraction, _: fractions.append(fraction))
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1

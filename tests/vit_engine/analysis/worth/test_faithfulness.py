@@ -183,6 +183,7 @@ def test_memory_is_asked_for_and_estimated_batch_by_batch(run: ve.Run, monkeypat
         (SHOWN, {"steps": 0}, "steps must be a whole number of at least 1; got 0"),
         (SHOWN, {"steps": 2.5}, r"steps must be a whole number of at least 1; got 2\.5"),
         (SHOWN, {"orders": -1}, "orders must be a whole number of at least 0; got -1"),
+        (SHOWN, {"seed": -1}, "seed must be a whole number of at least 0; got -1"),
         (SHOWN, {"baseline": "grey"}, "baseline must be one of 'blur', 'mean'; got 'grey'"),
         (SHOWN, {"target": 5}, r"must be in 0\.\.4; got 5"),
     ],

@@ -143,6 +143,8 @@ def test_chosen_layers_and_options_of_a_method(small: ve.LoadedModel, prepared: 
     assert share == pytest.approx(ve.pointing(relevance, BOX).share)
     with pytest.raises(ve.SpecError, match="of the methods that are asked for, raw; got 'relevance'"):
         ve.rank_pointing(run, BOX, options=options)
+    with pytest.raises(ve.SpecError, match=r"options must be by method, .* got None"):
+        ve.rank_pointing(run, BOX, options=None)
     with pytest.raises(ve.SpecError, match="methods must be a list of names; got 'raw' alone"):
         ve.rank_pointing(run, BOX, methods="raw")
     with pytest.raises(ve.SpecError, match="at least one method"):

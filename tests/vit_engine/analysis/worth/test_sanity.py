@@ -48,8 +48,8 @@ def test_the_last_layers_and_what_follows_them_are_fresh(small: ve.LoadedModel) 
     assert changed == {"blocks.1", "norm", "head"}
     assert {name.rsplit(".", 1)[0] for name in kept} >= {"cls_token", "pos_embed", "blocks.0.attn.qkv"}
     assert str(fresh.report) == "random weights from random (seed 1) in the last 1 of 2 layers"
-    for top in (0, 3):
-        with pytest.raises(ve.SpecError, match=rf"top must be in 1\.\.2, .* got {top}"):
+    for top in (0, 3, 1.5, "2", True):
+        with pytest.raises(ve.SpecError, match=rf"top must be in 1\.\.2, .* got {top!r}"):
             ve.randomised(small, top=top)
 
 
