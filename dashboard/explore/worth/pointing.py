@@ -47,10 +47,7 @@ def show(
     elif isinstance(mask, SpecError | ImageError):
         st.error(analysis_panel.reason(mask, asked.spec.name), icon=":material/error:")
     elif mask is not None:
-        try:
-            _results(asked, map, selection, mask)
-        except SpecError as error:  # of a mask that is empty or whole
-            st.error(analysis_panel.reason(error, asked.spec.name), icon=":material/error:")
+        _results(asked, map, selection, mask)
 
 
 def _controls(asked: MapRequest, selection: Selection) -> None:
