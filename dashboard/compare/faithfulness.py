@@ -51,6 +51,7 @@ def table(asked: Requests) -> pd.DataFrame | None:
 def show(asked: Requests, choice: Comparing) -> DeltaGenerator:
     """The table, or the button; returns the place for progress."""
     frame = table(asked)
+    st.space("xsmall")  # the caption above ends without one
     with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
         st.markdown("**Faithfulness** :small[does the model need what the map shows?]", width="content", help=_HELP)
         with st.container(horizontal=True, vertical_alignment="bottom", width="content", key="pane_faithfulness"):

@@ -36,7 +36,12 @@ from vit_engine.report.sheets import map_sheet
 from vit_engine.report.tables import as_csv
 
 _KINDS = {  # of a file: its media type, the key of its button, its title, and its help
-    "png": ("image/png", keys.DOWNLOAD_MAP_PNG, "Picture (PNG)", "The map as drawn, twice as large, with its scale."),
+    "png": (
+        "image/png",
+        keys.DOWNLOAD_MAP_PNG,
+        "Picture (PNG)",
+        "The map over its picture or beside it, in the colours of this page, twice as large, with its scale.",
+    ),
     "csv": ("text/csv", keys.DOWNLOAD_MAP_CSV, "Values (CSV)", "One row a patch: row, col, value."),
     "zip": (
         "application/zip",

@@ -24,9 +24,10 @@ def show(maps: Maps, options: Options, *, drag: str, of_target: bool) -> None:
         token = method_control.token(maps.method, maps.patch, bold="**")
         if maps.patch is None and token and not of_target:
             hint = method_control.hint(maps.method) if drag == "query" else "a click chooses a patch"
-            st.markdown(f"{token} · :small[{hint}]")
-            with for_mouse("box"):
-                st.markdown(f":small[{'or drag a box' if drag == 'query' else 'a drag marks the object'}]")
+            with st.container(horizontal=True, gap="xsmall", width="content", key="query_hint"):
+                st.markdown(f"{token} · :small[{hint}]", width="content")
+                with for_mouse("box"):
+                    st.markdown(f":small[{'or drag a box' if drag == 'query' else '· a drag marks the object'}]")
         elif maps.patch is None:
             st.markdown(token)
         elif token:
@@ -45,11 +46,11 @@ def pooling_note(maps: Maps) -> str:
     if maps.asked.spec.reads_cls:
         return ""
     if maps.patch is None and "query" in method.depends_on:
-        says = "CLS says nothing of the target" if "target" in method.depends_on else "no answer is read from CLS"
-        return f"This model is read from the mean of its patches: {says}."
+        says = "CLS says nothing of the target" if "target" in method.depends_on else "CLS is not its output"
+        return f"This model averages its patches: {says}."
     if maps.target is None or isinstance(maps.target, ClassTarget):
         return ""
-    return "This model is read from the mean of its patches: that mean is its image embedding."
+    return "This model averages its patches: their mean is its image embedding."
 
 
 def _pooling(note: str, *, offers_all: bool) -> None:
@@ -58,7 +59,7 @@ def _pooling(note: str, *, offers_all: bool) -> None:
         st.caption(f":material/info: {note}", width="content")
         if offers_all:
             st.button(
-                "Ask all patches",
+                "Select all patches",
                 key=keys.ALL_PATCHES,
                 type="tertiary",
                 icon=":material/select_all:",

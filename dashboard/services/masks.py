@@ -10,7 +10,7 @@ from dashboard.links.worth import SCENE, Box
 from dashboard.samples import find_sample
 from dashboard.services.analyses import Analysis, Request
 from dashboard.services.pictures import find_mask
-from vit_engine.analysis.worth.masks import prepare_mask
+from vit_engine.analysis.worth.masks import mask_coverage, prepare_mask
 from vit_engine.demo.scenes import draw_scene
 
 
@@ -18,8 +18,15 @@ def object_mask(chosen: Box | str, request: Request, analysis: Analysis) -> np.n
     """As pointing() takes it: bool (height, width) of the prepared picture, or a box of fractions of it.
 
     chosen: as dashboard.links.worth has it. ImageError for a mask of another size and for one that is no longer held,
-    SpecError for a box beside the patches and for the objects of a picture that was not generated.
+    SpecError for a box beside the patches, for the objects of a picture that was not generated, and for what covers
+    nothing or the whole picture.
     """
+    mask = _object_mask(chosen, request, analysis)
+    mask_coverage(mask, analysis.trace.grid)  # raises
+    return mask
+
+
+def _object_mask(chosen: Box | str, request: Request, analysis: Analysis) -> np.ndarray | Box:
     if not isinstance(chosen, str):
         return _on_patches(chosen, analysis)
     if chosen == SCENE:

@@ -31,6 +31,8 @@ def settle(spec: ModelSpec, *, per_head: bool = False) -> None:
             (name, widgets.value_of(keys.OPTIONS)) if name in _names(per_head=False) else None
         )
         widgets.give(keys.METHOD, methods.RAW)
+    elif name != methods.RAW:
+        st.session_state[_SET_ASIDE] = None
     method = find_method(widgets.value_of(keys.METHOD))
     widgets.give(keys.OPTIONS, fitting(dict(widgets.value_of(keys.OPTIONS)), method, spec))
     if not targets.fits(widgets.value_of(keys.TARGET), spec):

@@ -59,7 +59,8 @@ class ClassTarget(Target):
 
     @property
     def label(self) -> str:
-        return f"class {self.number}, {self.class_name}"
+        number = f"class {self.number}"
+        return number if self.class_name == number else f"{number}, {self.class_name}"
 
     def score(self, model: VisionTransformer, tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "B"]:
         return model.classify(tokens)[:, self.number]

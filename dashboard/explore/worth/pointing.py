@@ -44,13 +44,11 @@ def show(
             st.caption("Drag a box around an object on the large map, or upload its mask.")
         with for_finger("object"):
             st.caption("Upload the mask of an object: a box is drawn with a mouse or a pen.")
+        st.space("xsmall")  # a caption ends without one
     elif isinstance(mask, SpecError | ImageError):
         st.error(analysis_panel.reason(mask, asked.spec.name), icon=":material/error:")
     elif mask is not None:
-        try:
-            _results(asked, map, selection, mask)
-        except SpecError as error:  # of a mask that is empty or whole
-            st.error(analysis_panel.reason(error, asked.spec.name), icon=":material/error:")
+        _results(asked, map, selection, mask)
 
 
 def _controls(asked: MapRequest, selection: Selection) -> None:

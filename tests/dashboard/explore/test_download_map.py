@@ -93,3 +93,6 @@ def test_what_was_measured_of_the_map_is_part_of_the_files(offered: list[MapFile
     contents = unzipped(offered[-1])
     assert {"layer", "head", "share"} <= set(pd.read_csv(io.BytesIO(contents["pointing.csv"])))
     assert 0 < json.loads(contents["run.json"])["pointing"]["map"]["share"] < 1
+    at = open_small(worth="pointing", object="0,0,1,1")
+    assert "covers the whole picture" in at.error[0].value
+    assert "pointing.csv" not in unzipped(offered[-1])

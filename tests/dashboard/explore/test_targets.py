@@ -121,13 +121,13 @@ def test_what_cls_and_the_embedding_are_in_a_model_of_the_mean_of_patches_is_sai
 ) -> None:
     monkeypatch.setattr(ve.ModelSpec, "reads_cls", False)
     at = open_small(method="relevance", target="1")
-    assert "the mean of its patches: CLS says nothing of the target." in lines(at)
+    assert "averages its patches: CLS says nothing of the target." in lines(at)
     at.button(key=keys.ALL_PATCHES).click().run()
     assert at.query_params["query"] == "0.0000,0.0000,1.0000,1.0000"
     assert "Query: **region of rows 0–5, cols 0–7**" in lines(at)
-    assert "the mean of its patches" not in lines(at)
+    assert "averages its patches" not in lines(at)
     at.selectbox(key=keys.TARGET_CHOICE).set_value("norm").run()
-    assert "the mean of its patches: that mean is its image embedding." in lines(at)
+    assert "averages its patches: their mean is its image embedding." in lines(at)
 
 
 def test_a_layer_below_the_first_that_counts_has_no_map_and_says_so() -> None:

@@ -111,7 +111,9 @@ def test_a_method_without_heads_is_shown_as_raw_attention_and_comes_back_in_expl
 def test_a_method_that_is_chosen_on_heads_stays_and_so_does_the_raw_attention_of_a_head_that_is_opened() -> None:
     at = open_heads(method="rollout")
     at.selectbox(key=keys.METHOD).set_value("column").run()
+    at.selectbox(key=keys.METHOD).set_value("raw").run()
     assert not any("no heads of its own" in each.value for each in at.caption)
+    at.selectbox(key=keys.METHOD).set_value("column").run()
     assert at.switch_page(EXPLORE).run().selectbox(key=keys.METHOD).value == "column"
     opened = click_cell(open_heads(method="rollout"), keys.STATISTIC_MAP, 3, 1)
     assert_drawn(opened, small_trace(), layer=3, head=1)

@@ -39,6 +39,10 @@ def test_a_class_by_number_or_name(asked: object, number: int) -> None:
     assert (target.name, target.label) == (str(number), f"class {number}, {CLASSES[number]}")
 
 
+def test_a_class_whose_name_is_its_number_is_named_once() -> None:
+    assert ClassTarget(8, "class 8").label == "class 8"
+
+
 def test_targets_that_need_no_classifier() -> None:
     assert find_target("norm", BARE) == NormTarget()
     assert find_target("patch:3, 4", BARE) == PatchTarget(3, 4)
