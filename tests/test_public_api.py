@@ -155,7 +155,7 @@ def test_the_public_names_are_these() -> None:
         (
             "randomised_map",
             "(run, method, *, layer=-1, head='mean', query='cls', target=None, options=mappingproxy({}), seed=0, "
-            "top=None)",
+            "top=None, progress=None)",
         ),
         (
             "sanity",

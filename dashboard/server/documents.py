@@ -5,8 +5,8 @@ errors in the console, at each direct load of a page. Where `window.__streamlit`
 
 It also makes two entries of a change of page: a bare address, and what the page's first run writes. In a busy browser
 the latter comes first, and at the old page's path. The second takes the first one's place here. And after a step back,
-what comes late from a run before would be written over the entry that the browser went to: an entry that was made stays
-as it is.
+what comes late from a run before would be written over the entry that the browser went to, or take the place of those
+ahead. So an entry that was made stays as it is, and no other is made until somebody chooses something.
 """
 
 from pathlib import Path
@@ -29,11 +29,16 @@ _HISTORY = """
   let entered = true, left = null;  // whether the page is new, and this of the page before, which may stay for a while
   let presses = 0;  // since an address came: what comes after two of them may answer the first
   let early = null;  // parameters that came after one: perhaps of a page whose path is to come
+  let stepped = false;  // whether the browser went back or forward, and nobody has chosen anything since
   for (const kind of ["pointerdown", "keydown"]) addEventListener(kind, () => { presses += 1; early = null; }, true);
   for (const kind of ["click", "input", "popstate"]) addEventListener(kind, () => { early = null; }, true);
+  for (const kind of ["pointerdown", "keydown", "click", "input", "change", "wheel", "drop"])
+    addEventListener(kind, () => { stepped = false; }, {capture: true, passive: true});
+  addEventListener("popstate", () => { stepped = true; }, true);
   history.pushState = (state, title, url) => {
     const before = location.href, target = new URL(url ?? before, before);
     const elsewhere = target.pathname !== location.pathname;
+    if (stepped && !elsewhere) return location.search ? undefined : replace(state, title, target.href);
     const completes = entered && !elsewhere && (!written() || written() === left);
     const follows = elsewhere && early;
     if (elsewhere) left = written();

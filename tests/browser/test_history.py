@@ -86,7 +86,7 @@ def ask_patch(page: Page, row: int, col: int) -> View:
 def open_page(page: Page, title: str, key: str) -> View:
     """Go to another page by the navigation."""
     page.get_by_test_id("stSidebarNav").get_by_role("link", name=title).click()
-    page.locator(f".st-key-{key}").wait_for(timeout=TIMEOUT)
+    page.locator(f".st-key-{key}").first.wait_for(timeout=TIMEOUT)  # of panes that fill, two at times
     return view_now(page)
 
 
@@ -268,6 +268,17 @@ def test_quick_steps_end_where_they_lead_and_leave_every_step_as_it_was(page: Pa
     for view in views[-2:-4:-1]:
         back(page)
         assert_says(page, view)
+
+
+def test_what_comes_after_a_step_and_answers_no_input_makes_no_entry(page: Page, server: Server) -> None:
+    open_explore(page, server, **LINK)
+    first, second = choose_head(page, "1"), choose_head(page, "2")
+    back(page)
+    assert_says(page, first)
+    page.evaluate("history.pushState({}, '', '?head=0')")  # as Streamlit does, late, for a step that was left again
+    assert_says(page, first)
+    forward(page)
+    assert_says(page, second)
 
 
 def test_a_step_back_before_the_answer_to_a_choice_has_come(page: Page, server: Server) -> None:
