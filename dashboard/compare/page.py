@@ -12,6 +12,7 @@ from dashboard.compare import card, controls, export, faithfulness, legend, tabl
 from dashboard.compare import panes as compare_panes
 from dashboard.compare.panes import Panes
 from dashboard.compare.state import Comparing
+from dashboard.compare.texts import pane_titles
 from dashboard.links import widgets
 from dashboard.links.selection import Selection
 from dashboard.links.zoom import Zoom, zoom_in_pixels, zoom_to
@@ -53,7 +54,7 @@ def page() -> None:
             _figure(drawn, frame, choice, style)
             places = _under(panes, comparison, drawn, style)
     asked = faithfulness.requests(panes, comparison, steps=int(choice.steps))
-    measuring = _tables(comparison, choice, asked)
+    measuring = _tables(comparison, choice, asked, panes)
     if widgets.differed() and (controls.chosen() != choice or card.take_widgets()):
         widgets.again()
     page_state.share(selection, controls.chosen())
@@ -63,15 +64,17 @@ def page() -> None:
             more: dict[str, Any] = {"picture": picture, "size": size, "faithfulness": faithfulness.table(asked)}
             export.button(comparison, style, drawn, choice=now, **more)
     _fill(panes, places)
-    _measure(asked, measuring)
+    _measure(asked, comparison, measuring)
 
 
-def _tables(comparison: Comparison | None, choice: Comparing, asked: faithfulness.Requests) -> DeltaGenerator | None:
+def _tables(
+    comparison: Comparison | None, choice: Comparing, asked: faithfulness.Requests, panes: Panes
+) -> DeltaGenerator | None:
     """The numbers between panes; the place for the progress of what is measured of them."""
     if comparison is None or len(comparison.results) < 2:
         return None
     tables.agreement(comparison)
-    place = faithfulness.show(asked, choice) if asked else None
+    place = faithfulness.show(asked, choice, comparison, panes) if asked else None
     tables.heads(comparison, choice)
     return place
 
@@ -202,10 +205,10 @@ def _fill(panes: Panes, places: list[DeltaGenerator]) -> None:
         widgets.again()
 
 
-def _measure(asked: faithfulness.Requests, place: DeltaGenerator | None) -> None:
+def _measure(asked: faithfulness.Requests, comparison: Comparison | None, place: DeltaGenerator | None) -> None:
     """Have the next pane's faithfulness measured, where that was asked for, and rerun the page."""
-    request = faithfulness.waiting(asked)
-    if place is not None and request is not None:
-        faithfulness.measure(request, place)
+    name = faithfulness.waiting(asked)
+    if comparison is not None and place is not None and name is not None:
+        faithfulness.measure(asked[name], pane_titles(comparison)[name], place)
         st.session_state[_FILLING] = True
         widgets.again()

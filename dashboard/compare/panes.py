@@ -33,7 +33,8 @@ MOST_IN_A_ROW = 3 * MAX_PANES  # panes that others' analyses push out of memory 
 class Problem:
     """Why a pane has no map: in few words, and in full.
 
-    kind: "download", "downloading", "refused", "failed", or "words" where those of its target are yet to be typed.
+    kind: "download", "downloading", "refused", "failed", "words" where those of its target are yet to be typed, or
+    "target" where its model cannot have it.
     """
 
     kind: str
@@ -83,6 +84,19 @@ class _Look:
     attributions: dict[int, Attribution] = field(default_factory=dict)
     asked: dict[int, MapRequest] = field(default_factory=dict)
     held: dict[tuple[str, Hashable], int] = field(default_factory=dict)  # bytes by what is kept and its key
+
+    def target_problem(self, pane: Pane) -> Problem | None:
+        """What stands against a text as the target: no words yet, or, once its model was loaded, that it reads none."""
+        if not pane.target.startswith(TEXT):
+            return None
+        if pane.target == TEXT:
+            return _NO_WORDS
+        spec = self.specs[pane.model]
+        analysis = Request(self.picture, spec, self.size).kept
+        if analysis is None or not (why := targets.why_no_text(analysis.report)):
+            return None
+        text = f"{spec.title} reads no text as a target: {why}. Choose another target in the pane's menu."
+        return Problem("target", "no text here", plain(text))
 
     def missing(self, number: int, pane: Pane) -> AnyRequest | None:
         """What the pane needs next; None where it has all, which is noted."""
@@ -147,10 +161,10 @@ def look(
 ) -> Panes:
     """Where each pane stands; runs nothing."""
     found = _Look(picture, size, specs, point)
-    without_words = {number: _NO_WORDS for number, pane in enumerate(panes) if pane.target == TEXT}
-    whole = {number: pane for number, pane in enumerate(panes) if number not in without_words}
+    of_targets = {number: problem for number, pane in enumerate(panes) if (problem := found.target_problem(pane))}
+    whole = {number: pane for number, pane in enumerate(panes) if number not in of_targets}
     missing = {number: request for number, pane in whole.items() if (request := found.missing(number, pane))}
-    problems = without_words | {
+    problems = of_targets | {
         number: problem for number, request in missing.items() if (problem := _problem(request, found.held))
     }
     waiting = tuple(number for number in missing if number not in problems)
@@ -202,7 +216,7 @@ def tell(number: int, panes: Panes) -> None:
     if problem.kind == "words":
         st.info(problem.text, icon=":material/edit:")
         return
-    if number not in panes.missing:  # its analysis is here, and cannot be drawn
+    if number not in panes.missing:  # its analysis is here, and cannot be drawn, or not with this target
         st.error(problem.text, icon=":material/error:")
         return
     request = panes.missing[number]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import pandas as pd
@@ -10,10 +11,11 @@ import streamlit as st
 from dashboard import keys
 from dashboard.compare.figures import distribution_figure
 from dashboard.compare.state import Comparing
+from dashboard.compare.texts import different_targets, pane_titles, shared_columns
 from dashboard.links import widgets
 from dashboard.shell.analysis_panel import CHART
 from dashboard.shell.controls import csv_button, segments, selectbox
-from dashboard.shell.formatting import DIGITS, titled
+from dashboard.shell.formatting import DIGITS, plain, titled
 from vit_engine.analysis.comparison import (
     AGREEMENT_COLUMNS,
     Comparison,
@@ -35,8 +37,10 @@ NORMALISED_ONLY = (
 
 
 def agreement(comparison: Comparison) -> None:
-    """The table of all pairs, with what each number means."""
-    frame = agreement_table(comparison)
+    """The table of all pairs, with what each number means, and a warning where panes explain different targets."""
+    frame, titles = agreement_table(comparison), pane_titles(comparison)
+    if differ := different_targets(comparison):
+        st.warning(plain(differ), icon=":material/warning:")
     with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
         st.markdown(
             f"**Agreement** :small[on a common grid, each map normalised · IoU of the patches that hold "
@@ -46,10 +50,11 @@ def agreement(comparison: Comparison) -> None:
         csv_button(frame, "agreement", key=keys.DOWNLOAD_AGREEMENT)
     missing = frame.isna().any()
     config = {
-        column.name: _agreement_column(column, comparison.frame, bars=not missing[column.name])
+        column.name: _agreement_column(column, comparison.frame, pane_width(titles), bars=not missing[column.name])
         for column in AGREEMENT_COLUMNS
     }
-    dataframe(frame, key=keys.AGREEMENT, config=config, height="content")
+    named = {side: frame[side].map(titles) for side in ("first", "second")}
+    dataframe(frame.assign(**named), key=keys.AGREEMENT, config=config, height="content")
     st.caption(
         "**Pearson** follows the strongest patches, **Spearman** the order of all; **JSD** is 0 for the same "
         "distribution and 1 bit for nothing in common; **IoU** compares the masks; **centre shift** is how far the "
@@ -72,13 +77,19 @@ def dataframe(frame: pd.DataFrame, *, key: str, config: Mapping[Any, Any], heigh
     st.dataframe(frame, key=key, hide_index=True, height=height, **options)
 
 
-def _agreement_column(column: Column, frame: tuple[int, int], *, bars: bool) -> Any:
+def pane_width(titles: Mapping[str, str]) -> int:
+    """Pixels of a column of panes: about 7 a character, and the cell's margins."""
+    return 30 + 7 * max(map(len, titles.values()), default=1)
+
+
+def _agreement_column(column: Column, frame: tuple[int, int], width: int, *, bars: bool) -> Any:
     """A bar from nothing to the largest that can be; a correlation, which has no such nothing, as a number.
 
-    bars: without them all are numbers, for a bar that there is not has no dash in its place.
+    width: of a column of panes. bars: without them all are numbers, for a bar that there is not has no dash in its
+    place.
     """
     if not column.unit:
-        return st.column_config.TextColumn(column.title, help=column.description, width=60)
+        return st.column_config.TextColumn(column.title, help=column.description, width=width)
     most, number = (math.hypot(*frame), "%.1f") if column.unit == "px" else (1.0, "%.3f")
     if column.unit == "−1..1" or not bars:
         title = column.title if column.unit == "−1..1" else titled(column)
@@ -96,10 +107,29 @@ def heads(comparison: Comparison, choice: Comparing) -> None:
     column = _statistic_control(columns)
     if len(columns) < len(STATISTICS):
         st.caption(f":material/info: {NORMALISED_ONLY}")
-    layers = {one.name: f" · layer {one.pane.layer}" if choice.rows == "layer" else "" for one in comparison.results}
-    titles = {one.name: f"{one.name} · {one.trace.spec.title}{layers[one.name]}" for one in comparison.results}
-    _table(comparison, column, choice, titles)
+    by_layer = choice.rows == "layer"
+    groups = alike(comparison, by_layer=by_layer)
+    if shared := shared_columns(comparison, groups, by_layer=by_layer):
+        st.caption(f":material/info: {shared}")
+    shown = replace(comparison, results=tuple(one for one in comparison.results if one.name in groups))
+    layers = {one.name: f" · layer {one.pane.layer}" if by_layer else "" for one in shown.results}
+    titles = {
+        one.name: f"{', '.join(groups[one.name])} · {one.trace.spec.title}{layers[one.name]}" for one in shown.results
+    }
+    _table(shown, column, choice, titles)
     _distribution(comparison, column, choice)
+
+
+def alike(comparison: Comparison, *, by_layer: bool) -> dict[str, tuple[str, ...]]:
+    """Panes whose heads' statistics are the same, for these depend on model and layer alone.
+
+    By the pane that stands for them: the reference, or the first. by_layer: of each pane's own layer, not of all.
+    """
+    found: dict[tuple[str, int | None], list[str]] = {}
+    for one in comparison.results:
+        found.setdefault((one.pane.model, one.pane.layer if by_layer else None), []).append(one.name)
+    base = comparison.base.name
+    return {base if base in names else names[0]: tuple(names) for names in found.values()}
 
 
 def _statistic_control(columns: tuple[Column, ...]) -> Column:

@@ -31,12 +31,16 @@ class Measured:
 
 @dataclass(frozen=True, eq=False)
 class FaithfulnessRequest:
-    """Insertion and deletion of one map. asked: what made the map. baseline: a name of BASELINES. steps: of curves."""
+    """Insertion and deletion of one map. asked: what made the map. baseline: a name of BASELINES. steps: of curves.
+
+    measured_by: the target whose score is measured where the method has none; empty is the likeliest class.
+    """
 
     asked: MapRequest
     map: ve.AttentionMap
     baseline: str = BLUR
     steps: int = STEPS
+    measured_by: str = ""
 
     @property
     def spec(self) -> ve.ModelSpec:
@@ -44,13 +48,14 @@ class FaithfulnessRequest:
 
     @property
     def score(self) -> str:
-        """The target whose score is measured: the method's own, else the likeliest class.
+        """The target whose score is measured: the method's own, else measured_by, else the likeliest class.
 
-        Without either it is the similarity to the picture itself. So it is for the norm of the embedding: a picture
+        Without any it is the similarity to the picture itself. So it is for the norm of the embedding: a picture
         with nothing on it may have a longer one.
         """
-        if "target" in self.asked.method.depends_on:
-            return ITSELF if self.asked.target == NORM else self.asked.target
+        own = self.asked.target if "target" in self.asked.method.depends_on else ""
+        if chosen := own or self.measured_by:
+            return ITSELF if chosen == NORM else chosen
         predictions = self.asked.analysis.trace.predictions
         return str(predictions[0].number) if predictions else ITSELF
 

@@ -70,6 +70,10 @@ def test_the_preset_shows_five_methods_each_with_its_own_scale_and_unit() -> Non
     assert len({figure_of(at)[f"attention {letter}"]["zmax"] for letter in "ABCDE"}) == 5
     assert captions(at).count("colours end at") == 5
     assert "**Raw attention** · entropy" in captions(at)
+    assert at.dataframe(key=keys.AGREEMENT).value["second"][1] == "C · relevance"
+    assert not at.warning  # all explain the likeliest class
+    assert at.dataframe(key=keys.COMPARE_HEADS).value.shape[1] == 2  # the heads, and their statistic once
+    assert "All panes share a column: they are of one model and layer" in captions(at)
 
 
 def test_a_rollout_is_of_the_panes_layer_and_a_map_of_zeros_says_so_once() -> None:
@@ -85,7 +89,8 @@ def test_a_rollout_is_of_the_panes_layer_and_a_map_of_zeros_says_so_once() -> No
 def test_faithfulness_is_measured_on_a_button_and_exported(monkeypatch: pytest.MonkeyPatch) -> None:
     zips: list[dict[str, Any]] = []
     monkeypatch.setattr(export, "partial", lambda *_, **options: zips.append(options) or bytes)
-    at = opened("demo_vit_p16:5:mean", RELEVANCE)
+    silent = "demo_vit_p16:5:mean:attention_gradient[target=3]:0.5,0.5"
+    at = opened("demo_vit_p16:5:mean", RELEVANCE, silent)
     assert keys.PANES_FAITHFULNESS not in [each.key for each in at.dataframe]
     takes = at.button(key=keys.MEASURE_PANES).label
     at.segmented_control(key=keys.COMPARE_STEPS).set_value("16").run()
@@ -111,8 +116,9 @@ def test_faithfulness_is_measured_on_a_button_and_exported(monkeypatch: pytest.M
         ],
         axis=1,
     )
-    assert frame["pane"].tolist() == ["A", "B"]
-    assert frame["score"][1] == "probability of class 3, triangle"
+    assert frame["pane"].tolist() == ["A · raw attention", "B · relevance"]
+    assert frame["score"].tolist() == 2 * ["probability of class 3, triangle"]  # also of raw attention
+    assert "Not measured: C: its map is zero everywhere" in captions(at)
     loaded = ve.load_model("demo_vit_p16")
     prepared = ve.prepare_image(ve.open_image(PICTURE), loaded.spec, size=SIZE)
     map = ve.explain(loaded, prepared, method="relevance", target=3, start=2)
@@ -121,5 +127,6 @@ def test_faithfulness_is_measured_on_a_button_and_exported(monkeypatch: pytest.M
     random = expected.random_deletion
     assert frame["random_deletion_mean"][1] == f"{random.mean():.3f} ± {random.std():.3f}"
     exported = zips[-1]["faithfulness"]
+    assert exported["pane"].tolist() == ["A", "B"]
     assert exported["insertion"].tolist() == frame["insertion"].tolist()
     np.testing.assert_allclose(exported["random_deletion_std"][1], random.std(), rtol=1e-4)

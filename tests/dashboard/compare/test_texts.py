@@ -42,3 +42,11 @@ def test_a_text_is_offered_where_the_model_reads_words_and_asked_for_until_it_is
     assert "target=text" in at.query_params["pane"][0]
     assert any("a photo of a cat" in each.value for each in at.caption)
     assert not at.info
+
+
+def test_a_model_that_reads_no_words_says_to_choose_another_target() -> None:
+    at = opened(str(Pane("demo_vit_p16", 5, method="legrad", target="text:a cat")), "demo_vit_p16:5:mean")
+    (problem,) = [each.value for each in at.error]
+    assert problem.startswith("Demo ViT /16 reads no text as a target\\: its format")
+    assert problem.endswith("Choose another target in the pane's menu.")
+    assert of_pane(keys.PANE_RETRY, 0) not in [button.key for button in at.button]

@@ -100,7 +100,10 @@ def test_layers_by_pca_share_their_axes_and_one_run(carried: list[str], runs: li
 
 def test_agreement_has_numbers_where_maps_compare_and_says_why_not() -> None:
     at = opened(S8, S16, P8, PCA5)
-    frame = at.dataframe(key=keys.AGREEMENT).value.set_index(["first", "second"])
+    shown = at.dataframe(key=keys.AGREEMENT).value
+    assert shown["second"].tolist()[:2] == ["B · token similarity", "C · raw attention"]
+    letters = [shown.pop(side).str[0] for side in ("first", "second")]
+    frame = shown.set_index(letters)
     first, second = (ve.similarity_map(engine_features(f"demo_vit_p{patch}"), "cls", layer=3) for patch in (8, 16))
     assert frame.loc[("A", "B"), "pearson"] == pytest.approx(ve.agreement(first, second).pearson, abs=1e-4)
     assert np.isfinite(frame.loc[("A", "C"), "spearman"])

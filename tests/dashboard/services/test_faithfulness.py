@@ -89,6 +89,10 @@ def test_the_score_is_the_methods_target_or_the_likeliest_class_and_never_the_no
     assert plain.score == str(trace.predictions[0].number)
     assert asked("legrad", target="4").score == "4"
     assert asked("legrad", target="norm").score == ITSELF
+    other, norm = (replace(plain, measured_by=target) for target in ("4", "norm"))
+    assert (other.score, norm.score) == ("4", ITSELF)
+    assert len({plain.key, other.key, norm.key}) == 3
+    assert replace(asked("legrad", target="5"), measured_by="4").score == "5"
     without = replace(plain.asked.analysis, trace=replace(trace, predictions=()))
     unclassified = replace(plain, asked=replace(plain.asked, analysis=without))
     assert unclassified.score == ITSELF
