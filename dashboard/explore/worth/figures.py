@@ -74,7 +74,7 @@ def outline_traces(mask: np.ndarray | Box, *, rows: int, cols: int, beside: bool
     x1) of fractions of it. beside: on both panels.
     """
     gap = np.full((1, 2), np.nan)
-    y, x = np.concatenate([part for line in object_edges(mask) for part in (line, gap)] or [gap]).T
+    y, x = np.concatenate([part for line in object_edges(mask) for part in (line, gap)] or [gap])[:-1].T
     common = {"type": "scatter", "mode": "lines", "hoverinfo": "skip", "name": "object"}
     place = {"x": x * cols - 0.5, "y": y * rows - 0.5}
     lines = {"width": 4, "color": MARK_EDGE}, {"width": 1.8, "color": MARK, "dash": "dash"}
