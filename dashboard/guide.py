@@ -43,9 +43,9 @@ low one, for without them it is gone. Beside them stand the same for random orde
 method's map of the model with randomised weights: a map that does no better has found nothing that the model needs.
 
 **Pointing.** Drag a box around an object, or upload its mask. *Inside* is how much of the map's mass lies in it, and
-*× even* how many times as much as of an even map. A *hit* is a map whose largest value lies in the object. *Best IoU* is
-the overlap of the object with the map's strongest patches, as intersection over union, at the threshold that suits the
-map best: 1 is an exact cut-out, 0 no overlap. All heads are ranked by what they have inside.
+*× even* how many times as much as of an even map. A *hit* is a map whose largest value lies in the object. *Best IoU*
+is the overlap of the object with the map's strongest patches, as intersection over union, at the threshold that suits
+the map best: 1 is an exact cut-out, 0 no overlap. All heads are ranked by what they have inside.
 
 **Tokens.** Attention says where a model looks, tokens what it carries on. The first three principal components of a
 layer's patch tokens become red, green and blue: patches of one colour carry alike. Components have no sign of their
