@@ -22,8 +22,8 @@ head, which is 7 % of the picture. The demo models were trained on generated sce
 **Layer and head.** The slider and the row of heads, or a click on a small map. Mean, maximum and minimum are taken
 over heads, patch by patch. Layers and heads count from 0, as in the API.
 
-**Method.** What the maps are of. The ⓘ beside it says what the method shows, what it takes, where it is from, and when
-it misleads.
+**Method.** What the maps are of. The :material/info: beside it says what the method shows, what it takes, where it is
+from, and when it misleads.
 
 **Colour.** From 0 to a percentile of the values. On the shared scale the same colour is the same weight in every head
 of a layer; on its own scale each head's pattern is seen best.
