@@ -22,7 +22,8 @@ head, which is 7 % of the picture. The demo models were trained on generated sce
 **Layer and head.** The slider and the row of heads, or a click on a small map. Mean, maximum and minimum are taken
 over heads, patch by patch. Layers and heads count from 0, as in the API.
 
-**Method.** What the maps are of. The question mark beside it says what each method shows and where it is from.
+**Method.** What the maps are of. The :material/info: beside it says what the method shows, what it takes, where it is
+from, and when it misleads.
 
 **Colour.** From 0 to a percentile of the values. On the shared scale the same colour is the same weight in every head
 of a layer; on its own scale each head's pattern is seen best.
@@ -30,6 +31,21 @@ of a layer; on its own scale each head's pattern is seen best.
 **Sinks.** An attention sink is a token that at least half of a head's queries give their largest weight to, and that
 takes at least twice an even share of the attention. Under the map it is named with what it takes. Set aside, a patch
 keeps its weight and gets an outline, and the colours of that head's maps end as if it were not there.
+
+**What a map is worth.** A map that looks right may still show nothing that the model needs. Two measures hold it to
+the model and to the picture: under the large map of Explore, by the buttons beside *What is this map worth?*, and the
+first of them for all panes of Compare, in its table *Faithfulness*.
+
+**Insertion and deletion.** Patches are put into a blurred picture, or taken out of the picture, from the map's largest
+value to its smallest, while the model's score is followed: the probability of a class, or a similarity. An area is the
+mean height of that curve. Of insertion a high one is good, for the first patches bring the answer back; of deletion a
+low one, for without them it is gone. Beside them stand the same for random orders of the patches, and for the
+method's map of the model with randomised weights: a map that does no better has found nothing that the model needs.
+
+**Pointing.** Drag a box around an object, or upload its mask. *Inside* is how much of the map's mass lies in it, and
+*× even* how many times as much as of an even map. A *hit* is a map whose largest value lies in the object. *Best IoU*
+is the overlap of the object with the map's strongest patches, as intersection over union, at the threshold that suits
+the map best: 1 is an exact cut-out, 0 no overlap. All heads are ranked by what they have inside.
 
 **Tokens.** Attention says where a model looks, tokens what it carries on. The first three principal components of a
 layer's patch tokens become red, green and blue: patches of one colour carry alike. Components have no sign of their

@@ -54,6 +54,8 @@ DOWNLOAD_STATISTICS = "download_statistics"  # download button: CSV of all colum
 # Explore: the large map as files
 MAP_FILES = "map_files"  # popover
 DOWNLOAD_MAP_PNG = "download_map_png"  # download button: the map as it is drawn
+DOWNLOAD_MAP_PDF = "download_map_pdf"  # download button: the same, to print
+DOWNLOAD_MAP_SVG = "download_map_svg"  # download button: the same, to edit
 DOWNLOAD_MAP_CSV = "download_map_csv"  # download button: one row a patch
 DOWNLOAD_MAP = "download_map"  # download button: a zip of both, the maps of all heads, run.json, and what was measured
 

@@ -1,6 +1,7 @@
 """The large map as files: as it is drawn, its values, and everything with a record of the run."""
 
 import json
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -11,6 +12,8 @@ import streamlit as st
 from dashboard import keys
 from dashboard.explore.maps import Maps
 from dashboard.explore.worth import section
+from dashboard.explore.worth.figures import object_edges
+from dashboard.explore.worth.texts import object_name
 from dashboard.links import address
 from dashboard.links.selection import Selection
 from dashboard.links.worth import Box
@@ -35,6 +38,7 @@ from vit_engine.report.panels import WARNING
 from vit_engine.report.sheets import map_sheet
 from vit_engine.report.tables import as_csv
 
+_PICTURES = ("png", "pdf", "svg")
 _KINDS = {  # of a file: its media type, the key of its button, its title, and its help
     "png": (
         "image/png",
@@ -42,13 +46,15 @@ _KINDS = {  # of a file: its media type, the key of its button, its title, and i
         "Picture (PNG)",
         "The map over its picture or beside it, in the colours of this page, twice as large, with its scale.",
     ),
+    "pdf": ("application/pdf", keys.DOWNLOAD_MAP_PDF, "PDF", "The same to print: text and outlines are vectors."),
+    "svg": ("image/svg+xml", keys.DOWNLOAD_MAP_SVG, "SVG", "The same to edit: text and outlines are vectors."),
     "csv": ("text/csv", keys.DOWNLOAD_MAP_CSV, "Values (CSV)", "One row a patch: row, col, value."),
     "zip": (
         "application/zip",
         keys.DOWNLOAD_MAP,
         "Everything (ZIP)",
-        "The picture, the values, the maps of all heads as arrays (NPZ), run.json with model, method, target and "
-        "query, and the curves and rankings of what the map is worth, where they are on this page.",
+        "The picture (PNG, PDF, SVG), the values, the maps of all heads as arrays (NPZ), run.json with model, "
+        "method, target and query, and the curves and rankings of what the map is worth, where they are on this page.",
     ),
 }
 
@@ -73,8 +79,8 @@ class MapFiles:
 
     def file(self, kind: str) -> bytes:
         """kind: of _KINDS."""
-        if kind == "png":
-            return self._picture(self._run())
+        if kind in _PICTURES:
+            return self._pictures(self._run(), kind)[kind]
         return as_csv(map_frame(self.maps.large)) if kind == "csv" else as_zip(self.files())
 
     def files(self) -> dict[str, bytes]:
@@ -82,7 +88,7 @@ class MapFiles:
         run = self._measured(self._run())
         arrays = {**map_arrays(run), "map": self.maps.large.values}
         return {
-            "map.png": self._picture(run),
+            **{f"map.{kind}": data for kind, data in self._pictures(run, *_PICTURES).items()},
             "map.csv": as_csv(map_frame(self.maps.large)),
             "maps.npz": as_npz(arrays),
             RECORD: (json.dumps(self._record(run), indent=2, ensure_ascii=False) + "\n").encode(),
@@ -129,6 +135,7 @@ class MapFiles:
         return {
             **model_record(asked.spec, report, report.seed),
             **map_record(run, image=image, size=asked.request.size, **places),
+            "query": run.query if "query" in run.method.depends_on else None,
             "layer": run.layer if "layer" in run.method.depends_on else None,
             "head": selection.head if "head" in run.method.depends_on else None,
             "map": self.maps.large.label,
@@ -136,8 +143,9 @@ class MapFiles:
             "link": self.link,
         }
 
-    def _picture(self, run: MapRun) -> bytes:
-        maps, selection = self.maps, self.selection
+    def _pictures(self, run: MapRun, *kinds: str) -> dict[str, bytes]:
+        maps, selection, grid = self.maps, self.selection, self.maps.large.grid
+        edges = [] if self.mask is None else object_edges(self.mask)
         return map_sheet(
             maps.asked.analysis.pixels,
             maps.large,
@@ -145,11 +153,21 @@ class MapFiles:
             stops=self.stops,
             opacity=0.0 if maps.note else selection.opacity / 100,
             beside=selection.view == "beside",
-            caption=map_caption(run),
+            caption=" · ".join([map_caption(run, maps.asked.request.picture.title), *self._marks()]),
             warning=WARNING if run.trace.random else "",
             marked=maps.patch if "query" in maps.method.depends_on else None,
+            boxed=tuple(maps.outlined),
+            edges=tuple(edge * (grid.height, grid.width) for edge in edges),
             signed=maps.method.signed,
+            kinds=kinds,
         )
+
+    def _marks(self) -> list[str]:
+        """What is outlined, but for the query and what the target's name says."""
+        words = ["outlined: sinks set aside"] if self.maps.aside.any() else []
+        if self.mask is None or self.selection.object is None:
+            return words
+        return [*words, f"dashed: {object_name(self.selection.object)}"]
 
 
 def popover(maps: Maps, selection: Selection) -> None:
@@ -158,6 +176,8 @@ def popover(maps: Maps, selection: Selection) -> None:
     known = None if isinstance(mask, SpecError | ImageError) else mask
     files = MapFiles(maps, selection, maps.stops, known, address.whole())
     with st.popover("Download", icon=":material/download:", key=keys.MAP_FILES, type="tertiary"):
+        pictures = st.container(horizontal=True, key="map_pictures")
         for kind, (media, key, title, words) in _KINDS.items():
             options: dict[str, Any] = {"key": key, "help": words, "on_click": "ignore", "type": "tertiary"}
-            st.download_button(title, partial(files.file, kind), f"{files.name}.{kind}", media, **options)
+            with pictures if kind in _PICTURES else nullcontext():
+                st.download_button(title, partial(files.file, kind), f"{files.name}.{kind}", media, **options)

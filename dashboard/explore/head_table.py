@@ -13,6 +13,7 @@ from dashboard.services.analyses import Analysis
 from dashboard.shell.controls import csv_button, segments
 from dashboard.shell.formatting import DIGITS, titled
 from vit_engine import TokenGrid
+from vit_engine.analysis.methods import RAW
 from vit_engine.trace.statistics import COLUMNS, STATISTICS, Column
 
 _LAYERS_TITLES = {"layer": "This layer", "all": "All layers"}
@@ -22,10 +23,10 @@ _FIRST = ("distance_px", "distance_fraction", "mean_prefix_mass", "cls_maximum",
 _DOWNLOAD_ONLY = {"cls_prefix_mass", "mean_maximum"}
 
 
-def show(analysis: Analysis, *, layer: int) -> None:
-    """The table's controls, its download, and the table of one layer or of all."""
+def show(analysis: Analysis, *, layer: int, method: str = RAW) -> None:
+    """The table's controls, its download, and the table of one layer or of all. method: of the map above it."""
     frame = analysis.trace.statistics.to_frame()
-    layers, over = _controls(frame, analysis.trace.spec.name)
+    layers, over = _controls(frame, analysis.trace.spec.name, method)
     shown = frame if layers == "all" else frame[frame["layer"] == layer]
     order = _table_columns("patch_" if over == "patches" else "")
     rows = list(zip(shown["layer"].tolist(), shown["head"].tolist(), strict=True))
@@ -40,12 +41,19 @@ def show(analysis: Analysis, *, layer: int) -> None:
     )
 
 
-def _controls(frame: pd.DataFrame, model: str) -> tuple[str, str]:
+def of_raw(method: str) -> str:
+    """What statistics are of, before further words, where the map above them is of another method."""
+    return "" if method == RAW else "of raw attention · "
+
+
+def _controls(frame: pd.DataFrame, model: str, method: str) -> tuple[str, str]:
     """Which layers and which keys to show; beside them the download of everything."""
     with st.container(
         key="table_head", horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"
     ):
-        st.markdown("**Per-head entropy statistics** :small[a click on a row opens its head]", width="content")
+        st.markdown(
+            f"**Per-head entropy statistics** :small[{of_raw(method)}a click on a row opens its head]", width="content"
+        )
         with st.container(horizontal=True, width="content", key="table_controls"):
             layers = segments("Layers", _LAYERS_TITLES, key=keys.TABLE_LAYERS, default="layer", collapsed=True)
             help = "Entropies over all keys, or over patch keys renormalised to sum to 1."

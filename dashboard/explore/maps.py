@@ -15,6 +15,7 @@ from vit_engine import AttentionMap, Method, Target, find_method
 from vit_engine.analysis.methods import Attribution
 from vit_engine.grid import Patches
 from vit_engine.report.colours import Stops, colour_stops, diverging_stops, upper_limit
+from vit_engine.trace.targets import PatchTarget
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +34,12 @@ class Maps:
     limits: np.ndarray  # (layers, heads)
     limit: float  # of the large map
     aside: np.ndarray  # bool (rows, cols): its patches that the colour scale leaves out
+
+    @property
+    def outlined(self) -> list[tuple[int, int]]:
+        """Patches (row, col) with a thin outline: sinks that are set aside, and what the target is about."""
+        of_target = [(self.target.row, self.target.col)] if isinstance(self.target, PatchTarget) else []
+        return [*((row, col) for row, col in np.argwhere(self.aside).tolist()), *of_target]
 
     @property
     def stops(self) -> Stops:

@@ -3,7 +3,6 @@
 import math
 from functools import partial
 
-import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
@@ -20,7 +19,6 @@ from dashboard.services.analyses import Analysis, Request
 from dashboard.services.pictures import Picture
 from dashboard.shell import analysis_panel, method_control, opening, page_state, sidebar, target_control
 from dashboard.shell.controls import segments
-from vit_engine.trace.targets import PatchTarget
 
 PREDICTIONS = 3  # classes, the likeliest first
 _VIEW_TITLES = {"over": "Over the picture", "beside": "Beside it"}
@@ -48,7 +46,7 @@ def page() -> None:
                 target_control.show(analysis, request.picture, selection)
         with below:
             drawn, under_map = _maps(request, analysis, selection)
-            head_table.show(analysis, layer=layer_of(analysis, selection))
+            head_table.show(analysis, layer=layer_of(analysis, selection), method=selection.method)
     page_state.share(selection)
     if analysis is not None and drawn is not None:
         with files:
@@ -110,7 +108,7 @@ def _overlay(analysis: Analysis, selection: Selection, drawn: Maps) -> None:
         query=drawn.patch if "query" in drawn.method.depends_on else None,
         signed=drawn.method.signed,
         unit=drawn.large.unit,
-        outlined=[*((row, col) for row, col in np.argwhere(drawn.aside).tolist()), *_of_target(drawn)],
+        outlined=drawn.outlined,
         beside=beside,
         marks=section.outline(drawn.asked.request, analysis, selection, beside=beside),
     )
@@ -123,11 +121,6 @@ def _overlay(analysis: Analysis, selection: Selection, drawn: Maps) -> None:
         alt=f"{drawn.large.label}, over the picture",
         on_region=section.drag(analysis, selection, region=region is not None) or region,
     )
-
-
-def _of_target(drawn: Maps) -> list[tuple[int, int]]:
-    """The patch that the target is about, where there is one."""
-    return [(drawn.target.row, drawn.target.col)] if isinstance(drawn.target, PatchTarget) else []
 
 
 def _asks_for_patch(drawn: Maps, selection: Selection) -> bool:
@@ -202,7 +195,7 @@ def _mosaic(analysis: Analysis, selection: Selection, drawn: Maps) -> None:
 
 
 def _entropy_by_depth(analysis: Analysis, selection: Selection) -> None:
-    st.markdown("**Entropy by depth** :small[CLS query, over all keys]")
+    st.markdown(f"**Entropy by depth** :small[{head_table.of_raw(selection.method)}CLS query, over all keys]")
     statistics, grid = analysis.trace.statistics, analysis.trace.grid
     figure = entropy_figure(
         statistics.cls_entropy / math.log(2),

@@ -70,7 +70,7 @@ class MapRequest:
         if "layer" in self.method.depends_on and self.layer not in maps:
             raise ve.SpecError(
                 f"{self.method.title} counts from layer {min(maps)} up here, and has no map of layer {self.layer}: "
-                "choose a later layer, or let it begin at an earlier one."
+                'choose a later layer, or set "From layer" to an earlier one.'
             )
         return maps
 

@@ -69,6 +69,6 @@ def _pictures(run: MapRun, answer: Answer) -> dict[str, bytes]:
     drawn, caption = run.drawn, map_caption(run)
     pictures = {"overlay.png": sheets.overlay(answer.question.prepared.pixels, drawn.map, caption=caption, **options)}
     if "head" in depends_on:
-        caption = f"{run.trace.spec.name} · {drawn.map.label}".replace("head mean", "all heads")
+        caption = caption.replace("head mean", "all heads")
         pictures["heads.png"] = sheets.head_sheet(drawn.heads, drawn.map, caption=caption, **options)
     return pictures

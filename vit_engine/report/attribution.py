@@ -73,10 +73,14 @@ def map_frame(shown: AttentionMap) -> pd.DataFrame:
     return pd.DataFrame({"row": rows, "col": cols, "value": shown.values.ravel()})
 
 
-def map_caption(run: MapRun) -> str:
-    """What is drawn, in a line."""
-    why = f" · zero everywhere: {run.drawn.note}" if run.drawn.note else ""
-    return f"{run.trace.spec.name} · {run.drawn.map.label}{why}"
+def map_caption(run: MapRun, picture: str = "") -> str:
+    """What is drawn, in a line: "Cat · DINOv2 ViT-S/14 · Raw attention · layer 10 · head 4 · query CLS".
+
+    picture: what it is called. Of a map that is zero everywhere it ends in why.
+    """
+    of = run.drawn.map.label.removeprefix(f"{run.method.phrase} · ")
+    why = f"zero everywhere: {run.drawn.note}" if run.drawn.note else ""
+    return " · ".join(part for part in (picture, run.trace.spec.title, run.method.title, of, why) if part)
 
 
 def model_record(spec: ModelSpec, report: LoadReport, seed: int | None) -> dict[str, Any]:

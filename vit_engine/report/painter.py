@@ -102,10 +102,7 @@ class Sheet:
         elif panel.coloured is not None and panel.grid is not None:
             colours = coloured(panel.coloured, panel.low, panel.high, panel.stops)
             pane.image(_rgba(colours, opacity), panel.grid.patch_size)
-        for outline in panel.outlines:
-            pane.line(outline)
-        if panel.patch is not None and panel.patches is not None:
-            pane.mark(*panel.patches.box(panel.patch))
+        pane.marks(panel)
 
     def link(self, start: tuple[float, float], end: tuple[float, float], *, colour: str) -> None:
         """A line from one point (x, y) to another with a dot at either, seen on light and on dark."""
@@ -151,13 +148,36 @@ class _Pane:
         extent = (self.left, self.left + width, self.top + height, self.top)
         self.sheet.image(pixels, extent, smooth=smooth).set_clip_path(self.clip)
 
-    def line(self, points: np.ndarray) -> None:
-        """A closed line (points, 2)."""
+    def marks(self, panel: Panel) -> None:
+        """Outlines, over them edges of patches, over these the query."""
+        for outline in panel.outlines:
+            self.line(outline)
+        for outline in panel.dashed:
+            self.line(outline, dashed=True)
+        if panel.patches is None:
+            return
+        for patches in panel.boxed:
+            self.box(*panel.patches.box(patches))
+        if panel.patch is not None:
+            self.mark(*panel.patches.box(panel.patch))
+
+    def line(self, points: np.ndarray, *, dashed: bool = False) -> None:
+        """A closed line (points, 2), bright on dark. dashed: the bright one."""
         y, x = points.T * self.view.scale
         order = Rectangle.zorder  # marks that come later are over it
-        for width, colour in ((4.0 * _SCREEN * _POINT, MARK_EDGE), (1.8 * _SCREEN * _POINT, MARK)):
-            line = Line2D(self.left + x, self.top + y, color=colour, linewidth=width, zorder=order)
+        for width, colour, style in ((4.0, MARK_EDGE, "-"), (1.8, MARK, "--" if dashed else "-")):
+            look: dict[str, Any] = {"color": colour, "linewidth": width * _SCREEN * _POINT, "linestyle": style}
+            line = Line2D(self.left + x, self.top + y, zorder=order, **look)
             self.sheet.axes.add_line(line).set_clip_path(self.clip)
+
+    def box(self, top: int, left: int, bottom: int, right: int) -> None:
+        """A thin edge of these pixels, bright on dark."""
+        width, height = (right - left) * self.view.scale, (bottom - top) * self.view.scale
+        x, y = self.left + left * self.view.scale, self.top + top * self.view.scale
+        for line, colour in ((3.0, MARK_EDGE), (1.2, MARK)):
+            look: dict[str, Any] = {"edgecolor": colour, "linewidth": line * _SCREEN * _POINT}
+            edge = Rectangle((x, y), width, height, fill=False, snap=False, **look)
+            self.sheet.axes.add_patch(edge).set_clip_path(self.clip)
 
     def mark(self, top: int, left: int, bottom: int, right: int) -> None:
         """The edge of these pixels, and in their middle a ring with a dot."""

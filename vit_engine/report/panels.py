@@ -56,6 +56,8 @@ class Panel:
     unit: str = ""
     patch: Patches | None = None  # of the query in `patches`, or a region of them; None for the CLS token
     outlines: tuple[np.ndarray, ...] = ()  # float32 (points, 2), (y, x) in pixels
+    dashed: tuple[np.ndarray, ...] = ()  # more of them, of an object that the map is held to
+    boxed: tuple[Patches, ...] = ()  # patches with a thin edge, in `patches`
     stops: Stops = field(default_factory=list)
     difference: bool = False  # whether the values are differences
     signed: bool = False  # whether the colours are centred on zero, as of differences and of what is for and against

@@ -59,7 +59,7 @@ def overlay(
     """
     attention = _map_panel("map", shown, shown.values, marked, signed=signed)
     picture = Panel("", "picture", pixels=pixels, patches=shown.grid, patch=marked)
-    return _run_sheet([picture, replace(attention, pixels=grey(pixels))], shown.grid, 0.7, caption, warning)
+    return _run_sheet([picture, replace(attention, pixels=grey(pixels))], shown.grid, 0.7, caption, warning)["png"]
 
 
 def map_sheet(
@@ -73,19 +73,24 @@ def map_sheet(
     caption: str,
     warning: str = "",
     marked: Patches | None = None,
+    boxed: tuple[Patches, ...] = (),
+    edges: tuple[np.ndarray, ...] = (),
     signed: bool = False,
-) -> bytes:
-    """A map over its picture, or beside it, in chosen colours: a PNG.
+    kinds: tuple[str, ...] = ("png",),
+) -> dict[str, bytes]:
+    """A map over its picture, or beside it, in chosen colours: files by their kind; see Sheet.files().
 
     limit: the value at which the colours end, in the map's unit. stops: the colours. opacity: of the map over the
-    picture, 0..1. The others are those of `overlay`.
+    picture, 0..1. boxed: patches that get a thin edge. edges: of an object, float32 (points, 2), (y, x) in pixels of
+    the picture, dashed. The others are those of `overlay`.
     """
-    coloured = _coloured("map", shown, limit, stops, marked, signed=signed)
-    picture = Panel("", "picture", pixels=pixels, patches=shown.grid, patch=marked)
+    marks: dict[str, Any] = {"boxed": boxed, "dashed": edges}
+    coloured = replace(_coloured("", shown, limit, stops, marked, signed=signed), **marks)
     if beside:
-        return _run_sheet([picture, coloured], shown.grid, 1.0, caption, warning)
+        picture = Panel("", "", pixels=pixels, patches=shown.grid, patch=marked, **marks)
+        return _run_sheet([picture, coloured], shown.grid, 1.0, caption, warning, kinds=kinds)
     under = grey(pixels) if signed else pixels
-    return _run_sheet([replace(coloured, pixels=under)], shown.grid, opacity, caption, warning)
+    return _run_sheet([replace(coloured, pixels=under)], shown.grid, opacity, caption, warning, kinds=kinds)
 
 
 def head_sheet(
@@ -103,7 +108,7 @@ def head_sheet(
     """
     heads = [(f"head {head} · peak {values.max():.3g}", values) for head, values in enumerate(maps)]
     panels = [_map_panel(title, replace(shown, values=values), maps, marked, signed=signed) for title, values in heads]
-    return _run_sheet(panels, shown.grid, 1.0, caption, warning)
+    return _run_sheet(panels, shown.grid, 1.0, caption, warning)["png"]
 
 
 def _map_panel(
@@ -125,11 +130,19 @@ def _coloured(
     return Panel("", title, unit=shown.unit, quantity=shown.quantity, **map_of, **scale)
 
 
-def _run_sheet(panels: Sequence[Panel], grid: TokenGrid, opacity: float, caption: str, warning: str) -> bytes:
+def _run_sheet(
+    panels: Sequence[Panel],
+    grid: TokenGrid,
+    opacity: float,
+    caption: str,
+    warning: str,
+    *,
+    kinds: tuple[str, ...] = ("png",),
+) -> dict[str, bytes]:
     lines = [(text, ink) for text, ink in ((caption, INK), (warning, ALARM)) if text]
     across = len(panels) if len(panels) <= 3 else math.ceil(math.sqrt(len(panels)))
     view = View.of((grid.height, grid.width))
-    return _laid_out(panels, view, opacity, lines, across=across, kinds=("png",))["png"]
+    return _laid_out(panels, view, opacity, lines, across=across, kinds=kinds)
 
 
 @own_settings()
@@ -172,8 +185,8 @@ class Layout:
 
     def title(self, x: int, y: int, panel: Panel) -> int:
         """A pane's letter in a box, if it has one, and lines beside it."""
-        further = ((panel.note, QUIET), (WARNING if panel.random else "", ALARM))
-        lines = [(panel.title, INK), *(line for line in further if line[0])]
+        texts = ((panel.title, INK), (panel.note, QUIET), (WARNING if panel.random else "", ALARM))
+        lines = [line for line in texts if line[0]]
         if not panel.name:
             return self.text(x, y, lines, self.width)
         self.sheet.box(x, y, width=BADGE, height=BADGE, fill=ACCENT, rounding=8)

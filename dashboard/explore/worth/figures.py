@@ -73,7 +73,8 @@ def outline_traces(mask: np.ndarray | Box, *, rows: int, cols: int, beside: bool
     These are cells, their middles at whole numbers. mask: bool (height, width) of the picture, or a box (y0, x0, y1,
     x1) of fractions of it. beside: on both panels.
     """
-    y, x = _edge(mask)
+    gap = np.full((1, 2), np.nan)
+    y, x = np.concatenate([part for line in object_edges(mask) for part in (line, gap)] or [gap])[:-1].T
     common = {"type": "scatter", "mode": "lines", "hoverinfo": "skip", "name": "object"}
     place = {"x": x * cols - 0.5, "y": y * rows - 0.5}
     lines = {"width": 4, "color": MARK_EDGE}, {"width": 1.8, "color": MARK, "dash": "dash"}
@@ -83,15 +84,12 @@ def outline_traces(mask: np.ndarray | Box, *, rows: int, cols: int, beside: bool
     ]
 
 
-def _edge(mask: np.ndarray | Box) -> tuple[np.ndarray, np.ndarray]:
-    """Fractions (y, x) along the edge: closed lines, with gaps between them."""
+def object_edges(mask: np.ndarray | Box) -> list[np.ndarray]:
+    """Closed lines around an object, each (points, 2): fractions (y, x). mask: as of outline_traces()."""
     if isinstance(mask, tuple):
         top, left, bottom, right = mask
-        return np.array([top, top, bottom, bottom, top]), np.array([left, right, right, left, left])
+        return [np.array([[top, left], [top, right], [bottom, right], [bottom, left], [top, left]])]
     from skimage.measure import approximate_polygon, find_contours  # noqa: PLC0415  (slow to import)
 
     lines = [approximate_polygon(line, 1.0) for line in find_contours(np.pad(mask, 1).astype(np.float32), 0.5)]
-    gap = np.full((1, 2), np.nan)
-    points = np.concatenate([part for line in lines for part in (line, gap)]) if lines else gap
-    height, width = mask.shape
-    return (points[:, 0] - 0.5) / height, (points[:, 1] - 0.5) / width
+    return [(line - 0.5) / mask.shape for line in lines]

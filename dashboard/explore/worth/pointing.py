@@ -21,7 +21,7 @@ from dashboard.shell.picture_controls import UPLOAD_TYPES
 from vit_engine import AttentionMap, ImageError, SpecError, find_method, pointing
 
 DRAGS = {"object": "the object", "query": "the query"}
-_RANKED = {"shown": "This method", "all": "All available"}
+_ALL = "All available"
 _TAKEN = "_mask_taken"  # session state: (file id, what was wrong with it or None) of the last uploaded mask
 _DRAG_HELP = "A drag of mouse or pen over the large map; a click still chooses the query."
 _MASK_HELP = (
@@ -105,8 +105,9 @@ def _results(asked: MapRequest, map: AttentionMap, selection: Selection, mask: n
     with heading:
         title = st.container(width="content")
         with st.container(horizontal=True, width="content"):
-            with widgets.holding(keys.RANKED_METHODS, selection.ranked):
-                segments("Methods", _RANKED, key=keys.RANKED_METHODS, collapsed=True, help=_RANKED_HELP)
+            titles = {"shown": texts.ranked_title(asked.method), "all": _ALL}
+            with widgets.holding(keys.RANKED_METHODS, selection.ranked, asked.method.per_head):
+                segments("Methods", titles, key=keys.RANKED_METHODS, collapsed=True, help=_RANKED_HELP)
             ranking = rank(asked, mask, name=selection.object, every=selection.ranked == "all")
             csv_button(ranking, f"pointing-{asked.spec.name}", key=keys.DOWNLOAD_POINTING, later=True)
     with title:
@@ -116,7 +117,8 @@ def _results(asked: MapRequest, map: AttentionMap, selection: Selection, mask: n
 
 def _table(ranking: pd.DataFrame) -> None:
     several = ["method"] if ranking["method"].nunique() > 1 else []
-    titled = ranking.assign(method=[find_method(name).title for name in ranking["method"]])
+    titles = [find_method(name).title for name in ranking["method"]]
+    titled = ranking.assign(method=titles, share=100 * ranking["share"])  # in per cent
     st.dataframe(
         titled[[*several, "layer", "head", "share", "gain", "hit", "iou"]],
         key=keys.POINTING_RANKING,
@@ -124,6 +126,7 @@ def _table(ranking: pd.DataFrame) -> None:
         selection_mode="single-cell",
         hide_index=True,
         height=320,
+        placeholder="–",
         column_config={
             "method": st.column_config.TextColumn("Method"),
             "layer": st.column_config.NumberColumn("Layer", width=60),
@@ -132,9 +135,9 @@ def _table(ranking: pd.DataFrame) -> None:
                 "Inside",
                 width=120,
                 help="Of the map's mass, what lies in the object.",
-                format="percent",
+                format="%.1f %%",
                 min_value=0.0,
-                max_value=1.0,
+                max_value=100.0,
             ),
             "gain": st.column_config.NumberColumn(
                 "× even", help="That share in times of the object's part of the picture.", format="%.1f ×"

@@ -6,7 +6,7 @@ import numpy as np
 
 from dashboard.links.worth import SCENE, Box
 from dashboard.shell.formatting import format_share
-from vit_engine import Faithfulness, Pointing
+from vit_engine import Faithfulness, Method, Pointing
 from vit_engine.report.worth import curve_verdict
 from vit_engine.trace.targets import ClassTarget
 
@@ -63,6 +63,12 @@ def finding(gain: float) -> str:
     return ":material/drag_handle: It does not tell the object from the rest:"
 
 
-def ranking_title(titles: Sequence[str]) -> str:
-    methods = titles[0] if len(titles) == 1 else f"{len(titles)} methods"
+def ranked_title(method: Method) -> str:
+    """The choice of the method that is shown: one without a map of each head is held beside the heads of another."""
+    return "This method" if method.per_head else "This map and raw attention"
+
+
+def ranking_title(phrases: Sequence[str]) -> str:
+    """phrases: of the methods in the ranking."""
+    methods = " and ".join(phrases) if len(phrases) <= 2 else f"{len(phrases)} methods"
     return f"**Which head finds it?** :small[{methods} · a click on a row opens its head]"

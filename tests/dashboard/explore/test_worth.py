@@ -65,7 +65,7 @@ def test_a_dragged_box_is_the_object_and_a_row_opens_its_head() -> None:
     expected = ve.rank_pointing(small_trace(), ON_PATCHES)
     shown = at.dataframe(key=keys.POINTING_RANKING).value
     assert shown[["layer", "head"]].to_numpy().tolist() == expected[["layer", "head"]].to_numpy().tolist()
-    np.testing.assert_allclose(shown["share"], expected["share"], rtol=2e-3)
+    np.testing.assert_allclose(shown["share"], 100 * expected["share"], rtol=2e-3)
     at = _select(at, keys.POINTING_RANKING, [(2, "share")])
     assert (at.session_state[keys.LAYER], at.session_state[keys.HEAD]) == (
         expected["layer"][2],

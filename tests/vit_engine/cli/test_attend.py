@@ -133,7 +133,8 @@ def test_pictures_show_the_deepest_layer(picture: Path, tmp_path: Path, monkeypa
     )
     arguments = ["attend", str(picture), "--model", MODEL, "--size", "32", "--layers", "5,2", "--out", str(tmp_path)]
     assert main(arguments) == 0
-    assert captions == [f"{MODEL} · layer 5 · all heads · query CLS"]
+    title = next(spec.title for spec in ve.list_models() if spec.name == MODEL)
+    assert captions == [f"{title} · Raw attention · layer 5 · all heads · query CLS"]
 
 
 @pytest.mark.parametrize(

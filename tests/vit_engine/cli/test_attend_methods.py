@@ -67,7 +67,8 @@ def test_any_method_can_be_asked_for(
     )
     assert arrays["layers"].tolist() == (layers if "layer" in method.depends_on else [])
     assert arrays["maps"].shape[-2:] == (4, 6)
-    assert captions["caption"].startswith(f"{MODEL} · {expected[-1].map.label}")
+    assert captions["caption"].startswith(f"{run.trace.spec.title} · {method.title} · ")
+    assert expected[-1].map.label.removeprefix(f"{method.phrase} · ") in captions["caption"]
     assert captions["signed"] == method.signed
     assert (tmp_path / "heads.png").exists() == ("head" in method.depends_on)
     assert pd.read_csv(tmp_path / "heads.csv")["layer"].unique().tolist() == [3, 5]

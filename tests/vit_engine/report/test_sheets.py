@@ -6,7 +6,7 @@ import pytest
 from tests.vit_engine.report.builders import pixels_of
 from vit_engine.grid import TokenGrid
 from vit_engine.report.colours import colour_stops, coloured
-from vit_engine.report.sheets import GAP, NARROWEST, head_sheet, overlay
+from vit_engine.report.sheets import GAP, NARROWEST, head_sheet, map_sheet, overlay
 from vit_engine.trace.attention_map import AttentionMap
 
 DARK, BRIGHT = (0x00, 0x00, 0x04), (0xFC, 0xFF, 0xA4)
@@ -132,6 +132,26 @@ def test_colours_of_a_signed_map_are_centred_on_zero() -> None:
     assert [tuple(sheet[top + 120, left + x]) for x in (120, 360, 600)] == [less, (255, 255, 255), more]
     half = sheet_of(values / np.array([2, 1, 1], dtype=np.float32), signed=True)
     assert tuple(half[top + 120, left + 120]) not in {less, (255, 255, 255)}, "both ends are as far from zero"
+
+
+def test_marks_are_drawn_over_picture_and_map_in_every_kind_of_file() -> None:
+    """A thin edge around row 1, column 3, and a dashed one around columns 0 to 1, of 2×5 patches of 144 px."""
+    shown = AttentionMap(np.ones((2, 5), dtype=np.float32), TokenGrid(1, 2, 5, patch_size=16), "by hand")
+    square = np.array([[0, 0], [0, 32], [32, 32], [32, 0], [0, 0]], dtype=np.float32)
+    options = {"limit": 1.0, "stops": colour_stops("inferno"), "opacity": 1.0, "beside": True, "caption": "caption"}
+    pixels = np.zeros((32, 80, 3), dtype=np.uint8)
+    plain = pixels_of(map_sheet(pixels, shown, **options)["png"])
+    files = map_sheet(pixels, shown, **options, boxed=((1, 3),), edges=(square,), kinds=("png", "pdf", "svg"))
+    assert set(files) == {"png", "pdf", "svg"}
+    marked = pixels_of(files["png"])
+    changed = (plain != marked).any(axis=-1)
+    top, left = where(plain, BRIGHT)[:2]
+    for start in (left, GAP):  # the map, and the picture beside it
+        assert (marked[top + 216, start + 432] == MARK).all(), "the edge of the patch"
+        across = changed[top + 216, start + 10 : start + 720 - 10]
+        assert set(np.flatnonzero(across) + 10) <= {*range(282, 295), *range(426, 439), *range(570, 583)}
+    column = marked[top + 4 : top + 284, left + 288].astype(int)
+    assert {tuple(MARK), EDGE} <= {tuple(pixel) for pixel in column.tolist()}, "dashes"
 
 
 def test_a_region_is_outlined_as_a_whole() -> None:

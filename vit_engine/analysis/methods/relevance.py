@@ -43,8 +43,9 @@ METHOD = Method(
     cost="The target's gradient, about three forward passes, which all its methods share; then about half a forward "
     "pass for each other query.",
     misleads="The method adds up what all layers approve of and lowers nothing, so early layers can drown the map in "
-    "artefacts: in CLIP-like models the last layers alone read well. Start at a later layer and see whether the map "
-    "stays. Its size means nothing by itself; compare where it lies, not how large it is. "
+    "artefacts: in CLIP-like models the last layers alone read well. "
+    'Set "From layer" to a later one and see whether the map stays. '
+    "Its size means nothing by itself; compare where it lies, not how large it is. "
     "Where a model is read from the mean of its patches, CLS tells nothing of the target: choose a region of all "
     "patches.",
     empty="No attention weight from the first counted layer up has a positive gradient on its way to the chosen token. "
