@@ -151,6 +151,10 @@ def test_a_query_that_changes_nothing_is_told(picture: Path, tmp_path: Path, cap
     assert capsys.readouterr().err == f"vit-engine: note: {note}\n"
 
 
+def test_a_method_is_found_by_any_spelling_as_in_python(picture: Path, tmp_path: Path):
+    assert attend(picture, tmp_path, "--method", "Grad-CAM", "--layers", "-1")["method"] == "grad_cam"
+
+
 def test_layers_that_change_nothing_are_noted(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     attend(picture, tmp_path, "--method", "legrad", "--layers", "2")
     note = "LeGrad depends on no layer: --layers changes nothing."
@@ -248,6 +252,8 @@ def no_run(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--method", "rollout", "--option", "strat=2"], "has no option 'strat'; did you mean 'start'? It has fuse"),
         (["--method", "rollout", "--option", "start=1", "--option", "start=2"], "--option start=… must be given once"),
         (["--option", "start=1"], "the method 'raw' has no option 'start'; it has none"),
+        (["--option", "layer=1"], "'layer' is no option of a method: pass --layers 1 instead"),
+        (["--option", "query=1,2"], "pass --query 1,2 instead"),
         (["--query", "1,2,4,3"], "0..3"),
         (["--query", "2,2,1,3"], "query"),
         (["--mask", "missing.png"], "missing.png"),
@@ -293,6 +299,8 @@ def test_memory_is_checked_before_the_run(
     [
         (["--option", "start"], "expected NAME=VALUE, got 'start'"),
         (["--option", "start="], "expected NAME=VALUE, got 'start='"),
+        (["--method", "relevence"], "'relevence'; did you mean 'relevance'? There are: raw, "),
+        (["--method", "pca"], "no method is called 'pca'. There are: raw, "),
         (["--query", "1,2,3"], "expected cls, ROW,COL or TOP,LEFT,BOTTOM,RIGHT, got '1,2,3'"),
         (["--mask", "0.5,0,0.5,1"], "expected Y0,X0,Y1,X1, fractions in 0..1"),
         (["--mask", "0,0,1,1.5"], "expected Y0,X0,Y1,X1, fractions in 0..1"),
