@@ -299,7 +299,6 @@ def test_memory_is_checked_before_the_run(
     [
         (["--option", "start"], "expected NAME=VALUE, got 'start'"),
         (["--option", "start="], "expected NAME=VALUE, got 'start='"),
-        (["--method", "relevence"], "'relevence'; did you mean 'relevance'? There are: raw, "),
         (["--method", "pca"], "no method is called 'pca'. There are: raw, "),
         (["--query", "1,2,3"], "expected cls, ROW,COL or TOP,LEFT,BOTTOM,RIGHT, got '1,2,3'"),
         (["--mask", "0.5,0,0.5,1"], "expected Y0,X0,Y1,X1, fractions in 0..1"),
