@@ -203,6 +203,8 @@ class ModelSpec:
             if layers != "all":
                 raise SpecError(f"layers must be 'all', a number or several numbers; got {layers!r}.")
             return frozenset(range(self.depth))
+        if not (isinstance(layers, int | Integral) or hasattr(layers, "__iter__")):
+            raise SpecError(f"layers must be 'all', a number or several numbers; got {layers!r}.")
         numbers = [int(layers)] if isinstance(layers, int | Integral) else list(layers)
         if not numbers:
             raise SpecError("layers must name at least one layer; got none.")

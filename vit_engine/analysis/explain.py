@@ -34,13 +34,13 @@ def explain(
     progress: Progress | None = None,
     **options: Value,
 ) -> AttentionMap:
-    """A map of one picture in one model by a method of METHODS: exact, in memory linear in the tokens.
+    """A map of one picture in one model by any method: exact, in memory linear in the tokens.
 
-    loaded, prepared, size, progress: as in attend(), and progress goes on while the map is made. method: its name.
-    layer, head, query, target: as in Method.attribute(); what the method does not depend on changes nothing. options:
-    the method's own, each by its name, as start=2, with the papers' defaults; find_method(method).options lists them,
-    and Method.attribute() takes the same as options={"start": 2}. For several maps of one picture, make a Run once and
-    ask find_method(name).attribute(run).
+    loaded, prepared, size, progress: as in attend(), and progress goes on while the map is made. method: its name, in
+    METHODS, or 'pca' or 'similarity' of tokens. layer, head, query, target: as in Method.attribute(); what the method
+    does not depend on changes nothing. options: the method's own, each by its name, as start=2, with the papers'
+    defaults; find_method(method).options lists them, and Method.attribute() takes the same as options={"start": 2}. For
+    several maps of one picture, make a Run once and ask find_method(name).attribute(run).
 
     Raises SpecError, before the model is run, for a method, option, layer, head, query or target that does not exist,
     for a value that an option does not take, and for a target that is missing where the model has no classifier; and

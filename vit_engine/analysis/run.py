@@ -21,7 +21,7 @@ class Run:
     """What attend() left of a picture in a model and, for methods that run the model again, what it was made of.
 
     Made for a request and dropped after it: a run that is kept would keep its model in memory. Raises SpecError where
-    the model, the picture or the features are not the trace's.
+    the model, the picture or the features are not the trace's, and where one of them is something else.
     """
 
     trace: AttentionTrace
@@ -32,6 +32,7 @@ class Run:
     progress: Progress | None = None  # called while a method takes long; what it raises stops the run
 
     def __post_init__(self) -> None:
+        self._check_kinds()
         if self.loaded is not None:
             self._check_model(self.loaded)
         if self.features is not None and (self.features.spec, self.features.facet) != (self.trace.spec, TOKEN):
@@ -46,6 +47,16 @@ class Run:
                 expected, got = self.trace.spec.name, self.gradients.spec.name
                 raise SpecError(f"a run needs gradients in the trace's model, {expected!r}; got {got!r}.")
             self._check_picture(self.gradients.image_sha256, self.gradients.grid)
+
+    def _check_kinds(self) -> None:
+        parts = {"trace": AttentionTrace, "loaded": LoadedModel, "prepared": PreparedImage, "features": Features}
+        for name, kind in (parts | {"gradients": Gradients}).items():
+            part = getattr(self, name)
+            if not isinstance(part, kind) and (part is not None or name == "trace"):
+                raise SpecError(
+                    "a run is Run(trace, loaded, prepared): what attend() gives, the model and the prepared picture; "
+                    f"{name} must be of the type {kind.__name__}; got {type(part).__name__}."
+                )
 
     def _check_model(self, loaded: LoadedModel) -> None:
         expected = self.trace.spec.name

@@ -66,8 +66,7 @@ def _notes(answered: Answer, layers: str | tuple[int, ...]) -> Iterator[str]:
 
 
 def _report(answered: Answer, record: dict[str, Any], files: dict[str, str]) -> None:
-    grid = record["grid"]
-    console.emit(f"{record['model']}: {grid['rows']} × {grid['cols']} patches, {record['seconds']:.2f} s")
+    console.emit(_summary_line(answered, record))
     for prediction in record["predictions"][:3]:
         console.emit(f"{prediction['probability']:6.1%} {prediction['label']}")
     if answered.target is not None:
@@ -80,6 +79,16 @@ def _report(answered: Answer, record: dict[str, Any], files: dict[str, str]) -> 
             console.emit(line)
     for path in files.values():
         console.emit(path)
+
+
+def _summary_line(answered: Answer, record: dict[str, Any]) -> str:
+    """What was run; and which layers there are, where some have no map."""
+    grid, question = record["grid"], answered.question
+    line = f"{record['model']}: {grid['rows']} × {grid['cols']} patches, {record['seconds']:.2f} s"
+    if answered.layers == question.layers:
+        return line
+    listed = ", ".join(map(str, answered.layers))
+    return f"{line}; layers {listed}: {question.method.phrase} starts at layer {question.first_layer}"
 
 
 def _pointing_lines(answered: Answer) -> list[str]:

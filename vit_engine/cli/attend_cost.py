@@ -1,7 +1,9 @@
 """What a run of `attend` will take, step by step: so that a long one says so, and progress goes with the time."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import torch
 
 import vit_engine as ve
 from vit_engine.analysis.methods import Needs
@@ -48,14 +50,31 @@ def _faithfulness_costs(question: Question, before: Mapping[str, Cost], kept: in
     """before: of the map. kept: bytes of what it leaves."""
     loaded, grid = question.loaded, question.prepared.grid
     place: dict[str, Any] = {"device": loaded.device, "dtype": loaded.dtype}
-    several, alone = (ve.estimate_faithfulness(loaded, grid, orders=orders, **place) for orders in (ORDERS, 0))
+    several = ve.estimate_faithfulness(loaded, grid, orders=ORDERS, **place)
     costs = {FAITHFULNESS: Cost(several.seconds, kept + several.peak_bytes)}
     if not loaded.report.random:
-        model = loaded.spec.parameter_count * loaded.dtype.itemsize
-        again = sum(cost.seconds for cost in before.values())
-        peak = kept + model + max(cost.peak_bytes for cost in before.values())
-        costs[RANDOMISED] = Cost(again + alone.seconds, peak)
+        randomised = randomised_cost(loaded.spec, grid, list(before.values()), **place)
+        costs[RANDOMISED] = Cost(randomised.seconds, kept + randomised.peak_bytes)
     return costs
+
+
+def randomised_cost(
+    spec: ve.ModelSpec,
+    grid: ve.TokenGrid,
+    steps: Sequence[Cost],
+    *,
+    device: str | torch.device = "auto",
+    dtype: torch.dtype = torch.float32,
+) -> Cost:
+    """Of a map on randomised weights and its two curves, with the second model that holds these. steps: of the map."""
+    curves = ve.estimate_faithfulness(spec, grid, orders=0, device=device, dtype=dtype)
+    peak = max(curves.peak_bytes, *(step.peak_bytes for step in steps))
+    return Cost(curves.seconds + sum(step.seconds for step in steps), model_bytes(spec, dtype) + peak)
+
+
+def model_bytes(spec: ve.ModelSpec, dtype: torch.dtype) -> int:
+    """What a model's weights take."""
+    return spec.parameter_count * dtype.itemsize
 
 
 def progress_of(costs: Mapping[str, Cost], progress: Progress) -> dict[str, Progress]:

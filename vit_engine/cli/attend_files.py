@@ -31,7 +31,7 @@ def write_files(folder: Path, answer: Answer, record: dict[str, Any]) -> None:
 def run_record(arguments: argparse.Namespace, answer: Answer) -> dict[str, Any]:
     """Everything that another person needs to repeat the run, and what came of it."""
     question = answer.question
-    places: dict[str, Any] = {"layers": question.layers, "device": str(question.loaded.device), "mask": arguments.mask}
+    places: dict[str, Any] = {"layers": answer.layers, "device": str(question.loaded.device), "mask": arguments.mask}
     return {
         **model_record(question.loaded, arguments.seed),
         **map_record(_map_run(answer), image={"path": arguments.image}, size=arguments.size, **places),

@@ -34,6 +34,11 @@ class Answer:
     randomised: ve.Faithfulness | None  # of the same method's map on randomised weights, without random orders
 
     @property
+    def layers(self) -> tuple[int, ...]:
+        """Those that there are maps of; of a method that does not depend on the layer those that were asked for."""
+        return tuple(self.attributions) if "layer" in self.question.method.depends_on else self.question.layers
+
+    @property
     def deepest(self) -> Attribution:
         """Whose map is drawn, and held to the mask and to the model."""
         return self.attributions[max(self.attributions)]
@@ -92,7 +97,7 @@ def _faithfulness(
 
 
 def _attributions(question: Question, run: ve.Run, target: ve.Target | None) -> dict[int, Attribution]:
-    """Of the layers that were asked for, but for those below the first that the method counts."""
+    """Of the layers that were asked for; where all were, but for those below the first that the method counts."""
     method, deepest = question.method, question.layers[-1]
     choices: dict[str, Any] = {"query": question.query, "target": target, "options": question.options}
     if "layer" not in method.depends_on:

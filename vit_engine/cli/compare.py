@@ -11,7 +11,7 @@ from vit_engine.analysis.comparison import MAX_PANES, Comparison, Pane, Place, c
 from vit_engine.analysis.methods import METHODS, TOKEN_METHODS
 from vit_engine.cli import console
 from vit_engine.cli.pane_runs import compared
-from vit_engine.cli.panes import sources_of
+from vit_engine.cli.panes import naming, sources_of
 from vit_engine.report import archive, bundle
 from vit_engine.report.style import Style
 from vit_engine.trace.statistics import STATISTICS
@@ -99,9 +99,14 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _panes(arguments: argparse.Namespace) -> list[Pane]:
-    panes = [Pane.parse(text) for text in arguments.pane]
-    if not 2 <= len(panes) <= MAX_PANES:
-        raise ve.SpecError(f"a comparison needs 2..{MAX_PANES} panes; got {len(panes)}. Pass --pane once for each.")
+    if not 2 <= len(arguments.pane) <= MAX_PANES:
+        raise ve.SpecError(
+            f"a comparison needs 2..{MAX_PANES} panes; got {len(arguments.pane)}. Pass --pane once for each."
+        )
+    panes = []
+    for number, text in enumerate(arguments.pane):
+        with naming([number]):
+            panes.append(Pane.parse(text))
     names = [letter(number) for number in range(len(panes))]
     if arguments.reference not in names:
         raise ve.SpecError(f"reference must be one of {', '.join(names)}; got {arguments.reference!r}.")

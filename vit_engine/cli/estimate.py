@@ -1,12 +1,13 @@
 """What memory and time a run will take, before it begins."""
 
 import argparse
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import vit_engine as ve
 from vit_engine.analysis.worth.perturbation import forward_plan
 from vit_engine.cli import console
+from vit_engine.cli.attend_cost import model_bytes, randomised_cost
 from vit_engine.planning.estimates import largest_size
 from vit_engine.planning.peak import kept_bytes, peak_bytes
 from vit_engine.planning.plan import FACETS, PRECISIONS, STATISTICS, RunPlan
@@ -27,11 +28,49 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     gradients = "estimate the gradient of a target, which gradient methods share, beside the trace, and not `attend`"
     add("--gradients", action="store_true", help=gradients)
     add("--facet", choices=tuple(FACETS), default="", help=facet)
-    curves = "estimate `attend --faithfulness` without its map: insertion, deletion and random orders, beside the trace"
+    curves = (
+        "estimate what `attend --faithfulness` adds to a map: insertion, deletion and random orders; and of a trained "
+        "model the same with randomised weights, a second model in memory, whose map is counted as raw attention's"
+    )
     add("--faithfulness", action="store_true", help=curves)
     add("--precision", choices=tuple(PRECISIONS), default="float16", help="of what `features` keeps; default: float16")
     add("--device", default="auto", help="auto, cpu, cuda, …; default: auto")
     add("--json", action="store_true", help="print one JSON document")
+
+
+@dataclass(frozen=True)
+class _Expected:
+    """What is estimated."""
+
+    run: ve.Estimate
+    plans: tuple[RunPlan, ...]  # each of which must fit the memory
+    trace: RunPlan | None = None  # that is in memory before
+    randomised: console.Cost | None = None  # of the same with randomised weights, which follows
+    second_model_bytes: int = 0  # that holds these
+
+    @property
+    def seconds(self) -> float:
+        return self.run.seconds + (self.randomised.seconds if self.randomised else 0)
+
+    @property
+    def peak_bytes(self) -> int:
+        """Where memory is plenty."""
+        return max(self.run.peak_bytes, self.randomised.peak_bytes if self.randomised else 0)
+
+    @property
+    def trace_bytes(self) -> int:
+        return kept_bytes(self.trace, self.run.grid) if self.trace else 0
+
+    @property
+    def needed_bytes(self) -> int:
+        """That must be free: fewer than the peak where work is done in batches that can be smaller."""
+        most = max(peak_bytes(plan, self.run.grid) for plan in self.plans)
+        return most + self.second_model_bytes + self.trace_bytes
+
+    def largest_size(self, budget: int) -> int | None:
+        shape, free = (self.run.grid.height, self.run.grid.width), budget - self.second_model_bytes
+        sizes = [largest_size(plan, shape, free, before=self.trace) for plan in self.plans]
+        return None if None in sizes else min(size for size in sizes if size is not None)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -40,25 +79,27 @@ def run(arguments: argparse.Namespace) -> None:
     spec = _checkpoint_spec(name, arguments.heads) if is_checkpoint(name) else find_model(name)
     kept = _chosen(arguments)
     options = {option: getattr(arguments, option) for option in ("layers", *kept, "device")}
-    expected, plan, trace = _estimated(spec, arguments, options)
-    budget = ve.memory_budget(arguments.device)
-    largest = largest_size(plan, (expected.grid.height, expected.grid.width), budget, before=trace)
+    expected = _estimated(spec, arguments, options)
+    budget, grid = ve.memory_budget(arguments.device), expected.run.grid
     record = {
         "model": spec.name,
         "layers": sorted(spec.layer_numbers(arguments.layers)),
         **{option: options[option] for option in kept},
-        "device": str(expected.work.device),
-        "grid": asdict(expected.grid),
-        "tokens": expected.grid.tokens,
-        **{number: getattr(expected, number) for number in ("peak_bytes", "kept_bytes", "seconds")},
-        **({"trace_bytes": kept_bytes(trace, expected.grid)} if trace else {}),
+        "device": str(expected.run.work.device),
+        "grid": asdict(grid),
+        "tokens": grid.tokens,
+        "peak_bytes": expected.peak_bytes,
+        "kept_bytes": expected.run.kept_bytes,
+        "seconds": expected.seconds,
+        **({"trace_bytes": expected.trace_bytes} if expected.trace else {}),
+        **({"second_model_bytes": expected.second_model_bytes} if expected.randomised else {}),
         "budget_bytes": budget,
-        "largest_size": largest,
+        "largest_size": expected.largest_size(budget),
     }
     if arguments.json:
         console.emit_json(record)
     else:
-        _report(record, peak_bytes(plan, expected.grid))
+        _report(record, expected.needed_bytes)
 
 
 def _chosen(arguments: argparse.Namespace) -> tuple[str, ...]:
@@ -74,18 +115,26 @@ def _chosen(arguments: argparse.Namespace) -> tuple[str, ...]:
     return ("gradients", *kept) if arguments.gradients else kept
 
 
-def _estimated(
-    spec: ve.ModelSpec, arguments: argparse.Namespace, options: dict[str, Any]
-) -> tuple[ve.Estimate, RunPlan, RunPlan | None]:
-    """What is expected, the plan that must fit the memory, and the trace that is in memory before, if there is one."""
+def _estimated(spec: ve.ModelSpec, arguments: argparse.Namespace, options: dict[str, Any]) -> _Expected:
     size, device = arguments.size or spec.native_size, arguments.device
     if arguments.faithfulness:
         trace = RunPlan.asked(spec, statistics=arguments.statistics, device=device)
         plan = forward_plan(spec, device=device, dtype=trace.dtype)
-        return ve.estimate_faithfulness(spec, size, device=device), plan, trace
+        measured = _Expected(ve.estimate_faithfulness(spec, size, device=device), (plan,), trace)
+        return _with_randomised(measured, spec) if is_checkpoint(arguments.model) or spec.weights else measured
     plan = RunPlan.asked(spec, **options)
     before = replace(plan, gradients=False) if arguments.gradients else None
-    return ve.estimate(spec, size, **options), plan, before
+    return _Expected(ve.estimate(spec, size, **options), (plan,), before)
+
+
+def _with_randomised(measured: _Expected, spec: ve.ModelSpec) -> _Expected:
+    """With the same on randomised weights, as `attend --faithfulness` does it of a trained model."""
+    again = RunPlan.asked(spec, statistics="none", device=measured.run.work.device)
+    place: dict[str, Any] = {"device": again.device, "dtype": again.dtype}
+    step = ve.estimate(spec, measured.run.grid, statistics="none", **place)
+    cost = randomised_cost(spec, measured.run.grid, [console.Cost(step.seconds, step.peak_bytes)], **place)
+    second = model_bytes(spec, again.dtype)
+    return replace(measured, plans=(*measured.plans, again), randomised=cost, second_model_bytes=second)
 
 
 def _checkpoint_spec(name: str, heads: int | None) -> ve.ModelSpec:
@@ -94,16 +143,18 @@ def _checkpoint_spec(name: str, heads: int | None) -> ve.ModelSpec:
 
 
 def _report(record: dict[str, Any], needed: int) -> None:
-    """needed: bytes that must be free; fewer than the peak where work is done in batches that can be smaller."""
+    """needed: bytes that must be free."""
     grid, largest = record["grid"], record["largest_size"]
     beside = record.get("trace_bytes", 0)
     trace = f", beside a trace of {format_bytes(beside)}" if beside else ""
-    enough = "enough" if needed + beside <= record["budget_bytes"] else "too little"
+    second = record.get("second_model_bytes", 0)
+    again = f", with randomised weights, a second model of {format_bytes(second)}" if second else ""
+    enough = "enough" if needed <= record["budget_bytes"] else "too little"
     rows = (
         ("tokens", f"{record['tokens']:,} ({grid['rows']} × {grid['cols']} patches of {grid['patch_size']} px)"),
         ("peak memory", format_bytes(record["peak_bytes"]) + trace),
         ("kept memory", format_bytes(record["kept_bytes"])),
-        ("expected time", console.format_duration(record["seconds"])),
+        ("expected time", console.format_duration(record["seconds"]) + again),
         ("memory budget", f"{format_bytes(record['budget_bytes'])}: {enough}"),
         ("largest size", "none: not even one patch fits" if largest is None else f"{largest} px on the short side"),
     )

@@ -16,14 +16,17 @@ from vit_engine.analysis.worth.masks import mask_coverage
 from vit_engine.cli import console
 from vit_engine.trace.targets import PICTURE, TEXT, check_target
 
+# What is chosen by an argument, and not by --option.
+_OWN_ARGUMENTS = {"layer": "--layers", "query": "--query", "target": "--target", "size": "--size"}
 Box = tuple[float, float, float, float]  # (y0, x0, y1, x1), fractions of height and width
 
 
 def add_method_arguments(parser: argparse.ArgumentParser) -> None:
     """--method, its options, query and target, and what says how good its map is."""
     add = parser.add_argument
-    names = [method.name for method in methods.METHODS]
-    add("--method", choices=names, default=RAW, help="what the maps are, see `methods`; default: raw attention")
+    names = ", ".join(known.name for known in methods.METHODS)
+    maps = f"what the maps are, see `methods`: {names}; default: raw attention"
+    add("--method", type=method, default=RAW, metavar="NAME", help=maps)
     one = "an option of the method, see `methods`; may be repeated"
     add("--option", type=option, action="append", default=[], metavar="NAME=VALUE", help=one)
     token = "the token that is asked about: the CLS token, a patch, or a region of patches"
@@ -39,6 +42,14 @@ def add_method_arguments(parser: argparse.ArgumentParser) -> None:
         "say whether the model needs what the map shows, by insertion and deletion beside random orders and weights"
     )
     add("--faithfulness", action="store_true", help=curves)
+
+
+def method(text: str) -> str:
+    """Argument type: the name or title of a method, in any case and punctuation; gives its name."""
+    try:
+        return methods.method_among(methods.METHODS, text).name
+    except ve.SpecError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def option(text: str) -> tuple[str, str]:
@@ -63,6 +74,10 @@ def mask(text: str) -> str | Box:
 def read_method_options(method: Method, asked: Sequence[tuple[str, str]], spec: ve.ModelSpec) -> dict[str, Value]:
     """All options of the method with their values; SpecError for one that it does not have, or that cannot be."""
     known = {each.name: each for each in method.options}
+    for name, value in asked:
+        argument = _OWN_ARGUMENTS.get(name.removesuffix("s"))
+        if argument and name not in known:
+            raise ve.SpecError(f"{name!r} is no option of a method: pass {argument} {value} instead of --option.")
     names = [name for name, _ in asked]
     if repeated := [name for name in known if names.count(name) > 1]:
         raise ve.SpecError(f"--option {repeated[0]}=… must be given once; got it {names.count(repeated[0])} times.")

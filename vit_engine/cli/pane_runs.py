@@ -20,7 +20,7 @@ from vit_engine.analysis.comparison import (
 )
 from vit_engine.analysis.methods import Needs
 from vit_engine.analysis.methods.options import read_options
-from vit_engine.cli.panes import PaneModel
+from vit_engine.cli.panes import PaneModel, naming
 from vit_engine.image import target_size
 from vit_engine.planning.estimates import check_memory
 from vit_engine.planning.plan import TOKEN, RunPlan
@@ -85,7 +85,8 @@ class _Runs:
         run = ve.Run(ve.attend(self.loaded, self.prepared, progress=traced), self.loaded, self.prepared)
         groups: dict[ve.Target | None, dict[int, Pane]] = {}
         for number, pane in self.panes.items():
-            target = targets.get(number) or self._target(pane, run, size)
+            with naming([number]):
+                target = targets.get(number) or self._target(pane, run, size)
             # A file's name, without the folders that it lies in.
             named = replace(pane, target=target.name) if target and pane.target.startswith(PICTURE) else pane
             groups.setdefault(target, {})[number] = named
@@ -93,8 +94,11 @@ class _Runs:
         for turn, (target, alike) in enumerate(groups.items()):
             rest = (1 - _TRACED) / len(groups)
             share = part_of(self.progress, _TRACED + turn * rest, _TRACED + (turn + 1) * rest)
-            own = run if target is None else _with_gradients(run, target, alike, share)
-            shown |= {number: self._evaluated(number, pane, own, target) for number, pane in alike.items()}
+            with naming(alike):
+                own = run if target is None else _with_gradients(run, target, alike, share)
+            for number, pane in alike.items():
+                with naming([number]):
+                    shown[number] = self._evaluated(number, pane, own, target)
         return shown
 
     def _target(self, pane: Pane, run: ve.Run, size: Size) -> ve.Target | None:
@@ -131,8 +135,9 @@ def _check_possible(
     progress: Progress,
 ) -> None:
     specs = {model: source.spec(progress) for model, source in sources.items()}
-    for pane in panes.values():
-        _check_pane(pane, specs[pane.model])
+    for number, pane in panes.items():
+        with naming([number]):
+            _check_pane(pane, specs[pane.model])
     for model, spec in specs.items():
         needs = {ve.find_method(pane.method).needs for pane in panes.values() if pane.model == model}
         attention, grid = RunPlan.asked(spec, device=device), spec.cropped_grid(*target_size(shape, spec, size))

@@ -1,11 +1,12 @@
 """Where the models of panes are from, by what the panes call them."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import vit_engine as ve
-from vit_engine.analysis.comparison import FILE_PREFIX, Pane
+from vit_engine.analysis.comparison import FILE_PREFIX, Pane, letter
 from vit_engine.cli import console
 from vit_engine.progress import Progress
 from vit_engine.registry import find_model
@@ -41,6 +42,17 @@ class PaneModel:
 
     def _named(self, spec: ve.ModelSpec) -> ve.ModelSpec:
         return replace(spec, name=self.name, title=self.title or self.name.removeprefix(FILE_PREFIX), weights=None)
+
+
+@contextlib.contextmanager
+def naming(numbers: Iterable[int]) -> Iterator[None]:
+    """Errors begin with the panes, counted from 0, that they are of: "pane B: …", "panes A, C: …"."""
+    try:
+        yield
+    except ve.VitEngineError as error:
+        letters = [letter(number) for number in numbers]
+        panes = f"pane{'s' if len(letters) > 1 else ''} {', '.join(letters)}"
+        raise type(error)(f"{panes}: {error}") from error
 
 
 def file_names(paths: Sequence[str]) -> dict[str, str]:

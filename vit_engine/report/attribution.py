@@ -102,7 +102,7 @@ def map_record(
 ) -> dict[str, Any]:
     """What another person needs to repeat the run, beside its model, and what came of it.
 
-    image: where the picture is. size: as it was asked for. layers: those that were asked for. mask: what was pointed
+    image: where the picture is. size: as it was asked for. layers: those that there are maps of. mask: what was pointed
     at, where something was.
     """
     trace = run.trace

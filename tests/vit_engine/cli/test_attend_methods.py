@@ -86,12 +86,16 @@ def test_an_option_reaches_the_method_and_the_record(run: ve.Run, picture: Path,
     assert record["options"] == {"start": 3, "residual": 0.25}
 
 
-def test_layers_below_the_first_that_counts_are_left_out(run: ve.Run, picture: Path, tmp_path: Path):
-    attend(picture, tmp_path, "--method", "rollout", "--option", "start=2", "--layers", "1,2,4")
+def test_of_all_layers_those_below_the_first_that_counts_are_left_out(
+    run: ve.Run, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    record = attend(picture, tmp_path, "--method", "rollout", "--option", "start=4")
+    summary = capsys.readouterr().out.splitlines()[0]
+    assert summary.endswith(" s; layers 4, 5: attention rollout starts at layer 4")
     arrays = np.load(tmp_path / "attention.npz")
-    assert arrays["layers"].tolist() == [2, 4]
-    for layer, values in zip((2, 4), arrays["maps"], strict=True):
-        expected = ve.find_method("rollout").attribute(run, layer=layer, options={"start": 2}).map.values
+    assert arrays["layers"].tolist() == record["layers"] == [4, 5]
+    for layer, values in zip((4, 5), arrays["maps"], strict=True):
+        expected = ve.find_method("rollout").attribute(run, layer=layer, options={"start": 4}).map.values
         np.testing.assert_allclose(values, expected, rtol=1e-4)
 
 
@@ -146,6 +150,10 @@ def test_a_query_that_changes_nothing_is_told(picture: Path, tmp_path: Path, cap
     attend(picture, tmp_path, "--method", "legrad", "--query", "1,2")
     note = "LeGrad depends on no query: patch row 1, col 2 changes nothing."
     assert capsys.readouterr().err == f"vit-engine: note: {note}\n"
+
+
+def test_a_method_is_found_by_any_spelling_as_in_python(picture: Path, tmp_path: Path):
+    assert attend(picture, tmp_path, "--method", "Grad-CAM", "--layers", "-1")["method"] == "grad_cam"
 
 
 def test_layers_that_change_nothing_are_noted(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -238,10 +246,15 @@ def no_run(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--method", "relevance", "--option", "start=half"], "start must be a whole number; got 'half'"),
         (["--method", "gradient_rollout", "--option", "residual=1.5"], "residual must be a number in 0..1"),
         (["--method", "relevance", "--option", "fuse=max"], "has no option 'fuse'; it has start"),
-        (["--method", "rollout", "--option", "start=4", "--layers", "1,3"], "start must be in 0..3, the deepest layer"),
+        (
+            ["--method", "rollout", "--option", "start=2", "--layers", "-5,3"],
+            "there is no map of layer 1: attention rollout starts at layer 2. Ask for --layers from 2 on",
+        ),
         (["--method", "rollout", "--option", "strat=2"], "has no option 'strat'; did you mean 'start'? It has fuse"),
         (["--method", "rollout", "--option", "start=1", "--option", "start=2"], "--option start=… must be given once"),
         (["--option", "start=1"], "the method 'raw' has no option 'start'; it has none"),
+        (["--option", "layer=1"], "'layer' is no option of a method: pass --layers 1 instead"),
+        (["--option", "query=1,2"], "pass --query 1,2 instead"),
         (["--query", "1,2,4,3"], "0..3"),
         (["--query", "2,2,1,3"], "query"),
         (["--mask", "missing.png"], "missing.png"),
@@ -287,6 +300,7 @@ def test_memory_is_checked_before_the_run(
     [
         (["--option", "start"], "expected NAME=VALUE, got 'start'"),
         (["--option", "start="], "expected NAME=VALUE, got 'start='"),
+        (["--method", "pca"], "no method is called 'pca'. There are: raw, "),
         (["--query", "1,2,3"], "expected cls, ROW,COL or TOP,LEFT,BOTTOM,RIGHT, got '1,2,3'"),
         (["--mask", "0.5,0,0.5,1"], "expected Y0,X0,Y1,X1, fractions in 0..1"),
         (["--mask", "0,0,1,1.5"], "expected Y0,X0,Y1,X1, fractions in 0..1"),

@@ -26,8 +26,8 @@ def no_run(monkeypatch: pytest.MonkeyPatch) -> None:
         (["missing.png"], "'missing.png' cannot be read"),
         ([__file__], "not a picture"),
         (["{picture}", "--pane", "demo_vit_p17:0"], "did you mean 'demo_vit_p1"),
-        (["{picture}", "--pane", "demo_vit_p16"], "a pane is MODEL:LAYER"),
-        (["{picture}", "--pane", "demo_vit_p16:6"], "layer must be in 0..5"),
+        (["{picture}", "--pane", "demo_vit_p16"], "error: pane C: a pane is MODEL:LAYER"),
+        (["{picture}", "--pane", "demo_vit_p16:6"], "error: pane C: layer must be in 0..5"),
         (["{picture}", "--pane", "demo_vit_p16:5:4"], "head must be in 0..3"),
         (["{picture}", "--pane", "demo_vit_p16:5:median"], "median"),
         (["{picture}", "--pane", "demo_vit_p16:5:mean:rawest"], "rawest"),
@@ -125,3 +125,13 @@ def test_a_failure_leaves_earlier_results_as_they_were(
     assert capsys.readouterr().err == "vit-engine: error: maps.npz: No space left on device.\n"
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
     assert (tmp_path / "run.json").read_text() == "earlier"
+
+
+def test_a_target_that_turns_out_to_be_none_is_refused_by_its_panes(
+    picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whether it has a gradient is known once the model runs, once for all panes of the target."""
+    untrained = [f"random_vit_tiny_p16:{layer}:0:attention_gradient[target=norm]" for layer in (3, 11)]
+    options = ["--size", "32", "--device", "cpu", "--out", str(tmp_path / "out")]
+    assert main(["compare", str(picture), *arguments(untrained[0], "demo_vit_p16:0", untrained[1]), *options]) == 1
+    assert capsys.readouterr().err.startswith("vit-engine: error: panes A, C: the final norm of this model makes all ")

@@ -8,10 +8,12 @@ import pytest
 import torch
 
 import vit_engine as ve
+from vit_engine.analysis.worth.perturbation import forward_plan
 from vit_engine.cli import main
 from vit_engine.cli.console import format_duration
 from vit_engine.planning import speed
 from vit_engine.planning.estimates import largest_size
+from vit_engine.planning.peak import peak_bytes
 from vit_engine.planning.plan import RunPlan
 from vit_engine.planning.speed import Rates
 from vit_engine.resources.budget import BUDGET_VARIABLE, format_bytes
@@ -95,6 +97,29 @@ def test_faithfulness_is_beside_a_trace(capsys: pytest.CaptureFixture[str]) -> N
     assert (record["faithfulness"], record["trace_bytes"], record["kept_bytes"]) == (True, trace.kept_bytes, 0)
     assert (record["peak_bytes"], record["seconds"]) == (expected.peak_bytes, expected.seconds)
     assert record["seconds"] > 50 * trace.seconds
+
+
+def test_faithfulness_of_a_trained_model_has_the_same_with_randomised_weights(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A second model in memory, its map, and two more curves; a budget of just what must be free is enough."""
+    options = ["demo_vit_p16", "--size", "96", "--device", "cpu", "--faithfulness"]
+    (spec,) = (spec for spec in ve.list_models() if spec.name == "demo_vit_p16")
+    curves, alone = (ve.estimate_faithfulness(spec, 96, orders=orders, device="cpu") for orders in (5, 0))
+    again, trace = ve.estimate(spec, 96, statistics="none", device="cpu"), ve.estimate(spec, 96, device="cpu")
+    model = 4 * spec.parameter_count
+    assert main(["estimate", *options, "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["seconds"] == pytest.approx(curves.seconds + alone.seconds + again.seconds)
+    assert record["second_model_bytes"] == model
+    assert record["peak_bytes"] == max(curves.peak_bytes, model + max(alone.peak_bytes, again.peak_bytes))
+    single = max(again.peak_bytes, peak_bytes(forward_plan(spec, device="cpu", dtype=torch.float32), again.grid))
+    for budget, enough in ((single + model + trace.kept_bytes, True), (single + model + trace.kept_bytes - 1, False)):
+        monkeypatch.setenv(BUDGET_VARIABLE, str(budget))
+        assert main(["estimate", *options]) == 0
+        text = capsys.readouterr().out
+        assert f" s, with randomised weights, a second model of {format_bytes(model)}\n" in text
+        assert ("enough" in text, "96 px on the short side" in text) == (enough, enough)
 
 
 def test_the_largest_size_leaves_room_for_the_trace(

@@ -47,6 +47,7 @@ def test_what_is_not_there_is_refused_with_what_is(
         ({"layers": 2}, r"layer must be in 0\.\.1"),
         ({"layers": [0, -3]}, r"got -3"),
         ({"layers": "last"}, r"layers must be 'all', a number or several numbers; got 'last'"),
+        ({"layers": 1.5}, r"layers must be 'all', a number or several numbers; got 1\.5"),
         ({"layers": []}, r"at least one layer; got none"),
         ({"statistics": "some"}, r"one of 'all', 'entropy', 'none'; got 'some'"),
     ],

@@ -1,6 +1,7 @@
 """Ways from a run to a map, by name: a file and a row each."""
 
 import difflib
+from collections.abc import Sequence
 
 from vit_engine.analysis.methods import (
     attention_gradient,
@@ -48,7 +49,11 @@ def find_method(name: str) -> Method:
 
     SpecError where there is none, naming the nearest if one is near.
     """
-    known = (*METHODS, *TOKEN_METHODS)
+    return method_among((*METHODS, *TOKEN_METHODS), name)
+
+
+def method_among(known: Sequence[Method], name: str) -> Method:
+    """find_method() among these methods alone, for what cannot do all of them."""
     for method in known if isinstance(name, str) else ():
         if _plain(name) in {_plain(method.name), _plain(method.title)}:
             return method

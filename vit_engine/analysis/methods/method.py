@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from vit_engine.analysis.methods.options import Option, Value, check_first_layer, read_options
+from vit_engine.analysis.methods.options import Option, Value, check_first_layer, first_layer, read_options
 from vit_engine.analysis.run import Run, Traced
 from vit_engine.analysis.tokens.pca import PcaMap
 from vit_engine.errors import NumericalError, SpecError
@@ -142,7 +142,7 @@ class Method:
         """
         run = self._able(Run.of(run))
         asked = read_options(self.options, options, run.trace.spec, self.name)
-        first = max((int(asked[option.name]) for option in self.options if option.layer), default=0)
+        first = first_layer(self.options, asked)
         deepest = max(run.trace.layers)
         counting = [layer for layer in run.trace.layers if layer >= first] if "layer" in self.depends_on else []
         layers, method = counting or [deepest], self

@@ -89,6 +89,11 @@ def check_names(options: Sequence[Option], names: Iterable[str], method: str) ->
             )
 
 
+def first_layer(options: Sequence[Option], values: Mapping[str, Value]) -> int:
+    """The first layer that counts; 0 of a method without such an option. values: as read_options() gives them."""
+    return max((int(values[option.name]) for option in options if option.layer), default=0)
+
+
 def check_first_layer(options: Sequence[Option], values: Mapping[str, Value], deepest: int) -> None:
     """SpecError where the first layer that counts lies above the deepest one that is asked for.
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from vit_engine.analysis.methods import RAW, Attribution, Method, Value, find_method
+from vit_engine.analysis.methods import METHODS, RAW, Attribution, Method, Value, method_among
 from vit_engine.analysis.run import Run, Traced
 from vit_engine.analysis.worth.masks import Mask, mask_coverage
 from vit_engine.errors import SpecError
@@ -44,6 +44,8 @@ def pointing(map: AttentionMap, mask: Mask) -> Pointing:
     Raises SpecError for a mask of another size, an empty one and one of the whole picture, and for a map without mass:
     of values that are not finite, or of which none is above 0, or of a principal component.
     """
+    if not isinstance(map, AttentionMap):
+        raise SpecError(f"the map must be an AttentionMap, as attribute() gives it; got {type(map).__name__}.")
     coverage = mask_coverage(mask, map.grid).ravel()
     if problem := _no_mass(map):
         raise SpecError(f"{map.label!r} points nowhere: {problem}.")
@@ -77,9 +79,7 @@ def rank_pointing(
     """
     run = Run.of(run)
     coverage = mask_coverage(mask, run.trace.grid).ravel()
-    if isinstance(methods, str):
-        raise SpecError(f"methods must be a list of names; got {methods!r} alone. Write [{methods!r}].")
-    asked = [find_method(name) for name in methods]
+    asked = _methods(methods)
     _check_options(options, asked)
     numbers = sorted(run.trace.layers if layers == "all" else run.trace.spec.layer_numbers(layers))
     choices: dict[str, Any] = {"query": query, "target": target}
@@ -102,11 +102,22 @@ def rank_attributions(
     return frame.sort_values(["share", "iou"], ascending=False, kind="stable", na_position="last", ignore_index=True)
 
 
+def _methods(names: Sequence[str]) -> list[Method]:
+    """Those of these names, in METHODS."""
+    if isinstance(names, str):
+        raise SpecError(f"methods must be a list of names; got {names!r} alone. Write [{names!r}].")
+    if not isinstance(names, Iterable):
+        raise SpecError(f"methods must be a list of names, as ['raw']; got {names!r}.")
+    asked = [method_among(METHODS, name) for name in names]
+    if not asked:
+        raise SpecError("methods must name at least one method; got none.")
+    return asked
+
+
 def _check_options(options: Mapping[str, object], asked: Sequence[Method]) -> None:
     names = [method.name for method in asked]
-    if not names:
-        raise SpecError("methods must name at least one method; got none.")
-    unknown = ", ".join(map(repr, options.keys() - set(names))) if isinstance(options, Mapping) else repr(options)
+    given = options if isinstance(options, Mapping) else [options]
+    unknown = ", ".join(repr(name) for name in given if name not in names)  # in the order in which they are given
     if unknown:
         raise SpecError(
             f"options must be by method, as {{{names[0]!r}: {{…}}}}, and of the methods that are asked for, "

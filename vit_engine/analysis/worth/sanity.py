@@ -83,8 +83,10 @@ def randomised(loaded: LoadedModel, seed: int = 0, *, top: int | None = None) ->
     The final norm has its own gains and biases in a random order instead: fresh ones, all 1 and 0, would make the norm
     of every image embedding the same. top: randomises only so many of the last layers, and what follows them: the
     cascading randomisation of Adebayo et al. 2018. Its report says that it is random. SpecError for a number of layers
-    that there is not.
+    that there is not, and for a seed that is no whole number in 0..2^63 − 1.
     """
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= seed < 2**63:
+        raise SpecError(f"seed must be a whole number in 0..2^63 - 1; got {seed!r}.")
     depth = loaded.spec.depth
     if top is not None and (isinstance(top, bool) or not isinstance(top, Integral) or not 1 <= top <= depth):
         raise SpecError(f"top must be in 1..{depth}, the layers of {loaded.spec.name!r}, or None; got {top!r}.")

@@ -50,6 +50,11 @@ class RunRecord:
 def read_record(data: bytes) -> RunRecord:
     """A run.json; SpecError where it is none, or one that this version cannot read."""
     whole = _Part("run.json", _parsed(data))
+    if "format" not in whole.value:
+        raise SpecError(
+            f"run.json is {_other_kind(whole.value)}: reproduce takes the run.json, the zip or the folder of a "
+            "comparison, which `compare` writes and the page Compare exports."
+        )
     if (whole.value.get("format"), whole.value.get("version")) != (FORMAT, VERSION):
         raise SpecError(
             f"run.json must be of a comparison, format {FORMAT!r} version {VERSION}; got "
@@ -78,6 +83,15 @@ def read_record(data: bytes) -> RunRecord:
         agreement=numbers.rows("agreement"),
         side_by_side=numbers.rows("side_by_side"),
     )
+
+
+def _other_kind(value: Mapping[str, Any]) -> str:
+    """What a run.json without a format is, by what its writers record."""
+    if {"method", "predictions"} <= value.keys():
+        return "of one map, as `attend` and the page Explore write it"
+    if "facet" in value:
+        return "of what tokens carry, as `features` writes it"
+    return "of no comparison"
 
 
 def _parsed(data: bytes) -> Any:

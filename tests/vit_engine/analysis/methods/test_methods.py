@@ -236,6 +236,13 @@ def test_a_run_of_another_model_or_picture_is_refused(
         Run(trace, prepared=replace(prepared, sha256="0" * 64))
 
 
+def test_a_run_says_what_it_takes(trace: AttentionTrace, small: LoadedModel, prepared: PreparedImage) -> None:
+    with pytest.raises(SpecError, match=r"Run\(trace, loaded, prepared\).* trace must be .* got LoadedModel"):
+        Run(small, prepared)
+    with pytest.raises(SpecError, match="loaded must be of the type LoadedModel; got PreparedImage"):
+        Run(trace, prepared, small)
+
+
 @pytest.mark.usefixtures("counted")
 def test_heads_compare_and_rank_by_any_method_that_has_a_map_of_each(run: Run, trace: AttentionTrace) -> None:
     shares = COUNTED.distributions(run, layer=1, query=(1, 1))

@@ -93,6 +93,7 @@ def test_masks_that_cannot_be_are_refused(mask: object, message: str) -> None:
     ("nowhere", "message"),
     [
         (shown(0, 0, -1, 0, 0, 0), "no value of it is above 0"),
+        (None, "the map must be an AttentionMap, as attribute\\(\\) gives it; got NoneType"),
         (shown(1, np.nan, 1, 1, 1, 1), "not all of its values are finite"),
         (shown(1, 2, 3, 4, 5, 6, quantity=Quantity.FITTED), "principal component"),
     ],
@@ -141,12 +142,16 @@ def test_chosen_layers_and_options_of_a_method(small: ve.LoadedModel, prepared: 
     relevance = ve.find_method("relevance").attribute(run, target=3, options=options["relevance"]).map
     share = frame.loc[frame["method"] == "relevance", "share"].item()
     assert share == pytest.approx(ve.pointing(relevance, BOX).share)
-    with pytest.raises(ve.SpecError, match="of the methods that are asked for, raw; got 'relevance'"):
-        ve.rank_pointing(run, BOX, options=options)
+    with pytest.raises(ve.SpecError, match="of the methods that are asked for, raw; got 'relevance', 'b', 'a'"):
+        ve.rank_pointing(run, BOX, options=options | {"b": {}, "a": {}})
     with pytest.raises(ve.SpecError, match=r"options must be by method, .* got None"):
         ve.rank_pointing(run, BOX, options=None)
     with pytest.raises(ve.SpecError, match="methods must be a list of names; got 'raw' alone"):
         ve.rank_pointing(run, BOX, methods="raw")
+    with pytest.raises(ve.SpecError, match=r"methods must be a list of names, as .* got None"):
+        ve.rank_pointing(run, BOX, methods=None)
+    with pytest.raises(ve.SpecError, match="no method is called 'pca'"):
+        ve.rank_pointing(run, BOX, methods=["pca"])
     with pytest.raises(ve.SpecError, match="at least one method"):
         ve.rank_pointing(run, BOX, methods=())
 

@@ -107,5 +107,8 @@ def test_progress_and_what_cannot_be(run: ve.Run) -> None:
     assert [round(after - before, 6) for before, after in pairwise([0, *calls])] == [round(1 / 3, 6)] * 3
     with pytest.raises(ve.SpecError, match="seeds must be a whole number of at least 1; got 0"):
         ve.sanity(run, "raw", seeds=0)
+    for seed in ("a", 1.5, True, -1, 2**63):
+        with pytest.raises(ve.SpecError, match=rf"seed must be a whole number in 0\.\.2\^63 - 1; got {seed!r}"):
+            ve.randomised_map(run, "raw", seed=seed)
     with pytest.raises(ve.SpecError, match="got a trace alone"):
         ve.sanity(run.trace, "raw")

@@ -42,6 +42,23 @@ def test_a_bundle_that_cannot_be_used_is_one_line(
     assert message in err
 
 
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        ('{"method": "raw", "predictions": []}', "run.json is of one map, as `attend` and the page Explore write it: "),
+        ('{"facet": "token"}', "run.json is of what tokens carry, as `features` writes it: reproduce takes the run."),
+        ("{}", "run.json is of no comparison: reproduce takes the run.json, the zip or the folder of a comparison"),
+    ],
+)
+def test_a_record_of_another_command_is_refused_by_its_kind(
+    record: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run.json").write_text(record, encoding="utf-8")
+    code, _, err = told(tmp_path, capsys)
+    assert code == 1
+    assert err.startswith(f"vit-engine: error: {message}")
+
+
 def test_a_zip_may_not_lead_outside(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Files of other names in it are neither read nor written."""
     path = tmp_path / "inner" / "c.zip"
