@@ -77,8 +77,13 @@ def segment(page: Page, key: str, title: str) -> None:
 
 
 def select(page: Page, key: str, title: str) -> None:
-    page.locator(f".st-key-{key} input").fill(title)
-    page.get_by_role("option", name=title, exact=True).click()
+    """Choose an option. A menu closes where its page is drawn again at that moment: a person opens it once more."""
+    option = page.get_by_role("option", name=title, exact=True)
+    for _ in range(5):
+        page.locator(f".st-key-{key} input").fill(title)
+        with contextlib.suppress(TimeoutError):
+            return option.click(timeout=PATIENCE / 5)
+    raise AssertionError(f"the menu of {key} never offered {title}")
 
 
 def selected(page: Page, key: str) -> str:
