@@ -13,7 +13,7 @@ from vit_engine.planning.plan import TOKEN
 from vit_engine.report.colours import colour_stops
 
 TINY = 0.05  # of cosine similarity: a range that colours make look larger than it is
-NAMED = 3  # outliers whose places are told
+NAMED = 3  # outliers whose places are listed
 OF_SECOND = ("", " of the second picture")
 _CHANNELS = (("red", "1st", "#ff0000"), ("green", "2nd", "#00ff00"), ("blue", "3rd component", "#0000ff"))
 _CLICK = "click a patch to see similar ones"

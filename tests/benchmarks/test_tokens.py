@@ -27,5 +27,5 @@ def test_views_do_their_work_in_each_turn(pictures: Pictures) -> None:
         assert call() is not None
     kept.computed["signs", None] = {}
     seconds = tokens.in_turns(tokens.views_of(kept), 1)
-    assert list(kept.computed["signs", None]) == list(range(6)), "signs are found anew"
+    assert list(kept.computed["signs", None]) == list(range(6)), "signs are computed again"
     assert all(each > 0 for each in seconds.values())

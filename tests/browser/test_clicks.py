@@ -96,9 +96,9 @@ def test_each_pair_of_1280_heads_is_told_and_opens_the_rows_head(page: Page, lar
         figure = chart(page, keys.SIMILARITY)
         assert figure.evaluate(_DIAGONAL, "divergence") == [0] * DEPTH * HEADS
         for row, col in ((1279, 1279), (600, 1200)):
-            told = hover_cell(page, figure, row, col)
-            expect(told).to_contain_text(f"layer {col // HEADS} · head")
-            layer, head, *_ = re.findall(r"\d+", told.text_content() or "")
+            hover = hover_cell(page, figure, row, col)
+            expect(hover).to_contain_text(f"layer {col // HEADS} · head")
+            layer, head, *_ = re.findall(r"\d+", hover.text_content() or "")
             assert abs(int(layer) * HEADS + int(head) - row) <= 3
         click_cell(page, figure, row, col)
         assert opened_head(page) == (layer, head)

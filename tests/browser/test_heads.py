@@ -37,9 +37,9 @@ def test_a_click_in_the_map_opens_that_head_in_explore(page: Page, server: Serve
 def test_a_pair_is_named_on_hover_and_opens_the_rows_head_wherever_it_stands(page: Page, server: Server) -> None:
     open_heads(page, server, similar="all", similar_order="number", model="random_vit_base_p16")
     matrix = chart(page, keys.SIMILARITY)
-    told = hover_cell(page, matrix, row=20, col=100)
-    expect(told).to_contain_text("layer 1 · head 8")
-    expect(told).to_contain_text("layer 8 · head 4")
+    hover = hover_cell(page, matrix, row=20, col=100)
+    expect(hover).to_contain_text("layer 1 · head 8")
+    expect(hover).to_contain_text("layer 8 · head 4")
     click_cell(page, matrix, row=20, col=100)
     found = opened(page)
     assert (found["layer"], found["head"]) == (["1"], ["8"])

@@ -88,10 +88,10 @@ def test_lines_lead_from_picture_to_picture_and_their_ends_tell_both_patches(pag
             assert is_in(page, "second", to_y, to_x)
         assert len(figure(page).evaluate(_DRAWN_LINES)) >= 8  # the dark ones, and seven colours
         for y, x in (found[0][:2], found[0][2:]):
-            told = hover_cell(page, figure(page), y, x)
-            expect(told).to_contain_text("first picture: patch row")
-            expect(told).to_contain_text("second picture: patch row")
-            expect(told).to_contain_text("cosine similarity")
+            hover = hover_cell(page, figure(page), y, x)
+            expect(hover).to_contain_text("first picture: patch row")
+            expect(hover).to_contain_text("second picture: patch row")
+            expect(hover).to_contain_text("cosine similarity")
 
 
 @pytest.mark.parametrize(("picture", "other"), [("first", "second"), ("second", "first")])
