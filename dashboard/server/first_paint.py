@@ -10,8 +10,11 @@ from pathlib import Path
 
 from dashboard import keys
 
-_LONGEST = 4000  # milliseconds that messages are held where no map is painted
-_LOADING = 1500  # milliseconds that they are held where Plotly is still on its way: on a slow network they come first
+# Messages are held for as many milliseconds where no map is painted. Only those count in which the page could have
+# painted it: a slow computer, busy with the map, still has it first.
+_LONGEST = 4000
+_LOADING = 1500  # where Plotly is still on its way: on a slow network the rest comes first
+TICK = 50  # milliseconds; however long the page was busy in between, it counts as one
 _LARGE = 4000  # bytes that a message with a chart has at least
 # Streamlit's name for the map's chart. The style sheet has the key alone.
 MAP_ID = rf"\$\$ID-[0-9a-f]+-{keys.OVERLAY}"
@@ -22,9 +25,10 @@ _SCRIPT = """
   const Socket = window.WebSocket, map = ".st-key-%(key)s .heatmaplayer image";
   let loaded = false;
   const painted = (then) => {
-    const end = () => { late.forEach(clearTimeout); frames = Infinity; then(); };
-    const late = [setTimeout(end, %(longest)d), setTimeout(() => { if (!loaded) end(); }, %(loading)d)];
-    let frames = 0;  // since the map's picture was there: in the second one it has been on the screen
+    let waited = 0, frames = 0;  // frames since the map's picture was there: in the second it has been on the screen
+    const end = () => { if (frames < Infinity) { clearInterval(clock); frames = Infinity; then(); } };
+    const late = () => document.hidden || (waited += %(tick)d) >= (loaded ? %(longest)d : %(loading)d);
+    const clock = setInterval(() => { if (late()) end(); }, %(tick)d);
     const look = () => {
       if (document.querySelector(map)) frames += 1;
       if (frames < 3) requestAnimationFrame(look); else if (frames < Infinity) setTimeout(end);
@@ -61,5 +65,5 @@ _SCRIPT = """
 def first_paint_script(static: Path) -> str:
     """The script's text; empty where Streamlit's parts have other names. static: the folder of what it serves."""
     plotly = sorted(path.name for path in (static / "static" / "js").glob("PlotlyChart.*.js"))
-    values = {"key": keys.OVERLAY, "id": MAP_ID, "longest": _LONGEST, "loading": _LOADING, "large": _LARGE}
-    return _SCRIPT % {**values, "plotly": plotly[0]} if plotly else ""
+    limits = {"longest": _LONGEST, "loading": _LOADING, "tick": TICK, "large": _LARGE}
+    return _SCRIPT % {**limits, "key": keys.OVERLAY, "id": MAP_ID, "plotly": plotly[0]} if plotly else ""
