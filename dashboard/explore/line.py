@@ -8,8 +8,7 @@ from dashboard.links import widgets
 from dashboard.links.options import Options
 from dashboard.shell import method_control
 from dashboard.shell.controls import for_mouse, reset_button
-from dashboard.shell.formatting import colour_legend, plain
-from vit_engine.trace.attention_map import is_share
+from dashboard.shell.formatting import amount, colour_legend, plain
 from vit_engine.trace.targets import ClassTarget
 
 
@@ -18,9 +17,9 @@ def show(maps: Maps, options: Options, *, drag: str, of_target: bool) -> None:
 
     drag: what one marks, "query" or "object". of_target: whether a click chooses the patch of the target.
     """
+    if not maps.note:  # a map of zeros has no colours
+        st.html(legend(maps))
     with st.container(horizontal=True, vertical_alignment="center", key="query_line"):
-        if not maps.note:  # a map of zeros has no colours
-            st.html(legend(maps), width="content")
         token = method_control.token(maps.method, maps.patch, bold="**")
         if maps.patch is None and token and not of_target:
             hint = method_control.hint(maps.method) if drag == "query" else "a click chooses a patch"
@@ -71,12 +70,10 @@ def _pooling(note: str, *, offers_all: bool) -> None:
 def legend(maps: Maps) -> str:
     """The colours, and where they end, as HTML."""
     meaning = method_control.meaning(maps.method)
-    if is_share(maps.large.unit):
-        return colour_legend(maps.stops, "0", f"≥ {maps.limit:.2%}", meaning)
-    end, unit = f"{maps.limit:.3g}", maps.large.unit
+    high = amount(maps.limit, maps.large.unit)
     if maps.method.signed:
-        return colour_legend(maps.stops, f"≤ −{end}", f"≥ +{end} {unit}", meaning, middle="0")
-    return colour_legend(maps.stops, "0", f"≥ {end} {unit}", meaning)
+        return colour_legend(maps.stops, f"≤ −{maps.limit:.3g}", f"≥ +{high}", meaning, middle="0")
+    return colour_legend(maps.stops, "0", f"≥ {high}", meaning)
 
 
 def target_words(maps: Maps) -> list[str]:

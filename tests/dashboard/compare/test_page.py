@@ -76,7 +76,7 @@ def test_on_its_own_scale_each_pane_ends_at_its_own_percentile() -> None:
     expected = [(0, np.percentile(engine_map(pane), 98)) for pane in MIXED]
     np.testing.assert_allclose(limits(figure_of(at)), expected, **DETAILS)
     ends = [caption.value.rpartition("colours end at ")[2] for caption in at.caption if "colours end" in caption.value]
-    assert ends == [f"{end:.2%}" for _, end in expected]
+    assert ends == [f"{end:.2%} of attention" for _, end in expected]
 
 
 def test_a_logarithmic_scale_has_three_decades() -> None:
