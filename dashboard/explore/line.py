@@ -13,30 +13,35 @@ from vit_engine.trace.targets import ClassTarget
 
 
 def show(maps: Maps, options: Options, *, drag: str, of_target: bool) -> None:
-    """The line, and below it what the map is asked with beside its query.
+    """The colours, the query below them, and below that what the map is asked with beside its query.
 
     drag: what one marks, "query" or "object". of_target: whether a click chooses the patch of the target.
     """
     if not maps.note:  # a map of zeros has no colours
         st.html(legend(maps))
-    with st.container(horizontal=True, vertical_alignment="center", key="query_line"):
-        token = method_control.token(maps.method, maps.patch, bold="**")
-        if maps.patch is None and token and not of_target:
-            hint = method_control.hint(maps.method) if drag == "query" else "a click chooses a patch"
-            with st.container(horizontal=True, gap="xsmall", width="content", key="query_hint"):
-                st.markdown(f"{token} · :small[{hint}]", width="content")
-                with for_mouse("box"):
-                    st.markdown(f":small[{'or drag a box' if drag == 'query' else '· a drag marks the object'}]")
-        elif maps.patch is None:
-            st.markdown(token)
-        elif token:
-            st.markdown(token)
-            reset_button("Back to CLS", keys.QUERY, key=keys.RESET_QUERY, icon="undo")
+    if token := method_control.token(maps.method, maps.patch, bold="**"):
+        with st.container(horizontal=True, vertical_alignment="center", key="query_line"):
+            _token(maps, token, drag=drag, of_target=of_target)
     if asked := [*target_words(maps), *option_words(maps, options)]:
         hint = " · :small[click a patch to choose another]" if of_target else ""
         st.markdown(" · ".join(asked) + hint)
     if note := pooling_note(maps):
         _pooling(note, offers_all=maps.patch is None and "query" in maps.method.depends_on)
+
+
+def _token(maps: Maps, token: str, *, drag: str, of_target: bool) -> None:
+    """The query, and how to choose another or the way back."""
+    if maps.patch is not None:
+        st.markdown(token)
+        reset_button("Back to CLS", keys.QUERY, key=keys.RESET_QUERY, icon="undo")
+    elif of_target:
+        st.markdown(token)
+    else:
+        hint = method_control.hint(maps.method) if drag == "query" else "a click chooses a patch"
+        with st.container(horizontal=True, gap="xsmall", width="content", key="query_hint"):
+            st.markdown(f"{token} · :small[{hint}]", width="content")
+            with for_mouse("box"):
+                st.markdown(f":small[· {'or drag a box' if drag == 'query' else 'a drag marks the object'}]")
 
 
 def pooling_note(maps: Maps) -> str:
