@@ -245,6 +245,7 @@ def test_controls_stay_over_their_pane_and_what_does_not_fit_scrolls_in_the_stri
     page.set_viewport_size({"width": width, "height": 900})
     open_page(pane=[f"demo_vit_p16:{layer % 6}:mean" for layer in range(panes)])
     assert heading_gap(page) >= 0
+    assert page.locator(".pane-heading").evaluate_all("all => new Set(all.map(one => one.offsetHeight)).size") == 1
     assert overflow(page, "html") <= 0
     assert overflow(page, "[data-testid=stMain]") <= 0
     scrolls = (width, panes) != (1440, 2)
