@@ -197,6 +197,7 @@ def _method_controls(number: int, pane: Pane, spec: ModelSpec, analysis: Analysi
             predictions=() if analysis is None else analysis.trace.predictions,
             pictures=picture_controls.others(picture),
             point=middle(st.session_state.get(keys.QUERY)),
+            clicked=True,
             no_text=None if analysis is None else targets.why_no_text(analysis.report),
         )
 

@@ -80,6 +80,9 @@ _PCA = (
 )
 
 
+_OTHER_PATCH = "Another patch: click it, then choose it in this pane's menu, under Target."
+
+
 def _ends(comparison: Comparison, panel: Panel, style: Style, *, even: bool) -> tuple[str, str]:
     if panel.difference:
         base, own, limit = comparison.base.name, style.scale == "own", _limit(panel, even=even)
@@ -142,8 +145,10 @@ def numbers(comparison: Comparison, panel: Panel, style: Style, *, own_end: bool
         texts.append("query CLS" if one.pane.query == "cls" else "query pinned")
     if not one.note:  # a map of zeros has no colours
         texts += _own_ends(one, panel, own_end=own_end, own=style.scale == "own")
-    note = f"  \n:small[{panel.note[0].upper()}{panel.note[1:]}]" if panel.note else ""
-    return " · ".join(texts) + (RANDOM_BADGE if one.trace.random else "") + note
+    notes = [f"{panel.note[0].upper()}{panel.note[1:]}"] if panel.note else []
+    notes += [_OTHER_PATCH] if one.target is not None and one.target.name.startswith("patch:") else []
+    below = "".join(f"  \n:small[{note}]" for note in notes)
+    return " · ".join(texts) + (RANDOM_BADGE if one.trace.random else "") + below
 
 
 def _own_ends(one: PaneResult, panel: Panel, *, own_end: bool, own: bool) -> list[str]:

@@ -6,9 +6,13 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import vit_engine as ve
+from dashboard import keys
 from dashboard.compare.heading import heading
+from dashboard.keys import of_pane
 from dashboard.links.targets import POINT
-from tests.dashboard.compare.fixtures_compare import opened, trace_of
+from dashboard.shell.method_options import target_titles
+from dashboard.testing import click_pane
+from tests.dashboard.compare.fixtures_compare import assert_works, opened, trace_of
 from vit_engine.analysis.comparison import Pane
 from vit_engine.registry import find_model
 
@@ -66,3 +70,28 @@ def test_over_each_pane_stands_what_the_analysis_found() -> None:
     at = opened("demo_vit_p16:5:mean:legrad[target=point:0.45,0.6]", "demo_vit_p8:5:mean:relevance", "demo_vit_p8:1:0")
     likeliest = trace_of("demo_vit_p8").predictions[0].label
     assert headings(at) == ["LeGrad for patch row 2, col 4", f"Relevance for {likeliest}", "Raw attention"]
+
+
+def test_another_patch_is_chosen_by_a_click_and_in_the_menu_which_the_pane_says() -> None:
+    at = opened("demo_vit_p16:5:mean:legrad[target=point:0.45,0.6]", "demo_vit_p16:5:mean:legrad")
+    hints = [each.value for each in at.caption if "Another patch: click it" in each.value]
+    assert len(hints) == 1
+    target = of_pane(keys.PANE_TARGET, 0)
+    assert "Similarity to the clicked patch" not in at.selectbox(key=target).options
+    click_pane(at, y=8, x=24)
+    assert "Similarity to a patch" in at.selectbox(key=target).options
+    assert "Similarity to the clicked patch" in at.selectbox(key=target).options
+    at.selectbox(key=target).set_value("point:0.0833,0.1905").run()
+    assert_works(at)
+    assert headings(at)[0] == "LeGrad for patch row 0, col 1"
+    assert "Similarity to the clicked patch" not in at.selectbox(key=target).options
+
+
+def test_only_where_clicks_do_not_choose_the_target_is_the_clicked_patch_another() -> None:
+    chosen, point = f"{POINT}0.5000,0.5000", (0.25, 0.75)
+    assert "Similarity to the clicked patch" not in target_titles(DEMO, chosen, point=point).values()
+    offered = target_titles(DEMO, chosen, point=point, clicked=True)
+    assert offered[f"{POINT}0.2500,0.7500"] == "Similarity to the clicked patch"
+    assert offered[chosen] == "Similarity to a patch"
+    assert "Similarity to the clicked patch" not in target_titles(DEMO, chosen, point=(0.5, 0.5), clicked=True).values()
+    assert "Similarity to the clicked patch" not in target_titles(DEMO, "", point=point, clicked=True).values()
