@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard import keys
+from dashboard.compare.heading import heading
 from dashboard.compare.state import LEAST_PANES, fitted, with_method
 from dashboard.links import widgets
 from dashboard.links.selection import middle
@@ -129,14 +130,17 @@ def _changed(pane: Pane, field: str, value: Any, specs: Mapping[str, ModelSpec])
 def show(number: int, specs: Mapping[str, ModelSpec], analysis: Analysis | None, picture: Picture) -> None:
     """The controls of one pane. analysis: of its model, where there is one."""
     pane: Pane = st.session_state[keys.PANES][number]
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
-        reference = number == st.session_state[keys.REFERENCE]
-        name = letter(number)
-        mark = f":green-badge[:material/flag: {name}]" if reference else f"**{name}**"
-        st.markdown(mark, width="content", help="The others are compared with this one." if reference else None)
-        _model_control(number, pane, specs)
-        _menu(number, partial(_method_controls, number, pane, specs[pane.model], analysis, picture))
-    _places(number, pane, specs[pane.model])
+    spec = specs[pane.model]
+    with st.container(gap="xsmall"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
+            reference = number == st.session_state[keys.REFERENCE]
+            name = letter(number)
+            mark = f":green-badge[:material/flag: {name}]" if reference else f"**{name}**"
+            st.markdown(mark, width="content", help="The others are compared with this one." if reference else None)
+            _model_control(number, pane, specs)
+            _menu(number, partial(_method_controls, number, pane, spec, analysis, picture))
+        st.html(heading(pane, spec, analysis, picture_controls.others(picture)))
+    _places(number, pane, spec)
 
 
 def _places(number: int, pane: Pane, spec: ModelSpec) -> None:
@@ -193,6 +197,7 @@ def _method_controls(number: int, pane: Pane, spec: ModelSpec, analysis: Analysi
             predictions=() if analysis is None else analysis.trace.predictions,
             pictures=picture_controls.others(picture),
             point=middle(st.session_state.get(keys.QUERY)),
+            clicked=True,
             no_text=None if analysis is None else targets.why_no_text(analysis.report),
         )
 

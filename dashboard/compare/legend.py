@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from dashboard.shell import method_control
-from dashboard.shell.formatting import RANDOM_BADGE, colour_legend, plain
+from dashboard.shell.formatting import RANDOM_BADGE, colour_legend, of_what, plain
 from vit_engine import find_method
 from vit_engine.analysis.comparison import Comparison, PaneResult
 from vit_engine.analysis.maps.agreement import map_entropy
@@ -65,9 +65,10 @@ def _legend(comparison: Comparison, panels: list[Panel], style: Style) -> str:
     if panel.quantity is Quantity.INTENSIVE:
         return colour_legend(panel.stops, *_similarity_ends(comparison, panel, style), _similarity(comparison, panel))
     if panel.signed and not panel.difference:
-        end = "" if style.scale == "own" else f" {panel.written(panel.limit)}"
+        end = "" if style.scale == "own" else panel.written(panel.limit)
         meaning = _meaning(comparison, panel, even=False)
-        return colour_legend(panel.stops, f"against{end and f' −{end[1:]}'}", f"for{end and f' +{end[1:]}'}", meaning)
+        low, high = (f"against −{end}", f"for +{end} {panel.unit}") if end else ("against", "for the target")
+        return colour_legend(panel.stops, low, high, meaning)
     even = len({each.grid.patches for each in panels if each.grid is not None}) > 1
     low, high = _ends(comparison, panel, style, even=even)
     return colour_legend(panel.stops, low, high, _meaning(comparison, panel, even=even))
@@ -79,19 +80,28 @@ _PCA = (
 )
 
 
+_OTHER_PATCH = "Another patch: click it, then choose it in this pane's menu, under Target."
+
+
 def _ends(comparison: Comparison, panel: Panel, style: Style, *, even: bool) -> tuple[str, str]:
-    base = comparison.base.name
-    assert panel.grid is not None
-    limit = f"{panel.limit:.2%}" if is_share(panel.unit) else panel.written(panel.limit)
-    if even:
-        share = is_share(panel.unit)
-        limit = f"{panel.limit * panel.grid.patches:{'.1f' if share else '.3g'}} × {'even' if share else 'a patch'}"
     if panel.difference:
-        own = style.scale == "own"
+        base, own, limit = comparison.base.name, style.scale == "own", _limit(panel, even=even)
         return f"less than {base}{'' if own else f' −{limit}'}", f"{'' if own else f'+{limit} '}more than {base}"
     if style.scale == "own":
         return "0", "each pane its own end"
-    return ("1/1000 of it" if style.scale == "log" else "0"), f"≥ {limit}"
+    what = "attention" if even and panel.unit == WEIGHT else of_what(panel.unit)
+    return ("1/1000 of it" if style.scale == "log" else "0"), f"≥ {_limit(panel, what, even=even)}"
+
+
+def _limit(panel: Panel, what: str = "", *, even: bool) -> str:
+    """The value of the last colour. what: it is a value of. even: as one per area, for patches of several sizes."""
+    assert panel.grid is not None
+    times = panel.limit * panel.grid.patches
+    if is_share(panel.unit):
+        words = [f"{times:.1f} × even" if even else f"{panel.limit:.2%}", what]
+    else:
+        words = [f"{times:.3g}", what, "per area"] if even else [panel.written(panel.limit), what]
+    return " ".join(filter(None, words))
 
 
 def _similarity_ends(comparison: Comparison, panel: Panel, style: Style) -> tuple[str, str]:
@@ -135,14 +145,16 @@ def numbers(comparison: Comparison, panel: Panel, style: Style, *, own_end: bool
         texts.append("query CLS" if one.pane.query == "cls" else "query pinned")
     if not one.note:  # a map of zeros has no colours
         texts += _own_ends(one, panel, own_end=own_end, own=style.scale == "own")
-    note = f"  \n:small[{panel.note[0].upper()}{panel.note[1:]}]" if panel.note else ""
-    return " · ".join(texts) + (RANDOM_BADGE if one.trace.random else "") + note
+    notes = [f"{panel.note[0].upper()}{panel.note[1:]}"] if panel.note else []
+    notes += [_OTHER_PATCH] if one.target is not None and one.target.name.startswith("patch:") else []
+    below = "".join(f"  \n:small[{note}]" for note in notes)
+    return " · ".join(texts) + (RANDOM_BADGE if one.trace.random else "") + below
 
 
 def _own_ends(one: PaneResult, panel: Panel, *, own_end: bool, own: bool) -> list[str]:
     """Where a pane's colours begin and end, where no legend says that. own: whether each pane has its own scale."""
     if find_method(one.pane.method).quantity is Quantity.EXTENSIVE:
-        limit = f"{panel.limit:.2%}" if is_share(panel.unit) else f"{panel.written(panel.limit)} {panel.unit}"
+        limit = _limit(panel, of_what(panel.unit), even=False)
         return [f"colours end at {'±' if panel.signed else ''}{limit}"] if own_end or own else []
     if own and one.pca is None and not panel.difference:
         return [f"colours {panel.written(panel.low)} to {panel.written(panel.high)}".replace("-", "−")]

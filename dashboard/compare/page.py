@@ -89,7 +89,7 @@ def _tell_notices() -> None:
 def _title(picture: Picture, frame: tuple[int, int]) -> DeltaGenerator:
     """The page's title, and beside it the place for the export, which it returns."""
     header = st.container(key="header", horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute")
-    with header.container(width="content", gap="xsmall"):
+    with header.container(width="content"):
         st.markdown("#### Compare")
         st.caption(f"{credited(picture)} · {frame[0]}×{frame[1]} px")
     return header.container(width="content")

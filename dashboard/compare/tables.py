@@ -104,11 +104,11 @@ def heads(comparison: Comparison, choice: Comparing) -> None:
     columns = comparable_columns(comparison.results)
     st.space("xsmall")  # a caption ends without one
     st.markdown("**Per-head entropy statistics, side by side**")
-    column = _statistic_control(columns)
-    if len(columns) < len(STATISTICS):
-        st.caption(f":material/info: {NORMALISED_ONLY}")
     by_layer = choice.rows == "layer"
     groups = alike(comparison, by_layer=by_layer)
+    column = _statistic_control(columns, differences=len(groups) > 1)
+    if len(columns) < len(STATISTICS):
+        st.caption(f":material/info: {NORMALISED_ONLY}")
     if shared := shared_columns(comparison, groups, by_layer=by_layer):
         st.caption(f":material/info: {shared}")
     shown = replace(comparison, results=tuple(one for one in comparison.results if one.name in groups))
@@ -132,7 +132,8 @@ def alike(comparison: Comparison, *, by_layer: bool) -> dict[str, tuple[str, ...
     return {base if base in names else names[0]: tuple(names) for names in found.values()}
 
 
-def _statistic_control(columns: tuple[Column, ...]) -> Column:
+def _statistic_control(columns: tuple[Column, ...], *, differences: bool) -> Column:
+    """The choice of a statistic and of its rows; of their order where the table has differences to go by."""
     by_name = {column.name: column for column in columns}
     if widgets.value_of(keys.STATISTIC) not in by_name:
         widgets.give(keys.STATISTIC, columns[0].name)
@@ -146,15 +147,18 @@ def _statistic_control(columns: tuple[Column, ...]) -> Column:
         )
         rows_help = "The heads of each pane's own layer, or all heads of its model."
         segments("Rows", _ROWS_TITLES, key=keys.COMPARE_ROWS, help=rows_help)
-        segments("Order", _ORDER_TITLES, key=keys.COMPARE_ORDER, help="A click on a column's head sorts by it too.")
+        if differences:
+            order_help = "A click on a column's head sorts by it too."
+            segments("Order", _ORDER_TITLES, key=keys.COMPARE_ORDER, help=order_help)
     st.caption(by_name[name].description)
     return by_name[name]
 
 
 def _table(comparison: Comparison, column: Column, choice: Comparing, titles: Mapping[str, str]) -> None:
     frame = head_table(comparison, column.name, all_layers=choice.rows == "all")
-    if choice.order == "difference":
-        differences = frame[[name for name in frame if "−" in str(name)]].abs().max(axis=1)
+    of_difference = [name for name in frame if "−" in str(name)]
+    if choice.order == "difference" and of_difference:
+        differences = frame[of_difference].abs().max(axis=1)
         frame = frame.loc[differences.sort_values(ascending=False, kind="stable").index]
     grouped, config = _grouped(frame, comparison, column, titles), _table_config(frame, comparison, column)
     dataframe(grouped, key=keys.COMPARE_HEADS, config=config, height="content" if len(frame) <= 12 else 460)

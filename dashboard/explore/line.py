@@ -8,36 +8,40 @@ from dashboard.links import widgets
 from dashboard.links.options import Options
 from dashboard.shell import method_control
 from dashboard.shell.controls import for_mouse, reset_button
-from dashboard.shell.formatting import colour_legend, plain
-from vit_engine.trace.attention_map import is_share
+from dashboard.shell.formatting import amount, colour_legend, plain
 from vit_engine.trace.targets import ClassTarget
 
 
 def show(maps: Maps, options: Options, *, drag: str, of_target: bool) -> None:
-    """The line, and below it what the map is asked with beside its query.
+    """The colours, the query below them, and below that what the map is asked with beside its query.
 
     drag: what one marks, "query" or "object". of_target: whether a click chooses the patch of the target.
     """
-    with st.container(horizontal=True, vertical_alignment="center", key="query_line"):
-        if not maps.note:  # a map of zeros has no colours
-            st.html(legend(maps), width="content")
-        token = method_control.token(maps.method, maps.patch, bold="**")
-        if maps.patch is None and token and not of_target:
-            hint = method_control.hint(maps.method) if drag == "query" else "a click chooses a patch"
-            with st.container(horizontal=True, gap="xsmall", width="content", key="query_hint"):
-                st.markdown(f"{token} · :small[{hint}]", width="content")
-                with for_mouse("box"):
-                    st.markdown(f":small[{'or drag a box' if drag == 'query' else '· a drag marks the object'}]")
-        elif maps.patch is None:
-            st.markdown(token)
-        elif token:
-            st.markdown(token)
-            reset_button("Back to CLS", keys.QUERY, key=keys.RESET_QUERY, icon="undo")
+    if not maps.note:  # a map of zeros has no colours
+        st.html(legend(maps))
+    if token := method_control.token(maps.method, maps.patch, bold="**"):
+        with st.container(horizontal=True, vertical_alignment="center", key="query_line"):
+            _token(maps, token, drag=drag, of_target=of_target)
     if asked := [*target_words(maps), *option_words(maps, options)]:
         hint = " · :small[click a patch to choose another]" if of_target else ""
         st.markdown(" · ".join(asked) + hint)
     if note := pooling_note(maps):
         _pooling(note, offers_all=maps.patch is None and "query" in maps.method.depends_on)
+
+
+def _token(maps: Maps, token: str, *, drag: str, of_target: bool) -> None:
+    """The query, and how to choose another or the way back."""
+    if maps.patch is not None:
+        st.markdown(token)
+        reset_button("Back to CLS", keys.QUERY, key=keys.RESET_QUERY, icon="undo")
+    elif of_target:
+        st.markdown(token)
+    else:
+        hint = method_control.hint(maps.method) if drag == "query" else "a click chooses a patch"
+        with st.container(horizontal=True, gap="xsmall", width="content", key="query_hint"):
+            st.markdown(f"{token} · :small[{hint}]", width="content")
+            with for_mouse("box"):
+                st.markdown(f":small[· {'or drag a box' if drag == 'query' else 'a drag marks the object'}]")
 
 
 def pooling_note(maps: Maps) -> str:
@@ -71,12 +75,10 @@ def _pooling(note: str, *, offers_all: bool) -> None:
 def legend(maps: Maps) -> str:
     """The colours, and where they end, as HTML."""
     meaning = method_control.meaning(maps.method)
-    if is_share(maps.large.unit):
-        return colour_legend(maps.stops, "0", f"≥ {maps.limit:.2%}", meaning)
-    end, unit = f"{maps.limit:.3g}", maps.large.unit
+    high = amount(maps.limit, maps.large.unit)
     if maps.method.signed:
-        return colour_legend(maps.stops, f"≤ −{end}", f"≥ +{end} {unit}", meaning, middle="0")
-    return colour_legend(maps.stops, "0", f"≥ {end} {unit}", meaning)
+        return colour_legend(maps.stops, f"≤ −{maps.limit:.3g}", f"≥ +{high}", meaning, middle="0")
+    return colour_legend(maps.stops, "0", f"≥ {high}", meaning)
 
 
 def target_words(maps: Maps) -> list[str]:

@@ -12,7 +12,7 @@ from dashboard.links import widgets
 from dashboard.links.selection import Selection
 from dashboard.services import catalogue
 from dashboard.services.analyses import Analysis, Request
-from dashboard.shell import analysis_panel, opening, page_state, sidebar
+from dashboard.shell import analysis_panel, method_control, opening, page_state, sidebar
 from vit_engine import ModelSpec
 
 
@@ -25,7 +25,7 @@ def page() -> None:
     page_state.tell()
     title, below = st.container(key="title"), st.container(key="heads")
     selection, view = sidebar.selection(spec), _view(spec)
-    page_state.share(selection, view)
+    page_state.share(method_control.with_set_aside(selection, spec), view)
     analysis = analysis_panel.analyse(request, title=title, stage=below)
     if analysis is not None:
         with below:

@@ -9,6 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from vit_engine.progress import Progress
 from vit_engine.report.colours import Stops, gradient
+from vit_engine.trace.attention_map import WEIGHT, is_share
 from vit_engine.trace.statistics import Column
 
 DIGITS = {"px": 1, "tokens": 1, "bits": 2, "nats": 2, "0..1": 3}  # after the point in tables, by unit
@@ -33,6 +34,18 @@ def colour_legend(stops: Stops, low: str, high: str, meaning: str, *, middle: st
     """A colour scale between its ends, with a word in its middle, as HTML. meaning: of the colours, on hover."""
     bar = f'<span class="scale" style="background: {gradient(stops)}">{middle}</span>'
     return f'<div class="legend" title="{meaning}">{low} {bar} {high}</div>'
+
+
+def amount(value: float, unit: str) -> str:
+    """A value of a map, and of what it is: "1.40% of attention", "0.0346 relevance"."""
+    if is_share(unit):
+        return f"{value:.2%} {of_what(unit)}"
+    return f"{value:.3g} {unit}"
+
+
+def of_what(unit: str) -> str:
+    """What shares of this unit are of: "of attention", "rollout weight"."""
+    return "of attention" if unit == WEIGHT else unit
 
 
 def titled(column: Column) -> str:

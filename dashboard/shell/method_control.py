@@ -1,5 +1,6 @@
 """The choice of a method, what it is and takes, and what its maps are of in words."""
 
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
@@ -7,6 +8,7 @@ import streamlit as st
 from dashboard import keys
 from dashboard.links import targets, widgets
 from dashboard.links.options import fitting
+from dashboard.links.selection import Selection
 from dashboard.shell.controls import selectbox
 from vit_engine import Method, ModelSpec, find_method
 from vit_engine.analysis import methods
@@ -50,6 +52,14 @@ def set_aside() -> Method | None:
     """The method in whose place raw attention is shown; None where nothing is shown in another's place."""
     aside = st.session_state.get(_SET_ASIDE)
     return find_method(aside[0]) if aside is not None and widgets.value_of(keys.METHOD) == methods.RAW else None
+
+
+def with_set_aside(selection: Selection, spec: ModelSpec) -> Selection:
+    """What the address of a page of heads says: the method that is set aside, so that a reload keeps it."""
+    if (method := set_aside()) is None:
+        return selection
+    options = fitting(dict(st.session_state[_SET_ASIDE][1]), method, spec)
+    return replace(selection, method=method.name, options=options)
 
 
 def forget_set_aside() -> dict[str, Any]:

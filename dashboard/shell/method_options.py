@@ -67,6 +67,7 @@ def target(
     predictions: Sequence[Prediction] = (),
     pictures: Mapping[str, str] = MappingProxyType({}),
     point: tuple[float, float] | None = None,
+    clicked: bool = False,
     no_text: str | None = None,
     on_change: Callable[..., None] | None = None,
 ) -> None:
@@ -74,9 +75,12 @@ def target(
 
     value: the one that is chosen, as dashboard.links.targets writes it. predictions: of the picture, the likeliest
     first. pictures: others to be similar to, by what links call them, and their titles. point: of the patch that is
-    offered, None for the middle. no_text: why the model reads no words, empty where it may; None offers no words.
+    offered, None for the middle; clicked: also beside another patch that is chosen. no_text: why the model reads no
+    words, empty where it may; None offers no words.
     """
-    titles = target_titles(spec, value, predictions=predictions, pictures=pictures, point=point, texts=no_text == "")
+    titles = target_titles(
+        spec, value, predictions=predictions, pictures=pictures, point=point, clicked=clicked, texts=no_text == ""
+    )
     known = TEXT if value.startswith(TEXT) else value
     with widgets.holding(key, known, tuple(titles)):
         help = f"{_TARGET_HELP} No text can be the target here: {no_text}." if no_text else _TARGET_HELP
@@ -113,6 +117,7 @@ def target_titles(
     predictions: Sequence[Prediction] = (),
     pictures: Mapping[str, str] = MappingProxyType({}),
     point: tuple[float, float] | None = None,
+    clicked: bool = False,
     texts: bool = False,
 ) -> dict[str, str]:
     """What is offered by target(): as links write it, and what it is called."""
@@ -124,6 +129,8 @@ def target_titles(
     titles |= classes
     titles |= {NORM: NORM_TITLE} if spec.class_names else {}
     titles[value if value.startswith(POINT) else write_point(*(point or (0.5, 0.5)))] = "Similarity to a patch"
+    if clicked and point is not None:
+        titles.setdefault(write_point(*point), "Similarity to the clicked patch")
     titles |= {PICTURE + name: f"Similarity to the picture {title}" for name, title in pictures.items()}
     if not value.startswith(TEXT):
         titles.setdefault(value, NORM_TITLE if value == NORM else "Similarity to this picture")

@@ -228,12 +228,24 @@ def overflow(page: Page, selector: str) -> float:
     )
 
 
+def heading_gap(page: Page) -> float:
+    """How far the line below the page's heading is from it, in pixels."""
+    return page.evaluate(
+        """() => {
+            const box = (selector) => document.querySelector(`.st-key-header ${selector}`).getBoundingClientRect();
+            return box('[data-testid=stCaptionContainer]').top - box('h4').bottom;
+        }"""
+    )
+
+
 @pytest.mark.parametrize(("width", "panes"), [(400, 3), (1440, 2), (1440, 8)])
 def test_controls_stay_over_their_pane_and_what_does_not_fit_scrolls_in_the_strip_alone(
     page: Page, open_page: Callable[..., Page], width: int, panes: int
 ) -> None:
     page.set_viewport_size({"width": width, "height": 900})
     open_page(pane=[f"demo_vit_p16:{layer % 6}:mean" for layer in range(panes)])
+    assert heading_gap(page) >= 0
+    assert page.locator(".pane-heading").evaluate_all("all => new Set(all.map(one => one.offsetHeight)).size") == 1
     assert overflow(page, "html") <= 0
     assert overflow(page, "[data-testid=stMain]") <= 0
     scrolls = (width, panes) != (1440, 2)

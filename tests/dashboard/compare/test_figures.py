@@ -60,9 +60,9 @@ def told(made: Comparison, look: Style) -> str:
 @pytest.mark.parametrize(
     ("maps", "look", "expected"),
     [
-        ((A, A), Style(clip=100), "0 | ≥ 20.00%"),
-        ((A, B), Style(clip=100), "0 | ≥ 13.2 × even"),  # 0.2 of 66 patches
-        ((A, A), Style(clip=100, scale="log"), "1/1000 of it | ≥ 20.00%"),
+        ((A, A), Style(clip=100), "0 | ≥ 20.00% of attention"),
+        ((A, B), Style(clip=100), "0 | ≥ 13.2 × even attention"),  # 0.2 of 66 patches
+        ((A, A), Style(clip=100, scale="log"), "1/1000 of it | ≥ 20.00% of attention"),
         ((A, B), Style(clip=100, scale="own"), "0 | each pane its own end"),
         ((A, B), Style(clip=100, show="difference"), "less than A −60.00% | +60.00% more than A"),
         ((A, B), Style(clip=100, show="difference", scale="own"), "less than A | more than A"),
@@ -70,6 +70,39 @@ def told(made: Comparison, look: Style) -> str:
 )
 def test_the_legend_says_where_the_colours_end(maps: tuple[np.ndarray, ...], look: Style, expected: str) -> None:
     assert told(comparison(*maps), look) == expected
+
+
+@pytest.mark.parametrize(
+    ("method", "unit", "other", "expected"),
+    [
+        ("rollout", "rollout weight", A, "0 | ≥ 20.00% rollout weight"),
+        ("rollout", "rollout weight", B, "0 | ≥ 13.2 × even rollout weight"),
+        ("relevance", "relevance", A, "0 | ≥ 0.2 relevance"),
+        ("relevance", "relevance", B, "0 | ≥ 13.2 relevance per area"),
+    ],
+)
+def test_the_legend_says_what_the_maps_are_of(method: str, unit: str, other: np.ndarray, expected: str) -> None:
+    made = comparison(A, other)
+    results = [
+        replace(one, pane=replace(one.pane, method=method), map=replace(one.map, unit=unit)) for one in made.results
+    ]
+    assert told(replace(made, results=tuple(results)), Style(clip=100)) == expected
+
+
+@pytest.mark.parametrize(
+    ("scale", "expected"), [("shared", "against −0.2 | for +0.2 attribution"), ("own", "against | for the target")]
+)
+def test_the_legend_of_what_is_for_and_against_says_what_that_is(scale: str, expected: str) -> None:
+    made = comparison(A, A)
+    results = [
+        replace(
+            one,
+            pane=replace(one.pane, method="input_gradient"),
+            map=replace(one.map, unit="attribution", signed=True),
+        )
+        for one in made.results
+    ]
+    assert told(replace(made, results=tuple(results)), Style(clip=100, scale=scale)) == expected
 
 
 def test_the_legend_of_differences_is_of_a_difference_though_the_reference_is_first() -> None:
@@ -110,7 +143,7 @@ def test_a_map_without_mass_has_no_entropy_and_nothing_differs_from_it() -> None
 
 def test_on_its_own_scale_a_pane_says_where_its_colours_end() -> None:
     texts = under(comparison(A, B), Style(clip=100, scale="own"))
-    assert [text.rpartition("colours end at ")[2] for text in texts] == ["20.00%", "40.00%"]
+    assert [text.rpartition("colours end at ")[2] for text in texts] == ["20.00% of attention", "40.00% of attention"]
 
 
 def test_random_weights_and_queries_of_their_own_are_said() -> None:

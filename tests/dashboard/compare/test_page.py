@@ -9,6 +9,7 @@ import vit_engine as ve
 from dashboard import keys
 from dashboard.compare import export
 from dashboard.compare.tables import NORMALISED_ONLY
+from dashboard.keys import of_pane
 from dashboard.testing import decode_figure
 from tests.dashboard.compare.fixtures_compare import (
     P8,
@@ -76,7 +77,7 @@ def test_on_its_own_scale_each_pane_ends_at_its_own_percentile() -> None:
     expected = [(0, np.percentile(engine_map(pane), 98)) for pane in MIXED]
     np.testing.assert_allclose(limits(figure_of(at)), expected, **DETAILS)
     ends = [caption.value.rpartition("colours end at ")[2] for caption in at.caption if "colours end" in caption.value]
-    assert ends == [f"{end:.2%}" for _, end in expected]
+    assert ends == [f"{end:.2%} of attention" for _, end in expected]
 
 
 def test_a_logarithmic_scale_has_three_decades() -> None:
@@ -205,6 +206,17 @@ def test_all_layers_can_be_shown_and_the_largest_differences_first() -> None:
     sizes = table(at).iloc[:, 4].abs().to_numpy(float)
     assert np.array_equal(sizes, np.sort(sizes)[::-1])
     assert sizes[0] == pytest.approx(abs(second - first).max(), rel=1e-3)
+
+
+def test_an_order_by_differences_is_offered_only_where_there_are_some() -> None:
+    at = opened(P8, P8, order="difference")
+    assert keys.COMPARE_ORDER not in [each.key for each in at.segmented_control]
+    assert table(at)["head"].tolist() == [0, 1, 2, 3]
+    assert at.query_params["order"] == "difference"
+    at.selectbox(key=of_pane(keys.PANE_MODEL, 1)).set_value("demo_vit_p16").run()
+    assert at.segmented_control(key=keys.COMPARE_ORDER).value == "difference"
+    sizes = table(at).iloc[:, 3].abs().to_numpy(float)
+    assert np.array_equal(sizes, np.sort(sizes)[::-1])
 
 
 def test_where_a_model_has_no_such_head_there_is_no_number() -> None:

@@ -75,7 +75,7 @@ def test_a_link_opens_a_method_and_says_what_its_values_are(monkeypatch: pytest.
     expected = count(ve.Run(small_trace()), layer=0, query="cls")[1]
     np.testing.assert_allclose(decode_figure(at, keys.OVERLAY)["attention"]["z"], expected, **DETAILS)
     assert any("Things: a number of the chosen token" in html.proto.body for html in at.get("html"))
-    assert "Key: **CLS token** · :small[click a patch to see *its* map]\n:small[or drag a box]" in texts(at)
+    assert "Key: **CLS token** · :small[click a patch to see *its* map]\n:small[· or drag a box]" in texts(at)
 
 
 def test_a_link_to_a_method_that_there_is_not_opens_raw_attention_and_says_so() -> None:

@@ -108,7 +108,7 @@ def test_the_switch_takes_the_sink_out_of_the_scale_outlines_it_and_keeps_its_we
     assert hover_texts(drawn)[PATCH].endswith(f"weight {drawn['z'][PATCH]:.3%}")
     assert set(outlined(at)) == {PATCH}
     (legend,) = [html.value for html in at.html if 'class="legend"' in html.value]
-    assert f"≥ {drawn['zmax']:.2%}" in legend
+    assert f"≥ {drawn['zmax']:.2%} of attention" in legend
     at.button(key=keys.SET_ASIDE).click().run()
     assert limit(at) == pytest.approx(values.max(), rel=1e-4)
     assert outlined(at) == []

@@ -108,6 +108,22 @@ def test_a_method_without_heads_is_shown_as_raw_attention_and_comes_back_in_expl
     assert (at.query_params["method"], at.query_params["options"]) == ("rollout", "fuse=max")
 
 
+def test_a_method_without_heads_comes_back_in_explore_after_a_reload_of_heads() -> None:
+    at = open_small(method="rollout", options="fuse=max")
+    at.query_params.clear()
+    at.switch_page(HEADS).run()
+    link = {**SMALL, "method": "rollout", "options": "fuse=max"}
+    assert at.query_params == link
+    again = open_heads(**{name: value for name, value in link.items() if name not in SMALL})
+    assert again.selectbox(key=keys.METHOD).value == "raw"
+    assert again.query_params == link
+    assert not again.warning
+    again.query_params.clear()
+    again.switch_page(EXPLORE).run()
+    assert again.selectbox(key=keys.METHOD).value == "rollout"
+    assert again.query_params == link
+
+
 def test_a_method_that_is_chosen_on_heads_stays_and_so_does_the_raw_attention_of_a_head_that_is_opened() -> None:
     at = open_heads(method="rollout")
     at.selectbox(key=keys.METHOD).set_value("column").run()
