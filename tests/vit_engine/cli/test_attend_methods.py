@@ -134,7 +134,7 @@ def test_layers_that_change_nothing_are_told(
     asked: list[str], told: bool, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     attend(picture, tmp_path, "--layers", "2", "--method", *asked)
-    assert ("LeGrad depends on no layer: --layers changes nothing." in capsys.readouterr().err) is told
+    assert ("LeGrad depends on no layer: --layers changes heads.csv alone." in capsys.readouterr().err) is told
 
 
 def test_cls_of_a_model_that_reads_patches_alone_is_told(
@@ -146,10 +146,14 @@ def test_cls_of_a_model_that_reads_patches_alone_is_told(
         assert ("so CLS tells nothing of the target; ask for all patches: --query" in capsys.readouterr().err) is told
 
 
-def test_a_query_that_changes_nothing_is_told(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    attend(picture, tmp_path, "--method", "legrad", "--query", "1,2")
+@pytest.mark.parametrize(("asked", "told"), [([], True), (["--mask", "0,0,0.5,0.5"], False)])
+def test_a_query_that_changes_nothing_is_told(
+    asked: list[str], told: bool, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """It does where a mask ranks the heads of raw attention."""
+    attend(picture, tmp_path, "--method", "legrad", "--query", "1,2", *asked)
     note = "LeGrad depends on no query: patch row 1, col 2 changes nothing."
-    assert capsys.readouterr().err == f"vit-engine: note: {note}\n"
+    assert capsys.readouterr().err == (f"vit-engine: note: {note}\n" if told else "")
 
 
 def test_a_method_is_found_by_any_spelling_as_in_python(picture: Path, tmp_path: Path):
