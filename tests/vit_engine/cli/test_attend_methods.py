@@ -76,6 +76,8 @@ def test_any_method_can_be_asked_for(
     assert record["options"] == {option.name: option.default for option in method.options}
     target = {"name": "4", "label": "class 4, star", "score": pytest.approx(run.gradients.score, rel=1e-4)}
     assert record["target"] == (target if targeted else None)
+    assert record["query"] == ([2, 3] if "query" in method.depends_on else None)
+    assert (record["layers"], record["head_layers"]) == (layers if "layer" in method.depends_on else None, [3, 5])
 
 
 def test_an_option_reaches_the_method_and_the_record(run: ve.Run, picture: Path, tmp_path: Path):
@@ -195,7 +197,7 @@ def test_a_mask_ranks_all_heads_and_the_method(run: ve.Run, picture: Path, tmp_p
     expected = ve.pointing(shown, pixels).share
     assert table[table["method"] == "relevance"]["share"].tolist() == [pytest.approx(expected, rel=1e-4)]
     assert record["pointing"]["map"]["share"] == pytest.approx(expected, rel=1e-4)
-    assert record["pointing"]["mask"] == str(path)
+    assert (record["pointing"]["mask"], record["pointing"]["query"]) == (str(path), "cls")
 
 
 def test_faithfulness_is_that_of_the_map_that_is_drawn(
@@ -211,6 +213,7 @@ def test_faithfulness_is_that_of_the_map_that_is_drawn(
     assert measured["insertion_area"] == pytest.approx(expected.insertion_area, rel=1e-4)
     assert measured["random_deletion_areas"] == pytest.approx(expected.random_deletion.tolist(), rel=1e-4)
     assert (measured["of"], measured["baseline"]) == ("probability of class 4, star", "blur")
+    assert (record["target"], measured["target"]) == (None, "4"), "the map depends on no target, its worth does"
     assert measured["randomised_insertion_area"] == pytest.approx(other.insertion_area, rel=1e-4)
     lines = capsys.readouterr().out.splitlines()
     areas = next(line for line in lines if line.startswith("probability of class 4, star"))
