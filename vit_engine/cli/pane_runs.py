@@ -144,9 +144,11 @@ def _check_possible(
         check_memory(attention, grid)
         if Needs.TOKENS in needs:
             tokens = RunPlan.asked(spec, device=device, statistics="none", facet=TOKEN)
-            check_memory(tokens, grid, before=attention)
+            check_memory(tokens, grid, before=[attention])
         if needs & {Needs.GRADIENTS, Needs.READOUTS, Needs.MODEL}:
-            check_memory(RunPlan.asked(spec, device=device, statistics="none", gradients=True), grid, before=attention)
+            check_memory(
+                RunPlan.asked(spec, device=device, statistics="none", gradients=True), grid, before=[attention]
+            )
 
 
 def _check_pane(pane: Pane, spec: ve.ModelSpec) -> None:

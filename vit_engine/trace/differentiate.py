@@ -85,7 +85,7 @@ def check_gradient_memory(loaded: LoadedModel, grid: TokenGrid, *, traced: bool)
     traced: whether there is a trace; if not, one is made.
     """
     asked = partial(RunPlan.asked, loaded.spec, statistics="none", device=loaded.device, dtype=loaded.dtype)
-    check_memory(asked(gradients=True), grid, before=None if traced else asked())
+    check_memory(asked(gradients=True), grid, before=[] if traced else [asked()])
 
 
 _TOKENS = 1024  # whose MLP is computed at a time on the way back
