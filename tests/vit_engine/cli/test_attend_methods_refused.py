@@ -77,6 +77,16 @@ def test_what_cannot_be_is_one_line_before_the_run(
 
 
 @pytest.mark.usefixtures("no_run")
+def test_a_mask_is_read_before_another_picture_is_run(
+    picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(ve, "picture_target", lambda *_, **__: pytest.fail("the model ran on the other picture"))
+    options = ["--method", "legrad", "--target", f"picture:{picture}", "--mask", "0,0,1,1", "--out", str(tmp_path)]
+    assert main(["attend", str(picture), "--model", MODEL, "--size", *SIZE, "--device", "cpu", *options]) == 1
+    assert "the mask covers the whole picture" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("no_run")
 def test_memory_is_checked_before_the_run(
     picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
