@@ -112,7 +112,10 @@ def read_target(
         return ve.picture_target(loaded, asked.removeprefix(PICTURE), size=size)
     if asked.startswith(TEXT):
         return ve.text_target(loaded, asked.removeprefix(TEXT))
-    return check_target(asked, spec, grid)
+    target = check_target(asked, spec, grid)
+    if target is not None:
+        target.check_model(loaded.model)
+    return target
 
 
 def read_mask(

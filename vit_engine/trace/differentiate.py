@@ -67,6 +67,8 @@ def differentiate(
     """
     check_fit(prepared.grid, loaded.spec)
     target = check_target(target, loaded.spec, prepared.grid)
+    if target is not None:
+        target.check_model(loaded.model)
     check_gradient_memory(loaded, prepared.grid, traced=trace is not None)
     check_trace(trace, prepared, loaded)
     with memory_errors(prepared.grid, loaded), graphs_possible():

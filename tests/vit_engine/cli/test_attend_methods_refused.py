@@ -46,6 +46,7 @@ def no_run(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--option", "start=1"], "the method 'raw' has no option 'start'; it has none"),
         (["--option", "layer=1"], "'layer' is no option of a method: pass --layers 1 instead"),
         (["--option", "query=1,2"], "pass --query 1,2 instead"),
+        (["--method", "legrad", "--target", "norm", "--model", "random_vit_tiny_p16"], "'norm' has no gradient"),
         (["--query", "1,2,4,3"], "0..3"),
         (["--query", "2,2,1,3"], "query"),
         (["--mask", "missing.png"], "missing.png"),
