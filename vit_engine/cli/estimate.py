@@ -169,7 +169,7 @@ def _with_randomised(measured: _Expected, method: Method, options: dict[str, Val
 
 def _checkpoint_spec(name: str, heads: int | None) -> ve.ModelSpec:
     with console.progress_bar() as progress:
-        return console.checkpoint_spec(name, heads, option="--heads N", progress=progress)
+        return console.checkpoint_spec(name, heads, option="--heads N", progress=progress)[0]
 
 
 def _report(record: dict[str, Any], needed: int) -> None:
