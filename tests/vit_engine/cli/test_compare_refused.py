@@ -34,6 +34,14 @@ def no_run(monkeypatch: pytest.MonkeyPatch) -> None:
         (["{picture}", "--pane", "demo_vit_p16:5:median"], "median"),
         (["{picture}", "--pane", "demo_vit_p16:5:mean:rawest"], "rawest"),
         (["{picture}", "--pane", "demo_vit_p16:5:mean:raw:0.5,1.5"], "0..1"),
+        (
+            ["{picture}", "--pane", "demo_vit_p16:5:3:pca"],
+            "'pca' depends on no head; got 3. Write 'demo_vit_p16:5:mean:pca'.",
+        ),
+        (
+            ["{picture}", "--pane", "demo_vit_p16:5:max:rollout[start=2]"],
+            "Write 'demo_vit_p16:5:mean:rollout[start=2]'",
+        ),
         (["{picture}", "--pane", "missing.pth:5"], "missing.pth"),
         (["{picture}", "--pane", "demo_vit_p16:1:mean:rollout[start=2]"], "error: pane C: start must be in 0..1"),
         (["{picture}", "--pane", f"{LEGRAD}[target=point:0.5,2]"], "error: pane C: a point as a target is"),
