@@ -86,14 +86,13 @@ class _Look:
     held: dict[tuple[str, Hashable], int] = field(default_factory=dict)  # bytes by what is kept and its key
 
     def target_problem(self, pane: Pane) -> Problem | None:
-        """What stands against a text as the target: no words yet, or, once its model was loaded, that it reads none."""
+        """What stands against a text as the target, before the model is run: no words yet, or that it reads none."""
         if not pane.target.startswith(TEXT):
             return None
         if pane.target == TEXT:
             return _NO_WORDS
         spec = self.specs[pane.model]
-        analysis = Request(self.picture, spec, self.size).kept
-        if analysis is None or not (why := targets.why_no_text(analysis.report)):
+        if not (why := targets.why_no_text_by_name(spec.name)):
             return None
         text = f"{spec.title} reads no text as a target: {why}. Choose another target in the pane's menu."
         return Problem("target", "no text here", plain(text))

@@ -135,7 +135,6 @@ class MapFiles:
         return {
             **model_record(asked.spec, report, report.seed),
             **map_record(run, image=image, size=asked.request.size, **places),
-            "query": run.query if "query" in run.method.depends_on else None,
             "layer": run.layer if "layer" in run.method.depends_on else None,
             "head": selection.head if "head" in run.method.depends_on else None,
             "map": self.maps.large.label,

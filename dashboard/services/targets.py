@@ -33,6 +33,12 @@ def why_no_text(report: ve.LoadReport) -> str:
     return read.why_no_text(report)
 
 
+def why_no_text_by_name(name: str) -> str:
+    """The same of a model that need not be loaded yet: by what was read of its file, or that it is known by name."""
+    added = user_models.find(name)
+    return read.NO_TEXT_BY_NAME if added is None else added.no_text
+
+
 def find(name: str, loaded: ve.LoadedModel, size: int) -> ve.Target:
     """The target of this name, for a job: another picture is run through the model, at this short side, a text read.
 

@@ -52,7 +52,9 @@ def explain(
     choices: dict[str, Any] = {"layer": layer, "head": head, "query": query, "options": options}
     chosen.check(loaded.spec, prepared.grid, **choices)
     if "target" in chosen.depends_on:
-        check_target(target, loaded.spec, prepared.grid)
+        found = check_target(target, loaded.spec, prepared.grid)
+        if found is not None:
+            found.check_model(loaded.model)
     run = _run(chosen, loaded, prepared, target, progress and part_of(progress, 0.0, _OF_PASSES[chosen.needs]))
     run = replace(run, progress=progress and part_of(progress, _OF_PASSES[chosen.needs], 1.0))
     shown = chosen.attribute(run, target=target if run.gradients is None else None, **choices).map

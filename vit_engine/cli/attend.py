@@ -50,8 +50,8 @@ def _notes(answered: Answer, layers: str | tuple[int, ...]) -> Iterator[str]:
     """What must be known before the maps are believed. layers: as they were asked for."""
     question, method, query = answered.question, answered.question.method, answered.question.query
     if layers != "all" and "layer" not in method.depends_on and answered.ranking is None:  # which ranks their heads
-        yield f"{method.phrase} depends on no layer: --layers changes nothing."
-    if query != "cls" and "query" not in method.depends_on:
+        yield f"{method.phrase} depends on no layer: --layers changes heads.csv alone."
+    if query != "cls" and "query" not in method.depends_on and answered.ranking is None:
         yield f"{method.phrase} depends on no query: {token_name(query)} changes nothing."
     if query == "cls" and method.depends_on >= {"query", "target"} and not question.loaded.spec.reads_cls:
         rows, cols = question.prepared.grid.shape

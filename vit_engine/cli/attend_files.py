@@ -35,6 +35,7 @@ def run_record(arguments: argparse.Namespace, answer: Answer) -> dict[str, Any]:
     return {
         **model_record(question.loaded, arguments.seed),
         **map_record(_map_run(answer), image={"path": arguments.image}, size=arguments.size, **places),
+        "head_layers": list(question.layers),  # of heads.csv, and of raw attention's heads in pointing.csv
     }
 
 

@@ -45,8 +45,9 @@ class Question:
         layers = tuple(sorted(spec.layer_numbers(arguments.layers)))
         if "layer" in method.depends_on:
             _check_layers(arguments.layers, layers, method, options)
-        target = read_target(arguments.target, loaded, grid, size=size) if targeted else None
         mask = None if arguments.mask is None else read_mask(arguments.mask, picture, spec, grid, size=size)
+        # The last, because the model is run on another picture.
+        target = read_target(arguments.target, loaded, grid, size=size) if targeted else None
         run = (arguments.query, layers, targeted, target, mask, arguments.faithfulness)
         return cls(loaded, prepared, method, options, *run)
 

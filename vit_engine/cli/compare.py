@@ -3,6 +3,7 @@
 import argparse
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("image", metavar="IMAGE", help="PNG, JPEG, WebP, GIF, BMP or TIFF")
     examples = "dino_vits8:11:mean, run/last.pth#student:11, hf:org/name@revision:11:mean"
     methods = ", ".join(method.name for method in (*METHODS, *TOKEN_METHODS))
-    parts = f"HEAD a number, mean, max or min; METHOD {methods}; QUERY shared, cls, Y,X or TOP,LEFT,BOTTOM,RIGHT"
+    heads = "HEAD a number, mean, max or min; mean alone where the method depends on none"
+    parts = f"{heads}; METHOD {methods}; QUERY shared, cls, Y,X or TOP,LEFT,BOTTOM,RIGHT"
     several = f"2..{MAX_PANES} of them: {examples}; {parts}, as fractions. {choices}"
     add("--pane", action="append", default=[], metavar=pane, help=several)
     add("--out", type=Path, required=True, metavar="DIR", help="folder for the results, created if needed")
@@ -106,13 +108,24 @@ def _panes(arguments: argparse.Namespace) -> list[Pane]:
     panes = []
     for number, text in enumerate(arguments.pane):
         with naming([number]):
-            panes.append(Pane.parse(text))
+            panes.append(_checked(Pane.parse(text)))
     names = [letter(number) for number in range(len(panes))]
     if arguments.reference not in names:
         raise ve.SpecError(f"reference must be one of {', '.join(names)}; got {arguments.reference!r}.")
     if arguments.statistic not in STATISTICS:
         raise ve.SpecError(f"statistic must be one of {', '.join(STATISTICS)}; got {arguments.statistic!r}.")
     return panes
+
+
+def _checked(pane: Pane) -> Pane:
+    """The pane; SpecError for a head that changes nothing, which links and records may have, and nobody types."""
+    method = ve.find_method(pane.method)
+    if pane.head != "mean" and "head" not in method.depends_on:
+        raise ve.SpecError(
+            f"the method {method.name!r} depends on no head; got {pane.head!r}. "
+            f"Write {str(replace(pane, head='mean'))!r}."
+        )
+    return pane
 
 
 def _report(

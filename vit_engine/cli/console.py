@@ -230,7 +230,9 @@ def query(text: str) -> Query:
     raise argparse.ArgumentTypeError(f"expected cls, ROW,COL or TOP,LEFT,BOTTOM,RIGHT, got {text!r}")
 
 
-def checkpoint_spec(path: str, heads: int | None, *, option: str, progress: Progress) -> ve.ModelSpec:
+def checkpoint_spec(
+    path: str, heads: int | None, *, option: str, progress: Progress
+) -> tuple[ve.ModelSpec, ve.LoadReport]:
     """What a checkpoint is, before it is loaded; CheckpointError where nobody says how many heads it has.
 
     One on the Hugging Face hub is fetched for that.
@@ -238,4 +240,4 @@ def checkpoint_spec(path: str, heads: int | None, *, option: str, progress: Prog
     found = ve.inspect_checkpoint(path, heads=heads, progress=progress)
     if found.spec is None:
         raise ve.CheckpointError(f"{path} does not say how many heads it has: pass {option}. {found.advice}")
-    return found.spec
+    return found.spec, found.report

@@ -21,14 +21,20 @@ _OWN_ARGUMENTS = {"layer": "--layers", "query": "--query", "target": "--target",
 Box = tuple[float, float, float, float]  # (y0, x0, y1, x1), fractions of height and width
 
 
-def add_method_arguments(parser: argparse.ArgumentParser) -> None:
-    """--method, its options, query and target, and what says how good its map is."""
+def add_method_choice(parser: argparse.ArgumentParser, *, what: str, default: str | None = RAW) -> None:
+    """--method and --option. what: what the method is for. default: None tells what was asked for from what was not."""
     add = parser.add_argument
     names = ", ".join(known.name for known in methods.METHODS)
-    maps = f"what the maps are, see `methods`: {names}; default: raw attention"
-    add("--method", type=method, default=RAW, metavar="NAME", help=maps)
+    maps = f"{what}, see `methods`: {names}; default: raw attention"
+    add("--method", type=method, default=default, metavar="NAME", help=maps)
     one = "an option of the method, see `methods`; may be repeated"
     add("--option", type=option, action="append", default=[], metavar="NAME=VALUE", help=one)
+
+
+def add_method_arguments(parser: argparse.ArgumentParser) -> None:
+    """--method, its options, query and target, and what says how good its map is."""
+    add_method_choice(parser, what="what the maps are")
+    add = parser.add_argument
     token = "the token that is asked about: the CLS token, a patch, or a region of patches"
     add("--query", type=console.query, default="cls", metavar="cls|ROW,COL|TOP,LEFT,BOTTOM,RIGHT", help=token)
     target = (
@@ -106,7 +112,10 @@ def read_target(
         return ve.picture_target(loaded, asked.removeprefix(PICTURE), size=size)
     if asked.startswith(TEXT):
         return ve.text_target(loaded, asked.removeprefix(TEXT))
-    return check_target(asked, spec, grid)
+    target = check_target(asked, spec, grid)
+    if target is not None:
+        target.check_model(loaded.model)
+    return target
 
 
 def read_mask(

@@ -9,17 +9,17 @@ from PIL import Image
 
 import vit_engine as ve
 from vit_engine.analysis.comparison import (
-    POINT,
     Comparison,
     Pane,
     PaneResult,
     Place,
+    check_pane_target,
     evaluate_pane,
     pane_target,
+    pane_target_is_norm,
     pca_layers,
 )
-from vit_engine.analysis.methods import Needs
-from vit_engine.analysis.methods.options import read_options
+from vit_engine.analysis.methods import Needs, find_method
 from vit_engine.cli.panes import PaneModel, naming
 from vit_engine.image import target_size
 from vit_engine.planning.estimates import check_memory
@@ -27,7 +27,8 @@ from vit_engine.planning.plan import TOKEN, RunPlan
 from vit_engine.progress import Progress, part_of
 from vit_engine.report.record import Size
 from vit_engine.trace.differentiate import differentiate
-from vit_engine.trace.targets import PICTURE, TEXT, find_target
+from vit_engine.trace.targets import PICTURE, TEXT, NormTarget
+from vit_engine.weights.text.tower import check_text
 
 _TRACED = 0.4  # of a model's progress, where gradients follow
 
@@ -52,7 +53,7 @@ def compared(
     downloaded.
     """
     shape, frame = (picture.height, picture.width), (0, 0)
-    _check_possible(panes, sources, shape, size=size, device=device, progress=progress)
+    _check_possible(panes, sources, shape, size=size, device=device, progress=progress, targets=targets)
     shown: dict[int, PaneResult] = {}
     for turn, (model, source) in enumerate(sources.items()):
         share = part_of(progress, turn / len(sources), (turn + 1) / len(sources))
@@ -80,13 +81,15 @@ class _Runs:
 
     def results(self, targets: Mapping[int, ve.Target], *, size: Size) -> dict[int, PaneResult]:
         """What they show: the trace is made once, and each target's gradient once. Arguments of compared()."""
-        explained = any("target" in ve.find_method(pane.method).depends_on for pane in self.panes.values())
+        self._check_norms()
+        known = {**targets, **self._texts()}  # what the model does not read is told before it runs
+        explained = any("target" in find_method(pane.method).depends_on for pane in self.panes.values())
         traced = part_of(self.progress, 0.0, _TRACED if explained else 1.0)
         run = ve.Run(ve.attend(self.loaded, self.prepared, progress=traced), self.loaded, self.prepared)
         groups: dict[ve.Target | None, dict[int, Pane]] = {}
         for number, pane in self.panes.items():
             with naming([number]):
-                target = targets.get(number) or self._target(pane, run, size)
+                target = known.get(number) or self._target(pane, run, size)
             # A file's name, without the folders that it lies in.
             named = replace(pane, target=target.name) if target and pane.target.startswith(PICTURE) else pane
             groups.setdefault(target, {})[number] = named
@@ -101,11 +104,25 @@ class _Runs:
                     shown[number] = self._evaluated(number, pane, own, target)
         return shown
 
+    def _texts(self) -> dict[int, ve.Target]:
+        """The targets of panes that are texts."""
+        found: dict[int, ve.Target] = {}
+        for number, pane in self.panes.items():
+            if pane.target.startswith(TEXT):
+                with naming([number]):
+                    found[number] = ve.text_target(self.loaded, pane.target.removeprefix(TEXT))
+        return found
+
+    def _check_norms(self) -> None:
+        """SpecError for the norm as a target where it is the same of all pictures."""
+        norms = [number for number, pane in self.panes.items() if pane_target_is_norm(pane, self.loaded.spec)]
+        if norms:
+            with naming(norms):
+                NormTarget().check_model(self.loaded.model)
+
     def _target(self, pane: Pane, run: ve.Run, size: Size) -> ve.Target | None:
         if pane.target.startswith(PICTURE):
             return ve.picture_target(self.loaded, pane.target.removeprefix(PICTURE), size=size)
-        if pane.target.startswith(TEXT):
-            return ve.text_target(self.loaded, pane.target.removeprefix(TEXT))
         return pane_target(pane, run.trace, self.frame)
 
     def _evaluated(self, number: int, pane: Pane, run: ve.Run, target: ve.Target | None) -> PaneResult:
@@ -116,7 +133,7 @@ class _Runs:
 
 def _with_gradients(run: ve.Run, target: ve.Target, panes: Mapping[int, Pane], progress: Progress) -> ve.Run:
     """The run with what these panes, all of one target, need of its gradient: one pass for all of them."""
-    needs = {ve.find_method(pane.method).needs for pane in panes.values()}
+    needs = {find_method(pane.method).needs for pane in panes.values()}
     told = replace(run, progress=progress)  # for methods that run the model again
     if not needs & {Needs.GRADIENTS, Needs.READOUTS} or run.loaded is None or run.prepared is None:
         return told
@@ -133,28 +150,37 @@ def _check_possible(
     size: Size,
     device: str,
     progress: Progress,
+    targets: Mapping[int, ve.Target],
 ) -> None:
-    specs = {model: source.spec(progress) for model, source in sources.items()}
+    """SpecError, CheckpointError, ImageError or ResourceError for what a model or the memory does not have."""
+    known = {model: source.spec(progress) for model, source in sources.items()}
     for number, pane in panes.items():
         with naming([number]):
-            _check_pane(pane, specs[pane.model])
-    for model, spec in specs.items():
-        needs = {ve.find_method(pane.method).needs for pane in panes.values() if pane.model == model}
+            spec, no_text = known[pane.model]
+            grid = spec.cropped_grid(*target_size(shape, spec, size))
+            find_method(pane.method).check(
+                spec, grid, layer=pane.layer, head=pane.head, query="cls", options=pane.chosen
+            )
+            if number not in targets:
+                _check_target(pane, spec, grid, no_text)
+    for model, (spec, _) in known.items():
+        needs = {find_method(pane.method).needs for pane in panes.values() if pane.model == model}
         attention, grid = RunPlan.asked(spec, device=device), spec.cropped_grid(*target_size(shape, spec, size))
         check_memory(attention, grid)
         if Needs.TOKENS in needs:
             tokens = RunPlan.asked(spec, device=device, statistics="none", facet=TOKEN)
-            check_memory(tokens, grid, before=attention)
+            check_memory(tokens, grid, before=[attention])
         if needs & {Needs.GRADIENTS, Needs.READOUTS, Needs.MODEL}:
-            check_memory(RunPlan.asked(spec, device=device, statistics="none", gradients=True), grid, before=attention)
+            check_memory(
+                RunPlan.asked(spec, device=device, statistics="none", gradients=True), grid, before=[attention]
+            )
 
 
-def _check_pane(pane: Pane, spec: ve.ModelSpec) -> None:
-    """SpecError for a layer, a head, an option or a target that the model does not have."""
-    spec.layer_number(pane.layer)
-    if isinstance(pane.head, int) and pane.head >= spec.heads:
-        raise ve.SpecError(f"head must be in 0..{spec.heads - 1} for {spec.name!r}; got {pane.head}.")
-    method = ve.find_method(pane.method)
-    read_options(method.options, pane.chosen, spec, method.name)
-    if pane.target and not pane.target.startswith((POINT, PICTURE, TEXT)):
-        find_target(pane.target, spec)
+def _check_target(pane: Pane, spec: ve.ModelSpec, grid: ve.TokenGrid, no_text: str) -> None:
+    """Another picture is opened, and dropped again. no_text: why the model reads no text; empty where it may."""
+    if pane.target.startswith(PICTURE):
+        ve.open_image(pane.target.removeprefix(PICTURE))
+    elif pane.target.startswith(TEXT):
+        check_text(pane.target.removeprefix(TEXT), no_text, pane.model)
+    else:
+        check_pane_target(pane, spec, grid)

@@ -13,6 +13,7 @@ from vit_engine.registry import find_model
 from vit_engine.weights.fetching.hub import HubModel, describe_hub_model
 from vit_engine.weights.reading.read import split_part
 from vit_engine.weights.sources import checkpoint_path, hub_source
+from vit_engine.weights.text.read import NO_TEXT_BY_NAME, why_no_text
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,13 @@ class PaneModel:
     seed: int = 0  # of random weights
     title: str = ""  # for people; empty for the name
 
-    def spec(self, progress: Progress) -> ve.ModelSpec:
-        """What the model is, before it is loaded; one on the hub is fetched."""
+    def spec(self, progress: Progress) -> tuple[ve.ModelSpec, str]:
+        """What the model is, before it is loaded, and why it reads no text, or nothing; one on the hub is fetched."""
         if not self.path:
-            return find_model(self.name)
+            return find_model(self.name), NO_TEXT_BY_NAME
         option = f"--heads {self.path}=N"
-        return self._named(console.checkpoint_spec(self.path, self.heads, option=option, progress=progress))
+        spec, report = console.checkpoint_spec(self.path, self.heads, option=option, progress=progress)
+        return self._named(spec), why_no_text(report)
 
     def load(self, device: str, progress: Progress) -> ve.LoadedModel:
         """The model; a checkpoint under its name in panes, without the folders that it lies in."""

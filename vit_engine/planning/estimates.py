@@ -2,6 +2,7 @@
 
 import bisect
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,10 +73,10 @@ def estimate(
     return Estimate(grid, peak_bytes(run, grid), kept_bytes(run, grid), work_of(run, grid))
 
 
-def check_memory(run: RunPlan, grid: TokenGrid, *, before: RunPlan | None = None) -> None:
+def check_memory(run: RunPlan, grid: TokenGrid, *, before: Sequence[RunPlan] = ()) -> None:
     """ResourceError where a run needs more than memory_budget(device), naming the largest size that fits.
 
-    before: a run of the same picture, on which this one follows while what that one keeps is in memory.
+    before: runs of the same picture, on which this one follows while what they keep is in memory.
     """
     needed, budget = _needed(run, grid, before), memory_budget(run.device)
     if needed > budget:
@@ -93,7 +94,7 @@ def _advice(largest: int | None) -> str:
     return f"Use a smaller size: at this aspect a short side of {largest} px is the largest that fits"
 
 
-def largest_size(run: RunPlan, shape: tuple[int, int], budget: int, *, before: RunPlan | None = None) -> int | None:
+def largest_size(run: RunPlan, shape: tuple[int, int], budget: int, *, before: Sequence[RunPlan] = ()) -> int | None:
     """The largest short side, in pixels and whole patches, of a run that needs at most `budget` bytes.
 
     shape: (height, width) of the picture, whose aspect ratio is kept; its unit does not matter. before: as in
@@ -112,8 +113,8 @@ def largest_size(run: RunPlan, shape: tuple[int, int], budget: int, *, before: R
     return fitting * run.spec.patch_size or None
 
 
-def _needed(run: RunPlan, grid: TokenGrid, before: RunPlan | None) -> int:
-    return peak_bytes(run, grid) + (kept_bytes(before, grid) if before else 0)
+def _needed(run: RunPlan, grid: TokenGrid, before: Sequence[RunPlan]) -> int:
+    return peak_bytes(run, grid) + sum(kept_bytes(each, grid) for each in before)
 
 
 def _longest_shape(grid: TokenGrid) -> tuple[int, int]:

@@ -103,19 +103,19 @@ def map_record(
     """What another person needs to repeat the run, beside its model, and what came of it.
 
     image: where the picture is. size: as it was asked for. layers: those that there are maps of. mask: what was pointed
-    at, where something was.
+    at, where something was. None stands for what the method does not depend on.
     """
-    trace = run.trace
+    trace, depends_on = run.trace, run.method.depends_on
     return {
         "image": {**image, "sha256": trace.image_sha256},
         "size": {"asked": size, "height": trace.grid.height, "width": trace.grid.width},
         "grid": asdict(trace.grid),
         "method": run.method.name,
         "options": dict(run.options),
-        "query": run.query,
-        "target": _target_record(run),
+        "query": run.query if "query" in depends_on else None,
+        "target": _target_record(run) if "target" in depends_on else None,
         "note": run.drawn.note,
-        "layers": list(layers),
+        "layers": list(layers) if "layer" in depends_on else None,
         "device": device,
         "seconds": trace.seconds + run.seconds,
         "predictions": [asdict(prediction) for prediction in trace.predictions],
@@ -130,7 +130,7 @@ def _target_record(run: MapRun) -> dict[str, Any] | None:
 
 
 def _pointing_record(run: MapRun, mask: Any) -> dict[str, Any] | None:
-    """Of the map that is drawn; null for the numbers of one without mass."""
+    """Of the map that is drawn; null for the numbers of one without mass. query: of the heads beside it."""
     if run.ranking is None:
         return None
-    return {"mask": mask, "map": asdict(run.pointing) if run.pointing else None}
+    return {"mask": mask, "query": run.query, "map": asdict(run.pointing) if run.pointing else None}

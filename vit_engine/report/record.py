@@ -68,7 +68,10 @@ def record(
 
 
 def pane_record(one: PaneResult) -> dict[str, Any]:
-    """A pane as text, its method with all options and its target, what it is in words, and the query in its patches."""
+    """A pane as text, its method with all options and its target, what it is in words, and the query in its patches.
+
+    None stands for a target or a query that the method does not depend on.
+    """
     grid, method = one.trace.grid, find_method(one.pane.method)
     return {
         "name": one.name,
@@ -78,7 +81,7 @@ def pane_record(one: PaneResult) -> dict[str, Any]:
         "target": None if one.target is None else target_record(one.target, one.score),
         "map": one.map.label,
         "unit": one.map.unit,
-        "query": one.query,
+        "query": one.query if "query" in method.depends_on else None,
         "size": (grid.height, grid.width),
         "grid": asdict(grid),
     }

@@ -78,10 +78,11 @@ def faithfulness_frame(measured: Faithfulness, randomised: Faithfulness | None) 
 
 
 def faithfulness_record(measured: Faithfulness, randomised: Faithfulness | None) -> dict[str, Any]:
-    """For run.json: areas, those of random orders and of randomised weights, and the verdict."""
+    """For run.json: the target, areas, those of random orders and of randomised weights, and the verdict."""
     names = (*_AREAS, "insertion_gain", "deletion_gain")
     return {
         "of": measured.score_label,
+        "target": measured.target.name,
         "baseline": measured.baseline,
         **{name: getattr(measured, name) for name in names},
         "random_insertion_areas": measured.random_insertion.tolist(),

@@ -67,6 +67,8 @@ def differentiate(
     """
     check_fit(prepared.grid, loaded.spec)
     target = check_target(target, loaded.spec, prepared.grid)
+    if target is not None:
+        target.check_model(loaded.model)
     check_gradient_memory(loaded, prepared.grid, traced=trace is not None)
     check_trace(trace, prepared, loaded)
     with memory_errors(prepared.grid, loaded), graphs_possible():
@@ -85,7 +87,7 @@ def check_gradient_memory(loaded: LoadedModel, grid: TokenGrid, *, traced: bool)
     traced: whether there is a trace; if not, one is made.
     """
     asked = partial(RunPlan.asked, loaded.spec, statistics="none", device=loaded.device, dtype=loaded.dtype)
-    check_memory(asked(gradients=True), grid, before=None if traced else asked())
+    check_memory(asked(gradients=True), grid, before=[] if traced else [asked()])
 
 
 _TOKENS = 1024  # whose MLP is computed at a time on the way back

@@ -41,6 +41,9 @@ class Target(ABC):
     def score(self, model: VisionTransformer, tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "B"]:
         """The scalar of each picture, from tokens that have not passed the final norm."""
 
+    def check_model(self, model: VisionTransformer) -> None:  # noqa: B027
+        """SpecError, before anything is run, where the target is the same of all pictures in this model."""
+
     def bound(self, model: VisionTransformer, tokens: Float[Tensor, "1 N D"], grid: TokenGrid) -> "Target":  # noqa: ARG002
         """The target with what it takes from the picture itself, given its last tokens: all that stays fixed."""
         return self
@@ -84,13 +87,16 @@ class NormTarget(Target):
     def score(self, model: VisionTransformer, tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "B"]:
         return torch.linalg.vector_norm(model.pool(tokens), dim=-1)
 
-    def bound(self, model: VisionTransformer, tokens: Float[Tensor, "1 N D"], grid: TokenGrid) -> Target:  # noqa: ARG002
+    def check_model(self, model: VisionTransformer) -> None:
         gains, bias = model.norm.weight, model.norm.bias
         if (gains == gains[0]).all() and not bias.any() and model.pooling not in {"mean", "cls_mean"}:
             raise SpecError(
                 "the final norm of this model makes all embeddings equally long, as random weights do, so the target "
                 "'norm' has no gradient. Use 'patch:ROW,COL', or the similarity to another picture."
             )
+
+    def bound(self, model: VisionTransformer, tokens: Float[Tensor, "1 N D"], grid: TokenGrid) -> Target:  # noqa: ARG002
+        self.check_model(model)
         return self
 
 

@@ -22,6 +22,7 @@ from dashboard.services.jobs import Jobs, Store, budget
 from dashboard.services.lanes import Size
 from dashboard.services.process import once_per_process, session
 from vit_engine.progress import Progress
+from vit_engine.weights.text.read import why_no_text
 
 READ_BYTES = 2e8  # a second, about: from a disk, checked and converted
 SMALL_SECONDS = 1.0  # that a file is expected to take, at most, to be read beside another one
@@ -44,12 +45,16 @@ class Inspected:
 
 @dataclass(frozen=True)
 class UserModel:
-    """A model from a file, as it was added; display_name: the name that the file had then."""
+    """A model from a file, as it was added.
+
+    display_name: the name that the file had then. no_text: why no text can be its target; empty where one may.
+    """
 
     spec: ve.ModelSpec
     sha256: str | None
     stamp: Stamp
     display_name: str
+    no_text: str = ""
 
 
 class _Catalogue:
@@ -171,7 +176,8 @@ def add(name: str, progress: Progress) -> ve.ModelSpec:
         _check_room(catalogue, name)
         titles = {own.spec.title for own in catalogue.entries.values() if own.spec.name != name}
         spec = _spec(found, titles | {spec.title for spec in ve.list_models()})
-        catalogue.entries[name] = UserModel(spec, found.report.sha256, found.stamp, found.display_name)
+        no_text = why_no_text(found.report)
+        catalogue.entries[name] = UserModel(spec, found.report.sha256, found.stamp, found.display_name, no_text)
     return spec
 
 

@@ -8,6 +8,7 @@ import torch
 import vit_engine as ve
 from dashboard import keys
 from dashboard.keys import of_pane
+from dashboard.services import targets as services
 from dashboard.services.checkpoints import folder, user_models
 from dashboard.shell.method_options import text_key
 from tests.dashboard.compare.fixtures_compare import assert_works, opened
@@ -28,6 +29,15 @@ def clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ve.ModelSpec:
 
 
 @pytest.mark.usefixtures("fresh_caches")
+def test_a_model_from_a_file_says_whether_it_reads_texts_before_it_is_loaded(clip: ve.ModelSpec) -> None:
+    visual = ve.load_model("demo_vit_p16", device="cpu").model.state_dict()
+    torch.save(visual, folder.checkpoint_folder() / "visual.pth")
+    other = user_models.add("file:visual.pth@4", ignore)
+    assert services.why_no_text_by_name(clip.name) == ""
+    assert services.why_no_text_by_name(other.name).endswith("is of pictures alone")
+
+
+@pytest.mark.usefixtures("fresh_caches")
 def test_a_text_is_offered_where_the_model_reads_words_and_asked_for_until_it_is_typed(clip: ve.ModelSpec) -> None:
     panes = Pane(clip.name, 0, method="legrad", target="norm"), Pane("demo_vit_p16", 5, method="legrad")
     at = opened(*map(str, panes))
@@ -44,9 +54,15 @@ def test_a_text_is_offered_where_the_model_reads_words_and_asked_for_until_it_is
     assert not at.info
 
 
-def test_a_model_that_reads_no_words_says_to_choose_another_target() -> None:
-    at = opened(str(Pane("demo_vit_p16", 5, method="legrad", target="text:a cat")), "demo_vit_p16:5:mean")
+@pytest.mark.usefixtures("fresh_caches")
+def test_a_model_that_reads_no_words_says_to_choose_another_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it is run."""
+    ran: list[str] = []
+    attend = ve.attend
+    monkeypatch.setattr(ve, "attend", lambda loaded, *_, **__: ran.append(loaded.spec.name) or attend(loaded, *_, **__))
+    at = opened(str(Pane("demo_vit_p8", 5, method="legrad", target="text:a cat")), "demo_vit_p16:5:mean")
     (problem,) = [each.value for each in at.error]
-    assert problem.startswith("Demo ViT /16 reads no text as a target\\: its format")
+    assert problem.startswith("Demo ViT /8 reads no text as a target\\: models that are known by name are of pictures")
+    assert ran == ["demo_vit_p16"]
     assert problem.endswith("Choose another target in the pane's menu.")
     assert of_pane(keys.PANE_RETRY, 0) not in [button.key for button in at.button]

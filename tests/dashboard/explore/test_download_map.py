@@ -114,12 +114,14 @@ def test_what_was_measured_of_the_map_is_part_of_the_files(offered: list[MapFile
     assert (record["target"]["name"], record["target"]["label"]) == ("3", "class 3, triangle")
     assert record["target"]["score"] is not None
     assert record["faithfulness"]["of"] == "probability of class 3, triangle"
-    assert [record[name] for name in ("layer", "head", "query")] == [None, None, None]
+    assert [record[name] for name in ("layer", "layers", "head", "query")] == [None] * 4
     assert "pointing.csv" not in contents
     open_small(worth="pointing", object="0.1,0.2,0.5,0.6")
     contents = unzipped(offered[-1])
     assert {"layer", "head", "share"} <= set(pd.read_csv(io.BytesIO(contents["pointing.csv"])))
-    assert 0 < json.loads(contents["run.json"])["pointing"]["map"]["share"] < 1
+    pointing = json.loads(contents["run.json"])["pointing"]
+    assert 0 < pointing["map"]["share"] < 1
+    assert pointing["query"] == "cls"
     at = open_small(worth="pointing", object="0,0,1,1")
     assert "covers the whole picture" in at.error[0].value
     assert "pointing.csv" not in unzipped(offered[-1])

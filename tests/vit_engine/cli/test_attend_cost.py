@@ -1,6 +1,7 @@
 """Long runs of `attend` say beforehand what they will take, and how far they are while they run."""
 
 import contextlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,22 @@ def test_each_step_of_a_long_run_has_its_time(
     forward = ve.estimate("demo_vit_p16", (64, 96), facet="token", layers=-1, device="cpu").seconds
     passes = 2 * 15 * 6 + 3
     assert f"faithfulness {console.format_duration(passes * forward)}" in note
+
+
+@pytest.mark.parametrize("method", ["raw", "relevance"])
+def test_randomised_weights_have_the_time_that_estimate_says(
+    method: str, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine(monkeypatch, 1e6)
+    monkeypatch.setattr(ve, "attend", None)
+    with contextlib.suppress(TypeError):  # the note comes before the run
+        attend(picture, tmp_path, "--method", method, "--target", "star", "--faithfulness")
+    note = capsys.readouterr().err
+    size = ["--size", "64", "96", "--device", "cpu", "--json"]
+    assert main(["estimate", "demo_vit_p16", *size, "--faithfulness", "--method", method]) == 0
+    both = json.loads(capsys.readouterr().out)["seconds"]
+    curves = ve.estimate_faithfulness("demo_vit_p16", (64, 96), device="cpu").seconds
+    assert f"randomised weights {console.format_duration(both - curves)}" in note
 
 
 def test_what_does_not_fit_the_memory_is_refused_and_says_no_time(

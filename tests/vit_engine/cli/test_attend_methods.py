@@ -76,6 +76,8 @@ def test_any_method_can_be_asked_for(
     assert record["options"] == {option.name: option.default for option in method.options}
     target = {"name": "4", "label": "class 4, star", "score": pytest.approx(run.gradients.score, rel=1e-4)}
     assert record["target"] == (target if targeted else None)
+    assert record["query"] == ([2, 3] if "query" in method.depends_on else None)
+    assert (record["layers"], record["head_layers"]) == (layers if "layer" in method.depends_on else None, [3, 5])
 
 
 def test_an_option_reaches_the_method_and_the_record(run: ve.Run, picture: Path, tmp_path: Path):
@@ -134,7 +136,7 @@ def test_layers_that_change_nothing_are_told(
     asked: list[str], told: bool, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     attend(picture, tmp_path, "--layers", "2", "--method", *asked)
-    assert ("LeGrad depends on no layer: --layers changes nothing." in capsys.readouterr().err) is told
+    assert ("LeGrad depends on no layer: --layers changes heads.csv alone." in capsys.readouterr().err) is told
 
 
 def test_cls_of_a_model_that_reads_patches_alone_is_told(
@@ -146,10 +148,14 @@ def test_cls_of_a_model_that_reads_patches_alone_is_told(
         assert ("so CLS tells nothing of the target; ask for all patches: --query" in capsys.readouterr().err) is told
 
 
-def test_a_query_that_changes_nothing_is_told(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    attend(picture, tmp_path, "--method", "legrad", "--query", "1,2")
+@pytest.mark.parametrize(("asked", "told"), [([], True), (["--mask", "0,0,0.5,0.5"], False)])
+def test_a_query_that_changes_nothing_is_told(
+    asked: list[str], told: bool, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """It does where a mask ranks the heads of raw attention."""
+    attend(picture, tmp_path, "--method", "legrad", "--query", "1,2", *asked)
     note = "LeGrad depends on no query: patch row 1, col 2 changes nothing."
-    assert capsys.readouterr().err == f"vit-engine: note: {note}\n"
+    assert capsys.readouterr().err == (f"vit-engine: note: {note}\n" if told else "")
 
 
 def test_a_method_is_found_by_any_spelling_as_in_python(picture: Path, tmp_path: Path):
@@ -191,7 +197,7 @@ def test_a_mask_ranks_all_heads_and_the_method(run: ve.Run, picture: Path, tmp_p
     expected = ve.pointing(shown, pixels).share
     assert table[table["method"] == "relevance"]["share"].tolist() == [pytest.approx(expected, rel=1e-4)]
     assert record["pointing"]["map"]["share"] == pytest.approx(expected, rel=1e-4)
-    assert record["pointing"]["mask"] == str(path)
+    assert (record["pointing"]["mask"], record["pointing"]["query"]) == (str(path), "cls")
 
 
 def test_faithfulness_is_that_of_the_map_that_is_drawn(
@@ -207,6 +213,7 @@ def test_faithfulness_is_that_of_the_map_that_is_drawn(
     assert measured["insertion_area"] == pytest.approx(expected.insertion_area, rel=1e-4)
     assert measured["random_deletion_areas"] == pytest.approx(expected.random_deletion.tolist(), rel=1e-4)
     assert (measured["of"], measured["baseline"]) == ("probability of class 4, star", "blur")
+    assert (record["target"], measured["target"]) == (None, "4"), "the map depends on no target, its worth does"
     assert measured["randomised_insertion_area"] == pytest.approx(other.insertion_area, rel=1e-4)
     lines = capsys.readouterr().out.splitlines()
     areas = next(line for line in lines if line.startswith("probability of class 4, star"))

@@ -46,6 +46,7 @@ def no_run(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--option", "start=1"], "the method 'raw' has no option 'start'; it has none"),
         (["--option", "layer=1"], "'layer' is no option of a method: pass --layers 1 instead"),
         (["--option", "query=1,2"], "pass --query 1,2 instead"),
+        (["--method", "legrad", "--target", "norm", "--model", "random_vit_tiny_p16"], "'norm' has no gradient"),
         (["--query", "1,2,4,3"], "0..3"),
         (["--query", "2,2,1,3"], "query"),
         (["--mask", "missing.png"], "missing.png"),
@@ -74,6 +75,16 @@ def test_what_cannot_be_is_one_line_before_the_run(
     assert captured.err.count("\n") == 1
     assert message in captured.err
     assert not out.exists()
+
+
+@pytest.mark.usefixtures("no_run")
+def test_a_mask_is_read_before_another_picture_is_run(
+    picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(ve, "picture_target", lambda *_, **__: pytest.fail("the model ran on the other picture"))
+    options = ["--method", "legrad", "--target", f"picture:{picture}", "--mask", "0,0,1,1", "--out", str(tmp_path)]
+    assert main(["attend", str(picture), "--model", MODEL, "--size", *SIZE, "--device", "cpu", *options]) == 1
+    assert "the mask covers the whole picture" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("no_run")

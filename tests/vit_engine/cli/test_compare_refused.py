@@ -9,6 +9,8 @@ from tests.vit_engine.weights.fixtures_states import saved, vit_state
 from vit_engine.cli import main
 from vit_engine.resources.budget import BUDGET_VARIABLE
 
+LEGRAD = "demo_vit_p16:5:mean:legrad"
+
 
 def arguments(*texts: str) -> list[str]:
     return [part for text in texts for part in ("--pane", text)]
@@ -32,7 +34,19 @@ def no_run(monkeypatch: pytest.MonkeyPatch) -> None:
         (["{picture}", "--pane", "demo_vit_p16:5:median"], "median"),
         (["{picture}", "--pane", "demo_vit_p16:5:mean:rawest"], "rawest"),
         (["{picture}", "--pane", "demo_vit_p16:5:mean:raw:0.5,1.5"], "0..1"),
+        (
+            ["{picture}", "--pane", "demo_vit_p16:5:3:pca"],
+            "'pca' depends on no head; got 3. Write 'demo_vit_p16:5:mean:pca'.",
+        ),
+        (
+            ["{picture}", "--pane", "demo_vit_p16:5:max:rollout[start=2]"],
+            "Write 'demo_vit_p16:5:mean:rollout[start=2]'",
+        ),
         (["{picture}", "--pane", "missing.pth:5"], "missing.pth"),
+        (["{picture}", "--pane", "demo_vit_p16:1:mean:rollout[start=2]"], "error: pane C: start must be in 0..1"),
+        (["{picture}", "--pane", f"{LEGRAD}[target=point:0.5,2]"], "error: pane C: a point as a target is"),
+        (["{picture}", "--pane", f"{LEGRAD}[target=patch:2,0]"], "error: pane C: the target's patch must have row"),
+        (["{picture}", "--pane", f"{LEGRAD}[target=picture:missing.png]"], "pane C: 'missing.png' cannot be read"),
         (["{picture}", *arguments(*["demo_vit_p16:0"] * 7)], "2..8 panes; got 9"),
         (["{picture}", "--reference", "C"], "reference must be one of A, B; got 'C'"),
         (["{picture}", "--statistic", "layer"], "statistic must be one of cls_entropy_nats"),
@@ -127,10 +141,11 @@ def test_a_failure_leaves_earlier_results_as_they_were(
     assert (tmp_path / "run.json").read_text() == "earlier"
 
 
-def test_a_target_that_turns_out_to_be_none_is_refused_by_its_panes(
+@pytest.mark.usefixtures("no_run")
+def test_a_norm_that_all_pictures_have_is_refused_by_its_panes(
     picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Whether it has a gradient is known once the model runs, once for all panes of the target."""
+    """The weights say it, once for all panes of the target."""
     untrained = [f"random_vit_tiny_p16:{layer}:0:attention_gradient[target=norm]" for layer in (3, 11)]
     options = ["--size", "32", "--device", "cpu", "--out", str(tmp_path / "out")]
     assert main(["compare", str(picture), *arguments(untrained[0], "demo_vit_p16:0", untrained[1]), *options]) == 1

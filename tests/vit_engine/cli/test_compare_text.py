@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import vit_engine as ve
 from tests.vit_engine.cli.reproduce.support import told
 from tests.vit_engine.weights.formats.hugging_face import as_safetensors
 from tests.vit_engine.weights.text.clips import hugging_face_clip
 from vit_engine.cli import main
+from vit_engine.weights.formats import FORMATS
 
 TEXTS = ("a photo of a cat", "a cat, sitting")
 SIZE = (20, 28)
@@ -22,9 +24,11 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return as_safetensors(hugging_face_clip(), tmp_path_factory.mktemp("clip"))
 
 
-def compare(picture: Path, out: Path, *panes: str) -> int:
+def compare(picture: Path, out: Path, *panes: str, heads: tuple[str, ...] = ()) -> int:
     options = [part for pane in panes for part in ("--pane", pane)]
-    return main(["compare", str(picture), *options, "--size", *map(str, SIZE), "--device", "cpu", "--out", str(out)])
+    return main(
+        ["compare", str(picture), *options, *heads, "--size", *map(str, SIZE), "--device", "cpu", "--out", str(out)]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +60,12 @@ def test_what_was_written_is_recomputed_and_held(folder: Path, clip: Path, capsy
     assert {"pane A, target", "pane B, target"} <= {line.split(": ")[0] for line in lines}
 
 
+@pytest.fixture
+def no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ve, "attend", lambda *_, **__: pytest.fail("the model ran"))
+
+
+@pytest.mark.usefixtures("no_run")
 @pytest.mark.parametrize("case", [("cat " * 10, "at most 11 tokens"), (" ", "must not be empty")])
 def test_texts_that_the_model_does_not_read_are_one_line(
     case: tuple[str, str], clip: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -69,9 +79,22 @@ def test_texts_that_the_model_does_not_read_are_one_line(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_model_without_a_text_tower_says_so(
-    picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.usefixtures("no_run")
+def test_a_model_without_a_text_tower_says_so_before_any_is_run(
+    clip: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    panes = ("demo_vit_p16:5", "demo_vit_p16:5:mean:legrad[target=text:a cat]")
-    assert compare(picture, tmp_path / "out", *panes) == 1
-    assert "it has no text tower" in capsys.readouterr().err
+    visual = tmp_path / "visual.pth"
+    torch.save(ve.load_model("demo_vit_p16", device="cpu").model.state_dict(), visual)
+    cases = {"demo_vit_p16": "models that are known by name are of pictures alone", f"{visual}": "its format, "}
+    for model, why in cases.items():
+        heads = ("--heads", f"{visual}=4") if model == str(visual) else ()
+        panes = (f"{clip}:1", f"{model}:5:mean:legrad[target=text:a cat]")
+        assert compare(picture, tmp_path / "out", *panes, heads=heads) == 1
+        error = capsys.readouterr().err
+        assert error.startswith("vit-engine: error: pane B: ")
+        assert f"it has no text tower: {why}" in error
+
+
+def test_no_model_that_is_known_by_name_is_of_a_format_with_texts() -> None:
+    families = {spec.family.casefold() for spec in ve.list_models()}
+    assert not families & {format.name.casefold() for format in FORMATS if format.text is not None}

@@ -122,6 +122,49 @@ def test_faithfulness_of_a_trained_model_has_the_same_with_randomised_weights(
         assert ("enough" in text, "96 px on the short side" in text) == (enough, enough)
 
 
+METHODS: tuple[tuple[str, list[str], int, int], ...] = (  # on how many passes of a trace, and of a gradient
+    ("raw", [], 1, 0),
+    ("rollout", [], 2, 0),
+    ("relevance", [], 2, 1),
+    ("attention_gradient", [], 1, 1),
+    ("Grad-CAM", [], 2, 1),
+    ("integrated_gradients", ["--option", "steps=3"], 1, 3),
+)
+CURVES = ["demo_vit_p16", "--size", "96", "--device", "cpu", "--faithfulness"]
+
+
+@pytest.mark.parametrize(("method", "options", "traces", "gradients"), METHODS, ids=[method for method, *_ in METHODS])
+def test_the_map_on_randomised_weights_is_the_methods(
+    method: str, options: list[str], traces: int, gradients: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of all layers' attention it is read in about the time of a trace; raw attention is there with the trace."""
+    curves, alone = (ve.estimate_faithfulness("demo_vit_p16", 96, orders=orders, device="cpu") for orders in (5, 0))
+    trace = ve.estimate("demo_vit_p16", 96, statistics="none", device="cpu")
+    gradient = ve.estimate("demo_vit_p16", 96, gradients=True, device="cpu")
+    assert main(["estimate", *CURVES, "--json", "--method", method, *options]) == 0
+    record = json.loads(capsys.readouterr().out)
+    expected = curves.seconds + alone.seconds + traces * trace.seconds + gradients * gradient.seconds
+    assert record["seconds"] == pytest.approx(expected)
+    assert record["method"] == method.lower().replace("-", "_")
+    known = {option.name: option.default for option in ve.find_method(method).options}
+    assert record["options"] == known | ({"steps": 3} if options else {})
+
+
+def test_a_gradient_must_fit_beside_the_trace_on_randomised_weights(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And beside the trace and the gradient of the trained ones, which stay."""
+    spec = next(spec for spec in ve.list_models() if spec.name == "demo_vit_p16")
+    gradient = ve.estimate(spec, 96, gradients=True, device="cpu")
+    traces = [ve.estimate(spec, 96, statistics=statistics, device="cpu").kept_bytes for statistics in ("all", "none")]
+    needed = 4 * spec.parameter_count + sum(traces) + gradient.kept_bytes + gradient.peak_bytes
+    for budget, enough in ((needed, True), (needed - 1, False)):
+        monkeypatch.setenv(BUDGET_VARIABLE, str(budget))
+        assert main(["estimate", *CURVES, "--method", "relevance"]) == 0
+        text = capsys.readouterr().out
+        assert (": enough" in text, "96 px on the short side" in text) == (enough, enough)
+
+
 def test_the_largest_size_leaves_room_for_the_trace(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -180,6 +223,10 @@ def test_where_nothing_fits_there_is_no_largest_size(
         ([MODEL, "--gradients", "--facet", "key"], "1 GB", "gradients are of all layers, and of no facet"),
         ([MODEL, "--faithfulness", "--facet", "key"], "1 GB", "leave --gradients, --facet and --layers out"),
         ([MODEL, "--faithfulness", "--layers", "3"], "1 GB", "leave --gradients, --facet and --layers out"),
+        ([MODEL, "--method", "relevance"], "1 GB", "add --faithfulness, or leave them out"),
+        ([MODEL, "--option", "start=2"], "1 GB", "add --faithfulness, or leave them out"),
+        ([MODEL, "--faithfulness", "--option", "start=2"], "1 GB", "the method 'raw' has no option 'start'"),
+        (["hf:nobody/nothing", "--faithfulness", "--layers", "3"], "1 GB", "and --layers out"),
         ([MODEL, "--device", "quantum"], "1 GB", "quantum"),
         ([MODEL], "plenty", "got 'plenty'"),
     ],
@@ -201,7 +248,14 @@ def test_what_cannot_be_is_one_line(
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], [MODEL, "--statistics", "some"], [MODEL, "--size", "0"], [MODEL, "--layers", "first"]]
+    "arguments",
+    [
+        [],
+        [MODEL, "--statistics", "some"],
+        [MODEL, "--size", "0"],
+        [MODEL, "--layers", "first"],
+        [MODEL, "--method", "rew"],
+    ],
 )
 def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["estimate", *arguments]) == 2

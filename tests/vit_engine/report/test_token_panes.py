@@ -192,6 +192,7 @@ def test_a_bundle_has_colours_components_and_the_differences_that_there_are(
 def test_a_record_has_numbers_of_what_has_them(comparison: Comparison, bundle: dict[str, bytes]) -> None:
     run = json.loads(bundle["run.json"])
     assert [pane["pane"] for pane in run["panes"]] == list(PANES)
+    assert [pane["query"] is None for pane in run["panes"]] == [False] * 3 + [True] * 3, "PCA has no query"
     assert [pane["unit"] for pane in run["panes"]][1:4] == [
         "cosine similarity",
         "attention weight",

@@ -101,8 +101,9 @@ def _panes(record: RunRecord, comparison: Comparison, allowed: float) -> list[Ch
     checks = []
     for one in comparison.results:
         entry, before = _as_json(pane_record(one)), record.entries[one.name]
-        # What records did not have at first may be missing.
+        # What records did not have at first may be missing; at first they had a query whether or not it counts.
         expected = {key: value for key, value in entry.items() if key in before or key not in _LATER}
+        expected = {key: value for key, value in expected.items() if (key, value) != ("query", None)}
         others = [key for key, value in expected.items() if _comparable(before.get(key)) != _comparable(value)]
         limits = _map_limits(one, allowed)
         found = row_check(f"pane {one.name}, map", recorded.get(one.name, {}), pane_numbers(one), limits)

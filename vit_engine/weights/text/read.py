@@ -13,6 +13,8 @@ from vit_engine.weights.reading.listing import naming_file
 from vit_engine.weights.reading.read import CheckpointFile, read_checkpoint
 from vit_engine.weights.report import LoadedModel, LoadReport
 
+NO_TEXT_BY_NAME = "models that are known by name are of pictures alone"  # why these, whose weights may not be here
+
 
 def may_have_text(loaded: LoadedModel) -> bool:
     """Whether a text tower is where a model came from, by what was seen when it was loaded. Reads nothing.
@@ -36,8 +38,13 @@ def why_no_text(report: LoadReport) -> str:
 
 def require_text(loaded: LoadedModel) -> None:
     """CheckpointError, saying why, where there is no text tower for certain."""
-    if why := why_no_text(loaded.report):
-        with naming_file(loaded.report.source):
+    refuse_text(why_no_text(loaded.report), loaded.report.source)
+
+
+def refuse_text(why: str, source: str) -> None:
+    """CheckpointError, naming the source, where why says that there is no text tower; nothing where it is empty."""
+    if why:
+        with naming_file(source):
             raise no_text_tower(why)
 
 

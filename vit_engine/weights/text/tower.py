@@ -18,7 +18,7 @@ from vit_engine.weights.formats.common.text import TextTower
 from vit_engine.weights.live.text import check_text_parity
 from vit_engine.weights.reading.listing import naming_file
 from vit_engine.weights.report import LoadedModel
-from vit_engine.weights.text.read import read_text_tower, require_text
+from vit_engine.weights.text.read import read_text_tower, refuse_text, why_no_text
 
 LONGEST_TEXT = 2000  # characters; the tokenizer's time grows with the square of a word's
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -41,9 +41,7 @@ def embed_text(loaded: LoadedModel, text: str) -> TextEmbedding:
     Raises SpecError for a text that is empty or longer than the tower's context, CheckpointError where there is no
     text tower that can be read, and VitEngineError where open_clip is not installed.
     """
-    _check_text(text)
-    require_text(loaded)
-    open_clip = _open_clip()  # before anything is read
+    open_clip = check_text(text, why_no_text(loaded.report), loaded.report.source)  # before anything is read
     tower, module = read_text_tower(loaded)
     with naming_file(loaded.report.source):
         model = _assembled(tower, open_clip)
@@ -56,7 +54,17 @@ def embed_text(loaded: LoadedModel, text: str) -> TextEmbedding:
     return TextEmbedding(vector[0].numpy(), projection)
 
 
-def _check_text(text: object) -> None:
+def check_text(text: str, why: str, source: str) -> ModuleType:
+    """What embed_text() refuses before it reads anything; gives open_clip.
+
+    why, source: as why_no_text() says of a model, and where that is from.
+    """
+    _check_words(text)
+    refuse_text(why, source)
+    return _open_clip()
+
+
+def _check_words(text: object) -> None:
     if not isinstance(text, str):
         raise SpecError(f"a text must be a str; got {type(text).__name__}.")
     if not text.strip():
