@@ -43,8 +43,8 @@ def show_map(analysis: Analysis, selection: Selection) -> None:
     if heads > 6:  # on a telephone their cells have no room for numbers
         st.html("<style>@media (max-width: 640px) { .st-key-statistic_map .heatmap-label { display: none; } }</style>")
     height, alt = 48 + min(max(_ROW * depth, 3 * _ROW), _MOST), f"{column.title} of every head"
-    st.plotly_chart(figure, key=keys.STATISTIC_MAP, config=analysis_panel.CHART, height=height, alt=alt)
     clicks.listen(keys.STATISTIC_MAP, partial(_open, profile.layers, heads))
+    st.plotly_chart(figure, key=keys.STATISTIC_MAP, config=analysis_panel.CHART, height=height, alt=alt)
     frame, name = _frame(analysis, column.name), f"{column.name}-{analysis.trace.spec.name}"
     controls.csv_button(frame, name, key=keys.DOWNLOAD_STATISTIC, help="One row a head.", later=True)
 

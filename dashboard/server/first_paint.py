@@ -17,7 +17,7 @@ _LOADING = 1500  # where Plotly is still on its way: on a slow network the rest 
 TICK = 50  # milliseconds; however long the page was busy in between, it counts as one
 _LARGE = 4000  # bytes that a message with a chart has at least
 # Streamlit's name for the map's chart. The style sheet has the key alone.
-MAP_ID = rf"\$\$ID-[0-9a-f]+-{keys.OVERLAY}"
+MAP_ID = rf"\$\$ID-[0-9a-f]+-{keys.OVERLAY}(?!_)"  # overlay_events is the component that listens to it
 _SCRIPT = """
 (() => {
   const plotly = "./static/js/%(plotly)s";

@@ -104,5 +104,5 @@ def chart(
     """
     st.html(f"<style>.st-key-{key}_box {{ aspect-ratio: {aspect:.4f}; }}</style>")
     with st.container(key=f"{key}_box"):
-        st.plotly_chart(figure, key=key, height="stretch", config=CHART, alt=alt)
         clicks.listen(key, on_click, on_zoom, on_region)
+        st.plotly_chart(figure, key=key, height="stretch", config=CHART, alt=alt)

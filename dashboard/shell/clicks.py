@@ -20,7 +20,7 @@ Change = Mapping[str, Any]  # what is set, by the keys of the session state
 _JS = """
 const STILL = 8;  // pixels that a press may move and is still a click; Plotly takes more for a drag
 
-export default function({ data, setTriggerValue }) {
+export default function({ data, parentElement, setTriggerValue }) {
   let zoomable = null;
   const zoomed = (event) => {
     if (!Object.keys(event).some((name) => name.includes('.range'))) return;
@@ -88,6 +88,7 @@ export default function({ data, setTriggerValue }) {
     };
   };
   document.addEventListener('pointerdown', pressed, true);
+  parentElement.getRootNode().host.dataset.listens = data.chart;  // seen from outside: clicks count from now on
   return () => {
     document.removeEventListener('pointerdown', pressed, true);
     ignore();

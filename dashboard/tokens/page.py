@@ -188,10 +188,10 @@ def _profile(analysis: TokenAnalysis, view: TokensView, layer: int, *, of_first:
     title = f"length of the {view.facet}{of_head}"
     figure = profile_figure(norms, layer=layer, title=title)
     with st.container(key="token_profile_box"):
+        clicks.listen(keys.TOKEN_PROFILE, partial(_choose_layer, norms))
         st.plotly_chart(
             figure, key=keys.TOKEN_PROFILE, height=360, config=analysis_panel.CHART, alt=f"{title} by layer"
         )
-        clicks.listen(keys.TOKEN_PROFILE, partial(_choose_layer, norms))
 
 
 def _choose_layer(norms: tuple[TokenNorms, ...], *, x: float, **_: float) -> dict[str, int]:

@@ -31,7 +31,8 @@ _IS_QUIET = """([quiet, afterRun]) => {
     const settling = window.settling ??= watch(), now = performance.now();
     const passed = Math.min(now - (settling.looked ?? now), 50);
     settling.looked = now;
-    const unfinished = '[data-testid=stSkeleton], [data-stale=true], .stPlotlyChart:not(:has(.main-svg))';
+    const deaf = '[class*=_events]:not([class*=_cursor_events], .st-key-window_events, :has([data-listens]))';
+    const unfinished = `[data-testid=stSkeleton], [data-stale=true], .stPlotlyChart:not(:has(.main-svg)), ${deaf}`;
     if (state() !== 'notRunning' || document.querySelector(unfinished)) { settling.rest = 0; return false; }
     settling.rest += passed;
     if (settling.rest < (settling.ran ? afterRun : quiet)) return false;
@@ -66,7 +67,7 @@ def opened_by(opener: Page) -> Page:
 
 
 def settled(page: Page, quiet: int | None = None, timeout: int = TIMEOUT) -> Page:
-    """Wait until the app's script has run, its charts are drawn, and all stays at rest.
+    """Wait until the app's script has run, its charts are drawn and take clicks, and all stays at rest.
 
     quiet: milliseconds at rest; None for 300, or 100 after a run that an input has begun.
     """

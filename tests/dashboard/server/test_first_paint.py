@@ -15,7 +15,7 @@ from tests.dashboard.support import open_small
 def test_only_the_map_is_taken_for_it_and_no_other_chart() -> None:
     at = open_small()
     assert re.search(MAP_ID, at.get_by_key(keys.OVERLAY).proto.id)
-    for key in (keys.MOSAIC, keys.HEAD_GRID, keys.ENTROPY_BY_DEPTH):
+    for key in (keys.events_of(keys.OVERLAY), keys.MOSAIC, keys.HEAD_GRID, keys.ENTROPY_BY_DEPTH):
         assert not re.search(MAP_ID, at.get_by_key(key).proto.id)
 
 
