@@ -64,14 +64,11 @@ def _legend(comparison: Comparison, panels: list[Panel], style: Style) -> str:
         return colour_legend(rgb_stops(), "1st", "3rd principal component", _PCA)
     if panel.quantity is Quantity.INTENSIVE:
         return colour_legend(panel.stops, *_similarity_ends(comparison, panel, style), _similarity(comparison, panel))
-    if panel.signed and not panel.difference:
-        end = "" if style.scale == "own" else panel.written(panel.limit)
-        meaning = _meaning(comparison, panel, even=False)
-        low, high = (f"against −{end}", f"for +{end} {panel.unit}") if end else ("against", "for the target")
-        return colour_legend(panel.stops, low, high, meaning)
     even = len({each.grid.patches for each in panels if each.grid is not None}) > 1
-    low, high = _ends(comparison, panel, style, even=even)
-    return colour_legend(panel.stops, low, high, _meaning(comparison, panel, even=even))
+    ends = _signed_ends if panel.signed and not panel.difference else _ends
+    return colour_legend(
+        panel.stops, *ends(comparison, panel, style, even=even), _meaning(comparison, panel, even=even)
+    )
 
 
 _PCA = (
@@ -83,24 +80,34 @@ _PCA = (
 _OTHER_PATCH = "Another patch: click it, then choose it in this pane's menu, under Target."
 
 
+def _signed_ends(_: Comparison, panel: Panel, style: Style, *, even: bool) -> tuple[str, str]:
+    if style.scale == "own":
+        return "against", "for the target"
+    return f"against −{_limit(panel, even=even, bare=True)}", f"for +{_limit(panel, of_what(panel.unit), even=even)}"
+
+
 def _ends(comparison: Comparison, panel: Panel, style: Style, *, even: bool) -> tuple[str, str]:
     if panel.difference:
         base, own, limit = comparison.base.name, style.scale == "own", _limit(panel, even=even)
         return f"less than {base}{'' if own else f' −{limit}'}", f"{'' if own else f'+{limit} '}more than {base}"
     if style.scale == "own":
         return "0", "each pane its own end"
-    what = "attention" if even and panel.unit == WEIGHT else of_what(panel.unit)
+    what = of_what(panel.unit).removeprefix("of ") if even else of_what(panel.unit)
     return ("1/1000 of it" if style.scale == "log" else "0"), f"≥ {_limit(panel, what, even=even)}"
 
 
-def _limit(panel: Panel, what: str = "", *, even: bool) -> str:
-    """The value of the last colour. what: it is a value of. even: as one per area, for patches of several sizes."""
+def _limit(panel: Panel, what: str = "", *, even: bool, bare: bool = False) -> str:
+    """The value of the last colour.
+
+    what: it is a value of. even: as one per area, for patches of several sizes. bare: without these words.
+    """
     assert panel.grid is not None
     times = panel.limit * panel.grid.patches
     if is_share(panel.unit):
         words = [f"{times:.1f} × even" if even else f"{panel.limit:.2%}", what]
     else:
-        words = [f"{times:.3g}", what, "per area"] if even else [panel.written(panel.limit), what]
+        number = f"{times:.3g}" if even else panel.written(panel.limit)
+        words = [number, what, "per area" if even and not bare else ""]
     return " ".join(filter(None, words))
 
 
@@ -122,12 +129,17 @@ def _meaning(comparison: Comparison, panel: Panel, *, even: bool) -> str:
     if panel.difference:
         return "A cell's share of the map on all patches, minus its share in the reference, on a common grid"
     if even and panel.unit == WEIGHT:
-        return (
-            "Attention per area, as a multiple of even attention: a weight compares only between patches of one size, "
-            "so the shared scale is of weight per area"
-        )
+        return f"Attention per area, as a multiple of even attention{_PER_AREA}"
     used = (find_method(name) for name in dict.fromkeys(one.pane.method for one in comparison.results))
-    return "; ".join(method_control.meaning(method) for method in used if method.unit == panel.unit)
+    meaning = "; ".join(method_control.meaning(method) for method in used if method.unit == panel.unit)
+    return f"{meaning}. Here per area, as {_multiple(panel)}{_PER_AREA}" if even else meaning
+
+
+_PER_AREA = ": a patch's value compares only between patches of one size"
+
+
+def _multiple(panel: Panel) -> str:
+    return "a multiple of an even share" if is_share(panel.unit) else "a patch's value times the number of patches"
 
 
 def numbers(comparison: Comparison, panel: Panel, style: Style, *, own_end: bool = False) -> str:
@@ -154,7 +166,7 @@ def numbers(comparison: Comparison, panel: Panel, style: Style, *, own_end: bool
 def _own_ends(one: PaneResult, panel: Panel, *, own_end: bool, own: bool) -> list[str]:
     """Where a pane's colours begin and end, where no legend says that. own: whether each pane has its own scale."""
     if find_method(one.pane.method).quantity is Quantity.EXTENSIVE:
-        limit = _limit(panel, of_what(panel.unit), even=False)
+        limit = _limit(panel, "" if panel.difference else of_what(panel.unit), even=False)
         return [f"colours end at {'±' if panel.signed else ''}{limit}"] if own_end or own else []
     if own and one.pca is None and not panel.difference:
         return [f"colours {panel.written(panel.low)} to {panel.written(panel.high)}".replace("-", "−")]

@@ -44,8 +44,10 @@ def amount(value: float, unit: str) -> str:
 
 
 def of_what(unit: str) -> str:
-    """What shares of this unit are of: "of attention", "rollout weight"."""
-    return "of attention" if unit == WEIGHT else unit
+    """What values of this unit are of: "of attention", "of rollout weight", "relevance"."""
+    if unit == WEIGHT:
+        return "of attention"
+    return f"of {unit}" if is_share(unit) else unit
 
 
 def titled(column: Column) -> str:

@@ -31,8 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--gradients", action="store_true", help=gradients)
     add("--facet", choices=tuple(FACETS), default="", help=facet)
     curves = (
-        "estimate what `attend --faithfulness` adds to a map: insertion, deletion and random orders; and of a trained "
-        "model the method's map with randomised weights, a second model in memory, and the same of that"
+        "estimate what `attend --faithfulness` adds to a map: insertion, deletion and random orders; for a trained "
+        "model also the method's map on randomised weights (a second model in memory) and its two curves"
     )
     add("--faithfulness", action="store_true", help=curves)
     add_method_choice(parser, what="with --faithfulness: the method of the map", default=None)
@@ -62,7 +62,11 @@ class _Expected:
 
     @property
     def trace_bytes(self) -> int:
-        return kept_bytes(self.before[0], self.run.grid) if self.before else 0
+        return sum(kept_bytes(each, self.run.grid) for each in self.before[:1])
+
+    @property
+    def gradient_bytes(self) -> int:
+        return sum(kept_bytes(each, self.run.grid) for each in self.before[1:])
 
     @property
     def needed_bytes(self) -> int:
@@ -97,6 +101,7 @@ def run(arguments: argparse.Namespace) -> None:
         "kept_bytes": expected.run.kept_bytes,
         "seconds": expected.seconds,
         **({"trace_bytes": expected.trace_bytes} if expected.before else {}),
+        **({"gradient_bytes": expected.gradient_bytes} if expected.gradient_bytes else {}),
         **({"second_model_bytes": expected.second_model_bytes} if expected.randomised else {}),
         "budget_bytes": budget,
         "largest_size": expected.largest_size(budget),
@@ -175,14 +180,14 @@ def _checkpoint_spec(name: str, heads: int | None) -> ve.ModelSpec:
 def _report(record: dict[str, Any], needed: int) -> None:
     """needed: bytes that must be free."""
     grid, largest = record["grid"], record["largest_size"]
-    beside = record.get("trace_bytes", 0)
-    trace = f", beside a trace of {format_bytes(beside)}" if beside else ""
+    kept = {part: record.get(f"{part}_bytes", 0) for part in ("trace", "gradient")}
+    beside = " and ".join(f"a {part} of {format_bytes(size)}" for part, size in kept.items() if size)
     second = record.get("second_model_bytes", 0)
     again = f", with randomised weights, a second model of {format_bytes(second)}" if second else ""
     enough = "enough" if needed <= record["budget_bytes"] else "too little"
     rows = (
         ("tokens", f"{record['tokens']:,} ({grid['rows']} × {grid['cols']} patches of {grid['patch_size']} px)"),
-        ("peak memory", format_bytes(record["peak_bytes"]) + trace),
+        ("peak memory", format_bytes(record["peak_bytes"]) + (beside and f", beside {beside}")),
         ("kept memory", format_bytes(record["kept_bytes"])),
         ("expected time", console.format_duration(record["seconds"]) + again),
         ("memory budget", f"{format_bytes(record['budget_bytes'])}: {enough}"),

@@ -75,7 +75,7 @@ def test_the_legend_says_where_the_colours_end(maps: tuple[np.ndarray, ...], loo
 @pytest.mark.parametrize(
     ("method", "unit", "other", "expected"),
     [
-        ("rollout", "rollout weight", A, "0 | ≥ 20.00% rollout weight"),
+        ("rollout", "rollout weight", A, "0 | ≥ 20.00% of rollout weight"),
         ("rollout", "rollout weight", B, "0 | ≥ 13.2 × even rollout weight"),
         ("relevance", "relevance", A, "0 | ≥ 0.2 relevance"),
         ("relevance", "relevance", B, "0 | ≥ 13.2 relevance per area"),
@@ -90,10 +90,15 @@ def test_the_legend_says_what_the_maps_are_of(method: str, unit: str, other: np.
 
 
 @pytest.mark.parametrize(
-    ("scale", "expected"), [("shared", "against −0.2 | for +0.2 attribution"), ("own", "against | for the target")]
+    ("scale", "other", "expected"),
+    [
+        ("shared", A, "against −0.2 | for +0.2 attribution"),
+        ("shared", B, "against −13.2 | for +13.2 attribution per area"),
+        ("own", A, "against | for the target"),
+    ],
 )
-def test_the_legend_of_what_is_for_and_against_says_what_that_is(scale: str, expected: str) -> None:
-    made = comparison(A, A)
+def test_the_legend_of_what_is_for_and_against_says_what_that_is(scale: str, other: np.ndarray, expected: str) -> None:
+    made = comparison(A, other)
     results = [
         replace(
             one,
@@ -111,6 +116,12 @@ def test_the_legend_of_differences_is_of_a_difference_though_the_reference_is_fi
     assert "minus its share in the reference" in html
     assert "rgba(30, 136, 229" in html  # less
     assert "multiple of even attention" in legend(made, panels(made, Style()), Style())
+
+
+def test_differences_on_scales_of_their_own_say_where_they_end() -> None:
+    assert under(comparison(A, B), Style(clip=100, show="difference", scale="own"))[1].endswith(
+        " · colours end at ±60.00%"
+    )
 
 
 def test_panes_without_a_map_have_no_part_in_the_legend() -> None:

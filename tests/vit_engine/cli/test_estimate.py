@@ -158,10 +158,12 @@ def test_a_gradient_must_fit_beside_the_trace_on_randomised_weights(
     gradient = ve.estimate(spec, 96, gradients=True, device="cpu")
     traces = [ve.estimate(spec, 96, statistics=statistics, device="cpu").kept_bytes for statistics in ("all", "none")]
     needed = 4 * spec.parameter_count + sum(traces) + gradient.kept_bytes + gradient.peak_bytes
+    parts = f"beside a trace of {format_bytes(traces[0])} and a gradient of {format_bytes(gradient.kept_bytes)}\n"
     for budget, enough in ((needed, True), (needed - 1, False)):
         monkeypatch.setenv(BUDGET_VARIABLE, str(budget))
         assert main(["estimate", *CURVES, "--method", "relevance"]) == 0
         text = capsys.readouterr().out
+        assert parts in text
         assert (": enough" in text, "96 px on the short side" in text) == (enough, enough)
 
 
