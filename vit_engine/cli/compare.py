@@ -118,13 +118,15 @@ def _panes(arguments: argparse.Namespace) -> list[Pane]:
 
 
 def _checked(pane: Pane) -> Pane:
-    """The pane; SpecError for a head that changes nothing, which links and records may have, and nobody types."""
-    method = ve.find_method(pane.method)
-    if pane.head != "mean" and "head" not in method.depends_on:
-        raise ve.SpecError(
-            f"the method {method.name!r} depends on no head; got {pane.head!r}. "
-            f"Write {str(replace(pane, head='mean'))!r}."
-        )
+    """The pane; SpecError for a head or a query that changes nothing, which links and records may have."""
+    ignored: dict[str, Any] = {"head": "mean", "query": "shared"}
+    for part in ve.find_method(pane.method).depends_on:
+        ignored.pop(part, None)
+    for part, usual in ignored.items():
+        if (typed := getattr(pane, part)) != usual:
+            got = place.written(typed) if part == "query" else typed
+            without = str(replace(pane, **ignored))
+            raise ve.SpecError(f"the method {pane.method!r} depends on no {part}; got {got!r}. Write {without!r}.")
     return pane
 
 

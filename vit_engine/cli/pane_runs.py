@@ -48,9 +48,10 @@ def compared(
 ) -> Comparison:
     """What the panes of these numbers show: each model is loaded, run once and let go before the next one comes.
 
-    targets: of panes whose targets are known already, by number. Raises SpecError, CheckpointError or ResourceError
-    where a pane cannot be, before anything is run, and before anything but models on the Hugging Face hub is
-    downloaded.
+    targets: of panes whose targets are known already, by number. Raises SpecError, CheckpointError, ImageError or
+    ResourceError where a pane cannot be, before anything is run, and before anything but models on the Hugging Face
+    hub is downloaded; for a text of too many tokens, and for a norm that is the same of all pictures, before the pane's
+    own model is run: the loaded model says so.
     """
     shape, frame = (picture.height, picture.width), (0, 0)
     _check_possible(panes, sources, shape, size=size, device=device, progress=progress, targets=targets)
@@ -179,6 +180,8 @@ def _check_possible(
 def _check_target(pane: Pane, spec: ve.ModelSpec, grid: ve.TokenGrid, no_text: str) -> None:
     """Another picture is opened, and dropped again. no_text: why the model reads no text; empty where it may."""
     if pane.target.startswith(PICTURE):
+        if pane.target == PICTURE:
+            raise ve.SpecError(f"a picture as the target is '{PICTURE}PATH'; got {pane.target!r}.")
         ve.open_image(pane.target.removeprefix(PICTURE))
     elif pane.target.startswith(TEXT):
         check_text(pane.target.removeprefix(TEXT), no_text, pane.model)
