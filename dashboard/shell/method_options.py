@@ -75,8 +75,8 @@ def target(
 
     value: the one that is chosen, as dashboard.links.targets writes it. predictions: of the picture, the likeliest
     first. pictures: others to be similar to, by what links call them, and their titles. point: of the patch that is
-    offered, None for the middle; clicked: also beside another patch that is chosen. no_text: why the model reads no
-    words, empty where it may; None offers no words.
+    offered, None for the middle; clicked: by that name, also beside another patch that is chosen. no_text: why the
+    model reads no words, empty where it may; None offers no words.
     """
     titles = target_titles(
         spec, value, predictions=predictions, pictures=pictures, point=point, clicked=clicked, texts=no_text == ""
@@ -128,9 +128,12 @@ def target_titles(
     titles |= {TEXT: "Similarity to a text"} if texts or value.startswith(TEXT) else {}
     titles |= classes
     titles |= {NORM: NORM_TITLE} if spec.class_names else {}
-    titles[value if value.startswith(POINT) else write_point(*(point or (0.5, 0.5)))] = "Similarity to a patch"
-    if clicked and point is not None:
-        titles.setdefault(write_point(*point), "Similarity to the clicked patch")
+    of_click = clicked and point is not None
+    if value.startswith(POINT):
+        titles[value] = "Similarity to a patch"
+    if of_click or not value.startswith(POINT):
+        offered = write_point(*(point or (0.5, 0.5)))
+        titles.setdefault(offered, f"Similarity to {'the clicked' if of_click else 'a'} patch")
     titles |= {PICTURE + name: f"Similarity to the picture {title}" for name, title in pictures.items()}
     if not value.startswith(TEXT):
         titles.setdefault(value, NORM_TITLE if value == NORM else "Similarity to this picture")

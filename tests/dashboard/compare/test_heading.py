@@ -1,4 +1,4 @@
-"""What stands over a pane: its method and target in one line, the same before and after its analysis."""
+"""What stands over a pane: its method and target in one line, before and after its analysis."""
 
 from html import unescape
 
@@ -94,4 +94,7 @@ def test_only_where_clicks_do_not_choose_the_target_is_the_clicked_patch_another
     assert offered[f"{POINT}0.2500,0.7500"] == "Similarity to the clicked patch"
     assert offered[chosen] == "Similarity to a patch"
     assert "Similarity to the clicked patch" not in target_titles(DEMO, chosen, point=(0.5, 0.5), clicked=True).values()
-    assert "Similarity to the clicked patch" not in target_titles(DEMO, "", point=point, clicked=True).values()
+    assert (
+        target_titles(DEMO, "", point=point, clicked=True)[f"{POINT}0.2500,0.7500"] == "Similarity to the clicked patch"
+    )
+    assert "Similarity to the clicked patch" not in target_titles(DEMO, "", clicked=True).values()

@@ -62,7 +62,7 @@ def test_a_model_that_reads_no_words_says_to_choose_another_target(monkeypatch: 
     monkeypatch.setattr(ve, "attend", lambda loaded, *_, **__: ran.append(loaded.spec.name) or attend(loaded, *_, **__))
     at = opened(str(Pane("demo_vit_p8", 5, method="legrad", target="text:a cat")), "demo_vit_p16:5:mean")
     (problem,) = [each.value for each in at.error]
-    assert problem.startswith("Demo ViT /8 reads no text as a target\\: models that are known by name are of pictures")
+    assert problem.startswith("Demo ViT /8 reads no text as a target\\: it is a model of pictures alone")
     assert ran == ["demo_vit_p16"]
     assert problem.endswith("Choose another target in the pane's menu.")
     assert of_pane(keys.PANE_RETRY, 0) not in [button.key for button in at.button]

@@ -13,7 +13,7 @@ from vit_engine.weights.reading.listing import naming_file
 from vit_engine.weights.reading.read import CheckpointFile, read_checkpoint
 from vit_engine.weights.report import LoadedModel, LoadReport
 
-NO_TEXT_BY_NAME = "models that are known by name are of pictures alone"  # why these, whose weights may not be here
+NO_TEXT_BY_NAME = "it is a model of pictures alone"  # as all models of the registry, whose weights may not be here
 
 
 def may_have_text(loaded: LoadedModel) -> bool:
