@@ -119,14 +119,15 @@ def _panes(arguments: argparse.Namespace) -> list[Pane]:
 
 def _checked(pane: Pane) -> Pane:
     """The pane; SpecError for a head or a query that changes nothing, which links and records may have."""
-    ignored: dict[str, Any] = {"head": "mean", "query": "shared"}
-    for part in ve.find_method(pane.method).depends_on:
-        ignored.pop(part, None)
-    for part, usual in ignored.items():
-        if (typed := getattr(pane, part)) != usual:
-            got = place.written(typed) if part == "query" else typed
-            without = str(replace(pane, **ignored))
-            raise ve.SpecError(f"the method {pane.method!r} depends on no {part}; got {got!r}. Write {without!r}.")
+    depends_on, without = ve.find_method(pane.method).depends_on, pane
+    ignored: dict[str, object] = {}
+    if "head" not in depends_on and pane.head != "mean":
+        ignored["head"], without = pane.head, replace(without, head="mean")
+    if "query" not in depends_on and pane.query not in ("shared", "cls"):
+        ignored["query"], without = place.written(pane.query), replace(without, query="shared")
+    if ignored:
+        (part, got), *_ = ignored.items()
+        raise ve.SpecError(f"the method {pane.method!r} depends on no {part}; got {got!r}. Write {str(without)!r}.")
     return pane
 
 
