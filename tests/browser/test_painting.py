@@ -38,7 +38,7 @@ def test_a_new_map_is_painted_after_the_key(watched: Page) -> None:
     watched.wait_for_function(painted._ENDED)
     assert watched.evaluate(painted._MILLISECONDS) > 0
     watched.keyboard.press("ArrowLeft")
-    assert not ended(watched), "a key begins anew"
+    assert not ended(watched), "a key starts a new measurement"
 
 
 @pytest.mark.parametrize(

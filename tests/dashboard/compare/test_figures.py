@@ -1,4 +1,4 @@
-"""The charts beside Compare's maps, what its colours mean, and the numbers under its panes, reckoned by hand."""
+"""The charts beside Compare's maps, what its colours mean, and the numbers under its panes, computed by hand."""
 
 from dataclasses import replace
 
@@ -51,7 +51,7 @@ def test_one_model_has_a_legend_and_more_models_than_colours_have_some() -> None
     assert distribution_figure({"A": FRAMES["B · Three"]}, "x", unit="bits", kind="box").layout.showlegend
 
 
-def told(made: Comparison, look: Style) -> str:
+def legend_ends(made: Comparison, look: Style) -> str:
     """The legend without its markup: low end, high end."""
     html = legend(made, panels(made, look), look)
     return html.partition(">")[2].partition("<span")[0] + "|" + html.rpartition("</span>")[2].removesuffix("</div>")
@@ -69,7 +69,7 @@ def told(made: Comparison, look: Style) -> str:
     ],
 )
 def test_the_legend_says_where_the_colours_end(maps: tuple[np.ndarray, ...], look: Style, expected: str) -> None:
-    assert told(comparison(*maps), look) == expected
+    assert legend_ends(comparison(*maps), look) == expected
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_the_legend_says_what_the_maps_are_of(method: str, unit: str, other: np.
     results = [
         replace(one, pane=replace(one.pane, method=method), map=replace(one.map, unit=unit)) for one in made.results
     ]
-    assert told(replace(made, results=tuple(results)), Style(clip=100)) == expected
+    assert legend_ends(replace(made, results=tuple(results)), Style(clip=100)) == expected
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_the_legend_of_what_is_for_and_against_says_what_that_is(scale: str, oth
         )
         for one in made.results
     ]
-    assert told(replace(made, results=tuple(results)), Style(clip=100, scale=scale)) == expected
+    assert legend_ends(replace(made, results=tuple(results)), Style(clip=100, scale=scale)) == expected
 
 
 def test_the_legend_of_differences_is_of_a_difference_though_the_reference_is_first() -> None:

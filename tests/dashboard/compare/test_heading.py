@@ -19,8 +19,8 @@ from vit_engine.registry import find_model
 DEMO = find_model("demo_vit_p16")
 
 
-def said(method: str, target: str = "", spec: ve.ModelSpec = DEMO) -> tuple[str, str]:
-    """What is seen, and what is told on hover, before there is an analysis."""
+def before_analysis(method: str, target: str = "", spec: ve.ModelSpec = DEMO) -> tuple[str, str]:
+    """What is seen, and the tooltip, before there is an analysis."""
     return read(heading(Pane(spec.name, 5, method=method, target=target), spec, None, {"coffee": "Coffee"}))
 
 
@@ -46,12 +46,12 @@ def read(html: str) -> tuple[str, str]:
     ],
 )
 def test_a_pane_names_its_method_and_its_target(method: str, target: str, short: str, full: str) -> None:
-    assert said(method, target) == (short, full)
+    assert before_analysis(method, target) == (short, full)
 
 
 def test_without_a_classifier_the_target_is_what_the_model_has() -> None:
-    assert said("legrad", spec=find_model("dino_vits16"))[0] == "LeGrad for embedding norm"
-    assert said("legrad", spec=find_model("random_vit_tiny_p16"))[0] == "LeGrad for the middle patch"
+    assert before_analysis("legrad", spec=find_model("dino_vits16"))[0] == "LeGrad for embedding norm"
+    assert before_analysis("legrad", spec=find_model("random_vit_tiny_p16"))[0] == "LeGrad for the middle patch"
 
 
 def test_markup_in_a_target_is_text_and_no_name_ends_the_page() -> None:

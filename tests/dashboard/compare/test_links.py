@@ -1,4 +1,4 @@
-"""A link reopens exactly this comparison; what is stale or made by hand is clamped and told."""
+"""A link reopens exactly this comparison; what is stale or made by hand is clamped and reported."""
 
 import shutil
 from collections.abc import Sequence
