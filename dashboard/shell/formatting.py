@@ -38,9 +38,7 @@ def colour_legend(stops: Stops, low: str, high: str, meaning: str, *, middle: st
 
 def amount(value: float, unit: str) -> str:
     """A value of a map, and of what it is: "1.40% of attention", "0.0346 relevance"."""
-    if is_share(unit):
-        return f"{value:.2%} {of_what(unit)}"
-    return f"{value:.3g} {unit}"
+    return f"{value:{'.2%' if is_share(unit) else '.3g'}} {of_what(unit)}"
 
 
 def of_what(unit: str) -> str:

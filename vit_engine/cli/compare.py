@@ -118,7 +118,7 @@ def _panes(arguments: argparse.Namespace) -> list[Pane]:
 
 
 def _checked(pane: Pane) -> Pane:
-    """The pane; SpecError for a head or a query that changes nothing, which links and records may have."""
+    """The pane; SpecError for a head or a place that changes nothing, which links and records may have."""
     depends_on, without = ve.find_method(pane.method).depends_on, pane
     ignored: dict[str, object] = {}
     if "head" not in depends_on and pane.head != "mean":
